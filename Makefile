@@ -1,0 +1,214 @@
+# tsnet-shim - build, tests and set-up. `make help` lists the targets.
+#
+#   BUILD=dir     output directory (default build; build-asan, build-tsan by SAN)
+#   SAN=list      sanitizers, e.g. SAN=address,undefined or SAN=thread
+#   V=1           show the commands
+#   LWIP_DIR=dir  an unpacked lwIP 2.2.1 instead of the pinned download
+#   CORE_DIRS, UNIT_DIRS   restrict what is built (for work on one folder)
+
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+VERSION := 0.1.0
+PREFIX ?= /usr/local
+CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
+SAN ?=
+BUILD ?= build$(if $(findstring thread,$(SAN)),-tsan,$(if $(SAN),-asan))
+
+CORE_DIRS ?= core/base core/crypto core/model core/broker core/loop \
+	core/state core/control core/wireguard core/path core/filter core/dns \
+	netstack core/node core/io core/host core/localapi core/engine
+UNIT_DIRS ?= $(notdir $(wildcard tests/unit/*))
+
+PKGS := libsodium libcrypto libssl jansson libnghttp2 libzstd libcurl \
+	libcares inih libmicrohttpd
+PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+PKG_LIBS = $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lev
+
+LWIP_DIR ?= build/lwip/src-2.2.1
+LWIP_STAMP := $(LWIP_DIR)/.ready
+
+WARN := -Wall -Wextra -Wshadow -Wconversion -Werror
+PLAIN_CFLAGS := -std=gnu11 -O2 -g -D_GNU_SOURCE -DTSNET_VERSION='"$(VERSION)"' \
+	-fvisibility=hidden -fPIC -fno-strict-aliasing -fstack-protector-strong
+BASE_CFLAGS := $(PLAIN_CFLAGS) \
+	$(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer) \
+	$(if $(findstring undefined,$(SAN)),-fno-sanitize-recover=undefined)
+CFLAGS_OURS = $(BASE_CFLAGS) $(WARN) -I. -isystem $(LWIP_DIR)/src/include \
+	-Inetstack $(PKG_CFLAGS)
+CFLAGS_LWIP = $(BASE_CFLAGS) -w -I. -Inetstack -I$(LWIP_DIR)/src/include
+LDFLAGS_ALL = $(if $(SAN),-fsanitize=$(SAN)) -Wl,-z,relro,-z,now
+
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-6s %s\n' '$(1)' '$(2)')
+
+# -- sources -----------------------------------------------------------------
+MAIN_SRC := core/engine/host_main.c
+CORE_SRC := $(filter-out $(MAIN_SRC),$(sort $(wildcard $(CORE_DIRS:%=%/*.c))))
+CORE_OBJ := $(CORE_SRC:%.c=$(BUILD)/obj/%.o)
+SHIM_CORE := core/base/addr.c core/base/wire.c core/base/err.c \
+	core/broker/broker_wire.c core/broker/address_table.c
+SHIM_SRC := $(sort $(wildcard shim/*.c)) $(SHIM_CORE)
+# Never with sanitizers: it is loaded into programs that have no runtime of
+# theirs.
+SHIM_OBJ := $(SHIM_SRC:%.c=$(BUILD)/shim-obj/%.o)
+LAB_SRC := $(sort $(wildcard tests/lab/*.c))
+LAB_OBJ := $(LAB_SRC:%.c=$(BUILD)/obj/%.o)
+UNIT_SRC := $(sort $(wildcard $(UNIT_DIRS:%=tests/unit/%/test_*.c)))
+UNIT_BIN := $(UNIT_SRC:%.c=$(BUILD)/%)
+
+LWIP_CORE := init def inet_chksum ip mem memp netif pbuf tcp tcp_in tcp_out \
+	timeouts ipv4/ip4 ipv4/ip4_addr ipv6/ip6 ipv6/ip6_addr ipv6/nd6 \
+	ipv6/icmp6
+LWIP_OBJ := $(if $(filter netstack,$(CORE_DIRS)),\
+	$(LWIP_CORE:%=$(BUILD)/obj/lwip/%.o))
+
+# -- products ----------------------------------------------------------------
+PRODUCTS := $(BUILD)/libtsnet.so $(BUILD)/libtsnet_shim.so \
+	$(BUILD)/tsnet-host $(BUILD)/tsrun
+.PHONY: all help demo check unit e2e interop bench fuzz sanitize install \
+	uninstall clean deps layers exports style compile_commands.json lab
+all: deps
+	$(Q)$(MAKE) --no-print-directory products
+.PHONY: products
+products: $(PRODUCTS) layers exports
+
+help:
+	@sed -n 's/^\([a-z]*\):.*##/\1 -/p' Makefile
+
+deps: ## install or name what is missing, fetch lwIP
+	$(Q)scripts/install-deps
+	$(Q)scripts/build-lwip $(LWIP_DIR)
+
+$(LWIP_STAMP):
+	$(Q)scripts/build-lwip $(LWIP_DIR)
+
+$(BUILD)/obj/lwip/%.o: $(LWIP_STAMP) netstack/lwipopts.h
+	$(call say,LWIP,$*)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_LWIP) -c $(LWIP_DIR)/src/core/$*.c -o $@
+
+$(BUILD)/obj/netstack/%.o: | $(LWIP_STAMP)
+
+$(BUILD)/obj/%.o: %.c
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_OURS) -MMD -MP -c $< -o $@
+
+$(BUILD)/shim-obj/%.o: %.c
+	$(call say,CC,$< (shim))
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(PLAIN_CFLAGS) $(WARN) -I. -MMD -MP -c $< -o $@
+
+$(BUILD)/libtsnet.a: $(CORE_OBJ) $(LWIP_OBJ)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar qcs $@ $^
+
+$(BUILD)/libtsnet.so: $(CORE_OBJ) $(LWIP_OBJ) core/engine/libtsnet.map
+	$(call say,LD,$@)
+	$(Q)$(CC) -shared $(LDFLAGS_ALL) -Wl,-soname,libtsnet.so.0 \
+		-Wl,--version-script,core/engine/libtsnet.map -o $@ \
+		$(CORE_OBJ) $(LWIP_OBJ) $(PKG_LIBS) -lpthread
+
+$(BUILD)/libtsnet_shim.so: $(SHIM_OBJ) shim/libtsnet_shim.map
+	$(call say,LD,$@)
+	$(Q)$(CC) -shared -Wl,-z,relro,-z,now \
+		-Wl,--version-script,shim/libtsnet_shim.map \
+		-Wl,--as-needed -Wl,-soname,libtsnet_shim.so -o $@ $(SHIM_OBJ)
+
+$(BUILD)/tsnet-host: $(BUILD)/obj/core/engine/host_main.o $(BUILD)/libtsnet.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PKG_LIBS) -lpthread
+
+$(BUILD)/tsrun: scripts/tsrun
+	$(call say,COPY,$@)
+	$(Q)install -m 755 $< $@
+
+lab: $(BUILD)/tsnet-lab
+$(BUILD)/tsnet-lab: $(LAB_OBJ) $(BUILD)/libtsnet.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PKG_LIBS) -lpthread
+
+# -- tests -------------------------------------------------------------------
+$(BUILD)/tests/unit/%: tests/unit/%.c $(BUILD)/libtsnet.a
+	$(call say,TEST,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_OURS) -Itests -MMD -MP -MF $@.d $(LDFLAGS_ALL) $< \
+		$(BUILD)/libtsnet.a -o $@ $(PKG_LIBS) -lcmocka -lpthread
+
+unit: $(UNIT_BIN)
+	$(Q)scripts/run-unit $(UNIT_BIN)
+
+check: deps ## all hermetic tests
+	$(Q)scripts/install-deps --tests
+	$(Q)$(MAKE) --no-print-directory products lab $(UNIT_BIN)
+	$(Q)BUILD=$(BUILD) scripts/check $(UNIT_BIN)
+
+e2e: products lab
+	$(Q)BUILD=$(BUILD) scripts/run-e2e $(TESTS)
+
+demo: deps ## two stock programs talk over an embedded tailnet
+	$(Q)$(MAKE) --no-print-directory products lab
+	$(Q)BUILD=$(BUILD) scripts/demo
+
+interop: deps ## the same scenarios against the real Go peers
+	$(Q)scripts/install-deps --tests
+	$(Q)$(MAKE) --no-print-directory products lab
+	$(Q)BUILD=$(BUILD) scripts/interop
+
+bench: deps ## figures over the embedded tailnet
+	$(Q)scripts/install-deps --tests
+	$(Q)$(MAKE) --no-print-directory products lab
+	$(Q)BUILD=$(BUILD) scripts/bench
+
+SECONDS_EACH := $(if $(findstring command,$(origin SECONDS)),$(SECONDS),30)
+fuzz: deps ## every fuzz target for SECONDS=30 each
+	$(Q)scripts/install-deps --tests
+	$(Q)scripts/fuzz $(SECONDS_EACH) $(FUZZ)
+
+sanitize: deps ## unit and end-to-end tests under ASan+UBSan, host under TSan
+	$(Q)scripts/install-deps --tests
+	$(Q)scripts/sanitize
+
+# -- checks of the tree --------------------------------------------------------
+layers:
+	$(Q)scripts/check-layers
+exports: $(BUILD)/libtsnet.so $(BUILD)/libtsnet_shim.so
+	$(Q)scripts/check-exports $(BUILD)
+style:
+	$(Q)clang-format --dry-run -Werror $(CORE_SRC) $(wildcard shim/*.[ch])
+compile_commands.json:
+	$(Q)scripts/compile-commands "$(CC) $(CFLAGS_OURS)" \
+		$(CORE_SRC) $(MAIN_SRC) $(wildcard shim/*.c) $(LAB_SRC) > $@
+
+# -- installation ----------------------------------------------------------------
+LIBDIR := $(PREFIX)/lib/tsnet-shim
+install: products
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(LIBDIR) \
+		$(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/share/man/man1 \
+		$(DESTDIR)$(PREFIX)/share/man/man5 \
+		$(DESTDIR)$(PREFIX)/share/man/man7 \
+		$(DESTDIR)$(PREFIX)/share/doc/tsnet-shim
+	install -m 755 scripts/tsrun $(DESTDIR)$(PREFIX)/bin/tsrun
+	install -m 755 $(BUILD)/tsnet-host $(BUILD)/libtsnet_shim.so \
+		$(BUILD)/libtsnet.so $(DESTDIR)$(LIBDIR)/
+	install -m 644 include/tsnet.h $(DESTDIR)$(PREFIX)/include/
+	install -m 644 man/tsrun.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+	install -m 644 man/tsnet.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/
+	install -m 644 man/libtsnet_shim.7 $(DESTDIR)$(PREFIX)/share/man/man7/
+	install -m 644 tsnet.conf.example README.md LICENSE \
+		$(DESTDIR)$(PREFIX)/share/doc/tsnet-shim/
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/tsrun \
+		$(DESTDIR)$(PREFIX)/include/tsnet.h \
+		$(DESTDIR)$(PREFIX)/share/man/man1/tsrun.1 \
+		$(DESTDIR)$(PREFIX)/share/man/man5/tsnet.conf.5 \
+		$(DESTDIR)$(PREFIX)/share/man/man7/libtsnet_shim.7
+	rm -rf $(DESTDIR)$(LIBDIR) $(DESTDIR)$(PREFIX)/share/doc/tsnet-shim
+
+clean:
+	rm -rf build build-asan build-tsan build-fuzz compile_commands.json
+
+-include $(shell find $(BUILD)/obj $(BUILD)/shim-obj $(BUILD)/tests -name '*.d' 2>/dev/null)

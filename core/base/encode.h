@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * encode.h - hex, base64 (standard, padded) and base32 (RFC 4648)
+ */
+#ifndef CORE_BASE_ENCODE_H
+#define CORE_BASE_ENCODE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* out: 2 * len + 1 bytes, NUL-terminated lower case. Returns out. */
+char *ts_hex_encode(const void *data, size_t len, char *out);
+/* Exactly 2 * len hex digits (either case) at text; 0 or -EBADMSG. */
+int ts_hex_decode(const char *text, size_t text_len, void *out, size_t len);
+
+/* Heap string, caller frees; NULL when out of memory. */
+char *ts_base64_encode(const void *data, size_t len);
+/* Strict decode; *out is heap (caller frees, one spare NUL byte), 0,
+ * -EBADMSG or -ENOMEM. */
+int ts_base64_decode(const char *text, size_t text_len, uint8_t **out,
+		     size_t *out_len);
+/* Upper case without padding; out: (len * 8 + 4) / 5 + 1 bytes. */
+char *ts_base32_encode(const void *data, size_t len, char *out);
+int ts_base32_decode(const char *text, size_t text_len, void *out, size_t len);
+
+#endif

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * http1.h - the head of one HTTP/1.1 message
+ *
+ * Only what the upgrades need (ts2021, DERP): start line and header lines up
+ * to the empty line. Whoever needs more of HTTP uses libcurl or
+ * libmicrohttpd. Source: RFC 9112.
+ */
+#ifndef CORE_BASE_HTTP1_H
+#define CORE_BASE_HTTP1_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { TS_HTTP1_HEAD_MAX = 16384, TS_HTTP1_HEADERS_MAX = 64 };
+
+struct ts_http1_field {
+	const char *name, *value; /* not NUL-terminated: see the lengths */
+	size_t name_len, value_len;
+};
+
+/* Views into the caller's bytes. */
+struct ts_http1_head {
+	int status; /* response: 100..599; request: 0 */
+	const char *method, *target; /* request only */
+	size_t method_len, target_len;
+	struct ts_http1_field fields[TS_HTTP1_HEADERS_MAX];
+	size_t field_count;
+	size_t head_len; /* bytes up to and with the empty line */
+};
+
+/* 0, -EAGAIN when the empty line is not there yet, -EBADMSG, -EMSGSIZE. */
+int ts_http1_read_response(const void *data, size_t len,
+			   struct ts_http1_head *out);
+int ts_http1_read_request(const void *data, size_t len,
+			  struct ts_http1_head *out);
+/* The field of that name (case-insensitive) or NULL. */
+const struct ts_http1_field *ts_http1_find(const struct ts_http1_head *head,
+					   const char *name);
+/* Case-insensitive compare of a field's value with text. */
+bool ts_http1_value_is(const struct ts_http1_field *field, const char *text);
+
+#endif

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * address_table.h - what every attached process may read of the host
+ *
+ * A sealed memfd: the host maps it writable, programs read-only. It answers
+ * without a round trip: is this destination the tailnet's; what do
+ * getsockname, getpeername, accept and SO_ERROR say about a loopback tuple.
+ * Header and every flow are seqlocks (odd: being written). Readers copy out
+ * and never follow a pointer, so a dying host cannot hang or crash them: a
+ * reader gives up after a bounded number of tries and says "not found".
+ */
+#ifndef CORE_BROKER_ADDRESS_TABLE_H
+#define CORE_BROKER_ADDRESS_TABLE_H
+
+#include <netinet/in.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/base/addr.h"
+
+enum {
+	TS_TABLE_MAGIC = 0x74736e54,
+	TS_TABLE_VERSION = 1,
+	TS_TABLE_FLOW_CAP = 1 << 16, /* slots; at most 3/4 in use */
+	TS_TABLE_PROBE_MAX = 64,
+	TS_TABLE_PREFIX_MAX = 128,
+	TS_TABLE_TOKEN_LEN = 16,
+	TS_TABLE_SUFFIX_CAP = 256,
+	TS_TABLE_PATH_CAP = 108,
+};
+
+enum ts_listen_mode { TS_LISTEN_BOTH, TS_LISTEN_TAILNET, TS_LISTEN_HOST };
+
+/* The part of the header that changes; copied out by readers. */
+struct ts_table_info {
+	uint32_t generation; /* of the host: 1, 2, ... on re-hosting */
+	int32_t host_pid;
+	uint8_t node_state; /* enum ts_node_state */
+	uint8_t listen_mode;
+	uint8_t has_loopback6;	  /* ::1 twin of R exists */
+	uint8_t one_loopback;	  /* only 127.0.0.1 may be bound */
+	/* A socket bound to 0.0.0.0 connects to R from R's own address (gVisor)
+	 * and not from 127.0.0.1 (Linux). */
+	uint8_t source_follows;
+	uint8_t reserved[3]; /* zero */
+	uint16_t rendezvous_port; /* R; 0: not there */
+	uint16_t rendezvous6_port;
+	uint16_t datagram_port; /* W; 0: not there */
+	uint16_t prefix_count;
+	struct ts_ip own_v4, own_v6; /* :: before the netmap */
+	struct ts_prefix prefixes[TS_TABLE_PREFIX_MAX];
+	char suffix[TS_TABLE_SUFFIX_CAP]; /* MagicDNS, no dots around */
+	char broker_path[TS_TABLE_PATH_CAP];
+	char broker_abstract[TS_TABLE_PATH_CAP]; /* without leading NUL */
+	uint8_t token[TS_TABLE_TOKEN_LEN]; /* proves an inherited mapping */
+};
+
+enum ts_flow_kind {
+	TS_FLOW_NONE,
+	TS_FLOW_CONNECT, /* local: the program's, remote: R's */
+	TS_FLOW_ACCEPT,	 /* local: the listener's, remote: the host's end */
+	TS_FLOW_BIND,	 /* local: native bind; remote zero */
+	TS_FLOW_DEAD,	 /* tombstone: probing goes on past it */
+};
+enum ts_flow_state { TS_FLOW_PENDING, TS_FLOW_UP, TS_FLOW_FAILED };
+
+struct ts_flow_key {
+	uint8_t proto; /* IPPROTO_TCP, IPPROTO_UDP */
+	struct ts_addr local, remote; /* as the program's native socket sees */
+};
+struct ts_flow_entry {
+	uint8_t kind, state;
+	int32_t error; /* positive errno when TS_FLOW_FAILED */
+	struct ts_addr tailnet_local, tailnet_remote;
+};
+
+struct ts_table_slot {
+	_Atomic uint32_t seq;
+	struct ts_flow_key key;
+	struct ts_flow_entry entry;
+};
+struct ts_table_layout {
+	uint32_t magic, version;
+	uint32_t flow_cap, slot_size;
+	_Atomic uint32_t info_seq;
+	struct ts_table_info info;
+	struct ts_table_slot slots[]; /* flow_cap of them */
+};
+
+/* -- host ---------------------------------------------------------------- */
+struct ts_table; /* write side */
+struct ts_table *ts_table_new(void); /* memfd made, mapped, sealed; or NULL */
+void ts_table_free(struct ts_table *t);
+int ts_table_fd(const struct ts_table *t); /* read-only fd to hand out */
+const struct ts_table_layout *ts_table_layout(const struct ts_table *t);
+void ts_table_set_info(struct ts_table *t, const struct ts_table_info *info);
+/* Adds or replaces. 0 or -ENOSPC. */
+int ts_table_put(struct ts_table *t, const struct ts_flow_key *key,
+		 const struct ts_flow_entry *entry);
+void ts_table_remove(struct ts_table *t, const struct ts_flow_key *key);
+
+/* -- programs (async-signal-safe: no malloc, no lock) -------------------- */
+/* Maps fd read-only and checks it; NULL with *err -EBADMSG, -ENOMEM. */
+const struct ts_table_layout *ts_table_map(int fd, int *err);
+void ts_table_unmap(const struct ts_table_layout *t);
+bool ts_table_read_info(const struct ts_table_layout *t,
+			struct ts_table_info *out);
+bool ts_table_find(const struct ts_table_layout *t,
+		   const struct ts_flow_key *key, struct ts_flow_entry *out);
+/* Is ip inside one of the prefixes? Cheap: no copy of the info. Service IPs
+ * count; before the netmap (no own address yet) so do the static prefixes. */
+bool ts_table_claims(const struct ts_table_layout *t, const struct ts_ip *ip);
+
+#endif

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * broker_wire.c - broker messages: bytes <-> structs
+ *
+ * Every request has the same fields in the same order, used or not: at one
+ * message per connect or accept 80 spare bytes cost nothing, and a parser
+ * without branches has nothing to get wrong. Reading fills a struct that was
+ * zeroed first, so a message that fails half-way leaves no trace.
+ *
+ *   request: type 1, version 1, token 16, proto 1, flags 1, native local 18,
+ *            native remote 18, tailnet 18, name 2 + n
+ *   reply:   type 1, error 4, native 18, tailnet 18, answer 1, count 1,
+ *            addresses 16 each, name 2 + n
+ *
+ * In: bytes of one SEQPACKET message.  Out: structs.  Owns: nothing.
+ */
+#include "core/broker/broker_wire.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "core/base/wire.h"
+
+static void write_addr(struct ts_writer *w, const struct ts_addr *addr)
+{
+	ts_write_bytes(w, addr->ip.bytes, TS_IP_LEN);
+	ts_write_be16(w, addr->port);
+}
+
+static void read_addr(struct ts_reader *r, struct ts_addr *out)
+{
+	ts_read_bytes(r, out->ip.bytes, TS_IP_LEN);
+	out->port = ts_read_be16(r);
+}
+
+static void write_name(struct ts_writer *w, const char *name)
+{
+	size_t len = strnlen(name, TS_BROKER_NAME_CAP);
+
+	if (len == TS_BROKER_NAME_CAP) {
+		w->bad = true;
+		return;
+	}
+	ts_write_be16(w, (uint16_t)len);
+	ts_write_bytes(w, name, len);
+}
+
+/* A NUL inside would make two readers see two names. */
+static void read_name(struct ts_reader *r, char *out)
+{
+	size_t len = ts_read_be16(r);
+
+	if (len >= TS_BROKER_NAME_CAP) {
+		r->bad = true;
+		return;
+	}
+	ts_read_bytes(r, out, len);
+	out[len] = '\0';
+	if (!r->bad && strlen(out) != len)
+		r->bad = true;
+}
+
+static bool is_known_type(uint8_t type)
+{
+	return type >= TS_BROKER_ATTACH && type <= TS_BROKER_REVERSE;
+}
+
+static int written(const struct ts_writer *w)
+{
+	return w->bad ? -ENOBUFS : (int)w->len;
+}
+
+int ts_broker_write_request(const struct ts_broker_request *req, uint8_t *out,
+			    size_t cap)
+{
+	struct ts_writer w = ts_writer_init(out, cap);
+
+	ts_write_u8(&w, req->type);
+	ts_write_u8(&w, TS_BROKER_VERSION);
+	ts_write_bytes(&w, req->token, TS_TABLE_TOKEN_LEN);
+	ts_write_u8(&w, req->proto);
+	ts_write_u8(&w, req->flags);
+	write_addr(&w, &req->native_local);
+	write_addr(&w, &req->native_remote);
+	write_addr(&w, &req->tailnet);
+	write_name(&w, req->name);
+	return written(&w);
+}
+
+int ts_broker_read_request(const uint8_t *in, size_t len,
+			   struct ts_broker_request *out)
+{
+	struct ts_reader r = ts_reader_init(in, len);
+	struct ts_broker_request req = {0};
+
+	req.type = ts_read_u8(&r);
+	if (ts_read_u8(&r) != TS_BROKER_VERSION || !is_known_type(req.type))
+		return -EBADMSG;
+	ts_read_bytes(&r, req.token, TS_TABLE_TOKEN_LEN);
+	req.proto = ts_read_u8(&r);
+	req.flags = ts_read_u8(&r);
+	read_addr(&r, &req.native_local);
+	read_addr(&r, &req.native_remote);
+	read_addr(&r, &req.tailnet);
+	read_name(&r, req.name);
+	if (r.bad || r.left > 0)
+		return -EBADMSG;
+	*out = req;
+	return 0;
+}
+
+int ts_broker_write_reply(const struct ts_broker_reply *rep, uint8_t *out,
+			  size_t cap)
+{
+	struct ts_writer w = ts_writer_init(out, cap);
+
+	if (rep->addr_count > TS_BROKER_ADDRS_MAX)
+		return -ENOBUFS;
+	ts_write_u8(&w, rep->type);
+	ts_write_be32(&w, (uint32_t)rep->error);
+	write_addr(&w, &rep->native);
+	write_addr(&w, &rep->tailnet);
+	ts_write_u8(&w, rep->answer);
+	ts_write_u8(&w, rep->addr_count);
+	for (size_t i = 0; i < rep->addr_count; i++)
+		ts_write_bytes(&w, rep->addrs[i].bytes, TS_IP_LEN);
+	write_name(&w, rep->name);
+	return written(&w);
+}
+
+int ts_broker_read_reply(const uint8_t *in, size_t len,
+			 struct ts_broker_reply *out)
+{
+	struct ts_reader r = ts_reader_init(in, len);
+	struct ts_broker_reply rep = {0};
+
+	rep.type = ts_read_u8(&r);
+	rep.error = (int32_t)ts_read_be32(&r);
+	if (!is_known_type(rep.type) || rep.error < 0)
+		return -EBADMSG;
+	read_addr(&r, &rep.native);
+	read_addr(&r, &rep.tailnet);
+	rep.answer = ts_read_u8(&r);
+	rep.addr_count = ts_read_u8(&r);
+	if (rep.answer > TS_ANSWER_NXDOMAIN ||
+	    rep.addr_count > TS_BROKER_ADDRS_MAX)
+		return -EBADMSG;
+	for (size_t i = 0; i < rep.addr_count; i++)
+		ts_read_bytes(&r, rep.addrs[i].bytes, TS_IP_LEN);
+	read_name(&r, rep.name);
+	if (r.bad || r.left > 0)
+		return -EBADMSG;
+	*out = rep;
+	return 0;
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * broker_wire.h - what a program asks of the host
+ *
+ * One AF_UNIX SOCK_SEQPACKET connection per request (it costs ~10 us and
+ * survives closefrom), one request, one reply, then close. Integers are
+ * big-endian, addresses 16 + 2 bytes, texts u16 length + bytes. The host
+ * trusts nothing in here; the shim trusts nothing in a reply.
+ * Every request begins with u8 type, u8 version and the 16-byte token (zeros
+ * when not attached yet). Every reply begins with u8 type and i32 error
+ * (positive errno or 0).
+ *
+ * A request is allowed when SO_PEERCRED's uid is the host's or 0, or the
+ * token is the table's, or the peer descends from the host's process.
+ *
+ *   ATTACH   -> ATTACHED, the table's fd by SCM_RIGHTS. The host answers as
+ *               soon as the table exists, whether or not the node is up.
+ *   CONNECT  + the program's socket by SCM_RIGHTS. Answered at once: 0 means
+ *               "entry exists, go and connect natively to rendezvous". The
+ *               end is told by the socket itself and the table (DESIGN 2.1).
+ *               Errors: ENETUNREACH/EHOSTUNREACH (no such peer, no address of
+ *               that family), ENOBUFS (too many held), EADDRNOTAVAIL.
+ *   BIND     a bind to the node's own address, or to a wildcard with
+ *               listen=tailnet: the reply's native address is what the shim
+ *               must bind instead (127.x.y.z:port; port may be 0 for a free
+ *               one, then BOUND reports it). EADDRNOTAVAIL: not our address.
+ *               EADDRINUSE: exact in the tailnet.
+ *   BOUND    tells which native address a BIND ended with.
+ *   LISTEN   the program listens: tailnet address (ip :: = all our own,
+ *            0.0.0.0 = our own IPv4 only: an AF_INET socket cannot name a v6
+ *            peer) and the native address that the host connects to: an
+ *            address, 0.0.0.0 (IPv4 or dual-stack wildcard) or :: (v6 only).
+ *   ACCEPTED the program took this tuple from its queue: bytes may flow.
+ *   RESOLVE  a name; held until the netmap is there or the timeout is over.
+ *   REVERSE  an address to a name.
+ */
+#ifndef CORE_BROKER_BROKER_WIRE_H
+#define CORE_BROKER_BROKER_WIRE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/addr.h"
+#include "core/broker/address_table.h"
+
+enum {
+	TS_BROKER_VERSION = 1,
+	TS_BROKER_MESSAGE_MAX = 1024,
+	TS_BROKER_NAME_CAP = 256,
+	TS_BROKER_ADDRS_MAX = 8,
+};
+
+enum ts_broker_type {
+	TS_BROKER_ATTACH = 1,
+	TS_BROKER_CONNECT,
+	TS_BROKER_BIND,
+	TS_BROKER_BOUND,
+	TS_BROKER_LISTEN,
+	TS_BROKER_ACCEPTED,
+	TS_BROKER_RESOLVE,
+	TS_BROKER_REVERSE,
+};
+
+enum ts_broker_flags {
+	TS_BROKER_NONBLOCK = 1 << 0,
+	TS_BROKER_WANT_V4 = 1 << 1, /* RESOLVE */
+	TS_BROKER_WANT_V6 = 1 << 2,
+	TS_BROKER_REUSE = 1 << 3, /* BIND: SO_REUSEADDR or SO_REUSEPORT */
+};
+
+struct ts_broker_request {
+	uint8_t type, proto, flags;
+	uint8_t token[TS_TABLE_TOKEN_LEN];
+	struct ts_addr native_local; /* CONNECT, BOUND, LISTEN, ACCEPTED */
+	struct ts_addr native_remote; /* CONNECT: R's; ACCEPTED: the peer's */
+	struct ts_addr tailnet; /* CONNECT: where to; BIND, BOUND, LISTEN */
+	char name[TS_BROKER_NAME_CAP]; /* RESOLVE */
+};
+
+enum ts_broker_answer { TS_ANSWER_NOT_OURS, TS_ANSWER_FOUND,
+			TS_ANSWER_NXDOMAIN };
+
+struct ts_broker_reply {
+	uint8_t type;
+	int32_t error;
+	struct ts_addr native;	/* BIND */
+	struct ts_addr tailnet; /* CONNECT: the local end, if known already */
+	uint8_t answer;		/* RESOLVE, REVERSE */
+	uint8_t addr_count;
+	struct ts_ip addrs[TS_BROKER_ADDRS_MAX];
+	char name[TS_BROKER_NAME_CAP]; /* canonical; REVERSE's answer */
+};
+
+/* Each returns the length written, or -ENOBUFS. */
+int ts_broker_write_request(const struct ts_broker_request *req, uint8_t *out,
+			    size_t cap);
+int ts_broker_write_reply(const struct ts_broker_reply *rep, uint8_t *out,
+			  size_t cap);
+/* 0 or -EBADMSG (short, long, bad type, bad version, unterminated text). */
+int ts_broker_read_request(const uint8_t *in, size_t len,
+			   struct ts_broker_request *out);
+int ts_broker_read_reply(const uint8_t *in, size_t len,
+			 struct ts_broker_reply *out);
+
+#endif

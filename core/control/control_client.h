@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * control_client.h - log in to a control server and follow its map
+ *
+ * Sans-IO: the owner does what the ops ask for and reports back with the
+ * functions below; nothing here blocks, reads a clock or opens a socket.
+ *
+ *   start -> fetch_key -> dial -> (HTTP upgrade, Noise, HTTP/2) -> register
+ *         -> [AuthURL: follow up] -> map poll (stream) + lite updates
+ *
+ * Any failure is logged once with its reason, then retried after n^2 * 10 ms
+ * (cap 30 s, jitter 0.5-1.5). A stream without a message for 120 s is cut.
+ * From within an op only the setters and getters may be called, besides the
+ * reports that answer fetch_key and dial; never ts_control_input() or _free().
+ * After any call the owner asks for the deadline anew.
+ * Source: control/controlclient/{auto,direct,map}.go, control/ts2021
+ */
+#ifndef CORE_CONTROL_CONTROL_CLIENT_H
+#define CORE_CONTROL_CONTROL_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/addr.h"
+#include "core/crypto/keys.h"
+#include "core/model/netmap.h"
+
+enum { TS_CAPABILITY_VERSION = 145 };
+
+enum ts_control_state {
+	TS_CONTROL_STOPPED,
+	TS_CONTROL_CONNECTING,	/* key fetch, dial, upgrade */
+	TS_CONTROL_REGISTERING,
+	TS_CONTROL_NEEDS_LOGIN, /* waiting for a person at auth_url */
+	TS_CONTROL_STARTING_MAP,
+	TS_CONTROL_RUNNING,	/* a map stream is up */
+	TS_CONTROL_FAILED,	/* refused by the server: see error text */
+	TS_CONTROL_LOGGED_OUT,
+};
+
+/* One byte stream to dial: the owner races them, each started after its
+ * delay; the first to connect wins. TLS here is unverified on purpose: Noise
+ * authenticates (PROTOCOL 2.2), errors are only logged. */
+struct ts_control_target {
+	bool tls;
+	char host[256];
+	uint16_t port;
+	unsigned delay_ms;
+};
+
+struct ts_control_ops {
+	/* GET url over verified TLS (or http), body cap 64 KiB; answer with
+	 * ts_control_key_fetched(). */
+	void (*fetch_key)(void *ctx, const char *url);
+	/* Open a stream; answer with ts_control_connected() or
+	 * ts_control_closed(). */
+	void (*dial)(void *ctx, const struct ts_control_target *targets,
+		     size_t count);
+	void (*write)(void *ctx, const uint8_t *data, size_t len);
+	/* Drop the stream (or the dial under way); no callback follows. */
+	void (*hangup)(void *ctx);
+
+	void (*state_changed)(void *ctx, enum ts_control_state state,
+			      const char *error); /* error: or NULL */
+	void (*auth_url)(void *ctx, const char *url);
+	/* The keys that are to be stored: after a successful register. */
+	void (*persist_changed)(void *ctx);
+	/* A peer was added or changed / is about to be freed. */
+	void (*peer_upserted)(void *ctx, struct ts_peer *peer);
+	void (*peer_removed)(void *ctx, struct ts_peer *peer);
+	/* Everything of one message is applied; bits of ts_netmap_change. */
+	void (*netmap_changed)(void *ctx, unsigned changes);
+	/* Monotonic-independent time for expiry: seconds since 1970. */
+	int64_t (*wall_clock)(void *ctx);
+	/* A ping request with explicit types arrived (may be NULL). types "":
+	 * HEAD that URL by ordinary HTTP, the answer does not matter. */
+	void (*ping_request)(void *ctx, const char *url, const char *types,
+			     const struct ts_ip *ip);
+};
+
+struct ts_control_config {
+	const char *control_url;
+	struct ts_private_key machine_key;
+	struct ts_private_key node_key;	    /* zero: none yet */
+	struct ts_private_key old_node_key; /* zero: none */
+	struct ts_nl_private_key nl_key;
+	struct ts_public_key disco_key;
+	const char *auth_key; /* NULL: interactive login */
+	const char *backend_log_id; /* 64 hex */
+	const char *hostname;
+	const char *os_version, *machine_arch, *app, *ipn_version;
+	const char *distro, *distro_version; /* or NULL */
+	bool container;
+	bool ephemeral, force_login;
+	const char *const *tags;
+	size_t tag_count;
+};
+
+struct ts_control;
+
+/* Copies the configuration. NULL when out of memory or when control_url is no
+ * http or https URL. */
+struct ts_control *ts_control_new(const struct ts_control_config *config,
+				  const struct ts_control_ops *ops, void *ctx);
+void ts_control_free(struct ts_control *c);
+void ts_control_start(struct ts_control *c, uint64_t now_ms);
+/* Register with the past expiry (3.2). done through state_changed(LOGGED_OUT)
+ * or FAILED; the owner limits the wait. */
+void ts_control_logout(struct ts_control *c, uint64_t now_ms);
+
+void ts_control_key_fetched(struct ts_control *c, int http_status,
+			    const char *body, size_t len, const char *error,
+			    uint64_t now_ms);
+void ts_control_connected(struct ts_control *c, uint64_t now_ms);
+void ts_control_input(struct ts_control *c, const uint8_t *data, size_t len,
+		      uint64_t now_ms);
+/* error: one line why, or NULL for an orderly end. */
+void ts_control_closed(struct ts_control *c, const char *error,
+		       uint64_t now_ms);
+uint64_t ts_control_deadline_ms(const struct ts_control *c);
+void ts_control_tick(struct ts_control *c, uint64_t now_ms);
+/* The network changed: drop the stream and dial again now. */
+void ts_control_network_changed(struct ts_control *c, uint64_t now_ms);
+
+/* What we publish; a change sends one lite update (coalesced). */
+void ts_control_set_endpoints(struct ts_control *c,
+			      const struct ts_addr *endpoints,
+			      const int *types, size_t count, uint64_t now_ms);
+struct ts_net_info {
+	int preferred_derp;
+	enum ts_tristate mapping_varies, working_udp, working_ipv6, os_has_ipv6;
+};
+void ts_control_set_net_info(struct ts_control *c,
+			     const struct ts_net_info *info, uint64_t now_ms);
+void ts_control_set_peerapi(struct ts_control *c, uint16_t port4,
+			    uint16_t port6, uint64_t now_ms);
+
+/* POST over the link to the URL's path: the answer to a ping request. Dropped
+ * when the link is down. */
+void ts_control_post(struct ts_control *c, const char *url, const void *body,
+		     size_t len, uint64_t now_ms);
+
+enum ts_control_state ts_control_state(const struct ts_control *c);
+const struct ts_netmap *ts_control_netmap(const struct ts_control *c);
+/* Current keys and profile, for the state file. The strings stay ours. */
+struct ts_control_identity {
+	struct ts_private_key node_key, old_node_key;
+	struct ts_nl_private_key nl_key;
+	const char *stable_id; /* from the self node, or NULL */
+	int64_t user_id;
+	const char *login_name, *display_name, *profile_pic_url;
+};
+void ts_control_identity(const struct ts_control *c,
+			 struct ts_control_identity *out);
+
+#endif

@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * control_login.c - register this node, and keep it registered
+ *
+ * One register request at a time. Its key: the present one; a new one when
+ * there is none, the present one has run out, or the server says so (then the
+ * present one goes along as the old key); the one on trial while a person is
+ * asked to visit an AuthURL. Only an answer without Error and AuthURL makes a
+ * key ours. The auth key goes along with every request, as upstream does.
+ *
+ * Errors keep coming back on retries: the owner hears each text once, and the
+ * state stays FAILED meanwhile.
+ * Source: control/controlclient/{auto,direct}.go (authRoutine, doLogin)
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/err.h"
+#include "core/base/log.h"
+#include "core/control/control_state.h"
+#include "core/control/register_json.h"
+#include "core/crypto/secret.h"
+
+enum { REGISTER_BODY_MAX = 1 << 20, HTTP_TOO_MANY = 429 };
+
+static void on_reply(struct ts_control *c, struct ts_rpc *rpc,
+		     const char *error);
+
+void ts_login_init(struct ts_control *c)
+{
+	c->login.rpc.done = on_reply;
+	c->login.wants_new_key = c->config.force_login;
+}
+
+static void forget_followup(struct ts_control_login *login)
+{
+	free(login->followup);
+	login->followup = NULL;
+}
+
+void ts_login_restart(struct ts_control *c)
+{
+	struct ts_control_login *login = &c->login;
+
+	ts_rpc_cancel(c, &login->rpc);
+	forget_followup(login);
+	free(login->published_url);
+	login->published_url = NULL;
+	login->retry_ms = 0;
+	ts_backoff_reset(&login->backoff);
+}
+
+void ts_login_deinit(struct ts_control *c)
+{
+	ts_login_restart(c);
+	ts_wipe(&c->login.trying, sizeof(c->login.trying));
+	ts_wipe(&c->login.trying_old, sizeof(c->login.trying_old));
+}
+
+void ts_login_link_lost(struct ts_control *c)
+{
+	ts_rpc_cancel(c, &c->login.rpc);
+}
+
+void ts_login_again(struct ts_control *c, bool with_new_key)
+{
+	struct ts_control_login *login = &c->login;
+
+	login->is_done = false;
+	login->wants_new_key |= with_new_key;
+	login->made_new_key = false;
+	forget_followup(login);
+	login->retry_ms = c->now_ms + ts_backoff_next_ms(&login->backoff);
+}
+
+uint64_t ts_login_deadline_ms(const struct ts_control *c)
+{
+	const struct ts_control_login *login = &c->login;
+	bool is_waiting = c->link.step == LINK_UP && !login->rpc.stream_id &&
+			  (c->goal == GOAL_LOG_OUT || !login->is_done);
+
+	return is_waiting ? login->retry_ms : UINT64_MAX;
+}
+
+/* -- the request ------------------------------------------------------- */
+
+static void choose_key(struct ts_control *c)
+{
+	struct ts_control_login *login = &c->login;
+	const struct ts_control_config *config = &c->config;
+	bool has_trial = !ts_private_key_is_zero(&login->trying);
+
+	if (c->goal == GOAL_LOG_OUT) {
+		login->trying = config->node_key;
+		login->trying_old = config->old_node_key;
+		return;
+	}
+	if (login->followup && has_trial)
+		return;
+	if (login->made_new_key && has_trial)
+		return; /* an earlier attempt with it did not get through */
+	if (!login->wants_new_key &&
+	    !ts_private_key_is_zero(&config->node_key)) {
+		login->trying = config->node_key;
+		login->trying_old = config->old_node_key;
+		return;
+	}
+	login->trying_old = ts_private_key_is_zero(&config->node_key)
+				    ? config->old_node_key
+				    : config->node_key;
+	ts_private_key_generate(&login->trying);
+	login->made_new_key = true;
+	log_info("control: generated a new node key");
+}
+
+static void public_or_zero(const struct ts_private_key *key,
+			   struct ts_public_key *out)
+{
+	memset(out, 0, sizeof(*out));
+	if (!ts_private_key_is_zero(key))
+		ts_public_key_from_private(key, out);
+}
+
+static char *write_request(struct ts_control *c)
+{
+	struct ts_hostinfo hostinfo = ts_control_hostinfo(c);
+	bool is_logout = c->goal == GOAL_LOG_OUT;
+	struct ts_register_request request = {
+		.auth_key = is_logout ? NULL : c->config.auth_key,
+		.followup = is_logout ? NULL : c->login.followup,
+		.expiry_unix = is_logout ? TS_LOGOUT_EXPIRY_UNIX : 0,
+		.ephemeral = c->config.ephemeral,
+		.hostinfo = &hostinfo,
+	};
+
+	public_or_zero(&c->login.trying, &request.node_key);
+	public_or_zero(&c->login.trying_old, &request.old_node_key);
+	ts_nl_public(&c->config.nl_key, &request.nl_key);
+	return ts_register_request_write(&request);
+}
+
+static int send_request(struct ts_control *c)
+{
+	char old_text[TS_KEY_TEXT_CAP], new_text[TS_KEY_TEXT_CAP];
+	struct ts_public_key old_key, new_key;
+	const char *lb[TS_H2_LB_MAX] = {NULL, new_text};
+	char *body = write_request(c);
+	int err;
+
+	if (!body)
+		return -ENOMEM;
+	public_or_zero(&c->login.trying_old, &old_key);
+	public_or_zero(&c->login.trying, &new_key);
+	ts_public_key_format(&new_key, TS_PREFIX_NODE, new_text);
+	if (!ts_public_key_is_zero(&old_key))
+		lb[0] = ts_public_key_format(&old_key, TS_PREFIX_NODE,
+					     old_text);
+	err = ts_rpc_start(c, &c->login.rpc, "POST", "/machine/register", lb,
+			   body, strlen(body), REGISTER_BODY_MAX);
+	ts_wipe_free_text(body);
+	return err;
+}
+
+void ts_login_step(struct ts_control *c)
+{
+	struct ts_control_login *login = &c->login;
+	int err;
+
+	if (login->rpc.stream_id || c->now_ms < login->retry_ms)
+		return;
+	choose_key(c);
+	if (c->state == TS_CONTROL_CONNECTING ||
+	    c->state == TS_CONTROL_RUNNING ||
+	    c->state == TS_CONTROL_STARTING_MAP)
+		ts_control_set_state(c, TS_CONTROL_REGISTERING, NULL);
+	login->sent_followup = login->followup != NULL;
+	err = send_request(c);
+	if (err)
+		ts_control_link_fail(c, "register request: %s", ts_strerror(err));
+}
+
+/* -- the answer -------------------------------------------------------- */
+
+static void retry_later(struct ts_control *c)
+{
+	struct ts_control_login *login = &c->login;
+
+	login->retry_ms = c->now_ms + ts_backoff_next_ms(&login->backoff);
+}
+
+static void fail_logout(struct ts_control *c, const char *error)
+{
+	c->goal = GOAL_STOP;
+	ts_control_set_state(c, TS_CONTROL_FAILED, error);
+}
+
+/* The server said no. A visit that it no longer waits for is given up. */
+static void refused(struct ts_control *c, const char *error)
+{
+	char text[TS_CONTROL_ERROR_CAP];
+
+	snprintf(text, sizeof(text), "%s", error);
+	ts_control_clean_text(text);
+	if (c->goal == GOAL_LOG_OUT) {
+		fail_logout(c, text);
+		return;
+	}
+	forget_followup(&c->login);
+	retry_later(c);
+	ts_control_set_state(c, TS_CONTROL_FAILED, text);
+}
+
+static void take_http_error(struct ts_control *c, const struct ts_rpc *rpc)
+{
+	char text[208], error[TS_CONTROL_ERROR_CAP];
+	uint64_t wait_ms;
+
+	if (rpc->status == HTTP_TOO_MANY && c->goal != GOAL_LOG_OUT) {
+		wait_ms = ts_retry_after_ms(rpc->retry_after,
+					    ts_control_wall_clock(c));
+		c->login.retry_ms = c->now_ms + wait_ms;
+		ts_control_report(c,
+				  "node registration rate limited; will retry "
+				  "after %llu s",
+				  (unsigned long long)wait_ms / 1000);
+		return;
+	}
+	ts_rpc_body_text(rpc, text);
+	snprintf(error, sizeof(error), "register request: http %d: %s",
+		 rpc->status, text);
+	if (rpc->status < 500) {
+		refused(c, error);
+		return;
+	}
+	if (c->goal == GOAL_LOG_OUT) {
+		fail_logout(c, error);
+		return;
+	}
+	retry_later(c);
+	ts_control_report(c, "%s", error);
+}
+
+static void take_key_request(struct ts_control *c,
+			     const struct ts_register_response *response)
+{
+	struct ts_control_login *login = &c->login;
+
+	if (login->made_new_key) {
+		/* The next attempt starts over with another key. */
+		login->made_new_key = false;
+		refused(c, "the server says that a new node key has expired");
+		return;
+	}
+	if (response->wants_signature)
+		log_warn("control: register: the server wants a tailnet-lock "
+			 "signature, which this node cannot make");
+	login->wants_new_key = true;
+	forget_followup(login);
+	login->retry_ms = 0;
+}
+
+static void publish_url(struct ts_control *c, const char *url)
+{
+	struct ts_control_login *login = &c->login;
+
+	if (login->published_url && strcmp(login->published_url, url) == 0)
+		return;
+	free(login->published_url);
+	login->published_url = strdup(url);
+	c->ops.auth_url(c->ctx, url);
+}
+
+static void take_auth_url(struct ts_control *c, const char *url)
+{
+	struct ts_control_login *login = &c->login;
+	bool is_same = login->sent_followup && login->followup &&
+		       strcmp(login->followup, url) == 0;
+	char *copy = strdup(url);
+
+	if (!copy) {
+		retry_later(c);
+		return;
+	}
+	/* It will be printed on someone's terminal. */
+	ts_control_clean_text(copy);
+	forget_followup(login);
+	login->followup = copy;
+	if (is_same) {
+		retry_later(c); /* do not spin on a server that never waits */
+	} else {
+		ts_backoff_reset(&login->backoff);
+		login->retry_ms = 0;
+	}
+	ts_control_set_state(c, TS_CONTROL_NEEDS_LOGIN, NULL);
+	publish_url(c, copy);
+}
+
+static void move_text(char **from, char **to)
+{
+	free(*to);
+	*to = *from;
+	*from = NULL;
+}
+
+static void commit(struct ts_control *c, struct ts_register_response *response)
+{
+	struct ts_control_login *login = &c->login;
+
+	c->config.node_key = login->trying;
+	c->config.old_node_key = login->trying_old;
+	c->user_id = response->user_id;
+	move_text(&response->login_name, &c->login_name);
+	move_text(&response->display_name, &c->display_name);
+	move_text(&response->profile_pic_url, &c->profile_pic_url);
+	ts_wipe(&login->trying, sizeof(login->trying));
+	ts_wipe(&login->trying_old, sizeof(login->trying_old));
+	login->wants_new_key = false;
+	login->is_done = true;
+	if (login->made_new_key)
+		ts_update_want(c); /* the server knows nothing of this key */
+	login->made_new_key = false;
+	login->retry_ms = 0;
+	forget_followup(login);
+	ts_control_set_state(c, TS_CONTROL_STARTING_MAP, NULL);
+	c->ops.persist_changed(c->ctx);
+}
+
+static void commit_logout(struct ts_control *c)
+{
+	ts_wipe(&c->config.node_key, sizeof(c->config.node_key));
+	ts_wipe(&c->config.old_node_key, sizeof(c->config.old_node_key));
+	ts_wipe(&c->login.trying, sizeof(c->login.trying));
+	ts_wipe(&c->login.trying_old, sizeof(c->login.trying_old));
+	c->login.is_done = false;
+	c->goal = GOAL_STOP;
+	c->ops.persist_changed(c->ctx);
+	ts_control_set_state(c, TS_CONTROL_LOGGED_OUT, NULL);
+}
+
+static void take_response(struct ts_control *c,
+			  struct ts_register_response *response)
+{
+	if (response->error)
+		refused(c, response->error);
+	else if (c->goal == GOAL_LOG_OUT)
+		commit_logout(c);
+	else if (response->wants_signature || response->node_key_expired)
+		take_key_request(c, response);
+	else if (response->auth_url)
+		take_auth_url(c, response->auth_url);
+	else
+		commit(c, response);
+}
+
+static void on_reply(struct ts_control *c, struct ts_rpc *rpc,
+		     const char *error)
+{
+	struct ts_register_response response;
+	int err;
+
+	if (error) {
+		ts_control_link_fail(c, "register request: %s", error);
+		return;
+	}
+	if (rpc->status != 200) {
+		take_http_error(c, rpc);
+		return;
+	}
+	err = rpc->is_truncated
+		      ? -EMSGSIZE
+		      : ts_register_response_read(
+				ts_byte_queue_data(&rpc->body),
+				ts_byte_queue_len(&rpc->body), &response);
+	if (err) {
+		retry_later(c);
+		ts_control_report(c, "register response: %s",
+				  ts_strerror(err));
+		return;
+	}
+	take_response(c, &response);
+	ts_register_response_deinit(&response);
+}

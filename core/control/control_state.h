@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * control_state.h - what the files of the control client share
+ *
+ *   control_client  the public functions, the state, the order of steps
+ *   control_link    key fetch, dial, upgrade, HTTP/2 session, reconnecting
+ *   control_rpc     one request whose whole answer is collected
+ *   control_login   register, AuthURL, expiry, logout
+ *   control_poll    the map stream
+ *   control_update  lite updates
+ *   control_ping    ping requests
+ *
+ * Nothing is torn down inside a callback: a failure is only noted in the link
+ * (ts_control_link_fail), and ts_control_link_reap() acts on it once the stack has unwound.
+ */
+#ifndef CORE_CONTROL_CONTROL_STATE_H
+#define CORE_CONTROL_CONTROL_STATE_H
+
+#include "core/base/byte_queue.h"
+#include "core/control/backoff.h"
+#include "core/control/control_client.h"
+#include "core/control/control_targets.h"
+#include "core/control/h2_client.h"
+#include "core/control/hostinfo_json.h"
+#include "core/control/map_json.h"
+#include "core/control/map_stream.h"
+#include "core/control/ts2021_conn.h"
+
+enum {
+	TS_CONTROL_ERROR_CAP = 320,
+	TS_PING_SLOTS = 4,
+};
+
+enum ts_control_goal { GOAL_STOP, GOAL_RUN, GOAL_LOG_OUT };
+
+struct ts_rpc {
+	struct ts_control *owner;
+	int32_t stream_id; /* 0: idle */
+	int status;	   /* 0: no head yet */
+	char retry_after[TS_H2_RETRY_AFTER_CAP];
+	struct ts_byte_queue body;
+	bool is_truncated; /* the body was longer than its limit */
+	/* error: NULL when complete. The rpc is idle and may be started
+	 * again. */
+	void (*done)(struct ts_control *c, struct ts_rpc *rpc,
+		     const char *error);
+};
+
+enum ts_control_link_step { LINK_DOWN, LINK_KEY, LINK_DIAL, LINK_OPEN, LINK_UP };
+
+struct ts_control_link {
+	enum ts_control_link_step step;
+	struct ts_ts2021_conn *conn;
+	struct ts_h2_client *h2;
+	struct ts_public_key server_key;
+	bool has_server_key;
+	bool force_https; /* an upgrade failed */
+	bool has_dialed;
+	uint64_t last_dial_ms, deadline_ms, retry_ms, last_input_ms;
+	bool is_probed; /* an HTTP/2 PING is out */
+	bool retries_now; /* without backoff: the network changed */
+	bool has_failed, is_gone; /* gone: the owner's stream has ended */
+	char reason[TS_CONTROL_ERROR_CAP];
+	struct ts_backoff backoff;
+};
+
+struct ts_control_login {
+	bool is_done; /* registered: the map may be polled */
+	bool wants_new_key, made_new_key;
+	bool sent_followup; /* the request under way waits for a visit */
+	struct ts_private_key trying, trying_old;
+	char *followup;	     /* AuthURL to wait for, or NULL */
+	char *published_url; /* the last one given to the owner */
+	struct ts_rpc rpc;
+	uint64_t retry_ms;
+	struct ts_backoff backoff;
+};
+
+struct ts_control_poll {
+	int32_t stream_id; /* 0: none */
+	int status;
+	bool got_first;
+	bool is_held; /* held waits for resume_ms (SleepSeconds) */
+	struct ts_map_response held;
+	struct ts_map_stream stream;
+	bool has_stream;
+	char refusal[208]; /* the start of an error's body */
+	uint64_t watchdog_ms, resume_ms, expiry_check_ms;
+};
+
+struct ts_control_update {
+	uint64_t wanted, sent, in_flight; /* generations of what we publish */
+	struct ts_rpc rpc;
+	uint64_t retry_ms, deadline_ms;
+	struct ts_backoff backoff;
+	struct ts_addr *endpoints;
+	int *endpoint_types;
+	size_t endpoint_count;
+	struct ts_net_info net_info;
+	bool has_net_info;
+	uint16_t peerapi4_port, peerapi6_port;
+};
+
+struct ts_control_ping {
+	struct ts_rpc rpcs[TS_PING_SLOTS];
+	size_t next;
+	char *last_url;
+};
+
+struct ts_control {
+	struct ts_control_config config; /* texts are ours */
+	struct ts_control_url url;
+	struct ts_control_ops ops;
+	void *ctx;
+	enum ts_control_goal goal;
+	enum ts_control_state state;
+	char error[TS_CONTROL_ERROR_CAP]; /* last reported, "" when cleared */
+	uint64_t now_ms;
+	unsigned depth; /* public calls under way */
+	struct ts_netmap *netmap;
+	/* What the registration told us of the user. */
+	int64_t user_id;
+	char *login_name, *display_name, *profile_pic_url;
+	struct ts_control_link link;
+	struct ts_control_login login;
+	struct ts_control_poll poll;
+	struct ts_control_update update;
+	struct ts_control_ping ping;
+};
+
+/* Every public function that may cause work stands between these two: the
+ * outermost leave acts on what has come up. */
+void ts_control_enter(struct ts_control *c, uint64_t now_ms);
+void ts_control_leave(struct ts_control *c);
+/* The one writer of state. error: NULL for none; a repeated one is quiet. */
+void ts_control_set_state(struct ts_control *c, enum ts_control_state state,
+			  const char *error);
+/* Keeps the state; the owner hears of an error it has not heard yet. */
+void ts_control_report(struct ts_control *c, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+struct ts_hostinfo ts_control_hostinfo(const struct ts_control *c);
+int64_t ts_control_wall_clock(const struct ts_control *c);
+/* Control characters become spaces: it goes to logs and terminals. */
+void ts_control_clean_text(char *text);
+
+void ts_control_link_open(struct ts_control *c);
+/* Note a failure; the first reason stays. */
+void ts_control_link_fail(struct ts_control *c, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+/* The upgrade did not work: another port, and a fresh key, next time. */
+void ts_control_link_distrust(struct ts_control *c);
+/* Tear down a failed link and plan the next attempt. */
+void ts_control_link_reap(struct ts_control *c);
+/* Orderly: no retry is planned. */
+void ts_control_link_close(struct ts_control *c);
+void ts_control_link_start_upgrade(struct ts_control *c);
+void ts_control_link_input(struct ts_control *c, const uint8_t *data, size_t len);
+void ts_control_link_flush(struct ts_control *c);
+void ts_control_link_tick(struct ts_control *c);
+uint64_t ts_control_link_deadline_ms(const struct ts_control *c);
+
+/* body: NULL for none. limit: bytes of the answer that are kept. 0 or a
+ * negative errno (then done is not called). */
+int ts_rpc_start(struct ts_control *c, struct ts_rpc *rpc, const char *method,
+		 const char *path, const char *const lb[static TS_H2_LB_MAX],
+		 const void *body, size_t body_len, size_t limit);
+void ts_rpc_cancel(struct ts_control *c, struct ts_rpc *rpc);
+/* The body as one line of text, at most 200 bytes. */
+void ts_rpc_body_text(const struct ts_rpc *rpc, char out[static 208]);
+
+void ts_login_init(struct ts_control *c);
+void ts_login_deinit(struct ts_control *c);
+/* Forget a pending visit: a new login starts. */
+void ts_login_restart(struct ts_control *c);
+void ts_login_step(struct ts_control *c);
+void ts_login_link_lost(struct ts_control *c);
+/* Our key ran out, or the server does not know it. */
+void ts_login_again(struct ts_control *c, bool with_new_key);
+uint64_t ts_login_deadline_ms(const struct ts_control *c);
+
+void ts_poll_step(struct ts_control *c);
+void ts_poll_stop(struct ts_control *c);
+void ts_poll_tick(struct ts_control *c);
+uint64_t ts_poll_deadline_ms(const struct ts_control *c);
+
+void ts_update_init(struct ts_control *c);
+void ts_update_deinit(struct ts_control *c);
+void ts_update_want(struct ts_control *c);
+void ts_update_step(struct ts_control *c);
+void ts_update_tick(struct ts_control *c);
+void ts_update_link_lost(struct ts_control *c);
+uint64_t ts_update_deadline_ms(const struct ts_control *c);
+
+void ts_ping_deinit(struct ts_control *c);
+void ts_ping_handle(struct ts_control *c, const struct ts_ping_request *ping);
+void ts_ping_link_lost(struct ts_control *c);
+/* Answer to a request by POST over Noise to the URL's path. */
+void ts_ping_post(struct ts_control *c, const char *url, const void *body,
+		  size_t len);
+
+#endif

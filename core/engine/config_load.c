@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * config_load.c - this process's configuration, and its log
+ */
+#include "core/engine/config_load.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/base/err.h"
+#include "core/crypto/secret.h"
+#include "core/io/disk.h"
+
+enum { CONF_MAX = 1024 * 1024 };
+
+static int read_text(const char *path, char **out)
+{
+	uint8_t *data = NULL;
+	size_t len;
+	int code = ts_disk_read(path, CONF_MAX, &data, &len);
+
+	*out = (char *)data;
+	return code;
+}
+
+static const char *conf_path(char *buf, size_t cap)
+{
+	const char *named = getenv("TSNET_CONF");
+	const char *xdg = getenv("XDG_CONFIG_HOME");
+	const char *home = getenv("HOME");
+
+	if (named && *named)
+		return named;
+	if (xdg && *xdg) {
+		snprintf(buf, cap, "%s/tsnet/tsnet.conf", xdg);
+		if (access(buf, F_OK) == 0)
+			return buf;
+	} else if (home && *home) {
+		snprintf(buf, cap, "%s/.config/tsnet/tsnet.conf", home);
+		if (access(buf, F_OK) == 0)
+			return buf;
+	}
+	snprintf(buf, cap, "/etc/tsnet/tsnet.conf");
+	return access(buf, F_OK) == 0 ? buf : NULL;
+}
+
+/* One write a line, so that lines of several processes do not mix. */
+static void write_line(int fd, enum ts_log_level level, const char *line)
+{
+	static const char *const names[] = {"error", "warn", "info", "debug"};
+	char text[1200];
+	struct timespec now;
+	struct tm tm;
+	char stamp[32];
+	int len;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &tm);
+	strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S", &tm);
+	len = snprintf(text, sizeof(text), "%s.%03ldZ %s %s\n", stamp,
+		       now.tv_nsec / 1000000, names[level], line);
+	if (len > 0 && write(fd, text, (size_t)len) < 0)
+		return; /* nowhere left to complain */
+}
+
+static void file_sink(void *ctx, enum ts_log_level level, const char *line)
+{
+	write_line((int)(intptr_t)ctx, level, line);
+}
+
+/* The log's descriptor lives as long as the process. */
+static int open_log(const struct ts_config *config, char err[static 256])
+{
+	int fd;
+
+	ts_log_set_level(config->log_level);
+	if (!config->log_file)
+		return 0;
+	fd = open(config->log_file,
+		  O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0600);
+	if (fd < 0) {
+		int code = -errno;
+
+		snprintf(err, 256, "cannot open log_file %.160s: %s",
+			 config->log_file, ts_strerror(code));
+		return code;
+	}
+	ts_log_set_sink(file_sink, (void *)(intptr_t)fd);
+	return 0;
+}
+
+int config_load_from_environment(struct ts_config *out, char err[static 256])
+{
+	char path_buf[512];
+	const char *path = conf_path(path_buf, sizeof(path_buf));
+	char *text = NULL;
+	const char *named_program = getenv("TSNET_PROGRAM");
+	struct ts_config_input in = {
+		.env = environ,
+		.program = named_program && *named_program
+				   ? named_program
+				   : program_invocation_short_name,
+		.read_file = read_text,
+	};
+	int code = path ? read_text(path, &text) : 0;
+
+	if (code) {
+		snprintf(err, 256, "cannot read %.160s: %s", path,
+			 ts_strerror(code));
+		return code;
+	}
+	in.conf_text = text;
+	in.conf_path = path;
+	in.conf_len = text ? strlen(text) : 0;
+	code = ts_config_load(out, &in, err);
+	ts_wipe_free_text(text);
+	if (!code) {
+		code = open_log(out, err);
+		if (code)
+			ts_config_deinit(out);
+	}
+	return code;
+}

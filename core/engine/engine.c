@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * engine.c - composition root: one node and one host on one loop
+ *
+ * Opening goes bottom up (state, loop, sockets, node, host, LocalAPI) and
+ * closing top down; nothing here waits for the network. The end has phases,
+ * each with a limit: deliver what programs have written, tell the server that
+ * an ephemeral node leaves, stop the loop.
+ */
+#include "core/engine/engine.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/base/encode.h"
+#include "core/base/err.h"
+#include "core/base/log.h"
+#include "core/crypto/secret.h"
+#include "core/engine/engine_internal.h"
+#include "core/engine/local_server.h"
+
+enum { DRAIN_MS = 5000, LOGOUT_MS = 5000, DRAIN_POLL_MS = 10 };
+
+static void before_sleep(void *ctx)
+{
+	struct ts_engine *engine = ctx;
+
+	ts_timer_set(engine->node_timer, ts_node_deadline_ms(engine->node));
+}
+
+static void on_node_timer(void *ctx)
+{
+	struct ts_engine *engine = ctx;
+
+	ts_node_tick(engine->node, ts_loop_now_ms(engine->loop));
+}
+
+static void on_network_change(void *ctx)
+{
+	struct ts_engine *engine = ctx;
+
+	log_info("node-%s: the network changed", engine->config.hostname);
+	engine_publish_endpoints(engine);
+	ts_node_network_changed(engine->node, ts_loop_now_ms(engine->loop));
+}
+
+/* -- opening --------------------------------------------------------------- */
+static int open_loop(struct ts_engine *engine)
+{
+	engine->loop = ts_loop_new();
+	if (!engine->loop)
+		return -ENOMEM;
+	engine->resolver = ts_resolver_new(engine->loop);
+	engine->http = ts_http_client_new(engine->loop);
+	engine->node_timer =
+		ts_timer_new(engine->loop, on_node_timer, engine);
+	return engine->resolver && engine->http && engine->node_timer
+		       ? 0
+		       : -ENOMEM;
+}
+
+static char *read_os_release(const char *key)
+{
+	FILE *f = fopen("/etc/os-release", "re");
+	char line[256];
+	char *found = NULL;
+
+	while (f && !found && fgets(line, sizeof(line), f)) {
+		size_t n = strlen(key);
+
+		if (strncmp(line, key, n) != 0 || line[n] != '=')
+			continue;
+		line[strcspn(line, "\n")] = '\0';
+		found = line[n + 1] == '"'
+				? strndup(line + n + 2, strcspn(line + n + 2,
+								"\""))
+				: strdup(line + n + 1);
+	}
+	if (f)
+		fclose(f);
+	return found;
+}
+
+static int open_node(struct ts_engine *engine,
+		     const struct ts_private_key *machine_key,
+		     struct ts_prefs *prefs)
+{
+	struct utsname uts = {0};
+	char *distro = read_os_release("ID");
+	char *version = read_os_release("VERSION_ID");
+	struct ts_node_config nc = {
+		.machine_key = *machine_key,
+		.prefs = prefs,
+		.backend_log_id = engine->store.backend_log_id,
+		.auth_key = engine->config.auth_key,
+		.app = "tsnet-shim",
+		.ephemeral = engine->config.ephemeral,
+		.force_login = engine->config.force_login,
+		.direct = engine->config.direct,
+		.distro = distro,
+		.distro_version = version,
+		.container = access("/.dockerenv", F_OK) == 0 ||
+			     access("/run/.containerenv", F_OK) == 0,
+	};
+
+	uname(&uts);
+	nc.os_version = uts.release;
+	nc.machine_arch = uts.machine;
+	engine->node = ts_node_new(&nc, &engine_node_io, engine,
+				   ts_loop_now_ms(engine->loop));
+	ts_wipe(&nc.machine_key, sizeof(nc.machine_key));
+	free(distro);
+	free(version);
+	return engine->node ? 0 : -ENOMEM;
+}
+
+static int open_host(struct ts_engine *engine, char err[static 256])
+{
+	uint8_t random[16];
+	char hex[2 * sizeof(random) + 1];
+	struct ts_host_config hc = {
+		.socket_path = engine->socket_path,
+		.abstract_name = engine->abstract_name,
+		.listen = engine->config.listen,
+		.timeout_s = engine->config.timeout_s,
+		.in_process = engine->in_process,
+	};
+
+	ts_random_bytes(random, sizeof(random));
+	snprintf(engine->abstract_name, sizeof(engine->abstract_name),
+		 "tsnet/%s", ts_hex_encode(random, sizeof(random), hex));
+	snprintf(engine->socket_path, sizeof(engine->socket_path),
+		 "%s/broker.sock", engine->store.dir);
+	snprintf(engine->localapi_path, sizeof(engine->localapi_path),
+		 "%s/tailscaled.sock", engine->store.dir);
+	engine->host = ts_host_open(engine->loop, engine->node, &hc, err);
+	return engine->host ? 0 : -ENETDOWN;
+}
+
+static int open_parts(struct ts_engine *engine, char err[static 256])
+{
+	struct ts_private_key machine_key;
+	struct ts_prefs prefs;
+	int code = profile_store_open(&engine->store, &engine->config,
+				      &machine_key, &prefs, err);
+
+	if (code)
+		return code;
+	code = open_loop(engine);
+	if (!code)
+		code = open_node(engine, &machine_key, &prefs);
+	if (code)
+		snprintf(err, 256, "cannot start the node: %s",
+			 ts_strerror(code));
+	ts_wipe(&machine_key, sizeof(machine_key));
+	ts_prefs_deinit(&prefs);
+	if (code)
+		return code;
+	engine->udp = ts_udp_port_open(engine->loop, engine->config.port,
+				       engine_on_udp, engine, &code);
+	if (!engine->udp)
+		log_warn("node-%s: no UDP socket, relayed paths only: %s",
+			 engine->config.hostname, ts_strerror(code));
+	code = open_host(engine, err);
+	if (!code)
+		code = local_server_open(&engine->local, engine,
+					 engine->localapi_path, err);
+	return code;
+}
+
+int ts_engine_open(struct ts_engine **out, struct ts_config *config,
+		   bool in_process, char err[static 256])
+{
+	struct ts_engine *engine = calloc(1, sizeof(*engine));
+	int code = engine ? ts_crypto_init() : -ENOMEM;
+
+	if (code) {
+		snprintf(err, 256, "cannot start: %s", ts_strerror(code));
+		free(engine);
+		return code;
+	}
+	engine->config = *config;
+	memset(config, 0, sizeof(*config));
+	engine->in_process = in_process;
+	engine->store.lock_fd = -1;
+	code = open_parts(engine, err);
+	if (!code)
+		code = ts_loop_before_sleep(engine->loop, before_sleep,
+					    engine);
+	if (code) {
+		ts_engine_close(engine);
+		return code;
+	}
+	engine->monitor = ts_net_monitor_open(engine->loop, on_network_change,
+					      engine);
+	engine_publish_endpoints(engine);
+	ts_node_start(engine->node, ts_loop_now_ms(engine->loop));
+	*out = engine;
+	return 0;
+}
+
+void ts_engine_close(struct ts_engine *engine)
+{
+	if (!engine)
+		return;
+	local_server_close(engine->local);
+	if (engine->host)
+		ts_host_close(engine->host);
+	ts_node_free(engine->node);
+	engine_io_close(engine);
+	ts_net_monitor_close(engine->monitor);
+	if (engine->udp)
+		ts_udp_port_close(engine->udp);
+	if (engine->http)
+		ts_http_client_free(engine->http);
+	if (engine->resolver)
+		ts_resolver_free(engine->resolver);
+	ts_timer_free(engine->node_timer);
+	ts_timer_free(engine->stop_timer);
+	if (engine->loop)
+		ts_loop_free(engine->loop);
+	profile_store_close(&engine->store);
+	ts_config_deinit(&engine->config);
+	free(engine);
+}
+
+void ts_engine_run(struct ts_engine *engine)
+{
+	ts_loop_run(engine->loop);
+}
+
+/* -- the end ---------------------------------------------------------------- */
+static void end(struct ts_engine *engine)
+{
+	engine->phase = ENGINE_ENDED;
+	ts_loop_stop(engine->loop);
+}
+
+static bool logged_out(const struct ts_engine *engine)
+{
+	return ts_node_state(engine->node) != TS_RUNNING &&
+	       ts_node_state(engine->node) != TS_STARTING;
+}
+
+static void start_logout(struct ts_engine *engine, uint64_t now_ms)
+{
+	if (!engine->config.ephemeral || !ts_node_netmap(engine->node)->self) {
+		end(engine);
+		return;
+	}
+	engine->phase = ENGINE_LOGGING_OUT;
+	engine->phase_end_ms = now_ms + LOGOUT_MS;
+	ts_node_logout(engine->node, now_ms);
+}
+
+static void on_stop_timer(void *ctx)
+{
+	struct ts_engine *engine = ctx;
+	uint64_t now_ms = ts_loop_now_ms(engine->loop);
+	bool late = now_ms >= engine->phase_end_ms;
+
+	if (engine->phase == ENGINE_DRAINING &&
+	    (late || ts_host_undelivered(engine->host) == 0))
+		start_logout(engine, now_ms);
+	if (engine->phase == ENGINE_LOGGING_OUT &&
+	    (late || logged_out(engine)))
+		end(engine);
+	if (engine->phase != ENGINE_ENDED)
+		ts_timer_set(engine->stop_timer, now_ms + DRAIN_POLL_MS);
+}
+
+static void begin_stop(void *ctx)
+{
+	struct ts_engine *engine = ctx;
+
+	if (engine->phase != ENGINE_UP)
+		return;
+	engine->phase = ENGINE_DRAINING;
+	engine->phase_end_ms = ts_loop_now_ms(engine->loop) + DRAIN_MS;
+	engine->stop_timer =
+		ts_timer_new(engine->loop, on_stop_timer, engine);
+	if (engine->stop_timer)
+		on_stop_timer(engine);
+	else
+		end(engine);
+}
+
+void ts_engine_stop(struct ts_engine *engine)
+{
+	if (ts_loop_post(engine->loop, begin_stop, engine))
+		ts_loop_stop(engine->loop);
+}
+
+void ts_engine_watch_state(struct ts_engine *engine, ts_engine_state_fn fn,
+			   void *ctx)
+{
+	engine->state_fn = fn;
+	engine->state_ctx = ctx;
+}
+
+const char *ts_engine_broker_path(const struct ts_engine *engine)
+{
+	return engine->socket_path;
+}
+
+const char *ts_engine_broker_abstract(const struct ts_engine *engine)
+{
+	return engine->abstract_name;
+}
+
+const char *ts_engine_localapi_path(const struct ts_engine *engine)
+{
+	return engine->localapi_path;
+}
+
+struct ts_loop *ts_engine_loop(const struct ts_engine *engine)
+{
+	return engine->loop;
+}
+
+struct ts_node *ts_engine_node(const struct ts_engine *engine)
+{
+	return engine->node;
+}
+
+struct ts_host *ts_engine_host(const struct ts_engine *engine)
+{
+	return engine->host;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * engine.h - composition root: one node and one host on one loop
+ *
+ * Owns the loop, the state directory, the sockets and the LocalAPI; gives
+ * the node its I/O and the host its node.
+ */
+#ifndef CORE_ENGINE_ENGINE_H
+#define CORE_ENGINE_ENGINE_H
+
+#include <stdbool.h>
+
+#include "core/host/host.h"
+#include "core/loop/loop.h"
+#include "core/node/node.h"
+#include "core/state/conf_file.h"
+
+struct ts_engine;
+
+/* Takes the state directory's lock, loads or makes the state, opens sockets
+ * and the host; does not wait for the network. -EWOULDBLOCK: another process
+ * hosts this state directory (err names its pid). */
+int ts_engine_open(struct ts_engine **out, struct ts_config *config,
+		   bool in_process, char err[static 256]);
+/* Runs the loop on the calling thread until ts_engine_stop(). */
+void ts_engine_run(struct ts_engine *engine);
+/* Drain (bounded), log out when ephemeral (at most 5 s), stop the loop. Any
+ * thread. */
+void ts_engine_stop(struct ts_engine *engine);
+void ts_engine_close(struct ts_engine *engine);
+/* Called on the loop's thread at every change of the node's state (error: the
+ * server's or our own words, or NULL) and when a person must visit url. */
+typedef void (*ts_engine_state_fn)(void *ctx, enum ts_node_state state,
+				   const char *error, const char *url);
+void ts_engine_watch_state(struct ts_engine *engine, ts_engine_state_fn fn,
+			   void *ctx);
+/* Names that programs need to find us; the strings are the engine's. */
+const char *ts_engine_broker_path(const struct ts_engine *engine);
+const char *ts_engine_broker_abstract(const struct ts_engine *engine);
+const char *ts_engine_localapi_path(const struct ts_engine *engine);
+struct ts_loop *ts_engine_loop(const struct ts_engine *engine);
+struct ts_node *ts_engine_node(const struct ts_engine *engine);
+struct ts_host *ts_engine_host(const struct ts_engine *engine);
+
+#endif

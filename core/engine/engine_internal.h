@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * engine_internal.h - the one struct of core/engine
+ */
+#ifndef CORE_ENGINE_ENGINE_INTERNAL_H
+#define CORE_ENGINE_ENGINE_INTERNAL_H
+
+#include "core/engine/engine.h"
+#include "core/io/http_client.h"
+#include "core/io/link.h"
+#include "core/io/net_monitor.h"
+#include "core/io/resolver.h"
+#include "core/io/udp_port.h"
+#include "core/state/state_file.h"
+
+enum { ENGINE_DIR_CAP = 224, ENGINE_PATH_CAP = 256, ENGINE_LOG_ID_CAP = 65 };
+
+struct local_server; /* local_server.h */
+
+/* Where the node's secrets and sockets live. */
+struct profile_store {
+	struct ts_state *state;
+	char *state_path;   /* NULL: in memory only */
+	char *log_id_path;  /* NULL: in memory only */
+	int lock_fd;	    /* -1: none */
+	char dir[ENGINE_DIR_CAP];	 /* of the sockets */
+	bool dir_is_ours;		 /* made here, removed at close */
+	char backend_log_id[ENGINE_LOG_ID_CAP];
+};
+
+/* One DERP region's stream. */
+struct derp_stream {
+	struct ts_engine *engine;
+	int region;
+	struct ts_link *link;
+	struct derp_stream *next;
+};
+
+enum engine_phase { ENGINE_UP, ENGINE_DRAINING, ENGINE_LOGGING_OUT,
+		    ENGINE_ENDED };
+
+struct ts_engine {
+	struct ts_config config;
+	struct profile_store store;
+	struct ts_loop *loop;
+	struct ts_timer *node_timer, *stop_timer;
+	struct ts_resolver *resolver;
+	struct ts_http_client *http;
+	struct ts_http_request *key_request;
+	struct ts_link *control_link;
+	struct derp_stream *derps;
+	struct ts_udp_port *udp;
+	struct ts_net_monitor *monitor;
+	struct ts_node *node;
+	struct ts_host *host;
+	struct local_server *local;
+	bool in_process;
+	enum engine_phase phase;
+	uint64_t phase_end_ms;
+	char socket_path[ENGINE_PATH_CAP];   /* broker */
+	char abstract_name[64];		     /* broker */
+	char localapi_path[ENGINE_PATH_CAP];
+	/* Told about state changes: tsrun's --wait, tsnet_up(). */
+	ts_engine_state_fn state_fn;
+	void *state_ctx;
+};
+
+/* node_io.c */
+extern const struct ts_node_io engine_node_io;
+void engine_io_close(struct ts_engine *engine);
+void engine_publish_endpoints(struct ts_engine *engine);
+void engine_on_udp(void *ctx, const struct ts_addr *from,
+		   struct ts_packet *pkt);
+
+/* profile_store.c */
+/* Locks and loads; prefs gets the stored keys and this start's settings. */
+int profile_store_open(struct profile_store *store, struct ts_config *config,
+		       struct ts_private_key *machine_key,
+		       struct ts_prefs *prefs, char err[static 256]);
+/* Writes the profile if there is a file to write to. */
+void profile_store_save(struct profile_store *store,
+			const struct ts_node *node);
+void profile_store_close(struct profile_store *store);
+
+#endif

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * host_main.c - tsnet-host: run a command with a tailnet node as its parent
+ *
+ *   tsnet-host [--] COMMAND [ARG]...      (settings come by the environment)
+ *   tsnet-host --check COMMAND            can it be preloaded? says why not
+ *   tsnet-host --cli status|ip|whois|ping ...   ask a running node
+ *
+ * The node lives in this process, so it survives fork, exec, daemon() and
+ * crashes of the program, and keys never enter the program's memory. The
+ * command's exit status is ours; signals sent to us go to it; orphans of the
+ * tree are reaped, as PID 1 must.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "core/base/log.h"
+#include "core/engine/cli.h"
+#include "core/engine/config_load.h"
+#include "core/engine/engine.h"
+#include "core/engine/preload_check.h"
+#include "core/engine/process_tree.h"
+
+enum { EXIT_USAGE = 64, EXIT_FAILED = 125, EXIT_CANNOT_RUN = 126 };
+
+struct run {
+	struct ts_engine *engine;
+	struct process_tree *tree;
+	char **argv;
+	struct ts_timer *wait_timer;
+	unsigned wait_s;
+	int exit_status;
+	bool started;
+};
+
+static void on_tree_ended(void *ctx, int exit_status)
+{
+	struct run *run = ctx;
+
+	run->exit_status = exit_status;
+	ts_engine_stop(run->engine);
+}
+
+static void start_command(struct run *run)
+{
+	struct process_env env = {
+		.broker_path = ts_engine_broker_path(run->engine),
+		.broker_abstract = ts_engine_broker_abstract(run->engine),
+		.localapi_path = ts_engine_localapi_path(run->engine),
+	};
+	char err[256];
+
+	if (run->started)
+		return;
+	run->started = true;
+	if (run->wait_timer)
+		ts_timer_set(run->wait_timer, UINT64_MAX);
+	run->tree = process_tree_start(ts_engine_loop(run->engine), run->argv,
+				       &env, on_tree_ended, run,
+				       &run->exit_status, err);
+	if (!run->tree) {
+		fprintf(stderr, "tsrun: %s\n", err);
+		ts_engine_stop(run->engine);
+	}
+}
+
+static void on_wait_over(void *ctx)
+{
+	struct run *run = ctx;
+	const char *why = ts_node_error(ts_engine_node(run->engine));
+
+	if (run->started)
+		return;
+	fprintf(stderr, "tsrun: the node is not up after %u s (%s)%s%s\n",
+		run->wait_s,
+		ts_node_state_name(ts_node_state(
+			ts_engine_node(run->engine))),
+		why ? ": " : "", why ? why : "");
+	run->started = true;
+	run->exit_status = EXIT_FAILED;
+	ts_engine_stop(run->engine);
+}
+
+static void on_state(void *ctx, enum ts_node_state state, const char *error,
+		     const char *url)
+{
+	struct run *run = ctx;
+
+	if (url && ts_log_get_level() < TS_LOG_WARN)
+		fprintf(stderr, "tsrun: to join the tailnet, visit %s\n", url);
+	if (error)
+		log_error("%s", error);
+	if (state == TS_RUNNING && run->wait_s > 0)
+		start_command(run);
+}
+
+static void begin(void *ctx)
+{
+	struct run *run = ctx;
+
+	if (run->wait_s == 0 || ts_node_state(ts_engine_node(run->engine)) ==
+					TS_RUNNING) {
+		start_command(run);
+		return;
+	}
+	run->wait_timer = ts_timer_new(ts_engine_loop(run->engine),
+				       on_wait_over, run);
+	ts_timer_set(run->wait_timer,
+		     ts_loop_now_ms(ts_engine_loop(run->engine)) +
+			     1000ull * run->wait_s);
+}
+
+/* Keys are in this process's memory: no core dump, no ptrace by others. */
+static void protect_secrets(void)
+{
+	struct rlimit none = {0, 0};
+
+	prctl(PR_SET_DUMPABLE, 0);
+	setrlimit(RLIMIT_CORE, &none);
+}
+
+static int run_command(char **argv)
+{
+	struct run run = {.argv = argv, .exit_status = EXIT_FAILED};
+	struct ts_config config;
+	char err[256] = "";
+
+	if (preload_check(argv[0], err)) {
+		fprintf(stderr, "tsrun: %s\n", err);
+		return EXIT_CANNOT_RUN;
+	}
+	process_limits_remember();
+	protect_secrets();
+	if (config_load_from_environment(&config, err)) {
+		fprintf(stderr, "tsrun: %s\n", err);
+		return EXIT_FAILED;
+	}
+	process_scrub_environment();
+	run.wait_s = config.wait_s;
+	if (ts_engine_open(&run.engine, &config, false, err)) {
+		fprintf(stderr, "tsrun: %s\n", err);
+		ts_config_deinit(&config);
+		return EXIT_FAILED;
+	}
+	ts_engine_watch_state(run.engine, on_state, &run);
+	if (ts_loop_post(ts_engine_loop(run.engine), begin, &run) == 0)
+		ts_engine_run(run.engine);
+	ts_timer_free(run.wait_timer);
+	process_tree_free(run.tree);
+	ts_engine_close(run.engine);
+	return run.exit_status;
+}
+
+static int check(const char *program)
+{
+	char err[256];
+
+	if (preload_check(program, err)) {
+		fprintf(stderr, "tsrun: %s\n", err);
+		return 1;
+	}
+	printf("%s: can be preloaded\n", program);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	int first = argc > 1 && strcmp(argv[1], "--") == 0 ? 2 : 1;
+
+	if (argc > 2 && strcmp(argv[1], "--check") == 0)
+		return check(argv[2]);
+	if (argc > 2 && strcmp(argv[1], "--cli") == 0)
+		return cli_main(argc - 2, argv + 2);
+	if (argc <= first) {
+		fprintf(stderr, "usage: tsnet-host [--] COMMAND [ARG]...\n");
+		return EXIT_USAGE;
+	}
+	return run_command(argv + first);
+}

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * local_client.c - asking a running node over its LocalAPI socket
+ *
+ * A node's socket is in its state directory, or in a runtime directory of its
+ * own when its state is in memory. Those directories are searched; a socket
+ * that nobody answers at is an abandoned one and does not count.
+ */
+#include "core/engine/local_client.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/base/byte_queue.h"
+#include "core/state/conf_file.h"
+
+enum { BODY_MAX = 256 * 1024 * 1024, TIMEOUT_S = 15, URL_CAP = 1024,
+       HOSTNAME_CAP = 64 };
+
+static size_t on_body(char *data, size_t size, size_t count, void *ctx)
+{
+	return ts_byte_queue_push(ctx, data, size * count) ? 0 : size * count;
+}
+
+static int perform(const char *socket_path, const char *method,
+		   const char *path, struct ts_byte_queue *body, long *status,
+		   char err[static 256])
+{
+	char url[URL_CAP];
+	CURL *curl = curl_easy_init();
+	CURLcode code;
+
+	if (!curl)
+		return -ENOMEM;
+	snprintf(url, sizeof(url), "http://local-tailscaled.sock%s", path);
+	curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket_path);
+	curl_easy_setopt(curl, CURLOPT_URL, url);
+	curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
+	curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)TIMEOUT_S);
+	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
+	curl_easy_setopt(curl, CURLOPT_WRITEDATA, body);
+	if (strcmp(method, "POST") == 0)
+		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, "");
+	code = curl_easy_perform(curl);
+	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, status);
+	curl_easy_cleanup(curl);
+	if (code == CURLE_OK)
+		return 0;
+	snprintf(err, 256, "cannot talk to the node at %.120s: %.80s",
+		 socket_path, curl_easy_strerror(code));
+	return -ECONNREFUSED;
+}
+
+static int take_error(const struct ts_byte_queue *body, long status,
+		      char err[static 256])
+{
+	size_t len = ts_byte_queue_len(body);
+	const char *text = (const char *)ts_byte_queue_data(body);
+
+	while (len > 0 && text[len - 1] == '\n')
+		len--;
+	snprintf(err, 256, "%.*s", len < 200 ? (int)len : 200,
+		 text ? text : "");
+	return status == 404 ? -ENOENT : -EPROTO;
+}
+
+int local_client_request(const char *socket_path, const char *method,
+			 const char *path, json_t **out, char err[static 256])
+{
+	struct ts_byte_queue body;
+	long status = 0;
+	int code;
+
+	ts_byte_queue_init(&body, BODY_MAX);
+	code = perform(socket_path, method, path, &body, &status, err);
+	if (!code && status != 200)
+		code = take_error(&body, status, err);
+	if (!code) {
+		*out = json_loadb((const char *)ts_byte_queue_data(&body),
+				  ts_byte_queue_len(&body), JSON_DECODE_ANY,
+				  NULL);
+		if (!*out) {
+			snprintf(err, 256, "the node's answer is not JSON");
+			code = -EBADMSG;
+		}
+	}
+	ts_byte_queue_deinit(&body);
+	return code;
+}
+
+/* The node's hostname if it answers there. */
+static bool answers(const char *socket_path, char name[static HOSTNAME_CAP])
+{
+	json_t *status = NULL;
+	char ignored[256];
+	const char *text;
+
+	if (local_client_request(socket_path, "GET",
+				 "/localapi/v0/status?peers=false", &status,
+				 ignored))
+		return false;
+	text = json_string_value(json_object_get(
+		json_object_get(status, "Self"), "HostName"));
+	snprintf(name, HOSTNAME_CAP, "%s", text ? text : "?");
+	json_decref(status);
+	return true;
+}
+
+static bool is_mine(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISSOCK(st.st_mode) &&
+	       st.st_uid == geteuid();
+}
+
+struct found {
+	char *path;
+	size_t count;
+	char names[160];
+};
+
+static void look_at(struct found *found, const char *path,
+		    const char *hostname)
+{
+	char name[HOSTNAME_CAP];
+	size_t len = strlen(found->names);
+
+	if (!is_mine(path) || !answers(path, name) ||
+	    (hostname && strcmp(hostname, name) != 0))
+		return;
+	found->count++;
+	snprintf(found->names + len, sizeof(found->names) - len, "%s%s",
+		 len ? ", " : "", name);
+	free(found->path);
+	found->path = strdup(path);
+}
+
+static void search(struct found *found, const char *pattern,
+		   const char *hostname)
+{
+	glob_t paths;
+
+	if (glob(pattern, 0, NULL, &paths) == 0) {
+		for (size_t i = 0; i < paths.gl_pathc; i++)
+			look_at(found, paths.gl_pathv[i], hostname);
+	}
+	globfree(&paths);
+}
+
+static void search_all(struct found *found, const char *hostname)
+{
+	const char *runtime = getenv("XDG_RUNTIME_DIR");
+	char *state = ts_config_default_state_dir(environ, "*");
+	char pattern[URL_CAP];
+
+	if (state) {
+		snprintf(pattern, sizeof(pattern), "%s/tailscaled.sock", state);
+		search(found, pattern, hostname);
+	}
+	if (runtime && *runtime) {
+		snprintf(pattern, sizeof(pattern),
+			 "%s/tsnet-*/tailscaled.sock", runtime);
+		search(found, pattern, hostname);
+	}
+	search(found, "/tmp/tsnet-*/tailscaled.sock", hostname);
+	free(state);
+}
+
+int local_client_find(const char *hostname, char **out, char err[static 256])
+{
+	const char *named = getenv("TSNET_LOCALAPI");
+	struct found found = {0};
+
+	if (named && *named) {
+		*out = strdup(named);
+		return *out ? 0 : -ENOMEM;
+	}
+	search_all(&found, hostname);
+	if (found.count == 1) {
+		*out = found.path;
+		return 0;
+	}
+	free(found.path);
+	if (found.count > 1) {
+		snprintf(err, 256, "several nodes are running (%s): choose one "
+			 "with --hostname or --socket", found.names);
+		return -EEXIST;
+	}
+	snprintf(err, 256, "no running node found%s%s", hostname ? " named " : "",
+		 hostname ? hostname : "");
+	return -ENOENT;
+}

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * local_server.c - the LocalAPI on a Unix socket
+ *
+ * libmicrohttpd without threads: its epoll descriptor is one watch of the
+ * loop, its time-outs one timer. A request whose answer takes time (ping) is
+ * suspended and resumed with the reply. When the server closes first, the
+ * request outlives it as an orphan until its answer comes.
+ */
+#include "core/engine/local_server.h"
+
+#include <errno.h>
+#include <microhttpd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/base/byte_queue.h"
+#include "core/base/err.h"
+#include "core/base/log.h"
+#include "core/engine/engine_internal.h"
+#include "core/localapi/localapi.h"
+
+enum {
+	BODY_MAX = 1024 * 1024,
+	CONNECTIONS_MAX = 64,
+	IDLE_TIMEOUT_S = 60,
+	BACKLOG = 16,
+};
+
+struct request {
+	struct local_server *server; /* NULL: closed meanwhile */
+	struct MHD_Connection *conn;
+	struct ts_byte_queue body;
+	bool too_large, handled, replied, suspended;
+	struct ts_localapi_reply reply;
+	struct request *next; /* of the suspended ones */
+};
+
+struct local_server {
+	struct ts_engine *engine;
+	struct MHD_Daemon *daemon;
+	struct ts_watch *watch;
+	struct ts_timer *timer;
+	struct request *suspended;
+	bool resumed; /* MHD_get_timeout() does not know of a resumed one */
+	char path[ENGINE_PATH_CAP];
+};
+
+static void run_daemon(struct local_server *server)
+{
+	server->resumed = false;
+	MHD_run(server->daemon);
+}
+
+static void on_daemon_ready(void *ctx, unsigned events)
+{
+	(void)events;
+	run_daemon(ctx);
+}
+
+static void on_daemon_timer(void *ctx)
+{
+	run_daemon(ctx);
+}
+
+static void before_sleep(void *ctx)
+{
+	struct local_server *server = ctx;
+	MHD_UNSIGNED_LONG_LONG wait_ms;
+	uint64_t now_ms = ts_loop_now_ms(server->engine->loop);
+
+	if (server->resumed)
+		ts_timer_set(server->timer, now_ms);
+	else if (MHD_get_timeout(server->daemon, &wait_ms) == MHD_YES)
+		ts_timer_set(server->timer, now_ms + wait_ms);
+	else
+		ts_timer_set(server->timer, UINT64_MAX);
+}
+
+/* -- one request ----------------------------------------------------------- */
+static void free_request(struct request *r)
+{
+	ts_byte_queue_deinit(&r->body);
+	free(r->reply.body);
+	free(r);
+}
+
+static void unlink_suspended(struct request *r)
+{
+	struct request **at = &r->server->suspended;
+
+	while (*at && *at != r)
+		at = &(*at)->next;
+	if (*at)
+		*at = r->next;
+	r->suspended = false;
+}
+
+static void on_done(void *ctx, const struct ts_localapi_reply *reply)
+{
+	struct request *r = ctx;
+
+	r->reply = *reply;
+	r->replied = true;
+	if (!r->server) {
+		free_request(r);
+		return;
+	}
+	if (r->suspended) {
+		unlink_suspended(r);
+		MHD_resume_connection(r->conn);
+		r->server->resumed = true;
+	}
+}
+
+static const char *query_value(void *ctx, const char *name)
+{
+	return MHD_lookup_connection_value(ctx, MHD_GET_ARGUMENT_KIND, name);
+}
+
+static const char *header_value(struct MHD_Connection *conn, const char *name)
+{
+	return MHD_lookup_connection_value(conn, MHD_HEADER_KIND, name);
+}
+
+/* Root and our own user may change things; everybody who can open the socket
+ * may read. */
+static bool may_write(struct MHD_Connection *conn)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+		conn, MHD_CONNECTION_INFO_CONNECTION_FD);
+	struct ucred cred = {.uid = (uid_t)-1};
+	socklen_t len = sizeof(cred);
+
+	if (!info || getsockopt(info->connect_fd, SOL_SOCKET, SO_PEERCRED,
+				&cred, &len) != 0)
+		return false;
+	return cred.uid == 0 || cred.uid == geteuid();
+}
+
+static enum MHD_Result send_reply(struct request *r)
+{
+	struct MHD_Response *response = MHD_create_response_from_buffer(
+		r->reply.body_len, r->reply.body, MHD_RESPMEM_MUST_FREE);
+	enum MHD_Result result;
+
+	if (!response)
+		return MHD_NO;
+	r->reply.body = NULL; /* the response owns it */
+	MHD_add_response_header(response, "Tailscale-Cap", "145");
+	if (r->reply.content_type)
+		MHD_add_response_header(response, "Content-Type",
+					r->reply.content_type);
+	result = MHD_queue_response(r->conn, (unsigned)r->reply.status,
+				    response);
+	MHD_destroy_response(response);
+	return result;
+}
+
+static void reply_too_large(struct request *r)
+{
+	static const char text[] = "request body is larger than 1 MiB\n";
+
+	r->reply.status = MHD_HTTP_CONTENT_TOO_LARGE;
+	r->reply.content_type = "text/plain";
+	r->reply.body = strdup(text);
+	r->reply.body_len = r->reply.body ? sizeof(text) - 1 : 0;
+	r->replied = true;
+}
+
+static void handle(struct request *r, const char *method, const char *path)
+{
+	struct ts_engine *engine = r->server->engine;
+	struct ts_localapi_request lr = {
+		.method = method,
+		.path = path,
+		.query = query_value,
+		.query_ctx = r->conn,
+		.host = header_value(r->conn, "Host"),
+		.origin = header_value(r->conn, "Origin"),
+		.referer = header_value(r->conn, "Referer"),
+		.body = (const char *)ts_byte_queue_data(&r->body),
+		.body_len = ts_byte_queue_len(&r->body),
+		.may_write = may_write(r->conn),
+	};
+
+	r->handled = true;
+	if (r->too_large)
+		reply_too_large(r);
+	else
+		ts_localapi_handle(engine->node, &lr,
+				   ts_loop_now_ms(engine->loop), time(NULL),
+				   on_done, r);
+	if (r->replied)
+		return;
+	r->suspended = true;
+	r->next = r->server->suspended;
+	r->server->suspended = r;
+	MHD_suspend_connection(r->conn);
+}
+
+static enum MHD_Result on_access(void *ctx, struct MHD_Connection *conn,
+				 const char *path, const char *method,
+				 const char *version, const char *data,
+				 size_t *data_len, void **con_ctx)
+{
+	struct request *r = *con_ctx;
+
+	(void)version;
+	if (!r) {
+		r = calloc(1, sizeof(*r));
+		if (!r)
+			return MHD_NO;
+		r->server = ctx;
+		r->conn = conn;
+		ts_byte_queue_init(&r->body, BODY_MAX);
+		*con_ctx = r;
+		return MHD_YES;
+	}
+	if (*data_len > 0) {
+		if (ts_byte_queue_push(&r->body, data, *data_len))
+			r->too_large = true;
+		*data_len = 0;
+		return MHD_YES;
+	}
+	if (!r->handled)
+		handle(r, method, path);
+	return r->replied ? send_reply(r) : MHD_YES;
+}
+
+static void on_completed(void *ctx, struct MHD_Connection *conn,
+			 void **con_ctx, enum MHD_RequestTerminationCode why)
+{
+	struct request *r = *con_ctx;
+
+	(void)ctx;
+	(void)conn;
+	(void)why;
+	*con_ctx = NULL;
+	if (!r)
+		return;
+	if (r->handled && !r->replied)
+		r->server = NULL; /* an orphan: freed with its answer */
+	else
+		free_request(r);
+}
+
+/* -- the socket -------------------------------------------------------------- */
+static int open_socket(const char *path, char err[static 256])
+{
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int code = 0;
+
+	if (fd < 0 || strlen(path) >= sizeof(sun.sun_path)) {
+		code = fd < 0 ? -errno : -ENAMETOOLONG;
+		snprintf(err, 256, "LocalAPI socket %s: %s", path,
+			 ts_strerror(code));
+		if (fd >= 0)
+			close(fd);
+		return code;
+	}
+	snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", path);
+	/* We hold the directory's lock: what stands there is abandoned. */
+	unlink(path);
+	if (bind(fd, (struct sockaddr *)&sun, sizeof(sun)) ||
+	    chmod(path, 0600) || listen(fd, BACKLOG)) {
+		code = -errno;
+		snprintf(err, 256, "LocalAPI socket %s: %s", path,
+			 ts_strerror(code));
+		close(fd);
+		return code;
+	}
+	return fd;
+}
+
+static int watch_daemon(struct local_server *server)
+{
+	struct ts_loop *loop = server->engine->loop;
+	const union MHD_DaemonInfo *info =
+		MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+
+	if (!info)
+		return -ENOMEM;
+	server->watch = ts_watch_new(loop, info->epoll_fd, TS_READABLE,
+				     on_daemon_ready, server);
+	server->timer = ts_timer_new(loop, on_daemon_timer, server);
+	if (!server->watch || !server->timer)
+		return -ENOMEM;
+	return ts_loop_before_sleep(loop, before_sleep, server);
+}
+
+int local_server_open(struct local_server **out, struct ts_engine *engine,
+		      const char *path, char err[static 256])
+{
+	struct local_server *server = calloc(1, sizeof(*server));
+	int fd = server ? open_socket(path, err) : -ENOMEM;
+
+	if (fd < 0) {
+		free(server);
+		return fd;
+	}
+	server->engine = engine;
+	snprintf(server->path, sizeof(server->path), "%s", path);
+	server->daemon = MHD_start_daemon(
+		MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
+		on_access, server, MHD_OPTION_LISTEN_SOCKET, fd,
+		MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
+		MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
+		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_TIMEOUT_S,
+		MHD_OPTION_END);
+	if (!server->daemon)
+		close(fd);
+	if (!server->daemon || watch_daemon(server)) {
+		snprintf(err, 256, "cannot serve the LocalAPI at %s", path);
+		local_server_close(server);
+		return -ENOMEM;
+	}
+	*out = server;
+	return 0;
+}
+
+void local_server_close(struct local_server *server)
+{
+	if (!server)
+		return;
+	ts_loop_before_sleep_remove(server->engine->loop, before_sleep,
+				    server);
+	while (server->suspended) {
+		struct request *r = server->suspended;
+
+		unlink_suspended(r);
+		MHD_resume_connection(r->conn);
+	}
+	if (server->daemon)
+		MHD_stop_daemon(server->daemon);
+	ts_watch_free(server->watch);
+	ts_timer_free(server->timer);
+	unlink(server->path);
+	free(server);
+}

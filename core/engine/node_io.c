@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * node_io.c - the node's requests for I/O, carried out
+ *
+ * Control: one GET for the key, one stream at a time. DERP: one stream a
+ * region. UDP: one port. Every callback of a stream is turned into the node's
+ * function of the same meaning; the clock of the call is the loop's.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/base/encode.h"
+#include "core/base/log.h"
+#include "core/engine/engine_internal.h"
+#include "core/engine/local_server.h"
+
+enum {
+	KEY_BODY_MAX = 64 * 1024,
+	KEY_TIMEOUT_MS = 15000,
+	CONTROL_DIAL_MS = 10000,
+	DERP_DIAL_MS = 10000,
+	DERP_PORT = 443,
+	DERP_QUEUE_MAX = 256 * 1024,
+	TARGETS_MAX = 8,
+	LOCAL_ADDRS_MAX = 32,
+};
+
+static uint64_t now_of(const struct ts_engine *engine)
+{
+	return ts_loop_now_ms(engine->loop);
+}
+
+/* -- control ---------------------------------------------------------------- */
+static void on_key(void *ctx, int status, const char *body, size_t len,
+		   const char *error)
+{
+	struct ts_engine *engine = ctx;
+
+	engine->key_request = NULL;
+	ts_node_control_key_fetched(engine->node, status, body, len, error,
+				    now_of(engine));
+}
+
+static void control_fetch_key(void *ctx, const char *url)
+{
+	struct ts_engine *engine = ctx;
+
+	if (engine->key_request)
+		ts_http_cancel(engine->key_request);
+	engine->key_request = ts_http_get(engine->http, url, KEY_BODY_MAX,
+					  KEY_TIMEOUT_MS, on_key, engine);
+	if (!engine->key_request)
+		ts_node_control_key_fetched(engine->node, 0, NULL, 0,
+					    "out of memory", now_of(engine));
+}
+
+static void on_control_connected(void *ctx, struct ts_link *link)
+{
+	struct ts_engine *engine = ctx;
+
+	engine->control_link = link;
+	ts_node_control_connected(engine->node, now_of(engine));
+}
+
+static void on_control_input(void *ctx, const uint8_t *data, size_t len)
+{
+	struct ts_engine *engine = ctx;
+
+	ts_node_control_input(engine->node, data, len, now_of(engine));
+}
+
+static void on_control_closed(void *ctx, const char *error)
+{
+	struct ts_engine *engine = ctx;
+
+	engine->control_link = NULL;
+	ts_node_control_closed(engine->node, error, now_of(engine));
+}
+
+static const struct ts_link_ops control_link_ops = {
+	.connected = on_control_connected,
+	.input = on_control_input,
+	.closed = on_control_closed,
+};
+
+static void control_hangup(void *ctx)
+{
+	struct ts_engine *engine = ctx;
+
+	if (engine->control_link)
+		ts_link_close(engine->control_link);
+	engine->control_link = NULL;
+}
+
+static void control_dial(void *ctx, const struct ts_control_target *targets,
+			 size_t count)
+{
+	struct ts_engine *engine = ctx;
+	struct ts_link_candidate candidates[TARGETS_MAX] = {0};
+
+	control_hangup(engine);
+	if (count > TARGETS_MAX)
+		count = TARGETS_MAX;
+	for (size_t i = 0; i < count; i++) {
+		candidates[i].delay_ms = targets[i].delay_ms;
+		candidates[i].config = (struct ts_link_config){
+			.host = targets[i].host,
+			.port = targets[i].port,
+			.tls = targets[i].tls ? TS_LINK_TLS_UNVERIFIED
+					      : TS_LINK_PLAIN,
+			.timeout_ms = CONTROL_DIAL_MS,
+		};
+	}
+	engine->control_link =
+		ts_link_race(engine->loop, engine->resolver, candidates, count,
+			     &control_link_ops, engine);
+	if (!engine->control_link)
+		ts_node_control_closed(engine->node, "out of memory",
+				       now_of(engine));
+}
+
+static void control_write(void *ctx, const uint8_t *data, size_t len)
+{
+	struct ts_engine *engine = ctx;
+
+	/* A full queue closes the link by itself: closed() tells the node. */
+	if (engine->control_link)
+		ts_link_write(engine->control_link, data, len);
+}
+
+/* -- UDP -------------------------------------------------------------------- */
+static void udp_send(void *ctx, const struct ts_addr *to, const uint8_t *pkt,
+		     size_t len)
+{
+	struct ts_engine *engine = ctx;
+
+	if (engine->udp)
+		ts_udp_port_send(engine->udp, to, pkt, len);
+}
+
+void engine_on_udp(void *ctx, const struct ts_addr *from,
+		   struct ts_packet *pkt)
+{
+	struct ts_engine *engine = ctx;
+
+	ts_node_udp_input(engine->node, from, pkt, now_of(engine));
+}
+
+void engine_publish_endpoints(struct ts_engine *engine)
+{
+	struct ts_ip ips[LOCAL_ADDRS_MAX];
+	struct ts_addr addrs[LOCAL_ADDRS_MAX];
+	size_t count = ts_local_addresses(ips, LOCAL_ADDRS_MAX);
+
+	if (!engine->udp)
+		count = 0;
+	for (size_t i = 0; i < count; i++) {
+		addrs[i].ip = ips[i];
+		addrs[i].port = ts_udp_port_number(engine->udp);
+	}
+	ts_node_local_endpoints(engine->node, addrs, count, now_of(engine));
+}
+
+/* -- DERP ------------------------------------------------------------------- */
+static struct derp_stream *find_derp(const struct ts_engine *engine,
+				     int region)
+{
+	struct derp_stream *d = engine->derps;
+
+	while (d && d->region != region)
+		d = d->next;
+	return d;
+}
+
+static void forget_derp(struct derp_stream *derp)
+{
+	struct derp_stream **at = &derp->engine->derps;
+
+	while (*at != derp)
+		at = &(*at)->next;
+	*at = derp->next;
+	free(derp);
+}
+
+static void on_derp_connected(void *ctx, struct ts_link *link)
+{
+	struct derp_stream *derp = ctx;
+	struct ts_public_key key;
+	bool fast = ts_link_derp_meta_key(link, &key);
+
+	derp->link = link;
+	ts_node_derp_opened(derp->engine->node, derp->region,
+			    fast ? &key : NULL, now_of(derp->engine));
+}
+
+static void on_derp_input(void *ctx, const uint8_t *data, size_t len)
+{
+	struct derp_stream *derp = ctx;
+
+	ts_node_derp_input(derp->engine->node, derp->region, data, len,
+			   now_of(derp->engine));
+}
+
+static void on_derp_closed(void *ctx, const char *error)
+{
+	struct derp_stream *derp = ctx;
+	struct ts_engine *engine = derp->engine;
+	int region = derp->region;
+
+	forget_derp(derp);
+	ts_node_derp_closed(engine->node, region, error, now_of(engine));
+}
+
+static const struct ts_link_ops derp_link_ops = {
+	.connected = on_derp_connected,
+	.input = on_derp_input,
+	.closed = on_derp_closed,
+};
+
+static void derp_close(void *ctx, int region)
+{
+	struct ts_engine *engine = ctx;
+	struct derp_stream *derp = find_derp(engine, region);
+
+	if (!derp)
+		return;
+	if (derp->link)
+		ts_link_close(derp->link);
+	forget_derp(derp);
+}
+
+static void set_derp_tls(struct ts_link_config *lc,
+			 const struct ts_derp_node *node)
+{
+	static const char pin[] = "sha256-raw:";
+	const char *name = node->cert_name;
+
+	lc->tls = TS_LINK_TLS;
+	if (node->insecure_for_tests) {
+		lc->tls = TS_LINK_TLS_UNVERIFIED;
+	} else if (name && strncmp(name, pin, sizeof(pin) - 1) == 0 &&
+		   ts_hex_decode(name + sizeof(pin) - 1,
+				 strlen(name + sizeof(pin) - 1), lc->pin,
+				 sizeof(lc->pin)) == 0) {
+		lc->tls = TS_LINK_TLS_PINNED;
+	} else if (name && *name) {
+		lc->verify_name = name;
+	}
+}
+
+static void derp_open(void *ctx, int region, const struct ts_derp_node *node)
+{
+	struct ts_engine *engine = ctx;
+	struct derp_stream *derp = calloc(1, sizeof(*derp));
+	struct ts_link_config lc = {
+		.host = node->host_name,
+		.ipv4 = node->ipv4,
+		.ipv6 = node->ipv6,
+		.port = (uint16_t)(node->derp_port ? node->derp_port
+						   : DERP_PORT),
+		.timeout_ms = DERP_DIAL_MS,
+		.write_queue_max = DERP_QUEUE_MAX,
+	};
+
+	derp_close(engine, region);
+	if (!derp)
+		return;
+	set_derp_tls(&lc, node);
+	derp->engine = engine;
+	derp->region = region;
+	derp->next = engine->derps;
+	engine->derps = derp;
+	derp->link = ts_link_open(engine->loop, engine->resolver, &lc,
+				  &derp_link_ops, derp);
+	if (!derp->link)
+		log_warn("derp-%d: out of memory", region);
+}
+
+static void derp_write(void *ctx, int region, const uint8_t *data, size_t len)
+{
+	struct ts_engine *engine = ctx;
+	struct derp_stream *derp = find_derp(engine, region);
+
+	/* A full queue drops the packet, as a network would. */
+	if (derp && derp->link)
+		ts_link_write(derp->link, data, len);
+}
+
+void engine_io_close(struct ts_engine *engine)
+{
+	if (engine->key_request)
+		ts_http_cancel(engine->key_request);
+	control_hangup(engine);
+	while (engine->derps)
+		derp_close(engine, engine->derps->region);
+}
+
+/* -- news --------------------------------------------------------------------- */
+static uint64_t wall_clock_ns(void *ctx)
+{
+	struct timespec ts;
+
+	(void)ctx;
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static void persist(void *ctx)
+{
+	struct ts_engine *engine = ctx;
+
+	profile_store_save(&engine->store, engine->node);
+}
+
+static void on_state_changed(void *ctx, enum ts_node_state state,
+			     const char *error)
+{
+	struct ts_engine *engine = ctx;
+
+	if (engine->host)
+		ts_host_state_changed(engine->host);
+	if (engine->state_fn)
+		engine->state_fn(engine->state_ctx, state, error, NULL);
+}
+
+static void on_auth_url(void *ctx, const char *url)
+{
+	struct ts_engine *engine = ctx;
+
+	log_warn("node-%s: to join the tailnet, visit %s",
+		 engine->config.hostname, url);
+	if (engine->state_fn)
+		engine->state_fn(engine->state_ctx,
+				 ts_node_state(engine->node), NULL, url);
+}
+
+static void on_netmap_changed(void *ctx, unsigned changes)
+{
+	struct ts_engine *engine = ctx;
+
+	if (changes & TS_CHANGED_SELF)
+		profile_store_save(&engine->store, engine->node);
+	if (engine->host)
+		ts_host_netmap_changed(engine->host);
+}
+
+static void on_inbound_syn(void *ctx, struct stack_syn *syn,
+			   const struct ts_addr *local,
+			   const struct ts_addr *remote)
+{
+	struct ts_engine *engine = ctx;
+
+	ts_host_inbound_syn(engine->host, syn, local, remote);
+}
+
+static void on_syn_gone(void *ctx, struct stack_syn *syn)
+{
+	struct ts_engine *engine = ctx;
+
+	ts_host_syn_gone(engine->host, syn);
+}
+
+const struct ts_node_io engine_node_io = {
+	.control_fetch_key = control_fetch_key,
+	.control_dial = control_dial,
+	.control_write = control_write,
+	.control_hangup = control_hangup,
+	.udp_send = udp_send,
+	.derp_open = derp_open,
+	.derp_write = derp_write,
+	.derp_close = derp_close,
+	.wall_clock_ns = wall_clock_ns,
+	.persist = persist,
+	.state_changed = on_state_changed,
+	.auth_url = on_auth_url,
+	.netmap_changed = on_netmap_changed,
+	.inbound_syn = on_inbound_syn,
+	.syn_gone = on_syn_gone,
+};

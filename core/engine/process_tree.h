@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * process_tree.h - the command that tsrun runs, and what descends from it
+ */
+#ifndef CORE_ENGINE_PROCESS_TREE_H
+#define CORE_ENGINE_PROCESS_TREE_H
+
+#include "core/loop/loop.h"
+
+/* What the command's environment gets (and its descendants inherit). */
+struct process_env {
+	const char *broker_path, *broker_abstract, *localapi_path;
+};
+
+struct process_tree;
+
+/* The soft limits that the command is to have, before the host raises its
+ * own. */
+void process_limits_remember(void);
+/* Take settings and secrets (TS_AUTHKEY, TSNET_*, ...) out of our own
+ * environment, values wiped, so that no child inherits them. */
+void process_scrub_environment(void);
+
+/* fn(ctx, exit status) once the command and all that descends from it have
+ * ended (as PID 1: once the command has). The status is the command's, or 128
+ * plus the signal that ended it. NULL when it could not be started: then
+ * *exit_status is 127 (not found) or 126, and err says why. */
+struct process_tree *process_tree_start(struct ts_loop *loop, char **argv,
+					const struct process_env *env,
+					void (*fn)(void *ctx, int exit_status),
+					void *ctx, int *exit_status,
+					char err[static 256]);
+void process_tree_free(struct process_tree *tree); /* NULL is fine */
+
+#endif

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * shim_host.c - a node inside the program: LD_PRELOAD without tsrun
+ *
+ * libtsnet_shim.so loads this library with dlopen on the first tailnet call
+ * and asks for a host. The first process of a state directory runs the node
+ * on a thread of its own, with every signal blocked; a later one finds the
+ * lock taken and is sent to that process's broker. At exit of the process what programs wrote is delivered,
+ * bounded, and an ephemeral node leaves.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/base/err.h"
+#include "core/engine/config_load.h"
+#include "core/engine/engine.h"
+#include "core/engine/shim_host.h"
+
+enum { STACK_BYTES = 512 * 1024 };
+
+/* The one node of this process that the shim asked for. Written under the
+ * lock, read by the exit handler. */
+static struct {
+	pthread_mutex_t lock;
+	struct ts_engine *engine;
+	pthread_t thread;
+	pid_t pid; /* a fork's copy is not the host */
+} shim_host = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* Tells the shim's hooks to let this thread through. RTLD_DEEPBIND does the
+ * same where it is in force. */
+static void mark_engine_thread(int on)
+{
+	void (*mark)(int on) =
+		(void (*)(int))dlsym(RTLD_DEFAULT, "tsnet_shim_engine_thread");
+
+	if (mark)
+		mark(on);
+}
+
+static void *run_engine(void *ctx)
+{
+	mark_engine_thread(1);
+	ts_engine_run(ctx);
+	return NULL;
+}
+
+static int start_thread(struct ts_engine *engine)
+{
+	sigset_t all, before;
+	pthread_attr_t attr;
+	int err;
+
+	sigfillset(&all);
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, STACK_BYTES);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	err = pthread_create(&shim_host.thread, &attr, run_engine, engine);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_attr_destroy(&attr);
+	if (!err)
+		pthread_setname_np(shim_host.thread, "tsnet");
+	return -err;
+}
+
+/* At exit(): drain and leave. Not run by _exit or in a forked child. */
+__attribute__((destructor)) static void stop_at_exit(void)
+{
+	if (!shim_host.engine || shim_host.pid != getpid())
+		return;
+	ts_engine_stop(shim_host.engine);
+	pthread_join(shim_host.thread, NULL);
+	ts_engine_close(shim_host.engine);
+	shim_host.engine = NULL;
+}
+
+static int open_engine(struct ts_config *config, char err[static 256])
+{
+	struct ts_engine *engine = NULL;
+	int code = ts_engine_open(&engine, config, true, err);
+
+	if (code)
+		return code;
+	code = start_thread(engine);
+	if (code) {
+		snprintf(err, 256, "cannot start a thread: %s",
+			 ts_strerror(code));
+		ts_engine_close(engine);
+		return code;
+	}
+	shim_host.engine = engine;
+	shim_host.pid = getpid();
+	return 0;
+}
+
+/* The names of the broker: of this process's engine, or of the process that
+ * holds the state directory's lock. */
+static int find_or_open(char *path, size_t path_cap, char *abstract,
+			size_t abstract_cap, char err[static 256])
+{
+	struct ts_config config;
+	char *state_dir;
+	int code = config_load_from_environment(&config, err);
+
+	if (code)
+		return code;
+	state_dir = config.state_dir ? strdup(config.state_dir) : NULL;
+	code = open_engine(&config, err);
+	ts_config_deinit(&config);
+	if (code == -EWOULDBLOCK && state_dir) {
+		snprintf(path, path_cap, "%s/broker.sock", state_dir);
+		snprintf(abstract, abstract_cap, "%s", "");
+		code = 0;
+	} else if (!code) {
+		snprintf(path, path_cap, "%s",
+			 ts_engine_broker_path(shim_host.engine));
+		snprintf(abstract, abstract_cap, "%s",
+			 ts_engine_broker_abstract(shim_host.engine));
+	}
+	free(state_dir);
+	return code;
+}
+
+int tsnet_shim_host_start(char *broker_path, size_t path_cap,
+			  char *broker_abstract, size_t abstract_cap,
+			  char *err, size_t err_cap)
+{
+	char why[256] = "";
+	int code;
+
+	mark_engine_thread(1);
+	pthread_mutex_lock(&shim_host.lock);
+	code = find_or_open(broker_path, path_cap, broker_abstract,
+			    abstract_cap, why);
+	pthread_mutex_unlock(&shim_host.lock);
+	mark_engine_thread(0);
+	snprintf(err, err_cap, "%s", why);
+	return code;
+}

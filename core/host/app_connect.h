@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * app_connect.h - an outgoing connection that is not joined yet
+ *
+ * connect_request.c makes them and looks for those whose program is gone;
+ * app_connect.c moves them.
+ */
+#ifndef CORE_HOST_APP_CONNECT_H
+#define CORE_HOST_APP_CONNECT_H
+
+#include "core/host/host_internal.h"
+
+enum {
+	CONN_LOOK_FIRST_MS = 1, /* then doubled: has it knocked at R? */
+};
+
+enum conn_state {
+	CONN_WAITING,	/* the node is not running yet */
+	CONN_DIALLING,	/* the far end is asked */
+	CONN_RELEASING, /* far end is up, ours is to be connected back */
+	CONN_JOINING,	/* back_fd is on its way */
+	CONN_REFUSING,	/* failed; told once the socket is held */
+};
+
+struct ts_conn {
+	struct ts_link link; /* in host->conns */
+	struct ts_host *host;
+	uint64_t id;
+	enum conn_state state;
+	struct ts_addr dest; /* in the tailnet */
+	struct ts_flow_key key;
+	struct ts_entry *entry;
+	int dup_fd;  /* the program's open file */
+	int back_fd; /* ours, -1 before RELEASING */
+	struct ts_watch *back_watch;
+	struct ts_hup_item hup; /* on dup_fd, once it was held */
+	struct ts_timer *timer;
+	uint64_t started_ms, look_ms;
+	bool was_held; /* SYN_SENT was seen */
+	int join_tries;
+	pid_t pid;
+	struct stack_tcp *tcp;	    /* to a peer */
+	struct ts_inbound *inbound; /* to an own address */
+};
+
+/* Takes fd, in every case. NULL: out of memory. */
+struct ts_conn *ts_conn_new(struct ts_host *host,
+			    const struct ts_broker_request *req, int fd,
+			    pid_t pid);
+/* Goes as far as the node's state allows: 0, or what to tell the program.
+ * *local: its tailnet end, when known. */
+int ts_conn_begin(struct ts_conn *conn, struct ts_addr *local);
+/* Refused in the reply to CONNECT: without a trace. */
+void ts_conn_discard(struct ts_conn *conn);
+/* The program gave up: nobody is there to be told. */
+void ts_conn_abandon(struct ts_conn *conn);
+/* The host ends: ENETDOWN. */
+void ts_conn_close(struct ts_conn *conn);
+
+#endif

@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * app_inbound.c - one connection from the tailnet to a program's listener
+ *
+ * Three things must come together before a byte flows: our native connection
+ * to the listener stands, the far end is up, and the program said ACCEPTED
+ * for exactly this tuple. The native connect comes first, so that a dead
+ * listener is a RST for the peer and a full queue lets its SYN wait. Without
+ * ACCEPTED nothing is handed over: a stranger that took the port has no token
+ * to say it.
+ *
+ * We connect from R's port at a random 127.x.y.z. No other uid can bind that,
+ * so when we reset a connection that still waits in the queue, nobody can
+ * come with the same tuple and be taken for the peer.
+ *
+ * The far end is a peer's SYN, or a program here that connected to one of our
+ * own addresses; then both ends are loopback sockets and a relay joins them.
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+
+#include "core/base/err.h"
+#include "core/host/host_internal.h"
+
+enum { SOURCE_TRIES = 8 };
+
+struct ts_inbound {
+	struct ts_link link; /* in host->inbounds */
+	struct ts_host *host;
+	uint64_t id;
+	struct ts_addr local, remote; /* in the tailnet */
+	struct ts_addr native;	      /* the listener's, as registered */
+	int fd;			      /* ours, to the listener */
+	struct ts_watch *watch;	      /* while connecting */
+	struct ts_hup_item hup;	      /* afterwards */
+	struct ts_entry *entry;
+	bool is_far_end_up, is_accepted;
+	/* A peer: syn until it was answered, tcp from then on. */
+	struct stack_syn *syn;
+	struct stack_tcp *tcp;
+	/* A program here: conn until it was released, from then on far_fd. */
+	struct ts_conn *conn;
+	int far_fd;
+	struct ts_entry *far_entry;
+	struct ts_hup_item far_hup;
+};
+
+/* -- ends ---------------------------------------------------------------- */
+
+static void free_inbound(struct ts_inbound *in)
+{
+	struct ts_host *host = in->host;
+
+	if (in->entry)
+		in->entry->inbound = NULL;
+	ts_list_remove(&in->link);
+	ts_watch_free(in->watch);
+	ts_hup_remove(host, &in->hup);
+	ts_hup_remove(host, &in->far_hup);
+	free(in);
+}
+
+/* A connection that waits in the queue keeps its name until it is accepted:
+ * the program sees the peer, then ECONNRESET. */
+static void close_native(struct ts_inbound *in)
+{
+	ts_watch_free(in->watch);
+	in->watch = NULL;
+	ts_hup_remove(in->host, &in->hup);
+	ts_sock_reset(in->fd);
+	ts_entry_end(in->host, in->entry,
+		     in->is_accepted ? HOST_ENTRY_LINGER_MS
+				     : HOST_ENTRY_UNACCEPTED_MS);
+	in->fd = -1;
+	in->entry = NULL;
+}
+
+static void close_far_end(struct ts_inbound *in, int err)
+{
+	if (in->syn && err == -ECONNREFUSED)
+		stack_syn_refuse(in->syn);
+	else if (in->syn)
+		stack_syn_drop(in->syn);
+	if (in->tcp)
+		stack_tcp_abort(in->tcp);
+	if (in->conn)
+		ts_conn_far_end_gone(in->conn, err);
+	ts_hup_remove(in->host, &in->far_hup);
+	ts_sock_reset(in->far_fd);
+	ts_entry_end(in->host, in->far_entry, HOST_ENTRY_LINGER_MS);
+	in->syn = NULL;
+	in->tcp = NULL;
+	in->conn = NULL;
+	in->far_fd = -1;
+	in->far_entry = NULL;
+}
+
+static void inbound_fail(struct ts_inbound *in, int err)
+{
+	log_debug("inbound-%llu: %s", (unsigned long long)in->id,
+		  ts_strerror(err));
+	close_native(in);
+	close_far_end(in, err);
+	free_inbound(in);
+}
+
+void ts_inbound_abandon(struct ts_inbound *in)
+{
+	in->conn = NULL;
+	inbound_fail(in, -ECONNABORTED);
+}
+
+/* Takes a step when all three have come together. */
+static void try_start(struct ts_inbound *in)
+{
+	struct ts_relay_end ends[2] = {{in->fd, in->entry},
+				       {in->far_fd, in->far_entry}};
+	struct ts_host *host = in->host;
+	struct stack_tcp *tcp = in->tcp;
+
+	if (!in->is_far_end_up || !in->is_accepted)
+		return;
+	free_inbound(in);
+	if (tcp)
+		ts_splice_start(host, ends[0].fd, tcp, ends[0].entry);
+	else
+		ts_relay_start(host, ends);
+}
+
+/* -- the far end --------------------------------------------------------- */
+
+static void on_connected(void *user)
+{
+	struct ts_inbound *in = user;
+
+	in->is_far_end_up = true;
+	try_start(in);
+}
+
+/* The splice looks for bytes when it starts. */
+static void on_bytes(void *user)
+{
+	(void)user;
+}
+
+static void on_gone(void *user, int err)
+{
+	struct ts_inbound *in = user;
+
+	in->tcp = NULL;
+	inbound_fail(in, err ? err : -ECONNRESET);
+}
+
+static const struct stack_tcp_ops accept_ops = {
+	.connected = on_connected,
+	.readable = on_bytes,
+	.writable = on_bytes,
+	.gone = on_gone,
+};
+
+static void on_far_hup(void *ctx)
+{
+	inbound_fail(ctx, -ECONNRESET);
+}
+
+void ts_inbound_join(struct ts_inbound *in, int fd, struct ts_entry *entry)
+{
+	in->conn = NULL;
+	in->far_fd = fd;
+	in->far_entry = entry;
+	in->far_hup.fn = on_far_hup;
+	in->far_hup.ctx = in;
+	if (ts_hup_add(in->host, &in->far_hup, fd, HUP_ONLY)) {
+		inbound_fail(in, -ENOMEM);
+		return;
+	}
+	on_connected(in);
+}
+
+static void answer_far_end(struct ts_inbound *in)
+{
+	struct stack_syn *syn = in->syn;
+
+	if (in->conn) {
+		ts_conn_far_end_up(in->conn);
+		return;
+	}
+	in->syn = NULL;
+	in->tcp = stack_syn_accept(syn, &accept_ops, in,
+				   ts_host_now_ms(in->host));
+	if (!in->tcp)
+		inbound_fail(in, -ENOMEM);
+}
+
+/* -- the listener's end -------------------------------------------------- */
+
+/* The listener was closed, or somebody took the connection from its queue and
+ * ended it without ACCEPTED: no program of ours. */
+static void on_hup(void *ctx)
+{
+	inbound_fail(ctx, -ECONNRESET);
+}
+
+static void on_native(void *ctx, unsigned events)
+{
+	struct ts_inbound *in = ctx;
+	int err = ts_sock_error(in->fd);
+
+	(void)events;
+	if (err == -ECONNREFUSED)
+		ts_listener_refused(in->host, &in->native);
+	ts_watch_free(in->watch);
+	in->watch = NULL;
+	in->hup.fn = on_hup;
+	in->hup.ctx = in;
+	if (!err)
+		err = ts_hup_add(in->host, &in->hup, in->fd, HUP_OR_EOF);
+	if (err)
+		inbound_fail(in, err);
+	else
+		answer_far_end(in);
+}
+
+/* A socket at an address that no living or recent flow has had. */
+static int bind_source(struct ts_inbound *in, struct ts_flow_key *key)
+{
+	struct ts_host *host = in->host;
+	bool v4 = ts_ip_is_v4(&key->local.ip);
+	struct ts_addr source = {.ip = ts_sock_loopback(true)};
+	int fd = ts_sock_open(host, &key->local.ip);
+	int err = fd < 0 ? fd : 0;
+
+	if (v4)
+		source.ip = ts_sock_random_loopback(host);
+	/* With one address R's port would be good for one connection. */
+	if (v4 && !host->rv.one_loopback) {
+		source.port = host->rv.port4;
+		err = err ? err : ts_sock_reuse_port(fd);
+	}
+	if (!err)
+		err = ts_sock_bind(fd, &source);
+	if (!err)
+		err = ts_sock_local(fd, &key->remote);
+	if (!err && ts_entry_find(host, key))
+		err = -EADDRINUSE;
+	if (!err)
+		return fd;
+	ts_sock_close(fd);
+	return err;
+}
+
+static int connect_once(struct ts_inbound *in, struct ts_flow_key *key)
+{
+	const struct ts_flow_entry value = {.kind = TS_FLOW_ACCEPT,
+					    .state = TS_FLOW_UP,
+					    .tailnet_local = in->local,
+					    .tailnet_remote = in->remote};
+	int err;
+
+	in->fd = bind_source(in, key);
+	if (in->fd < 0)
+		return in->fd;
+	/* Before the connect: the program may accept at once. */
+	in->entry = ts_entry_put(in->host, key, &value);
+	err = in->entry ? ts_sock_connect(in->fd, &key->local) : -ENOBUFS;
+	if (!err)
+		return 0;
+	ts_entry_drop(in->host, in->entry);
+	ts_sock_close(in->fd);
+	in->entry = NULL;
+	in->fd = -1;
+	return err;
+}
+
+static int connect_native(struct ts_inbound *in)
+{
+	struct ts_flow_key key = {.proto = IPPROTO_TCP, .local = in->native};
+	int err = -EADDRNOTAVAIL;
+
+	if (ts_ip_is_unspecified(&key.local.ip))
+		key.local.ip = ts_sock_loopback(!ts_ip_is_v4(&key.local.ip));
+	ts_rendezvous_follow_uid(in->host);
+	for (int i = 0; i < SOURCE_TRIES; i++) {
+		err = connect_once(in, &key);
+		if (err != -EADDRNOTAVAIL && err != -EADDRINUSE)
+			break;
+	}
+	if (err)
+		return err;
+	in->entry->inbound = in;
+	in->watch = ts_watch_new(in->host->loop, in->fd, TS_WRITABLE,
+				 on_native, in);
+	return in->watch ? 0 : -ENOMEM;
+}
+
+/* NULL: *err. On the way to the listener otherwise. */
+static struct ts_inbound *new_inbound(struct ts_host *host,
+				      const struct ts_addr *local,
+				      const struct ts_addr *remote, int *err)
+{
+	const struct ts_listener *listener = ts_listener_for(host, local);
+	struct ts_inbound *in = listener ? calloc(1, sizeof(*in)) : NULL;
+
+	*err = listener ? -ENOMEM : -ECONNREFUSED;
+	if (!in)
+		return NULL;
+	in->host = host;
+	in->id = ++host->next_id;
+	in->local = *local;
+	in->remote = *remote;
+	in->native = listener->native;
+	in->fd = in->far_fd = -1;
+	in->hup.fd = in->far_hup.fd = -1;
+	ts_list_insert(&host->inbounds, &in->link);
+	*err = connect_native(in);
+	if (!*err)
+		return in;
+	if (*err == -ECONNREFUSED)
+		ts_listener_refused(host, &in->native);
+	close_native(in);
+	free_inbound(in);
+	return NULL;
+}
+
+/* -- for the other files ------------------------------------------------- */
+
+struct ts_inbound *ts_inbound_from_self(struct ts_host *host,
+					struct ts_conn *conn,
+					const struct ts_addr *local,
+					const struct ts_addr *remote, int *err)
+{
+	struct ts_inbound *in = new_inbound(host, local, remote, err);
+
+	if (in)
+		in->conn = conn;
+	return in;
+}
+
+void ts_host_inbound_syn(struct ts_host *host, struct stack_syn *syn,
+			 const struct ts_addr *local,
+			 const struct ts_addr *remote)
+{
+	char to[TS_ADDR_TEXT_CAP], from[TS_ADDR_TEXT_CAP];
+	int err;
+	struct ts_inbound *in = new_inbound(host, local, remote, &err);
+
+	if (in) {
+		in->syn = syn;
+		return;
+	}
+	log_debug("host: SYN from %s to %s: %s", ts_addr_format(remote, from),
+		  ts_addr_format(local, to), ts_strerror(err));
+	if (err == -ECONNREFUSED)
+		stack_syn_refuse(syn);
+	else /* out of something: the peer will try again */
+		stack_syn_drop(syn);
+}
+
+void ts_host_syn_gone(struct ts_host *host, struct stack_syn *syn)
+{
+	for (struct ts_link *at = host->inbounds.next; at != &host->inbounds;
+	     at = at->next) {
+		struct ts_inbound *in =
+			TS_LINK_OWNER(at, struct ts_inbound, link);
+
+		if (in->syn != syn)
+			continue;
+		in->syn = NULL;
+		inbound_fail(in, -ETIMEDOUT);
+		return;
+	}
+}
+
+void ts_inbound_accepted(struct ts_host *host,
+			 const struct ts_broker_request *req,
+			 struct ts_broker_reply *rep)
+{
+	struct ts_flow_key key = {.proto = IPPROTO_TCP,
+				  .local = req->native_local,
+				  .remote = req->native_remote};
+	struct ts_entry *entry = ts_entry_find(host, &key);
+
+	if (!entry || entry->value.kind != TS_FLOW_ACCEPT) {
+		rep->error = ENOENT; /* not from the tailnet */
+		return;
+	}
+	rep->tailnet = entry->value.tailnet_remote;
+	if (!entry->inbound) /* reset while it was in the queue */
+		return;
+	entry->inbound->is_accepted = true;
+	try_start(entry->inbound);
+}
+
+void ts_inbounds_close(struct ts_host *host)
+{
+	while (!ts_list_is_empty(&host->inbounds))
+		inbound_fail(TS_LINK_OWNER(host->inbounds.next,
+					   struct ts_inbound, link),
+			     -ENETDOWN);
+}

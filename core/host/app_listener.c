@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * app_listener.c - which tailnet ports programs listen at, and where
+ *
+ * One record per tailnet address: {own address or all, port} -> the native
+ * address that we connect to. A bind that must not happen natively (an own
+ * address, or everything with listen=tailnet) gets a loopback address of ours
+ * instead, always the same one while it is in use: so the kernel itself
+ * decides between two programs that bind the same tailnet address, with all
+ * of SO_REUSEADDR, SO_REUSEPORT and TIME_WAIT. Only overlaps between
+ * different records (an own address against a wildcard) are decided here.
+ *
+ * Programs do not tell when they are gone. A record is stale when its native
+ * address can be bound; that is looked at when somebody else wants the port,
+ * and when a connect to it is refused.
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core/base/err.h"
+#include "core/crypto/secret.h"
+#include "core/host/host_internal.h"
+
+enum {
+	LISTENERS_MAX = 4096,
+	/* Native ports for tailnet-only listeners: under the kernel's
+	 * ephemeral range, above the privileged and the well-known. */
+	NATIVE_PORT_FIRST = 20000,
+	NATIVE_PORT_COUNT = 12000,
+	NATIVE_PORT_TRIES = 16,
+};
+
+/* Is there a socket at this native address? SO_REUSEADDR looks past what
+ * closed connections left behind, but also past sockets that are bound with
+ * it and do not listen yet. */
+static bool is_bound(const struct ts_host *host, const struct ts_addr *native,
+		     int reuse)
+{
+	bool v4 = ts_ip_is_v4(&native->ip);
+	int fd = socket(v4 ? AF_INET : AF_INET6,
+			SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	const int on = 1;
+	int err;
+
+	if (fd < 0)
+		return true;
+	fd = ts_sock_keep(host, fd);
+	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof(reuse));
+	if (!v4) /* :: stands for IPv6 alone: dual-stack came as 0.0.0.0 */
+		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on,
+				 sizeof(on));
+	err = ts_sock_bind(fd, native);
+	close(fd);
+	return err != 0; /* EACCES (port < 1024): cannot be known */
+}
+
+static bool is_alive(const struct ts_host *host, const struct ts_listener *l)
+{
+	return is_bound(host, &l->native, l->is_listening);
+}
+
+static struct ts_flow_key bind_key(const struct ts_addr *native)
+{
+	struct ts_flow_key key = {.proto = IPPROTO_TCP, .local = *native};
+
+	return key;
+}
+
+static void unpublish(struct ts_host *host, const struct ts_listener *l)
+{
+	struct ts_flow_key key = bind_key(&l->native);
+	struct ts_entry *entry = ts_entry_find(host, &key);
+
+	if (entry && entry->value.kind == TS_FLOW_BIND)
+		ts_entry_drop(host, entry);
+}
+
+/* getsockname() of a socket that was bound in the program's stead. */
+static int publish(struct ts_host *host, const struct ts_listener *l)
+{
+	struct ts_flow_key key = bind_key(&l->native);
+	struct ts_flow_entry value = {.kind = TS_FLOW_BIND,
+				      .state = TS_FLOW_UP,
+				      .tailnet_local = l->tailnet};
+	struct ts_entry *old = ts_entry_find(host, &key);
+
+	if (old && old->value.kind == TS_FLOW_BIND) {
+		old->value = value;
+		ts_entry_publish(host, old);
+		return 0;
+	}
+	return ts_entry_put(host, &key, &value) ? 0 : -ENOBUFS;
+}
+
+static void free_listener(struct ts_host *host, struct ts_listener *l)
+{
+	unpublish(host, l);
+	ts_list_remove(&l->link);
+	free(l);
+}
+
+static struct ts_listener *next_listener(const struct ts_host *host,
+					 struct ts_link **at)
+{
+	if (*at == &host->listeners)
+		return NULL;
+	*at = (*at)->next;
+	return TS_LINK_OWNER((*at)->prev, struct ts_listener, link);
+}
+
+static struct ts_listener *find_exact(const struct ts_host *host,
+				      const struct ts_addr *tailnet)
+{
+	struct ts_link *at = host->listeners.next;
+	struct ts_listener *l;
+
+	while ((l = next_listener(host, &at)))
+		if (ts_addr_equal(&l->tailnet, tailnet))
+			return l;
+	return NULL;
+}
+
+static void forget_stale(struct ts_host *host)
+{
+	struct ts_link *at = host->listeners.next;
+	struct ts_listener *l;
+
+	while ((l = next_listener(host, &at)))
+		if (!is_alive(host, l))
+			free_listener(host, l);
+}
+
+static size_t count_listeners(const struct ts_host *host)
+{
+	struct ts_link *at = host->listeners.next;
+	size_t count = 0;
+
+	while (next_listener(host, &at))
+		count++;
+	return count;
+}
+
+static struct ts_listener *new_listener(struct ts_host *host,
+					const struct ts_addr *tailnet,
+					const struct ts_addr *native)
+{
+	struct ts_listener *l;
+
+	if (count_listeners(host) >= LISTENERS_MAX)
+		forget_stale(host);
+	if (count_listeners(host) >= LISTENERS_MAX)
+		return NULL;
+	l = calloc(1, sizeof(*l));
+	if (!l)
+		return NULL;
+	l->tailnet = *tailnet;
+	l->native = *native;
+	ts_list_insert(&host->listeners, &l->link);
+	return l;
+}
+
+/* Would both be asked for some address of ours? */
+static bool overlap(const struct ts_addr *a, const struct ts_addr *b)
+{
+	bool a4 = ts_ip_is_v4(&a->ip), b4 = ts_ip_is_v4(&b->ip);
+
+	if (a->port != b->port)
+		return false;
+	if (ts_ip_is_zero(&a->ip) || ts_ip_is_zero(&b->ip))
+		return true; /* :: takes both families */
+	if (a4 != b4)
+		return false;
+	return ts_ip_is_unspecified(&a->ip) || ts_ip_is_unspecified(&b->ip) ||
+	       ts_ip_equal(&a->ip, &b->ip);
+}
+
+/* -EADDRINUSE when a record other than except has part of this address. */
+static int check_overlap(struct ts_host *host, const struct ts_addr *tailnet,
+			 bool is_shared, const struct ts_listener *except)
+{
+	struct ts_link *at = host->listeners.next;
+	struct ts_listener *l;
+
+	while ((l = next_listener(host, &at))) {
+		if (l == except || !overlap(&l->tailnet, tailnet))
+			continue;
+		if (!is_alive(host, l))
+			free_listener(host, l);
+		else if (!is_shared || !l->is_shared)
+			return -EADDRINUSE;
+	}
+	return 0;
+}
+
+/* -- BIND, BOUND --------------------------------------------------------- */
+
+static int pick_native(const struct ts_host *host, struct ts_addr *out)
+{
+	for (int i = 0; i < NATIVE_PORT_TRIES; i++) {
+		out->ip = ts_sock_random_loopback(host);
+		out->port = (uint16_t)(NATIVE_PORT_FIRST +
+				       ts_random_below(NATIVE_PORT_COUNT));
+		if (!is_bound(host, out, false))
+			return 0;
+	}
+	return -EADDRNOTAVAIL;
+}
+
+static int bind_port(struct ts_host *host, const struct ts_broker_request *req,
+		     struct ts_addr *native)
+{
+	bool is_shared = req->flags & TS_BROKER_REUSE;
+	struct ts_listener *l = find_exact(host, &req->tailnet);
+	int err = check_overlap(host, &req->tailnet, is_shared, l);
+
+	if (err)
+		return err;
+	if (l && !is_alive(host, l)) {
+		free_listener(host, l);
+		l = NULL;
+	}
+	if (!l) {
+		err = pick_native(host, native);
+		if (err)
+			return err;
+		l = new_listener(host, &req->tailnet, native);
+		if (!l)
+			return -ENOBUFS;
+		l->is_shared = is_shared;
+	}
+	*native = l->native; /* taken: the kernel knows who may share it */
+	return publish(host, l);
+}
+
+static int check_own(const struct ts_host *host, const struct ts_ip *ip)
+{
+	if (ts_ip_is_unspecified(ip))
+		return 0;
+	return ts_node_route(host->node, ip, NULL) == TS_ROUTE_SELF ?
+		       0 : -EADDRNOTAVAIL;
+}
+
+bool ts_listener_bind(struct ts_host *host, const struct ts_broker_request *req,
+		      struct ts_broker_reply *rep)
+{
+	const struct ts_ip *ip = &req->tailnet.ip;
+	int err;
+
+	if (!ts_ip_is_unspecified(ip) && !ts_host_has_netmap(host) &&
+	    ts_node_state(host->node) != TS_STOPPED)
+		return false;
+	err = req->proto == IPPROTO_TCP ? check_own(host, ip)
+					: -EPROTONOSUPPORT;
+	if (!err && req->tailnet.port == 0)
+		rep->native.ip = ts_sock_random_loopback(host);
+	else if (!err)
+		err = bind_port(host, req, &rep->native);
+	rep->error = -err;
+	return true;
+}
+
+/* We connect only to this machine's loopback, whatever a program says. */
+static bool is_native_ok(const struct ts_addr *native)
+{
+	return native->port != 0 && (ts_ip_is_unspecified(&native->ip) ||
+				     ts_ip_is_loopback(&native->ip));
+}
+
+/* The record of tailnet, with this native address. */
+static int set_native(struct ts_host *host, const struct ts_addr *tailnet,
+		      const struct ts_addr *native, struct ts_listener **out)
+{
+	struct ts_listener *l = find_exact(host, tailnet);
+
+	if (l && !ts_addr_equal(&l->native, native)) {
+		if (is_alive(host, l))
+			return -EADDRINUSE;
+		free_listener(host, l);
+		l = NULL;
+	}
+	if (!l)
+		l = new_listener(host, tailnet, native);
+	*out = l;
+	return l ? 0 : -ENOBUFS;
+}
+
+void ts_listener_bound(struct ts_host *host,
+		       const struct ts_broker_request *req,
+		       struct ts_broker_reply *rep)
+{
+	struct ts_addr tailnet = req->tailnet;
+	struct ts_listener *l = NULL;
+	bool is_shared = req->flags & TS_BROKER_REUSE;
+	int err = is_native_ok(&req->native_local) ? 0 : -EINVAL;
+
+	if (tailnet.port == 0)
+		tailnet.port = req->native_local.port;
+	if (!err)
+		err = check_overlap(host, &tailnet, is_shared,
+				    find_exact(host, &tailnet));
+	if (!err)
+		err = set_native(host, &tailnet, &req->native_local, &l);
+	if (!err) {
+		l->is_shared = is_shared;
+		err = publish(host, l);
+	}
+	rep->error = -err;
+	rep->tailnet = tailnet;
+}
+
+/* -- LISTEN -------------------------------------------------------------- */
+
+void ts_listener_listen(struct ts_host *host,
+			const struct ts_broker_request *req,
+			struct ts_broker_reply *rep)
+{
+	char tailnet[TS_ADDR_TEXT_CAP], native[TS_ADDR_TEXT_CAP];
+	struct ts_listener *l = NULL;
+	int err = 0;
+
+	if (req->proto != IPPROTO_TCP)
+		err = -EPROTONOSUPPORT;
+	else if (!is_native_ok(&req->native_local) || req->tailnet.port == 0)
+		err = -EINVAL;
+	if (!err && ts_host_has_netmap(host))
+		err = check_own(host, &req->tailnet.ip);
+	if (!err)
+		err = set_native(host, &req->tailnet, &req->native_local, &l);
+	rep->error = -err;
+	if (err || l->is_listening)
+		return;
+	l->is_listening = true;
+	log_info("listener: %s is served at %s",
+		 ts_addr_format(&l->tailnet, tailnet),
+		 ts_addr_format(&l->native, native));
+}
+
+/* How well a record fits an own address: 0 not at all. */
+static int fit(const struct ts_listener *l, const struct ts_addr *local)
+{
+	bool v4 = ts_ip_is_v4(&local->ip);
+
+	if (!l->is_listening || l->tailnet.port != local->port)
+		return 0;
+	if (v4 && !ts_ip_is_v4(&l->native.ip))
+		return 0; /* an IPv6-only socket */
+	if (ts_ip_equal(&l->tailnet.ip, &local->ip))
+		return 3;
+	if (ts_ip_equal(&l->tailnet.ip, &TS_IP4_ZERO))
+		return v4 ? 2 : 0;
+	return ts_ip_is_zero(&l->tailnet.ip) ? 1 : 0;
+}
+
+struct ts_listener *ts_listener_for(const struct ts_host *host,
+				    const struct ts_addr *local)
+{
+	struct ts_link *at = host->listeners.next;
+	struct ts_listener *l, *best = NULL;
+	int best_fit = 0;
+
+	while ((l = next_listener(host, &at))) {
+		if (fit(l, local) <= best_fit)
+			continue;
+		best = l;
+		best_fit = fit(l, local);
+	}
+	return best;
+}
+
+void ts_listener_refused(struct ts_host *host, const struct ts_addr *native)
+{
+	char text[TS_ADDR_TEXT_CAP];
+	struct ts_link *at = host->listeners.next;
+	struct ts_listener *l;
+
+	if (is_bound(host, native, true))
+		return; /* its queue overflowed */
+	while ((l = next_listener(host, &at))) {
+		if (!ts_addr_equal(&l->native, native))
+			continue;
+		log_info("listener: %s is not served any more",
+			 ts_addr_format(&l->tailnet, text));
+		free_listener(host, l);
+	}
+}
+
+void ts_listeners_close(struct ts_host *host)
+{
+	struct ts_link *at = host->listeners.next;
+	struct ts_listener *l;
+
+	while ((l = next_listener(host, &at)))
+		free_listener(host, l);
+}

@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * broker_server.c - one request, one reply, for programs that may ask
+ *
+ * A client gets READ_LIMIT_MS to say what it wants, and the reply must fit
+ * into its socket at once, so no client can hold up another. Requests that
+ * need the netmap may be held until it is there or the node's timeout is over.
+ *
+ * The abstract name can be reached by every uid of the network namespace, so
+ * who may speak is decided per request (see broker_wire.h), and those who are
+ * not known by their uid share a small number of places, the oldest leaving
+ * first.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core/base/err.h"
+#include "core/crypto/secret.h"
+#include "core/host/broker_server.h"
+
+enum {
+	CLIENTS_MAX = 1024,
+	STRANGERS_MAX = 64, /* of them, while not known to be allowed */
+	READ_LIMIT_MS = 2000,
+	FDS_MAX = 4,	   /* what a hostile client may send; we take one */
+	ANCESTORS_MAX = 64, /* a longer line of parents is not followed */
+};
+
+struct ts_client {
+	struct ts_link link; /* in reading or held */
+	struct ts_host *host;
+	struct ts_watch *watch;
+	int fd;
+	pid_t pid;
+	bool is_trusted; /* by its uid */
+	bool is_held;
+	uint64_t deadline_ms;
+	struct ts_broker_request req; /* when held */
+};
+
+static struct ts_client *first_of(const struct ts_link *head)
+{
+	if (ts_list_is_empty(head))
+		return NULL;
+	return TS_LINK_OWNER(head->next, struct ts_client, link);
+}
+
+/* -- who may speak ------------------------------------------------------- */
+
+/* The parent of pid, or 0. */
+static pid_t parent_of(pid_t pid)
+{
+	char path[32], text[512];
+	const char *at;
+	ssize_t len;
+	int parent = 0;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	len = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	if (len <= 0)
+		return 0;
+	text[len] = '\0';
+	/* The name in front may hold anything, but no later ')'. */
+	at = strrchr(text, ')');
+	if (!at || sscanf(at + 1, " %*c %d", &parent) != 1)
+		return 0;
+	return parent;
+}
+
+static bool is_descendant(pid_t pid)
+{
+	for (int i = 0; i < ANCESTORS_MAX && pid > 0; i++) {
+		if (pid == getpid())
+			return true;
+		pid = parent_of(pid);
+	}
+	return false;
+}
+
+static bool may_speak(const struct ts_client *client,
+		      const struct ts_broker_request *req)
+{
+	return client->is_trusted ||
+	       ts_secret_equal(req->token, client->host->info.token,
+			       TS_TABLE_TOKEN_LEN) ||
+	       is_descendant(client->pid);
+}
+
+/* -- clients ------------------------------------------------------------- */
+
+static void free_client(struct ts_client *client)
+{
+	struct ts_broker_server *server = client->host->server;
+
+	server->client_count--;
+	if (!client->is_trusted && !client->is_held)
+		server->stranger_count--;
+	ts_list_remove(&client->link);
+	ts_watch_free(client->watch);
+	close(client->fd);
+	free(client);
+}
+
+void ts_broker_arm_timer(struct ts_broker_server *server)
+{
+	const struct ts_client *reading = first_of(&server->reading);
+	const struct ts_client *held = first_of(&server->held);
+	uint64_t at_ms = server->resume_ms;
+
+	if (reading && reading->deadline_ms < at_ms)
+		at_ms = reading->deadline_ms;
+	if (held && held->deadline_ms < at_ms)
+		at_ms = held->deadline_ms;
+	ts_timer_set(server->timer, at_ms);
+}
+
+/* Sends rep, with pass_fd when >= 0. A client that cannot take it loses it. */
+static void reply(const struct ts_client *client,
+		  const struct ts_broker_reply *rep, int pass_fd)
+{
+	union {
+		char bytes[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control = {{0}};
+	uint8_t out[TS_BROKER_MESSAGE_MAX];
+	int len = ts_broker_write_reply(rep, out, sizeof(out));
+	struct iovec iov = {.iov_base = out, .iov_len = (size_t)len};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+
+	if (len < 0)
+		return;
+	if (pass_fd >= 0) {
+		struct cmsghdr *c = &control.align;
+
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(c), &pass_fd, sizeof(int));
+		msg.msg_control = control.bytes;
+		msg.msg_controllen = sizeof(control.bytes);
+	}
+	(void)sendmsg(client->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* Takes fd. false: hold the request. */
+static bool answer(struct ts_client *client,
+		   const struct ts_broker_request *req, int fd)
+{
+	struct ts_host *host = client->host;
+	struct ts_broker_reply rep = {.type = req->type};
+	bool is_done = true;
+
+	switch ((enum ts_broker_type)req->type) {
+	case TS_BROKER_ATTACH:
+		break;
+	case TS_BROKER_CONNECT:
+		ts_conn_request(host, req, fd, client->pid, &rep);
+		fd = -1;
+		break;
+	case TS_BROKER_BIND:
+		is_done = ts_listener_bind(host, req, &rep);
+		break;
+	case TS_BROKER_BOUND:
+		ts_listener_bound(host, req, &rep);
+		break;
+	case TS_BROKER_LISTEN:
+		ts_listener_listen(host, req, &rep);
+		break;
+	case TS_BROKER_ACCEPTED:
+		ts_inbound_accepted(host, req, &rep);
+		break;
+	case TS_BROKER_RESOLVE:
+	case TS_BROKER_REVERSE:
+		is_done = ts_names_answer(host, req, &rep);
+		break;
+	}
+	ts_sock_close(fd);
+	if (is_done)
+		reply(client, &rep, req->type == TS_BROKER_ATTACH ?
+					    ts_table_fd(host->table) : -1);
+	return is_done;
+}
+
+static void hold(struct ts_client *client, const struct ts_broker_request *req)
+{
+	struct ts_broker_server *server = client->host->server;
+
+	if (!client->is_trusted)
+		server->stranger_count--; /* it was allowed to speak */
+	client->is_held = true;
+	client->req = *req;
+	client->deadline_ms =
+		ts_host_now_ms(client->host) + client->host->timeout_ms;
+	ts_list_remove(&client->link);
+	ts_list_insert(&server->held, &client->link);
+	ts_broker_arm_timer(server);
+}
+
+static void give_up(struct ts_client *client)
+{
+	struct ts_broker_reply rep = {.type = client->req.type};
+
+	rep.error = rep.type == TS_BROKER_BIND ? EADDRNOTAVAIL : ETIMEDOUT;
+	reply(client, &rep, -1);
+	free_client(client);
+}
+
+/* -- requests ------------------------------------------------------------ */
+
+/* Keeps the first fd of a message, closes the others. */
+static int take_fd(const struct ts_host *host, struct msghdr *msg)
+{
+	int kept = -1;
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c;
+	     c = CMSG_NXTHDR(msg, c)) {
+		size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t i = 0; i < count; i++) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(c) + i * sizeof(fd), sizeof(fd));
+			if (kept < 0)
+				kept = ts_sock_keep(host, fd);
+			else
+				close(fd);
+		}
+	}
+	return kept;
+}
+
+/* Length of the message, 0 at the end, -EAGAIN, or another errno. */
+static ssize_t receive(const struct ts_client *client, uint8_t *in, size_t cap,
+		       int *fd)
+{
+	union {
+		char bytes[CMSG_SPACE(FDS_MAX * sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	struct iovec iov = {.iov_base = in, .iov_len = cap};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1,
+			     .msg_control = control.bytes,
+			     .msg_controllen = sizeof(control.bytes)};
+	ssize_t len = recvmsg(client->fd, &msg,
+			      MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+	*fd = -1;
+	if (len < 0)
+		return -errno;
+	/* Cut off (MSG_CTRUNC) is what was too much, or had no fd left here:
+	 * then a CONNECT is answered with ENOBUFS. */
+	*fd = take_fd(client->host, &msg);
+	return msg.msg_flags & MSG_TRUNC ? -EMSGSIZE : len;
+}
+
+static void complain(const struct ts_client *client, int err)
+{
+	struct ts_broker_server *server = client->host->server;
+
+	if (ts_log_allowed(&server->limit, ts_host_now_ms(client->host)))
+		log_warn("broker: request of pid %d: %s", (int)client->pid,
+			 ts_strerror(err));
+}
+
+static void refuse(const struct ts_client *client,
+		   const struct ts_broker_request *req)
+{
+	const struct ts_broker_reply rep = {.type = req->type,
+					    .error = EACCES};
+
+	reply(client, &rep, -1);
+}
+
+/* false: nothing there yet. Otherwise the client was served, held or freed. */
+static bool serve(struct ts_client *client)
+{
+	struct ts_broker_request req;
+	uint8_t in[TS_BROKER_MESSAGE_MAX];
+	int fd;
+	ssize_t len = receive(client, in, sizeof(in), &fd);
+	int err;
+
+	if (len == -EAGAIN)
+		return false;
+	err = len < 0 ? (int)len : 0;
+	if (!err && len > 0)
+		err = ts_broker_read_request(in, (size_t)len, &req);
+	if (err || len == 0) {
+		if (err)
+			complain(client, err);
+		ts_sock_close(fd);
+	} else if (!may_speak(client, &req)) {
+		complain(client, -EACCES);
+		ts_sock_close(fd);
+		refuse(client, &req);
+	} else if (!answer(client, &req, fd)) {
+		hold(client, &req);
+		return true;
+	}
+	free_client(client);
+	return true;
+}
+
+static void on_client(void *ctx, unsigned events)
+{
+	struct ts_client *client = ctx;
+
+	(void)events;
+	/* One request is all: more, or the end, ends a held client. */
+	if (client->is_held)
+		free_client(client);
+	else
+		(void)serve(client);
+}
+
+/* -- coming and going ---------------------------------------------------- */
+
+bool ts_broker_has_room(struct ts_broker_server *server)
+{
+	struct ts_link *at;
+
+	if (server->stranger_count >= STRANGERS_MAX) {
+		for (at = server->reading.next; at != &server->reading;
+		     at = at->next) {
+			struct ts_client *client =
+				TS_LINK_OWNER(at, struct ts_client, link);
+
+			if (client->is_trusted)
+				continue;
+			free_client(client);
+			break;
+		}
+	}
+	return server->client_count < CLIENTS_MAX;
+}
+
+void ts_broker_add_client(struct ts_broker_server *server, int fd)
+{
+	struct ts_host *host = server->host;
+	struct ts_client *client = calloc(1, sizeof(*client));
+	struct ucred cred;
+	socklen_t len = sizeof(cred);
+
+	if (!client || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len)) {
+		free(client);
+		close(fd);
+		return;
+	}
+	client->host = host;
+	client->fd = fd;
+	client->pid = cred.pid;
+	client->is_trusted = cred.uid == geteuid() || cred.uid == 0;
+	client->deadline_ms = ts_host_now_ms(host) + READ_LIMIT_MS;
+	server->client_count++;
+	if (!client->is_trusted)
+		server->stranger_count++;
+	ts_list_insert(&server->reading, &client->link);
+	client->watch = ts_watch_new(host->loop, fd, TS_READABLE, on_client,
+				     client);
+	if (!client->watch) {
+		free_client(client);
+		return;
+	}
+	/* Mostly the request is there already. */
+	if (!serve(client))
+		ts_broker_arm_timer(server);
+}
+
+static void on_timer(void *ctx)
+{
+	struct ts_broker_server *server = ctx;
+	uint64_t now_ms = ts_host_now_ms(server->host);
+	struct ts_client *client;
+
+	while ((client = first_of(&server->reading)) &&
+	       client->deadline_ms <= now_ms)
+		free_client(client);
+	while ((client = first_of(&server->held)) &&
+	       client->deadline_ms <= now_ms)
+		give_up(client);
+	if (server->resume_ms <= now_ms)
+		ts_broker_set_accepting(server, true);
+	ts_broker_arm_timer(server);
+}
+
+int ts_broker_open(struct ts_host *host, const struct ts_host_config *config,
+		   char err[static 256])
+{
+	struct ts_broker_server *server = calloc(1, sizeof(*server));
+	int status;
+
+	snprintf(err, 256, "out of memory");
+	if (!server)
+		return -ENOMEM;
+	host->server = server;
+	server->host = host;
+	server->path_fd = server->abstract_fd = -1;
+	server->resume_ms = UINT64_MAX;
+	ts_list_init(&server->reading);
+	ts_list_init(&server->held);
+	server->timer = ts_timer_new(host->loop, on_timer, server);
+	if (!server->timer)
+		return -ENOMEM;
+	status = ts_broker_listen(server, config);
+	if (status)
+		snprintf(err, 256, "no socket for programs to ask at: %s",
+			 ts_strerror(status));
+	return status;
+}
+
+void ts_broker_close(struct ts_host *host)
+{
+	struct ts_broker_server *server = host->server;
+	struct ts_client *client;
+
+	if (!server)
+		return;
+	while ((client = first_of(&server->reading)))
+		free_client(client);
+	while ((client = first_of(&server->held)))
+		give_up(client);
+	ts_broker_unlisten(server);
+	ts_timer_free(server->timer);
+	free(server);
+	host->server = NULL;
+}
+
+void ts_broker_retry_held(struct ts_host *host)
+{
+	struct ts_broker_server *server = host->server;
+	struct ts_link *at, *next;
+
+	for (at = server->held.next; at != &server->held; at = next) {
+		struct ts_client *client =
+			TS_LINK_OWNER(at, struct ts_client, link);
+
+		next = at->next;
+		if (answer(client, &client->req, -1))
+			free_client(client);
+	}
+	ts_broker_arm_timer(server);
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * connect_request.c - CONNECT, and the connects whose program is gone
+ *
+ * The reply says what is known at once; from then on the socket and the table
+ * tell. A program that closes or dies while it waits is found by a sweep
+ * through /proc, since the duplicate that we hold hides it (held_sweep.c).
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/host/app_connect.h"
+
+enum { SWEEP_INTERVAL_MS = 2000, SWEEP_BATCH = 1024 };
+
+/* Is fd a TCP socket that is about to be connected to R? */
+static int check_request(struct ts_host *host,
+			 const struct ts_broker_request *req, int fd)
+{
+	int state;
+
+	if (req->proto != IPPROTO_TCP)
+		return -EPROTONOSUPPORT;
+	if (fd < 0) /* most likely it did not fit into our fd table */
+		return -ENOBUFS;
+	state = ts_sock_state(fd);
+	if (state < 0)
+		return -EINVAL;
+	if (state == TCP_SYN_SENT)
+		return -EALREADY;
+	if (state == TCP_LISTEN)
+		return -EINVAL;
+	if (state != TCP_CLOSE)
+		return -EISCONN;
+	if (req->tailnet.port == 0)
+		return -ECONNREFUSED;
+	ts_rendezvous_follow_uid(host);
+	if (!ts_rendezvous_owns(host, &req->native_remote))
+		return -EADDRNOTAVAIL;
+	if (host->held_count >= host->held_max) {
+		if (ts_log_allowed(&host->full_limit, ts_host_now_ms(host)))
+			log_warn("host: %zu connects are held: refused one",
+				 host->held_count);
+		return -ENOBUFS;
+	}
+	return 0;
+}
+
+static void on_sweep(void *ctx);
+
+/* One look at the socket soon, so that the hup watch stands; then only what
+ * happens moves the connection, and the sweep. */
+static int arm_timers(struct ts_conn *conn)
+{
+	struct ts_host *host = conn->host;
+	uint64_t now_ms = ts_host_now_ms(host);
+
+	if (!host->sweep)
+		host->sweep = ts_timer_new(host->loop, on_sweep, host);
+	if (!host->sweep)
+		return -ENOMEM;
+	if (host->held_count == 1)
+		ts_timer_set(host->sweep, now_ms + SWEEP_INTERVAL_MS);
+	ts_timer_set(conn->timer, now_ms + conn->look_ms);
+	return 0;
+}
+
+void ts_conn_request(struct ts_host *host, const struct ts_broker_request *req,
+		     int fd, pid_t pid, struct ts_broker_reply *rep)
+{
+	struct ts_flow_entry value = {.kind = TS_FLOW_CONNECT,
+				      .state = TS_FLOW_PENDING,
+				      .tailnet_remote = req->tailnet};
+	int err = check_request(host, req, fd);
+	struct ts_conn *conn;
+
+	if (err) {
+		ts_sock_close(fd);
+		rep->error = -err;
+		return;
+	}
+	conn = ts_conn_new(host, req, fd, pid);
+	if (!conn) {
+		rep->error = ENOBUFS;
+		return;
+	}
+	err = ts_conn_begin(conn, &value.tailnet_local);
+	if (!err) {
+		conn->entry = ts_entry_put(host, &conn->key, &value);
+		err = conn->entry ? arm_timers(conn) : -ENOBUFS;
+	}
+	if (err)
+		ts_conn_discard(conn);
+	rep->error = -err;
+	rep->tailnet = value.tailnet_local;
+}
+
+/* -- programs that closed without a word --------------------------------- */
+
+static bool is_worth_a_look(const struct ts_conn *conn, uint64_t now_ms)
+{
+	return conn->was_held && conn->pid > 0 &&
+	       now_ms - conn->started_ms >= SWEEP_INTERVAL_MS;
+}
+
+static void on_sweep(void *ctx)
+{
+	struct ts_host *host = ctx;
+	struct ts_held held[SWEEP_BATCH];
+	struct ts_conn *conns[SWEEP_BATCH];
+	uint64_t now_ms, cost_ms;
+	size_t count = 0;
+	struct stat st;
+
+	ts_loop_update(host->loop);
+	now_ms = ts_host_now_ms(host);
+	for (struct ts_link *at = host->conns.next;
+	     at != &host->conns && count < SWEEP_BATCH; at = at->next) {
+		struct ts_conn *conn = TS_LINK_OWNER(at, struct ts_conn, link);
+
+		if (!is_worth_a_look(conn, now_ms) || fstat(conn->dup_fd, &st))
+			continue;
+		conns[count] = conn;
+		held[count++] = (struct ts_held){.pid = conn->pid,
+						 .inode = st.st_ino};
+	}
+	ts_held_look(held, count);
+	for (size_t i = 0; i < count; i++) {
+		if (!held[i].is_held) {
+			ts_conn_abandon(conns[i]);
+			continue;
+		}
+		ts_list_remove(&conns[i]->link); /* others next time */
+		ts_list_insert(&host->conns, &conns[i]->link);
+	}
+	if (host->held_count == 0)
+		return;
+	/* Many fds take long to look through: at most 1 % of the time. */
+	ts_loop_update(host->loop);
+	cost_ms = ts_host_now_ms(host) - now_ms;
+	ts_timer_set(host->sweep,
+		     now_ms + SWEEP_INTERVAL_MS + 100 * cost_ms);
+}
+
+void ts_conns_close(struct ts_host *host)
+{
+	while (!ts_list_is_empty(&host->conns)) {
+		ts_conn_close(TS_LINK_OWNER(host->conns.next, struct ts_conn,
+					    link));
+	}
+	ts_timer_free(host->sweep);
+	host->sweep = NULL;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * host.h - the programs' side of a node: broker, rendezvous, splices
+ *
+ * Serves every attached program for one node on the loop's thread:
+ * broker_server takes requests, rendezvous holds and releases connects,
+ * app_listener registers ports and carries inbound connections to them,
+ * app_splice moves the bytes between the program's loopback socket and lwIP.
+ */
+#ifndef CORE_HOST_HOST_H
+#define CORE_HOST_HOST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/broker/address_table.h"
+#include "core/loop/loop.h"
+#include "core/node/node.h"
+
+struct ts_host;
+
+struct ts_host_config {
+	const char *socket_path; /* broker's path (mode 0600), or NULL */
+	const char *abstract_name; /* without the leading NUL, or NULL */
+	enum ts_listen_mode listen;
+	unsigned timeout_s; /* how long a connect or a name waits for a node
+			     * that is not running yet */
+	bool in_process; /* same process as (the first of) the programs */
+	bool never_hold; /* tests: as on a kernel where connects cannot be
+			  * held; programs see success early */
+};
+
+/* NULL: err has one line why (for example: no loopback interface). Runs the
+ * self-test of SHIM-EXPERIMENTS 3. */
+struct ts_host *ts_host_open(struct ts_loop *loop, struct ts_node *node,
+			     const struct ts_host_config *config,
+			     char err[static 256]);
+/* Closes all; connections are aborted. */
+void ts_host_close(struct ts_host *host);
+/* To be called by the engine when the node says so. */
+void ts_host_state_changed(struct ts_host *host);
+void ts_host_netmap_changed(struct ts_host *host);
+void ts_host_inbound_syn(struct ts_host *host, struct stack_syn *syn,
+			 const struct ts_addr *local,
+			 const struct ts_addr *remote);
+void ts_host_syn_gone(struct ts_host *host, struct stack_syn *syn);
+/* Bytes that programs wrote and the tunnel has not delivered yet. */
+size_t ts_host_undelivered(const struct ts_host *host);
+const struct ts_table_layout *ts_host_table(const struct ts_host *host);
+int ts_host_table_fd(const struct ts_host *host);
+
+#endif

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * host_internal.h - struct ts_host, and what its files ask of each other
+ *
+ *   broker_server -> app_connect, app_listener, names   requests
+ *   app_connect   -> rendezvous, app_inbound (own address), app_splice
+ *   app_listener  -> app_inbound -> app_splice | app_relay
+ *   all of them   -> flow_entries (table), hup_watch, native_socket
+ */
+#ifndef CORE_HOST_HOST_INTERNAL_H
+#define CORE_HOST_HOST_INTERNAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "core/base/key_map.h"
+#include "core/base/log.h"
+#include "core/broker/broker_wire.h"
+#include "core/host/host.h"
+#include "core/host/host_list.h"
+
+enum {
+	/* What one connection may move before the others get their turn. */
+	HOST_TURN_BYTES = 256 * 1024,
+	HOST_SCRATCH_BYTES = 64 * 1024,
+	/* The kernel doubles it: about a tunnel's bandwidth-delay product. */
+	HOST_SOCKET_BUFFER_BYTES = 256 * 1024,
+	/* In-process: the program's own fds stay below this. */
+	HOST_FD_MIN = 512,
+	HOST_ENTRY_LINGER_MS = 60 * 1000,
+	/* An accept queue may be slow; its entry must outlive the wait. */
+	HOST_ENTRY_UNACCEPTED_MS = 600 * 1000,
+	HOST_HUP_BATCH = 64,
+};
+
+struct ts_conn;
+struct ts_inbound;
+struct ts_broker_server;
+
+/* -- flow_entries.c: the table's flows, and how long they stay ----------- */
+struct ts_entry {
+	struct ts_link link; /* in lingering once ended */
+	struct ts_flow_key key;
+	struct ts_flow_entry value;
+	uint64_t expires_ms; /* UINT64_MAX: its flow lives */
+	bool is_replaced;    /* a newer flow has this tuple */
+	struct ts_inbound *inbound; /* for ACCEPTED; NULL: over, or none */
+};
+struct ts_entries {
+	struct ts_key_map by_key;
+	struct ts_link lingering; /* by expires_ms */
+	struct ts_timer *sweep;
+};
+
+/* -- hup_watch.c: ERR and HUP of sockets that are not read now ----------- */
+struct ts_hup_item {
+	void (*fn)(void *ctx);
+	void *ctx;
+	int fd; /* -1: not watched */
+};
+struct ts_hup {
+	int epoll_fd;
+	struct ts_watch *watch;
+	struct ts_hup_item *batch[HOST_HUP_BATCH]; /* being delivered */
+	int batch_len;
+};
+
+/* -- rendezvous.c -------------------------------------------------------- */
+struct ts_rendezvous {
+	int fd4, fd6, dummy4, dummy6; /* -1: none; 6 is the twin on ::1 */
+	uint16_t port4, port6;
+	uid_t uid; /* SO_REUSEPORT joins sockets of one uid only */
+	bool holds;	   /* SYNs stay unanswered; else accepted at once */
+	bool one_loopback; /* only 127.0.0.1 may be bound */
+	/* Where a socket bound to 0.0.0.0 connects from: R's own address
+	 * (gVisor) or 127.0.0.1 (Linux). */
+	bool source_follows;
+	struct ts_watch *watch4, *watch6; /* only when it does not hold */
+};
+
+struct ts_host {
+	struct ts_loop *loop;
+	struct ts_node *node;
+	uint64_t timeout_ms;
+	bool in_process;
+	struct ts_table *table;
+	struct ts_table_info info; /* as published last */
+	struct ts_entries entries;
+	struct ts_hup hup;
+	struct ts_rendezvous rv;
+	struct ts_broker_server *server;
+	struct ts_timer *ready_timer;	/* pumps what is in ready */
+	struct ts_timer *changed_timer; /* the node changed: tell all */
+	struct ts_link conns, inbounds, splices, relays, listeners, ready;
+	struct ts_timer *sweep; /* held connects whose program is gone */
+	size_t held_count, held_max;
+	uint64_t next_id; /* of connections, for the log */
+	uint8_t *scratch; /* HOST_SCRATCH_BYTES, used within one call */
+	struct ts_log_limit full_limit, route_limit;
+};
+
+uint64_t ts_host_now_ms(const struct ts_host *host);
+
+/* -- native_socket.c ----------------------------------------------------- */
+/* The one place where fds become ours: keeps them out of the program's low
+ * numbers when in_process. Takes fd (may be -1), returns its final number. */
+int ts_sock_keep(const struct ts_host *host, int fd);
+/* Non-blocking TCP socket of addr's family, CLOEXEC, SO_REUSEADDR, NODELAY;
+ * with TTL 255 and bounded buffers. fd or -errno. */
+int ts_sock_open(const struct ts_host *host, const struct ts_ip *ip);
+int ts_sock_reuse_port(int fd);
+int ts_sock_bind(int fd, const struct ts_addr *addr);
+/* 0 also while in progress. */
+int ts_sock_connect(int fd, const struct ts_addr *addr);
+/* TCP_ESTABLISHED, TCP_SYN_SENT, ... or -errno (not a TCP socket). */
+int ts_sock_state(int fd);
+int ts_sock_error(int fd); /* takes SO_ERROR: 0 or -errno */
+int ts_sock_local(int fd, struct ts_addr *out);
+int ts_sock_peer(int fd, struct ts_addr *out);
+void ts_sock_reset(int fd); /* closes with RST; -1 is fine */
+void ts_sock_close(int fd); /* closes; -1 is fine */
+size_t ts_sock_unread(int fd);
+/* A random 127.x.y.z, none of the conventional ones. */
+struct ts_ip ts_sock_random_loopback(const struct ts_host *host);
+struct ts_ip ts_sock_loopback(bool v6); /* 127.0.0.1 or ::1 */
+
+/* -- flow_entries.c ------------------------------------------------------ */
+int ts_entries_open(struct ts_host *host);
+void ts_entries_close(struct ts_host *host);
+/* Adds; a former flow of this tuple is forgotten. NULL: no room. */
+struct ts_entry *ts_entry_put(struct ts_host *host,
+			      const struct ts_flow_key *key,
+			      const struct ts_flow_entry *value);
+void ts_entry_publish(struct ts_host *host, struct ts_entry *entry);
+/* The flow is over; the entry stays for linger_ms. NULL is fine. */
+void ts_entry_end(struct ts_host *host, struct ts_entry *entry,
+		  uint64_t linger_ms);
+/* Gone now, not lingering. NULL is fine. */
+void ts_entry_drop(struct ts_host *host, struct ts_entry *entry);
+struct ts_entry *ts_entry_find(const struct ts_host *host,
+			       const struct ts_flow_key *key);
+
+/* -- hup_watch.c --------------------------------------------------------- */
+int ts_hup_open(struct ts_host *host);
+void ts_hup_close(struct ts_host *host);
+enum ts_hup_kind { HUP_ONLY, HUP_OR_EOF };
+/* item's fn and ctx are set by the caller; called once per edge. */
+int ts_hup_add(struct ts_host *host, struct ts_hup_item *item, int fd,
+	       enum ts_hup_kind kind);
+void ts_hup_remove(struct ts_host *host, struct ts_hup_item *item);
+
+/* -- rendezvous.c, self_test.c ------------------------------------------- */
+int ts_rendezvous_open(struct ts_host *host, bool never_hold,
+		       char err[static 256]);
+void ts_rendezvous_close(struct ts_host *host);
+/* After a change of uid: a new R, or the old one when that fails. */
+void ts_rendezvous_follow_uid(struct ts_host *host);
+bool ts_rendezvous_owns(const struct ts_host *host, const struct ts_addr *at);
+/* Simultaneous open: from R's address at to the held socket. fd or -errno. */
+int ts_rendezvous_connect_back(const struct ts_host *host,
+			       const struct ts_addr *at,
+			       const struct ts_addr *program);
+/* Fills what R can do; logs what is missing. */
+void ts_self_test(struct ts_host *host);
+
+/* -- app_connect.c ------------------------------------------------------- */
+/* Owns fd (the program's socket) from here. */
+void ts_conn_request(struct ts_host *host, const struct ts_broker_request *req,
+		     int fd, pid_t pid, struct ts_broker_reply *rep);
+void ts_conns_node_changed(struct ts_host *host);
+void ts_conns_close(struct ts_host *host);
+/* Where R does not hold: the program's connection arrived at R. */
+void ts_conns_arrived(struct ts_host *host, int fd);
+/* For a connect to our own address: the listener took it, or not. */
+void ts_conn_far_end_up(struct ts_conn *conn);
+void ts_conn_far_end_gone(struct ts_conn *conn, int err);
+
+/* -- held_sweep.c -------------------------------------------------------- */
+struct ts_held {
+	pid_t pid;
+	uint64_t inode;
+	bool is_held; /* some process that we may look into has it open */
+};
+/* Fills is_held of each. What cannot be known counts as held. */
+void ts_held_look(struct ts_held *held, size_t count);
+
+/* -- app_listener.c ------------------------------------------------------ */
+struct ts_listener {
+	struct ts_link link;
+	struct ts_addr tailnet; /* ip :: = all own, 0.0.0.0 = own IPv4 */
+	/* 0.0.0.0 for dual-stack sockets, too; :: is IPv6 alone */
+	struct ts_addr native;
+	bool is_listening; /* LISTEN came; else BIND or BOUND only */
+	bool is_shared;	   /* SO_REUSEADDR or SO_REUSEPORT */
+};
+/* false: hold the request until the node has its addresses. */
+bool ts_listener_bind(struct ts_host *host, const struct ts_broker_request *req,
+		      struct ts_broker_reply *rep);
+void ts_listener_bound(struct ts_host *host,
+		       const struct ts_broker_request *req,
+		       struct ts_broker_reply *rep);
+void ts_listener_listen(struct ts_host *host,
+			const struct ts_broker_request *req,
+			struct ts_broker_reply *rep);
+/* The best listener for an own address, or NULL. */
+struct ts_listener *ts_listener_for(const struct ts_host *host,
+				    const struct ts_addr *local);
+/* It refused: forget it when its socket is gone. */
+void ts_listener_refused(struct ts_host *host, const struct ts_addr *native);
+void ts_listeners_close(struct ts_host *host);
+
+/* -- app_inbound.c ------------------------------------------------------- */
+/* A program's connect to our own address local; remote is its tailnet end.
+ * NULL: *err, -ECONNREFUSED when nobody listens. */
+struct ts_inbound *ts_inbound_from_self(struct ts_host *host,
+					struct ts_conn *conn,
+					const struct ts_addr *local,
+					const struct ts_addr *remote, int *err);
+/* The connecting program's end is up: bytes may flow once accepted. Owns fd
+ * and entry from here. */
+void ts_inbound_join(struct ts_inbound *in, int fd, struct ts_entry *entry);
+/* The connecting program gave up before that. */
+void ts_inbound_abandon(struct ts_inbound *in);
+void ts_inbound_accepted(struct ts_host *host,
+			 const struct ts_broker_request *req,
+			 struct ts_broker_reply *rep);
+void ts_inbounds_close(struct ts_host *host);
+
+/* -- app_splice.c: loopback socket <-> tunnel ---------------------------- */
+/* Owns fd, tcp and entry from here, in every case. */
+void ts_splice_start(struct ts_host *host, int fd, struct stack_tcp *tcp,
+		     struct ts_entry *entry);
+void ts_splices_pump_ready(void *host);
+void ts_splices_close(struct ts_host *host);
+
+/* -- app_relay.c: loopback socket <-> loopback socket -------------------- */
+struct ts_relay_end {
+	int fd;
+	struct ts_entry *entry;
+};
+/* Owns both ends from here, in every case. */
+void ts_relay_start(struct ts_host *host, const struct ts_relay_end ends[2]);
+void ts_relays_close(struct ts_host *host);
+size_t ts_relays_undelivered(const struct ts_host *host);
+
+/* -- names.c ------------------------------------------------------------- */
+/* false: hold the request until the netmap is there. */
+bool ts_names_answer(struct ts_host *host, const struct ts_broker_request *req,
+		     struct ts_broker_reply *rep);
+
+/* -- broker_server.c ----------------------------------------------------- */
+int ts_broker_open(struct ts_host *host, const struct ts_host_config *config,
+		   char err[static 256]);
+void ts_broker_close(struct ts_host *host);
+/* Answers held requests that can be answered now. */
+void ts_broker_retry_held(struct ts_host *host);
+
+/* -- host.c, table_info.c ------------------------------------------------ */
+bool ts_host_has_netmap(const struct ts_host *host);
+void ts_host_publish(struct ts_host *host);
+void ts_table_info_from_node(struct ts_table_info *info,
+			     const struct ts_node *node);
+
+#endif

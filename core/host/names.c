@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * names.c - RESOLVE and REVERSE
+ *
+ * Answers come from the netmap alone; before it is there nobody can say
+ * whether a name is ours, so the request is held.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/host/host_internal.h"
+
+_Static_assert((int)TS_BROKER_ADDRS_MAX >= (int)TS_MAGIC_DNS_ADDRS_MAX,
+	       "all addresses of a name fit into one reply");
+_Static_assert((int)TS_BROKER_NAME_CAP >= (int)TS_DNS_NAME_CAP,
+	       "a canonical name fits into one reply");
+
+static void resolve(const struct ts_host *host,
+		    const struct ts_broker_request *req,
+		    struct ts_broker_reply *rep)
+{
+	struct ts_dns_result result = {0};
+	bool want_v4 = req->flags & TS_BROKER_WANT_V4;
+	bool want_v6 = req->flags & TS_BROKER_WANT_V6;
+
+	switch (ts_node_lookup(host->node, req->name, want_v4, want_v6,
+			       &result)) {
+	case TS_DNS_NOT_OURS:
+		rep->answer = TS_ANSWER_NOT_OURS;
+		return;
+	case TS_DNS_NXDOMAIN:
+		rep->answer = TS_ANSWER_NXDOMAIN;
+		return;
+	case TS_DNS_FOUND:
+		break;
+	}
+	rep->answer = TS_ANSWER_FOUND;
+	rep->addr_count = (uint8_t)result.count;
+	memcpy(rep->addrs, result.addrs, result.count * sizeof(rep->addrs[0]));
+	snprintf(rep->name, sizeof(rep->name), "%s", result.canonical);
+}
+
+static void reverse(const struct ts_host *host,
+		    const struct ts_broker_request *req,
+		    struct ts_broker_reply *rep)
+{
+	const char *name = ts_node_reverse(host->node, &req->tailnet.ip);
+
+	if (!name)
+		return;
+	rep->answer = TS_ANSWER_FOUND;
+	snprintf(rep->name, sizeof(rep->name), "%s", name);
+}
+
+bool ts_names_answer(struct ts_host *host, const struct ts_broker_request *req,
+		     struct ts_broker_reply *rep)
+{
+	rep->answer = TS_ANSWER_NOT_OURS;
+	if (!ts_host_has_netmap(host)) {
+		/* A node that was stopped will not get one. */
+		return ts_node_state(host->node) == TS_STOPPED;
+	}
+	if (req->type == TS_BROKER_RESOLVE)
+		resolve(host, req, rep);
+	else
+		reverse(host, req, rep);
+	return true;
+}

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * native_socket.c - loopback TCP sockets as the host wants them
+ *
+ * Every socket of ours is non-blocking and close-on-exec, sends what it gets
+ * at once, and bounds what the kernel buffers, so that a program feels the
+ * tunnel's back-pressure. TTL is 255 because a program that set IP_MINTTL
+ * (GTSM) would never see our packets otherwise.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core/crypto/secret.h"
+#include "core/host/host_internal.h"
+
+int ts_sock_keep(const struct ts_host *host, int fd)
+{
+	int high;
+
+	if (fd < 0 || !host->in_process || fd >= HOST_FD_MIN)
+		return fd;
+	high = fcntl(fd, F_DUPFD_CLOEXEC, HOST_FD_MIN);
+	if (high < 0) /* a small RLIMIT_NOFILE: low is better than none */
+		return fd;
+	close(fd);
+	return high;
+}
+
+static void set_int(int fd, int level, int name, int value)
+{
+	(void)setsockopt(fd, level, name, &value, sizeof(value));
+}
+
+int ts_sock_open(const struct ts_host *host, const struct ts_ip *ip)
+{
+	bool v4 = ts_ip_is_v4(ip);
+	int fd = socket(v4 ? AF_INET : AF_INET6,
+			SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0)
+		return -errno;
+	fd = ts_sock_keep(host, fd);
+	set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	set_int(fd, SOL_SOCKET, SO_SNDBUF, HOST_SOCKET_BUFFER_BYTES);
+	set_int(fd, SOL_SOCKET, SO_RCVBUF, HOST_SOCKET_BUFFER_BYTES);
+	set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	/* The tunnel has no urgent data: the byte at least is not lost. */
+	set_int(fd, SOL_SOCKET, SO_OOBINLINE, 1);
+	if (v4)
+		set_int(fd, IPPROTO_IP, IP_TTL, 255);
+	else
+		set_int(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, 255);
+	return fd;
+}
+
+int ts_sock_reuse_port(int fd)
+{
+	int on = 1;
+
+	return setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) ?
+		       -errno :
+		       0;
+}
+
+int ts_sock_bind(int fd, const struct ts_addr *addr)
+{
+	struct sockaddr_storage ss;
+	int len = ts_addr_to_sockaddr(addr, ts_addr_family(addr), &ss);
+
+	if (len < 0)
+		return len;
+	return bind(fd, (struct sockaddr *)&ss, (socklen_t)len) ? -errno : 0;
+}
+
+int ts_sock_connect(int fd, const struct ts_addr *addr)
+{
+	struct sockaddr_storage ss;
+	int len = ts_addr_to_sockaddr(addr, ts_addr_family(addr), &ss);
+
+	if (len < 0)
+		return len;
+	if (connect(fd, (struct sockaddr *)&ss, (socklen_t)len) == 0)
+		return 0;
+	return errno == EINPROGRESS ? 0 : -errno;
+}
+
+int ts_sock_state(int fd)
+{
+	struct tcp_info info;
+	socklen_t len = sizeof(info);
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len))
+		return -errno;
+	return info.tcpi_state;
+}
+
+int ts_sock_error(int fd)
+{
+	int err = 0;
+	socklen_t len = sizeof(err);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len))
+		return -errno;
+	return -err;
+}
+
+int ts_sock_local(int fd, struct ts_addr *out)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+
+	if (getsockname(fd, (struct sockaddr *)&ss, &len))
+		return -errno;
+	return ts_addr_from_sockaddr((struct sockaddr *)&ss, len, out);
+}
+
+int ts_sock_peer(int fd, struct ts_addr *out)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+
+	if (getpeername(fd, (struct sockaddr *)&ss, &len))
+		return -errno;
+	return ts_addr_from_sockaddr((struct sockaddr *)&ss, len, out);
+}
+
+void ts_sock_close(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+void ts_sock_reset(int fd)
+{
+	const struct linger now = {.l_onoff = 1};
+
+	if (fd < 0)
+		return;
+	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+	close(fd);
+}
+
+size_t ts_sock_unread(int fd)
+{
+	int len = 0;
+
+	if (fd < 0 || ioctl(fd, FIONREAD, &len) || len < 0)
+		return 0;
+	return (size_t)len;
+}
+
+struct ts_ip ts_sock_random_loopback(const struct ts_host *host)
+{
+	uint32_t low = ts_random_u32();
+	uint8_t v4[4] = {127, 0, 0, 1};
+
+	if (!host->rv.one_loopback) {
+		/* 127.0.0.0/16 is where people put resolvers and such. */
+		v4[1] = (uint8_t)(1 + (low >> 16) % 254);
+		v4[2] = (uint8_t)(low >> 8);
+		v4[3] = (uint8_t)(1 + (low & 0xff) % 254);
+	}
+	return ts_ip_from_v4(v4);
+}
+
+struct ts_ip ts_sock_loopback(bool v6)
+{
+	struct ts_ip six = {.bytes = {[15] = 1}};
+
+	return v6 ? six : ts_ip_from_v4((const uint8_t[4]){127, 0, 0, 1});
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * table_info.c - what the table's header says about the tailnet
+ *
+ * The two tailnet ranges stand for all peers: 10,000 single addresses would
+ * not fit, and a program that asks for an unused one learns from the host
+ * that nobody is there. Beside them stand the addresses and accepted routes
+ * outside these ranges. A default route is an exit node's business, not ours.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/host/host_internal.h"
+
+static const char *const TAILNET_RANGES[] = {"100.64.0.0/10",
+					     "fd7a:115c:a1e0::/48"};
+
+struct prefix_list {
+	struct ts_table_info *info;
+	size_t dropped; /* did not fit */
+};
+
+static bool is_covered(const struct ts_table_info *info,
+		       const struct ts_prefix *prefix)
+{
+	for (size_t i = 0; i < info->prefix_count; i++)
+		if (info->prefixes[i].bits <= prefix->bits &&
+		    ts_prefix_contains(&info->prefixes[i], &prefix->ip))
+			return true;
+	return false;
+}
+
+static void add_prefix(struct prefix_list *list, const struct ts_prefix *prefix)
+{
+	struct ts_table_info *info = list->info;
+
+	if (ts_prefix_is_default(prefix) || is_covered(info, prefix))
+		return;
+	if (info->prefix_count == TS_TABLE_PREFIX_MAX) {
+		list->dropped++;
+		return;
+	}
+	info->prefixes[info->prefix_count++] = *prefix;
+}
+
+static void add_prefixes(struct prefix_list *list, const struct ts_peer *peer,
+			 bool with_routes)
+{
+	for (size_t i = 0; i < peer->address_count; i++)
+		add_prefix(list, &peer->addresses[i]);
+	for (size_t i = 0; with_routes && i < peer->allowed_ip_count; i++)
+		add_prefix(list, &peer->allowed_ips[i]);
+}
+
+static void fill_prefixes(struct ts_table_info *info,
+			  const struct ts_node *node)
+{
+	struct prefix_list list = {.info = info};
+	const struct ts_netmap *map = ts_node_netmap(node);
+	const struct ts_prefs *prefs = ts_node_prefs(node);
+	size_t pos = 0;
+	const struct ts_peer *peer;
+
+	info->prefix_count = 0;
+	memset(info->prefixes, 0, sizeof(info->prefixes));
+	for (size_t i = 0; i < 2; i++)
+		(void)ts_prefix_parse(TAILNET_RANGES[i],
+				      &info->prefixes[info->prefix_count++]);
+	if (!map || !map->self)
+		return;
+	add_prefixes(&list, map->self, false);
+	while ((peer = ts_netmap_next_peer(map, &pos)))
+		add_prefixes(&list, peer, prefs && prefs->route_all);
+	if (list.dropped > 0)
+		log_warn("host: %zu routes stay on the host network: the table "
+			 "holds %d", list.dropped, (int)TS_TABLE_PREFIX_MAX);
+}
+
+static void fill_suffix(struct ts_table_info *info, const struct ts_node *node)
+{
+	const struct ts_netmap *map = ts_node_netmap(node);
+	char *suffix = map && map->self ? ts_netmap_magic_suffix(map) : NULL;
+
+	memset(info->suffix, 0, sizeof(info->suffix));
+	if (suffix && strlen(suffix) < sizeof(info->suffix))
+		memcpy(info->suffix, suffix, strlen(suffix));
+	free(suffix);
+}
+
+void ts_table_info_from_node(struct ts_table_info *info,
+			     const struct ts_node *node)
+{
+	info->node_state = (uint8_t)ts_node_state(node);
+	info->own_v4 = ts_node_ip(node, false);
+	info->own_v6 = ts_node_ip(node, true);
+	fill_prefixes(info, node);
+	fill_suffix(info, node);
+}

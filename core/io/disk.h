@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * disk.h - whole files: read with a limit, write atomically
+ */
+#ifndef CORE_IO_DISK_H
+#define CORE_IO_DISK_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* *out is heap with a spare NUL (caller wipes and frees). 0, -ENOENT,
+ * -EMSGSIZE over max, or what the system said. */
+int ts_disk_read(const char *path, size_t max, uint8_t **out, size_t *len);
+/* Temporary file beside it, fsync, rename, fsync of the directory. */
+int ts_disk_write(const char *path, const void *data, size_t len, mode_t mode);
+/* mkdir -p with mode for what is made; 0 or negative errno. */
+int ts_disk_make_dirs(const char *path, mode_t mode);
+/* flock(LOCK_EX | LOCK_NB) on path (made if missing, O_CLOEXEC): the fd, or
+ * -EWOULDBLOCK when somebody else holds it; *holder_pid then is the pid that
+ * wrote itself into the file, or 0. */
+int ts_disk_lock(const char *path, pid_t *holder_pid);
+
+#endif

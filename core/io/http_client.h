@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * http_client.h - HTTPS requests of the engine (libcurl multi on the loop)
+ */
+#ifndef CORE_IO_HTTP_CLIENT_H
+#define CORE_IO_HTTP_CLIENT_H
+
+#include <stddef.h>
+
+#include "core/loop/loop.h"
+
+struct ts_http_client;
+struct ts_http_request;
+
+/* status 0 and error text on transport failure. body is NUL-terminated. */
+typedef void (*ts_http_fn)(void *ctx, int status, const char *body, size_t len,
+			   const char *error);
+
+struct ts_http_client *ts_http_client_new(struct ts_loop *loop);
+void ts_http_client_free(struct ts_http_client *client);
+/* GET; verified TLS; answers over body_max fail. fn is never called inside. */
+struct ts_http_request *ts_http_get(struct ts_http_client *client,
+				    const char *url, size_t body_max,
+				    unsigned timeout_ms, ts_http_fn fn,
+				    void *ctx);
+void ts_http_cancel(struct ts_http_request *request);
+
+#endif

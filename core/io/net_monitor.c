@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * net_monitor.c - own interface addresses, and news about them (rtnetlink)
+ *
+ * The messages' content is not looked at: whoever is told asks for everything
+ * anew. A change of network comes as a burst, so fn runs once, 250 ms after
+ * the last message (but not later than 2 s after the first).
+ * A resume from sleep shows as a jump of the wall clock, for which a timerfd
+ * that cancels itself is the only thing that wakes us without polling.
+ */
+#include "core/io/net_monitor.h"
+
+#include <errno.h>
+#include <ifaddrs.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "core/base/err.h"
+#include "core/base/log.h"
+
+enum { SETTLE_MS = 250, SETTLE_MAX_MS = 2000, READ_LEN = 16384 };
+
+struct ts_net_monitor {
+	struct ts_loop *loop;
+	int netlink_fd, clock_fd; /* clock_fd -1: not there */
+	struct ts_watch *netlink, *clock;
+	struct ts_timer *settle;
+	uint64_t first_ms; /* of this burst; 0: none */
+	void (*fn)(void *ctx);
+	void *ctx;
+};
+
+static void note_change(struct ts_net_monitor *m)
+{
+	uint64_t now_ms = ts_loop_now_ms(m->loop);
+	uint64_t at_ms = now_ms + SETTLE_MS;
+
+	if (!m->first_ms)
+		m->first_ms = now_ms;
+	if (at_ms > m->first_ms + SETTLE_MAX_MS)
+		at_ms = m->first_ms + SETTLE_MAX_MS;
+	ts_timer_set(m->settle, at_ms);
+}
+
+static void on_settled(void *ctx)
+{
+	struct ts_net_monitor *m = ctx;
+
+	m->first_ms = 0;
+	m->fn(m->ctx);
+}
+
+static void on_netlink(void *ctx, unsigned events)
+{
+	struct ts_net_monitor *m = ctx;
+	uint8_t buf[READ_LEN];
+	ssize_t got;
+
+	(void)events;
+	do
+		got = recv(m->netlink_fd, buf, sizeof(buf), MSG_DONTWAIT);
+	while (got > 0);
+	note_change(m); /* ENOBUFS too: news was lost, so there was some */
+}
+
+/* The alarm itself lies centuries ahead: only the jump wakes us. */
+static int arm_clock(int fd)
+{
+	const struct itimerspec never = {.it_value = {.tv_sec = INT32_MAX}};
+
+	return timerfd_settime(fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET,
+			       &never, NULL);
+}
+
+static void on_clock(void *ctx, unsigned events)
+{
+	struct ts_net_monitor *m = ctx;
+	uint64_t count;
+
+	(void)events;
+	if (read(m->clock_fd, &count, sizeof(count)) < 0 && errno != ECANCELED)
+		return;
+	arm_clock(m->clock_fd);
+	log_info("net-monitor: the clock jumped");
+	note_change(m);
+}
+
+static int open_netlink(void)
+{
+	const struct sockaddr_nl sa = {
+		.nl_family = AF_NETLINK,
+		.nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR |
+			     RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE |
+			     RTMGRP_IPV6_ROUTE,
+	};
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC,
+			NETLINK_ROUTE);
+
+	if (fd < 0)
+		return -errno;
+	if (bind(fd, (const struct sockaddr *)&sa, sizeof(sa))) {
+		int err = -errno;
+
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
+static int start(struct ts_net_monitor *m)
+{
+	m->settle = ts_timer_new(m->loop, on_settled, m);
+	m->netlink = ts_watch_new(m->loop, m->netlink_fd, TS_READABLE,
+				  on_netlink, m);
+	if (!m->settle || !m->netlink)
+		return -ENOMEM;
+	m->clock_fd = timerfd_create(CLOCK_REALTIME,
+				     TFD_NONBLOCK | TFD_CLOEXEC);
+	if (m->clock_fd < 0 || arm_clock(m->clock_fd))
+		return 0;
+	m->clock = ts_watch_new(m->loop, m->clock_fd, TS_READABLE, on_clock, m);
+	return m->clock ? 0 : -ENOMEM;
+}
+
+struct ts_net_monitor *ts_net_monitor_open(struct ts_loop *loop,
+					   void (*fn)(void *ctx), void *ctx)
+{
+	struct ts_net_monitor *m = calloc(1, sizeof(*m));
+	int err;
+
+	if (!m)
+		return NULL;
+	m->loop = loop;
+	m->fn = fn;
+	m->ctx = ctx;
+	m->clock_fd = -1;
+	m->netlink_fd = open_netlink();
+	err = m->netlink_fd < 0 ? m->netlink_fd : start(m);
+	if (!err)
+		return m;
+	log_info("net-monitor: network changes go unnoticed: %s",
+		 ts_strerror(err));
+	ts_net_monitor_close(m);
+	return NULL;
+}
+
+void ts_net_monitor_close(struct ts_net_monitor *m)
+{
+	if (!m)
+		return;
+	ts_watch_free(m->netlink);
+	ts_watch_free(m->clock);
+	ts_timer_free(m->settle);
+	if (m->netlink_fd >= 0)
+		close(m->netlink_fd);
+	if (m->clock_fd >= 0)
+		close(m->clock_fd);
+	free(m);
+}
+
+/* -- addresses ------------------------------------------------------------ */
+
+static bool is_usable(const struct ifaddrs *ifa, bool loopback,
+		      struct ts_ip *out)
+{
+	struct ts_addr addr;
+	socklen_t len;
+
+	if (!ifa->ifa_addr || !(ifa->ifa_flags & IFF_UP))
+		return false;
+	len = ifa->ifa_addr->sa_family == AF_INET ? sizeof(struct sockaddr_in)
+						  : sizeof(struct sockaddr_in6);
+	if ((ifa->ifa_addr->sa_family != AF_INET &&
+	     ifa->ifa_addr->sa_family != AF_INET6) ||
+	    ts_addr_from_sockaddr(ifa->ifa_addr, len, &addr) < 0)
+		return false;
+	*out = addr.ip;
+	return ts_ip_is_loopback(out) == loopback &&
+	       !ts_ip_is_link_local(out) && !ts_ip_is_tailscale(out) &&
+	       !ts_ip_is_unspecified(out);
+}
+
+static size_t collect(const struct ifaddrs *list, bool loopback,
+		      struct ts_ip *out, size_t cap)
+{
+	size_t count = 0;
+
+	for (const struct ifaddrs *ifa = list; ifa && count < cap;
+	     ifa = ifa->ifa_next)
+		if (is_usable(ifa, loopback, &out[count]))
+			count++;
+	return count;
+}
+
+size_t ts_local_addresses(struct ts_ip *out, size_t cap)
+{
+	struct ifaddrs *list;
+	size_t count;
+
+	if (getifaddrs(&list))
+		return 0;
+	count = collect(list, false, out, cap);
+	if (!count)
+		count = collect(list, true, out, cap);
+	freeifaddrs(list);
+	return count;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * net_monitor.h - own interface addresses, and news about them (rtnetlink)
+ */
+#ifndef CORE_IO_NET_MONITOR_H
+#define CORE_IO_NET_MONITOR_H
+
+#include <stddef.h>
+
+#include "core/base/addr.h"
+#include "core/loop/loop.h"
+
+struct ts_net_monitor;
+/* fn runs after changes have settled (250 ms), and when the clock jumped (a
+ * resume). Without netlink: NULL, and nobody is told. */
+struct ts_net_monitor *ts_net_monitor_open(struct ts_loop *loop,
+					   void (*fn)(void *ctx), void *ctx);
+void ts_net_monitor_close(struct ts_net_monitor *m);
+/* Usable local addresses (no loopback unless there is nothing else, no
+ * link-local, no tailnet ranges); returns how many were written. */
+size_t ts_local_addresses(struct ts_ip *out, size_t cap);
+
+#endif

@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * udp_port.c - the node's UDP sockets, one per family on the same port
+ *
+ * In: one recvmmsg() per readable event takes up to 64 datagrams into buffers
+ * that have room around them, so that a packet can be opened, and passed on
+ * with other headers, where it lies. The buffers are made once.
+ * Out: datagrams are copied into a batch per family and go out by one
+ * sendmmsg() before the loop sleeps or when 64 wait. A full socket drops the
+ * rest of the batch, as a network would; what one destination refuses costs
+ * only that datagram.
+ *
+ * The kernel reports earlier ICMP errors on later calls; they belong to a peer
+ * that the path layer already watches, so they are passed over.
+ */
+#include "core/io/udp_port.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core/base/err.h"
+#include "core/base/log.h"
+
+enum {
+	BATCH = 64,
+	/* Larger datagrams than any that a peer's MTU probe can make
+	 * are cut off and dropped. */
+	DATAGRAM_CAP = 9216,
+	SLOT_LEN = TS_PACKET_HEADROOM + DATAGRAM_CAP + TS_PACKET_TAILROOM,
+	SEND_CAP = 2048,
+	SOCKET_BUFFER = 7 << 20, /* what upstream asks for */
+	PORT_TRIES = 10, /* port 0: the kernel's choice must suit both */
+};
+
+struct out_batch {
+	unsigned count;
+	struct mmsghdr msgs[BATCH];
+	struct iovec iov[BATCH];
+	struct sockaddr_storage addrs[BATCH];
+	uint8_t data[BATCH][SEND_CAP];
+};
+
+struct udp_socket {
+	struct ts_udp_port *port;
+	struct ts_watch *watch;
+	int fd; /* -1: this family is not there */
+	int family;
+	struct out_batch *out;
+};
+
+struct in_batch {
+	struct mmsghdr msgs[BATCH];
+	struct iovec iov[BATCH];
+	struct sockaddr_storage addrs[BATCH];
+	uint8_t data[BATCH][SLOT_LEN];
+};
+
+struct ts_udp_port {
+	struct ts_loop *loop;
+	struct udp_socket v4, v6;
+	uint16_t number;
+	struct in_batch *in;
+	ts_udp_input_fn fn;
+	void *ctx;
+	bool is_closed; /* by a callback: stop handing out */
+	bool is_inside;
+};
+
+/* -- receiving ------------------------------------------------------------ */
+
+static void prepare_slots(struct in_batch *in)
+{
+	for (unsigned i = 0; i < BATCH; i++) {
+		in->iov[i] = (struct iovec){
+			.iov_base = in->data[i] + TS_PACKET_HEADROOM,
+			.iov_len = DATAGRAM_CAP,
+		};
+		in->msgs[i].msg_hdr = (struct msghdr){
+			.msg_name = &in->addrs[i],
+			.msg_namelen = sizeof(in->addrs[i]),
+			.msg_iov = &in->iov[i],
+			.msg_iovlen = 1,
+		};
+	}
+}
+
+static void hand_out(struct ts_udp_port *u, const struct mmsghdr *msg)
+{
+	struct ts_packet pkt = {
+		.data = msg->msg_hdr.msg_iov->iov_base,
+		.len = msg->msg_len,
+	};
+	struct ts_addr from;
+
+	if (msg->msg_hdr.msg_flags & MSG_TRUNC)
+		return;
+	if (ts_addr_from_sockaddr(msg->msg_hdr.msg_name,
+				  msg->msg_hdr.msg_namelen, &from) < 0)
+		return;
+	u->fn(u->ctx, &from, &pkt);
+}
+
+static void free_port(struct ts_udp_port *u)
+{
+	free(u->in);
+	free(u);
+}
+
+static void on_readable(void *ctx, unsigned events)
+{
+	struct udp_socket *s = ctx;
+	struct ts_udp_port *u = s->port;
+	int got;
+
+	(void)events;
+	for (unsigned i = 0; i < BATCH; i++)
+		u->in->msgs[i].msg_hdr.msg_namelen = sizeof(u->in->addrs[i]);
+	got = recvmmsg(s->fd, u->in->msgs, BATCH, MSG_DONTWAIT, NULL);
+	u->is_inside = true;
+	for (int i = 0; i < got && !u->is_closed; i++)
+		hand_out(u, &u->in->msgs[i]);
+	u->is_inside = false;
+	if (u->is_closed)
+		free_port(u);
+}
+
+/* -- sending -------------------------------------------------------------- */
+
+static bool is_socket_full(int err)
+{
+	return err == EAGAIN || err == ENOBUFS || err == ENOMEM;
+}
+
+static void flush_socket(struct udp_socket *s)
+{
+	struct out_batch *out = s->out;
+	unsigned at = 0;
+
+	while (out && at < out->count) {
+		int sent = sendmmsg(s->fd, out->msgs + at, out->count - at,
+				    MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		if (sent > 0)
+			at += (unsigned)sent;
+		else if (errno == EINTR)
+			continue;
+		else if (is_socket_full(errno))
+			break;
+		else
+			at++; /* this destination cannot be reached */
+	}
+	if (out)
+		out->count = 0;
+}
+
+void ts_udp_port_flush(struct ts_udp_port *u)
+{
+	flush_socket(&u->v4);
+	flush_socket(&u->v6);
+}
+
+static void before_sleep(void *ctx)
+{
+	ts_udp_port_flush(ctx);
+}
+
+static void prepare_out(struct out_batch *out)
+{
+	for (unsigned i = 0; i < BATCH; i++) {
+		out->iov[i].iov_base = out->data[i];
+		out->msgs[i].msg_hdr = (struct msghdr){
+			.msg_name = &out->addrs[i],
+			.msg_iov = &out->iov[i],
+			.msg_iovlen = 1,
+		};
+	}
+}
+
+void ts_udp_port_send(struct ts_udp_port *u, const struct ts_addr *to,
+		      const uint8_t *data, size_t len)
+{
+	struct udp_socket *s = ts_ip_is_v4(&to->ip) ? &u->v4 : &u->v6;
+	struct out_batch *out = s->out;
+	int addr_len;
+
+	if (s->fd < 0 || !out || len > SEND_CAP || u->is_closed)
+		return;
+	addr_len = ts_addr_to_sockaddr(to, s->family,
+				       &out->addrs[out->count]);
+	if (addr_len < 0)
+		return;
+	memcpy(out->data[out->count], data, len);
+	out->iov[out->count].iov_len = len;
+	out->msgs[out->count].msg_hdr.msg_namelen = (socklen_t)addr_len;
+	out->count++;
+	if (out->count == BATCH)
+		flush_socket(s);
+}
+
+/* -- opening -------------------------------------------------------------- */
+
+static void set_buffers(int fd)
+{
+	int len = SOCKET_BUFFER;
+
+	/* FORCE needs CAP_NET_ADMIN; the other is cut to the system's limit. */
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &len, sizeof(len)))
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &len, sizeof(len));
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &len, sizeof(len)))
+		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &len, sizeof(len));
+}
+
+static int bind_to(int fd, int family, uint16_t port)
+{
+	struct ts_addr any = {.ip = family == AF_INET ? TS_IP4_ZERO
+						      : TS_IP_ZERO,
+			      .port = port};
+	struct sockaddr_storage sa;
+	int len = ts_addr_to_sockaddr(&any, family, &sa);
+
+	if (len < 0)
+		return len;
+	if (bind(fd, (struct sockaddr *)&sa, (socklen_t)len))
+		return -errno;
+	return 0;
+}
+
+static int open_socket(struct udp_socket *s, uint16_t port)
+{
+	int one = 1;
+	int err;
+
+	s->fd = socket(s->family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (s->fd < 0)
+		return -errno;
+	if (s->family == AF_INET6)
+		setsockopt(s->fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
+	set_buffers(s->fd);
+	err = bind_to(s->fd, s->family, port);
+	if (err) {
+		close(s->fd);
+		s->fd = -1;
+	}
+	return err;
+}
+
+static uint16_t bound_port(const struct udp_socket *s)
+{
+	struct sockaddr_storage sa;
+	socklen_t len = sizeof(sa);
+	struct ts_addr addr;
+
+	if (s->fd < 0 || getsockname(s->fd, (struct sockaddr *)&sa, &len) ||
+	    ts_addr_from_sockaddr((struct sockaddr *)&sa, len, &addr) < 0)
+		return 0;
+	return addr.port;
+}
+
+static void close_socket(struct udp_socket *s)
+{
+	ts_watch_free(s->watch);
+	s->watch = NULL;
+	if (s->fd >= 0)
+		close(s->fd);
+	s->fd = -1;
+	free(s->out);
+	s->out = NULL;
+}
+
+/* Both families, or the one that this machine has. -EADDRINUSE when the port
+ * is free in one family only. */
+static int open_pair(struct ts_udp_port *u, uint16_t port)
+{
+	int err4 = open_socket(&u->v4, port);
+	int err6 = 0;
+
+	if (err4 == -EADDRINUSE)
+		return err4;
+	u->number = err4 ? port : bound_port(&u->v4);
+	err6 = open_socket(&u->v6, u->number);
+	if (err6 == -EADDRINUSE) {
+		close_socket(&u->v4);
+		return err6;
+	}
+	if (err4 && err6)
+		return err4;
+	u->number = bound_port(err4 ? &u->v6 : &u->v4);
+	return 0;
+}
+
+static int open_sockets(struct ts_udp_port *u, uint16_t port)
+{
+	int err = -EADDRINUSE;
+
+	if (port) {
+		err = open_pair(u, port);
+		if (!err)
+			return 0;
+		log_warn("udp-%u: cannot be used, taking another: %s", port,
+			 ts_strerror(err));
+	}
+	for (int i = 0; i < PORT_TRIES; i++) {
+		err = open_pair(u, 0);
+		if (err != -EADDRINUSE)
+			break;
+	}
+	return err;
+}
+
+static int start_socket(struct udp_socket *s)
+{
+	if (s->fd < 0)
+		return 0;
+	s->out = calloc(1, sizeof(*s->out));
+	if (!s->out)
+		return -ENOMEM;
+	prepare_out(s->out);
+	s->watch = ts_watch_new(s->port->loop, s->fd, TS_READABLE, on_readable,
+				s);
+	return s->watch ? 0 : -ENOMEM;
+}
+
+static int start(struct ts_udp_port *u)
+{
+	int err = start_socket(&u->v4);
+
+	if (!err)
+		err = start_socket(&u->v6);
+	if (!err) {
+		/* Not zeroed: pages nobody used yet cost nothing. */
+		u->in = malloc(sizeof(*u->in));
+		err = u->in ? 0 : -ENOMEM;
+	}
+	if (!err) {
+		prepare_slots(u->in);
+		err = ts_loop_before_sleep(u->loop, before_sleep, u);
+	}
+	return err;
+}
+
+struct ts_udp_port *ts_udp_port_open(struct ts_loop *loop, uint16_t port,
+				     ts_udp_input_fn fn, void *ctx, int *err)
+{
+	struct ts_udp_port *u = calloc(1, sizeof(*u));
+
+	if (!u) {
+		*err = -ENOMEM;
+		return NULL;
+	}
+	u->loop = loop;
+	u->fn = fn;
+	u->ctx = ctx;
+	u->v4 = (struct udp_socket){.port = u, .fd = -1, .family = AF_INET};
+	u->v6 = (struct udp_socket){.port = u, .fd = -1, .family = AF_INET6};
+	*err = open_sockets(u, port);
+	if (!*err)
+		*err = start(u);
+	if (!*err)
+		return u;
+	close_socket(&u->v4);
+	close_socket(&u->v6);
+	free_port(u);
+	return NULL;
+}
+
+void ts_udp_port_close(struct ts_udp_port *u)
+{
+	if (!u)
+		return;
+	ts_udp_port_flush(u);
+	ts_loop_before_sleep_remove(u->loop, before_sleep, u);
+	close_socket(&u->v4);
+	close_socket(&u->v6);
+	u->is_closed = true;
+	if (!u->is_inside)
+		free_port(u);
+}
+
+uint16_t ts_udp_port_number(const struct ts_udp_port *u)
+{
+	return u->number;
+}
+
+bool ts_udp_port_has_v6(const struct ts_udp_port *u)
+{
+	return u->v6.fd >= 0;
+}

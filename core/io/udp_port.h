@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * udp_port.h - the node's UDP sockets, one per family on the same port
+ *
+ * Reads with recvmmsg, writes with sendmmsg once per turn of the loop.
+ * Buffers handed to input have TS_PACKET_HEADROOM/TAILROOM around them.
+ */
+#ifndef CORE_IO_UDP_PORT_H
+#define CORE_IO_UDP_PORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/addr.h"
+#include "core/base/packet.h"
+#include "core/loop/loop.h"
+
+struct ts_udp_port;
+typedef void (*ts_udp_input_fn)(void *ctx, const struct ts_addr *from,
+				struct ts_packet *pkt);
+/* port 0: any. A taken port falls back to any other, with a log line. NULL
+ * when neither family could be bound (*err). */
+struct ts_udp_port *ts_udp_port_open(struct ts_loop *loop, uint16_t port,
+				     ts_udp_input_fn fn, void *ctx, int *err);
+void ts_udp_port_close(struct ts_udp_port *u);
+uint16_t ts_udp_port_number(const struct ts_udp_port *u);
+bool ts_udp_port_has_v6(const struct ts_udp_port *u);
+/* Queued (copied) and flushed before the loop sleeps or when 64 wait. A full
+ * socket drops, as a network would. */
+void ts_udp_port_send(struct ts_udp_port *u, const struct ts_addr *to,
+		      const uint8_t *data, size_t len);
+void ts_udp_port_flush(struct ts_udp_port *u);
+
+#endif

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * localapi.c - routes of the LocalAPI and its checks
+ *
+ * A table of routes; what is not in it is 404 with the path in the text, so
+ * that a CLI verb that this version does not serve says so. Browsers are kept
+ * out by their Referer and Origin headers, as upstream does.
+ */
+#include "core/localapi/localapi.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "core/base/err.h"
+#include "core/crypto/secret.h"
+#include "core/localapi/localapi_internal.h"
+
+#define API "/localapi/v0/"
+
+static void reply_text(const struct localapi_call *call, int status,
+		       const char *type, char *text)
+{
+	struct ts_localapi_reply reply = {
+		.status = text ? status : 500,
+		.content_type = type,
+		.body = text,
+		.body_len = text ? strlen(text) : 0,
+	};
+
+	call->done(call->ctx, &reply);
+}
+
+void localapi_reply_json(const struct localapi_call *call, int status,
+			 json_t *body)
+{
+	char *text = json_dumps(body, JSON_COMPACT | JSON_ENCODE_ANY);
+
+	json_decref(body);
+	reply_text(call, status, "application/json", text);
+}
+
+void localapi_reply_error(const struct localapi_call *call, int status,
+			  const char *text)
+{
+	char *line = NULL;
+
+	if (asprintf(&line, "%s\n", text) < 0)
+		line = NULL;
+	reply_text(call, status, "text/plain", line);
+}
+
+static const char *query(const struct localapi_call *call, const char *name)
+{
+	return call->request->query(call->request->query_ctx, name);
+}
+
+/* -- routes --------------------------------------------------------------- */
+static void get_status(const struct localapi_call *call)
+{
+	const char *peers = query(call, "peers");
+	bool with_peers = !peers || strcmp(peers, "false") != 0;
+
+	localapi_reply_json(call, 200, localapi_status(call, with_peers));
+}
+
+/* "ip", "ip:port", "[v6]:port" or a node key. */
+static const struct ts_peer *find_whois(const struct localapi_call *call,
+					const char *text, struct ts_ip *ip)
+{
+	const struct ts_netmap *map = ts_node_netmap(call->node);
+	const struct ts_peer *peer;
+	struct ts_public_key key;
+	struct ts_addr addr;
+
+	if (ts_public_key_parse(text, TS_PREFIX_NODE, &key) == 0) {
+		peer = ts_netmap_peer_by_key(map, &key);
+		if (!peer && map->self &&
+		    ts_public_key_equal(&map->self->key, &key))
+			peer = map->self;
+		if (peer)
+			*ip = ts_peer_ip(peer, false);
+		return peer;
+	}
+	if (ts_addr_parse(text, &addr) == 0)
+		*ip = addr.ip;
+	else if (ts_ip_parse(text, ip))
+		return NULL;
+	return ts_node_whois(call->node, ip);
+}
+
+static void get_whois(const struct localapi_call *call)
+{
+	const struct ts_netmap *map = ts_node_netmap(call->node);
+	const char *addr = query(call, "addr");
+	struct ts_ip ip = TS_IP_ZERO;
+	const struct ts_peer *peer = addr ? find_whois(call, addr, &ip) : NULL;
+	const struct ts_user_profile *user =
+		peer ? ts_netmap_user(map, peer->user) : NULL;
+	char text[160];
+	json_t *body;
+
+	if (!addr || !*addr) {
+		localapi_reply_error(call, 400, "missing 'addr' parameter");
+		return;
+	}
+	if (!peer || !user) {
+		snprintf(text, sizeof(text), "no match for IP:port %.100s",
+			 addr);
+		localapi_reply_error(call, 404, text);
+		return;
+	}
+	body = json_object();
+	json_object_set_new(body, "Node", localapi_peer_node(peer));
+	json_object_set_new(body, "UserProfile", localapi_user(user));
+	json_object_set_new(body, "CapMap", ts_node_peer_caps(call->node, &ip));
+	localapi_reply_json(call, 200, body);
+}
+
+static void get_prefs(const struct localapi_call *call)
+{
+	reply_text(call, 200, "application/json",
+		   ts_prefs_to_json(ts_node_prefs(call->node), false));
+}
+
+static void get_derp_map(const struct localapi_call *call)
+{
+	const struct ts_netmap *map = ts_node_netmap(call->node);
+
+	localapi_reply_json(call, 200,
+			    map->derp_map && map->derp_map->raw
+				    ? json_incref(map->derp_map->raw)
+				    : json_null());
+}
+
+/* `tailscale status` asks for funnel lines after the status. */
+static void get_serve_config(const struct localapi_call *call)
+{
+	localapi_reply_json(call, 200, json_object());
+}
+
+static const struct {
+	const char *method, *path;
+	bool writes;
+	void (*serve)(const struct localapi_call *call);
+} routes[] = {
+	{"GET", API "status", false, get_status},
+	{"GET", API "whois", false, get_whois},
+	{"GET", API "prefs", false, get_prefs},
+	{"GET", API "derpmap", false, get_derp_map},
+	{"GET", API "serve-config", false, get_serve_config},
+	{"POST", API "ping", false, localapi_ping},
+};
+
+static bool is_from_browser(const struct ts_localapi_request *rq)
+{
+	return (rq->referer && *rq->referer) || (rq->origin && *rq->origin);
+}
+
+static bool host_is_ours(const char *host)
+{
+	return !host || !*host ||
+	       strcasecmp(host, "local-tailscaled.sock") == 0;
+}
+
+static void dispatch(const struct localapi_call *call)
+{
+	const struct ts_localapi_request *rq = call->request;
+	bool path_known = false;
+	char text[160];
+
+	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
+		if (strcmp(rq->path, routes[i].path) != 0)
+			continue;
+		path_known = true;
+		if (strcmp(rq->method, routes[i].method) != 0)
+			continue;
+		if (routes[i].writes && !rq->may_write)
+			localapi_reply_error(call, 403, "access denied");
+		else
+			routes[i].serve(call);
+		return;
+	}
+	snprintf(text, sizeof(text), "%s %.100s: %s", rq->method, rq->path,
+		 path_known ? "method not allowed" : "not served by this node");
+	localapi_reply_error(call, path_known ? 405 : 404, text);
+}
+
+void ts_localapi_handle(struct ts_node *node,
+			const struct ts_localapi_request *request,
+			uint64_t now_ms, int64_t now_unix,
+			ts_localapi_done_fn done, void *ctx)
+{
+	struct localapi_call call = {.node = node, .request = request,
+				     .now_ms = now_ms, .now_unix = now_unix,
+				     .done = done, .ctx = ctx};
+
+	if (is_from_browser(request) || !host_is_ours(request->host))
+		localapi_reply_error(&call, 403, "invalid localapi request");
+	else if (strcmp(request->path, "/") == 0)
+		reply_text(&call, 200, "text/plain", strdup("tailscaled\n"));
+	else
+		dispatch(&call);
+}

@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * node.c - one tailnet node: who it is and what state it is in
+ *
+ * Owns the cores and passes time and bytes to them; the way of a packet is in
+ * node_packets.c, the netmap's news in node_netmap.c. The state is computed,
+ * never set along the way: node_update_state() looks at control, netmap and
+ * DERP and tells the engine when the answer differs.
+ *
+ *   NoState -> Starting -> [NeedsLogin] -> [NeedsMachineAuth] -> Running
+ *
+ * Once Running, a lost control connection changes nothing: the tunnel lives
+ * on what it knows.
+ * Source: ipn/ipnlocal/local.go (nextStateLocked)
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/err.h"
+#include "core/base/log.h"
+#include "core/crypto/secret.h"
+#include "core/node/node_internal.h"
+
+static const char *const state_names[] = {
+	[TS_NO_STATE] = "NoState",
+	[TS_NEEDS_LOGIN] = "NeedsLogin",
+	[TS_NEEDS_MACHINE_AUTH] = "NeedsMachineAuth",
+	[TS_STOPPED] = "Stopped",
+	[TS_STARTING] = "Starting",
+	[TS_RUNNING] = "Running",
+};
+
+const char *ts_node_state_name(enum ts_node_state state)
+{
+	return state_names[state] ? state_names[state] : "NoState";
+}
+
+static uint64_t random_seed(void)
+{
+	uint64_t seed;
+
+	ts_random_bytes(&seed, sizeof(seed));
+	return seed;
+}
+
+static struct ts_control *new_control(struct ts_node *node,
+				      const struct ts_node_config *config)
+{
+	const struct ts_prefs *prefs = &node->prefs;
+	struct ts_control_config cc = {
+		.control_url = prefs->control_url,
+		.machine_key = config->machine_key,
+		.node_key = prefs->persist.node_key,
+		.old_node_key = prefs->persist.old_node_key,
+		.nl_key = prefs->persist.nl_key,
+		.auth_key = config->auth_key,
+		.backend_log_id = config->backend_log_id,
+		.hostname = prefs->hostname,
+		.os_version = config->os_version,
+		.machine_arch = config->machine_arch,
+		.app = config->app,
+		.ipn_version = TSNET_VERSION,
+		.distro = config->distro,
+		.distro_version = config->distro_version,
+		.container = config->container,
+		.ephemeral = config->ephemeral,
+		.force_login = config->force_login,
+		.tags = (const char *const *)prefs->advertise_tags,
+		.tag_count = prefs->advertise_tag_count,
+	};
+	struct ts_control *control;
+
+	ts_public_key_from_private(&node->disco_key, &cc.disco_key);
+	control = ts_control_new(&cc, &node_control_ops, node);
+	ts_wipe(&cc, sizeof(cc));
+	return control;
+}
+
+static bool make_cores(struct ts_node *node,
+		       const struct ts_node_config *config, uint64_t now_ms)
+{
+	struct ts_path_config pc = {
+		.node_key = node->prefs.persist.node_key,
+		.disco_key = node->disco_key,
+		.disable_direct = !config->direct,
+	};
+
+	node->filter = ts_filter_new();
+	node->dns = ts_magic_dns_new();
+	node->stack = stack_new(&node_stack_ops, node, now_ms);
+	node->wg = ts_wg_new(&pc.node_key, &node_wg_ops, node);
+	node->path = ts_path_new(&pc, &node_path_ops, node);
+	node->control = new_control(node, config);
+	ts_wipe(&pc, sizeof(pc));
+	return node->filter && node->dns && node->stack && node->wg &&
+	       node->path && node->control;
+}
+
+struct ts_node *ts_node_new(struct ts_node_config *config,
+			    const struct ts_node_io *io, void *ctx,
+			    uint64_t now_ms)
+{
+	struct ts_node *node = calloc(1, sizeof(*node));
+	struct ts_persist *persist;
+
+	if (!node)
+		return NULL;
+	node->io = *io;
+	node->io_ctx = ctx;
+	node->now_ms = now_ms;
+	node->prefs = *config->prefs;
+	ts_prefs_init_default(config->prefs);
+	node->ping_id = (uint16_t)ts_random_u32();
+	persist = &node->prefs.persist;
+	if (ts_private_key_is_zero(&persist->node_key))
+		ts_private_key_generate(&persist->node_key);
+	ts_public_key_from_private(&persist->node_key, &node->node_public);
+	ts_private_key_generate(&node->disco_key);
+	route_table_init(&node->routes, random_seed());
+	ts_key_map_init(&node->disco_ids, TS_KEY_LEN, random_seed());
+	if (make_cores(node, config, now_ms))
+		return node;
+	ts_node_free(node);
+	return NULL;
+}
+
+void ts_node_free(struct ts_node *node)
+{
+	size_t pos = 0;
+	struct ts_peer *peer;
+
+	if (!node)
+		return;
+	node_ping_forget_all(node);
+	if (node->control) {
+		const struct ts_netmap *map = ts_control_netmap(node->control);
+
+		while (map && (peer = ts_netmap_next_peer(map, &pos)))
+			node_peer_drop(node, peer);
+	}
+	stack_free(node->stack);
+	ts_path_free(node->path);
+	ts_wg_free(node->wg);
+	ts_control_free(node->control);
+	ts_magic_dns_free(node->dns);
+	ts_filter_free(node->filter);
+	route_table_deinit(&node->routes);
+	ts_key_map_deinit(&node->disco_ids);
+	free(node->error);
+	free(node->auth_url);
+	ts_prefs_deinit(&node->prefs);
+	ts_wipe(node, sizeof(*node));
+	free(node);
+}
+
+static bool has_derp_region(const struct ts_netmap *map)
+{
+	return map->derp_map && map->derp_map->region_count > 0;
+}
+
+static enum ts_node_state compute_state(const struct ts_node *node)
+{
+	const struct ts_netmap *map = ts_node_netmap(node);
+
+	switch (node->control_state) {
+	case TS_CONTROL_STOPPED:
+		return TS_NO_STATE;
+	case TS_CONTROL_NEEDS_LOGIN:
+	case TS_CONTROL_LOGGED_OUT:
+	case TS_CONTROL_FAILED:
+		return TS_NEEDS_LOGIN;
+	default:
+		break;
+	}
+	if (!map->self)
+		return TS_STARTING;
+	if (map->self->expired)
+		return TS_NEEDS_LOGIN;
+	if (!map->self->machine_authorized)
+		return TS_NEEDS_MACHINE_AUTH;
+	if (node->state == TS_RUNNING || node->derp_tried ||
+	    !has_derp_region(map))
+		return TS_RUNNING;
+	return TS_STARTING;
+}
+
+void node_update_state(struct ts_node *node)
+{
+	enum ts_node_state next = compute_state(node);
+
+	if (next == node->state)
+		return;
+	log_info("node-%s: %s -> %s", node->prefs.hostname,
+		 ts_node_state_name(node->state), ts_node_state_name(next));
+	node->state = next;
+	if (next == TS_RUNNING) {
+		free(node->auth_url);
+		node->auth_url = NULL;
+	}
+	node->io.state_changed(node->io_ctx, next, node->error);
+}
+
+void ts_node_start(struct ts_node *node, uint64_t now_ms)
+{
+	node->now_ms = now_ms;
+	ts_control_start(node->control, now_ms);
+}
+
+void ts_node_logout(struct ts_node *node, uint64_t now_ms)
+{
+	node->now_ms = now_ms;
+	node->logging_out = true;
+	ts_control_logout(node->control, now_ms);
+}
+
+void ts_node_control_key_fetched(struct ts_node *node, int http_status,
+				 const char *body, size_t len,
+				 const char *error, uint64_t now_ms)
+{
+	node->now_ms = now_ms;
+	ts_control_key_fetched(node->control, http_status, body, len, error,
+			       now_ms);
+}
+
+void ts_node_control_connected(struct ts_node *node, uint64_t now_ms)
+{
+	node->now_ms = now_ms;
+	ts_control_connected(node->control, now_ms);
+}
+
+void ts_node_control_input(struct ts_node *node, const uint8_t *data,
+			   size_t len, uint64_t now_ms)
+{
+	node->now_ms = now_ms;
+	ts_control_input(node->control, data, len, now_ms);
+}
+
+void ts_node_control_closed(struct ts_node *node, const char *error,
+			    uint64_t now_ms)
+{
+	node->now_ms = now_ms;
+	ts_control_closed(node->control, error, now_ms);
+}
+
+void ts_node_udp_input(struct ts_node *node, const struct ts_addr *from,
+		       struct ts_packet *pkt, uint64_t now_ms)
+{
+	node->now_ms = now_ms;
+	ts_path_input_udp(node->path, from, pkt, now_ms);
+}
+
+void ts_node_derp_opened(struct ts_node *node, int region,
+			 const struct ts_public_key *meta_cert_key,
+			 uint64_t now_ms)
+{
+	node->now_ms = now_ms;
+	ts_path_derp_opened(node->path, region, meta_cert_key, now_ms);
+}
+
+void ts_node_derp_input(struct ts_node *node, int region, const uint8_t *data,
+			size_t len, uint64_t now_ms)
+{
+	node->now_ms = now_ms;
+	ts_path_derp_input(node->path, region, data, len, now_ms);
+}
+
+void ts_node_derp_closed(struct ts_node *node, int region, const char *error,
+			 uint64_t now_ms)
+{
+	node->now_ms = now_ms;
+	ts_path_derp_closed(node->path, region, error, now_ms);
+}
+
+void ts_node_local_endpoints(struct ts_node *node, const struct ts_addr *addrs,
+			     size_t count, uint64_t now_ms)
+{
+	node->now_ms = now_ms;
+	ts_path_set_local_endpoints(node->path, addrs, count, now_ms);
+}
+
+void ts_node_network_changed(struct ts_node *node, uint64_t now_ms)
+{
+	node->now_ms = now_ms;
+	ts_path_network_changed(node->path, now_ms);
+	ts_control_network_changed(node->control, now_ms);
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+uint64_t ts_node_deadline_ms(const struct ts_node *node)
+{
+	uint64_t at = ts_control_deadline_ms(node->control);
+
+	at = earlier(at, ts_wg_deadline_ms(node->wg));
+	at = earlier(at, ts_path_deadline_ms(node->path));
+	at = earlier(at, stack_deadline_ms(node->stack));
+	return earlier(at, node_ping_deadline_ms(node));
+}
+
+void ts_node_tick(struct ts_node *node, uint64_t now_ms)
+{
+	node->now_ms = now_ms;
+	if (ts_control_deadline_ms(node->control) <= now_ms)
+		ts_control_tick(node->control, now_ms);
+	if (ts_wg_deadline_ms(node->wg) <= now_ms)
+		ts_wg_tick(node->wg, now_ms);
+	if (ts_path_deadline_ms(node->path) <= now_ms)
+		ts_path_tick(node->path, now_ms);
+	if (stack_deadline_ms(node->stack) <= now_ms)
+		stack_tick(node->stack, now_ms);
+	node_ping_tick(node);
+}
+
+enum ts_node_state ts_node_state(const struct ts_node *node)
+{
+	return node->state;
+}
+
+const char *ts_node_error(const struct ts_node *node)
+{
+	return node->error;
+}
+
+const char *ts_node_auth_url(const struct ts_node *node)
+{
+	return node->auth_url;
+}
+
+const struct ts_netmap *ts_node_netmap(const struct ts_node *node)
+{
+	return ts_control_netmap(node->control);
+}
+
+struct stack *ts_node_stack(const struct ts_node *node)
+{
+	return node->stack;
+}
+
+struct ts_ip ts_node_ip(const struct ts_node *node, bool v6)
+{
+	const struct ts_netmap *map = ts_node_netmap(node);
+
+	return map->self ? ts_peer_ip(map->self, v6) : TS_IP_ZERO;
+}
+
+enum ts_dns_answer ts_node_lookup(const struct ts_node *node, const char *name,
+				  bool want_v4, bool want_v6,
+				  struct ts_dns_result *out)
+{
+	return ts_magic_dns_lookup(node->dns, name, want_v4, want_v6, out);
+}
+
+const char *ts_node_reverse(const struct ts_node *node, const struct ts_ip *ip)
+{
+	return ts_magic_dns_reverse(node->dns, ip);
+}
+
+const struct ts_prefs *ts_node_prefs(const struct ts_node *node)
+{
+	return &node->prefs;
+}
+
+void ts_node_public_key(const struct ts_node *node, struct ts_public_key *out)
+{
+	*out = node->node_public;
+}
+
+size_t ts_node_endpoints(const struct ts_node *node,
+			 const struct ts_addr **out)
+{
+	return ts_path_endpoints(node->path, out);
+}
+
+int ts_node_home_region(const struct ts_node *node)
+{
+	return ts_path_home_region(node->path);
+}
+
+json_t *ts_node_peer_caps(const struct ts_node *node, const struct ts_ip *src)
+{
+	struct ts_ip own = ts_node_ip(node, !ts_ip_is_v4(src));
+
+	return ts_filter_caps(node->filter, src, &own);
+}
+
+bool ts_node_in_map_poll(const struct ts_node *node)
+{
+	return node->control_state == TS_CONTROL_RUNNING;
+}

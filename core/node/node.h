@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * node.h - one tailnet node: control, WireGuard, paths, filter, names, stack
+ *
+ * Joins the cores and does no I/O itself: core/engine gives it clocks,
+ * sockets and streams through ts_node_io. All on one loop thread.
+ *
+ *   stack -> filter out -> route -> wireguard seal -> path -> io
+ *   io -> path -> wireguard open -> source check -> filter in -> stack
+ */
+#ifndef CORE_NODE_NODE_H
+#define CORE_NODE_NODE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/base/addr.h"
+#include "core/control/control_client.h"
+#include "core/dns/magic_dns.h"
+#include "core/filter/packet_filter.h"
+#include "core/model/netmap.h"
+#include "core/model/prefs.h"
+#include "core/path/path_router.h"
+#include "netstack/stack.h"
+
+struct ts_node;
+
+/* ipn.State, with upstream's numbers. */
+enum ts_node_state {
+	TS_NO_STATE = 0,
+	TS_NEEDS_LOGIN = 2,
+	TS_NEEDS_MACHINE_AUTH = 3,
+	TS_STOPPED = 4,
+	TS_STARTING = 5,
+	TS_RUNNING = 6,
+};
+const char *ts_node_state_name(enum ts_node_state state);
+
+struct ts_node_io {
+	/* control: as in ts_control_ops */
+	void (*control_fetch_key)(void *ctx, const char *url);
+	void (*control_dial)(void *ctx, const struct ts_control_target *targets,
+			     size_t count);
+	void (*control_write)(void *ctx, const uint8_t *data, size_t len);
+	void (*control_hangup)(void *ctx);
+	/* paths: as in ts_path_ops */
+	void (*udp_send)(void *ctx, const struct ts_addr *to,
+			 const uint8_t *pkt, size_t len);
+	void (*derp_open)(void *ctx, int region,
+			  const struct ts_derp_node *node);
+	void (*derp_write)(void *ctx, int region, const uint8_t *data,
+			   size_t len);
+	void (*derp_close)(void *ctx, int region);
+	/* clocks */
+	uint64_t (*wall_clock_ns)(void *ctx);
+	/* The state file must be written (ts_node_store_profile()). */
+	void (*persist)(void *ctx);
+	/* What others want to know */
+	void (*state_changed)(void *ctx, enum ts_node_state state,
+			      const char *error);
+	void (*auth_url)(void *ctx, const char *url);
+	void (*netmap_changed)(void *ctx, unsigned changes);
+	/* a TCP SYN for us that the filter let in: stack_syn_* decides */
+	void (*inbound_syn)(void *ctx, struct stack_syn *syn,
+			    const struct ts_addr *local,
+			    const struct ts_addr *remote);
+	void (*syn_gone)(void *ctx, struct stack_syn *syn);
+};
+
+struct ts_node_config {
+	struct ts_private_key machine_key;
+	/* Moved into the node (which wipes it): hostname, control URL, flags,
+	 * tags and the persistent keys. */
+	struct ts_prefs *prefs;
+	const char *backend_log_id; /* 64 hex */
+	const char *auth_key;	    /* NULL: interactive login */
+	const char *app;	    /* Hostinfo.App: the program's name, or NULL */
+	bool ephemeral, force_login;
+	bool direct; /* false: DERP only */
+	/* as uname and os-release say; distro may be NULL */
+	const char *os_version, *machine_arch, *distro, *distro_version;
+	bool container;
+};
+
+/* Copies the strings; NULL when out of memory. ctx goes to every io call. */
+struct ts_node *ts_node_new(struct ts_node_config *config,
+			    const struct ts_node_io *io, void *ctx,
+			    uint64_t now_ms);
+void ts_node_free(struct ts_node *node);
+void ts_node_start(struct ts_node *node, uint64_t now_ms);
+/* Ephemeral nodes: tell the server that we leave; ends in state
+ * TS_NEEDS_LOGIN (or an error): the engine waits for that, bounded. */
+void ts_node_logout(struct ts_node *node, uint64_t now_ms);
+
+/* What the engine's I/O has to say. */
+void ts_node_control_key_fetched(struct ts_node *node, int http_status,
+				 const char *body, size_t len,
+				 const char *error, uint64_t now_ms);
+void ts_node_control_connected(struct ts_node *node, uint64_t now_ms);
+void ts_node_control_input(struct ts_node *node, const uint8_t *data,
+			   size_t len, uint64_t now_ms);
+void ts_node_control_closed(struct ts_node *node, const char *error,
+			    uint64_t now_ms);
+void ts_node_udp_input(struct ts_node *node, const struct ts_addr *from,
+		       struct ts_packet *pkt, uint64_t now_ms);
+void ts_node_derp_opened(struct ts_node *node, int region,
+			 const struct ts_public_key *meta_cert_key,
+			 uint64_t now_ms);
+void ts_node_derp_input(struct ts_node *node, int region, const uint8_t *data,
+			size_t len, uint64_t now_ms);
+void ts_node_derp_closed(struct ts_node *node, int region, const char *error,
+			 uint64_t now_ms);
+/* Interface addresses with the UDP port, at start and after a change. */
+void ts_node_local_endpoints(struct ts_node *node, const struct ts_addr *addrs,
+			     size_t count, uint64_t now_ms);
+void ts_node_network_changed(struct ts_node *node, uint64_t now_ms);
+uint64_t ts_node_deadline_ms(const struct ts_node *node);
+void ts_node_tick(struct ts_node *node, uint64_t now_ms);
+/* Public form of our keys, and where we can be reached. */
+void ts_node_public_key(const struct ts_node *node,
+			struct ts_public_key *out);
+size_t ts_node_endpoints(const struct ts_node *node,
+			 const struct ts_addr **out);
+int ts_node_home_region(const struct ts_node *node); /* 0: none */
+/* Capabilities of a peer towards us (whois): new object, caller decrefs. */
+json_t *ts_node_peer_caps(const struct ts_node *node, const struct ts_ip *src);
+bool ts_node_in_map_poll(const struct ts_node *node);
+/* The route for an address: who would carry a packet to it. */
+enum ts_route {
+	TS_ROUTE_PEER,	  /* a peer, by address or accepted route */
+	TS_ROUTE_SELF,	  /* one of our own addresses */
+	TS_ROUTE_SERVICE, /* 100.100.100.100 */
+	TS_ROUTE_NONE,	  /* tailnet range, but nobody there */
+	TS_ROUTE_HOST,	  /* not the tailnet's */
+};
+enum ts_route ts_node_route(const struct ts_node *node, const struct ts_ip *ip,
+			    const struct ts_peer **peer);
+enum ts_node_state ts_node_state(const struct ts_node *node);
+const char *ts_node_error(const struct ts_node *node); /* last, or NULL */
+const char *ts_node_auth_url(const struct ts_node *node); /* or NULL */
+const struct ts_netmap *ts_node_netmap(const struct ts_node *node);
+struct stack *ts_node_stack(const struct ts_node *node);
+struct ts_ip ts_node_ip(const struct ts_node *node, bool v6); /* :: if none */
+enum ts_dns_answer ts_node_lookup(const struct ts_node *node, const char *name,
+				  bool want_v4, bool want_v6,
+				  struct ts_dns_result *out);
+const char *ts_node_reverse(const struct ts_node *node,
+			    const struct ts_ip *ip);
+/* Peer (or self) that owns this address, for whois; NULL: nobody. */
+const struct ts_peer *ts_node_whois(const struct ts_node *node,
+				    const struct ts_ip *ip);
+const struct ts_prefs *ts_node_prefs(const struct ts_node *node);
+
+struct ts_node_peer_status {
+	struct ts_path_peer_status path;
+	uint64_t rx_bytes, tx_bytes;
+	int64_t last_handshake_unix; /* 0: never */
+	bool in_wireguard;
+};
+void ts_node_peer_status(const struct ts_node *node,
+			 const struct ts_peer *peer, uint64_t now_ms,
+			 struct ts_node_peer_status *out);
+
+enum ts_ping_kind { TS_PING_DISCO, TS_PING_TSMP, TS_PING_ICMP };
+struct ts_ping_result {
+	int err; /* 0, -ETIMEDOUT, -EHOSTUNREACH */
+	uint64_t latency_us;
+	struct ts_addr endpoint; /* direct path; zero otherwise */
+	int derp_region;	 /* via DERP */
+	uint16_t peerapi_port;	 /* TSMP */
+	bool is_local_ip;
+};
+typedef void (*ts_ping_fn)(void *ctx, const struct ts_ping_result *result);
+/* cb is called once, at the latest after 5 s. */
+void ts_node_ping(struct ts_node *node, const struct ts_ip *ip,
+		  enum ts_ping_kind kind, uint64_t now_ms, ts_ping_fn cb,
+		  void *cb_ctx);
+
+#endif

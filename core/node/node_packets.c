@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * node_packets.c - the way of a packet
+ *
+ * Out: stack -> filter (remembers the flow) -> route -> WireGuard -> path.
+ * In:  path -> WireGuard -> is the source address this peer's? -> filter ->
+ *      TSMP here, everything else to the stack.
+ * Packets are handed on in place; nobody keeps them.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "core/base/err.h"
+#include "core/base/log.h"
+#include "core/node/node_internal.h"
+
+/* -- routes ------------------------------------------------------------- */
+static struct ts_peer *peer_for(const struct ts_node *node,
+				const struct ts_ip *ip)
+{
+	const struct ts_netmap *map = ts_node_netmap(node);
+	struct ts_peer *peer = ts_netmap_peer_by_ip(map, ip);
+	intptr_t id;
+
+	if (peer)
+		return peer;
+	id = (intptr_t)route_table_find(&node->routes, ip);
+	return id ? ts_netmap_peer_by_id(map, id) : NULL;
+}
+
+static bool is_self(const struct ts_node *node, const struct ts_ip *ip)
+{
+	const struct ts_netmap *map = ts_node_netmap(node);
+
+	for (size_t i = 0; map->self && i < map->self->address_count; i++) {
+		if (ts_ip_equal(&map->self->addresses[i].ip, ip))
+			return true;
+	}
+	return false;
+}
+
+enum ts_route ts_node_route(const struct ts_node *node, const struct ts_ip *ip,
+			    const struct ts_peer **peer)
+{
+	struct ts_peer *found = NULL;
+	enum ts_route route = TS_ROUTE_HOST;
+
+	if (ts_ip_equal(ip, &TS_SERVICE_IP) ||
+	    ts_ip_equal(ip, &TS_SERVICE_IP6)) {
+		route = TS_ROUTE_SERVICE;
+	} else if (is_self(node, ip)) {
+		route = TS_ROUTE_SELF;
+	} else if ((found = peer_for(node, ip))) {
+		route = node_peer_is_usable(node, found) ? TS_ROUTE_PEER
+							 : TS_ROUTE_NONE;
+	} else if (ts_ip_is_tailscale(ip)) {
+		route = TS_ROUTE_NONE;
+	}
+	if (peer)
+		*peer = found;
+	return route;
+}
+
+const struct ts_peer *ts_node_whois(const struct ts_node *node,
+				    const struct ts_ip *ip)
+{
+	if (is_self(node, ip))
+		return ts_node_netmap(node)->self;
+	return peer_for(node, ip);
+}
+
+/* May this peer send from that address? Its own ones always; what it routes
+ * only where we use its routes. */
+static bool source_is_allowed(const struct ts_node *node,
+			      const struct ts_peer *peer,
+			      const struct ts_ip *src)
+{
+	if (ts_netmap_peer_by_ip(ts_node_netmap(node), src) == peer)
+		return true;
+	for (size_t i = 0; i < peer->allowed_ip_count; i++) {
+		const struct ts_prefix *p = &peer->allowed_ips[i];
+
+		if (ts_prefix_is_default(p) || !ts_prefix_contains(p, src))
+			continue;
+		if (node->prefs.route_all ||
+		    (ts_prefix_is_host(p) && ts_ip_is_tailscale(src)))
+			return !is_self(node, src);
+	}
+	return false;
+}
+
+/* -- out ------------------------------------------------------------------ */
+void node_send_ip(struct ts_node *node, struct ts_peer *peer,
+		  struct ts_packet *pkt)
+{
+	struct node_peer *np = node_peer_get(node, peer);
+
+	if (np)
+		ts_wg_send(node->wg, np->wg, pkt, node->now_ms);
+}
+
+static void on_stack_output(void *ctx, struct ts_packet *pkt)
+{
+	struct ts_node *node = ctx;
+	struct ts_packet_header h;
+	struct ts_peer *peer;
+
+	if (ts_packet_header_read(pkt->data, pkt->len, &h) ||
+	    ts_filter_out(node->filter, &h) == TS_DROP)
+		return;
+	peer = peer_for(node, &h.dst);
+	if (peer)
+		node_send_ip(node, peer, pkt);
+}
+
+static void on_wg_send(void *ctx, void *peer_ctx, struct ts_packet *pkt)
+{
+	struct ts_node *node = ctx;
+	struct node_peer *np = peer_ctx;
+	int err = ts_path_send(node->path, np->path, pkt, node->now_ms);
+
+	if (err && ts_log_allowed(&node->drop_log, node->now_ms))
+		log_debug("peer-%s: packet of %zu bytes dropped: %s",
+			  np->peer->name, pkt->len, ts_strerror(err));
+}
+
+/* -- in ------------------------------------------------------------------- */
+static void on_wg_deliver(void *ctx, void *peer_ctx, struct ts_packet *pkt)
+{
+	struct ts_node *node = ctx;
+	struct node_peer *np = peer_ctx;
+	struct ts_packet_header h;
+
+	if (ts_packet_header_read(pkt->data, pkt->len, &h))
+		return;
+	if (!source_is_allowed(node, np->peer, &h.src)) {
+		if (ts_log_allowed(&node->drop_log, node->now_ms))
+			log_debug("peer-%s: dropped a packet with a source "
+				  "that is not its own", np->peer->name);
+		return;
+	}
+	switch (ts_filter_in(node->filter, &h, np->peer, 0)) {
+	case TS_ACCEPT:
+		stack_input(node->stack, pkt->data, pkt->len, node->now_ms);
+		break;
+	case TS_TSMP:
+		node_tsmp_input(node, np, &h, pkt);
+		break;
+	case TS_REJECT_ACL:
+		node_tsmp_reject(node, np, &h);
+		break;
+	case TS_DROP:
+		break;
+	}
+}
+
+static void on_path_wireguard(void *ctx, struct ts_path_peer *peer,
+			      const struct ts_addr *from,
+			      struct ts_packet *pkt)
+{
+	struct ts_node *node = ctx;
+	uint8_t buf[TS_PACKET_HEADROOM + 64 + TS_PACKET_TAILROOM];
+	struct ts_packet reply = {.data = buf + TS_PACKET_HEADROOM};
+	void *who = NULL;
+	int err = ts_wg_input(node->wg, from, pkt, node->now_ms, &who,
+			      reply.data, &reply.len);
+
+	if (who) {
+		struct node_peer *np = who;
+
+		if (np->path != peer)
+			ts_path_learn(node->path, np->path, from, node->now_ms);
+	} else if (err == -EAGAIN && peer) {
+		ts_path_send(node->path, peer, &reply, node->now_ms);
+	} else if (err == -EAGAIN) {
+		node->io.udp_send(node->io_ctx, from, reply.data, reply.len);
+	}
+}
+
+static struct ts_wg_peer *on_unknown_peer(void *ctx,
+					  const struct ts_public_key *key)
+{
+	struct ts_node *node = ctx;
+	struct ts_peer *peer =
+		ts_netmap_peer_by_key(ts_node_netmap(node), key);
+	struct node_peer *np = peer ? node_peer_get(node, peer) : NULL;
+
+	return np ? np->wg : NULL;
+}
+
+static struct ts_path_peer *on_unknown_sender(void *ctx,
+					      const struct ts_public_key *key)
+{
+	struct ts_node *node = ctx;
+	struct ts_peer *peer =
+		ts_netmap_peer_by_key(ts_node_netmap(node), key);
+	struct node_peer *np = peer ? node_peer_get(node, peer) : NULL;
+
+	return np ? np->path : NULL;
+}
+
+static struct ts_path_peer *on_unknown_disco(void *ctx,
+					     const struct ts_public_key *key)
+{
+	struct ts_node *node = ctx;
+	intptr_t id = (intptr_t)ts_key_map_get(&node->disco_ids, key->bytes);
+	struct ts_peer *peer =
+		id ? ts_netmap_peer_by_id(ts_node_netmap(node), id) : NULL;
+	struct node_peer *np;
+
+	/* The index may remember a key that the peer has since replaced. */
+	if (!peer || !ts_public_key_equal(&peer->disco_key, key))
+		return NULL;
+	np = node_peer_get(node, peer);
+	return np ? np->path : NULL;
+}
+
+static void on_session_up(void *ctx, void *peer_ctx)
+{
+	struct ts_node *node = ctx;
+	struct node_peer *np = peer_ctx;
+
+	np->last_handshake_unix = (int64_t)(
+		node->io.wall_clock_ns(node->io_ctx) / 1000000000u);
+}
+
+static uint64_t on_wall_clock_ns(void *ctx)
+{
+	struct ts_node *node = ctx;
+
+	return node->io.wall_clock_ns(node->io_ctx);
+}
+
+const struct ts_wg_ops node_wg_ops = {
+	.send = on_wg_send,
+	.deliver = on_wg_deliver,
+	.unknown_peer = on_unknown_peer,
+	.session_up = on_session_up,
+	.wall_clock_ns = on_wall_clock_ns,
+};
+
+/* -- path ops ------------------------------------------------------------- */
+static void on_udp_send(void *ctx, const struct ts_addr *to,
+			const uint8_t *pkt, size_t len)
+{
+	struct ts_node *node = ctx;
+
+	node->io.udp_send(node->io_ctx, to, pkt, len);
+}
+
+static void on_derp_write(void *ctx, int region, const uint8_t *data,
+			  size_t len)
+{
+	struct ts_node *node = ctx;
+
+	node->io.derp_write(node->io_ctx, region, data, len);
+}
+
+static void on_derp_open(void *ctx, int region,
+			 const struct ts_derp_node *derp_node)
+{
+	struct ts_node *node = ctx;
+
+	node->io.derp_open(node->io_ctx, region, derp_node);
+}
+
+static void on_derp_close(void *ctx, int region)
+{
+	struct ts_node *node = ctx;
+
+	node->io.derp_close(node->io_ctx, region);
+}
+
+static void on_endpoints_changed(void *ctx, const struct ts_addr *endpoints,
+				 const int *types, size_t count)
+{
+	struct ts_node *node = ctx;
+
+	ts_control_set_endpoints(node->control, endpoints, types, count,
+				 node->now_ms);
+}
+
+static void on_net_info_changed(void *ctx, int home_region,
+				enum ts_tristate mapping_varies,
+				enum ts_tristate working_udp)
+{
+	struct ts_node *node = ctx;
+	struct ts_net_info info = {
+		.preferred_derp = home_region,
+		.mapping_varies = mapping_varies,
+		.working_udp = working_udp,
+	};
+
+	ts_control_set_net_info(node->control, &info, node->now_ms);
+}
+
+static void on_derp_ready(void *ctx, int region, bool connected)
+{
+	struct ts_node *node = ctx;
+
+	log_debug("derp-%d: first connect %s", region,
+		  connected ? "succeeded" : "failed");
+	node->derp_tried = true;
+	node_update_state(node);
+}
+
+const struct ts_path_ops node_path_ops = {
+	.udp_send = on_udp_send,
+	.derp_write = on_derp_write,
+	.derp_open = on_derp_open,
+	.derp_close = on_derp_close,
+	.wireguard = on_path_wireguard,
+	.unknown_sender = on_unknown_sender,
+	.unknown_disco = on_unknown_disco,
+	.endpoints_changed = on_endpoints_changed,
+	.net_info_changed = on_net_info_changed,
+	.derp_ready = on_derp_ready,
+};
+
+/* -- stack ops ------------------------------------------------------------ */
+static void on_inbound_syn(void *ctx, struct stack_syn *syn,
+			   const struct ts_addr *local,
+			   const struct ts_addr *remote)
+{
+	struct ts_node *node = ctx;
+
+	node->io.inbound_syn(node->io_ctx, syn, local, remote);
+}
+
+static void on_syn_gone(void *ctx, struct stack_syn *syn)
+{
+	struct ts_node *node = ctx;
+
+	node->io.syn_gone(node->io_ctx, syn);
+}
+
+static void on_echo_reply(void *ctx, const struct ts_ip *from, uint16_t id,
+			  uint16_t seq)
+{
+	node_ping_echo_reply(ctx, from, id, seq);
+}
+
+const struct stack_ops node_stack_ops = {
+	.output = on_stack_output,
+	.inbound_syn = on_inbound_syn,
+	.syn_gone = on_syn_gone,
+	.echo_reply = on_echo_reply,
+};
+
+void ts_node_peer_status(const struct ts_node *node,
+			 const struct ts_peer *peer, uint64_t now_ms,
+			 struct ts_node_peer_status *out)
+{
+	const struct node_peer *np = peer->node_data;
+	struct ts_wg_peer_stats stats;
+
+	memset(out, 0, sizeof(*out));
+	out->path.derp_region = peer->home_derp;
+	if (!np)
+		return;
+	ts_path_peer_status(node->path, np->path, now_ms, &out->path);
+	ts_wg_peer_stats(np->wg, &stats);
+	out->rx_bytes = stats.rx_bytes;
+	out->tx_bytes = stats.tx_bytes;
+	out->last_handshake_unix = np->last_handshake_unix;
+	out->in_wireguard = true;
+}

@@ -1,0 +1,513 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * disco_peer.c - find and keep the best direct path to one peer
+ *
+ * In: opened disco messages, outbound traffic, now_ms. Out: messages to send
+ * (ops), a deadline. Owns: its candidates and the pings that wait for a pong.
+ */
+#include "core/path/disco_peer.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/crypto/secret.h"
+
+struct ts_disco_sent {
+	struct ts_disco_sent *next;
+	uint8_t tx_id[DISCO_TX_ID_LEN];
+	struct ts_path_addr to; /* not set: DERP */
+	uint64_t sent_ms;
+	struct ts_disco_probe *probe; /* or NULL */
+};
+
+/* -- best path ----------------------------------------------------------- */
+
+static void set_best(struct ts_disco_peer *p,
+		     const struct ts_path_quality *best)
+{
+	p->best = *best;
+	p->ops->best_changed(p->ctx, &p->best.to);
+}
+
+static void clear_best(struct ts_disco_peer *p)
+{
+	if (!ts_path_addr_is_set(&p->best.to))
+		return;
+	p->best = (struct ts_path_quality){0};
+	p->trust_until_ms = 0;
+	p->ops->best_changed(p->ctx, NULL);
+}
+
+bool ts_disco_peer_is_trusted(const struct ts_disco_peer *p, uint64_t now_ms)
+{
+	return ts_path_addr_is_set(&p->best.to) && now_ms <= p->trust_until_ms;
+}
+
+/* -- candidates ---------------------------------------------------------- */
+
+static struct ts_disco_candidate *find_candidate(struct ts_disco_peer *p,
+						 const struct ts_path_addr *to)
+{
+	for (size_t i = 0; i < p->candidate_count; i++)
+		if (ts_path_addr_equal(&p->candidates[i].to, to))
+			return &p->candidates[i];
+	return NULL;
+}
+
+/* Keeps the order: earlier endpoints are pinged first. */
+static void remove_candidate(struct ts_disco_peer *p, size_t i)
+{
+	if (ts_path_addr_equal(&p->candidates[i].to, &p->best.to))
+		clear_best(p);
+	p->candidate_count--;
+	memmove(&p->candidates[i], &p->candidates[i + 1],
+		(p->candidate_count - i) * sizeof(*p->candidates));
+}
+
+static bool is_stale(const struct ts_disco_candidate *c, uint64_t now_ms)
+{
+	if (c->is_in_netmap || c->is_call_me_maybe)
+		return false;
+	return !c->was_heard || now_ms > c->heard_ms + DISCO_SESSION_ACTIVE_MS;
+}
+
+static void prune_candidates(struct ts_disco_peer *p, uint64_t now_ms)
+{
+	for (size_t i = p->candidate_count; i > 0; i--)
+		if (is_stale(&p->candidates[i - 1], now_ms))
+			remove_candidate(p, i - 1);
+}
+
+static int grow_candidates(struct ts_disco_peer *p)
+{
+	size_t cap = p->candidate_cap ? 2 * p->candidate_cap : 4;
+	struct ts_disco_candidate *candidates;
+
+	if (p->candidate_count < p->candidate_cap)
+		return 0;
+	candidates = realloc(p->candidates, cap * sizeof(*candidates));
+	if (!candidates)
+		return -ENOMEM;
+	p->candidates = candidates;
+	p->candidate_cap = cap;
+	return 0;
+}
+
+/* NULL: no room, or direct paths are switched off. */
+static struct ts_disco_candidate *add_candidate(struct ts_disco_peer *p,
+						const struct ts_path_addr *to,
+						uint64_t now_ms)
+{
+	struct ts_disco_candidate *c;
+
+	if (p->derp_only)
+		return NULL;
+	if (p->candidate_count >= DISCO_CANDIDATES_PRUNE)
+		prune_candidates(p, now_ms);
+	if (p->candidate_count >= DISCO_CANDIDATES_MAX ||
+	    grow_candidates(p) != 0) {
+		p->dropped_candidates++;
+		return NULL;
+	}
+	c = &p->candidates[p->candidate_count++];
+	*c = (struct ts_disco_candidate){.to = *to};
+	p->discovery_due_ms = 0;
+	return c;
+}
+
+static struct ts_disco_candidate *
+find_or_add_candidate(struct ts_disco_peer *p, const struct ts_addr *addr,
+		      uint64_t now_ms)
+{
+	struct ts_path_addr to = {.addr = *addr};
+	struct ts_disco_candidate *c = find_candidate(p, &to);
+
+	return c ? c : add_candidate(p, &to, now_ms);
+}
+
+/* Can a ping go there at all? A peer may tell us anything. IPv6 link-local
+ * addresses come without the zone that would be needed. */
+static bool is_pingable(const struct ts_addr *addr)
+{
+	struct ts_addr derp = ts_path_derp_addr(0);
+
+	if (addr->port == 0 || ts_ip_is_unspecified(&addr->ip) ||
+	    ts_ip_is_multicast(&addr->ip) ||
+	    ts_ip_v4_host(&addr->ip) == UINT32_MAX ||
+	    ts_ip_equal(&addr->ip, &derp.ip))
+		return false;
+	return ts_ip_is_v4(&addr->ip) || !ts_ip_is_link_local(&addr->ip);
+}
+
+void ts_disco_peer_set_endpoints(struct ts_disco_peer *p,
+				 const struct ts_addr *addrs, size_t count,
+				 uint64_t now_ms)
+{
+	for (size_t i = 0; i < p->candidate_count; i++)
+		p->candidates[i].is_in_netmap = false;
+	for (size_t i = 0; i < count && i < DISCO_ENDPOINTS_MAX; i++) {
+		struct ts_disco_candidate *c = NULL;
+
+		if (is_pingable(&addrs[i]))
+			c = find_or_add_candidate(p, &addrs[i], now_ms);
+		if (c)
+			c->is_in_netmap = true;
+	}
+	prune_candidates(p, now_ms);
+}
+
+/* -- pings --------------------------------------------------------------- */
+
+/* The first pong answers the whole probe. */
+static void answer_probe(struct ts_disco_peer *p, struct ts_disco_sent *ping,
+			 uint64_t latency_us)
+{
+	struct ts_disco_probe *probe = ping->probe;
+
+	if (!probe)
+		return;
+	for (struct ts_disco_sent *s = p->first_ping; s; s = s->next)
+		if (s->probe == probe)
+			s->probe = NULL;
+	probe->err = 0;
+	probe->latency_us = latency_us;
+	probe->to = ping->to;
+	probe->is_derp = !ts_path_addr_is_set(&ping->to);
+	p->ops->probe_done(p->ctx, probe);
+}
+
+static void give_up_probe(struct ts_disco_peer *p, struct ts_disco_sent *ping,
+			  int err)
+{
+	struct ts_disco_probe *probe = ping->probe;
+
+	if (!probe || --probe->pings > 0)
+		return;
+	probe->err = err;
+	p->ops->probe_done(p->ctx, probe);
+}
+
+/* Takes the ping that *link points to off the list. */
+static struct ts_disco_sent *unlink_ping(struct ts_disco_peer *p,
+					 struct ts_disco_sent **link)
+{
+	struct ts_disco_sent *ping = *link;
+
+	*link = ping->next;
+	if (!ping->next)
+		p->last_ping = link;
+	p->ping_count--;
+	return ping;
+}
+
+/* to NULL: DERP. */
+static void start_ping(struct ts_disco_peer *p, const struct ts_path_addr *to,
+		       struct ts_disco_probe *probe, uint64_t now_ms)
+{
+	struct ts_disco_sent *ping = NULL;
+
+	if (p->ping_count < DISCO_PINGS_MAX)
+		ping = calloc(1, sizeof(*ping));
+	if (!ping) {
+		p->dropped_pings++;
+		return;
+	}
+	ts_random_bytes(ping->tx_id, sizeof(ping->tx_id));
+	if (to)
+		ping->to = *to;
+	ping->sent_ms = now_ms;
+	ping->probe = probe;
+	if (probe)
+		probe->pings++;
+	*p->last_ping = ping;
+	p->last_ping = &ping->next;
+	p->ping_count++;
+	p->ops->send_ping(p->ctx, to, ping->tx_id);
+}
+
+static void ping_candidate(struct ts_disco_peer *p,
+			   struct ts_disco_candidate *c, uint64_t now_ms)
+{
+	c->ping_due_ms = now_ms + DISCO_PING_INTERVAL_MS;
+	start_ping(p, &c->to, NULL, now_ms);
+}
+
+/* Ping every candidate that was not pinged lately. */
+static void discover(struct ts_disco_peer *p, bool call_me_maybe,
+		     uint64_t now_ms)
+{
+	uint64_t due_ms = UINT64_MAX;
+	bool sent = false;
+
+	if (now_ms < p->discovery_due_ms)
+		return;
+	prune_candidates(p, now_ms);
+	p->full_ping_due_ms = now_ms + DISCO_UPGRADE_INTERVAL_MS;
+	for (size_t i = 0; i < p->candidate_count; i++) {
+		struct ts_disco_candidate *c = &p->candidates[i];
+
+		if (c->ping_due_ms <= now_ms) {
+			ping_candidate(p, c, now_ms);
+			sent = true;
+		}
+		if (c->ping_due_ms < due_ms)
+			due_ms = c->ping_due_ms;
+	}
+	p->discovery_due_ms = due_ms;
+	if (sent && call_me_maybe)
+		p->ops->send_call_me_maybe(p->ctx);
+}
+
+static bool wants_full_ping(const struct ts_disco_peer *p, uint64_t now_ms)
+{
+	if (!ts_path_addr_is_direct(&p->best.to) ||
+	    !ts_disco_peer_is_trusted(p, now_ms))
+		return true;
+	return p->best.latency_us > DISCO_GOOD_LATENCY_US &&
+	       now_ms >= p->full_ping_due_ms;
+}
+
+void ts_disco_peer_sent(struct ts_disco_peer *p, uint64_t now_ms)
+{
+	if (!ts_path_addr_is_direct(&p->best.to) ||
+	    !ts_disco_peer_is_trusted(p, now_ms))
+		discover(p, true, now_ms);
+	p->active_until_ms = now_ms + DISCO_SESSION_ACTIVE_MS;
+	if (p->heartbeat_ms == UINT64_MAX && !p->derp_only)
+		p->heartbeat_ms = now_ms + DISCO_HEARTBEAT_MS;
+}
+
+/* -- messages from the peer ---------------------------------------------- */
+
+static bool may_pong(struct ts_disco_peer *p, uint64_t now_ms)
+{
+	if (!p->has_pongs)
+		ts_token_bucket_init(&p->pongs, DISCO_PONGS_PER_S,
+				     DISCO_PONGS_BURST, now_ms);
+	p->has_pongs = true;
+	if (ts_token_bucket_take(&p->pongs, 1, now_ms))
+		return true;
+	p->dropped_pongs++;
+	return false;
+}
+
+bool ts_disco_peer_got_ping(struct ts_disco_peer *p,
+			    const struct ts_path_addr *from,
+			    const uint8_t tx_id[static DISCO_TX_ID_LEN],
+			    uint64_t now_ms)
+{
+	struct ts_disco_candidate *c = NULL;
+
+	/* A relayed path is not a candidate: it needs its own handshake. */
+	if (from && from->vni == 0)
+		c = find_or_add_candidate(p, &from->addr, now_ms);
+	if (c && c->was_heard &&
+	    memcmp(c->heard_tx_id, tx_id, DISCO_TX_ID_LEN) == 0)
+		return false; /* a duplicate */
+	if (c) {
+		c->was_heard = true;
+		c->heard_ms = now_ms;
+		memcpy(c->heard_tx_id, tx_id, DISCO_TX_ID_LEN);
+	}
+	return may_pong(p, now_ms);
+}
+
+/* A direct pong: the address that was pinged works. */
+static void promote(struct ts_disco_peer *p, const struct ts_path_addr *to,
+		    uint64_t latency_us, uint64_t now_ms)
+{
+	struct ts_path_quality pong = {.to = *to, .latency_us = latency_us};
+
+	if (!ts_path_addr_equal(to, &p->best.to) &&
+	    (ts_path_is_better(&pong, &p->best) ||
+	     !ts_disco_peer_is_trusted(p, now_ms)))
+		set_best(p, &pong);
+	if (ts_path_addr_equal(to, &p->best.to)) {
+		p->best.latency_us = latency_us;
+		p->trust_until_ms = now_ms + DISCO_TRUST_MS;
+	}
+}
+
+static struct ts_disco_sent **find_ping(struct ts_disco_peer *p,
+					const uint8_t *tx_id)
+{
+	struct ts_disco_sent **link = &p->first_ping;
+
+	while (*link && memcmp((*link)->tx_id, tx_id, DISCO_TX_ID_LEN) != 0)
+		link = &(*link)->next;
+	return *link ? link : NULL;
+}
+
+bool ts_disco_peer_got_pong(struct ts_disco_peer *p, bool is_derp,
+			    const uint8_t tx_id[static DISCO_TX_ID_LEN],
+			    uint64_t now_ms)
+{
+	struct ts_disco_sent **link = find_ping(p, tx_id);
+	struct ts_disco_sent *ping;
+	uint64_t latency_us;
+
+	if (!link)
+		return false;
+	ping = unlink_ping(p, link);
+	latency_us = (now_ms - ping->sent_ms) * 1000;
+	/* An address that is no candidate any more was dropped for a reason. */
+	if (!is_derp && find_candidate(p, &ping->to))
+		promote(p, &ping->to, latency_us, now_ms);
+	answer_probe(p, ping, latency_us);
+	free(ping);
+	return true;
+}
+
+void ts_disco_peer_got_call_me_maybe(struct ts_disco_peer *p,
+				     const struct ts_disco_endpoints *endpoints,
+				     uint64_t now_ms)
+{
+	for (size_t i = 0; i < p->candidate_count; i++)
+		p->candidates[i].is_call_me_maybe = false;
+	for (size_t i = 0; i < endpoints->count; i++) {
+		struct ts_disco_candidate *c = NULL;
+
+		if (is_pingable(&endpoints->addrs[i]))
+			c = find_or_add_candidate(p, &endpoints->addrs[i],
+						  now_ms);
+		if (c)
+			c->is_call_me_maybe = true;
+	}
+	/* Its firewall is open for us this moment: ping without waiting. */
+	for (size_t i = 0; i < p->candidate_count; i++)
+		p->candidates[i].ping_due_ms = 0;
+	p->discovery_due_ms = 0;
+	discover(p, false, now_ms);
+}
+
+/* -- probes -------------------------------------------------------------- */
+
+int ts_disco_peer_probe(struct ts_disco_peer *p, bool has_derp,
+			ts_disco_probe_fn fn, void *fn_ctx, uint64_t now_ms)
+{
+	struct ts_disco_probe *probe = calloc(1, sizeof(*probe));
+
+	if (!probe)
+		return -ENOMEM;
+	probe->fn = fn;
+	probe->fn_ctx = fn_ctx;
+	if (has_derp)
+		start_ping(p, NULL, probe, now_ms);
+	if (ts_disco_peer_is_trusted(p, now_ms)) {
+		start_ping(p, &p->best.to, probe, now_ms);
+	} else {
+		for (size_t i = 0; i < p->candidate_count; i++)
+			start_ping(p, &p->candidates[i].to, probe, now_ms);
+	}
+	if (probe->pings == 0) {
+		free(probe);
+		return -EHOSTUNREACH;
+	}
+	return 0;
+}
+
+/* -- time, ends ---------------------------------------------------------- */
+
+uint64_t ts_disco_peer_deadline_ms(const struct ts_disco_peer *p)
+{
+	uint64_t at_ms = p->heartbeat_ms;
+
+	if (p->first_ping &&
+	    p->first_ping->sent_ms + DISCO_PING_TIMEOUT_MS < at_ms)
+		at_ms = p->first_ping->sent_ms + DISCO_PING_TIMEOUT_MS;
+	return at_ms;
+}
+
+static void expire_pings(struct ts_disco_peer *p, uint64_t now_ms)
+{
+	while (p->first_ping &&
+	       now_ms >= p->first_ping->sent_ms + DISCO_PING_TIMEOUT_MS) {
+		struct ts_disco_sent *ping = unlink_ping(p, &p->first_ping);
+
+		if (ts_path_addr_equal(&ping->to, &p->best.to) &&
+		    !ts_disco_peer_is_trusted(p, now_ms))
+			clear_best(p);
+		give_up_probe(p, ping, -ETIMEDOUT);
+		free(ping);
+	}
+}
+
+static void heartbeat(struct ts_disco_peer *p, uint64_t now_ms)
+{
+	struct ts_disco_candidate *best = find_candidate(p, &p->best.to);
+
+	if (now_ms >= p->active_until_ms) {
+		p->heartbeat_ms = UINT64_MAX;
+		return;
+	}
+	p->heartbeat_ms = now_ms + DISCO_HEARTBEAT_MS;
+	if (best)
+		ping_candidate(p, best, now_ms);
+	if (wants_full_ping(p, now_ms))
+		discover(p, true, now_ms);
+}
+
+void ts_disco_peer_tick(struct ts_disco_peer *p, uint64_t now_ms)
+{
+	expire_pings(p, now_ms);
+	if (now_ms >= p->heartbeat_ms)
+		heartbeat(p, now_ms);
+}
+
+void ts_disco_peer_network_changed(struct ts_disco_peer *p)
+{
+	clear_best(p);
+	for (size_t i = 0; i < p->candidate_count; i++) {
+		p->candidates[i].ping_due_ms = 0;
+		p->candidates[i].is_call_me_maybe = false;
+	}
+	p->discovery_due_ms = 0;
+}
+
+static void cancel_pings(struct ts_disco_peer *p)
+{
+	while (p->first_ping) {
+		struct ts_disco_sent *ping = unlink_ping(p, &p->first_ping);
+
+		give_up_probe(p, ping, -ECANCELED);
+		free(ping);
+	}
+}
+
+void ts_disco_peer_reset(struct ts_disco_peer *p)
+{
+	cancel_pings(p);
+	clear_best(p);
+	for (size_t i = p->candidate_count; i > 0; i--) {
+		struct ts_disco_candidate *c = &p->candidates[i - 1];
+
+		if (c->is_in_netmap)
+			*c = (struct ts_disco_candidate){
+				.to = c->to,
+				.is_in_netmap = true,
+			};
+		else
+			remove_candidate(p, i - 1);
+	}
+	p->discovery_due_ms = 0;
+}
+
+void ts_disco_peer_init(struct ts_disco_peer *p, const struct ts_disco_ops *ops,
+			void *ctx, bool derp_only)
+{
+	*p = (struct ts_disco_peer){
+		.ops = ops,
+		.ctx = ctx,
+		.derp_only = derp_only,
+		.heartbeat_ms = UINT64_MAX,
+	};
+	p->last_ping = &p->first_ping;
+}
+
+void ts_disco_peer_deinit(struct ts_disco_peer *p)
+{
+	cancel_pings(p);
+	free(p->candidates);
+	p->candidates = NULL;
+	p->candidate_count = p->candidate_cap = 0;
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * path_internal.h - the router's and a peer's state, for the router's files
+ *
+ *   path_router.c   set-up, time, what is asked from outside
+ *   path_peers.c    the peers, found by node key, disco key, source address
+ *   path_packets.c  WireGuard packets out and in
+ *   path_disco.c    disco messages out and in
+ *   path_network.c  network checks, home region, own endpoints
+ */
+#ifndef CORE_PATH_PATH_INTERNAL_H
+#define CORE_PATH_PATH_INTERNAL_H
+
+#include "core/base/key_map.h"
+#include "core/crypto/box.h"
+#include "core/path/derp_pool.h"
+#include "core/path/disco_peer.h"
+#include "core/path/endpoints.h"
+#include "core/path/home_region.h"
+#include "core/path/netcheck.h"
+#include "core/path/path_router.h"
+#include "core/path/timer_heap.h"
+#include "core/path/token_bucket.h"
+
+enum {
+	/* UDP addresses that we remember as a peer's; the oldest gives way. */
+	PATH_SOURCES_MAX = 16,
+	/* Regions that are tried at once when nothing could be measured. */
+	PATH_RACE_MAX = 8,
+	/* Packets of unknown disco keys that we look at. */
+	PATH_STRANGERS_PER_S = 50,
+	PATH_STRANGERS_BURST = 100,
+	PATH_CHECK_MIN_MS = 20000, /* periodic network check */
+	PATH_CHECK_SPREAD_MS = 6000,
+	PATH_CHECK_FULL_MS = 300000,
+	/* Between checks because DERP failed or there is no home. */
+	PATH_CHECK_TROUBLE_MS = 10000,
+	/* A WireGuard-only peer: when to try its next endpoint. */
+	PATH_PLAIN_TRY_MS = 5000,
+	PATH_PLAIN_HEARD_MS = 15000,
+};
+
+struct ts_path_peer {
+	struct ts_path *path;
+	void *ctx;
+	struct ts_public_key node_key, disco_key;
+	int home_derp;
+	bool is_wireguard_only;
+	bool has_box;
+	struct ts_box box; /* our disco key and the peer's */
+	struct ts_disco_peer disco;
+	struct ts_heap_timer timer; /* of disco */
+	struct ts_derp_route route;
+	struct ts_addr *sources; /* heap, PATH_SOURCES_MAX, a ring */
+	size_t source_count, source_next;
+	struct ts_path_peer *next_same_disco;
+	/* Waits for fresh endpoints, to send a CallMeMaybe. */
+	bool is_waiting;
+	struct ts_path_peer *next_waiting;
+	uint64_t last_send_ms;
+	/* WireGuard-only: the endpoint in use, since when, last answer. */
+	size_t plain_index;
+	uint64_t plain_since_ms, plain_heard_ms;
+};
+
+struct ts_path_race {
+	int regions[PATH_RACE_MAX]; /* still trying */
+	size_t count;
+	int fallback; /* home when all fail */
+};
+
+struct ts_path {
+	struct ts_path_config config;
+	struct ts_public_key node_public, disco_public;
+	const struct ts_path_ops *ops;
+	void *ctx;
+	uint64_t now_ms; /* of the call under way */
+	const struct ts_derp_map *map;
+	struct ts_derp_pool pool;
+	struct ts_netcheck netcheck;
+	struct ts_home_history history;
+	struct ts_endpoints endpoints;
+	struct ts_path_race race;
+	struct ts_timer_heap timers;
+	struct ts_key_map by_node_key, by_disco_key, by_source;
+	struct ts_path_peer *waiting;
+	struct ts_disco_probe *finished; /* their fn is still to be called */
+	struct ts_token_bucket strangers;
+	bool has_strangers; /* the bucket was filled */
+	uint8_t *rx_buf;    /* a packet off DERP, with its headroom */
+	bool control_up;
+	bool home_reported; /* derp_ready() was called for this home */
+	int told_home;      /* what net_info_changed() said last */
+	enum ts_tristate told_varies, told_udp;
+	uint64_t last_send_ms; /* to any peer */
+	uint64_t
+		next_check_ms; /* UINT64_MAX: sleeping until there is traffic */
+	uint64_t last_check_ms, next_full_ms;
+	uint64_t dropped_unknown, dropped_disco;
+};
+
+/* -- path_peers.c -- */
+struct ts_path_peer *ts_path_find_node(const struct ts_path *path,
+				       const struct ts_public_key *node_key);
+/* The first of those with that disco key; then next_same_disco. */
+struct ts_path_peer *ts_path_find_disco(const struct ts_path *path,
+					const struct ts_public_key *disco_key);
+struct ts_path_peer *ts_path_find_source(const struct ts_path *path,
+					 const struct ts_addr *from);
+void ts_path_add_source(struct ts_path_peer *peer, const struct ts_addr *from);
+/* NULL when the peer has no usable disco key. */
+const struct ts_box *ts_path_peer_box(struct ts_path_peer *peer);
+/* The peer's timer follows its disco deadline. */
+void ts_path_peer_rearm(struct ts_path_peer *peer);
+void ts_path_peer_free(struct ts_path_peer *peer);
+
+/* -- path_packets.c -- */
+int ts_path_send_derp(struct ts_path_peer *peer, struct ts_packet *pkt);
+void ts_path_derp_packet(void *ctx, int region, const struct ts_public_key *src,
+			 const uint8_t *data, size_t len, uint64_t now_ms);
+
+/* -- path_disco.c -- */
+extern const struct ts_disco_ops TS_PATH_DISCO_OPS;
+void ts_path_disco_input_udp(struct ts_path *path, const struct ts_addr *from,
+			     const uint8_t *pkt, size_t len);
+void ts_path_disco_input_derp(struct ts_path_peer *peer, int region,
+			      const uint8_t *pkt, size_t len);
+/* The endpoints are fresh: to all who wait. */
+void ts_path_send_waiting(struct ts_path *path);
+void ts_path_stop_waiting(struct ts_path_peer *peer);
+/* Calls back for probes that ended; last thing before the router returns. */
+void ts_path_flush_probes(struct ts_path *path);
+
+/* -- path_network.c -- */
+extern const struct ts_netcheck_ops TS_PATH_NETCHECK_OPS;
+void ts_path_check_network(struct ts_path *path, bool full);
+/* There is traffic: the periodic check must run. */
+void ts_path_note_activity(struct ts_path *path);
+void ts_path_region_up(void *ctx, int region, uint64_t now_ms);
+void ts_path_region_down(void *ctx, int region, uint64_t now_ms);
+void ts_path_tell_net_info(struct ts_path *path);
+void ts_path_tell_endpoints(struct ts_path *path);
+
+#endif

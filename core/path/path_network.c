@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * path_network.c - network checks, home region, own endpoints
+ *
+ * A check runs at the start, every 20-26 s while there is traffic, when a
+ * CallMeMaybe needs fresh endpoints, and when DERP is in trouble. Its report
+ * gives our endpoints and chooses the home region. Where nothing could be
+ * measured (no UDP, or the map has only names) several regions are connected
+ * at once, and the first that is up becomes home.
+ */
+#include "core/base/log.h"
+#include "core/crypto/secret.h"
+#include "core/path/path_internal.h"
+
+/* -- telling the node ---------------------------------------------------- */
+
+void ts_path_tell_endpoints(struct ts_path *path)
+{
+	const struct ts_endpoints *e = &path->endpoints;
+
+	if (!path->config.disable_direct && e->is_checked)
+		path->ops->endpoints_changed(path->ctx, e->addrs, e->types,
+					     e->count);
+}
+
+void ts_path_tell_net_info(struct ts_path *path)
+{
+	const struct ts_netcheck_report *last = &path->netcheck.last;
+
+	if (path->pool.home == path->told_home &&
+	    last->mapping_varies == path->told_varies &&
+	    last->working_udp == path->told_udp)
+		return;
+	path->told_home = path->pool.home;
+	path->told_varies = last->mapping_varies;
+	path->told_udp = last->working_udp;
+	path->ops->net_info_changed(path->ctx, path->told_home,
+				    path->told_varies, path->told_udp);
+}
+
+static void tell_derp_ready(struct ts_path *path, bool connected)
+{
+	if (path->home_reported)
+		return;
+	path->home_reported = true;
+	path->ops->derp_ready(path->ctx, path->pool.home, connected);
+}
+
+/* -- home ---------------------------------------------------------------- */
+
+static void set_home(struct ts_path *path, int region)
+{
+	if (region == path->pool.home)
+		return;
+	/* Peers learn of a new home from control only. */
+	if (path->pool.home != 0 && !path->control_up)
+		return;
+	log_info("path: home is now derp-%d, was derp-%d", region,
+		 path->pool.home);
+	path->home_reported = false;
+	ts_derp_pool_set_home(&path->pool, region, path->now_ms);
+	if (ts_derp_pool_is_ready(&path->pool, region))
+		tell_derp_ready(path, true);
+}
+
+static bool may_be_home(const struct ts_derp_region *region)
+{
+	return !region->no_measure_no_home && !region->avoid;
+}
+
+static void end_race(struct ts_path *path, int winner)
+{
+	path->race.count = 0;
+	set_home(path, winner);
+	ts_path_tell_net_info(path);
+}
+
+/* The regions that are to be avoided only when there is no other. */
+static void enter_race(struct ts_path *path, bool avoided)
+{
+	struct ts_path_race *race = &path->race;
+
+	for (size_t i = 0; i < path->map->region_count; i++) {
+		const struct ts_derp_region *region = &path->map->regions[i];
+
+		if (race->count == PATH_RACE_MAX)
+			return;
+		if (may_be_home(region) != avoided)
+			race->regions[race->count++] = region->id;
+	}
+}
+
+static void start_race(struct ts_path *path)
+{
+	struct ts_path_race *race = &path->race;
+	int regions[PATH_RACE_MAX];
+	size_t count;
+
+	race->count = 0;
+	enter_race(path, false);
+	if (race->count == 0)
+		enter_race(path, true);
+	count = race->count;
+	if (count == 0)
+		return;
+	race->fallback = race->regions[0];
+	if (count == 1) {
+		end_race(path, race->fallback);
+		return;
+	}
+	/* A connection may fail, and leave the race, while others start. */
+	for (size_t i = 0; i < count; i++)
+		regions[i] = race->regions[i];
+	for (size_t i = 0; i < count; i++)
+		if (ts_derp_pool_connect(&path->pool, regions[i],
+					 path->now_ms) != 0)
+			ts_path_region_down(path, regions[i], path->now_ms);
+}
+
+void ts_path_region_up(void *ctx, int region, uint64_t now_ms)
+{
+	struct ts_path *path = ctx;
+
+	path->now_ms = now_ms;
+	if (region == path->pool.home)
+		tell_derp_ready(path, true);
+	if (path->race.count > 0)
+		end_race(path, region);
+}
+
+static void leave_race(struct ts_path *path, int region)
+{
+	struct ts_path_race *race = &path->race;
+	size_t left = 0;
+
+	if (race->count == 0)
+		return;
+	for (size_t i = 0; i < race->count; i++)
+		if (race->regions[i] != region)
+			race->regions[left++] = race->regions[i];
+	race->count = left;
+	/* All failed: any will do, its connection is tried on and on. */
+	if (left == 0 && path->pool.home == 0)
+		end_race(path, race->fallback);
+}
+
+void ts_path_region_down(void *ctx, int region, uint64_t now_ms)
+{
+	struct ts_path *path = ctx;
+
+	path->now_ms = now_ms;
+	leave_race(path, region);
+	if (region != path->pool.home)
+		return;
+	tell_derp_ready(path, false);
+	/* Maybe another region is better now. */
+	if (path->next_check_ms > path->last_check_ms + PATH_CHECK_TROUBLE_MS)
+		path->next_check_ms =
+			path->last_check_ms + PATH_CHECK_TROUBLE_MS;
+}
+
+/* -- checks -------------------------------------------------------------- */
+
+static bool is_active(const struct ts_path *path)
+{
+	return path->last_send_ms != 0 &&
+	       path->now_ms < path->last_send_ms + DISCO_SESSION_ACTIVE_MS;
+}
+
+static void schedule_check(struct ts_path *path)
+{
+	uint64_t at_ms = UINT64_MAX;
+
+	if (path->map && path->pool.home == 0)
+		at_ms = path->now_ms + PATH_CHECK_TROUBLE_MS;
+	else if (path->map && is_active(path))
+		at_ms = path->now_ms + PATH_CHECK_MIN_MS +
+			ts_random_below(PATH_CHECK_SPREAD_MS);
+	path->next_check_ms = at_ms;
+}
+
+void ts_path_note_activity(struct ts_path *path)
+{
+	path->last_send_ms = path->now_ms;
+	if (path->next_check_ms != UINT64_MAX || !path->map ||
+	    path->netcheck.is_running)
+		return;
+	path->next_check_ms = path->last_check_ms + PATH_CHECK_MIN_MS;
+}
+
+void ts_path_check_network(struct ts_path *path, bool full)
+{
+	if (path->netcheck.is_running || !path->map)
+		return;
+	full |= path->now_ms >= path->next_full_ms;
+	if (full)
+		path->next_full_ms = path->now_ms + PATH_CHECK_FULL_MS;
+	path->last_check_ms = path->now_ms;
+	path->next_check_ms = UINT64_MAX; /* set when this one ends */
+	if (ts_netcheck_start(&path->netcheck, path->map, path->pool.home, full,
+			      path->now_ms) != 0)
+		schedule_check(path);
+}
+
+/* The first address of each family, others when two servers agree. */
+static size_t seen_addrs(const struct ts_netcheck_report *report,
+			 struct ts_addr out[static NETCHECK_MAPPED_MAX])
+{
+	bool has_v4 = false, has_v6 = false;
+	size_t count = 0;
+
+	for (size_t i = 0; i < report->mapped_count; i++) {
+		const struct ts_netcheck_mapped *m = &report->mapped[i];
+		bool *has = ts_ip_is_v4(&m->addr.ip) ? &has_v4 : &has_v6;
+
+		if (!*has || m->seen >= 2)
+			out[count++] = m->addr;
+		*has = true;
+	}
+	return count;
+}
+
+static void take_endpoints(struct ts_path *path,
+			   const struct ts_netcheck_report *report)
+{
+	struct ts_addr seen[NETCHECK_MAPPED_MAX];
+	size_t count = seen_addrs(report, seen);
+
+	if (ts_endpoints_checked(&path->endpoints, seen, count, path->now_ms))
+		ts_path_tell_endpoints(path);
+}
+
+static void choose_home(struct ts_path *path,
+			const struct ts_netcheck_report *report)
+{
+	struct ts_home_old old = {
+		.region = path->pool.home,
+		.heard_ms = ts_derp_pool_heard_ms(&path->pool, path->pool.home),
+	};
+	int region = ts_home_region_choose(&path->history, report, path->map,
+					   &old, path->now_ms);
+
+	if (region != 0)
+		set_home(path, region);
+	else if (path->race.count == 0)
+		start_race(path);
+}
+
+static void check_done(void *ctx, const struct ts_netcheck_report *report,
+		       uint64_t now_ms)
+{
+	struct ts_path *path = ctx;
+
+	path->now_ms = now_ms;
+	take_endpoints(path, report);
+	choose_home(path, report);
+	ts_path_tell_net_info(path);
+	ts_path_send_waiting(path);
+	schedule_check(path);
+}
+
+static void send_stun(void *ctx, const struct ts_addr *to, const uint8_t *pkt,
+		      size_t len)
+{
+	struct ts_path *path = ctx;
+
+	path->ops->udp_send(path->ctx, to, pkt, len);
+}
+
+const struct ts_netcheck_ops TS_PATH_NETCHECK_OPS = {
+	.send = send_stun,
+	.done = check_done,
+};

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * path_router.h - the way to each peer: UDP addresses found by disco, or DERP
+ *
+ * Sans-IO. WireGuard hands sealed packets in; the router sends each on the
+ * peer's best path: a trusted direct UDP address, else DERP, else both while
+ * trust is in doubt. Datagrams off the network come in here first: disco and
+ * STUN are consumed, WireGuard messages are attributed to a peer and handed
+ * back. Only a pong moves the send path (PROTOCOL 21.9).
+ *
+ * Ops may come from within any call that has now_ms. From an op it is fine to
+ * send, to add, update or remove peers and to report a DERP stream as opened
+ * or closed; not to free the router or to set its map, keys or endpoints.
+ * Source: wgengine/magicsock/{magicsock,endpoint}.go, disco/disco.go
+ */
+#ifndef CORE_PATH_PATH_ROUTER_H
+#define CORE_PATH_PATH_ROUTER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/base/addr.h"
+#include "core/base/packet.h"
+#include "core/crypto/keys.h"
+#include "core/model/netmap.h"
+
+struct ts_path;
+struct ts_path_peer;
+
+struct ts_path_ops {
+	/* One datagram from our UDP socket. The bytes are the caller's. */
+	void (*udp_send)(void *ctx, const struct ts_addr *to,
+			 const uint8_t *pkt, size_t len);
+	/* Bytes for the TCP/TLS stream of a DERP region's connection. */
+	void (*derp_write)(void *ctx, int region, const uint8_t *data,
+			   size_t len);
+	/* Open (TCP, TLS) to this node of a region: answered with
+	 * ts_path_derp_opened() or ts_path_derp_closed(). */
+	void (*derp_open)(void *ctx, int region,
+			  const struct ts_derp_node *node);
+	/* Close; no callback follows. */
+	void (*derp_close)(void *ctx, int region);
+	/* A WireGuard message arrived. peer: whom the source belongs to - a
+	 * hint only - or NULL (an unknown UDP address). from: real address, or
+	 * 127.3.3.40:region for DERP. Call ts_path_learn() once WireGuard has
+	 * authenticated it. */
+	void (*wireguard)(void *ctx, struct ts_path_peer *peer,
+			  const struct ts_addr *from, struct ts_packet *pkt);
+	/* DERP names a sender that is not in the router (a lazy peer): look it
+	 * up in the netmap and add it, or return NULL to drop. */
+	struct ts_path_peer *(*unknown_sender)(void *ctx,
+					       const struct ts_public_key *key);
+	/* A disco packet came by UDP, sealed by this disco key, which belongs
+	 * to no peer of the router: look it up in the netmap and add the peer,
+	 * or return NULL to drop. So a lazy peer can open a direct path before
+	 * there was traffic. The packet was authenticated as this key's; calls
+	 * are rate-limited. May be NULL: such packets are dropped. */
+	struct ts_path_peer *(*unknown_disco)(
+		void *ctx, const struct ts_public_key *disco_key);
+	/* Bytes given to derp_write() that wait in the region's stream. Above
+	 * 64 KiB packets are queued here, where the oldest of 32 is dropped,
+	 * until ts_path_derp_drained() or the next look (every 20 ms). May be
+	 * NULL: the stream never counts as slow. */
+	size_t (*derp_queued)(void *ctx, int region);
+	/* The DERP server reports a problem with our connection (two nodes with
+	 * our key, usually), or NULL: it is over. May be NULL. */
+	void (*derp_health)(void *ctx, int region, const char *problem);
+	/* Our candidate endpoints changed (STUN, local addresses); types as in
+	 * tailcfg.EndpointType. */
+	void (*endpoints_changed)(void *ctx, const struct ts_addr *endpoints,
+				  const int *types, size_t count);
+	/* Home region chosen or changed, NAT findings. */
+	void (*net_info_changed)(void *ctx, int home_region,
+				 enum ts_tristate mapping_varies,
+				 enum ts_tristate working_udp);
+	/* The first attempt to connect to the home region ended (success or
+	 * not): the node may call itself Running. Once for each home. */
+	void (*derp_ready)(void *ctx, int region, bool connected);
+};
+
+struct ts_path_config {
+	struct ts_private_key node_key;
+	struct ts_private_key disco_key;
+	bool disable_direct; /* DERP only: TS_DEBUG_ALWAYS_USE_DERP */
+};
+
+struct ts_path *ts_path_new(const struct ts_path_config *config,
+			    const struct ts_path_ops *ops, void *ctx);
+void ts_path_free(struct ts_path *path);
+void ts_path_set_node_key(struct ts_path *path,
+			  const struct ts_private_key *node_key,
+			  uint64_t now_ms);
+/* Kept by reference until the next call; NULL: none. Regions whose definition
+ * changed are closed, home is measured anew (STUN latency; with no UDP, the
+ * first region that connects). */
+void ts_path_set_derp_map(struct ts_path *path, const struct ts_derp_map *map,
+			  uint64_t now_ms);
+/* Addresses of our interfaces with the UDP socket's port. */
+void ts_path_set_local_endpoints(struct ts_path *path,
+				 const struct ts_addr *addrs, size_t count,
+				 uint64_t now_ms);
+/* Control is reachable: the home region may be changed. */
+void ts_path_set_control_up(struct ts_path *path, bool up);
+
+struct ts_path_peer_config {
+	struct ts_public_key node_key, disco_key;
+	int home_derp;
+	const struct ts_addr *endpoints;
+	size_t endpoint_count;
+	bool is_wireguard_only;
+};
+struct ts_path_peer *ts_path_peer_add(struct ts_path *path,
+				      const struct ts_path_peer_config *config,
+				      void *peer_ctx);
+void ts_path_peer_update(struct ts_path *path, struct ts_path_peer *peer,
+			 const struct ts_path_peer_config *config,
+			 uint64_t now_ms);
+void ts_path_peer_remove(struct ts_path *path, struct ts_path_peer *peer);
+void *ts_path_peer_ctx(const struct ts_path_peer *peer);
+
+/* A sealed WireGuard packet; headroom of 37 bytes is used for DERP. 0, or
+ * -EHOSTUNREACH when there is neither an address nor a DERP region. */
+int ts_path_send(struct ts_path *path, struct ts_path_peer *peer,
+		 struct ts_packet *pkt, uint64_t now_ms);
+void ts_path_input_udp(struct ts_path *path, const struct ts_addr *from,
+		       struct ts_packet *pkt, uint64_t now_ms);
+/* WireGuard authenticated a datagram from this address as this peer: remember
+ * the attribution (never moves the send path). */
+void ts_path_learn(struct ts_path *path, struct ts_path_peer *peer,
+		   const struct ts_addr *from, uint64_t now_ms);
+
+void ts_path_derp_opened(struct ts_path *path, int region,
+			 const struct ts_public_key *meta_cert_key,
+			 uint64_t now_ms); /* key: fast start, or NULL */
+void ts_path_derp_input(struct ts_path *path, int region, const uint8_t *data,
+			size_t len, uint64_t now_ms);
+void ts_path_derp_closed(struct ts_path *path, int region, const char *error,
+			 uint64_t now_ms);
+/* The region's stream can take more (less than 64 KiB wait in it). */
+void ts_path_derp_drained(struct ts_path *path, int region, uint64_t now_ms);
+uint64_t ts_path_deadline_ms(const struct ts_path *path);
+void ts_path_tick(struct ts_path *path, uint64_t now_ms);
+/* Link change: forget best addresses, STUN again, check DERP. */
+void ts_path_network_changed(struct ts_path *path, uint64_t now_ms);
+
+/* A disco ping for "tailscale ping": cb gets the latency and the path, or
+ * err -ETIMEDOUT after 5 s, -EHOSTUNREACH (nowhere to send to, before this
+ * returns), -ECANCELED (peer or router went away). Exactly once. */
+struct ts_path_pong {
+	uint64_t latency_us;
+	struct ts_addr from; /* 127.3.3.40:region for DERP */
+	int derp_region;     /* 0: direct */
+};
+typedef void (*ts_path_ping_fn)(void *ctx, int err,
+				const struct ts_path_pong *pong);
+void ts_path_ping(struct ts_path *path, struct ts_path_peer *peer,
+		  uint64_t now_ms, ts_path_ping_fn cb, void *cb_ctx);
+
+struct ts_path_peer_status {
+	bool is_direct;
+	struct ts_addr best; /* when is_direct */
+	int derp_region;     /* region used, or the peer's home */
+	bool active;         /* sent within the last 45 s */
+	uint64_t last_send_ms;
+};
+void ts_path_peer_status(const struct ts_path *path,
+			 const struct ts_path_peer *peer, uint64_t now_ms,
+			 struct ts_path_peer_status *out);
+int ts_path_home_region(const struct ts_path *path); /* 0: none yet */
+/* Connected (ServerInfo seen) to that region right now? */
+bool ts_path_derp_is_connected(const struct ts_path *path, int region);
+size_t ts_path_endpoints(const struct ts_path *path,
+			 const struct ts_addr **out);
+
+#endif

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * conf_file.c - every option, from tsnet.conf, the environment and defaults
+ *
+ * The table below is the only list of options. Values are laid over each other
+ * in the order of their weight: the table's default, the file's general part,
+ * the file's part for this program, the environment. An empty environment
+ * variable counts as unset.
+ *
+ * The file is read twice by inih, once for each part, so that the order of
+ * sections does not matter. inih tells no line numbers but that of the first
+ * refused line, which is all that is needed: we remember the words for it.
+ */
+#include "core/state/conf_file.h"
+
+#include <errno.h>
+#include <ini.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/err.h"
+#include "core/crypto/secret.h"
+#include "core/state/conf_values.h"
+
+enum { ERR_CAP = 256, LINE_CAP = INI_MAX_LINE, SECTION_CAP = 80 };
+
+#define SECTION_ALL "node"
+#define BOOL_VALUES "yes, no"
+
+static const struct ts_config_option options[] = {
+	{"hostname", "TSNET_HOSTNAME", NULL, TS_CONF_HOSTNAME, "",
+	 "a name with letters or digits in it",
+	 offsetof(struct ts_config, hostname)},
+	{"auth_key", "TS_AUTHKEY", "TS_AUTH_KEY", TS_CONF_AUTH_KEY, "",
+	 "a key, or file:PATH", offsetof(struct ts_config, auth_key)},
+	{"control_url", "TS_CONTROL_URL", NULL, TS_CONF_URL,
+	 "https://controlplane.tailscale.com", "http://HOST or https://HOST",
+	 offsetof(struct ts_config, control_url)},
+	{"state_dir", "TSNET_STATE_DIR", NULL, TS_CONF_DIR, "",
+	 "a directory, or mem:", offsetof(struct ts_config, state_dir)},
+	{"ephemeral", "TSNET_EPHEMERAL", NULL, TS_CONF_BOOL, "no", BOOL_VALUES,
+	 offsetof(struct ts_config, ephemeral)},
+	{"listen", "TSNET_LISTEN", NULL, TS_CONF_LISTEN, "both",
+	 "both, tailnet, host", offsetof(struct ts_config, listen)},
+	{"accept_routes", "TSNET_ACCEPT_ROUTES", NULL, TS_CONF_BOOL, "no",
+	 BOOL_VALUES, offsetof(struct ts_config, accept_routes)},
+	{"port", "TSNET_PORT", NULL, TS_CONF_PORT, "0",
+	 "0 (any) to 65535", offsetof(struct ts_config, port)},
+	{"tags", "TSNET_TAGS", NULL, TS_CONF_TAGS, "",
+	 "tag:NAME, separated by commas", offsetof(struct ts_config, tags)},
+	{"wait", "TSNET_WAIT", NULL, TS_CONF_SECONDS, "0",
+	 "seconds, 0 to 86400", offsetof(struct ts_config, wait_s)},
+	{"timeout", "TSNET_TIMEOUT", NULL, TS_CONF_SECONDS, "60",
+	 "seconds, 0 to 86400", offsetof(struct ts_config, timeout_s)},
+	{"log_file", "TSNET_LOG_FILE", NULL, TS_CONF_TEXT, "",
+	 "a file, empty for stderr", offsetof(struct ts_config, log_file)},
+	{"log_level", "TSNET_LOG_LEVEL", NULL, TS_CONF_LOG_LEVEL, "warn",
+	 "off, error, warn, info, debug",
+	 offsetof(struct ts_config, log_level)},
+	{"force_login", "TSNET_FORCE_LOGIN", NULL, TS_CONF_BOOL, "no",
+	 BOOL_VALUES, offsetof(struct ts_config, force_login)},
+	{"direct", "TSNET_DIRECT", NULL, TS_CONF_BOOL, "yes", BOOL_VALUES,
+	 offsetof(struct ts_config, direct)},
+	{"shields_up", "TSNET_SHIELDS_UP", NULL, TS_CONF_BOOL, "no",
+	 BOOL_VALUES, offsetof(struct ts_config, shields_up)},
+};
+
+const struct ts_config_option *ts_config_options(size_t *count)
+{
+	*count = ARRAY_LEN(options);
+	return options;
+}
+
+static const struct ts_config_option *find_option(const char *key)
+{
+	for (size_t i = 0; i < ARRAY_LEN(options); i++)
+		if (strcmp(options[i].key, key) == 0)
+			return &options[i];
+	return NULL;
+}
+
+/* -- tsnet.conf ----------------------------------------------------------- */
+
+struct reading {
+	struct ts_config *config;
+	const struct ts_config_input *in;
+	size_t at; /* of conf_text */
+	unsigned line;
+	bool for_program; /* only [node "PROGRAM"], else only the others */
+	bool seen[ARRAY_LEN(options)];
+	int code;
+	unsigned bad_line; /* 0: not known yet */
+	char err[ERR_CAP];
+};
+
+static const char *conf_name(const struct ts_config_input *in)
+{
+	return in->conf_path ? in->conf_path : "tsnet.conf";
+}
+
+static int refuse(struct reading *r, const char *what, const char *name)
+{
+	if (r->code)
+		return 0;
+	r->code = -EINVAL;
+	r->bad_line = r->line;
+	snprintf(r->err, sizeof(r->err), "%.80s:%u: %s \"%.60s\"",
+		 conf_name(r->in), r->line, what, name);
+	return 0;
+}
+
+/* inih's source of lines: fgets() over conf_text. A line that inih would cut
+ * into two is refused instead, and NUL bytes with it. */
+static char *next_line(char *out, int cap, void *ctx)
+{
+	struct reading *r = ctx;
+	const char *text = r->in->conf_text + r->at;
+	size_t left = r->in->conf_len - r->at;
+	const char *end = left ? memchr(text, '\n', left) : NULL;
+	size_t len = end ? (size_t)(end - text) + 1 : left;
+
+	if (!left || r->code)
+		return NULL;
+	r->line++;
+	r->at += len;
+	if (len + 1 > (size_t)cap || memchr(text, '\0', len)) {
+		refuse(r, "not a line of text of at most 198 bytes:", "");
+		return NULL;
+	}
+	memcpy(out, text, len);
+	out[len] = '\0';
+	return out;
+}
+
+/* 1: the general part, 2: somebody's own part (its name in *name), 0: no. */
+static int section_kind(const char *section, char name[static SECTION_CAP])
+{
+	size_t len = strlen(SECTION_ALL);
+
+	if (!*section || strcmp(section, SECTION_ALL) == 0)
+		return 1;
+	if (strncmp(section, SECTION_ALL " \"", len + 2) != 0)
+		return 0;
+	section += len + 2;
+	len = strlen(section);
+	if (len < 2 || len >= SECTION_CAP || section[len - 1] != '"')
+		return 0;
+	memcpy(name, section, len - 1);
+	name[len - 1] = '\0';
+	return 2;
+}
+
+/* Is the section of the part that is being read? Negative: no such section. */
+static int is_wanted(const struct reading *r, const char *section)
+{
+	char name[SECTION_CAP];
+	int kind = section_kind(section, name);
+
+	if (!kind)
+		return -EINVAL;
+	if (kind == 1)
+		return !r->for_program;
+	return r->for_program && strcmp(name, r->in->program) == 0;
+}
+
+/* "text" -> text */
+static const char *unquote(const char *value, char buf[static LINE_CAP])
+{
+	size_t len = strlen(value);
+
+	if (len < 2 || len >= LINE_CAP || value[0] != '"' ||
+	    value[len - 1] != '"')
+		return value;
+	memcpy(buf, value + 1, len - 2);
+	buf[len - 2] = '\0';
+	return buf;
+}
+
+/* inih calls this for each key; 1: fine, 0: refused. */
+static int on_key(void *ctx, const char *section, const char *key,
+		  const char *value)
+{
+	struct reading *r = ctx;
+	const struct ts_config_option *option = find_option(key);
+	char source[ERR_CAP / 2], text[LINE_CAP];
+	int wanted = is_wanted(r, section);
+
+	if (r->code)
+		return 0;
+	if (wanted < 0)
+		return refuse(r, "no such section:", section);
+	if (!option)
+		return refuse(r, "no such option:", key);
+	if (!wanted)
+		return 1;
+	if (r->seen[option - options])
+		return refuse(r, "given twice (or the line is indented):", key);
+	r->seen[option - options] = true;
+	snprintf(source, sizeof(source), "%.80s:%u", conf_name(r->in), r->line);
+	r->code = ts_conf_set(r->config, option, unquote(value, text), source,
+			      r->in, r->err);
+	ts_wipe(text, sizeof(text));
+	r->bad_line = r->code ? r->line : 0;
+	return !r->code;
+}
+
+static int read_part(struct ts_config *config, const struct ts_config_input *in,
+		     bool for_program, char err[static ERR_CAP])
+{
+	struct reading r = {.config = config,
+			    .in = in,
+			    .for_program = for_program};
+	int line = ini_parse_stream(next_line, &r, on_key, &r);
+
+	/* Lines that are no "key = value" at all are inih's own finding; they
+	 * come first when their number is lower. */
+	if (line > 0 && (!r.code || (unsigned)line < r.bad_line)) {
+		snprintf(err, ERR_CAP, "%.80s:%d: neither \"key = value\", "
+			 "[section] nor comment", conf_name(in), line);
+		return -EINVAL;
+	}
+	if (line < 0 && !r.code) {
+		snprintf(err, ERR_CAP, "out of memory");
+		return -ENOMEM;
+	}
+	if (r.code)
+		memcpy(err, r.err, ERR_CAP);
+	return r.code;
+}
+
+/* -- the environment ------------------------------------------------------ */
+
+static const char *lookup(char **env, const char *name)
+{
+	size_t len = name ? strlen(name) : 0;
+
+	for (; name && env && *env; env++)
+		if (strncmp(*env, name, len) == 0 && (*env)[len] == '=')
+			return (*env)[len + 1] ? *env + len + 1 : NULL;
+	return NULL;
+}
+
+static int read_env(struct ts_config *config, const struct ts_config_input *in,
+		    char err[static ERR_CAP])
+{
+	int code = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(options) && !code; i++) {
+		const char *name = options[i].env;
+		const char *value = lookup(in->env, name);
+
+		if (!value) {
+			name = options[i].env_alias;
+			value = lookup(in->env, name);
+		}
+		if (value)
+			code = ts_conf_set(config, &options[i], value, name,
+					   in, err);
+	}
+	return code;
+}
+
+/* -- defaults ------------------------------------------------------------- */
+
+static int read_defaults(struct ts_config *config,
+			 const struct ts_config_input *in,
+			 char err[static ERR_CAP])
+{
+	int code = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(options) && !code; i++)
+		code = ts_conf_set(config, &options[i], options[i].fallback,
+				   "default", in, err);
+	return code;
+}
+
+char *ts_config_default_state_dir(char **env, const char *hostname)
+{
+	const char *given = lookup(env, "STATE_DIRECTORY");
+	const char *xdg = lookup(env, "XDG_STATE_HOME");
+	const char *home = lookup(env, "HOME");
+	char *dir = NULL;
+	int len = -1;
+
+	/* systemd separates several by colons; the first is the unit's. */
+	if (given && given[0] == '/')
+		return strndup(given, strcspn(given, ":"));
+	if (xdg && xdg[0] == '/')
+		len = asprintf(&dir, "%s/tsnet/%s", xdg, hostname);
+	else if (home && home[0] == '/')
+		len = asprintf(&dir, "%s/.local/state/tsnet/%s", home,
+			       hostname);
+	return len < 0 ? NULL : dir;
+}
+
+/* What depends on other options. */
+static int complete(struct ts_config *config, const struct ts_config_input *in,
+		    char err[static ERR_CAP])
+{
+	if (!config->hostname) {
+		char *label = ts_config_sanitize_hostname(in->program);
+
+		if (label && !*label) {
+			free(label);
+			label = strdup("tsnet");
+		}
+		if (!label)
+			return -ENOMEM;
+		config->hostname = label;
+	}
+	if (config->state_in_memory || config->state_dir)
+		return 0;
+	config->state_dir = ts_config_default_state_dir(in->env,
+							config->hostname);
+	if (config->state_dir)
+		return 0;
+	if (config->ephemeral) {
+		config->state_in_memory = true;
+		return 0;
+	}
+	snprintf(err, ERR_CAP, "state_dir: no home directory is known: set "
+		 "TSNET_STATE_DIR to a directory, or to mem:");
+	return -ENOENT;
+}
+
+int ts_config_load(struct ts_config *out, const struct ts_config_input *in,
+		   char err[static ERR_CAP])
+{
+	struct ts_config config = {0};
+	int code = read_defaults(&config, in, err);
+
+	if (!code && in->conf_text)
+		code = read_part(&config, in, false, err);
+	if (!code && in->conf_text)
+		code = read_part(&config, in, true, err);
+	if (!code)
+		code = read_env(&config, in, err);
+	if (!code)
+		code = complete(&config, in, err);
+	if (code == -ENOMEM)
+		snprintf(err, ERR_CAP, "out of memory");
+	if (code)
+		ts_config_deinit(&config);
+	*out = config;
+	return code;
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * conf_file.h - every option, from tsnet.conf, the environment and defaults
+ *
+ * Order: built-in default < tsnet.conf < environment < explicit option (set
+ * by tsrun through the environment). One table of options drives the parser,
+ * so that the man page, tsnet.conf.example and this file can be checked
+ * against each other by a test.
+ */
+#ifndef CORE_STATE_CONF_FILE_H
+#define CORE_STATE_CONF_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/log.h"
+#include "core/broker/address_table.h"
+
+/* conf key          environment           default
+ * hostname          TSNET_HOSTNAME        program name
+ * auth_key          TS_AUTHKEY, TS_AUTH_KEY   - ("file:PATH" reads a file)
+ * control_url       TS_CONTROL_URL        https://controlplane.tailscale.com
+ * state_dir         TSNET_STATE_DIR       user's state directory/tsnet/HOSTNAME
+ *                                         ("mem:" keeps it in memory)
+ * ephemeral         TSNET_EPHEMERAL       no
+ * listen            TSNET_LISTEN          both
+ * accept_routes     TSNET_ACCEPT_ROUTES   no
+ * port              TSNET_PORT            0
+ * tags              TSNET_TAGS            - (comma-separated tag:x)
+ * wait              TSNET_WAIT            0 s
+ * timeout           TSNET_TIMEOUT         60 s
+ * log_file          TSNET_LOG_FILE        stderr
+ * log_level         TSNET_LOG_LEVEL       warn
+ * force_login       TSNET_FORCE_LOGIN     no
+ * direct            TSNET_DIRECT          yes
+ * shields_up        TSNET_SHIELDS_UP      no
+ */
+struct ts_config {
+	char *hostname, *auth_key, *control_url, *state_dir;
+	bool state_in_memory, ephemeral, accept_routes, force_login;
+	bool direct, shields_up;
+	enum ts_listen_mode listen;
+	uint16_t port;
+	char **tags;
+	size_t tag_count;
+	unsigned wait_s, timeout_s; /* wait 0: do not wait */
+	char *log_file;
+	enum ts_log_level log_level;
+};
+
+/* env is "NAME=value"... NULL-terminated (environ); conf_text may be NULL.
+ * read_file reads "file:" values (0 or negative errno; heap text). program is
+ * argv[0]'s base name. On error: -EINVAL or -ENOENT, and err names the source,
+ * the key and what is allowed. */
+struct ts_config_input {
+	const char *conf_text, *conf_path;
+	size_t conf_len;
+	char **env;
+	const char *program;
+	int (*read_file)(const char *path, char **out);
+};
+/* The sections of tsnet.conf: none or [node] for every program, [node "NAME"]
+ * for the program NAME alone, which wins. */
+int ts_config_load(struct ts_config *out, const struct ts_config_input *in,
+		   char err[static 256]);
+/* One row for each option, for the parser and for whoever checks the man page
+ * and tsnet.conf.example against it. Texts are never NULL but env_alias. */
+enum ts_config_kind {
+	TS_CONF_TEXT,
+	TS_CONF_HOSTNAME,
+	TS_CONF_AUTH_KEY,
+	TS_CONF_URL,
+	TS_CONF_DIR,
+	TS_CONF_BOOL,
+	TS_CONF_PORT,
+	TS_CONF_SECONDS,
+	TS_CONF_LISTEN,
+	TS_CONF_TAGS,
+	TS_CONF_LOG_LEVEL,
+};
+struct ts_config_option {
+	const char *key, *env, *env_alias;
+	enum ts_config_kind kind;
+	const char *fallback; /* the default; "": none, or found out */
+	const char *allowed;  /* what values are allowed, in words */
+	size_t offset;	      /* in struct ts_config */
+};
+const struct ts_config_option *ts_config_options(size_t *count);
+void ts_config_deinit(struct ts_config *config); /* wipes the auth key */
+/* Default directory: $STATE_DIRECTORY, or $XDG_STATE_HOME/tsnet/HOSTNAME, or
+ * ~/.local/state/tsnet/HOSTNAME; NULL when no home is known. Heap. */
+char *ts_config_default_state_dir(char **env, const char *hostname);
+/* A DNS label made of text (lower case, a-z0-9-, at most 63). Heap. */
+char *ts_config_sanitize_hostname(const char *text);
+
+#endif

@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * conf_values.c - one option's text into its field
+ *
+ * Every kind of option has one reader. A reader that refuses the text leaves
+ * the words to ts_conf_set(): source, key, value, and what is allowed. The
+ * value of auth_key is never quoted.
+ */
+#include "core/state/conf_values.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "core/base/err.h"
+#include "core/crypto/secret.h"
+
+enum {
+	ERR_CAP = 256,
+	SECONDS_MAX = 24 * 3600,
+	TAGS_MAX = 64,
+	VALUE_SHOWN = 60,
+};
+
+#define AUTH_KEY_FILE_PREFIX "file:"
+#define STATE_IN_MEMORY "mem:"
+
+static void *field(struct ts_config *config,
+		   const struct ts_config_option *option)
+{
+	return (char *)config + option->offset;
+}
+
+/* -- words and numbers ---------------------------------------------------- */
+
+struct word {
+	const char *text;
+	int value;
+};
+
+static int find_word(const struct word *words, size_t count, const char *text,
+		     int *out)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (strcasecmp(words[i].text, text) != 0)
+			continue;
+		*out = words[i].value;
+		return 0;
+	}
+	return -EINVAL;
+}
+
+static int read_bool(const char *text, bool *out)
+{
+	static const struct word words[] = {
+		{"yes", 1}, {"no", 0}, {"true", 1}, {"false", 0},
+		{"on", 1},  {"off", 0}, {"1", 1},   {"0", 0},
+	};
+	int value;
+
+	if (find_word(words, ARRAY_LEN(words), text, &value))
+		return -EINVAL;
+	*out = value;
+	return 0;
+}
+
+static int read_listen(const char *text, enum ts_listen_mode *out)
+{
+	static const struct word words[] = {
+		{"both", TS_LISTEN_BOTH},
+		{"tailnet", TS_LISTEN_TAILNET},
+		{"host", TS_LISTEN_HOST},
+	};
+	int value;
+
+	if (find_word(words, ARRAY_LEN(words), text, &value))
+		return -EINVAL;
+	*out = (enum ts_listen_mode)value;
+	return 0;
+}
+
+/* Digits only, then suffix (which may be left out). */
+static int read_number(const char *text, const char *suffix,
+		       unsigned long max, unsigned long *out)
+{
+	char *end;
+
+	if (!isdigit((unsigned char)*text))
+		return -EINVAL;
+	errno = 0;
+	*out = strtoul(text, &end, 10);
+	if (errno || *out > max || (*end && strcmp(end, suffix) != 0))
+		return -EINVAL;
+	return 0;
+}
+
+static int read_port(const char *text, uint16_t *out)
+{
+	unsigned long value;
+
+	if (read_number(text, "", UINT16_MAX, &value))
+		return -EINVAL;
+	*out = (uint16_t)value;
+	return 0;
+}
+
+static int read_seconds(const char *text, unsigned *out)
+{
+	unsigned long value;
+
+	if (read_number(text, "s", SECONDS_MAX, &value))
+		return -EINVAL;
+	*out = (unsigned)value;
+	return 0;
+}
+
+/* -- texts ---------------------------------------------------------------- */
+
+static int replace(char **out, char *fresh)
+{
+	if (!fresh)
+		return -ENOMEM;
+	free(*out);
+	*out = fresh;
+	return 0;
+}
+
+static int read_text(const char *text, char **out)
+{
+	if (!*text) {
+		free(*out);
+		*out = NULL;
+		return 0;
+	}
+	return replace(out, strdup(text));
+}
+
+char *ts_config_sanitize_hostname(const char *text)
+{
+	enum { LABEL_MAX = 63 };
+	char *label = malloc(LABEL_MAX + 1);
+	size_t len = 0;
+
+	if (!label)
+		return NULL;
+	for (; *text && len < LABEL_MAX; text++) {
+		unsigned char c = (unsigned char)*text;
+
+		if (c < 0x80 && isalnum(c))
+			label[len++] = (char)tolower(c);
+		else if (len && label[len - 1] != '-')
+			label[len++] = '-';
+	}
+	while (len && label[len - 1] == '-')
+		len--;
+	label[len] = '\0';
+	return label;
+}
+
+static int read_hostname(const char *text, char **out)
+{
+	char *label;
+
+	if (!*text)
+		return 0; /* the program's name, later */
+	label = ts_config_sanitize_hostname(text);
+	if (label && !*label) {
+		free(label);
+		return -EINVAL;
+	}
+	return replace(out, label);
+}
+
+/* The slashes at the end go: paths are appended to it. */
+static int read_url(const char *text, char **out)
+{
+	size_t scheme = strncmp(text, "https://", 8) == 0  ? 8
+			: strncmp(text, "http://", 7) == 0 ? 7
+							   : 0;
+	size_t len = strlen(text);
+
+	if (!scheme || strpbrk(text, " \t\r\n\"'<>?#"))
+		return -EINVAL;
+	while (len > scheme && text[len - 1] == '/')
+		len--;
+	if (len == scheme || text[scheme] == '/' || text[scheme] == ':')
+		return -EINVAL;
+	return replace(out, strndup(text, len));
+}
+
+static const char *lookup(char **env, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (; env && *env; env++)
+		if (strncmp(*env, name, len) == 0 && (*env)[len] == '=')
+			return *env + len + 1;
+	return NULL;
+}
+
+static int read_dir(const char *text, char **env, struct ts_config *config)
+{
+	const char *home = lookup(env, "HOME");
+	char *path = NULL;
+
+	config->state_in_memory = strcmp(text, STATE_IN_MEMORY) == 0;
+	if (config->state_in_memory || !*text)
+		return read_text("", &config->state_dir);
+	if (strncmp(text, "~/", 2) != 0)
+		return replace(&config->state_dir, strdup(text));
+	if (!home || !*home)
+		return -EINVAL;
+	if (asprintf(&path, "%s%s", home, text + 1) < 0)
+		path = NULL;
+	return replace(&config->state_dir, path);
+}
+
+/* -- tags ----------------------------------------------------------------- */
+
+static void free_tags(struct ts_config *config)
+{
+	for (size_t i = 0; i < config->tag_count; i++)
+		free(config->tags[i]);
+	free(config->tags);
+	config->tags = NULL;
+	config->tag_count = 0;
+}
+
+/* "tag:", a letter, then letters, digits and dashes. */
+static bool is_tag(const char *text, size_t len)
+{
+	if (len < 5 || strncmp(text, "tag:", 4) != 0 ||
+	    !isalpha((unsigned char)text[4]))
+		return false;
+	for (size_t i = 5; i < len; i++)
+		if (!isalnum((unsigned char)text[i]) && text[i] != '-')
+			return false;
+	return true;
+}
+
+static int read_tags(const char *text, struct ts_config *config)
+{
+	char **tags = calloc(TAGS_MAX, sizeof(*tags));
+
+	if (!tags)
+		return -ENOMEM;
+	free_tags(config);
+	config->tags = tags;
+	while (*text) {
+		size_t len;
+
+		text += strspn(text, ", \t");
+		len = strcspn(text, ", \t");
+		if (!len)
+			break;
+		if (!is_tag(text, len) || config->tag_count == TAGS_MAX)
+			return -EINVAL;
+		tags[config->tag_count] = strndup(text, len);
+		if (!tags[config->tag_count])
+			return -ENOMEM;
+		config->tag_count++;
+		text += len;
+	}
+	return 0;
+}
+
+/* -- the auth key --------------------------------------------------------- */
+
+/* First line without blanks around it; text is wiped and freed. */
+static char *take_first_line(char *text)
+{
+	char *start = text + strspn(text, " \t\r\n");
+	size_t len = strcspn(start, "\r\n");
+	char *line;
+
+	while (len && isspace((unsigned char)start[len - 1]))
+		len--;
+	line = strndup(start, len);
+	ts_wipe_free_text(text);
+	return line;
+}
+
+static int read_key_file(const char *path, char **out, const char *source,
+			 const struct ts_config_input *in,
+			 char err[static ERR_CAP])
+{
+	char *text = NULL;
+	int code = in->read_file ? in->read_file(path, &text) : -ENOSYS;
+
+	if (code) {
+		snprintf(err, ERR_CAP, "%s: auth_key: cannot read %.120s: %s",
+			 source, path, ts_strerror(code));
+		return code == -ENOENT ? -ENOENT : -EINVAL;
+	}
+	text = take_first_line(text);
+	if (text && !*text) {
+		free(text);
+		snprintf(err, ERR_CAP, "%s: auth_key: %.120s holds no key",
+			 source, path);
+		return -EINVAL;
+	}
+	*out = text;
+	return text ? 0 : -ENOMEM;
+}
+
+static int read_auth_key(const char *text, struct ts_config *config,
+			 const char *source, const struct ts_config_input *in,
+			 char err[static ERR_CAP])
+{
+	size_t prefix = strlen(AUTH_KEY_FILE_PREFIX);
+	char *key = NULL;
+	int code = 0;
+
+	if (strncmp(text, AUTH_KEY_FILE_PREFIX, prefix) == 0)
+		code = read_key_file(text + prefix, &key, source, in, err);
+	else if (*text)
+		key = strdup(text);
+	if (code || (*text && !key))
+		return code ? code : -ENOMEM;
+	ts_wipe_free_text(config->auth_key);
+	config->auth_key = key;
+	return 0;
+}
+
+/* -- the door ------------------------------------------------------------- */
+
+static int read_value(struct ts_config *config,
+		      const struct ts_config_option *option, const char *value,
+		      const char *source, const struct ts_config_input *in,
+		      char err[static ERR_CAP])
+{
+	void *out = field(config, option);
+
+	switch (option->kind) {
+	case TS_CONF_TEXT:
+		return read_text(value, out);
+	case TS_CONF_HOSTNAME:
+		return read_hostname(value, out);
+	case TS_CONF_AUTH_KEY:
+		return read_auth_key(value, config, source, in, err);
+	case TS_CONF_URL:
+		return read_url(value, out);
+	case TS_CONF_DIR:
+		return read_dir(value, in->env, config);
+	case TS_CONF_BOOL:
+		return read_bool(value, out);
+	case TS_CONF_PORT:
+		return read_port(value, out);
+	case TS_CONF_SECONDS:
+		return read_seconds(value, out);
+	case TS_CONF_LISTEN:
+		return read_listen(value, out);
+	case TS_CONF_TAGS:
+		return read_tags(value, config);
+	case TS_CONF_LOG_LEVEL:
+		return ts_log_parse_level(value, out);
+	}
+	return -EINVAL;
+}
+
+int ts_conf_set(struct ts_config *config, const struct ts_config_option *option,
+		const char *value, const char *source,
+		const struct ts_config_input *in, char err[static ERR_CAP])
+{
+	int code;
+
+	err[0] = '\0';
+	code = read_value(config, option, value, source, in, err);
+	if (code == -ENOMEM)
+		snprintf(err, ERR_CAP, "out of memory");
+	else if (code && !err[0])
+		snprintf(err, ERR_CAP, "%.80s: %s: \"%.*s\" is not allowed: %s",
+			 source, option->key, VALUE_SHOWN, value,
+			 option->allowed);
+	return code;
+}
+
+void ts_config_deinit(struct ts_config *config)
+{
+	free(config->hostname);
+	ts_wipe_free_text(config->auth_key);
+	free(config->control_url);
+	free(config->state_dir);
+	free_tags(config);
+	free(config->log_file);
+	memset(config, 0, sizeof(*config));
+}

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * stack.c - one stack: its life, its packets in, its clock
+ *
+ * Reading order: stack_private.h (how connections and lwIP are kept apart),
+ * stack_ip.c and stack_frag.c (packets), stack_flow.c (whose segment is it),
+ * stack_syn.c (who may come in), stack_conn.c and stack_timer.c (a connection
+ * and its deadlines), stack_tcp.c and stack_tcp_recv.c (what owners call),
+ * stack_netif.c (lwIP itself).
+ */
+#include "netstack/stack_private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/crypto/secret.h"
+
+struct stack *stack_new(const struct stack_ops *ops, void *ctx, uint64_t now_ms)
+{
+	struct stack *s;
+	uint64_t seed;
+
+	if (ts_crypto_init())
+		return NULL;
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return NULL;
+	s->ops = *ops;
+	s->ctx = ctx;
+	s->now_ms = now_ms;
+	s->mtu = TS_INNER_MTU;
+	s->ip_id = (uint16_t)ts_random_u32();
+	ts_random_bytes(&seed, sizeof(seed));
+	ts_key_map_init(&s->flows, STACK_FLOW_KEY_LEN, seed);
+	ts_key_map_init(&s->udp_ports, sizeof(uint16_t), seed);
+	if (stack_netif_add(s)) {
+		free(s);
+		return NULL;
+	}
+	return s;
+}
+
+void stack_free(struct stack *s)
+{
+	if (!s)
+		return;
+	s->is_silent = true;
+	while (s->conns)
+		stack_tcp_abort(s->conns);
+	stack_syn_free_all(s);
+	while (s->tws_first)
+		stack_tw_remove(s, s->tws_first);
+	while (s->udps)
+		stack_udp_close(s->udps);
+	stack_frag_free_all(s);
+	stack_loop_free_all(s);
+	stack_netif_remove(s);
+	ts_key_map_deinit(&s->flows);
+	ts_key_map_deinit(&s->udp_ports);
+	free(s->heap);
+	free(s);
+}
+
+/* -- addresses ------------------------------------------------------------- */
+static void end_connections(struct stack *s)
+{
+	for (struct stack_tcp *t = s->conns, *next; t; t = next) {
+		next = t->next;
+		if (!t->pcb || stack_is_own(s, &t->local.ip))
+			continue;
+		if (t->is_orphan) {
+			stack_tcp_kill(t, false);
+			stack_tcp_free(t);
+		} else {
+			stack_tcp_fail(t, -ENETUNREACH);
+		}
+	}
+}
+
+static void end_time_waits(struct stack *s)
+{
+	for (struct stack_tw *tw = s->tws_first, *next; tw; tw = next) {
+		next = tw->next;
+		if (!stack_is_own(s, &tw->local.ip))
+			stack_tw_remove(s, tw);
+	}
+}
+
+void stack_set_addrs(struct stack *s, const struct ts_ip *v4,
+		     const struct ts_ip *v6)
+{
+	if (ts_ip_equal(v4, &s->v4) && ts_ip_equal(v6, &s->v6))
+		return;
+	s->v4 = *v4;
+	s->v6 = *v6;
+	end_connections(s);
+	end_time_waits(s);
+}
+
+void stack_set_mtu(struct stack *s, unsigned mtu)
+{
+	if (mtu < STACK_MTU_MIN)
+		mtu = STACK_MTU_MIN;
+	if (mtu > STACK_MTU_MAX)
+		mtu = STACK_MTU_MAX;
+	s->mtu = mtu;
+	s->netif.mtu = (uint16_t)mtu;
+}
+
+/* -- packets in ------------------------------------------------------------ */
+static void dispatch(struct stack *s, const struct stack_dgram *d)
+{
+	switch (d->proto) {
+	case PROTO_TCP:
+		stack_tcp_packet(s, d);
+		break;
+	case PROTO_UDP:
+		stack_udp_packet(s, d);
+		break;
+	case PROTO_ICMP:
+	case PROTO_ICMPV6:
+		stack_icmp_packet(s, d);
+		break;
+	default:
+		s->count.dropped_bad++;
+	}
+}
+
+void stack_packet(struct stack *s, const uint8_t *ip, size_t len, bool from_us)
+{
+	struct stack_dgram d;
+	int err;
+
+	s->count.packets_in++;
+	err = stack_ip_parse(s, ip, len, from_us, &d);
+	if (!err) {
+		dispatch(s, &d);
+		stack_frag_release(s);
+	} else if (err == -EADDRNOTAVAIL) {
+		s->count.dropped_not_ours++;
+	} else if (err != -EAGAIN) {
+		s->count.dropped_bad++;
+	}
+}
+
+void stack_input(struct stack *s, const uint8_t *ip, size_t len,
+		 uint64_t now_ms)
+{
+	if (s->is_receiving || stack_lwip_is_busy()) {
+		s->count.dropped_bad++;
+		return;
+	}
+	s->is_receiving = true;
+	s->now_ms = now_ms;
+	stack_packet(s, ip, len, false);
+	stack_loop_run(s);
+	s->is_receiving = false;
+	stack_tell_owners(s);
+}
+
+/* -- time ------------------------------------------------------------------ */
+static uint64_t min_u64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+uint64_t stack_deadline_ms(const struct stack *s)
+{
+	uint64_t due = min_u64(stack_timer_deadline(s), stack_frag_deadline(s));
+
+	if (s->events_first || s->loop_count)
+		return s->now_ms;
+	if (s->syns_first)
+		due = min_u64(due, s->syns_first->expires_ms);
+	if (s->tws_first)
+		due = min_u64(due, s->tws_first->expires_ms);
+	return due;
+}
+
+void stack_tick(struct stack *s, uint64_t now_ms)
+{
+	s->now_ms = now_ms;
+	s->is_receiving = true;
+	stack_loop_run(s);
+	s->is_receiving = false;
+	stack_timer_run(s);
+	stack_frag_tick(s);
+	stack_syn_tick(s);
+	while (s->tws_first && s->tws_first->expires_ms <= now_ms)
+		stack_tw_remove(s, s->tws_first);
+	stack_tell_owners(s);
+}
+
+void stack_counters(const struct stack *s, struct stack_counters *out)
+{
+	*out = s->count;
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * stack.h - TCP, UDP and ICMP inside the tunnel; lwIP stays behind this door
+ *
+ * One loop thread owns every stack. lwIP keeps globals, so there is one lwIP
+ * per process and one netif per stack (one stack a node); every pcb is bound
+ * to its stack's netif, and packets whose destination is not the netif's are
+ * dropped. Nothing blocks; callbacks come from stack_input() and
+ * stack_tick() on the same thread and may call back in.
+ */
+#ifndef NETSTACK_STACK_H
+#define NETSTACK_STACK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "core/base/addr.h"
+#include "core/base/packet.h"
+
+struct stack;
+struct stack_tcp; /* one connection */
+struct stack_syn; /* an inbound SYN that waits for a decision */
+struct stack_udp; /* a UDP binding */
+
+struct stack_ops {
+	/* An IP packet out; headroom and tailroom as in packet.h. Must not
+	 * call into any stack: a stack_input() from here is dropped. */
+	void (*output)(void *ctx, struct ts_packet *pkt);
+	/* A new inbound connection. Keep syn and answer with
+	 * stack_syn_accept(), stack_syn_refuse() or stack_syn_drop() - now or
+	 * later (within 30 s, else it is dropped: syn_gone tells). Duplicate
+	 * SYNs meanwhile are absorbed. */
+	void (*inbound_syn)(void *ctx, struct stack_syn *syn,
+			    const struct ts_addr *local,
+			    const struct ts_addr *remote);
+	void (*syn_gone)(void *ctx, struct stack_syn *syn);
+	/* ICMP echo reply to stack_ping(). */
+	void (*echo_reply)(void *ctx, const struct ts_ip *from, uint16_t id,
+			   uint16_t seq);
+};
+
+/* Callbacks of one connection. user is what the owner set. After gone() the
+ * stack_tcp is no longer valid. */
+struct stack_tcp_ops {
+	void (*connected)(void *user); /* dialled connection is up */
+	/* Bytes can be read (or EOF): call stack_tcp_read_view(). */
+	void (*readable)(void *user);
+	/* Send room again after stack_tcp_write() returned short. */
+	void (*writable)(void *user);
+	/* Over: err 0 both directions closed in order, else -ECONNREFUSED,
+	 * -ECONNRESET, -ETIMEDOUT, -EHOSTUNREACH, -ENETUNREACH. */
+	void (*gone)(void *user, int err);
+};
+
+/* now_ms: the loop's clock; lwIP's timers run from it. */
+struct stack *stack_new(const struct stack_ops *ops, void *ctx,
+			uint64_t now_ms);
+void stack_free(struct stack *s); /* aborts everything without a packet */
+/* Own addresses; :: for none. Changing them aborts connections of the old. */
+void stack_set_addrs(struct stack *s, const struct ts_ip *v4,
+		     const struct ts_ip *v6);
+void stack_set_mtu(struct stack *s, unsigned mtu);
+void stack_input(struct stack *s, const uint8_t *ip, size_t len,
+		 uint64_t now_ms);
+uint64_t stack_deadline_ms(const struct stack *s);
+void stack_tick(struct stack *s, uint64_t now_ms);
+
+/* local_port 0: ephemeral. remote must be of a family we have an address of.
+ * *err: -EADDRNOTAVAIL, -EADDRINUSE, -ENETUNREACH (no address of that
+ * family), -ENOMEM. */
+struct stack_tcp *stack_tcp_dial(struct stack *s, const struct ts_addr *remote,
+				 uint16_t local_port,
+				 const struct stack_tcp_ops *ops, void *user,
+				 uint64_t now_ms, int *err);
+/* SYN-ACK goes out now; connected() follows when the handshake is done. NULL
+ * when out of memory (the SYN is dropped). */
+struct stack_tcp *stack_syn_accept(struct stack_syn *syn,
+				   const struct stack_tcp_ops *ops, void *user,
+				   uint64_t now_ms);
+void stack_syn_refuse(struct stack_syn *syn); /* RST */
+void stack_syn_drop(struct stack_syn *syn);   /* silence */
+
+/* The next bytes in place, without copy: up to iov_cap pieces. Returns the
+ * number of pieces, 0: nothing now, -EPIPE: EOF after everything was
+ * consumed. consume() returns window to the peer. */
+int stack_tcp_read_view(struct stack_tcp *t, struct iovec *iov, int iov_cap);
+void stack_tcp_consume(struct stack_tcp *t, size_t len);
+/* Copies into the send queue; returns bytes taken (0: wait for writable). */
+size_t stack_tcp_write(struct stack_tcp *t, const void *data, size_t len);
+/* Bytes that stack_tcp_write() would take now. */
+size_t stack_tcp_send_room(const struct stack_tcp *t);
+/* Push out what was written (call once after a batch of writes). */
+void stack_tcp_flush(struct stack_tcp *t);
+/* FIN after what was written. */
+void stack_tcp_shutdown_write(struct stack_tcp *t);
+/* Orderly close of both directions; data queued still goes out in the
+ * background; no more callbacks; t is invalid. Unread input -> RST. */
+void stack_tcp_close(struct stack_tcp *t);
+void stack_tcp_abort(struct stack_tcp *t); /* RST; no callback; t invalid */
+/* Fail a dial from outside (TSMP reject): gone(err) without a packet. */
+void stack_tcp_fail(struct stack_tcp *t, int err);
+struct ts_addr stack_tcp_local(const struct stack_tcp *t);
+struct ts_addr stack_tcp_remote(const struct stack_tcp *t);
+void stack_tcp_set_user(struct stack_tcp *t, const struct stack_tcp_ops *ops,
+			void *user);
+void stack_tcp_set_nodelay(struct stack_tcp *t, bool on);
+void stack_tcp_set_keepalive(struct stack_tcp *t, bool on);
+/* Unacknowledged and unsent bytes (to drain at exit). */
+size_t stack_tcp_pending(const struct stack_tcp *t);
+/* The dialled connection with this local and remote end, or NULL. */
+struct stack_tcp *stack_tcp_find(struct stack *s, const struct ts_addr *local,
+				 const struct ts_addr *remote);
+
+typedef void (*stack_udp_fn)(void *user, const struct ts_addr *from,
+			     const struct ts_addr *to, const uint8_t *data,
+			     size_t len);
+/* local->ip :: or 0.0.0.0: both families; port 0: ephemeral. */
+struct stack_udp *stack_udp_open(struct stack *s, const struct ts_addr *local,
+				 stack_udp_fn fn, void *user, int *err);
+/* 0, -EMSGSIZE, -EHOSTUNREACH, -ENOMEM; from_ip ::: own address. */
+int stack_udp_send(struct stack_udp *u, const struct ts_addr *to,
+		   const void *data, size_t len);
+/* A datagram to remote came back as ICMP unreachable: -ECONNREFUSED,
+ * -EHOSTUNREACH or -ENETUNREACH. fn NULL: nobody wants to know. */
+typedef void (*stack_udp_error_fn)(void *user, const struct ts_addr *remote,
+				   int err);
+void stack_udp_set_error(struct stack_udp *u, stack_udp_error_fn fn);
+uint16_t stack_udp_port(const struct stack_udp *u);
+void stack_udp_close(struct stack_udp *u);
+
+/* ICMP(v6) echo request with 8 bytes of payload. 0, -ENETUNREACH, -ENOMEM */
+int stack_ping(struct stack *s, const struct ts_ip *to, uint16_t id,
+	       uint16_t seq);
+
+struct stack_counters {
+	uint64_t tcp_active, tcp_dialled, tcp_accepted, tcp_refused;
+	uint64_t packets_in, packets_out, dropped_not_ours, dropped_bad;
+};
+void stack_counters(const struct stack *s, struct stack_counters *out);
+
+#endif

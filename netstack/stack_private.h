@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * stack_private.h - what the files of netstack/ share; nobody else includes it
+ *
+ * lwIP keeps every connection of the process on global lists that it walks for
+ * each segment and each timer tick. Here those lists are empty between calls:
+ * a connection is found by the hash of its stack (`flows`), lent to lwIP for
+ * the duration of one call (stack_tcp_enter, stack_tcp_leave) and its timers
+ * are worked out afterwards into one heap. So stacks cannot mix, 10,000 idle
+ * connections cost nothing, and lwIP never calls an owner: its callbacks only
+ * note events, which are delivered when lwIP has returned.
+ */
+#ifndef NETSTACK_STACK_PRIVATE_H
+#define NETSTACK_STACK_PRIVATE_H
+
+#include "core/base/key_map.h"
+#include "core/base/log.h"
+#include "core/base/wire.h"
+#include "netstack/stack.h"
+#include "netstack/tcp_isn.h"
+
+#include <lwip/netif.h>
+#include <lwip/priv/tcp_priv.h>
+#include <lwip/tcp.h>
+
+enum {
+	STACK_MTU_MIN = 576,
+	STACK_MTU_MAX = 9000,
+	STACK_FLOW_KEY_LEN = 2 * TS_IP_LEN + 2 * sizeof(uint16_t),
+	STACK_TICK_MS = 2 * TCP_TMR_INTERVAL, /* lwIP's slow tick */
+	STACK_SYN_PENDING_MAX = 1024,
+	STACK_SYN_WAIT_MS = 30000,
+	STACK_TIME_WAIT_MAX = 32768,
+	STACK_TIME_WAIT_MS = 2 * TCP_MSL,
+	STACK_FRAG_MAX = 32,	   /* datagrams being put together */
+	STACK_FRAG_PEER_MAX = 8,   /* of them from one source */
+	STACK_FRAG_WAIT_MS = 15000,
+	STACK_LOOP_MAX = 4096,	   /* packets on their way to ourselves */
+	STACK_ICMP_ERRORS_PER_S = 100,
+	STACK_EPHEMERAL_FIRST = 16384,
+	STACK_EPHEMERAL_COUNT = 65536 - STACK_EPHEMERAL_FIRST,
+};
+#define STACK_NEVER UINT64_MAX
+
+enum { PROTO_ICMP = 1, PROTO_TCP = 6, PROTO_UDP = 17, PROTO_ICMPV6 = 58 };
+
+/* One inbound datagram, headers taken off. */
+struct stack_dgram {
+	struct ts_ip src, dst;
+	uint8_t proto;
+	const uint8_t *data;
+	size_t len;
+	/* the packet as it came, for ICMP errors; may be cut short */
+	const uint8_t *packet;
+	size_t packet_len;
+};
+
+/* What a key of `flows` stands for; the first member of each kind. */
+enum flow_kind { FLOW_TCP, FLOW_SYN, FLOW_TIME_WAIT };
+struct flow {
+	enum flow_kind kind;
+};
+
+enum tcp_event {
+	EVENT_CONNECTED = 1 << 0,
+	EVENT_READABLE = 1 << 1,
+	EVENT_WRITABLE = 1 << 2,
+	EVENT_GONE = 1 << 3,
+};
+
+struct stack_tcp {
+	struct flow flow;
+	struct stack *s;
+	struct tcp_pcb *pcb; /* NULL: lwIP is done with it */
+	const struct stack_tcp_ops *ops;
+	void *user;
+	struct ts_addr local, remote;
+	struct stack_tcp *prev, *next;	     /* s->conns */
+	struct stack_tcp *ev_prev, *ev_next; /* s->events */
+	unsigned events;		     /* enum tcp_event, not yet told */
+	int gone_err;
+	bool is_queued; /* on s->events */
+	bool is_dialled, is_up, is_orphan, wants_room, write_is_shut;
+	bool got_eof, saw_eof; /* FIN arrived; owner was told */
+	bool was_tuned;	       /* first window and cwnd are set */
+
+	/* bytes that the owner has not consumed: stack_tcp_recv.c */
+	struct pbuf *rx_head, *rx_tail;
+	size_t rx_off;	     /* consumed part of rx_head */
+	size_t rx_len;	     /* all unread bytes */
+	size_t rx_tail_room; /* free bytes behind rx_tail's payload */
+	size_t rx_limit;     /* window that we are willing to offer */
+	size_t rx_consumed;  /* since rx_limit grew last */
+
+	/* timers: stack_timer.c */
+	uint32_t last_tick;	  /* pcb->rtime is true as of this tick */
+	uint64_t persist_from_ms; /* 0: not probing a closed window */
+	uint64_t ack_due_ms;	  /* 0: no ACK is being delayed */
+	uint64_t due_ms;	  /* heap key */
+	size_t heap_pos;	  /* 1-based; 0: not in the heap */
+};
+
+/* An inbound SYN that waits for its owner's decision. */
+struct stack_syn {
+	struct flow flow;
+	struct stack *s;
+	struct ts_addr local, remote;
+	struct stack_syn *prev, *next; /* oldest first */
+	uint64_t expires_ms;
+	uint32_t rst_ack; /* what a refusal acknowledges */
+	uint8_t segment[60]; /* header and options, no payload */
+	size_t segment_len;
+};
+
+struct stack_tw {
+	struct flow flow;
+	struct ts_addr local, remote;
+	struct stack_tw *prev, *next; /* oldest first */
+	uint64_t expires_ms;
+	uint32_t snd_nxt, rcv_nxt;
+};
+
+struct stack_udp {
+	struct stack *s;
+	struct ts_addr local; /* ip :: for both families */
+	stack_udp_fn fn;
+	stack_udp_error_fn error_fn;
+	void *user;
+	struct stack_udp *next_same_port;
+	struct stack_udp *prev, *next; /* s->udps */
+};
+
+struct stack_frag; /* stack_frag.c */
+struct loop_packet; /* stack_loop.c */
+
+struct stack {
+	struct stack_ops ops;
+	void *ctx;
+	struct netif netif;
+	struct ts_ip v4, v6;
+	unsigned mtu;
+	uint64_t now_ms;
+	uint16_t ip_id;
+	bool is_silent; /* being torn down: nothing goes out */
+	bool is_telling;    /* in the event loop */
+	bool is_receiving;  /* in stack_input() */
+
+	struct ts_key_map flows; /* tuple -> struct flow */
+	struct stack_tcp *conns;
+	struct stack_tcp *events_first, *events_last;
+	struct stack_syn *syns_first, *syns_last;
+	size_t syn_count;
+	struct stack_tw *tws_first, *tws_last;
+	size_t tw_count;
+	struct tcp_pcb_listen listener; /* lent to lwIP for one SYN */
+	size_t rx_bytes; /* unread bytes of all connections */
+
+	struct stack_tcp **heap; /* by due_ms, smallest first */
+	size_t heap_len, heap_cap;
+
+	struct ts_key_map udp_ports; /* port -> struct stack_udp chain */
+	struct stack_udp *udps;
+
+	struct stack_frag *frags; /* oldest first */
+	size_t frag_count;
+	struct loop_packet *loop_first, *loop_last;
+	size_t loop_count;
+
+	uint64_t icmp_second; /* rate limit of ICMP errors */
+	unsigned icmp_spent;
+	struct stack_counters count;
+};
+
+/* -- stack_netif.c: lwIP's globals and its way out -------------------------- */
+int stack_netif_add(struct stack *s);
+void stack_netif_remove(struct stack *s);
+/* Before any call into lwIP: its clock is that of s, its lists are empty. */
+void stack_lwip_use(struct stack *s);
+/* Hands one TCP segment to lwIP as from src to dst. */
+void stack_lwip_input(struct stack *s, const struct stack_dgram *d);
+ip_addr_t stack_to_lwip(const struct ts_ip *ip);
+bool stack_lwip_is_busy(void);
+
+/* -- stack_ip.c: IP headers ------------------------------------------------- */
+bool stack_is_own(const struct stack *s, const struct ts_ip *ip);
+/* Takes the headers off. 0; -EBADMSG; -EADDRNOTAVAIL for others' packets;
+ * -EAGAIN for a fragment, which was kept. Whatever out points to lives until
+ * stack_frag_release(). */
+int stack_ip_parse(struct stack *s, const uint8_t *ip, size_t len,
+		   bool from_us, struct stack_dgram *out);
+/* Sends head followed by body, in fragments if it must. sum_at: where in head
+ * the checksum goes (with the pseudo header but for ICMP); SIZE_MAX: none. */
+int stack_ip_send(struct stack *s, const struct ts_ip *src,
+		  const struct ts_ip *dst, uint8_t proto, const void *head,
+		  size_t head_len, size_t sum_at, const void *body,
+		  size_t body_len);
+/* A packet that is ready, with room around it. */
+void stack_emit(struct stack *s, struct ts_packet *pkt);
+
+/* -- stack_frag.c ----------------------------------------------------------- */
+struct stack_frag_key {
+	struct ts_ip src, dst;
+	uint32_t id;
+	uint8_t proto;
+};
+/* Adds one fragment. When it was the last the datagram is in *data, else
+ * -EAGAIN; -EBADMSG when it was no good (and its datagram is dropped). */
+int stack_frag_add(struct stack *s, const struct stack_frag_key *key,
+		   size_t offset, bool more, const uint8_t *part, size_t len,
+		   const uint8_t **data, size_t *data_len);
+void stack_frag_release(struct stack *s);
+uint64_t stack_frag_deadline(const struct stack *s);
+void stack_frag_tick(struct stack *s);
+void stack_frag_free_all(struct stack *s);
+
+/* -- stack_loop.c: packets to ourselves ------------------------------------- */
+void stack_loop_push(struct stack *s, const struct ts_packet *pkt);
+void stack_loop_run(struct stack *s);
+void stack_loop_free_all(struct stack *s);
+
+/* -- stack.c ---------------------------------------------------------------- */
+void stack_tell_owners(struct stack *s);
+void stack_packet(struct stack *s, const uint8_t *ip, size_t len, bool from_us);
+
+/* -- stack_flow.c: segments to connections; TIME-WAIT ------------------------ */
+void stack_flow_key(uint8_t key[static STACK_FLOW_KEY_LEN],
+		    const struct ts_addr *local, const struct ts_addr *remote);
+struct flow *stack_flow_find(const struct stack *s, const struct ts_addr *local,
+			     const struct ts_addr *remote);
+int stack_flow_put(struct stack *s, const struct ts_addr *local,
+		   const struct ts_addr *remote, struct flow *flow);
+void stack_flow_take(struct stack *s, const struct ts_addr *local,
+		     const struct ts_addr *remote, const struct flow *flow);
+void stack_tcp_packet(struct stack *s, const struct stack_dgram *d);
+void stack_tw_add(struct stack *s, const struct stack_tcp *t, uint32_t snd_nxt,
+		  uint32_t rcv_nxt);
+void stack_tw_remove(struct stack *s, struct stack_tw *tw);
+/* A segment without data: RST, or the ACK of a connection in TIME-WAIT. */
+void stack_tcp_control(struct stack *s, const struct ts_addr *local,
+		       const struct ts_addr *remote, uint32_t seq, uint32_t ack,
+		       uint8_t flags);
+
+/* -- stack_conn.c: a connection on loan to lwIP ------------------------------ */
+struct stack_tcp *stack_tcp_new(struct stack *s, const struct ts_addr *local,
+				const struct ts_addr *remote,
+				const struct stack_tcp_ops *ops, void *user);
+void stack_tcp_attach(struct stack_tcp *t, struct tcp_pcb *pcb);
+err_t stack_tcp_on_connected(void *arg, struct tcp_pcb *pcb, err_t err);
+err_t stack_tcp_on_accept(void *arg, struct tcp_pcb *pcb, err_t err);
+void stack_tcp_enter(struct stack_tcp *t);
+/* t may be freed by this when nobody owns it any more. */
+void stack_tcp_leave(struct stack_tcp *t);
+void stack_tcp_event(struct stack_tcp *t, unsigned event);
+void stack_tcp_unqueue(struct stack_tcp *t);
+/* The connection is over for its owner: told after what is unread. */
+void stack_tcp_over(struct stack_tcp *t, int err);
+void stack_tcp_free(struct stack_tcp *t);
+/* Ends lwIP's part without callbacks. */
+void stack_tcp_kill(struct stack_tcp *t, bool send_rst);
+
+/* -- stack_tcp_recv.c -------------------------------------------------------- */
+enum { STACK_RX_FIRST_WINDOW = 256 * 1024 };
+struct pbuf *stack_rx_pbuf(const uint8_t *segment, size_t len);
+void stack_rx_append(struct stack_tcp *t, struct pbuf *p);
+void stack_rx_free(struct stack_tcp *t);
+/* Sets the first window of a connection that is just up. */
+void stack_rx_first_window(struct stack_tcp *t);
+bool stack_rx_is_full(const struct stack *s, const struct stack_tcp *t);
+
+/* -- stack_timer.c ----------------------------------------------------------- */
+void stack_timer_catch_up(struct stack_tcp *t);
+void stack_timer_schedule(struct stack_tcp *t);
+void stack_timer_cancel(struct stack_tcp *t);
+uint64_t stack_timer_deadline(const struct stack *s);
+void stack_timer_run(struct stack *s);
+
+/* -- stack_syn.c ------------------------------------------------------------- */
+void stack_syn_input(struct stack *s, const struct stack_dgram *d,
+		     const struct ts_addr *local, const struct ts_addr *remote);
+/* A further segment of a tuple whose SYN waits. */
+void stack_syn_again(struct stack_syn *syn, const struct stack_dgram *d);
+void stack_syn_tick(struct stack *s);
+void stack_syn_free_all(struct stack *s);
+
+/* -- stack_udp.c, stack_icmp.c ----------------------------------------------- */
+void stack_udp_packet(struct stack *s, const struct stack_dgram *d);
+void stack_udp_unreachable(struct stack *s, const struct ts_addr *local,
+			   const struct ts_addr *remote, int err);
+void stack_icmp_packet(struct stack *s, const struct stack_dgram *d);
+void stack_icmp_port_unreachable(struct stack *s, const struct stack_dgram *d);
+/* An ICMP error about a segment of ours with this sequence number. */
+void stack_tcp_unreachable(struct stack *s, const struct ts_addr *local,
+			   const struct ts_addr *remote, uint32_t seq, int err);
+
+static inline uint32_t stack_tick_now(const struct stack *s)
+{
+	uint32_t tick = (uint32_t)(s->now_ms / STACK_TICK_MS);
+
+	/* lwIP takes a time stamp of 0 for "not measuring" */
+	return tick ? tick : 1;
+}
+
+#endif

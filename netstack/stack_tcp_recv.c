@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * stack_tcp_recv.c - received bytes until their owner takes them; the window
+ *
+ * Segments are queued as lwIP hands them over, without a copy. Small ones that
+ * pile up are packed together, so that memory stays in proportion to bytes.
+ *
+ * The offered window starts at 256 KB and doubles, up to lwIP's 4 MB, each time
+ * the owner has consumed a whole one: a connection that nobody reads costs
+ * 256 KB at most. Growth stops while the stack holds GROW_MAX unread bytes,
+ * and over HARD_MAX segments for connections that lag are dropped; the peers
+ * send those again.
+ */
+#include "netstack/stack_private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	GROW_MAX = 64 * 1024 * 1024,
+	HARD_MAX = 256 * 1024 * 1024,
+	LAGGING = 16 * 1024,
+	PACK_BELOW = 512, /* segments shorter than this are packed */
+	PACK_SIZE = 4096,
+	UPDATE_MAX = 64 * 1024, /* tell the peer at the latest after this */
+};
+
+/* -- buffers for lwIP ------------------------------------------------------ */
+struct rx_buf {
+	struct pbuf_custom custom; /* first: lwIP frees by its address */
+	uint8_t data[];
+};
+
+static void free_buf(struct pbuf *p)
+{
+	free(p);
+}
+
+struct pbuf *stack_rx_pbuf(const uint8_t *segment, size_t len)
+{
+	struct rx_buf *buf;
+
+	if (len > UINT16_MAX)
+		return NULL;
+	buf = malloc(sizeof(*buf) + len);
+	if (!buf)
+		return NULL;
+	memset(&buf->custom, 0, sizeof(buf->custom));
+	buf->custom.custom_free_function = free_buf;
+	memcpy(buf->data, segment, len);
+	return pbuf_alloced_custom(PBUF_RAW, (uint16_t)len, PBUF_REF,
+				   &buf->custom, buf->data, (uint16_t)len);
+}
+
+/* -- the queue ------------------------------------------------------------- */
+static void push_back(struct stack_tcp *t, struct pbuf *p, size_t tail_room)
+{
+	if (t->rx_tail)
+		t->rx_tail->next = p;
+	else
+		t->rx_head = p;
+	t->rx_tail = p;
+	t->rx_tail_room = tail_room;
+}
+
+static bool pack(struct stack_tcp *t, const struct pbuf *p)
+{
+	if (p->len > t->rx_tail_room) {
+		struct pbuf *big = pbuf_alloc(PBUF_RAW, PACK_SIZE, PBUF_RAM);
+
+		if (!big)
+			return false;
+		big->len = 0;
+		push_back(t, big, PACK_SIZE);
+	}
+	memcpy((uint8_t *)t->rx_tail->payload + t->rx_tail->len, p->payload,
+	       p->len);
+	t->rx_tail->len = (uint16_t)(t->rx_tail->len + p->len);
+	t->rx_tail_room -= p->len;
+	return true;
+}
+
+static void append_one(struct stack_tcp *t, struct pbuf *p)
+{
+	size_t len = p->len;
+
+	t->rx_len += len;
+	t->s->rx_bytes += len;
+	if (len == 0 || (t->rx_head && len < PACK_BELOW && pack(t, p)))
+		pbuf_free(p);
+	else
+		push_back(t, p, 0);
+}
+
+/* A chain is taken apart: its links would be reference-counted as one. */
+void stack_rx_append(struct stack_tcp *t, struct pbuf *p)
+{
+	while (p) {
+		struct pbuf *next = p->next;
+
+		p->next = NULL;
+		append_one(t, p);
+		p = next;
+	}
+}
+
+static void pop_front(struct stack_tcp *t)
+{
+	struct pbuf *p = t->rx_head;
+
+	t->rx_head = p->next;
+	if (!t->rx_head) {
+		t->rx_tail = NULL;
+		t->rx_tail_room = 0;
+	}
+	t->rx_off = 0;
+	p->next = NULL;
+	pbuf_free(p);
+}
+
+void stack_rx_free(struct stack_tcp *t)
+{
+	while (t->rx_head)
+		pop_front(t);
+	t->s->rx_bytes -= t->rx_len;
+	t->rx_len = 0;
+}
+
+int stack_tcp_read_view(struct stack_tcp *t, struct iovec *iov, int iov_cap)
+{
+	size_t off = t->rx_off;
+	int n = 0;
+
+	for (struct pbuf *p = t->rx_head; p && n < iov_cap; p = p->next) {
+		iov[n].iov_base = (uint8_t *)p->payload + off;
+		iov[n].iov_len = p->len - off;
+		off = 0;
+		n++;
+	}
+	if (n == 0 && t->got_eof) {
+		if (!t->saw_eof && !t->pcb)
+			stack_tcp_event(t, EVENT_GONE);
+		t->saw_eof = true;
+		return -EPIPE;
+	}
+	return n;
+}
+
+/* -- the window ------------------------------------------------------------ */
+static size_t window_max(const struct stack_tcp *t)
+{
+	size_t max = TCP_WND_MAX(t->pcb);
+
+	return t->rx_limit < max ? t->rx_limit : max;
+}
+
+void stack_rx_first_window(struct stack_tcp *t)
+{
+	t->pcb->rcv_wnd = (tcpwnd_size_t)window_max(t);
+	t->pcb->rcv_ann_wnd = t->pcb->rcv_wnd;
+}
+
+bool stack_rx_is_full(const struct stack *s, const struct stack_tcp *t)
+{
+	return s->rx_bytes > HARD_MAX && t->rx_len > LAGGING;
+}
+
+static void maybe_grow(struct stack_tcp *t, size_t len)
+{
+	t->rx_consumed += len;
+	if (t->rx_consumed < t->rx_limit)
+		return;
+	t->rx_consumed = 0;
+	if (t->rx_limit < TCP_WND && t->s->rx_bytes < GROW_MAX)
+		t->rx_limit *= 2;
+}
+
+static void offer_window(struct stack_tcp *t)
+{
+	size_t max = window_max(t);
+	size_t open = max > t->rx_len ? max - t->rx_len : 0;
+	size_t step = max / 4 < UPDATE_MAX ? max / 4 : UPDATE_MAX;
+
+	if (open <= t->pcb->rcv_wnd)
+		return;
+	t->pcb->rcv_wnd = (tcpwnd_size_t)open;
+	if (tcp_update_rcv_ann_wnd(t->pcb) < step)
+		return;
+	stack_tcp_enter(t);
+	tcp_ack_now(t->pcb);
+	tcp_output(t->pcb);
+	stack_tcp_leave(t);
+}
+
+void stack_tcp_consume(struct stack_tcp *t, size_t len)
+{
+	size_t left = len < t->rx_len ? len : t->rx_len;
+
+	len = left;
+	t->rx_len -= left;
+	t->s->rx_bytes -= left;
+	while (left > 0) {
+		size_t n = t->rx_head->len - t->rx_off;
+
+		if (left < n) {
+			t->rx_off += left;
+			break;
+		}
+		left -= n;
+		pop_front(t);
+	}
+	maybe_grow(t, len);
+	if (t->pcb && t->is_up && !t->got_eof)
+		offer_window(t);
+}

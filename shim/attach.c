@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * attach.c - find the host, map its table, ask it things
+ *
+ * Two lives. Hosted (TSNET_BROKER): the host is tsrun's; if it cannot be
+ * reached the tailnet is down, and never replaced by the host network. Alone:
+ * the host is a thread of this process or of another one; when its broker is
+ * gone (the process ended, or we are a forked child whose parent did) this
+ * process hosts anew and tries once more.
+ *
+ * Nothing here is remembered but the mapping and the names: a child inherits
+ * both and needs no repair after fork.
+ */
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/base/err.h"
+#include "shim/broker_link.h"
+#include "shim/shim.h"
+
+/* How long a host that could not be reached is left alone by those who can
+ * do without it. */
+enum { RETRY_S = 5 };
+
+static void fill_token(struct ts_broker_request *req)
+{
+	const struct ts_table_layout *table = atomic_load(&shim.table);
+	struct ts_table_info info;
+
+	if (table && ts_table_read_info(table, &info))
+		memcpy(req->token, info.token, sizeof(req->token));
+}
+
+/* Maps what the broker hands out, in place of *seen. */
+static int fetch_table(const struct shim_broker *broker,
+		       const struct ts_table_layout *seen)
+{
+	struct ts_broker_request req = {.type = TS_BROKER_ATTACH};
+	struct ts_broker_reply rep;
+	const struct ts_table_layout *table;
+	int fd, err;
+
+	fill_token(&req);
+	err = shim_broker_exchange(broker, &req, -1, &rep, &fd);
+	if (err)
+		return err;
+	if (rep.error || fd < 0) {
+		if (fd >= 0)
+			close(fd);
+		return rep.error ? -EACCES : -EBADMSG;
+	}
+	table = ts_table_map(fd, &err);
+	close(fd);
+	if (!table)
+		return err;
+	/* Another thread was faster: its table is as good. */
+	if (!atomic_compare_exchange_strong(&shim.table, &seen, table))
+		ts_table_unmap(table);
+	shim_note("attached");
+	return 0;
+}
+
+static const struct shim_broker *current_broker(void)
+{
+	return atomic_load(&shim.broker);
+}
+
+/* After err from broker: is there a new one to try? */
+static bool has_new_host(const struct shim_broker *broker, int err)
+{
+	return !shim.is_hosted && shim_host_is_gone(err) &&
+	       shim_host_start(broker) == 0;
+}
+
+/* What the program is told when the host cannot be reached. */
+static int as_network_error(int err)
+{
+	switch (err) {
+	case 0:
+	case -EMFILE:
+	case -ENFILE:
+	case -ENOMEM:
+	case -ENOBUFS:
+		return err;
+	default:
+		shim_note("host: no answer: %s", ts_strerror(err));
+		return -ENETDOWN;
+	}
+}
+
+static int attach_from(const struct ts_table_layout *seen)
+{
+	const struct shim_broker *broker = current_broker();
+	int err = broker ? fetch_table(broker, seen) : -ENOENT;
+
+	if (has_new_host(broker, err))
+		err = fetch_table(current_broker(), seen);
+	return as_network_error(err);
+}
+
+int shim_attach(void)
+{
+	shim_read_environment();
+	return atomic_load(&shim.table) ? 0 : attach_from(NULL);
+}
+
+static uint32_t now_s(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint32_t)now.tv_sec + 1; /* never 0 */
+}
+
+static const struct ts_table_layout *try_attach(void)
+{
+	uint32_t failed_s = atomic_load(&shim.attach_failed_s);
+	int saved_errno = errno;
+
+	if (failed_s == 0 || now_s() - failed_s >= RETRY_S)
+		atomic_store(&shim.attach_failed_s,
+			     shim_attach() ? now_s() : 0);
+	errno = saved_errno;
+	return atomic_load(&shim.table);
+}
+
+const struct ts_table_layout *shim_table(void)
+{
+	const struct ts_table_layout *table = atomic_load(&shim.table);
+
+	shim_read_environment();
+	return table || !shim.is_hosted ? table : try_attach();
+}
+
+const struct ts_table_layout *shim_table_if_configured(void)
+{
+	const struct ts_table_layout *table = shim_table();
+
+	return table || shim.is_hosted || !shim.is_configured ? table
+							      : try_attach();
+}
+
+int shim_ask(struct ts_broker_request *req, int pass_fd,
+	     struct ts_broker_reply *rep)
+{
+	const struct ts_table_layout *table;
+	const struct shim_broker *broker;
+	int err = shim_attach();
+
+	if (err)
+		return err;
+	table = atomic_load(&shim.table);
+	broker = current_broker();
+	fill_token(req);
+	err = shim_broker_exchange(broker, req, pass_fd, rep, NULL);
+	/* A table of a dead host is of no use; a request that no longer fits
+	 * the new one is refused by it. */
+	if (has_new_host(broker, err)) {
+		err = fetch_table(current_broker(), table);
+		fill_token(req);
+		if (!err)
+			err = shim_broker_exchange(current_broker(), req,
+						   pass_fd, rep, NULL);
+	}
+	return as_network_error(err);
+}
+
+int shim_ask_for(struct ts_broker_request *req, int pass_fd,
+		 struct ts_broker_reply *rep)
+{
+	int err = shim_ask(req, pass_fd, rep);
+
+	return err ? err : -rep->error;
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * dest_rule.c - does this address, or this name, belong to the tailnet?
+ *
+ * Before the table is there the static prefixes count: 100.64.0.0/10 (without
+ * ChromeOS's part) and fd7a:115c:a1e0::/48, v4-mapped or not. After that the
+ * netmap decides, routes included. When tsrun hosts, the table is fetched at
+ * the first address or name that could be ours; alone, only an address or a
+ * name that looks ours starts a node.
+ *
+ * Names: a single label, or one under the tailnet's suffix. Whatever a
+ * program can look up without a name server stays libc's.
+ */
+#include <arpa/inet.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "shim/shim.h"
+
+enum { NAME_MAX_LEN = 253 };
+
+static bool is_never_ours(const struct ts_ip *ip)
+{
+	return ts_ip_is_unspecified(ip) || ts_ip_is_loopback(ip) ||
+	       ts_ip_is_multicast(ip);
+}
+
+bool shim_claims_ip(const struct ts_ip *ip)
+{
+	const struct ts_table_layout *table;
+
+	if (is_never_ours(ip))
+		return false;
+	table = shim_table();
+	return table ? ts_table_claims(table, ip) : ts_ip_is_tailscale(ip);
+}
+
+bool shim_claims(const struct sockaddr *addr, socklen_t len,
+		 struct ts_addr *out)
+{
+	struct ts_addr dst;
+
+	if (!addr || shim_is_engine_thread() ||
+	    ts_addr_from_sockaddr(addr, len, &dst) != 0 ||
+	    !shim_claims_ip(&dst.ip))
+		return false;
+	*out = dst;
+	return true;
+}
+
+bool shim_name_is_under(const char *name, const char *suffix)
+{
+	size_t name_len = strlen(name), suffix_len = strlen(suffix);
+	const char *tail = name + name_len - suffix_len;
+
+	if (suffix_len == 0 || name_len < suffix_len ||
+	    strncasecmp(tail, suffix, suffix_len) != 0)
+		return false;
+	return name_len == suffix_len || tail[-1] == '.';
+}
+
+static bool is_numeric(const char *name)
+{
+	struct in_addr v4;
+
+	return strchr(name, ':') || inet_aton(name, &v4);
+}
+
+static bool is_this_host(const char *name)
+{
+	char own[256];
+	size_t label_len;
+
+	if (shim_name_is_under(name, "localhost") ||
+	    shim_name_is_under(name, "localdomain"))
+		return true;
+	if (gethostname(own, sizeof(own)) != 0)
+		return false;
+	own[sizeof(own) - 1] = '\0';
+	label_len = strcspn(own, ".");
+	return strcasecmp(name, own) == 0 ||
+	       (strlen(name) == label_len &&
+		strncasecmp(name, own, label_len) == 0);
+}
+
+static bool is_under_tailnet(const char *name,
+			     const struct ts_table_layout *table)
+{
+	struct ts_table_info info;
+
+	return shim_name_is_under(name, "ts.net") ||
+	       shim_name_is_under(name, shim.suffix) ||
+	       /* what 100.100.100.100 calls itself */
+	       strcasecmp(name, "magicdns.localhost-tailscale-daemon") == 0 ||
+	       (table && ts_table_read_info(table, &info) &&
+		shim_name_is_under(name, info.suffix));
+}
+
+enum shim_name_rule shim_name_rule(const char *name)
+{
+	char bare[NAME_MAX_LEN + 1];
+	size_t len = strlen(name);
+	bool is_absolute = len > 0 && name[len - 1] == '.';
+	const struct ts_table_layout *table;
+
+	if (is_absolute)
+		len--;
+	if (len == 0 || len > NAME_MAX_LEN)
+		return SHIM_NAME_LIBC;
+	memcpy(bare, name, len);
+	bare[len] = '\0';
+	if (is_numeric(bare) || is_this_host(bare))
+		return SHIM_NAME_LIBC;
+	table = shim_table();
+	if (is_under_tailnet(bare, table))
+		return SHIM_NAME_NODE_FIRST;
+	/* "host." is the root's host, not the tailnet's. */
+	if (is_absolute || strchr(bare, '.'))
+		return SHIM_NAME_LIBC;
+	if (table)
+		return SHIM_NAME_NODE_FIRST;
+	return shim.is_configured && !shim.is_hosted ? SHIM_NAME_LIBC_FIRST
+						     : SHIM_NAME_LIBC;
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * environment.c - what tsrun, or the person who set LD_PRELOAD, told us
+ *
+ * Read in a constructor, because programs change their environment: sshd and
+ * sudo clear it, postgres writes its title over it. The constructor only looks
+ * at memory - no file, socket, thread, allocation or output - and a hook that
+ * is called even earlier does the same work itself.
+ *
+ *   TSNET_BROKER, TSNET_BROKER_ABSTRACT   a host runs elsewhere: use it
+ *   TS_AUTHKEY, TS_AUTH_KEY, TSNET_...    a node was asked for
+ *   TSNET_LISTEN, TSNET_SUFFIX            needed before a host can tell
+ *   TSNET_SHIM_DEBUG=1                    say on stderr what was decided
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "shim/hooks.h"
+#include "shim/libc_table.h"
+#include "shim/shim.h"
+
+struct shim shim;
+
+/* initial-exec: a dynamic model would allocate at the first touch. */
+static __thread int is_engine_thread
+	__attribute__((tls_model("initial-exec")));
+
+static bool is_set(const char *name)
+{
+	const char *value = getenv(name);
+
+	return value && *value;
+}
+
+/* A name that does not fit is none: a cut one would be another's. */
+static void copy_env(const char *name, char *out, size_t cap)
+{
+	const char *value = getenv(name);
+
+	if (value && strlen(value) < cap)
+		memcpy(out, value, strlen(value) + 1);
+}
+
+static bool has_node_variable(void)
+{
+	static const char shim_debug[] = "TSNET_SHIM_DEBUG=";
+
+	for (char **env = environ; *env; env++)
+		if (strncmp(*env, "TSNET_", 6) == 0 &&
+		    strncmp(*env, shim_debug, sizeof(shim_debug) - 1) != 0)
+			return true;
+	return is_set("TS_AUTHKEY") || is_set("TS_AUTH_KEY");
+}
+
+static void read_listen_mode(void)
+{
+	static const char *const modes[] = {
+		[TS_LISTEN_BOTH] = "both",
+		[TS_LISTEN_TAILNET] = "tailnet",
+		[TS_LISTEN_HOST] = "host",
+	};
+	const char *value = getenv("TSNET_LISTEN");
+
+	for (uint8_t i = 0; value && i < sizeof(modes) / sizeof(*modes); i++) {
+		if (strcmp(value, modes[i]) == 0) {
+			shim.listen_mode = i;
+			shim.listen_is_known = true;
+		}
+	}
+}
+
+static void read_broker(void)
+{
+	struct shim_broker *broker = &shim.brokers[0];
+
+	shim.is_hosted = is_set("TSNET_BROKER") ||
+			 is_set("TSNET_BROKER_ABSTRACT");
+	if (!shim.is_hosted)
+		return;
+	copy_env("TSNET_BROKER", broker->path, sizeof(broker->path));
+	copy_env("TSNET_BROKER_ABSTRACT", broker->abstract,
+		 sizeof(broker->abstract));
+	shim.broker_count = 1;
+	atomic_store(&shim.broker, broker);
+}
+
+void shim_read_environment(void)
+{
+	if (!environ || atomic_load_explicit(&shim.environment,
+					     memory_order_acquire))
+		return;
+	shim.is_debug = is_set("TSNET_SHIM_DEBUG");
+	shim.is_configured = has_node_variable();
+	copy_env("TSNET_SUFFIX", shim.suffix, sizeof(shim.suffix));
+	read_listen_mode();
+	read_broker();
+	atomic_store_explicit(&shim.environment, SHIM_ENV_READ,
+			      memory_order_release);
+}
+
+__attribute__((constructor)) static void start(void)
+{
+	shim_libc_ready();
+	shim_read_environment();
+}
+
+bool shim_is_engine_thread(void)
+{
+	return is_engine_thread;
+}
+
+int shim_mark_engine_thread(int on)
+{
+	int was = is_engine_thread;
+
+	is_engine_thread = on;
+	return was;
+}
+
+void hook_engine_thread(int on)
+{
+	shim_mark_engine_thread(on);
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * flow.c - what the address table knows about a socket
+ *
+ * Only for sockets whose native address is a loopback one; everything here
+ * answers "nothing" when there is no table.
+ */
+#include <netinet/in.h>
+
+#include "shim/shim.h"
+
+static bool find(const struct ts_addr *local, const struct ts_addr *remote,
+		 struct ts_flow_entry *out)
+{
+	const struct ts_table_layout *table = atomic_load(&shim.table);
+	struct ts_flow_key key = {.proto = IPPROTO_TCP, .local = *local,
+				  .remote = *remote};
+
+	return table && ts_table_find(table, &key, out);
+}
+
+bool shim_flow_find(const struct ts_addr *local, const struct ts_addr *remote,
+		    struct ts_flow_entry *out)
+{
+	return find(local, remote, out) && out->kind != TS_FLOW_BIND;
+}
+
+bool shim_flow_find_bind(const struct ts_addr *local,
+			 struct ts_flow_entry *out)
+{
+	const struct ts_addr none = {0};
+
+	return ts_ip_is_loopback(&local->ip) && find(local, &none, out) &&
+	       out->kind == TS_FLOW_BIND;
+}
+
+/* The first flow from local to any R. */
+static bool find_to_any(const struct ts_table_info *info,
+			const struct ts_addr *local, bool must_have_failed,
+			struct ts_flow_entry *out)
+{
+	for (unsigned n = 0; n < SHIM_RENDEZVOUS_MAX; n++) {
+		struct ts_addr from = *local, to;
+
+		if (shim_rendezvous(info, n, &from, &to) &&
+		    find(&from, &to, out) && out->kind == TS_FLOW_CONNECT &&
+		    (!must_have_failed || out->state == TS_FLOW_FAILED))
+			return true;
+	}
+	return false;
+}
+
+static bool find_any(const struct ts_addr *local, bool must_have_failed,
+		     struct ts_flow_entry *out)
+{
+	const struct ts_addr twin = {.ip = {{[15] = 1}}, .port = local->port};
+	const struct ts_table_layout *table = atomic_load(&shim.table);
+	struct ts_table_info info;
+
+	if (!table || local->port == 0 || !ts_table_read_info(table, &info))
+		return false;
+	return find_to_any(&info, local, must_have_failed, out) ||
+	       (ts_ip_is_zero(&local->ip) &&
+		find_to_any(&info, &twin, must_have_failed, out));
+}
+
+bool shim_flow_find_unconnected(const struct ts_addr *local,
+				struct ts_flow_entry *out)
+{
+	return find_any(local, false, out);
+}
+
+bool shim_flow_find_failed(const struct ts_addr *local,
+			   struct ts_flow_entry *out)
+{
+	return find_any(local, true, out);
+}
+
+int shim_flow_error(int fd, int err)
+{
+	struct ts_flow_entry entry;
+	struct ts_addr local;
+
+	if (err != -ECONNRESET || !atomic_load(&shim.table) ||
+	    shim_native_local(fd, &local) ||
+	    !shim_flow_find_failed(&local, &entry) || entry.error <= 0)
+		return err;
+	return -entry.error;
+}

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * hook_connect.c - connect to the tailnet over a held loopback connection
+ *
+ * The program's socket calls R, the host's rendezvous, which never answers:
+ * the kernel keeps it in SYN_SENT, blocking or not, until the host calls back
+ * from R's address (then it is connected) or shuts down the duplicate that
+ * went along with CONNECT (then it fails with ECONNRESET, and the table has
+ * the errno that the far end meant). So what happens here is only:
+ *
+ *   bind the socket to a random loopback address, if it is not bound;
+ *   tell the host: from there, to R, meant for T; and its answer;
+ *   the real connect() to R, whatever it says;
+ *   the recorded errno in place of ECONNRESET.
+ *
+ * A second connect() asks how the first one went, as it does natively:
+ * EALREADY, 0, EISCONN are the kernel's own answers, and the pending error is
+ * told once. What the kernel forgets is that a refused socket had failed - our
+ * refusal leaves it fresh - so a fresh-looking one is looked up in the table
+ * first. After that every connect starts over with a bind and a new CONNECT.
+ */
+#include <fcntl.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+
+#include "shim/hooks.h"
+#include "shim/libc_table.h"
+#include "shim/shim.h"
+
+#ifndef IP_BIND_ADDRESS_NO_PORT
+#define IP_BIND_ADDRESS_NO_PORT 24
+#endif
+#ifndef TCP_FASTOPEN_CONNECT
+#define TCP_FASTOPEN_CONNECT 30
+#endif
+
+enum { BIND_TRIES = 8, CONNECT_TRIES = 3 };
+
+static const struct ts_ip LOOPBACK6 = {{[15] = 1}};
+
+struct attempt {
+	int fd, domain;
+	struct ts_table_info info;
+	struct ts_addr local, rendezvous;
+	const struct ts_addr *tailnet;
+};
+
+/* -- before -------------------------------------------------------------- */
+
+/* A socket tied to another interface cannot reach lo. */
+static int leave_device(int fd)
+{
+	char name[IFNAMSIZ] = "";
+	socklen_t len = sizeof(name) - 1;
+
+	if (libc.getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, &len) != 0 ||
+	    !*name || strcmp(name, "lo") == 0)
+		return 0;
+	if (libc.setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "", 0) != 0)
+		return -ENETUNREACH;
+	return 0;
+}
+
+/* Through 127/8, or the twin of R on ::1? */
+static bool needs_twin(const struct attempt *a)
+{
+	if (a->domain != AF_INET6)
+		return false;
+	return shim_native_is_v6_only(a->fd) ||
+	       !(ts_ip_is_v4(&a->local.ip) || ts_ip_is_zero(&a->local.ip));
+}
+
+/* EINVAL: the program has bound it, then its choice stands. */
+static int bind_if_unbound(const struct attempt *a, bool is_twin)
+{
+	const int off = 0;
+	int err = -EADDRINUSE;
+
+	if (is_twin && !a->info.has_loopback6)
+		return -ENETUNREACH;
+	libc.setsockopt(a->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &off,
+			sizeof(off));
+	for (int i = 0; i < BIND_TRIES && err == -EADDRINUSE; i++) {
+		struct ts_addr addr = {
+			.ip = is_twin ? LOOPBACK6
+				      : shim_loopback_random(&a->info)};
+
+		err = shim_native_bind(a->fd, a->domain, &addr);
+		if (err == -EADDRNOTAVAIL && !is_twin) {
+			/* lo has less than 127.0.0.0/8 */
+			addr.ip = ts_ip_from_v4_host(0x7f000001);
+			err = shim_native_bind(a->fd, a->domain, &addr);
+		}
+	}
+	return err == -EINVAL ? 0 : err;
+}
+
+static int prepare(struct attempt *a)
+{
+	const int off = 0;
+	int err = leave_device(a->fd);
+	bool is_twin;
+
+	if (!err)
+		err = shim_native_local(a->fd, &a->local);
+	if (err)
+		return err;
+	is_twin = needs_twin(a);
+	err = bind_if_unbound(a, is_twin);
+	if (!err)
+		err = shim_native_local(a->fd, &a->local);
+	if (err)
+		return err;
+	if (is_twin && ts_ip_is_unspecified(&a->local.ip))
+		a->local.ip = LOOPBACK6;
+	libc.setsockopt(a->fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &off,
+			sizeof(off));
+	return a->local.port ? 0 : -EADDRNOTAVAIL;
+}
+
+/* -- the call ------------------------------------------------------------ */
+
+/* A failed flow has been told of by now, and is better forgotten. */
+static bool is_free(const struct ts_addr *local, const struct ts_addr *to)
+{
+	struct ts_flow_entry entry;
+
+	return !shim_flow_find(local, to, &entry) ||
+	       entry.state == TS_FLOW_FAILED;
+}
+
+/* The n-th R, or a later one that no flow from this local address uses. */
+static bool choose_rendezvous(struct attempt *a, unsigned *n)
+{
+	struct ts_addr local;
+	unsigned first = *n;
+
+	for (; *n < SHIM_RENDEZVOUS_MAX; (*n)++) {
+		local = a->local;
+		if (shim_rendezvous(&a->info, *n, &local, &a->rendezvous) &&
+		    is_free(&local, &a->rendezvous))
+			return true;
+	}
+	/* All were used a moment ago: the kernel knows which are over. */
+	local = a->local;
+	*n = first;
+	return shim_rendezvous(&a->info, first, &local, &a->rendezvous);
+}
+
+/* A wildcard goes as it is: the host knows what this kernel makes of it. */
+static int announce(const struct attempt *a)
+{
+	struct ts_broker_request req = {
+		.type = TS_BROKER_CONNECT,
+		.proto = IPPROTO_TCP,
+		.native_local = a->local,
+		.native_remote = a->rendezvous,
+		.tailnet = *a->tailnet,
+	};
+	struct ts_broker_reply rep;
+	int flags = fcntl(a->fd, F_GETFL);
+
+	if (flags != -1 && (flags & O_NONBLOCK))
+		req.flags |= TS_BROKER_NONBLOCK;
+	return shim_ask_for(&req, a->fd, &rep);
+}
+
+static int call_rendezvous(struct attempt *a)
+{
+	unsigned n = 0;
+	int err = -EADDRNOTAVAIL;
+
+	for (int i = 0; i < CONNECT_TRIES && err == -EADDRNOTAVAIL; i++, n++) {
+		if (!choose_rendezvous(a, &n))
+			return i ? err : -ENETUNREACH;
+		err = announce(a);
+		if (err)
+			return err;
+		err = shim_native_connect(a->fd, a->domain, &a->rendezvous);
+	}
+	return err;
+}
+
+static int connect_by(const struct ts_table_layout *table, int fd, int domain,
+		      const struct ts_addr *dst)
+{
+	struct attempt a = {.fd = fd, .domain = domain, .tailnet = dst};
+	int err;
+
+	if (!ts_table_read_info(table, &a.info))
+		return -ENETDOWN;
+	err = prepare(&a);
+	if (!err)
+		err = call_rendezvous(&a);
+	return shim_flow_error(fd, err);
+}
+
+static int connect_first(int fd, int domain, const struct ts_addr *dst)
+{
+	const struct ts_table_layout *table;
+	int err = shim_attach();
+
+	if (err)
+		return err;
+	if (ts_ip_is_v4(&dst->ip) && domain == AF_INET6 &&
+	    shim_native_is_v6_only(fd))
+		return -ENETUNREACH;
+	table = atomic_load(&shim.table);
+	err = connect_by(table, fd, domain, dst);
+	/* A host that took over meanwhile has another R. */
+	if (err && err != -EINPROGRESS && atomic_load(&shim.table) != table)
+		err = connect_by(atomic_load(&shim.table), fd, domain, dst);
+	return err;
+}
+
+/* -- how did the first one go? ------------------------------------------- */
+
+/* The address is of no importance any more; nobody listens on port 0, should
+ * the socket fail in this very moment. */
+static int connect_again(int fd, int domain)
+{
+	const struct ts_addr nowhere = {.ip = ts_ip_from_v4_host(0x7f000001)};
+
+	return shim_flow_error(fd, shim_native_connect(fd, domain, &nowhere));
+}
+
+/* Taking the kernel's error is what makes it be told once. */
+static int take_failure(int fd)
+{
+	struct ts_flow_entry entry;
+	struct ts_addr local;
+	int err;
+
+	if (shim_native_local(fd, &local) ||
+	    !shim_flow_find_failed(&local, &entry))
+		return 0;
+	err = shim_native_take_error(fd);
+	return err == -ECONNRESET && entry.error > 0 ? -entry.error : err;
+}
+
+static int connect_tcp(int fd, int domain, const struct ts_addr *dst)
+{
+	int state = shim_native_tcp_state(fd);
+	int err;
+
+	if (state < 0)
+		return state;
+	if (state != TCP_CLOSE)
+		return connect_again(fd, domain);
+	err = take_failure(fd);
+	return err ? err : connect_first(fd, domain, dst);
+}
+
+int shim_connect_tailnet(int fd, const struct sockaddr *addr, socklen_t len,
+			 const struct ts_addr *dst)
+{
+	int domain = shim_native_domain(fd);
+	char text[TS_ADDR_TEXT_CAP];
+	int err;
+
+	/* Not a socket, or one that this address does not fit: the kernel's
+	 * own complaint. */
+	if (domain < 0 || (shim_native_is_tcp(fd) && domain != addr->sa_family))
+		return libc.connect(fd, addr, len) ? -errno : 0;
+	err = shim_native_is_tcp(fd) ? connect_tcp(fd, domain, dst)
+				     : -ENETUNREACH;
+	shim_note("connect: fd %d to %s: %d", fd, ts_addr_format(dst, text),
+		  err);
+	return err;
+}
+
+/* -- elsewhere ----------------------------------------------------------- */
+
+/* A socket that failed in the tailnet and now tries the host network must not
+ * go there from 127.x.y.z; the bind fails, harmlessly, on any other. */
+static void leave_loopback(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	struct ts_addr dst, local;
+	const struct ts_addr any = {.ip = TS_IP_ZERO};
+
+	if (!atomic_load(&shim.table) || shim_is_engine_thread() ||
+	    ts_addr_from_sockaddr(addr, len, &dst) ||
+	    ts_ip_is_loopback(&dst.ip) || shim_native_local(fd, &local) ||
+	    !ts_ip_is_loopback(&local.ip) || !shim_native_is_tcp(fd))
+		return;
+	shim_native_bind(fd, addr->sa_family, &any);
+}
+
+int hook_connect(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	int saved_errno = errno;
+	struct ts_addr dst;
+	int err;
+
+	shim_libc_ready();
+	if (!shim_claims(addr, len, &dst)) {
+		leave_loopback(fd, addr, len);
+		errno = saved_errno;
+		return libc.connect(fd, addr, len);
+	}
+	err = shim_connect_tailnet(fd, addr, len, &dst);
+	errno = saved_errno;
+	return shim_to_libc(err);
+}

@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * hook_listen.c - bind, listen, accept: being reached from the tailnet
+ *
+ * A wildcard bind stays native (listen=both, the default): listen() tells the
+ * host which tailnet port the program now serves, and the host connects to the
+ * native listener for each peer. A bind to the node's own address, or to a
+ * wildcard with listen=tailnet, is made on a loopback address that the host
+ * chose; the table says what the program asked for. Wildcards only count when
+ * a node was asked for: a plain LD_PRELOAD starts none for a local server.
+ *
+ * accept: the host connects from 127.x.y.z and R's port, which no other user
+ * can bind, and puts the tuple into the table before. ACCEPTED lets the bytes
+ * flow. A connection from R's port that is not in the table is one that ended
+ * before the program looked; on a tailnet-only listener any other one is a
+ * local stranger: closed, and the next one is taken. Elsewhere strangers are
+ * the program's normal local clients.
+ */
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/base/err.h"
+#include "shim/hooks.h"
+#include "shim/libc_table.h"
+#include "shim/shim.h"
+
+enum { FIRST_UNPRIVILEGED_PORT = 1024 };
+
+static const struct ts_ip LOOPBACK6 = {{[15] = 1}};
+
+/* -- bind ---------------------------------------------------------------- */
+
+static bool is_shared(int fd)
+{
+	return shim_native_option(fd, SOL_SOCKET, SO_REUSEADDR) > 0 ||
+	       shim_native_option(fd, SOL_SOCKET, SO_REUSEPORT) > 0;
+}
+
+static int tell_bound(int fd, const struct ts_addr *asked, uint8_t flags)
+{
+	struct ts_broker_request req = {
+		.type = TS_BROKER_BOUND,
+		.proto = IPPROTO_TCP,
+		.flags = flags,
+		.tailnet = *asked,
+	};
+	struct ts_broker_reply rep;
+	int err = shim_native_local(fd, &req.native_local);
+
+	if (err)
+		return err;
+	if (req.tailnet.port == 0)
+		req.tailnet.port = req.native_local.port;
+	return shim_ask_for(&req, -1, &rep);
+}
+
+/* In the tailnet only: natively on an address that the host chose. */
+static int bind_tailnet(int fd, int domain, const struct ts_addr *asked)
+{
+	struct ts_broker_request req = {
+		.type = TS_BROKER_BIND,
+		.proto = IPPROTO_TCP,
+		.flags = is_shared(fd) ? TS_BROKER_REUSE : 0,
+		.tailnet = *asked,
+	};
+	struct ts_broker_reply rep;
+	int err;
+
+	if (domain == AF_INET && ts_ip_is_unspecified(&asked->ip))
+		req.tailnet.ip = TS_IP4_ZERO;
+	err = shim_ask_for(&req, -1, &rep);
+	if (err)
+		return err;
+	if (!ts_ip_is_loopback(&rep.native.ip))
+		return -EADDRNOTAVAIL;
+	if (domain == AF_INET6 && shim_native_is_v6_only(fd))
+		rep.native = (struct ts_addr){.ip = LOOPBACK6};
+	err = shim_native_bind(fd, domain, &rep.native);
+	return err ? err : tell_bound(fd, &req.tailnet, req.flags);
+}
+
+static bool listens_to(const struct ts_table_layout *table,
+		       enum ts_listen_mode mode)
+{
+	struct ts_table_info info;
+
+	if (table && ts_table_read_info(table, &info))
+		return info.listen_mode == mode;
+	return shim.listen_is_known ? shim.listen_mode == mode
+				    : mode == TS_LISTEN_BOTH;
+}
+
+static int bind_wildcard(int fd, int domain, const struct sockaddr *addr,
+			 socklen_t len, const struct ts_addr *asked)
+{
+	const struct ts_table_layout *table = shim_table_if_configured();
+	int err;
+
+	if (table && listens_to(table, TS_LISTEN_TAILNET))
+		return bind_tailnet(fd, domain, asked);
+	/* The node that would serve it cannot be reached, and the host network
+	 * was not asked for. */
+	if (!table && (shim.is_hosted || shim.is_configured) &&
+	    listens_to(NULL, TS_LISTEN_TAILNET))
+		return -EADDRNOTAVAIL;
+	err = libc.bind(fd, addr, len) ? -errno : 0;
+	if (err != -EACCES || asked->port >= FIRST_UNPRIVILEGED_PORT ||
+	    !table || !listens_to(table, TS_LISTEN_BOTH) ||
+	    bind_tailnet(fd, domain, asked) != 0)
+		return err;
+	shim_warn("port %u: not permitted on this host: on the tailnet only",
+		  asked->port);
+	return 0;
+}
+
+/* An address of a node: ours or, the host will say, someone else's. */
+static bool is_node_address(const struct ts_ip *ip)
+{
+	const struct ts_table_layout *table = atomic_load(&shim.table);
+	struct ts_table_info info;
+
+	if (ts_ip_is_unspecified(ip))
+		return false;
+	return ts_ip_is_tailscale(ip) ||
+	       (table && ts_table_read_info(table, &info) &&
+		(ts_ip_equal(ip, &info.own_v4) ||
+		 ts_ip_equal(ip, &info.own_v6)));
+}
+
+static int bind_node_address(int fd, int domain, const struct sockaddr *addr,
+			     socklen_t len, const struct ts_addr *asked)
+{
+	int err;
+
+	if (!shim_native_is_tcp(fd) || listens_to(shim_table(), TS_LISTEN_HOST))
+		return -EADDRNOTAVAIL;
+	if (domain != addr->sa_family) /* for the kernel's own complaint */
+		return libc.bind(fd, addr, len) ? -errno : 0;
+	err = shim_attach();
+	return err ? -EADDRNOTAVAIL : bind_tailnet(fd, domain, asked);
+}
+
+static int bind_claimed(int fd, const struct sockaddr *addr, socklen_t len,
+			const struct ts_addr *asked)
+{
+	int domain = shim_native_domain(fd);
+
+	if (domain < 0)
+		return libc.bind(fd, addr, len) ? -errno : 0;
+	if (is_node_address(&asked->ip))
+		return bind_node_address(fd, domain, addr, len, asked);
+	if (!shim_native_is_tcp(fd) || domain != addr->sa_family)
+		return libc.bind(fd, addr, len) ? -errno : 0;
+	return bind_wildcard(fd, domain, addr, len, asked);
+}
+
+int hook_bind(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	int saved_errno = errno;
+	struct ts_addr asked;
+	int err;
+
+	shim_libc_ready();
+	if (!addr || shim_is_engine_thread() ||
+	    ts_addr_from_sockaddr(addr, len, &asked) != 0 ||
+	    !(ts_ip_is_unspecified(&asked.ip) || is_node_address(&asked.ip)))
+		return libc.bind(fd, addr, len);
+	err = bind_claimed(fd, addr, len, &asked);
+	errno = saved_errno;
+	return shim_to_libc(err);
+}
+
+/* -- listen -------------------------------------------------------------- */
+
+/* The tailnet address that a listening socket serves; false: none. */
+static bool listen_address(int fd, const struct ts_addr *local,
+			   struct ts_broker_request *req)
+{
+	struct ts_flow_entry entry;
+	int domain = shim_native_domain(fd);
+
+	req->native_local = *local;
+	if (!ts_ip_is_unspecified(&local->ip)) {
+		if (!shim_flow_find_bind(local, &entry))
+			return false;
+		req->tailnet = entry.tailnet_local;
+		return true;
+	}
+	if (listens_to(shim_table_if_configured(), TS_LISTEN_HOST) ||
+	    !atomic_load(&shim.table))
+		return false;
+	req->tailnet.port = local->port;
+	if (domain == AF_INET)
+		req->tailnet.ip = TS_IP4_ZERO;
+	if (domain == AF_INET || !shim_native_is_v6_only(fd))
+		req->native_local.ip = TS_IP4_ZERO;
+	return true;
+}
+
+/* The host waits for ACCEPTED before it sends, the kernel for data before it
+ * lets the program accept: one of the two has to go. */
+static void clear_defer_accept(int fd)
+{
+	const int off = 0;
+
+	if (shim_native_option(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT) > 0)
+		libc.setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &off,
+				sizeof(off));
+}
+
+static int register_listener(int fd)
+{
+	struct ts_broker_request req = {.type = TS_BROKER_LISTEN,
+					.proto = IPPROTO_TCP};
+	struct ts_broker_reply rep;
+	struct ts_addr local;
+	int err;
+
+	if (!shim_native_is_tcp(fd) || shim_native_local(fd, &local))
+		return 0;
+	if (!listen_address(fd, &local, &req)) {
+		if (shim.is_hosted && !atomic_load(&shim.table) &&
+		    ts_ip_is_unspecified(&local.ip))
+			shim_warn("port %u is not reached from the tailnet: "
+				  "no answer from the host", local.port);
+		return 0;
+	}
+	clear_defer_accept(fd);
+	err = shim_ask_for(&req, -1, &rep);
+	shim_note("listen: port %u: %s", req.tailnet.port, ts_strerror(err));
+	if (err == -EADDRINUSE)
+		return err;
+	if (err)
+		shim_warn("port %u is not reached from the tailnet: %s",
+			  req.tailnet.port, ts_strerror(err));
+	return 0;
+}
+
+int hook_listen(int fd, int backlog)
+{
+	int saved_errno = errno;
+	int err;
+
+	shim_libc_ready();
+	if (libc.listen(fd, backlog) != 0)
+		return -1;
+	if (shim_is_engine_thread())
+		return 0;
+	err = register_listener(fd);
+	if (err)
+		shutdown(fd, SHUT_RD); /* no longer listening */
+	errno = saved_errno;
+	return shim_to_libc(err);
+}
+
+/* -- accept -------------------------------------------------------------- */
+
+struct arrival {
+	int listener, fd;
+	struct sockaddr_storage native_peer; /* as the kernel said it */
+	socklen_t native_len;
+	struct ts_addr local, peer;
+	struct ts_addr name; /* what the program is told */
+};
+
+static bool is_from_host(const struct ts_addr *peer)
+{
+	const struct ts_table_layout *table = atomic_load(&shim.table);
+	struct ts_table_info info;
+
+	return table && ts_table_read_info(table, &info) &&
+	       (ts_ip_is_v4(&peer->ip) ? peer->port == info.rendezvous_port
+				       : peer->port == info.rendezvous6_port);
+}
+
+/* A worker that was exec'ed may not have the table yet; 127.0.0.1 and ::1 are
+ * ordinary local clients. */
+static void attach_for(const struct ts_addr *peer)
+{
+	if (ts_ip_v4_host(&peer->ip) > 0x7f000001)
+		shim_table();
+}
+
+static bool tell_accepted(const struct arrival *in)
+{
+	struct ts_broker_request req = {
+		.type = TS_BROKER_ACCEPTED,
+		.proto = IPPROTO_TCP,
+		.native_local = in->local,
+		.native_remote = in->peer,
+	};
+	struct ts_broker_reply rep;
+
+	return shim_ask_for(&req, -1, &rep) == 0;
+}
+
+/* Is this connection one for the program? */
+static bool is_welcome(struct arrival *in)
+{
+	struct ts_flow_entry entry;
+
+	in->name = in->peer;
+	if (!ts_ip_is_loopback(&in->peer.ip))
+		return true;
+	attach_for(&in->peer);
+	if (!atomic_load(&shim.table) || shim_native_local(in->fd, &in->local))
+		return true;
+	if (!shim_flow_find(&in->local, &in->peer, &entry) ||
+	    entry.kind != TS_FLOW_ACCEPT)
+		return !is_from_host(&in->peer) &&
+		       !shim_flow_find_bind(&in->local, &entry);
+	in->name = entry.tailnet_remote;
+	if (!ts_ip_is_v4(&in->name.ip) &&
+	    shim_native_domain(in->fd) == AF_INET)
+		return false; /* an AF_INET program cannot be told */
+	return tell_accepted(in);
+}
+
+static int accept_native(struct arrival *in, const int *flags)
+{
+	struct sockaddr *sa = (struct sockaddr *)&in->native_peer;
+
+	in->native_len = sizeof(in->native_peer);
+	in->fd = flags ? libc.accept4(in->listener, sa, &in->native_len, *flags)
+		       : libc.accept(in->listener, sa, &in->native_len);
+	return in->fd < 0 ? -errno : 0;
+}
+
+/* Takes connections until one is for the program; an error is the kernel's. */
+static int accept_welcome(struct arrival *in, const int *flags)
+{
+	for (;;) {
+		int err = accept_native(in, flags);
+
+		if (err || ts_addr_from_sockaddr(
+				   (struct sockaddr *)&in->native_peer,
+				   in->native_len, &in->peer) != 0 ||
+		    is_welcome(in))
+			return err;
+		shim_note("accept: fd %d: not from the tailnet: closed",
+			  in->fd);
+		close(in->fd);
+	}
+}
+
+/* The kernel's own words for whoever is not from the tailnet: scope ids and
+ * AF_UNIX names are its business. */
+static void tell_peer(const struct arrival *in, struct sockaddr *addr,
+		      socklen_t *len)
+{
+	if (!ts_addr_equal(&in->name, &in->peer)) {
+		shim_write_addr(&in->name, shim_native_domain(in->fd), addr,
+				len);
+		return;
+	}
+	memcpy(addr, &in->native_peer,
+	       *len < in->native_len ? *len : in->native_len);
+	*len = in->native_len;
+}
+
+static int accept_any(int listener, struct sockaddr *addr, socklen_t *len,
+		      const int *flags)
+{
+	struct arrival in = {.listener = listener};
+	int saved_errno = errno;
+	int err = accept_welcome(&in, flags);
+
+	errno = saved_errno;
+	if (err)
+		return shim_to_libc(err);
+	if (addr)
+		tell_peer(&in, addr, len);
+	errno = saved_errno;
+	return in.fd;
+}
+
+static bool accepts_natively(const struct sockaddr *addr, const socklen_t *len)
+{
+	return shim_is_engine_thread() || (addr && !len) ||
+	       !(shim.is_hosted || atomic_load(&shim.table));
+}
+
+int hook_accept(int fd, struct sockaddr *addr, socklen_t *len)
+{
+	shim_libc_ready();
+	if (accepts_natively(addr, len))
+		return libc.accept(fd, addr, len);
+	return accept_any(fd, addr, len, NULL);
+}
+
+int hook_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
+{
+	shim_libc_ready();
+	if (accepts_natively(addr, len))
+		return libc.accept4(fd, addr, len, flags);
+	return accept_any(fd, addr, len, &flags);
+}

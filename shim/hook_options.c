@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * hook_options.c - names and errors of sockets, as the tailnet has them
+ *
+ * The kernel is asked first. Only where it answers with a loopback address the
+ * table is looked at; what it does not know stays as the kernel said it. The
+ * two options changed: SO_ERROR tells the recorded errno where the kernel knows
+ * of our refusal only as ECONNRESET, and TCP_DEFER_ACCEPT is not set where the
+ * host, which sends nothing before it is told ACCEPTED, would wait for ever.
+ */
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+#include "shim/hooks.h"
+#include "shim/libc_table.h"
+#include "shim/shim.h"
+
+/* Something other than everybody's 127.0.0.1: in an exec'ed program worth a
+ * question to tsrun's host. */
+static bool has_table_for(const struct ts_addr *peer)
+{
+	if (atomic_load(&shim.table))
+		return true;
+	return ts_ip_is_loopback(&peer->ip) &&
+	       ts_ip_v4_host(&peer->ip) > 0x7f000001 && shim_table();
+}
+
+static bool is_native(const void *addr, const socklen_t *len)
+{
+	return !addr || !len || shim_is_engine_thread() ||
+	       !(shim.is_hosted || atomic_load(&shim.table));
+}
+
+static bool find_peer_name(int fd, struct ts_addr *out)
+{
+	struct ts_flow_entry entry;
+	struct ts_addr local, peer;
+
+	if (shim_native_peer(fd, &peer) || !ts_ip_is_loopback(&peer.ip) ||
+	    !has_table_for(&peer) || shim_native_local(fd, &local) ||
+	    !shim_flow_find(&local, &peer, &entry) || !shim_native_is_tcp(fd))
+		return false;
+	*out = entry.tailnet_remote;
+	return true;
+}
+
+int hook_getpeername(int fd, struct sockaddr *addr, socklen_t *len)
+{
+	int saved_errno = errno;
+	struct ts_addr name;
+	int err;
+
+	shim_libc_ready();
+	if (is_native(addr, len))
+		return libc.getpeername(fd, addr, len);
+	err = find_peer_name(fd, &name) &&
+			      shim_write_addr(&name, shim_native_domain(fd),
+					      addr, len) == 0
+		      ? 0
+		      : -1;
+	errno = saved_errno;
+	return err ? libc.getpeername(fd, addr, len) : 0;
+}
+
+/* A connect that is under way shows what it will be; one that failed, or whose
+ * end is not known yet, what an unconnected socket shows: the port alone. */
+static struct ts_addr name_of_unconnected(const struct ts_flow_entry *entry,
+					  const struct ts_addr *local)
+{
+	const struct ts_addr unnamed = {.port = local->port};
+
+	if (entry->state == TS_FLOW_FAILED ||
+	    ts_ip_is_zero(&entry->tailnet_local.ip))
+		return unnamed;
+	return entry->tailnet_local;
+}
+
+static bool find_own_name(int fd, struct ts_addr *out)
+{
+	struct ts_flow_entry entry;
+	struct ts_addr local, peer;
+	bool is_found;
+
+	if (shim_native_local(fd, &local) || !ts_ip_is_loopback(&local.ip) ||
+	    !has_table_for(&local))
+		return false;
+	is_found = shim_native_peer(fd, &peer) == 0;
+	if (is_found && shim_flow_find(&local, &peer, &entry) &&
+	    !ts_ip_is_zero(&entry.tailnet_local.ip))
+		*out = entry.tailnet_local;
+	else if (!is_found && shim_flow_find_bind(&local, &entry))
+		*out = entry.tailnet_local;
+	else if (!is_found && shim_flow_find_unconnected(&local, &entry))
+		*out = name_of_unconnected(&entry, &local);
+	else
+		return false;
+	return shim_native_is_tcp(fd);
+}
+
+int hook_getsockname(int fd, struct sockaddr *addr, socklen_t *len)
+{
+	int saved_errno = errno;
+	struct ts_addr name;
+	int err;
+
+	shim_libc_ready();
+	if (is_native(addr, len))
+		return libc.getsockname(fd, addr, len);
+	err = find_own_name(fd, &name) &&
+			      shim_write_addr(&name, shim_native_domain(fd),
+					      addr, len) == 0
+		      ? 0
+		      : -1;
+	errno = saved_errno;
+	return err ? libc.getsockname(fd, addr, len) : 0;
+}
+
+int hook_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
+{
+	int saved_errno = errno;
+	int *error = value;
+	int ret;
+
+	shim_libc_ready();
+	ret = libc.getsockopt(fd, level, name, value, len);
+	if (ret != 0 || level != SOL_SOCKET || name != SO_ERROR ||
+	    shim_is_engine_thread() || *len < sizeof(*error) ||
+	    *error != ECONNRESET)
+		return ret;
+	*error = -shim_flow_error(fd, -ECONNRESET);
+	errno = saved_errno;
+	return 0;
+}
+
+static bool is_defer_accept_off(int level, int name)
+{
+	return level == IPPROTO_TCP && name == TCP_DEFER_ACCEPT &&
+	       !shim_is_engine_thread() &&
+	       (shim.is_hosted || shim.is_configured ||
+		atomic_load(&shim.table));
+}
+
+int hook_setsockopt(int fd, int level, int name, const void *value,
+		    socklen_t len)
+{
+	static const int off;
+
+	shim_libc_ready();
+	/* A program that waits for data is served just the same: the kernel's
+	 * "accept later" is a hint. Its checks of fd and level stay. */
+	if (value && len == sizeof(int) && is_defer_accept_off(level, name))
+		return libc.setsockopt(fd, level, name, &off, sizeof(off));
+	return libc.setsockopt(fd, level, name, value, len);
+}

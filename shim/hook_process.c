@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * hook_process.c - calls that make what other hooks meet
+ *
+ * An MPTCP socket cannot be completed by connecting back to it, so programs
+ * get plain TCP, which is what MPTCP becomes with any peer that has none.
+ */
+#include <netinet/in.h>
+
+#include "shim/hooks.h"
+#include "shim/libc_table.h"
+#include "shim/shim.h"
+
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
+
+int hook_socket(int domain, int type, int protocol)
+{
+	shim_libc_ready();
+	if (protocol == IPPROTO_MPTCP && !shim_is_engine_thread() &&
+	    (domain == AF_INET || domain == AF_INET6))
+		protocol = IPPROTO_TCP;
+	return libc.socket(domain, type, protocol);
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * hooks.h - every function that we put before libc's
+ *
+ * Each has a name of its own in C and libc's name in the object file: so libc's
+ * headers (transparent unions, nonnull, fortified inlines) do not get in the
+ * way, and a plain call of libc's name cannot be written by mistake.
+ * libtsnet_shim.map lists the same names.
+ */
+#ifndef SHIM_HOOKS_H
+#define SHIM_HOOKS_H
+
+#include <netdb.h>
+#include <sys/socket.h>
+
+#define SHIM_HOOK(name) __asm__(#name) __attribute__((visibility("default")))
+
+int hook_connect(int fd, const struct sockaddr *addr, socklen_t len)
+	SHIM_HOOK(connect);
+
+int hook_bind(int fd, const struct sockaddr *addr, socklen_t len)
+	SHIM_HOOK(bind);
+int hook_listen(int fd, int backlog) SHIM_HOOK(listen);
+int hook_accept(int fd, struct sockaddr *addr, socklen_t *len)
+	SHIM_HOOK(accept);
+int hook_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
+	SHIM_HOOK(accept4);
+
+int hook_getpeername(int fd, struct sockaddr *addr, socklen_t *len)
+	SHIM_HOOK(getpeername);
+int hook_getsockname(int fd, struct sockaddr *addr, socklen_t *len)
+	SHIM_HOOK(getsockname);
+int hook_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
+	SHIM_HOOK(getsockopt);
+int hook_setsockopt(int fd, int level, int name, const void *value,
+		    socklen_t len) SHIM_HOOK(setsockopt);
+
+ssize_t hook_sendto(int fd, const void *buf, size_t len, int flags,
+		    const struct sockaddr *addr, socklen_t addr_len)
+	SHIM_HOOK(sendto);
+ssize_t hook_sendmsg(int fd, const struct msghdr *msg, int flags)
+	SHIM_HOOK(sendmsg);
+int hook_sendmmsg(int fd, struct mmsghdr *msgs, unsigned count, int flags)
+	SHIM_HOOK(sendmmsg);
+
+int hook_getaddrinfo(const char *host, const char *service,
+		     const struct addrinfo *hints, struct addrinfo **out)
+	SHIM_HOOK(getaddrinfo);
+int hook_getnameinfo(const struct sockaddr *addr, socklen_t addr_len,
+		     char *host, socklen_t host_cap, char *service,
+		     socklen_t service_cap, int flags) SHIM_HOOK(getnameinfo);
+struct hostent *hook_gethostbyname(const char *name) SHIM_HOOK(gethostbyname);
+struct hostent *hook_gethostbyname2(const char *name, int family)
+	SHIM_HOOK(gethostbyname2);
+int hook_gethostbyname_r(const char *name, struct hostent *ent, char *buf,
+			 size_t cap, struct hostent **out, int *h_err)
+	SHIM_HOOK(gethostbyname_r);
+int hook_gethostbyname2_r(const char *name, int family, struct hostent *ent,
+			  char *buf, size_t cap, struct hostent **out,
+			  int *h_err) SHIM_HOOK(gethostbyname2_r);
+struct hostent *hook_gethostbyaddr(const void *addr, socklen_t len, int family)
+	SHIM_HOOK(gethostbyaddr);
+int hook_gethostbyaddr_r(const void *addr, socklen_t len, int family,
+			 struct hostent *ent, char *buf, size_t cap,
+			 struct hostent **out, int *h_err)
+	SHIM_HOOK(gethostbyaddr_r);
+
+int hook_socket(int domain, int type, int protocol) SHIM_HOOK(socket);
+
+void hook_engine_thread(int on) SHIM_HOOK(tsnet_shim_engine_thread);
+
+#endif

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * host_start.c - LD_PRELOAD alone: a node in this process, or a neighbour's
+ *
+ * Loads libtsnet.so, which lies beside this library, and lets it decide: it
+ * takes the lock of the state directory and starts the host's thread, or names
+ * the broker of the process that has the lock. Its libraries stay out of the
+ * program's symbol search (RTLD_LOCAL) and the program's out of theirs
+ * (RTLD_DEEPBIND; sanitizers abort at it, so in a sanitized program the mark on
+ * the thread does it alone).
+ *
+ * One thread at a time. The lock names its owner: a child forked while the
+ * parent held it sees a process that is not itself, and a signal handler that
+ * comes back here from within sees its own thread; neither waits for ever.
+ */
+#include <dlfcn.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/base/err.h"
+#include "shim/old_glibc.h"
+#include "shim/shim.h"
+
+enum { WAIT_MS = 2, PATH_CAP = 4096, REASON_CAP = 256 };
+
+typedef int (*start_fn)(char *broker_path, size_t path_cap,
+			char *broker_abstract, size_t abstract_cap, char *err,
+			size_t err_cap);
+
+static uint64_t myself(void)
+{
+	return (uint64_t)getpid() << 32 | (uint32_t)syscall(SYS_gettid);
+}
+
+static int lock(void)
+{
+	const struct timespec wait = {.tv_nsec = WAIT_MS * 1000000};
+	uint64_t me = myself();
+
+	for (;;) {
+		uint64_t owner = 0;
+
+		if (atomic_compare_exchange_strong(&shim.starting, &owner, me))
+			return 0;
+		if (owner == me)
+			return -EDEADLK;
+		if (owner >> 32 != me >> 32) {
+			if (atomic_compare_exchange_strong(&shim.starting,
+							   &owner, me))
+				return 0;
+			continue;
+		}
+		nanosleep(&wait, NULL);
+	}
+}
+
+static void unlock(void)
+{
+	atomic_store(&shim.starting, 0);
+}
+
+static int library_path(char out[static PATH_CAP])
+{
+	Dl_info self;
+	const char *slash;
+	int len;
+
+	if (!dladdr((void *)&shim, &self) || !self.dli_fname)
+		return -ENOENT;
+	slash = strrchr(self.dli_fname, '/');
+	len = snprintf(out, PATH_CAP, "%.*slibtsnet.so",
+		       slash ? (int)(slash + 1 - self.dli_fname) : 0,
+		       self.dli_fname);
+	return len < PATH_CAP ? 0 : -ENAMETOOLONG;
+}
+
+static int load_flags(void)
+{
+	int flags = RTLD_NOW | RTLD_LOCAL;
+
+#ifdef RTLD_DEEPBIND
+	if (!dlsym(RTLD_DEFAULT, "__asan_init") &&
+	    !dlsym(RTLD_DEFAULT, "__tsan_init") &&
+	    !dlsym(RTLD_DEFAULT, "__msan_init"))
+		flags |= RTLD_DEEPBIND;
+#endif
+	return flags;
+}
+
+static int load(start_fn *out, char why[static REASON_CAP])
+{
+	char path[PATH_CAP];
+	int err = library_path(path);
+	void *library = err ? NULL : dlopen(path, load_flags());
+	const char *reason = library || err ? NULL : dlerror();
+
+	if (!library) {
+		snprintf(why, REASON_CAP, "cannot load libtsnet.so: %s",
+			 reason ? reason : ts_strerror(err));
+		return -ENOENT;
+	}
+	*out = (start_fn)(uintptr_t)dlsym(library, "tsnet_shim_host_start");
+	if (!*out) {
+		snprintf(why, REASON_CAP, "libtsnet.so is of another version");
+		return -ENOENT;
+	}
+	return 0;
+}
+
+static int start_into(struct shim_broker *slot, char why[static REASON_CAP])
+{
+	start_fn start;
+	int err = load(&start, why);
+
+	if (err)
+		return err;
+	memset(slot, 0, sizeof(*slot));
+	return start(slot->path, sizeof(slot->path), slot->abstract,
+		     sizeof(slot->abstract), why, REASON_CAP);
+}
+
+static int start(void)
+{
+	struct shim_broker *slot = &shim.brokers[shim.broker_count];
+	char why[REASON_CAP] = "";
+	int was_marked, err;
+
+	if (shim.broker_count == SHIM_BROKERS_MAX) {
+		shim_warn("the host ended for the %d. time: giving up",
+			  SHIM_BROKERS_MAX);
+		return -ENETDOWN;
+	}
+	was_marked = shim_mark_engine_thread(1);
+	err = start_into(slot, why);
+	shim_mark_engine_thread(was_marked);
+	if (err) {
+		shim_warn("no tailnet in this program: %s",
+			  *why ? why : ts_strerror(err));
+		return -ENETDOWN;
+	}
+	shim.broker_count++;
+	atomic_store(&shim.broker, slot);
+	return 0;
+}
+
+int shim_host_start(const struct shim_broker *dead)
+{
+	int err = lock();
+
+	if (err)
+		return err;
+	if (atomic_load(&shim.broker) == dead) /* nobody was faster */
+		err = start();
+	unlock();
+	return err;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * name_ask.h - names and addresses by the node, in h_errno's terms
+ */
+#ifndef SHIM_NAME_ASK_H
+#define SHIM_NAME_ASK_H
+
+#include "shim/shim.h"
+
+enum shim_name_answer {
+	SHIM_ANSWER_FOUND,
+	SHIM_ANSWER_NOT_OURS, /* ask libc */
+	SHIM_ANSWER_NO_NAME,
+	SHIM_ANSWER_NO_ADDRESS, /* not of the families asked for */
+	SHIM_ANSWER_TRY_AGAIN,	/* no host, or it does not know yet */
+};
+
+struct shim_addresses {
+	size_t count;
+	struct ts_ip ips[TS_BROKER_ADDRS_MAX];
+	char canonical[TS_BROKER_NAME_CAP];
+};
+
+/* want: TS_BROKER_WANT_V4, _V6 or both. */
+enum shim_name_answer shim_resolve(const char *name, uint8_t want,
+				   struct shim_addresses *out);
+enum shim_name_answer shim_reverse(const struct ts_ip *ip,
+				   char out[static TS_BROKER_NAME_CAP]);
+/* Would shim_reverse be asked, without starting a node for it? */
+bool shim_reverse_claims(const struct ts_ip *ip);
+
+#endif

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * shim.h - the one process-wide instance, and what its files ask of each other
+ *
+ *   hook_*        what programs call: decide, delegate, convert
+ *   dest_rule     does this address, or this name, belong to the tailnet?
+ *   flow          what the table knows about a socket
+ *   loopback      which 127.x.y.z to use
+ *   native        what the kernel knows about a socket
+ *   attach        requests to the host;  host_start: a host where none is
+ *   environment   what tsrun told us;    note: words for a person
+ *
+ * Functions return 0 or a negative errno unless they say otherwise; hooks
+ * turn that into -1 and errno (shim_to_libc). A hook that succeeds leaves
+ * errno as it was. No hook holds a lock while it waits, and after the
+ * constructor none allocates, but where libc's own function does.
+ */
+#ifndef SHIM_SHIM_H
+#define SHIM_SHIM_H
+
+#include <errno.h>
+#include <netdb.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "core/broker/address_table.h"
+#include "core/broker/broker_wire.h"
+
+enum {
+	SHIM_BROKERS_MAX = 8, /* re-hostings that one process can follow */
+	SHIM_HOSTENT_BYTES = 1024,
+};
+
+struct shim_broker {
+	char path[TS_TABLE_PATH_CAP];
+	char abstract[TS_TABLE_PATH_CAP]; /* without the leading NUL */
+};
+
+enum shim_environment { SHIM_ENV_UNREAD, SHIM_ENV_READ };
+
+struct shim {
+	/* Written once, by environment.c. */
+	_Atomic int environment; /* enum shim_environment */
+	bool is_hosted;		 /* tsrun hosts: never host here */
+	bool is_configured;	 /* a node was asked for */
+	bool is_debug;
+	bool listen_is_known; /* from TSNET_LISTEN */
+	uint8_t listen_mode;  /* enum ts_listen_mode, if known */
+	char suffix[TS_TABLE_SUFFIX_CAP];
+
+	/* Old mappings stay: another thread may still read one. */
+	const struct ts_table_layout *_Atomic table;
+	const struct shim_broker *_Atomic broker;
+	struct shim_broker brokers[SHIM_BROKERS_MAX]; /* under `starting` */
+	unsigned broker_count;			      /* under `starting` */
+	_Atomic uint64_t starting; /* pid and tid of who starts a host, or 0 */
+	_Atomic uint32_t attach_failed_s; /* when, CLOCK_MONOTONIC; 0: never */
+
+	/* Of gethostbyname and its kin, whose results are static in libc. */
+	struct hostent hostent;
+	char hostent_bytes[SHIM_HOSTENT_BYTES];
+};
+
+extern struct shim shim;
+
+/* -- environment.c ------------------------------------------------------- */
+void shim_read_environment(void);
+/* The engine's threads, and a thread that starts it, go straight to libc. */
+bool shim_is_engine_thread(void);
+int shim_mark_engine_thread(int on); /* returns what it was */
+
+/* -- note.c -------------------------------------------------------------- */
+void shim_note(const char *fmt, ...) /* with TSNET_SHIM_DEBUG=1 only */
+	__attribute__((format(printf, 1, 2)));
+void shim_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* -- attach.c ------------------------------------------------------------ */
+/* Makes sure that the table is there; starts a host where one may. */
+int shim_attach(void);
+/* Is the table there, or can it be had from tsrun's host? Never starts one. */
+const struct ts_table_layout *shim_table(void);
+/* For what a plain LD_PRELOAD must not start a node for. */
+const struct ts_table_layout *shim_table_if_configured(void);
+/* One request; pass_fd -1: none. 0: rep is the host's answer (see rep->error).
+ * Negative: no answer. Fills version, token and what attaching takes. */
+int shim_ask(struct ts_broker_request *req, int pass_fd,
+	     struct ts_broker_reply *rep);
+/* The same, with rep->error as the result. */
+int shim_ask_for(struct ts_broker_request *req, int pass_fd,
+		 struct ts_broker_reply *rep);
+
+/* -- host_start.c -------------------------------------------------------- */
+/* A new shim.broker in place of dead (may be NULL). */
+int shim_host_start(const struct shim_broker *dead);
+
+/* -- dest_rule.c --------------------------------------------------------- */
+bool shim_claims_ip(const struct ts_ip *ip);
+/* The same for what a program passed; *out is only set when claimed. */
+bool shim_claims(const struct sockaddr *addr, socklen_t len,
+		 struct ts_addr *out);
+enum shim_name_rule {
+	SHIM_NAME_LIBC,	      /* never ours */
+	SHIM_NAME_NODE_FIRST, /* libc only when the node says so */
+	SHIM_NAME_LIBC_FIRST, /* the node only when libc knows nothing */
+};
+enum shim_name_rule shim_name_rule(const char *name);
+bool shim_name_is_under(const char *name, const char *suffix);
+
+/* -- native.c ------------------------------------------------------------ */
+int shim_native_local(int fd, struct ts_addr *out);
+int shim_native_peer(int fd, struct ts_addr *out);
+int shim_native_bind(int fd, int domain, const struct ts_addr *addr);
+int shim_native_connect(int fd, int domain, const struct ts_addr *addr);
+/* An int option's value (>= 0) or a negative errno. */
+int shim_native_option(int fd, int level, int name);
+int shim_native_domain(int fd);
+bool shim_native_is_tcp(int fd);
+int shim_native_tcp_state(int fd); /* TCP_CLOSE, ... */
+bool shim_native_is_v6_only(int fd);
+/* Takes the pending error: 0 or a negative errno. */
+int shim_native_take_error(int fd);
+/* Writes addr as the kernel would: cut to *len, *len the whole length.
+ * -EAFNOSUPPORT: the family cannot say it. */
+int shim_write_addr(const struct ts_addr *addr, int domain,
+		    struct sockaddr *out, socklen_t *len);
+
+/* -- loopback.c ---------------------------------------------------------- */
+struct ts_ip shim_loopback_random(const struct ts_table_info *info);
+enum { SHIM_RENDEZVOUS_MAX = 16 }; /* addresses of R for one local port */
+/* The n-th address of R for a socket with this local address; false: none.
+ * *local becomes the address that the kernel will use for a wildcard. */
+bool shim_rendezvous(const struct ts_table_info *info, unsigned n,
+		     struct ts_addr *local, struct ts_addr *out);
+
+/* -- flow.c -------------------------------------------------------------- */
+bool shim_flow_find(const struct ts_addr *local, const struct ts_addr *remote,
+		    struct ts_flow_entry *out);
+/* What the program bound, for a native address that the host chose. */
+bool shim_flow_find_bind(const struct ts_addr *local,
+			 struct ts_flow_entry *out);
+/* A connect that is held or failed has no peer to ask the kernel for. */
+bool shim_flow_find_unconnected(const struct ts_addr *local,
+				struct ts_flow_entry *out);
+bool shim_flow_find_failed(const struct ts_addr *local,
+			   struct ts_flow_entry *out);
+/* err, or the recorded errno when err is -ECONNRESET and fd's flow failed. */
+int shim_flow_error(int fd, int err);
+
+/* -- hook_connect.c ------------------------------------------------------ */
+/* For MSG_FASTOPEN: connect to a claimed address. */
+int shim_connect_tailnet(int fd, const struct sockaddr *addr, socklen_t len,
+			 const struct ts_addr *dst);
+
+static inline int shim_to_libc(int ret)
+{
+	if (ret >= 0)
+		return ret;
+	errno = -ret;
+	return -1;
+}
+
+#endif

@@ -1,0 +1,55 @@
+"""Fixtures of the end-to-end tests.
+
+Every test gets a tailnet of its own in a network namespace that has nothing
+but loopback. A test that only "connects" proves nothing: check content, peer
+identity and path.
+"""
+import pytest
+
+from harness import Lab, Program
+
+
+@pytest.fixture
+def make_lab(tmp_path):
+    """Start labs with options; all are stopped at the end."""
+    labs = []
+
+    def make(*args):
+        directory = tmp_path / f"lab{len(labs)}"
+        directory.mkdir()
+        labs.append(Lab(directory, *args))
+        return labs[-1]
+    yield make
+    for lab in labs:
+        lab.close()
+
+
+@pytest.fixture
+def lab(make_lab):
+    return make_lab()
+
+
+@pytest.fixture
+def run(lab, tmp_path):
+    """run(hostname, *argv, ...) starts a program under tsrun."""
+    programs = []
+
+    def start(hostname, *argv, **kwargs):
+        programs.append(Program(kwargs.pop("lab", lab), tmp_path, hostname,
+                                *argv, **kwargs))
+        return programs[-1]
+    yield start
+    for program in programs:
+        if program.process.poll() is None:
+            program.stop()
+
+
+@pytest.fixture
+def call(run):
+    """call(hostname, *argv) runs a program under tsrun to its end; its Program
+    with .status_code set."""
+    def go(hostname, *argv, timeout=None, **kwargs):
+        program = run(hostname, *argv, **kwargs)
+        program.code = program.wait(timeout)
+        return program
+    return go

@@ -1,0 +1,190 @@
+"""tsrun as a parent: status, signals, environment, checks, quietness."""
+import os
+import signal
+import stat
+import subprocess
+
+import pytest
+
+from harness import CLEAN_ENV, SHIM, TSRUN, needs, wait_until
+
+
+def test_exit_status_is_the_commands(call):
+    assert call("a", "sh", "-c", "exit 7").code == 7
+
+
+def test_a_killed_command_is_128_plus_signal(call):
+    assert call("a", "sh", "-c", "kill -KILL $$").code == 128 + signal.SIGKILL
+
+
+def test_a_missing_command_is_127(call):
+    program = call("a", "no-such-command-here")
+    assert program.code in (126, 127)
+    assert "no-such-command-here" in program.err
+
+
+def test_signals_reach_the_command(run):
+    program = run("a", "python3", "-u", "-c",
+                  "import signal,sys,time\n"
+                  "signal.signal(signal.SIGUSR1, lambda *a: sys.exit(33))\n"
+                  "print('ready')\ntime.sleep(60)")
+    wait_until(lambda: "ready" in program.out, "the command")
+    assert program.stop(signal.SIGUSR1) == 33
+
+
+def test_output_is_only_the_commands(call):
+    program = call("a", "echo", "hello")
+    assert (program.out, program.err) == ("hello\n", "")
+
+
+def test_stdin_reaches_the_command(run):
+    program = run("a", "cat", stdin=subprocess.PIPE)
+    program.process.stdin.write(b"through\n")
+    program.process.stdin.close()
+    assert program.wait() == 0
+    assert program.out == "through\n"
+
+
+def test_the_auth_key_is_not_in_the_environment(call):
+    program = call("a", "sh", "-c", "env; cat /proc/$PPID/cmdline")
+    assert "key-alice" not in program.out
+    assert "LD_PRELOAD" in program.out
+
+
+def test_the_auth_key_from_a_file(call, tmp_path, lab):
+    keyfile = tmp_path / "key"
+    keyfile.write_text("key-bob\n")
+    program = call("a", "true", key=None,
+                   options=["--authkey", f"file:{keyfile}", "--wait=20"])
+    assert program.code == 0, program.err
+    assert lab.node("a")
+
+
+def test_the_state_is_private(run):
+    program = run("a", "sleep", "60").wait_running()
+    mode = stat.S_IMODE(os.stat(program.state).st_mode)
+    assert mode == 0o700
+    for name in os.listdir(program.state):
+        path = os.path.join(program.state, name)
+        assert stat.S_IMODE(os.lstat(path).st_mode) & 0o077 == 0, name
+
+
+def test_two_programs_do_not_share_a_state_directory(run, call):
+    first = run("a", "sleep", "60").wait_running()
+    second = call("b", "true", options=["--state", first.state])
+    assert second.code != 0
+    assert first.state in second.err and str(first.process.pid) in second.err
+
+
+def test_a_restart_keeps_the_address(run):
+    first = run("a", "sleep", "60").wait_running()
+    ip = first.ip
+    first.stop()
+    second = run("a", "sleep", "60", key=None).wait_running()
+    assert second.status()["TailscaleIPs"][0] == ip
+
+
+def test_an_ephemeral_node_leaves_at_exit(call, lab):
+    program = call("gone", "true", state=False, options=["--wait=20"])
+    assert program.code == 0, program.err
+    wait_until(lambda: lab.node("gone") is None, "the node to be removed")
+
+
+def test_wait_runs_the_command_after_the_node_is_up(call):
+    program = call("a", TSRUN, "status", options=["--wait=20"])
+    assert program.code == 0, program.err
+    assert "this node" in program.out
+
+
+def test_children_may_outlive_the_command(run):
+    """A daemon keeps its node until it ends."""
+    program = run("a", "sh", "-c", "sleep 3 & exit 5").wait_running()
+    assert program.wait() == 5
+
+
+@needs("gcc")
+def test_static_programs_are_refused(call, tmp_path):
+    source = tmp_path / "s.c"
+    source.write_text("int main(void) { return 0; }\n")
+    static = tmp_path / "static"
+    subprocess.run(["gcc", "-static", "-o", static, source], check=True)
+    program = call("a", str(static))
+    assert program.code == 126
+    assert "statically linked" in program.err
+    check = subprocess.run([TSRUN, "--check", str(static)], env=CLEAN_ENV,
+                           capture_output=True, text=True, check=False)
+    assert check.returncode == 1 and "statically linked" in check.stderr
+
+
+@needs("go")
+def test_go_programs_are_refused():
+    go = subprocess.run(["sh", "-c", "command -v go"], capture_output=True,
+                        text=True, check=True).stdout.strip()
+    check = subprocess.run([TSRUN, "--check", go], env=CLEAN_ENV,
+                           capture_output=True, text=True, check=False)
+    assert check.returncode == 1 and "Go program" in check.stderr
+
+
+def test_set_id_programs_are_refused(tmp_path):
+    program = tmp_path / "setid"
+    program.write_bytes(open("/bin/true", "rb").read())
+    os.chown(program, 65534, 65534)
+    program.chmod(0o4755)
+    check = subprocess.run([TSRUN, "--check", str(program)], env=CLEAN_ENV,
+                           capture_output=True, text=True, check=False)
+    assert check.returncode == 1 and "set-user-ID" in check.stderr
+
+
+@needs("strace")
+def test_a_program_that_needs_no_tailnet_pays_nothing():
+    """No thread, no socket, no file but the library."""
+    def calls(env):
+        result = subprocess.run(["strace", "-f", "-qq", "-e", "trace=all",
+                                 "/bin/true"], env=env, capture_output=True,
+                                text=True, check=True)
+        return [line.split("(")[0] for line in result.stderr.splitlines()]
+    plain = calls(CLEAN_ENV)
+    shimmed = calls(dict(CLEAN_ENV, LD_PRELOAD=SHIM, TS_AUTHKEY="x"))
+    for call_name in ("clone", "clone3", "socket", "connect", "write"):
+        assert shimmed.count(call_name) == plain.count(call_name)
+    assert shimmed.count("openat") <= plain.count("openat") + 1
+
+
+def test_an_unknown_option_is_an_error():
+    result = subprocess.run([TSRUN, "--no-such", "true"], env=CLEAN_ENV,
+                            capture_output=True, text=True, check=False)
+    assert result.returncode == 64 and "--no-such" in result.stderr
+
+
+@pytest.mark.threads
+@needs("curl")
+def test_ld_preload_alone(lab, run, tmp_path):
+    """No tsrun: the node is a thread of the program."""
+    page = tmp_path / "page"
+    page.mkdir()
+    (page / "index.html").write_text("<p>page</p>\n")
+    run("web", "python3", "-m", "http.server", "8080", "--directory",
+        str(page)).wait_running().wait_listening(8080)
+    result = subprocess.run(
+        ["curl", "-sS", "--max-time", "20", "http://web.lab.ts.net:8080/"],
+        env=dict(CLEAN_ENV, LD_PRELOAD=SHIM, TS_AUTHKEY="key-bob",
+                 TS_CONTROL_URL=lab.url, TSNET_HOSTNAME="alone",
+                 TSNET_SUFFIX="lab.ts.net",
+                 TSNET_STATE_DIR=str(tmp_path / "alone")),
+        capture_output=True, text=True, timeout=60, check=False)
+    assert (result.stdout, result.stderr) == ("<p>page</p>\n", "")
+    assert lab.node("alone")
+
+
+@needs("curl")
+def test_in_process(lab, run, call, tmp_path):
+    page = tmp_path / "page"
+    page.mkdir()
+    (page / "index.html").write_text("<p>page</p>\n")
+    run("web", "python3", "-m", "http.server", "8080", "--directory",
+        str(page), options=["--in-process"]).wait_listening(8080)
+    wait_until(lambda: lab.node("web"), "the server to join")
+    client = call("client", "curl", "-sS", "--max-time", "20", "--retry", "5",
+                  "--retry-connrefused", "http://web.lab.ts.net:8080/",
+                  options=["--in-process"])
+    assert client.out == "<p>page</p>\n", client.err

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * fake_node.h - test doubles for what core/host calls of the node
+ *
+ * One node with an address of each family and one peer.
+ */
+#ifndef TESTS_UNIT_HOST_FAKE_NODE_H
+#define TESTS_UNIT_HOST_FAKE_NODE_H
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/node/node.h"
+
+struct ts_node {
+	enum ts_node_state state;
+	struct ts_netmap *map; /* self NULL before the netmap */
+	struct ts_prefs prefs;
+	struct ts_ip own_v4, own_v6;
+	struct stack *stack;
+};
+
+/* -- node ---------------------------------------------------------------- */
+
+enum ts_node_state ts_node_state(const struct ts_node *node)
+{
+	return node->state;
+}
+
+const struct ts_netmap *ts_node_netmap(const struct ts_node *node)
+{
+	return node->map;
+}
+
+const struct ts_prefs *ts_node_prefs(const struct ts_node *node)
+{
+	return &node->prefs;
+}
+
+struct stack *ts_node_stack(const struct ts_node *node)
+{
+	return node->stack;
+}
+
+struct ts_ip ts_node_ip(const struct ts_node *node, bool v6)
+{
+	return v6 ? node->own_v6 : node->own_v4;
+}
+
+static inline struct ts_ip fake_ip(const char *text)
+{
+	struct ts_ip ip = {{0}};
+
+	if (ts_ip_parse(text, &ip))
+		abort();
+	return ip;
+}
+
+static inline struct ts_addr fake_addr(const char *text)
+{
+	struct ts_addr addr = {.port = 0};
+
+	if (ts_addr_parse(text, &addr))
+		abort();
+	return addr;
+}
+
+/* 100.64.0.1 is us; 100.64.0.2 and fd7a:...::2 a peer; 100.100.100.100 the
+ * service; the rest of the range nobody. */
+enum ts_route ts_node_route(const struct ts_node *node, const struct ts_ip *ip,
+			    const struct ts_peer **peer)
+{
+	struct ts_ip peer4 = fake_ip("100.64.0.2");
+	struct ts_ip peer6 = fake_ip("fd7a:115c:a1e0::2");
+
+	if (peer)
+		*peer = NULL;
+	if (ts_ip_equal(ip, &TS_SERVICE_IP))
+		return TS_ROUTE_SERVICE;
+	if (ts_ip_equal(ip, &node->own_v4) || ts_ip_equal(ip, &node->own_v6))
+		return TS_ROUTE_SELF;
+	if (ts_ip_equal(ip, &peer4) || ts_ip_equal(ip, &peer6))
+		return TS_ROUTE_PEER;
+	return ts_ip_is_tailscale(ip) ? TS_ROUTE_NONE : TS_ROUTE_HOST;
+}
+
+enum ts_dns_answer ts_node_lookup(const struct ts_node *node, const char *name,
+				  bool want_v4, bool want_v6,
+				  struct ts_dns_result *out)
+{
+	(void)node;
+	memset(out, 0, sizeof(*out));
+	if (strcmp(name, "peer") == 0 || strcmp(name, "peer.ts.net") == 0) {
+		if (want_v4)
+			out->addrs[out->count++] = fake_ip("100.64.0.2");
+		if (want_v6)
+			out->addrs[out->count++] = fake_ip("fd7a:115c:a1e0::2");
+		strcpy(out->canonical, "peer.ts.net");
+		return TS_DNS_FOUND;
+	}
+	return strstr(name, "ts.net") ? TS_DNS_NXDOMAIN : TS_DNS_NOT_OURS;
+}
+
+const char *ts_node_reverse(const struct ts_node *node, const struct ts_ip *ip)
+{
+	struct ts_ip peer = fake_ip("100.64.0.2");
+
+	(void)node;
+	return ts_ip_equal(ip, &peer) ? "peer.ts.net" : NULL;
+}
+
+#endif

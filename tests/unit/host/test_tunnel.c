@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * test_tunnel.c - programs over the real stack, back to back with a peer's
+ */
+#include "real_stack.h"
+
+#include "host_fixture.h"
+
+enum { BULK_BYTES = 50 * 1024 * 1024, PIECE = 64 * 1024 };
+
+static uint8_t pattern_at(size_t i)
+{
+	return (uint8_t)(i * 31 + (i >> 8) * 7 + (i >> 16));
+}
+
+struct sender {
+	int fd;
+	size_t len;
+};
+
+static void *send_pattern(void *ctx)
+{
+	const struct sender *s = ctx;
+	uint8_t piece[PIECE];
+
+	for (size_t at = 0; at < s->len; at += sizeof(piece)) {
+		for (size_t i = 0; i < sizeof(piece); i++)
+			piece[i] = pattern_at(at + i);
+		send_all(s->fd, piece, sizeof(piece));
+	}
+	shutdown(s->fd, SHUT_WR);
+	return NULL;
+}
+
+static void look_quiet(struct fixture *f, void *ctx)
+{
+	struct stack_counters ours;
+	bool *is = ctx;
+
+	stack_counters(f->node.stack, &ours);
+	*is = ours.tcp_active == 0;
+}
+
+static void bulk_is_echoed(void **state)
+{
+	struct fixture f;
+	struct program_conn c;
+	struct sender sender;
+	pthread_t thread;
+	static uint8_t piece[PIECE];
+	size_t at = 0;
+	bool is_same = true, is_quiet = false;
+
+	(void)state;
+	open_fixture(&f);
+	c = program_connect(&f, PEER ":7", false);
+	assert_int_equal(c.request_error, 0);
+	assert_int_equal(c.connect_error, 0);
+	sender = (struct sender){c.fd, BULK_BYTES};
+	pthread_create(&thread, NULL, send_pattern, &sender);
+	for (;;) {
+		ssize_t n = recv(c.fd, piece, sizeof(piece), 0);
+
+		if (n <= 0)
+			break;
+		for (ssize_t i = 0; i < n; i++)
+			is_same &= piece[i] == pattern_at(at + (size_t)i);
+		at += (size_t)n;
+	}
+	pthread_join(thread, NULL);
+	assert_true(is_same);
+	assert_int_equal(at, BULK_BYTES);
+	close(c.fd);
+	/* Nothing is left behind on our side. */
+	assert_true(eventually(&f, look_quiet, &is_quiet, &is_quiet));
+	close_fixture(&f);
+}
+
+static void refused_by_the_peer(void **state)
+{
+	struct fixture f;
+	struct program_conn c;
+
+	(void)state;
+	open_fixture(&f);
+	c = program_connect(&f, PEER ":99", false);
+	assert_int_equal(c.connect_error, ECONNRESET);
+	assert_int_equal(entry_of(&f, &c.key).error, ECONNREFUSED);
+	close(c.fd);
+	close_fixture(&f);
+}
+
+static void many_short_connections(void **state)
+{
+	struct fixture f;
+	bool is_quiet = false;
+
+	(void)state;
+	open_fixture(&f);
+	for (int i = 0; i < 300; i++) {
+		struct program_conn c = program_connect(&f, PEER ":7", false);
+		char got[2];
+
+		assert_int_equal(c.connect_error, 0);
+		send_all(c.fd, "hi", 2);
+		if (i % 2) /* either side closes first */
+			shutdown(c.fd, SHUT_WR);
+		receive_all(c.fd, got, 2);
+		if (i % 2)
+			assert_int_equal(recv(c.fd, got, 1, 0), 0);
+		close(c.fd);
+	}
+	assert_true(eventually(&f, look_quiet, &is_quiet, &is_quiet));
+	close_fixture(&f);
+}
+
+static void dial_us(struct fixture *f, void *ctx)
+{
+	struct ts_addr to = fake_addr(ctx);
+
+	net.host = f->host;
+	peer_dials(&to);
+}
+
+struct look {
+	bool is_up, is_gone, saw_eof;
+};
+
+static void look_dialled(struct fixture *f, void *ctx)
+{
+	struct look *look = ctx;
+
+	(void)f;
+	look->is_up = net.dialled.is_up;
+	look->is_gone = net.dialled.is_gone;
+	look->saw_eof = net.dialled.saw_eof;
+}
+
+static void peer_reaches_a_listener(void **state)
+{
+	struct ts_addr any = {.ip = TS_IP4_ZERO, .port = 8080};
+	struct ts_broker_request req = {.type = TS_BROKER_LISTEN,
+					.proto = IPPROTO_TCP,
+					.native_local = any,
+					.tailnet = {TS_IP_ZERO, 80}};
+	struct ts_broker_request accepted = {.type = TS_BROKER_ACCEPTED,
+					     .proto = IPPROTO_TCP};
+	struct look look = {false, false, false};
+	struct fixture f;
+	int listener = new_tcp(false), fd;
+
+	(void)state;
+	open_fixture(&f);
+	assert_int_equal(bind_to(listener, &any), 0);
+	assert_int_equal(listen(listener, 4), 0);
+	assert_int_equal(request(&f, &req, -1).error, 0);
+	on_loop(&f, dial_us, SELF ":80");
+	fd = accept(listener, NULL, NULL);
+	assert_true(fd >= 0);
+	assert_true(eventually(&f, look_dialled, &look, &look.is_up));
+	accepted.native_local = local_of(fd);
+	accepted.native_remote = peer_of(fd);
+	assert_int_equal(request(&f, &accepted, -1).error, 0);
+	send_all(fd, "welcome", 7);
+	shutdown(fd, SHUT_WR);
+	assert_true(eventually(&f, look_dialled, &look, &look.saw_eof));
+	close(fd);
+	close(listener);
+	close_fixture(&f);
+}
+
+static void peer_is_refused_where_nobody_listens(void **state)
+{
+	struct look look = {false, false, false};
+	struct fixture f;
+
+	(void)state;
+	open_fixture(&f);
+	on_loop(&f, dial_us, SELF ":81");
+	assert_true(eventually(&f, look_dialled, &look, &look.is_gone));
+	assert_false(look.is_up);
+	assert_int_equal(net.dialled.err, -ECONNREFUSED);
+	close_fixture(&f);
+}
+
+static const struct CMUnitTest tests[] = {
+	cmocka_unit_test(bulk_is_echoed),
+	cmocka_unit_test(refused_by_the_peer),
+	cmocka_unit_test(many_short_connections),
+	cmocka_unit_test(peer_reaches_a_listener),
+	cmocka_unit_test(peer_is_refused_where_nobody_listens),
+};
+
+RUN_IN_EMPTY_NET(tests)

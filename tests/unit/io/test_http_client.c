@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/io/http_client.h"
+#include "tests/unit/io/peer.h"
+
+struct bench {
+	struct ts_loop *loop;
+	struct ts_http_client *client;
+	struct ts_timer *guard;
+	unsigned answers, expected;
+	int status;
+	char body[256], error[512];
+	size_t len;
+};
+
+static struct identity ca, leaf;
+static char ca_file[] = "/tmp/test-http-ca-XXXXXX";
+
+static int make_identities(void **state)
+{
+	int fd = mkstemp(ca_file);
+
+	(void)state;
+	ca = identity_make(&(struct cert_spec){.common_name = "test CA",
+					       .is_ca = true});
+	leaf = identity_make(&(struct cert_spec){
+		.common_name = "leaf", .issuer = &ca,
+		.san = "DNS:localhost,IP:127.0.0.1"});
+	close(fd);
+	write_pem(ca_file, ca.cert);
+	return 0;
+}
+
+static int free_identities(void **state)
+{
+	(void)state;
+	identity_free(&ca);
+	identity_free(&leaf);
+	unlink(ca_file);
+	return 0;
+}
+
+static void give_up(void *ctx)
+{
+	ts_loop_stop(((struct bench *)ctx)->loop);
+}
+
+static int set_up(void **state)
+{
+	struct bench *b = calloc(1, sizeof(*b));
+
+	b->loop = ts_loop_new();
+	b->client = ts_http_client_new(b->loop);
+	b->guard = ts_timer_new(b->loop, give_up, b);
+	b->expected = 1;
+	assert_non_null(b->client);
+	*state = b;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct bench *b = *state;
+
+	ts_http_client_free(b->client);
+	ts_timer_free(b->guard);
+	ts_loop_free(b->loop);
+	free(b);
+	return 0;
+}
+
+static void answer(void *ctx, int status, const char *body, size_t len,
+		   const char *error)
+{
+	struct bench *b = ctx;
+
+	assert_int_equal(strlen(body), len);
+	b->status = status;
+	b->len = len;
+	snprintf(b->body, sizeof(b->body), "%s", body);
+	snprintf(b->error, sizeof(b->error), "%s", error ? error : "");
+	if (++b->answers == b->expected)
+		ts_loop_stop(b->loop);
+}
+
+static void run(struct bench *b, unsigned limit_ms)
+{
+	ts_loop_update(b->loop);
+	ts_timer_set(b->guard, ts_loop_now_ms(b->loop) + limit_ms);
+	ts_loop_run(b->loop);
+}
+
+static void get(struct bench *b, const char *form, uint16_t port,
+		size_t body_max, unsigned timeout_ms)
+{
+	char url[128];
+
+	snprintf(url, sizeof(url), form, port);
+	assert_non_null(ts_http_get(b->client, url, body_max, timeout_ms,
+				    answer, b));
+	assert_int_equal(b->answers, 0);
+	run(b, 2500);
+	assert_int_equal(b->answers, 1);
+}
+
+static void serve_text(struct peer *p, int fd, SSL *ssl)
+{
+	static const char text[] = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n"
+				   "Connection: close\r\n\r\nhello";
+
+	p->seen_len = (size_t)peer_read(fd, ssl, p->seen, sizeof(p->seen) - 1);
+	peer_write(fd, ssl, text, sizeof(text) - 1);
+}
+
+static void serve_missing(struct peer *p, int fd, SSL *ssl)
+{
+	static const char text[] = "HTTP/1.1 404 No\r\nContent-Length: 0\r\n"
+				   "Connection: close\r\n\r\n";
+
+	peer_read(fd, ssl, p->seen, sizeof(p->seen));
+	peer_write(fd, ssl, text, sizeof(text) - 1);
+}
+
+static void serve_redirects(struct peer *p, int fd, SSL *ssl)
+{
+	char text[256];
+	int len = snprintf(text, sizeof(text),
+			   "HTTP/1.1 302 There\r\nContent-Length: 0\r\n"
+			   "Location: http://127.0.0.1:%u/next\r\n"
+			   "Connection: close\r\n\r\n", p->port);
+
+	if (p->total++ == 0) {
+		peer_read(fd, ssl, p->seen, sizeof(p->seen));
+		peer_write(fd, ssl, text, (size_t)len);
+	} else {
+		serve_text(p, fd, ssl);
+	}
+}
+
+static void serve_loop(struct peer *p, int fd, SSL *ssl)
+{
+	p->total = 0;
+	serve_redirects(p, fd, ssl);
+}
+
+static void a_body_is_fetched(void **state)
+{
+	struct bench *b = *state;
+	struct peer peer;
+
+	peer_start(&peer, NULL, serve_text);
+	get(b, "http://127.0.0.1:%u/key?v=1", peer.port, 5, 2000);
+	assert_int_equal(b->status, 200);
+	assert_string_equal(b->body, "hello");
+	assert_string_equal(b->error, "");
+	peer_join(&peer);
+	assert_memory_equal(peer.seen, "GET /key?v=1 HTTP/1.1\r\n", 23);
+}
+
+static void other_statuses_are_answers_too(void **state)
+{
+	struct bench *b = *state;
+	struct peer peer;
+
+	peer_start(&peer, NULL, serve_missing);
+	get(b, "http://localhost:%u/", peer.port, 100, 2000);
+	assert_int_equal(b->status, 404);
+	assert_int_equal(b->len, 0);
+	peer_join(&peer);
+}
+
+static void a_body_over_the_limit_fails(void **state)
+{
+	struct bench *b = *state;
+	struct peer peer;
+
+	peer_start(&peer, NULL, serve_text);
+	get(b, "http://127.0.0.1:%u/", peer.port, 4, 2000);
+	assert_int_equal(b->status, 0);
+	assert_non_null(strstr(b->error, "the answer is too long"));
+	peer_join(&peer);
+}
+
+static void a_redirect_is_followed(void **state)
+{
+	struct bench *b = *state;
+	struct peer peer;
+
+	peer_start_conns(&peer, NULL, 2, serve_redirects);
+	get(b, "http://127.0.0.1:%u/first", peer.port, 100, 2000);
+	assert_int_equal(b->status, 200);
+	assert_string_equal(b->body, "hello");
+	peer_join(&peer);
+}
+
+static void endless_redirects_end(void **state)
+{
+	struct bench *b = *state;
+	struct peer peer;
+
+	peer_start_conns(&peer, NULL, 10, serve_loop);
+	get(b, "http://127.0.0.1:%u/", peer.port, 100, 2000);
+	assert_int_equal(b->status, 0);
+	assert_non_null(strstr(b->error, "too many redirects"));
+	peer_join(&peer);
+}
+
+static void tls_is_verified(void **state)
+{
+	struct bench *b = *state;
+	SSL_CTX *ctx = server_ctx(&leaf, NULL);
+	struct peer peer;
+
+	setenv("SSL_CERT_FILE", ca_file, 1);
+	peer_start(&peer, ctx, serve_text);
+	get(b, "https://localhost:%u/", peer.port, 100, 2000);
+	assert_string_equal(b->error, "");
+	assert_int_equal(b->status, 200);
+	peer_join(&peer);
+
+	unsetenv("SSL_CERT_FILE");
+	b->answers = 0;
+	peer_start(&peer, ctx, serve_text);
+	get(b, "https://localhost:%u/", peer.port, 100, 2000);
+	assert_int_equal(b->status, 0);
+	assert_non_null(strstr(b->error, "certificate"));
+	peer_join(&peer);
+	SSL_CTX_free(ctx);
+}
+
+static void https_never_becomes_http(void **state)
+{
+	struct bench *b = *state;
+	SSL_CTX *ctx = server_ctx(&leaf, NULL);
+	struct peer peer;
+
+	setenv("SSL_CERT_FILE", ca_file, 1);
+	peer_start(&peer, ctx, serve_loop);
+	get(b, "https://127.0.0.1:%u/", peer.port, 100, 2000);
+	assert_non_null(strstr(b->error, "from https to http is refused"));
+	unsetenv("SSL_CERT_FILE");
+	peer_join(&peer);
+	SSL_CTX_free(ctx);
+}
+
+static void a_proxy_from_the_environment_is_used(void **state)
+{
+	struct bench *b = *state;
+	struct peer peer;
+	char value[64];
+
+	peer_start(&peer, NULL, serve_text);
+	snprintf(value, sizeof(value), "http://127.0.0.1:%u", peer.port);
+	setenv("HTTP_PROXY", value, 1);
+	get(b, "http://name.invalid/x", 0, 100, 2000);
+	unsetenv("HTTP_PROXY");
+	assert_string_equal(b->error, "");
+	assert_int_equal(b->status, 200);
+	peer_join(&peer);
+	assert_memory_equal(peer.seen, "GET http://name.invalid/x HTTP/1.1\r\n",
+			    36);
+}
+
+static void a_silent_server_times_out(void **state)
+{
+	struct bench *b = *state;
+	uint16_t port;
+	int fd = peer_listen(&port);
+
+	get(b, "http://127.0.0.1:%u/", port, 100, 100);
+	assert_int_equal(b->status, 0);
+	assert_non_null(strstr(b->error, "request: time-out after 100 ms"));
+	close(fd);
+}
+
+static void refused_and_malformed_are_told(void **state)
+{
+	struct bench *b = *state;
+	char start[64];
+	uint16_t port;
+
+	close(peer_listen(&port));
+	get(b, "http://127.0.0.1:%u/", port, 100, 1000);
+	snprintf(start, sizeof(start), "127.0.0.1:%u: ", port);
+	assert_int_equal(strncmp(b->error, start, strlen(start)), 0);
+	b->answers = 0;
+	get(b, "ftp://127.0.0.1:%u/", port, 100, 1000);
+	assert_non_null(strstr(b->error, "not an http or https URL"));
+}
+
+static void a_cancelled_request_says_nothing(void **state)
+{
+	struct bench *b = *state;
+	struct ts_http_request *rq;
+	struct peer peer;
+	char url[64];
+
+	peer_start(&peer, NULL, serve_text);
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u/", peer.port);
+	rq = ts_http_get(b->client, url, 100, 1000, answer, b);
+	ts_http_cancel(rq);
+	rq = ts_http_get(b->client, url, 100, 1000, answer, b);
+	run(b, 2);
+	if (!b->answers)
+		ts_http_cancel(rq);
+	b->answers = 0;
+	run(b, 20);
+	assert_int_equal(b->answers, 0);
+	peer_join(&peer);
+}
+
+static void freeing_the_client_cancels(void **state)
+{
+	struct bench *b = *state;
+	uint16_t port;
+	int fd = peer_listen(&port);
+	char url[64];
+
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u/", port);
+	ts_http_get(b->client, url, 100, 1000, answer, b);
+	ts_http_get(b->client, url, 100, 1000, answer, b);
+	run(b, 10);
+	ts_http_client_free(b->client);
+	b->client = NULL;
+	run(b, 10);
+	assert_int_equal(b->answers, 0);
+	close(fd);
+}
+
+#define CASE(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
+
+int main(void)
+{
+	static const char *const proxies[] = {
+		"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy",
+		"ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy",
+		"SSL_CERT_FILE", "SSL_CERT_DIR",
+	};
+	const struct CMUnitTest tests[] = {
+		CASE(a_body_is_fetched),
+		CASE(other_statuses_are_answers_too),
+		CASE(a_body_over_the_limit_fails),
+		CASE(a_redirect_is_followed),
+		CASE(endless_redirects_end),
+		CASE(tls_is_verified),
+		CASE(https_never_becomes_http),
+		CASE(a_proxy_from_the_environment_is_used),
+		CASE(a_silent_server_times_out),
+		CASE(refused_and_malformed_are_told),
+		CASE(a_cancelled_request_says_nothing),
+		CASE(freeing_the_client_cancels),
+	};
+
+	for (size_t i = 0; i < sizeof(proxies) / sizeof(proxies[0]); i++)
+		unsetenv(proxies[i]);
+	alarm(60);
+	return cmocka_run_group_tests(tests, make_identities, free_identities);
+}

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/base/log.h"
+#include "core/io/udp_port.h"
+
+struct bench {
+	struct ts_loop *loop;
+	struct ts_udp_port *a, *b;
+	struct ts_timer *guard;
+	unsigned got, stop_at;
+	size_t len;
+	uint8_t last[16];
+	struct ts_addr from;
+	bool closes_inside, late;
+};
+
+static void give_up(void *ctx)
+{
+	struct bench *bench = ctx;
+
+	bench->late = true;
+	ts_loop_stop(bench->loop);
+}
+
+static void nothing(void *ctx, const struct ts_addr *from,
+		    struct ts_packet *pkt)
+{
+	(void)ctx;
+	(void)from;
+	(void)pkt;
+}
+
+static void take(void *ctx, const struct ts_addr *from, struct ts_packet *pkt)
+{
+	struct bench *bench = ctx;
+
+	/* The room that is promised around a packet. */
+	memset(pkt->data - TS_PACKET_HEADROOM, 0xaa, TS_PACKET_HEADROOM);
+	memset(pkt->data + pkt->len, 0xaa, TS_PACKET_TAILROOM);
+	bench->got++;
+	bench->len = pkt->len;
+	bench->from = *from;
+	memcpy(bench->last, pkt->data, pkt->len < 16 ? pkt->len : 16);
+	if (bench->closes_inside) {
+		ts_udp_port_close(bench->b);
+		bench->b = NULL;
+		ts_loop_stop(bench->loop);
+	}
+	if (bench->got == bench->stop_at)
+		ts_loop_stop(bench->loop);
+}
+
+static int set_up(void **state)
+{
+	struct bench *bench = calloc(1, sizeof(*bench));
+	int err;
+
+	bench->loop = ts_loop_new();
+	bench->a = ts_udp_port_open(bench->loop, 0, nothing, bench, &err);
+	bench->b = ts_udp_port_open(bench->loop, 0, take, bench, &err);
+	bench->guard = ts_timer_new(bench->loop, give_up, bench);
+	assert_non_null(bench->a);
+	assert_non_null(bench->b);
+	*state = bench;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct bench *bench = *state;
+
+	ts_udp_port_close(bench->a);
+	ts_udp_port_close(bench->b);
+	ts_timer_free(bench->guard);
+	ts_loop_free(bench->loop);
+	free(bench);
+	return 0;
+}
+
+static void run(struct bench *bench, unsigned limit_ms)
+{
+	ts_loop_update(bench->loop);
+	ts_timer_set(bench->guard, ts_loop_now_ms(bench->loop) + limit_ms);
+	ts_loop_run(bench->loop);
+}
+
+static struct ts_addr address(const char *ip, uint16_t port)
+{
+	struct ts_addr addr = {.port = port};
+
+	assert_int_equal(ts_ip_parse(ip, &addr.ip), 0);
+	return addr;
+}
+
+static void a_datagram_arrives_with_its_sender(void **state)
+{
+	struct bench *bench = *state;
+	struct ts_addr to = address("127.0.0.1",
+				    ts_udp_port_number(bench->b));
+	struct ts_addr from = address("127.0.0.1",
+				      ts_udp_port_number(bench->a));
+
+	bench->stop_at = 1;
+	ts_udp_port_send(bench->a, &to, (const uint8_t *)"hello", 5);
+	run(bench, 1000);
+	assert_int_equal(bench->got, 1);
+	assert_int_equal(bench->len, 5);
+	assert_memory_equal(bench->last, "hello", 5);
+	assert_true(ts_addr_equal(&bench->from, &from));
+}
+
+static void both_families_share_the_port(void **state)
+{
+	struct bench *bench = *state;
+	struct ts_addr to = address("::1", ts_udp_port_number(bench->b));
+
+	if (!ts_udp_port_has_v6(bench->a) || !ts_udp_port_has_v6(bench->b))
+		skip();
+	bench->stop_at = 1;
+	ts_udp_port_send(bench->a, &to, (const uint8_t *)"six", 3);
+	run(bench, 1000);
+	assert_int_equal(bench->got, 1);
+	assert_false(ts_ip_is_v4(&bench->from.ip));
+}
+
+static void many_arrive_in_order(void **state)
+{
+	struct bench *bench = *state;
+	struct ts_addr to = address("127.0.0.1",
+				    ts_udp_port_number(bench->b));
+	uint8_t data[1300] = {0};
+
+	bench->stop_at = 150; /* two full batches and a rest */
+	for (unsigned i = 0; i < 150; i++) {
+		data[0] = (uint8_t)i;
+		ts_udp_port_send(bench->a, &to, data, sizeof(data));
+	}
+	run(bench, 1000);
+	assert_int_equal(bench->got, 150);
+	assert_int_equal(bench->last[0], 149);
+	assert_int_equal(bench->len, sizeof(data));
+}
+
+static void an_unreachable_destination_costs_only_its_datagram(void **state)
+{
+	struct bench *bench = *state;
+	struct ts_addr to = address("127.0.0.1",
+				    ts_udp_port_number(bench->b));
+	struct ts_addr bad = address("255.255.255.255", 9);
+	uint8_t big[4096] = {0};
+
+	bench->stop_at = 2;
+	ts_udp_port_send(bench->a, &to, (const uint8_t *)"1", 1);
+	ts_udp_port_send(bench->a, &bad, (const uint8_t *)"x", 1);
+	ts_udp_port_send(bench->a, &to, big, sizeof(big)); /* too long */
+	ts_udp_port_send(bench->a, &to, (const uint8_t *)"2", 1);
+	run(bench, 1000);
+	assert_int_equal(bench->got, 2);
+	assert_int_equal(bench->last[0], '2');
+}
+
+static void an_empty_datagram_arrives(void **state)
+{
+	struct bench *bench = *state;
+	struct ts_addr to = address("127.0.0.1",
+				    ts_udp_port_number(bench->b));
+
+	bench->stop_at = 1;
+	bench->len = 99;
+	ts_udp_port_send(bench->a, &to, (const uint8_t *)"", 0);
+	run(bench, 1000);
+	assert_int_equal(bench->len, 0);
+}
+
+static void a_callback_may_close_its_port(void **state)
+{
+	struct bench *bench = *state;
+	struct ts_addr to = address("127.0.0.1",
+				    ts_udp_port_number(bench->b));
+
+	bench->closes_inside = true;
+	ts_udp_port_send(bench->a, &to, (const uint8_t *)"1", 1);
+	ts_udp_port_send(bench->a, &to, (const uint8_t *)"2", 1);
+	run(bench, 1000);
+	assert_int_equal(bench->got, 1);
+}
+
+static void a_taken_port_falls_back_to_another(void **state)
+{
+	struct bench *bench = *state;
+	uint16_t taken = ts_udp_port_number(bench->a);
+	struct ts_udp_port *c;
+	int err;
+
+	ts_log_set_level(TS_LOG_OFF);
+	c = ts_udp_port_open(bench->loop, taken, nothing, NULL, &err);
+	assert_non_null(c);
+	assert_int_not_equal(ts_udp_port_number(c), taken);
+	assert_int_not_equal(ts_udp_port_number(c), 0);
+	ts_udp_port_close(c);
+	ts_udp_port_close(bench->a);
+	bench->a = NULL;
+	c = ts_udp_port_open(bench->loop, taken, nothing, NULL, &err);
+	assert_int_equal(ts_udp_port_number(c), taken);
+	ts_udp_port_close(c);
+}
+
+#define CASE(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(a_datagram_arrives_with_its_sender),
+		CASE(both_families_share_the_port),
+		CASE(many_arrive_in_order),
+		CASE(an_unreachable_destination_costs_only_its_datagram),
+		CASE(an_empty_datagram_arrives),
+		CASE(a_callback_may_close_its_port),
+		CASE(a_taken_port_falls_back_to_another),
+	};
+
+	alarm(60);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,529 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "unit/test.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/crypto/secret.h"
+#include "core/path/disco_peer.h"
+
+enum { SENT_MAX = 4096 };
+
+struct sent {
+	struct ts_path_addr to;
+	bool is_derp;
+	uint8_t tx_id[DISCO_TX_ID_LEN];
+};
+
+struct desk {
+	struct ts_disco_peer peer;
+	struct sent sent[SENT_MAX];
+	size_t count;
+	unsigned call_me_maybes, changes;
+	struct ts_path_addr best;
+	unsigned probes;
+	int probe_err;
+	uint64_t now_ms;
+};
+
+static void on_ping(void *ctx, const struct ts_path_addr *to,
+		    const uint8_t tx_id[DISCO_TX_ID_LEN])
+{
+	struct desk *d = ctx;
+	struct sent *s = &d->sent[d->count++];
+
+	assert_true(d->count <= SENT_MAX);
+	*s = (struct sent){.is_derp = !to};
+	if (to)
+		s->to = *to;
+	memcpy(s->tx_id, tx_id, DISCO_TX_ID_LEN);
+}
+
+static void on_call_me_maybe(void *ctx)
+{
+	((struct desk *)ctx)->call_me_maybes++;
+}
+
+static void on_best(void *ctx, const struct ts_path_addr *best)
+{
+	struct desk *d = ctx;
+
+	d->changes++;
+	d->best = best ? *best : (struct ts_path_addr){0};
+}
+
+static void on_probe(void *ctx, struct ts_disco_probe *probe)
+{
+	struct desk *d = ctx;
+
+	d->probes++;
+	d->probe_err = probe->err;
+	free(probe);
+}
+
+static const struct ts_disco_ops ops = {
+	.send_ping = on_ping,
+	.send_call_me_maybe = on_call_me_maybe,
+	.best_changed = on_best,
+	.probe_done = on_probe,
+};
+
+static struct ts_path_addr addr(const char *text)
+{
+	struct ts_path_addr a = {0};
+
+	assert_int_equal(ts_addr_parse(text, &a.addr), 0);
+	return a;
+}
+
+static struct desk *new_desk(const char *const *endpoints, size_t count)
+{
+	struct desk *d = calloc(1, sizeof(*d));
+	struct ts_addr addrs[8];
+
+	assert_non_null(d);
+	assert_int_equal(ts_crypto_init(), 0);
+	d->now_ms = 100000;
+	ts_disco_peer_init(&d->peer, &ops, d, false);
+	for (size_t i = 0; i < count; i++)
+		addrs[i] = addr(endpoints[i]).addr;
+	ts_disco_peer_set_endpoints(&d->peer, addrs, count, d->now_ms);
+	return d;
+}
+
+static void free_desk(struct desk *d)
+{
+	ts_disco_peer_deinit(&d->peer);
+	free(d);
+}
+
+/* To now + ms, with every deadline on the way. */
+static void pass(struct desk *d, uint64_t ms)
+{
+	uint64_t end_ms = d->now_ms + ms;
+
+	while (ts_disco_peer_deadline_ms(&d->peer) <= end_ms) {
+		uint64_t at_ms = ts_disco_peer_deadline_ms(&d->peer);
+
+		assert_true(at_ms >= d->now_ms);
+		d->now_ms = at_ms;
+		ts_disco_peer_tick(&d->peer, d->now_ms);
+		assert_true(ts_disco_peer_deadline_ms(&d->peer) > d->now_ms);
+	}
+	d->now_ms = end_ms;
+}
+
+static bool pong(struct desk *d, size_t of)
+{
+	return ts_disco_peer_got_pong(&d->peer, d->sent[of].is_derp,
+				      d->sent[of].tx_id, d->now_ms);
+}
+
+static const char *const two[] = {"192.0.2.1:1", "192.0.2.2:2"};
+
+static void traffic_pings_all_and_calls_once_in_five_seconds(void **state)
+{
+	struct desk *d = new_desk(two, 2);
+
+	(void)state;
+	for (int i = 0; i < 10; i++)
+		ts_disco_peer_sent(&d->peer, d->now_ms);
+	assert_int_equal(d->count, 2);
+	assert_int_equal(d->call_me_maybes, 1);
+	d->now_ms += 4999;
+	ts_disco_peer_sent(&d->peer, d->now_ms);
+	assert_int_equal(d->count, 2);
+	d->now_ms += 1;
+	ts_disco_peer_sent(&d->peer, d->now_ms);
+	assert_int_equal(d->count, 4);
+	assert_int_equal(d->call_me_maybes, 2);
+	free_desk(d);
+}
+
+static void a_peer_without_candidates_is_not_called(void **state)
+{
+	struct desk *d = new_desk(NULL, 0);
+
+	(void)state;
+	ts_disco_peer_sent(&d->peer, d->now_ms);
+	pass(d, 20000);
+	assert_int_equal(d->count, 0);
+	assert_int_equal(d->call_me_maybes, 0);
+	free_desk(d);
+}
+
+static void a_pong_gives_trust_and_silence_takes_it(void **state)
+{
+	struct desk *d = new_desk(two, 1);
+	struct ts_path_addr want = addr(two[0]);
+
+	(void)state;
+	ts_disco_peer_sent(&d->peer, d->now_ms);
+	d->now_ms += 30;
+	assert_true(pong(d, 0));
+	assert_false(pong(d, 0)); /* a replay */
+	assert_true(ts_path_addr_equal(&d->best, &want));
+	assert_int_equal(d->peer.best.latency_us, 30000);
+	assert_true(ts_disco_peer_is_trusted(&d->peer, d->now_ms + 6500));
+	assert_false(ts_disco_peer_is_trusted(&d->peer, d->now_ms + 6501));
+	pass(d, 6501);
+	assert_true(ts_path_addr_is_set(&d->peer.best.to)); /* in doubt */
+	pass(d, 5000); /* the heartbeats went unanswered */
+	assert_false(ts_path_addr_is_set(&d->peer.best.to));
+	assert_false(ts_path_addr_is_set(&d->best));
+	free_desk(d);
+}
+
+static void heartbeats_run_for_45_seconds_after_the_last_packet(void **state)
+{
+	struct desk *d = new_desk(two, 1);
+	size_t answered = 0;
+
+	(void)state;
+	ts_disco_peer_sent(&d->peer, d->now_ms);
+	for (int i = 0; i < 100; i++) {
+		while (answered < d->count)
+			assert_true(pong(d, answered++));
+		pass(d, 1000);
+	}
+	/* 1 at first, then at 3, 6 .. 42 s */
+	assert_int_equal(d->count, 15);
+	assert_true(ts_disco_peer_deadline_ms(&d->peer) == UINT64_MAX);
+	free_desk(d);
+}
+
+static void a_slow_direct_path_is_reviewed_every_minute(void **state)
+{
+	struct desk *d = new_desk(two, 2);
+	struct ts_path_addr other = addr(two[1]);
+	unsigned reviews = 0;
+	size_t seen = 2;
+
+	(void)state;
+	ts_disco_peer_sent(&d->peer, d->now_ms);
+	d->now_ms += 100;
+	assert_true(pong(d, 0));
+	for (int i = 0; i < 1300; i++) { /* 130 s, in use, answered in 100 ms */
+		size_t sent = d->count;
+
+		ts_disco_peer_sent(&d->peer, d->now_ms);
+		pass(d, 100);
+		for (; seen < sent; seen++) {
+			if (ts_path_addr_equal(&d->sent[seen].to, &other))
+				reviews++;
+			else
+				pong(d, seen);
+		}
+	}
+	assert_int_equal(reviews, 2);
+	free_desk(d);
+}
+
+static void a_fast_direct_path_is_left_alone(void **state)
+{
+	struct desk *d = new_desk(two, 2);
+	struct ts_path_addr other = addr(two[1]);
+
+	(void)state;
+	ts_disco_peer_sent(&d->peer, d->now_ms);
+	d->now_ms += 2;
+	assert_true(pong(d, 0));
+	for (size_t i = 0, seen = 2; i < 1300; i++) {
+		ts_disco_peer_sent(&d->peer, d->now_ms);
+		pass(d, 98);
+		d->now_ms += 2;
+		for (; seen < d->count; seen++) {
+			assert_false(
+				ts_path_addr_equal(&d->sent[seen].to, &other));
+			pong(d, seen);
+		}
+	}
+	free_desk(d);
+}
+
+static void a_better_pong_moves_a_worse_one_does_not(void **state)
+{
+	struct desk *d = new_desk(two, 2);
+	struct ts_path_addr first = addr(two[0]), second = addr(two[1]);
+
+	(void)state;
+	ts_disco_peer_sent(&d->peer, d->now_ms);
+	d->now_ms += 50;
+	assert_true(pong(d, 1));
+	assert_true(ts_path_addr_equal(&d->best, &second));
+	d->now_ms += 10;
+	assert_true(pong(d, 0)); /* 60 ms against 50 */
+	assert_true(ts_path_addr_equal(&d->best, &second));
+	ts_disco_peer_network_changed(&d->peer);
+	d->count = 0;
+	ts_disco_peer_sent(&d->peer, d->now_ms);
+	d->now_ms += 10;
+	assert_true(pong(d, 0));
+	assert_true(ts_path_addr_equal(&d->best, &first));
+	assert_int_equal(d->peer.best.latency_us, 10000);
+	free_desk(d);
+}
+
+static void a_pong_through_derp_moves_nothing(void **state)
+{
+	struct desk *d = new_desk(two, 1);
+
+	(void)state;
+	ts_disco_peer_sent(&d->peer, d->now_ms);
+	assert_true(ts_disco_peer_got_pong(&d->peer, true, d->sent[0].tx_id,
+					   d->now_ms));
+	assert_false(ts_path_addr_is_set(&d->best));
+	free_desk(d);
+}
+
+static void a_late_pong_is_unknown(void **state)
+{
+	struct desk *d = new_desk(two, 1);
+
+	(void)state;
+	ts_disco_peer_sent(&d->peer, d->now_ms);
+	pass(d, 5000);
+	assert_false(pong(d, 0));
+	assert_false(ts_path_addr_is_set(&d->best));
+	free_desk(d);
+}
+
+static void a_duplicate_ping_is_not_answered(void **state)
+{
+	struct desk *d = new_desk(NULL, 0);
+	struct ts_path_addr from = addr("192.0.2.9:9");
+	uint8_t tx_id[DISCO_TX_ID_LEN] = {1};
+
+	(void)state;
+	assert_true(ts_disco_peer_got_ping(&d->peer, &from, tx_id, d->now_ms));
+	assert_false(ts_disco_peer_got_ping(&d->peer, &from, tx_id, d->now_ms));
+	from.addr.port++;
+	assert_true(ts_disco_peer_got_ping(&d->peer, &from, tx_id, d->now_ms));
+	assert_int_equal(d->peer.candidate_count, 2);
+	free_desk(d);
+}
+
+static void pongs_are_rate_limited(void **state)
+{
+	struct desk *d = new_desk(NULL, 0);
+	struct ts_path_addr from = addr("192.0.2.9:9");
+	unsigned answered = 0;
+
+	(void)state;
+	for (uint32_t i = 0; i < 10000; i++) {
+		uint8_t tx_id[DISCO_TX_ID_LEN] = {0};
+
+		memcpy(tx_id, &i, sizeof(i));
+		answered += ts_disco_peer_got_ping(&d->peer, &from, tx_id,
+						   d->now_ms + i / 10);
+	}
+	assert_in_range(answered, DISCO_PONGS_BURST,
+			DISCO_PONGS_BURST + DISCO_PONGS_PER_S);
+	assert_int_equal(d->peer.dropped_pongs, 10000 - answered);
+	free_desk(d);
+}
+
+static void candidates_are_bounded_and_silent_ones_give_way(void **state)
+{
+	struct desk *d = new_desk(two, 2);
+	uint8_t tx_id[DISCO_TX_ID_LEN] = {0};
+
+	(void)state;
+	for (uint16_t i = 1; i <= 1000; i++) {
+		struct ts_path_addr from = addr("192.0.2.9:9");
+
+		from.addr.port = i;
+		ts_disco_peer_got_ping(&d->peer, &from, tx_id, d->now_ms);
+	}
+	assert_int_equal(d->peer.candidate_count, DISCO_CANDIDATES_MAX);
+	assert_true(d->peer.dropped_candidates > 800);
+	d->now_ms += 45001;
+	ts_disco_peer_sent(&d->peer, d->now_ms);
+	assert_int_equal(d->peer.candidate_count, 2);
+	free_desk(d);
+}
+
+static void call_me_maybe_pings_at_once_and_replaces_its_set(void **state)
+{
+	struct desk *d = new_desk(two, 1);
+	struct ts_disco_endpoints e = {.count = 3};
+	struct ts_path_addr last;
+
+	(void)state;
+	e.addrs[0] = addr("192.0.2.5:5").addr;
+	e.addrs[1] = addr("[fe80::1]:5").addr; /* no zone */
+	e.addrs[2] = addr("[2001:db8::1]:5").addr;
+	ts_disco_peer_sent(&d->peer, d->now_ms);
+	ts_disco_peer_got_call_me_maybe(&d->peer, &e, d->now_ms);
+	assert_int_equal(d->count, 1 + 3); /* the first one a second time */
+	assert_int_equal(d->call_me_maybes, 1);
+	e.count = 1;
+	e.addrs[0] = addr("192.0.2.6:6").addr;
+	ts_disco_peer_got_call_me_maybe(&d->peer, &e, d->now_ms);
+	assert_int_equal(d->peer.candidate_count, 2);
+	last = addr("192.0.2.6:6");
+	assert_true(ts_path_addr_equal(&d->sent[d->count - 1].to, &last));
+	free_desk(d);
+}
+
+static void a_flood_of_calls_sends_a_bounded_number_of_pings(void **state)
+{
+	struct desk *d = new_desk(NULL, 0);
+	struct ts_disco_endpoints e = {.count = DISCO_ENDPOINTS_MAX};
+
+	(void)state;
+	for (uint16_t i = 0; i < DISCO_ENDPOINTS_MAX; i++) {
+		e.addrs[i] = addr("192.0.2.6:6").addr;
+		e.addrs[i].port = (uint16_t)(i + 1);
+	}
+	for (int i = 0; i < 1000; i++)
+		ts_disco_peer_got_call_me_maybe(&d->peer, &e, d->now_ms);
+	assert_int_equal(d->count, DISCO_PINGS_MAX);
+	assert_true(d->peer.dropped_pings > 0);
+	pass(d, 5000);
+	assert_int_equal(d->peer.ping_count, 0);
+	free_desk(d);
+}
+
+static void addresses_that_are_none_are_not_pinged(void **state)
+{
+	static const char *const bad[] = {
+		"0.0.0.0:1",   "[::]:1",       "224.0.0.1:1",      "1.2.3.4:0",
+		"[ff02::1]:1", "127.3.3.40:1", "255.255.255.255:9"};
+	struct desk *d = new_desk(bad, 7);
+
+	(void)state;
+	assert_int_equal(d->peer.candidate_count, 0);
+	free_desk(d);
+}
+
+static void an_endpoint_that_left_the_netmap_is_dropped(void **state)
+{
+	struct desk *d = new_desk(two, 2);
+	struct ts_addr keep = addr(two[1]).addr;
+
+	(void)state;
+	ts_disco_peer_sent(&d->peer, d->now_ms);
+	assert_true(pong(d, 0));
+	ts_disco_peer_set_endpoints(&d->peer, &keep, 1, d->now_ms);
+	assert_int_equal(d->peer.candidate_count, 1);
+	assert_false(ts_path_addr_is_set(&d->best));
+	free_desk(d);
+}
+
+static void on_probe_fn(void *ctx, int err, uint64_t latency_us,
+			const struct ts_path_addr *to, bool is_derp)
+{
+	(void)ctx, (void)err, (void)latency_us, (void)to, (void)is_derp;
+}
+
+static void a_probe_ends_once_with_its_first_pong(void **state)
+{
+	struct desk *d = new_desk(two, 2);
+
+	(void)state;
+	assert_int_equal(ts_disco_peer_probe(&d->peer, true, on_probe_fn, NULL,
+					     d->now_ms),
+			 0);
+	assert_int_equal(d->count, 3);
+	assert_true(d->sent[0].is_derp);
+	assert_true(pong(d, 1));
+	assert_int_equal(d->probes, 1);
+	assert_true(pong(d, 0));
+	pass(d, 6000);
+	assert_int_equal(d->probes, 1);
+	assert_int_equal(d->probe_err, 0);
+	free_desk(d);
+}
+
+static void a_probe_without_an_answer_times_out_once(void **state)
+{
+	struct desk *d = new_desk(two, 2);
+
+	(void)state;
+	assert_int_equal(ts_disco_peer_probe(&d->peer, false, on_probe_fn, NULL,
+					     d->now_ms),
+			 0);
+	pass(d, 4999);
+	assert_int_equal(d->probes, 0);
+	pass(d, 1);
+	assert_int_equal(d->probes, 1);
+	assert_int_equal(d->probe_err, -ETIMEDOUT);
+	assert_int_equal(ts_disco_peer_probe(&d->peer, false, on_probe_fn, NULL,
+					     d->now_ms),
+			 0);
+	free_desk(d); /* gives it up */
+	d = new_desk(NULL, 0);
+	assert_int_equal(ts_disco_peer_probe(&d->peer, false, on_probe_fn, NULL,
+					     d->now_ms),
+			 -EHOSTUNREACH);
+	free_desk(d);
+}
+
+static bool better(const char *a, uint64_t a_ms, const char *b, uint64_t b_ms)
+{
+	struct ts_path_quality qa = {.to = addr(a), .latency_us = a_ms * 1000};
+	struct ts_path_quality qb = {.to = addr(b), .latency_us = b_ms * 1000};
+
+	return ts_path_is_better(&qa, &qb);
+}
+
+static void better_has_points_and_hysteresis(void **state)
+{
+	struct ts_path_quality direct = {.to = addr("1.1.1.1:1"),
+					 .latency_us = 900000};
+	struct ts_path_quality relay = {.to = addr("2.2.2.2:2"),
+					.latency_us = 1000};
+	struct ts_path_quality none = {0};
+
+	(void)state;
+	assert_true(better("1.1.1.1:1", 10, "2.2.2.2:2", 100));
+	assert_false(better("1.1.1.1:1", 100, "2.2.2.2:2", 10));
+	assert_false(better("1.1.1.1:1", 99, "2.2.2.2:2", 100)); /* 1 % */
+	assert_true(better("1.1.1.1:1", 97, "2.2.2.2:2", 100));
+	assert_false(better("1.1.1.1:1", 10, "1.1.1.1:1", 100)); /* the same */
+	assert_true(better("10.0.0.1:1", 100, "2.2.2.2:2", 90));
+	assert_false(better("10.0.0.1:1", 100, "2.2.2.2:2", 50));
+	assert_true(better("[2001:db8::1]:1", 100, "2.2.2.2:2", 95));
+	assert_true(better("127.0.0.1:1", 100, "10.0.0.1:1", 75));
+	assert_true(better("169.254.1.1:1", 10, "192.168.1.1:1", 10));
+	assert_false(better("10.0.0.1:1", 0, "10.0.0.2:1", 1)); /* one grain */
+	relay.to.vni = 7;
+	assert_true(ts_path_is_better(&direct, &relay));
+	assert_false(ts_path_is_better(&relay, &direct));
+	assert_true(ts_path_is_better(&relay, &none));
+	assert_false(ts_path_is_better(&none, &relay));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(
+			traffic_pings_all_and_calls_once_in_five_seconds),
+		cmocka_unit_test(a_peer_without_candidates_is_not_called),
+		cmocka_unit_test(a_pong_gives_trust_and_silence_takes_it),
+		cmocka_unit_test(
+			heartbeats_run_for_45_seconds_after_the_last_packet),
+		cmocka_unit_test(a_slow_direct_path_is_reviewed_every_minute),
+		cmocka_unit_test(a_fast_direct_path_is_left_alone),
+		cmocka_unit_test(a_better_pong_moves_a_worse_one_does_not),
+		cmocka_unit_test(a_pong_through_derp_moves_nothing),
+		cmocka_unit_test(a_late_pong_is_unknown),
+		cmocka_unit_test(a_duplicate_ping_is_not_answered),
+		cmocka_unit_test(pongs_are_rate_limited),
+		cmocka_unit_test(
+			candidates_are_bounded_and_silent_ones_give_way),
+		cmocka_unit_test(
+			call_me_maybe_pings_at_once_and_replaces_its_set),
+		cmocka_unit_test(
+			a_flood_of_calls_sends_a_bounded_number_of_pings),
+		cmocka_unit_test(addresses_that_are_none_are_not_pinged),
+		cmocka_unit_test(an_endpoint_that_left_the_netmap_is_dropped),
+		cmocka_unit_test(a_probe_ends_once_with_its_first_pong),
+		cmocka_unit_test(a_probe_without_an_answer_times_out_once),
+		cmocka_unit_test(better_has_points_and_hysteresis),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
