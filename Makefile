@@ -89,7 +89,7 @@ $(BUILD)/obj/lwip/%.o: $(LWIP_STAMP) netstack/lwipopts.h
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_LWIP) -c $(LWIP_DIR)/src/core/$*.c -o $@
 
-$(BUILD)/obj/netstack/%.o: | $(LWIP_STAMP)
+$(filter $(BUILD)/obj/netstack/%,$(CORE_OBJ)): | $(LWIP_STAMP)
 
 $(BUILD)/obj/%.o: %.c
 	$(call say,CC,$<)
@@ -99,7 +99,8 @@ $(BUILD)/obj/%.o: %.c
 $(BUILD)/shim-obj/%.o: %.c
 	$(call say,CC,$< (shim))
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(PLAIN_CFLAGS) $(WARN) -I. -MMD -MP -c $< -o $@
+	$(Q)$(CC) $(PLAIN_CFLAGS) $(WARN) -ftls-model=initial-exec -I. -MMD -MP \
+		-c $< -o $@
 
 $(BUILD)/libtsnet.a: $(CORE_OBJ) $(LWIP_OBJ)
 	$(call say,AR,$@)
@@ -136,6 +137,8 @@ $(BUILD)/tests/unit/%: tests/unit/%.c $(BUILD)/libtsnet.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_OURS) -Itests -MMD -MP -MF $@.d $(LDFLAGS_ALL) $< \
 		$(BUILD)/libtsnet.a -o $@ $(PKG_LIBS) -lcmocka -lpthread
+
+$(filter $(BUILD)/tests/unit/shim/%,$(UNIT_BIN)): $(BUILD)/libtsnet_shim.so
 
 unit: $(UNIT_BIN)
 	$(Q)scripts/run-unit $(UNIT_BIN)

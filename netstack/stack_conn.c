@@ -276,6 +276,9 @@ static void tune(struct stack_tcp *t)
 
 	tune_rto(pcb);
 	limit_mss(t);
+	/* a probe carried the last byte: lwIP would go on probing */
+	if (!pcb->unsent)
+		pcb->persist_backoff = 0;
 	if (!t->is_up || t->was_tuned)
 		return;
 	t->was_tuned = true;

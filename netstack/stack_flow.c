@@ -220,12 +220,20 @@ static void connection_input(struct stack *s, struct stack_tcp *t,
 			     const struct segment *seg,
 			     const struct stack_dgram *d)
 {
+	struct stack_held held;
+	bool is_held;
+
 	if (seg->data_len && stack_rx_is_full(s, t)) {
 		s->count.dropped_bad++;
 		return;
 	}
 	stack_tcp_enter(t);
+	is_held = stack_send_hold(t, seg->ack, seg->flags, &held);
 	stack_lwip_input(s, d);
+	if (is_held)
+		stack_send_release(t, &held);
+	else
+		stack_send_forget(t);
 	stack_tcp_leave(t);
 }
 

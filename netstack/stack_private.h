@@ -83,6 +83,8 @@ struct stack_tcp {
 	bool got_eof, saw_eof; /* FIN arrived; owner was told */
 	bool was_tuned;	       /* first window and cwnd are set */
 
+	struct tcp_seg *last_unacked; /* stack_send.c; NULL: not known */
+
 	/* bytes that the owner has not consumed: stack_tcp_recv.c */
 	struct pbuf *rx_head, *rx_tail;
 	size_t rx_off;	     /* consumed part of rx_head */
@@ -170,7 +172,7 @@ struct stack {
 	struct stack_counters count;
 };
 
-/* -- stack_netif.c: lwIP's globals and its way out -------------------------- */
+/* -- stack_netif.c: lwIP's globals and its way out ------------------------- */
 int stack_netif_add(struct stack *s);
 void stack_netif_remove(struct stack *s);
 /* Before any call into lwIP: its clock is that of s, its lists are empty. */
@@ -180,7 +182,7 @@ void stack_lwip_input(struct stack *s, const struct stack_dgram *d);
 ip_addr_t stack_to_lwip(const struct ts_ip *ip);
 bool stack_lwip_is_busy(void);
 
-/* -- stack_ip.c: IP headers ------------------------------------------------- */
+/* -- stack_ip.c: IP headers ------------------------------------------------ */
 bool stack_is_own(const struct stack *s, const struct ts_ip *ip);
 /* Takes the headers off. 0; -EBADMSG; -EADDRNOTAVAIL for others' packets;
  * -EAGAIN for a fragment, which was kept. Whatever out points to lives until
@@ -196,7 +198,7 @@ int stack_ip_send(struct stack *s, const struct ts_ip *src,
 /* A packet that is ready, with room around it. */
 void stack_emit(struct stack *s, struct ts_packet *pkt);
 
-/* -- stack_frag.c ----------------------------------------------------------- */
+/* -- stack_frag.c ---------------------------------------------------------- */
 struct stack_frag_key {
 	struct ts_ip src, dst;
 	uint32_t id;
@@ -212,16 +214,16 @@ uint64_t stack_frag_deadline(const struct stack *s);
 void stack_frag_tick(struct stack *s);
 void stack_frag_free_all(struct stack *s);
 
-/* -- stack_loop.c: packets to ourselves ------------------------------------- */
+/* -- stack_loop.c: packets to ourselves ------------------------------------ */
 void stack_loop_push(struct stack *s, const struct ts_packet *pkt);
 void stack_loop_run(struct stack *s);
 void stack_loop_free_all(struct stack *s);
 
-/* -- stack.c ---------------------------------------------------------------- */
+/* -- stack.c --------------------------------------------------------------- */
 void stack_tell_owners(struct stack *s);
 void stack_packet(struct stack *s, const uint8_t *ip, size_t len, bool from_us);
 
-/* -- stack_flow.c: segments to connections; TIME-WAIT ------------------------ */
+/* -- stack_flow.c: segments to connections; TIME-WAIT ---------------------- */
 void stack_flow_key(uint8_t key[static STACK_FLOW_KEY_LEN],
 		    const struct ts_addr *local, const struct ts_addr *remote);
 struct flow *stack_flow_find(const struct stack *s, const struct ts_addr *local,
@@ -239,7 +241,7 @@ void stack_tcp_control(struct stack *s, const struct ts_addr *local,
 		       const struct ts_addr *remote, uint32_t seq, uint32_t ack,
 		       uint8_t flags);
 
-/* -- stack_conn.c: a connection on loan to lwIP ------------------------------ */
+/* -- stack_conn.c: a connection on loan to lwIP ---------------------------- */
 struct stack_tcp *stack_tcp_new(struct stack *s, const struct ts_addr *local,
 				const struct ts_addr *remote,
 				const struct stack_tcp_ops *ops, void *user);
@@ -257,7 +259,21 @@ void stack_tcp_free(struct stack_tcp *t);
 /* Ends lwIP's part without callbacks. */
 void stack_tcp_kill(struct stack_tcp *t, bool send_rst);
 
-/* -- stack_tcp_recv.c -------------------------------------------------------- */
+/* -- stack_send.c ---------------------------------------------------------- */
+/* tcp_output(), for a connection on loan. */
+void stack_send(struct stack_tcp *t);
+/* lwIP sent or dropped something by itself. */
+void stack_send_forget(struct stack_tcp *t);
+/* Around an input: keep lwIP from sending, then send. */
+struct stack_held {
+	struct tcp_seg *unsent;
+	uint16_t oversize;
+};
+bool stack_send_hold(struct stack_tcp *t, uint32_t ack, uint8_t flags,
+		     struct stack_held *held);
+void stack_send_release(struct stack_tcp *t, struct stack_held *held);
+
+/* -- stack_tcp_recv.c ------------------------------------------------------ */
 enum { STACK_RX_FIRST_WINDOW = 256 * 1024 };
 struct pbuf *stack_rx_pbuf(const uint8_t *segment, size_t len);
 void stack_rx_append(struct stack_tcp *t, struct pbuf *p);
@@ -266,14 +282,14 @@ void stack_rx_free(struct stack_tcp *t);
 void stack_rx_first_window(struct stack_tcp *t);
 bool stack_rx_is_full(const struct stack *s, const struct stack_tcp *t);
 
-/* -- stack_timer.c ----------------------------------------------------------- */
+/* -- stack_timer.c --------------------------------------------------------- */
 void stack_timer_catch_up(struct stack_tcp *t);
 void stack_timer_schedule(struct stack_tcp *t);
 void stack_timer_cancel(struct stack_tcp *t);
 uint64_t stack_timer_deadline(const struct stack *s);
 void stack_timer_run(struct stack *s);
 
-/* -- stack_syn.c ------------------------------------------------------------- */
+/* -- stack_syn.c ----------------------------------------------------------- */
 void stack_syn_input(struct stack *s, const struct stack_dgram *d,
 		     const struct ts_addr *local, const struct ts_addr *remote);
 /* A further segment of a tuple whose SYN waits. */
@@ -281,7 +297,7 @@ void stack_syn_again(struct stack_syn *syn, const struct stack_dgram *d);
 void stack_syn_tick(struct stack *s);
 void stack_syn_free_all(struct stack *s);
 
-/* -- stack_udp.c, stack_icmp.c ----------------------------------------------- */
+/* -- stack_udp.c, stack_icmp.c --------------------------------------------- */
 void stack_udp_packet(struct stack *s, const struct stack_dgram *d);
 void stack_udp_unreachable(struct stack *s, const struct ts_addr *local,
 			   const struct ts_addr *remote, int err);

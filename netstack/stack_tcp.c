@@ -149,7 +149,7 @@ void stack_tcp_flush(struct stack_tcp *t)
 	if (!t->pcb || !t->is_up)
 		return;
 	stack_tcp_enter(t);
-	tcp_output(t->pcb);
+	stack_send(t);
 	stack_tcp_leave(t);
 }
 
@@ -161,6 +161,7 @@ void stack_tcp_shutdown_write(struct stack_tcp *t)
 	if (!t->pcb || !t->is_up)
 		return;
 	stack_tcp_enter(t);
+	stack_send_forget(t);
 	tcp_shutdown(t->pcb, 0, 1);
 	stack_tcp_leave(t);
 }
@@ -187,6 +188,7 @@ static void close_in_order(struct stack_tcp *t)
 	tcpwnd_size_t wnd = pcb->rcv_wnd;
 
 	stack_tcp_enter(t);
+	stack_send_forget(t);
 	pcb->rcv_wnd = TCP_WND_MAX(pcb);
 	tcp_close(pcb);
 	if (tcp_active_pcbs)

@@ -188,7 +188,7 @@ static void offer_window(struct stack_tcp *t)
 		return;
 	stack_tcp_enter(t);
 	tcp_ack_now(t->pcb);
-	tcp_output(t->pcb);
+	stack_send(t);
 	stack_tcp_leave(t);
 }
 

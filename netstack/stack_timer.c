@@ -26,7 +26,7 @@ enum {
 /* lwIP's back-off of window probes, in PERSIST_UNIT_MS: 0.6 s to 24 s */
 static const uint8_t persist_units[7] = {3, 6, 12, 24, 48, 96, 120};
 
-/* -- heap of connections by due_ms ------------------------------------------ */
+/* -- heap of connections by due_ms ----------------------------------------- */
 static void heap_set(struct stack *s, size_t pos, struct stack_tcp *t)
 {
 	s->heap[pos - 1] = t;
@@ -99,7 +99,7 @@ void stack_timer_cancel(struct stack_tcp *t)
 	sift_down(s, last);
 }
 
-/* -- deadlines -------------------------------------------------------------- */
+/* -- deadlines ------------------------------------------------------------- */
 void stack_timer_catch_up(struct stack_tcp *t)
 {
 	struct tcp_pcb *pcb = t->pcb;
@@ -225,7 +225,7 @@ uint64_t stack_timer_deadline(const struct stack *s)
 	return s->heap_len ? s->heap[0]->due_ms : STACK_NEVER;
 }
 
-/* -- running them ----------------------------------------------------------- */
+/* -- running them ---------------------------------------------------------- */
 /* lwIP skips a connection whose last_timer equals its 8-bit count of runs,
  * which after runs for others happens by accident: then once more. */
 static void run_lwip_timer(struct stack_tcp *t, void (*timer)(void),
@@ -266,6 +266,7 @@ static void run_one(struct stack_tcp *t)
 
 	stack_timer_cancel(t);
 	stack_tcp_enter(t);
+	stack_send_forget(t);
 	if (t->ack_due_ms && t->ack_due_ms <= s->now_ms) {
 		t->ack_due_ms = 0;
 		run_lwip_timer(t, tcp_fasttmr, stack_tick_now(s));

@@ -39,8 +39,9 @@ static bool clashes(const struct stack *s, const struct ts_addr *local)
 static int pick_port(const struct stack *s, struct ts_addr *local)
 {
 	for (int i = 0; i < PORT_TRIES; i++) {
-		local->port = (uint16_t)(STACK_EPHEMERAL_FIRST +
-					 ts_random_below(STACK_EPHEMERAL_COUNT));
+		uint32_t n = ts_random_below(STACK_EPHEMERAL_COUNT);
+
+		local->port = (uint16_t)(STACK_EPHEMERAL_FIRST + n);
 		if (!first_on(s, local->port))
 			return 0;
 	}

@@ -113,7 +113,8 @@ static int on_stream(void *ctx, const uint8_t *data, size_t len)
 static const struct ts_ts2021_ops CONN_OPS = {
 	.write = on_write, .opened = on_opened, .stream = on_stream};
 
-void ts_control_link_input(struct ts_control *c, const uint8_t *data, size_t len)
+void ts_control_link_input(struct ts_control *c, const uint8_t *data,
+			   size_t len)
 {
 	struct ts_control_link *link = &c->link;
 
@@ -202,15 +203,18 @@ static void take_key(struct ts_control *c, int http_status, const char *body,
 		ts_control_link_fail(c, "fetching the server's key: %s", error);
 	else if (http_status != 200)
 		ts_control_link_fail(c, "fetching the server's key: http %d",
-			     http_status);
+				     http_status);
 	else if (len > KEY_BODY_MAX)
-		ts_control_link_fail(c, "fetching the server's key: %zu bytes", len);
+		ts_control_link_fail(c, "fetching the server's key: %zu bytes",
+				     len);
 	else
 		err = ts_server_key_read(body, len, &link->server_key);
 	if (err == -EPROTO)
-		ts_control_link_fail(c, "control server is too old; no noise key");
+		ts_control_link_fail(c,
+				     "control server is too old; no noise key");
 	else if (err)
-		ts_control_link_fail(c, "the answer to /key is not a control server's");
+		ts_control_link_fail(
+			c, "the answer to /key is not a control server's");
 	link->has_server_key = !link->has_failed;
 }
 
@@ -280,12 +284,10 @@ void ts_control_link_reap(struct ts_control *c)
 	if (link->retries_now)
 		ts_backoff_reset(&link->backoff);
 	else
-		link->retry_ms =
-			c->now_ms + ts_backoff_next_ms(&link->backoff);
+		link->retry_ms = c->now_ms + ts_backoff_next_ms(&link->backoff);
 	link->retries_now = false;
 	/* What the server or a person has to settle matters more. */
-	if (c->state == TS_CONTROL_FAILED ||
-	    c->state == TS_CONTROL_NEEDS_LOGIN)
+	if (c->state == TS_CONTROL_FAILED || c->state == TS_CONTROL_NEEDS_LOGIN)
 		log_info("control: link lost: %s", link->reason);
 	else if (c->goal == GOAL_RUN)
 		ts_control_set_state(c, TS_CONTROL_CONNECTING, link->reason);
@@ -312,12 +314,13 @@ void ts_control_link_tick(struct ts_control *c)
 		if (c->now_ms < link->deadline_ms)
 			return;
 		ts_control_link_distrust(c);
-		ts_control_link_fail(c, "timeout in step %s", step_name(link->step));
+		ts_control_link_fail(c, "timeout in step %s",
+				     step_name(link->step));
 		return;
 	}
 	if (link->is_probed && idle_ms >= PROBE_AFTER_MS + PROBE_TIMEOUT_MS) {
 		ts_control_link_fail(c, "no sign of the server for %llu s",
-			     (unsigned long long)idle_ms / 1000);
+				     (unsigned long long)idle_ms / 1000);
 	} else if (!link->is_probed && idle_ms >= PROBE_AFTER_MS) {
 		link->is_probed = true;
 		ts_h2_ping(link->h2);

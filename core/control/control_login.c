@@ -177,7 +177,8 @@ void ts_login_step(struct ts_control *c)
 	login->sent_followup = login->followup != NULL;
 	err = send_request(c);
 	if (err)
-		ts_control_link_fail(c, "register request: %s", ts_strerror(err));
+		ts_control_link_fail(c, "register request: %s",
+				     ts_strerror(err));
 }
 
 /* -- the answer -------------------------------------------------------- */
@@ -374,8 +375,7 @@ static void on_reply(struct ts_control *c, struct ts_rpc *rpc,
 				ts_byte_queue_len(&rpc->body), &response);
 	if (err) {
 		retry_later(c);
-		ts_control_report(c, "register response: %s",
-				  ts_strerror(err));
+		ts_control_report(c, "register response: %s", ts_strerror(err));
 		return;
 	}
 	take_response(c, &response);

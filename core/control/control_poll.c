@@ -51,8 +51,7 @@ static struct ts_netmap_sink peer_sink(struct ts_control *c)
 
 static void check_self_expiry(struct ts_control *c)
 {
-	if (!c->login.is_done || !c->poll.got_first ||
-	    c->goal != GOAL_RUN ||
+	if (!c->login.is_done || !c->poll.got_first || c->goal != GOAL_RUN ||
 	    !ts_netmap_self_expired(c->netmap, ts_control_wall_clock(c)))
 		return;
 	log_info("control: our node key has expired: registering again");
@@ -108,8 +107,7 @@ static int process(struct ts_control *c, struct ts_map_response *msg)
 
 static bool is_bare_keep_alive(const struct ts_map_response *msg)
 {
-	return msg->keep_alive && !msg->ping.url &&
-	       msg->control_time_unix == 0;
+	return msg->keep_alive && !msg->ping.url && msg->control_time_unix == 0;
 }
 
 static int on_message(void *ctx, const char *json, size_t len)
@@ -215,15 +213,15 @@ static void on_end(void *ctx, const char *error)
 		 * tells the person what is wrong. */
 		if (is_unknown_node(poll->status) && !poll->got_first)
 			ts_login_again(c, false);
-		ts_control_link_fail(c, "initial fetch failed %d: %s", poll->status,
-			     poll->refusal);
+		ts_control_link_fail(c, "initial fetch failed %d: %s",
+				     poll->status, poll->refusal);
 	} else if (error) {
 		ts_control_link_fail(c, "map: %s", error);
 	} else {
 		ts_control_link_fail(c, "map: the server ended the stream%s",
-			     ts_map_stream_is_partial(&poll->stream)
-				     ? " in the middle of a message"
-				     : "");
+				     ts_map_stream_is_partial(&poll->stream)
+					     ? " in the middle of a message"
+					     : "");
 	}
 }
 
@@ -327,8 +325,8 @@ static void check_expiries(struct ts_control *c)
 	struct ts_netmap_sink sink = peer_sink(c);
 
 	c->poll.expiry_check_ms = c->now_ms + EXPIRY_CHECK_MS;
-	if (ts_netmap_expire_peers(c->netmap, ts_control_wall_clock(c),
-				   &sink) > 0)
+	if (ts_netmap_expire_peers(c->netmap, ts_control_wall_clock(c), &sink) >
+	    0)
 		c->ops.netmap_changed(c->ctx, TS_CHANGED_PEERS);
 	check_self_expiry(c);
 }
@@ -341,7 +339,7 @@ void ts_poll_tick(struct ts_control *c)
 		return;
 	if (!poll->is_held && c->now_ms >= poll->watchdog_ms)
 		ts_control_link_fail(c, "map: no message for %d s",
-			     WATCHDOG_MS / 1000);
+				     WATCHDOG_MS / 1000);
 	else if (poll->got_first && c->now_ms >= poll->expiry_check_ms)
 		check_expiries(c);
 }

@@ -10,7 +10,8 @@
  *   control_ping    ping requests
  *
  * Nothing is torn down inside a callback: a failure is only noted in the link
- * (ts_control_link_fail), and ts_control_link_reap() acts on it once the stack has unwound.
+ * (ts_control_link_fail), and ts_control_link_reap() acts on it once the stack
+ * has unwound.
  */
 #ifndef CORE_CONTROL_CONTROL_STATE_H
 #define CORE_CONTROL_CONTROL_STATE_H
@@ -35,7 +36,7 @@ enum ts_control_goal { GOAL_STOP, GOAL_RUN, GOAL_LOG_OUT };
 struct ts_rpc {
 	struct ts_control *owner;
 	int32_t stream_id; /* 0: idle */
-	int status;	   /* 0: no head yet */
+	int status;        /* 0: no head yet */
 	char retry_after[TS_H2_RETRY_AFTER_CAP];
 	struct ts_byte_queue body;
 	bool is_truncated; /* the body was longer than its limit */
@@ -45,7 +46,13 @@ struct ts_rpc {
 		     const char *error);
 };
 
-enum ts_control_link_step { LINK_DOWN, LINK_KEY, LINK_DIAL, LINK_OPEN, LINK_UP };
+enum ts_control_link_step {
+	LINK_DOWN,
+	LINK_KEY,
+	LINK_DIAL,
+	LINK_OPEN,
+	LINK_UP
+};
 
 struct ts_control_link {
 	enum ts_control_link_step step;
@@ -56,8 +63,8 @@ struct ts_control_link {
 	bool force_https; /* an upgrade failed */
 	bool has_dialed;
 	uint64_t last_dial_ms, deadline_ms, retry_ms, last_input_ms;
-	bool is_probed; /* an HTTP/2 PING is out */
-	bool retries_now; /* without backoff: the network changed */
+	bool is_probed;           /* an HTTP/2 PING is out */
+	bool retries_now;         /* without backoff: the network changed */
 	bool has_failed, is_gone; /* gone: the owner's stream has ended */
 	char reason[TS_CONTROL_ERROR_CAP];
 	struct ts_backoff backoff;
@@ -68,7 +75,7 @@ struct ts_control_login {
 	bool wants_new_key, made_new_key;
 	bool sent_followup; /* the request under way waits for a visit */
 	struct ts_private_key trying, trying_old;
-	char *followup;	     /* AuthURL to wait for, or NULL */
+	char *followup;      /* AuthURL to wait for, or NULL */
 	char *published_url; /* the last one given to the owner */
 	struct ts_rpc rpc;
 	uint64_t retry_ms;
@@ -153,7 +160,8 @@ void ts_control_link_reap(struct ts_control *c);
 /* Orderly: no retry is planned. */
 void ts_control_link_close(struct ts_control *c);
 void ts_control_link_start_upgrade(struct ts_control *c);
-void ts_control_link_input(struct ts_control *c, const uint8_t *data, size_t len);
+void ts_control_link_input(struct ts_control *c, const uint8_t *data,
+			   size_t len);
 void ts_control_link_flush(struct ts_control *c);
 void ts_control_link_tick(struct ts_control *c);
 uint64_t ts_control_link_deadline_ms(const struct ts_control *c);

@@ -342,7 +342,7 @@ int ts_h2_input(struct ts_h2_client *h2, const uint8_t *data, size_t len)
 
 	if (n < 0)
 		return n == NGHTTP2_ERR_NOMEM ? -ENOMEM : -EBADMSG;
-	/* Protocol errors become a GOAWAY of our own: flush, then it is over. */
+	/* Protocol errors become a GOAWAY of our own: flush, then the end. */
 	return ts_h2_flush(h2);
 }
 

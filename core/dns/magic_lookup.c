@@ -49,7 +49,8 @@ static enum ts_dns_answer found(const char *name, struct ts_dns_result *out)
 
 static enum ts_dns_answer node_answer(const struct ts_magic_dns *dns,
 				      const struct ts_name_entry *entry,
-				      const char *name, const struct wanted *want,
+				      const char *name,
+				      const struct wanted *want,
 				      struct ts_dns_result *out)
 {
 	bool only_v6 = dns->self_has_v6 && !dns->self_has_v4;

@@ -295,6 +295,13 @@ void ts_engine_stop(struct ts_engine *engine)
 		ts_loop_stop(engine->loop);
 }
 
+void ts_engine_disown(struct ts_engine *engine)
+{
+	if (engine->store.lock_fd >= 0)
+		close(engine->store.lock_fd);
+	engine->store.lock_fd = -1;
+}
+
 void ts_engine_watch_state(struct ts_engine *engine, ts_engine_state_fn fn,
 			   void *ctx)
 {

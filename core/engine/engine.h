@@ -27,6 +27,9 @@ void ts_engine_run(struct ts_engine *engine);
  * thread. */
 void ts_engine_stop(struct ts_engine *engine);
 void ts_engine_close(struct ts_engine *engine);
+/* In a forked child: give up what the parent's engine must own alone (the
+ * state directory's lock). The copy is not to be used or closed after. */
+void ts_engine_disown(struct ts_engine *engine);
 /* Called on the loop's thread at every change of the node's state (error: the
  * server's or our own words, or NULL) and when a person must visit url. */
 typedef void (*ts_engine_state_fn)(void *ctx, enum ts_node_state state,

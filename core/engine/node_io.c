@@ -20,7 +20,7 @@ enum {
 	CONTROL_DIAL_MS = 10000,
 	DERP_DIAL_MS = 10000,
 	DERP_PORT = 443,
-	DERP_QUEUE_MAX = 256 * 1024,
+	DERP_QUEUE_MAX = 128 * 1024, /* more would only add delay */
 	TARGETS_MAX = 8,
 	LOCAL_ADDRS_MAX = 32,
 };
@@ -109,6 +109,7 @@ static void control_dial(void *ctx, const struct ts_control_target *targets,
 			.tls = targets[i].tls ? TS_LINK_TLS_UNVERIFIED
 					      : TS_LINK_PLAIN,
 			.timeout_ms = CONTROL_DIAL_MS,
+			.no_alpn_h1 = true, /* as upstream: none at all */
 		};
 	}
 	engine->control_link =
@@ -193,6 +194,14 @@ static void on_derp_connected(void *ctx, struct ts_link *link)
 			    fast ? &key : NULL, now_of(derp->engine));
 }
 
+static void on_derp_drained(void *ctx)
+{
+	struct derp_stream *derp = ctx;
+
+	ts_node_derp_drained(derp->engine->node, derp->region,
+			     now_of(derp->engine));
+}
+
 static void on_derp_input(void *ctx, const uint8_t *data, size_t len)
 {
 	struct derp_stream *derp = ctx;
@@ -215,6 +224,7 @@ static const struct ts_link_ops derp_link_ops = {
 	.connected = on_derp_connected,
 	.input = on_derp_input,
 	.closed = on_derp_closed,
+	.drained = on_derp_drained,
 };
 
 static void derp_close(void *ctx, int region)
@@ -260,6 +270,7 @@ static void derp_open(void *ctx, int region, const struct ts_derp_node *node)
 						   : DERP_PORT),
 		.timeout_ms = DERP_DIAL_MS,
 		.write_queue_max = DERP_QUEUE_MAX,
+		.drop_when_full = true, /* as a network would */
 	};
 
 	derp_close(engine, region);
@@ -281,9 +292,15 @@ static void derp_write(void *ctx, int region, const uint8_t *data, size_t len)
 	struct ts_engine *engine = ctx;
 	struct derp_stream *derp = find_derp(engine, region);
 
-	/* A full queue drops the packet, as a network would. */
 	if (derp && derp->link)
 		ts_link_write(derp->link, data, len);
+}
+
+static size_t derp_queued(void *ctx, int region)
+{
+	const struct derp_stream *derp = find_derp(ctx, region);
+
+	return derp && derp->link ? ts_link_queued(derp->link) : 0;
 }
 
 void engine_io_close(struct ts_engine *engine)
@@ -369,6 +386,7 @@ const struct ts_node_io engine_node_io = {
 	.derp_open = derp_open,
 	.derp_write = derp_write,
 	.derp_close = derp_close,
+	.derp_queued = derp_queued,
 	.wall_clock_ns = wall_clock_ns,
 	.persist = persist,
 	.state_changed = on_state_changed,

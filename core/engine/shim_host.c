@@ -50,6 +50,15 @@ static void *run_engine(void *ctx)
 	return NULL;
 }
 
+/* The lock is an flock, which a fork shares: a child that kept the descriptor
+ * would keep the directory locked after its parent has ended. */
+static void forget_in_child(void)
+{
+	if (shim_host.engine)
+		ts_engine_disown(shim_host.engine);
+	shim_host.engine = NULL;
+}
+
 static int start_thread(struct ts_engine *engine)
 {
 	sigset_t all, before;
@@ -71,6 +80,7 @@ static int start_thread(struct ts_engine *engine)
 /* At exit(): drain and leave. Not run by _exit or in a forked child. */
 __attribute__((destructor)) static void stop_at_exit(void)
 {
+	/* vfork and raw clone do not run the fork handler. */
 	if (!shim_host.engine || shim_host.pid != getpid())
 		return;
 	ts_engine_stop(shim_host.engine);
@@ -95,6 +105,7 @@ static int open_engine(struct ts_config *config, char err[static 256])
 	}
 	shim_host.engine = engine;
 	shim_host.pid = getpid();
+	pthread_atfork(NULL, NULL, forget_in_child);
 	return 0;
 }
 
@@ -104,14 +115,17 @@ static int find_or_open(char *path, size_t path_cap, char *abstract,
 			size_t abstract_cap, char err[static 256])
 {
 	struct ts_config config;
-	char *state_dir;
-	int code = config_load_from_environment(&config, err);
+	char *state_dir = NULL;
+	int code = 0;
 
-	if (code)
-		return code;
-	state_dir = config.state_dir ? strdup(config.state_dir) : NULL;
-	code = open_engine(&config, err);
-	ts_config_deinit(&config);
+	if (!shim_host.engine) {
+		code = config_load_from_environment(&config, err);
+		if (code)
+			return code;
+		state_dir = config.state_dir ? strdup(config.state_dir) : NULL;
+		code = open_engine(&config, err);
+		ts_config_deinit(&config);
+	}
 	if (code == -EWOULDBLOCK && state_dir) {
 		snprintf(path, path_cap, "%s/broker.sock", state_dir);
 		snprintf(abstract, abstract_cap, "%s", "");

@@ -15,22 +15,20 @@
 #include "core/io/http_client.h"
 
 #include <curl/curl.h>
-#include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
 #include "core/base/byte_queue.h"
 #include "core/crypto/secret.h"
-#include "core/io/link_proxy.h"
+#include "core/io/http_way.h"
 #include "core/io/link_tls.h"
 #include "core/io/resolver.h"
 
-enum { REDIRECTS_MAX = 5, RESOLVE_TEXT_CAP = 1024, TARGET_CAP = 280 };
+enum { REDIRECTS_MAX = 5, TARGET_CAP = 280 };
 
 struct ts_http_request {
 	struct ts_http_request *next;
@@ -42,8 +40,7 @@ struct ts_http_request {
 	bool is_ready; /* error or status tells; the timer delivers */
 	char *url;
 	struct curl_slist *resolved;
-	char host[TS_PROXY_HOST_CAP]; /* to resolve: the host's or the proxy's */
-	unsigned port;
+	struct ts_http_way way;
 	unsigned redirects;
 	unsigned timeout_ms;
 	uint64_t end_ms;
@@ -87,6 +84,7 @@ static void detach(struct ts_http_request *rq)
 	rq->resolved = NULL;
 	ts_resolve_cancel(rq->lookup);
 	rq->lookup = NULL;
+	ts_wipe(&rq->way.proxy, sizeof(rq->way.proxy));
 }
 
 static void free_request(struct ts_http_request *rq)
@@ -119,8 +117,8 @@ static void deliver_soon(struct ts_http_request *rq)
 static void fail(struct ts_http_request *rq, const char *reason)
 {
 	rq->status = 0;
-	snprintf(rq->error, sizeof(rq->error), "%s:%u: %s", rq->host, rq->port,
-		 reason);
+	snprintf(rq->error, sizeof(rq->error), "%s:%u: %s", rq->way.host,
+		 rq->way.port, reason);
 	deliver_soon(rq);
 }
 
@@ -378,49 +376,17 @@ static bool set_options(struct ts_http_request *rq, const char *proxy)
 	return bad == CURLE_OK;
 }
 
-/* "host:port:address,address" in libcurl's own syntax. */
-static struct curl_slist *resolve_entry(const struct ts_http_request *rq,
-					const struct ts_ip *ips, size_t count)
+static bool add_to_curl(struct ts_http_request *rq)
 {
-	char text[RESOLVE_TEXT_CAP];
-	char ip[TS_IP_TEXT_CAP];
-	size_t len = (size_t)snprintf(text, sizeof(text), "%s:%u:", rq->host,
-				      rq->port);
+	const struct ts_http_way *way = &rq->way;
+	char *url = ts_http_way_proxy_url(way);
+	bool ok;
 
-	for (size_t i = 0; i < count; i++) {
-		bool is_v4 = ts_ip_is_v4(&ips[i]);
-
-		if (sizeof(text) - len < TS_IP_TEXT_CAP + 4)
-			break;
-		ts_ip_format(&ips[i], ip);
-		len += (size_t)snprintf(text + len, sizeof(text) - len,
-					is_v4 ? "%s%s" : "%s[%s]",
-					i ? "," : "", ip);
-	}
-	return curl_slist_append(NULL, text);
-}
-
-static char *proxy_url(const struct ts_proxy *proxy)
-{
-	char *url = NULL;
-
-	if (asprintf(&url, strchr(proxy->host, ':') ? "http://[%s]:%u"
-						    : "http://%s:%u",
-		     proxy->host, proxy->port) < 0)
-		return NULL;
-	return url;
-}
-
-static bool add_to_curl(struct ts_http_request *rq, const struct ts_proxy *proxy)
-{
-	char *url = proxy ? proxy_url(proxy) : strdup("");
-	bool ok = url != NULL;
-
-	rq->easy = ok ? curl_easy_init() : NULL;
+	rq->easy = url ? curl_easy_init() : NULL;
 	ok = rq->easy && set_options(rq, url);
-	if (ok && proxy && proxy->userinfo[0])
+	if (ok && way->has_proxy && way->proxy.userinfo[0])
 		ok = curl_easy_setopt(rq->easy, CURLOPT_PROXYUSERPWD,
-				      proxy->userinfo) == CURLE_OK;
+				      way->proxy.userinfo) == CURLE_OK;
 	free(url);
 	if (ok)
 		ok = curl_multi_add_handle(rq->client->multi, rq->easy) ==
@@ -429,97 +395,32 @@ static bool add_to_curl(struct ts_http_request *rq, const struct ts_proxy *proxy
 	return ok;
 }
 
-/* The URL's host and port, brackets off. */
-static int split_url(const char *url, char host[static TS_PROXY_HOST_CAP],
-		     unsigned *port, bool *is_tls)
-{
-	CURLU *u = curl_url();
-	char *scheme = NULL, *name = NULL, *number = NULL;
-	int err = -EINVAL;
-
-	if (u && !curl_url_set(u, CURLUPART_URL, url, 0) &&
-	    !curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) &&
-	    !curl_url_get(u, CURLUPART_HOST, &name, 0) &&
-	    !curl_url_get(u, CURLUPART_PORT, &number, CURLU_DEFAULT_PORT) &&
-	    (strcmp(scheme, "https") == 0 || strcmp(scheme, "http") == 0) &&
-	    strlen(name) < TS_PROXY_HOST_CAP) {
-		size_t len = strlen(name);
-		bool is_v6 = name[0] == '[' && len > 2;
-
-		snprintf(host, TS_PROXY_HOST_CAP, "%.*s",
-			 (int)(is_v6 ? len - 2 : len), name + is_v6);
-		*port = (unsigned)strtoul(number, NULL, 10);
-		*is_tls = strcmp(scheme, "https") == 0;
-		err = 0;
-	}
-	curl_free(scheme);
-	curl_free(name);
-	curl_free(number);
-	curl_url_cleanup(u);
-	return err;
-}
-
-/* 1: *proxy, 0: direct, negative: told. Leaves what to resolve in rq. */
-static int choose_way(struct ts_http_request *rq, struct ts_proxy *proxy)
-{
-	char err[128];
-	bool is_tls = false;
-	int proxied;
-
-	rq->host[0] = '\0';
-	if (split_url(rq->url, rq->host, &rq->port, &is_tls)) {
-		fail(rq, "not an http or https URL");
-		return -EINVAL;
-	}
-	proxied = ts_proxy_choose(environ, rq->host, (uint16_t)rq->port, is_tls,
-				  proxy, err);
-	if (proxied < 0)
-		fail(rq, err);
-	return proxied;
-}
-
 static void on_resolved(void *ctx, const char *error, const struct ts_ip *ips,
 			size_t count)
 {
 	struct ts_http_request *rq = ctx;
-	struct ts_proxy proxy;
 	char reason[128];
-	char host[TS_PROXY_HOST_CAP];
-	unsigned port;
-	int proxied;
 
 	rq->lookup = NULL;
-	memcpy(host, rq->host, sizeof(host));
-	port = rq->port;
 	if (error) {
 		snprintf(reason, sizeof(reason), "resolve: %s", error);
 		fail(rq, reason);
 		return;
 	}
-	proxied = choose_way(rq, &proxy);
-	if (proxied < 0)
-		return;
-	memcpy(rq->host, host, sizeof(host));
-	rq->port = port;
-	rq->resolved = resolve_entry(rq, ips, count);
-	if (!rq->resolved || !add_to_curl(rq, proxied ? &proxy : NULL))
+	rq->resolved = ts_http_way_resolved(&rq->way, ips, count);
+	if (!rq->resolved || !add_to_curl(rq))
 		fail(rq, "out of memory");
-	ts_wipe(&proxy, sizeof(proxy));
 }
 
 static void start_request(struct ts_http_request *rq)
 {
-	struct ts_proxy proxy;
-	int proxied = choose_way(rq, &proxy);
+	char err[128];
 
-	if (proxied < 0)
+	if (ts_http_way_choose(rq->url, &rq->way, err)) {
+		fail(rq, err);
 		return;
-	if (proxied) {
-		memcpy(rq->host, proxy.host, sizeof(rq->host));
-		rq->port = proxy.port;
-		ts_wipe(&proxy, sizeof(proxy));
 	}
-	rq->lookup = ts_resolver_lookup(rq->client->resolver, rq->host,
+	rq->lookup = ts_resolver_lookup(rq->client->resolver, rq->way.host,
 					on_resolved, rq);
 	if (!rq->lookup)
 		fail(rq, "out of memory");

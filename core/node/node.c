@@ -91,6 +91,8 @@ static bool make_cores(struct ts_node *node,
 	node->wg = ts_wg_new(&pc.node_key, &node_wg_ops, node);
 	node->path = ts_path_new(&pc, &node_path_ops, node);
 	node->control = new_control(node, config);
+	if (node->filter)
+		ts_filter_set_shields(node->filter, node->prefs.shields_up);
 	ts_wipe(&pc, sizeof(pc));
 	return node->filter && node->dns && node->stack && node->wg &&
 	       node->path && node->control;
@@ -269,6 +271,12 @@ void ts_node_derp_closed(struct ts_node *node, int region, const char *error,
 {
 	node->now_ms = now_ms;
 	ts_path_derp_closed(node->path, region, error, now_ms);
+}
+
+void ts_node_derp_drained(struct ts_node *node, int region, uint64_t now_ms)
+{
+	node->now_ms = now_ms;
+	ts_path_derp_drained(node->path, region, now_ms);
 }
 
 void ts_node_local_endpoints(struct ts_node *node, const struct ts_addr *addrs,

@@ -50,6 +50,7 @@ struct ts_node_io {
 	void (*derp_write)(void *ctx, int region, const uint8_t *data,
 			   size_t len);
 	void (*derp_close)(void *ctx, int region);
+	size_t (*derp_queued)(void *ctx, int region);
 	/* clocks */
 	uint64_t (*wall_clock_ns)(void *ctx);
 	/* The state file must be written (ts_node_store_profile()). */
@@ -109,6 +110,7 @@ void ts_node_derp_input(struct ts_node *node, int region, const uint8_t *data,
 			size_t len, uint64_t now_ms);
 void ts_node_derp_closed(struct ts_node *node, int region, const char *error,
 			 uint64_t now_ms);
+void ts_node_derp_drained(struct ts_node *node, int region, uint64_t now_ms);
 /* Interface addresses with the UDP port, at start and after a change. */
 void ts_node_local_endpoints(struct ts_node *node, const struct ts_addr *addrs,
 			     size_t count, uint64_t now_ms);

@@ -223,6 +223,14 @@ static void on_session_up(void *ctx, void *peer_ctx)
 		node->io.wall_clock_ns(node->io_ctx) / 1000000000u);
 }
 
+/* Nine minutes without a word: nothing of the session is left to keep. */
+static void on_wg_idle(void *ctx, void *peer_ctx)
+{
+	struct node_peer *np = peer_ctx;
+
+	node_peer_drop(ctx, np->peer);
+}
+
 static uint64_t on_wall_clock_ns(void *ctx)
 {
 	struct ts_node *node = ctx;
@@ -235,6 +243,7 @@ const struct ts_wg_ops node_wg_ops = {
 	.deliver = on_wg_deliver,
 	.unknown_peer = on_unknown_peer,
 	.session_up = on_session_up,
+	.idle = on_wg_idle,
 	.wall_clock_ns = on_wall_clock_ns,
 };
 
@@ -268,6 +277,20 @@ static void on_derp_close(void *ctx, int region)
 	struct ts_node *node = ctx;
 
 	node->io.derp_close(node->io_ctx, region);
+}
+
+static size_t on_derp_queued(void *ctx, int region)
+{
+	struct ts_node *node = ctx;
+
+	return node->io.derp_queued(node->io_ctx, region);
+}
+
+static void on_derp_health(void *ctx, int region, const char *problem)
+{
+	(void)ctx;
+	if (problem)
+		log_warn("derp-%d: %s", region, problem);
 }
 
 static void on_endpoints_changed(void *ctx, const struct ts_addr *endpoints,
@@ -308,6 +331,8 @@ const struct ts_path_ops node_path_ops = {
 	.derp_write = on_derp_write,
 	.derp_open = on_derp_open,
 	.derp_close = on_derp_close,
+	.derp_queued = on_derp_queued,
+	.derp_health = on_derp_health,
 	.wireguard = on_path_wireguard,
 	.unknown_sender = on_unknown_sender,
 	.unknown_disco = on_unknown_disco,

@@ -223,7 +223,6 @@ static void open_stream(struct ts_derp_conn *conn, uint64_t now_ms)
 	if (conn->node >= region->node_count)
 		conn->node = relaying_node(region, 0);
 	conn->definition = definition_of(region);
-	conn->heard_ms = 0;
 	conn->stream = STREAM_OPENING;
 	pool->ops->open(pool->ctx, conn->region, &region->nodes[conn->node]);
 }

@@ -92,7 +92,7 @@ int ts_derp_pool_pick(const struct ts_derp_pool *pool, int region,
 struct ts_derp_route ts_derp_pool_route(const struct ts_derp_pool *pool,
 					int region);
 bool ts_derp_pool_is_ready(const struct ts_derp_pool *pool, int region);
-/* When a frame last came from there; 0: never in this connection. */
+/* When bytes last came from there; 0: never since it was first needed. */
 uint64_t ts_derp_pool_heard_ms(const struct ts_derp_pool *pool, int region);
 /* Ping all connections and give up those that stay silent. */
 void ts_derp_pool_check(struct ts_derp_pool *pool, uint64_t now_ms);

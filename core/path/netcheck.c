@@ -94,8 +94,6 @@ static int plan_region(struct ts_netcheck *n,
 	size_t index = n->report.region_count;
 	int err = 0;
 
-	if (region->node_count == 0)
-		return 0;
 	n->report.regions[n->report.region_count++] =
 		(struct ts_netcheck_region){.id = region->id};
 	for (int try = 0; try < plan->tries && !err; try++) {
@@ -158,6 +156,15 @@ static struct region_plan incremental_plan(const struct ts_netcheck *n, int id,
 	return plan;
 }
 
+/* A region of STUN servers only is no place to live. */
+static bool can_relay(const struct ts_derp_region *region)
+{
+	for (size_t i = 0; i < region->node_count; i++)
+		if (!region->nodes[i].stun_only)
+			return true;
+	return false;
+}
+
 static int plan_all(struct ts_netcheck *n, const struct ts_derp_map *map,
 		    int home, uint64_t now_ms)
 {
@@ -171,7 +178,7 @@ static int plan_all(struct ts_netcheck *n, const struct ts_derp_map *map,
 		const struct ts_derp_region *region = &map->regions[i];
 		struct region_plan plan = full;
 
-		if (region->no_measure_no_home ||
+		if (region->no_measure_no_home || !can_relay(region) ||
 		    (region->avoid && region->id != home))
 			continue;
 		if (n->report.region_count == NETCHECK_REGIONS_MAX)

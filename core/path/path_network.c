@@ -62,9 +62,16 @@ static void set_home(struct ts_path *path, int region)
 		tell_derp_ready(path, true);
 }
 
-static bool may_be_home(const struct ts_derp_region *region)
+static bool is_avoided(const struct ts_derp_region *region)
 {
-	return !region->no_measure_no_home && !region->avoid;
+	return region->no_measure_no_home || region->avoid;
+}
+
+static bool can_connect(const struct ts_path *path, int region)
+{
+	static const struct ts_derp_route no_route;
+
+	return ts_derp_pool_pick(&path->pool, region, &no_route) != 0;
 }
 
 static void end_race(struct ts_path *path, int winner)
@@ -84,7 +91,8 @@ static void enter_race(struct ts_path *path, bool avoided)
 
 		if (race->count == PATH_RACE_MAX)
 			return;
-		if (may_be_home(region) != avoided)
+		if (is_avoided(region) == avoided &&
+		    can_connect(path, region->id))
 			race->regions[race->count++] = region->id;
 	}
 }

@@ -47,8 +47,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	load(&in);
 	in.conf_text = NULL;
 	snprintf(entry, sizeof(entry), "%s=%.*s",
-		 options[len ? data[0] % count : 0].env, (int)(len ? len - 1 : 0),
-		 len ? (const char *)data + 1 : "");
+		 options[len ? data[0] % count : 0].env,
+		 (int)(len ? len - 1 : 0), len ? (const char *)data + 1 : "");
 	env[1] = entry;
 	load(&in);
 	return 0;

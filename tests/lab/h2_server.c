@@ -114,8 +114,8 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame,
 	if (!st)
 		return 0;
 	if (name_len == 7 && !memcmp(name, ":method", 7))
-		snprintf(st->method, sizeof(st->method), "%.*s",
-			 (int)value_len, (const char *)value);
+		snprintf(st->method, sizeof(st->method), "%.*s", (int)value_len,
+			 (const char *)value);
 	else if (name_len == 5 && !memcmp(name, ":path", 5))
 		snprintf(st->path, sizeof(st->path), "%.*s", (int)value_len,
 			 (const char *)value);
@@ -327,8 +327,7 @@ static void submit(struct lab_h2_stream *st, int status, const char *type,
 		fields[count++] =
 			header("content-type", strlen("content-type"), type);
 	if (sep)
-		fields[count++] =
-			header(extra, (size_t)(sep - extra), sep + 2);
+		fields[count++] = header(extra, (size_t)(sep - extra), sep + 2);
 	nghttp2_submit_response(st->h2->session, st->id, fields, count, &body);
 }
 

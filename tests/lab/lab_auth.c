@@ -81,8 +81,8 @@ void lab_auth_free(struct lab_auth_key **list)
 	}
 }
 
-struct lab_auth_key *lab_auth_check(struct lab_auth_key *list,
-				    const char *text, const char **error)
+struct lab_auth_key *lab_auth_check(struct lab_auth_key *list, const char *text,
+				    const char **error)
 {
 	while (list && strcmp(list->key, text))
 		list = list->next;

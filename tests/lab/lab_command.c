@@ -26,7 +26,7 @@ struct lab_command_client {
 	struct ts_byte_queue in;
 	bool running, late; /* a command runs; its answer comes later */
 	struct ts_timer *timer;
-	struct lab_call call;	/* while late */
+	struct lab_call call;  /* while late */
 	lab_command_fn is_met; /* NULL: not a wait */
 };
 
@@ -133,9 +133,8 @@ static json_t *help(void)
 	for (size_t i = 0; i < ARRAY_LEN(TABLES); i++)
 		for (const struct lab_command_entry *e = TABLES[i]; e->name;
 		     e++)
-			json_array_append_new(list,
-					      json_sprintf("%s %s", e->name,
-							   e->usage));
+			json_array_append_new(
+				list, json_sprintf("%s %s", e->name, e->usage));
 	return json_pack("{s:o}", "commands", list);
 }
 
@@ -192,10 +191,8 @@ static void run_line(struct lab_command_client *c, char *line, char *words)
 {
 	json_t *answer;
 
-	c->call = (struct lab_call){.lab = c->cmd->lab,
-				    .client = c,
-				    .line = line,
-				    .words = words};
+	c->call = (struct lab_call){
+		.lab = c->cmd->lab, .client = c, .line = line, .words = words};
 	split(&c->call, words);
 	answer = run(&c->call);
 	if (!answer) {
@@ -257,8 +254,8 @@ void lab_command_check(struct lab_command *cmd)
 	struct lab_command_client *next;
 
 	for (struct lab_command_client *c = cmd->clients; c; c = next) {
-		json_t *answer = c->late && c->is_met ? c->is_met(&c->call)
-						      : NULL;
+		json_t *answer =
+			c->late && c->is_met ? c->is_met(&c->call) : NULL;
 
 		next = c->next;
 		if (answer)

@@ -111,8 +111,8 @@ static json_t *cmd_send_json(struct lab_call *call)
 
 	if (!arg_target(call, 1, &node, &error))
 		return error;
-	return lab_count(lab_map_send_json(call->lab->map, node,
-					   lab_rest(call, 2)));
+	return lab_count(
+		lab_map_send_json(call->lab->map, node, lab_rest(call, 2)));
 }
 
 static size_t send_frame(struct lab_map *map, const struct lab_node *node,

@@ -231,9 +231,9 @@ static json_t *cmd_filter(struct lab_call *call)
 static json_t *cmd_add_record(struct lab_call *call)
 {
 	struct lab_state *st = &call->lab->state;
-	json_t *record = json_pack("{s:s, s:s, s:s}", "Name", call->argv[1],
-				   "Type", call->argv[2], "Value",
-				   call->argv[3]);
+	json_t *record =
+		json_pack("{s:s, s:s, s:s}", "Name", call->argv[1], "Type",
+			  call->argv[2], "Value", call->argv[3]);
 
 	if (!record || json_array_append_new(st->records, record))
 		return lab_error("not UTF-8");

@@ -73,11 +73,10 @@ static void on_answer(void *ctx, const char *answer)
 		return;
 	}
 	parsed = json_loads(answer, 0, NULL);
-	lab_command_reply(ctx,
-			  parsed ? json_pack("{s:b, s:o}", "ok", 1, "answer",
-					     parsed)
-				 : json_pack("{s:b, s:s}", "ok", 1, "answer",
-					     answer));
+	lab_command_reply(
+		ctx,
+		parsed ? json_pack("{s:b, s:o}", "ok", 1, "answer", parsed)
+		       : json_pack("{s:b, s:s}", "ok", 1, "answer", answer));
 }
 
 static json_t *ask(struct lab_call *call, const struct lab_node *node,
@@ -93,8 +92,8 @@ static json_t *cmd_ping_request(struct lab_call *call)
 {
 	const char *types = call->argc > 2 ? call->argv[2] : "";
 	const char *ip = call->argc > 3 ? call->argv[3] : NULL;
-	struct lab_node *target = ip ? lab_node_find(&call->lab->state, ip)
-				     : NULL;
+	struct lab_node *target =
+		ip ? lab_node_find(&call->lab->state, ip) : NULL;
 	char text[TS_IP_TEXT_CAP];
 	json_t *error = NULL;
 	struct lab_node *node = lab_arg_node(call, 1, &error);
@@ -219,10 +218,10 @@ static json_t *login_waits(struct lab_call *call)
 	json_t *login;
 	size_t i;
 
-	json_array_foreach (list, i, login)
-		if (json_is_true(json_object_get(login, "waits")))
-			return json_pack("{s:b, s:o}", "ok", 1, "logins",
-					 list);
+	json_array_foreach(list, i, login) if (
+		json_is_true(json_object_get(
+			login, "waits"))) return json_pack("{s:b, s:o}", "ok",
+							   1, "logins", list);
 	json_decref(list);
 	return NULL;
 }

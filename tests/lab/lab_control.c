@@ -44,7 +44,7 @@ struct conn {
 	struct ts_byte_queue in;
 	struct ts_noise_session noise;
 	struct lab_h2 *h2; /* NULL: still HTTP/1.1 */
-	bool closing;	   /* answered in HTTP/1.1, ignores the rest */
+	bool closing;      /* answered in HTTP/1.1, ignores the rest */
 };
 
 struct lab_control {
@@ -136,10 +136,9 @@ static int send_early_payload(struct conn *c)
 	ts_private_key_generate(&key);
 	ts_public_key_from_private(&key, &challenge);
 	ts_wipe(&key, sizeof(key));
-	len = (size_t)snprintf(json, sizeof(json),
-			       "{\"nodeKeyChallenge\":\"%s\"}",
-			       ts_public_key_format(
-				       &challenge, TS_PREFIX_CHALLENGE, text));
+	len = (size_t)snprintf(
+		json, sizeof(json), "{\"nodeKeyChallenge\":\"%s\"}",
+		ts_public_key_format(&challenge, TS_PREFIX_CHALLENGE, text));
 	ts_write_bytes(&w, "\xff\xff\xffTS", 5);
 	ts_write_be32(&w, (uint32_t)len);
 	ts_write_bytes(&w, json, len);
@@ -149,13 +148,12 @@ static int send_early_payload(struct conn *c)
 static int start_noise(struct conn *c,
 		       const uint8_t msg[static TS_NOISE_INITIATION_LEN])
 {
-	static const char HEAD[] =
-		"HTTP/1.1 101 Switching Protocols\r\n"
-		"Upgrade: tailscale-control-protocol\r\n"
-		"Connection: upgrade\r\n\r\n";
+	static const char HEAD[] = "HTTP/1.1 101 Switching Protocols\r\n"
+				   "Upgrade: tailscale-control-protocol\r\n"
+				   "Connection: upgrade\r\n\r\n";
 	uint8_t response[TS_NOISE_RESPONSE_LEN];
-	int err = ts_noise_respond(&c->ctl->key, NULL, msg, response,
-				   &c->noise);
+	int err =
+		ts_noise_respond(&c->ctl->key, NULL, msg, response, &c->noise);
 
 	if (err)
 		return err;
@@ -181,10 +179,9 @@ static int read_records(struct conn *c)
 	int err = 0;
 
 	while (!err) {
-		int n = ts_noise_open_record(&c->noise,
-					     ts_byte_queue_data(&c->in),
-					     ts_byte_queue_len(&c->in), plain,
-					     &plain_len);
+		int n = ts_noise_open_record(
+			&c->noise, ts_byte_queue_data(&c->in),
+			ts_byte_queue_len(&c->in), plain, &plain_len);
 
 		if (n == -EAGAIN)
 			return 0;

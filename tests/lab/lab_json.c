@@ -15,7 +15,6 @@
 #include "tests/lab/lab_derp.h"
 #include "tests/lab/lab_stun.h"
 
-
 char *lab_json_time(int64_t unix_s, char out[static LAB_TIME_CAP])
 {
 	time_t t = (time_t)unix_s;
@@ -78,9 +77,9 @@ static void set_state_fields(json_t *obj, const struct lab_node *node)
 	if (node->home_derp) {
 		json_object_set_new(obj, "HomeDERP",
 				    json_integer(node->home_derp));
-		json_object_set_new(obj, "DERP",
-				    json_sprintf("127.3.3.40:%d",
-						 node->home_derp));
+		json_object_set_new(
+			obj, "DERP",
+			json_sprintf("127.3.3.40:%d", node->home_derp));
 	}
 	if (json_array_size(node->endpoints))
 		json_object_set(obj, "Endpoints", node->endpoints);
@@ -211,12 +210,12 @@ static json_t *derp_node(const struct lab *lab, unsigned i)
 	const struct lab_stun *stun = lab->stuns[i];
 	const int region = lab->first_region + (int)i;
 	char sha256[LAB_SHA256_HEX_CAP];
-	json_t *obj = json_pack(
-		"{s:o, s:i, s:s, s:s, s:s, s:i, s:i}", "Name",
-		json_sprintf("%da", region), "RegionID", region, "HostName",
-		"127.0.0.1", "IPv4", "127.0.0.1", "IPv6", "none", "DERPPort",
-		(int)lab_derp_port(lab->derps[i]), "STUNPort",
-		stun ? (int)lab_stun_port(stun) : -1);
+	json_t *obj =
+		json_pack("{s:o, s:i, s:s, s:s, s:s, s:i, s:i}", "Name",
+			  json_sprintf("%da", region), "RegionID", region,
+			  "HostName", "127.0.0.1", "IPv4", "127.0.0.1", "IPv6",
+			  "none", "DERPPort", (int)lab_derp_port(lab->derps[i]),
+			  "STUNPort", stun ? (int)lab_stun_port(stun) : -1);
 
 	if (!lab->opt.derp_verify && !lab->opt.derp_pin)
 		json_object_set_new(obj, "InsecureForTests", json_true());
@@ -232,11 +231,10 @@ static json_t *derp_region(const struct lab *lab, unsigned i)
 {
 	const int region = lab->first_region + (int)i;
 
-	return json_pack("{s:i, s:o, s:o, s:[o]}", "RegionID", region,
-			 "RegionCode",
-			 i ? json_sprintf("lab%u", i) : json_string("lab"),
-			 "RegionName", json_sprintf("Lab %d", region), "Nodes",
-			 derp_node(lab, i));
+	return json_pack(
+		"{s:i, s:o, s:o, s:[o]}", "RegionID", region, "RegionCode",
+		i ? json_sprintf("lab%u", i) : json_string("lab"), "RegionName",
+		json_sprintf("Lab %d", region), "Nodes", derp_node(lab, i));
 }
 
 json_t *lab_json_derp_map(const struct lab *lab)

@@ -24,7 +24,7 @@ struct lab_listener {
 	struct ts_watch *watch; /* NULL: refusing */
 	int fd;
 	struct ts_addr addr; /* with the real port; TCP only */
-	char *path;	     /* Unix only: removed at close */
+	char *path;          /* Unix only: removed at close */
 	void (*accepted)(void *ctx, int fd);
 	void *ctx;
 };

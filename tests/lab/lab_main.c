@@ -144,8 +144,7 @@ static json_t *region_ports(const struct lab *lab, unsigned i)
 	return json_pack("{s:i, s:i, s:i}", "region",
 			 lab->first_region + (int)i, "derp_port",
 			 (int)lab_derp_port(lab->derps[i]), "stun_port",
-			 lab->stuns[i] ? (int)lab_stun_port(lab->stuns[i])
-				       : 0);
+			 lab->stuns[i] ? (int)lab_stun_port(lab->stuns[i]) : 0);
 }
 
 static char *ready_line(const struct lab *lab)

@@ -102,8 +102,7 @@ static int parse_addr(const char *text, struct ts_addr *out)
 	return -EINVAL;
 }
 
-static int parse_number(const char *text, unsigned long max,
-			unsigned long *out)
+static int parse_number(const char *text, unsigned long max, unsigned long *out)
 {
 	char *end;
 
@@ -237,8 +236,8 @@ int lab_options_parse(int argc, char **argv, struct lab_options *out)
 				    .ephemeral_timeout_ms = 60000};
 	ts_addr_parse("127.0.0.1:0", &out->listen);
 	out->derp_listen = out->stun_listen = out->listen;
-	while (!err && (code = getopt_long(argc, argv, "", LONG_OPTIONS,
-					   NULL)) != -1)
+	while (!err &&
+	       (code = getopt_long(argc, argv, "", LONG_OPTIONS, NULL)) != -1)
 		err = take_option(out, code, optarg);
 	if (!err && optind < argc) {
 		fprintf(stderr, "tsnet-lab: what is '%s'?\n", argv[optind]);

@@ -86,12 +86,12 @@ static struct asked *asked_new(struct lab_ping *ping, uint64_t timeout_ms,
 static char *request_text(const struct asked *a, const char *types,
 			  const char *ip, const char *payload)
 {
-	json_t *req = json_pack("{s:o, s:b, s:b, s:s}", "URL",
-				json_sprintf("https://unused/ping/%s",
-					     a->token),
-				"URLIsNoise", 1, "Log", 1, "Types", types);
-	char *base64 = payload ? ts_base64_encode(payload, strlen(payload))
-			       : NULL;
+	json_t *req =
+		json_pack("{s:o, s:b, s:b, s:s}", "URL",
+			  json_sprintf("https://unused/ping/%s", a->token),
+			  "URLIsNoise", 1, "Log", 1, "Types", types);
+	char *base64 =
+		payload ? ts_base64_encode(payload, strlen(payload)) : NULL;
 	json_t *msg;
 	char *text;
 
@@ -115,9 +115,8 @@ int lab_ping_send(struct lab_ping *ping, const struct lab_node *node,
 	int err = -ENOMEM;
 
 	if (text)
-		err = lab_map_send_json(ping->lab->map, node, text)
-			      ? 0
-			      : -ENOTCONN;
+		err = lab_map_send_json(ping->lab->map, node, text) ? 0
+								    : -ENOTCONN;
 	free(text);
 	if (err && a)
 		asked_free(a);

@@ -30,13 +30,12 @@ static void fill(struct lab *lab, struct lab_node *node)
 	node->cap_version = SYNTHETIC_CAP_VERSION;
 	node->home_derp = lab->first_region;
 	/* 198.18.0.0/15 is for benchmarks and leads nowhere (RFC 2544). */
-	lab_json_replace(&node->endpoints,
-			 json_pack("[o]", json_sprintf("198.18.%u.%u:%d",
-						       n >> 8 & 0xff, n & 0xff,
-						       ENDPOINT_PORT)));
-	lab_json_replace(&node->hostinfo,
-			 json_pack("{s:s, s:s}", "OS", "linux", "Hostname",
-				   node->name));
+	lab_json_replace(
+		&node->endpoints,
+		json_pack("[o]", json_sprintf("198.18.%u.%u:%d", n >> 8 & 0xff,
+					      n & 0xff, ENDPOINT_PORT)));
+	lab_json_replace(&node->hostinfo, json_pack("{s:s, s:s}", "OS", "linux",
+						    "Hostname", node->name));
 }
 
 static bool add_one(struct lab *lab)

@@ -170,6 +170,44 @@ static void loss_reordering_and_doubles_do_no_harm(void **state)
 	net_close(&net);
 }
 
+static void rare_loss_with_much_in_flight(void **state)
+{
+	struct net net;
+
+	(void)state;
+	net_open(&net);
+	net.delay_ms = 10;
+	net.loss_permille = 1;
+	net.reorder_permille = 1;
+	net.double_permille = 1;
+	transfer(&net, 20 * MEGABYTE, 600000);
+	net_close(&net);
+}
+
+/* at any point of a fast transfer, by either side */
+static void abort_with_much_in_flight(void **state)
+{
+	(void)state;
+	for (uint64_t ms = 45; ms < 400; ms += 13) {
+		struct net net;
+		struct end a = {.to_write = 20 * MEGABYTE};
+		struct end b = {.is_greedy = true};
+		struct end *who = ms % 2 ? &a : &b;
+
+		net_open(&net);
+		net.delay_ms = 10;
+		net.node[1].policy = ACCEPT;
+		net.node[1].accept_end = &b;
+		end_dial(&net, &a, false, 80);
+		net_run(&net, ms);
+		stack_tcp_abort(who->t);
+		net_run(&net, 1000);
+		assert_int_equal(who == &a ? b.err : a.err, -ECONNRESET);
+		assert_no_connections(&net);
+		net_close(&net);
+	}
+}
+
 static void half_close_leaves_the_other_way_open(void **state)
 {
 	struct net net;
@@ -670,6 +708,8 @@ int main(void)
 		cmocka_unit_test(pending_syns_are_capped),
 		cmocka_unit_test(bulk_both_ways_arrives_whole),
 		cmocka_unit_test(loss_reordering_and_doubles_do_no_harm),
+		cmocka_unit_test(rare_loss_with_much_in_flight),
+		cmocka_unit_test(abort_with_much_in_flight),
 		cmocka_unit_test(half_close_leaves_the_other_way_open),
 		cmocka_unit_test(simultaneous_close),
 		cmocka_unit_test(closing_with_unread_input_resets),

@@ -52,7 +52,7 @@ struct net {
 	unsigned loss_permille, double_permille, reorder_permille;
 	bool is_cut;
 	uint32_t random;
-	struct wire_packet *first;
+	struct wire_packet *first, *last_put;
 	struct node node[2];
 	uint64_t delivered;
 	/* the last packet that went out, and a look at each */
@@ -90,6 +90,9 @@ static inline void wire_put(struct net *net, int to, const uint8_t *data,
 	struct wire_packet *p = malloc(sizeof(*p) + len), **at = &net->first;
 
 	assert_non_null(p);
+	/* mostly it comes after the one before */
+	if (net->last_put && net->last_put->at_ms <= at_ms)
+		at = &net->last_put->next;
 	p->at_ms = at_ms;
 	p->to = to;
 	p->len = len;
@@ -98,6 +101,7 @@ static inline void wire_put(struct net *net, int to, const uint8_t *data,
 		at = &(*at)->next;
 	p->next = *at;
 	*at = p;
+	net->last_put = p;
 }
 
 static inline void node_output(void *ctx, struct ts_packet *pkt)
@@ -368,6 +372,8 @@ static inline bool net_step(struct net *net, uint64_t limit_ms)
 		struct wire_packet *p = net->first;
 
 		net->first = p->next;
+		if (net->last_put == p)
+			net->last_put = NULL;
 		net->delivered++;
 		stack_input(net->node[p->to].s, p->data, p->len, net->now_ms);
 		free(p);

@@ -231,6 +231,19 @@ static void names_and_switched_off_nodes_are_not_asked(void **state)
 	free_lab(lab);
 }
 
+static void regions_that_cannot_relay_are_no_home(void **state)
+{
+	struct lab *lab = new_lab(2);
+
+	(void)state;
+	lab->nodes[0][0].stun_only = lab->nodes[0][1].stun_only = true;
+	lab->nodes[1][0].stun_only = true;
+	start(lab, 0, true);
+	assert_int_equal(lab->count, 1);
+	assert_int_equal(lab->check.report.regions[0].id, 2);
+	free_lab(lab);
+}
+
 static void avoided_regions_are_asked_only_as_home(void **state)
 {
 	struct lab *lab = new_lab(2);
@@ -333,6 +346,11 @@ static void home_choice_follows_the_rules(void **state)
 	/* Less than 10 ms, or less than a third: stay. */
 	assert_int_equal(choose(&h, &lab->map, 29000, 20000, 1, 0, t), 1);
 	assert_int_equal(choose(&h, &lab->map, 29900, 20000, 1, 0, t), 1);
+	ts_home_history_deinit(&h);
+	assert_int_equal(choose(&h, &lab->map, 12000, 5000, 1, 0, t), 1);
+	ts_home_history_deinit(&h);
+	assert_int_equal(choose(&h, &lab->map, 100000, 80000, 1, 0, t), 1);
+	ts_home_history_deinit(&h);
 	assert_int_equal(choose(&h, &lab->map, 60000, 20000, 1, 0, t), 2);
 	ts_home_history_deinit(&h);
 	/* The old one does not answer STUN, but DERP spoke. */
@@ -378,6 +396,7 @@ int main(void)
 		cmocka_unit_test(two_mappings_are_noticed),
 		cmocka_unit_test(both_families_are_asked),
 		cmocka_unit_test(names_and_switched_off_nodes_are_not_asked),
+		cmocka_unit_test(regions_that_cannot_relay_are_no_home),
 		cmocka_unit_test(avoided_regions_are_asked_only_as_home),
 		cmocka_unit_test(
 			an_incremental_check_asks_the_fastest_and_home),

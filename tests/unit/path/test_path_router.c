@@ -269,6 +269,49 @@ static void a_lazy_peer_is_found_by_its_derp_source(void **state)
 	sim_free(sim);
 }
 
+/* B knows A only from A's packet: no home, no endpoint. */
+static struct sim *called_by_a_stranger(void)
+{
+	struct sim *sim = sim_new();
+
+	sim_node_start(sim, 0, false);
+	sim_node_start(sim, 1, false);
+	sim_set_maps(sim);
+	sim_run(sim, 2000);
+	sim->nodes[1].adds_unknown = true;
+	sim_add_peer(&sim->nodes[0], 1, 1, false);
+	assert_int_equal(sim_send(sim, 0, 1), 0);
+	sim_run(sim, 1000);
+	assert_int_equal(sim_send(sim, 1, 0), 0);
+	sim_run(sim, 1000);
+	assert_int_equal(sim->nodes[0].got_derp[1], 1);
+	return sim;
+}
+
+static void a_route_ends_with_its_connection(void **state)
+{
+	struct sim *sim = called_by_a_stranger();
+
+	(void)state;
+	sim_hang_up(sim, 1, 1);
+	sim_run(sim, 1000);
+	assert_true(ts_path_derp_is_connected(sim->nodes[1].path, 1));
+	assert_int_equal(sim_send(sim, 1, 0), -EHOSTUNREACH);
+	sim_free(sim);
+}
+
+static void a_route_ends_when_the_peer_is_gone(void **state)
+{
+	struct sim *sim = called_by_a_stranger();
+
+	(void)state;
+	sim_node_stop(&sim->nodes[0]);
+	assert_int_equal(sim_send(sim, 1, 0), 0); /* the server says so */
+	sim_run(sim, 1000);
+	assert_int_equal(sim_send(sim, 1, 0), -EHOSTUNREACH);
+	sim_free(sim);
+}
+
 static void no_derp_and_no_endpoint_is_unreachable(void **state)
 {
 	struct sim *sim = sim_new();
@@ -823,6 +866,8 @@ int main(void)
 		cmocka_unit_test(call_me_maybe_waits_for_fresh_endpoints),
 		cmocka_unit_test(a_lazy_peer_is_found_by_its_disco_key),
 		cmocka_unit_test(a_lazy_peer_is_found_by_its_derp_source),
+		cmocka_unit_test(a_route_ends_with_its_connection),
+		cmocka_unit_test(a_route_ends_when_the_peer_is_gone),
 		cmocka_unit_test(no_derp_and_no_endpoint_is_unreachable),
 		cmocka_unit_test(disable_direct_never_touches_udp_but_for_stun),
 		cmocka_unit_test(three_nodes_talk_to_each_other),

@@ -332,8 +332,9 @@ static void hostnames_become_dns_labels(void **state)
 		{"web", "web"}, {"Web.Example.COM", "web-example-com"},
 		{"--a__b--", "a-b"}, {"\xc3\xa9t\xc3\xa9", "t"}, {"", ""},
 		{"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-		 ".b.c", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-		 "aaaaa-b"},
+		 ".b.c",
+		 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+		 "-b"},
 	};
 
 	(void)state;
