@@ -35,7 +35,7 @@ PLAIN_CFLAGS := -std=gnu11 -O2 -g -D_GNU_SOURCE -DTSNET_VERSION='"$(VERSION)"' \
 BASE_CFLAGS := $(PLAIN_CFLAGS) \
 	$(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer) \
 	$(if $(findstring undefined,$(SAN)),-fno-sanitize-recover=undefined)
-CFLAGS_OURS = $(BASE_CFLAGS) $(WARN) -I. -isystem $(LWIP_DIR)/src/include \
+CFLAGS_OURS = $(BASE_CFLAGS) $(WARN) -I. -Iinclude -isystem $(LWIP_DIR)/src/include \
 	-Inetstack $(PKG_CFLAGS)
 CFLAGS_LWIP = $(BASE_CFLAGS) -w -I. -Inetstack -I$(LWIP_DIR)/src/include
 LDFLAGS_ALL = $(if $(SAN),-fsanitize=$(SAN)) -Wl,-z,relro,-z,now
@@ -111,6 +111,7 @@ $(BUILD)/libtsnet.so: $(CORE_OBJ) $(LWIP_OBJ) core/engine/libtsnet.map
 	$(Q)$(CC) -shared $(LDFLAGS_ALL) -Wl,-soname,libtsnet.so.0 \
 		-Wl,--version-script,core/engine/libtsnet.map -o $@ \
 		$(CORE_OBJ) $(LWIP_OBJ) $(PKG_LIBS) -lpthread
+	$(Q)ln -sf libtsnet.so $@.0
 
 $(BUILD)/libtsnet_shim.so: $(SHIM_OBJ) shim/libtsnet_shim.map
 	$(call say,LD,$@)
@@ -196,6 +197,8 @@ install: products
 	install -m 755 scripts/tsrun $(DESTDIR)$(PREFIX)/bin/tsrun
 	install -m 755 $(BUILD)/tsnet-host $(BUILD)/libtsnet_shim.so \
 		$(BUILD)/libtsnet.so $(DESTDIR)$(LIBDIR)/
+	ln -sf tsnet-shim/libtsnet.so $(DESTDIR)$(PREFIX)/lib/libtsnet.so.0
+	ln -sf libtsnet.so.0 $(DESTDIR)$(PREFIX)/lib/libtsnet.so
 	install -m 644 include/tsnet.h $(DESTDIR)$(PREFIX)/include/
 	install -m 644 man/tsrun.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 	install -m 644 man/tsnet.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/
@@ -205,6 +208,8 @@ install: products
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/tsrun \
+		$(DESTDIR)$(PREFIX)/lib/libtsnet.so \
+		$(DESTDIR)$(PREFIX)/lib/libtsnet.so.0 \
 		$(DESTDIR)$(PREFIX)/include/tsnet.h \
 		$(DESTDIR)$(PREFIX)/share/man/man1/tsrun.1 \
 		$(DESTDIR)$(PREFIX)/share/man/man5/tsnet.conf.5 \

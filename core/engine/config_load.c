@@ -95,12 +95,17 @@ static int open_log(const struct ts_config *config, char err[static 256])
 
 int config_load_from_environment(struct ts_config *out, char err[static 256])
 {
+	return config_load(out, environ, err);
+}
+
+int config_load(struct ts_config *out, char **env, char err[static 256])
+{
 	char path_buf[512];
 	const char *path = conf_path(path_buf, sizeof(path_buf));
 	char *text = NULL;
 	const char *named_program = getenv("TSNET_PROGRAM");
 	struct ts_config_input in = {
-		.env = environ,
+		.env = env,
 		.program = named_program && *named_program
 				   ? named_program
 				   : program_invocation_short_name,

@@ -294,8 +294,7 @@ char *ts_config_default_state_dir(char **env, const char *hostname)
 }
 
 /* What depends on other options. */
-static int complete(struct ts_config *config, const struct ts_config_input *in,
-		    char err[static ERR_CAP])
+static int complete(struct ts_config *config, const struct ts_config_input *in)
 {
 	if (!config->hostname) {
 		char *label = ts_config_sanitize_hostname(in->program);
@@ -310,17 +309,13 @@ static int complete(struct ts_config *config, const struct ts_config_input *in,
 	}
 	if (config->state_in_memory || config->state_dir)
 		return 0;
-	config->state_dir = ts_config_default_state_dir(in->env,
-							config->hostname);
-	if (config->state_dir)
-		return 0;
-	if (config->ephemeral) {
-		config->state_in_memory = true;
-		return 0;
-	}
-	snprintf(err, ERR_CAP, "state_dir: no home directory is known: set "
-		 "TSNET_STATE_DIR to a directory, or to mem:");
-	return -ENOENT;
+	/* An ephemeral node, and one that has no home to keep its keys in,
+	 * lives in memory. */
+	if (!config->ephemeral)
+		config->state_dir = ts_config_default_state_dir(
+			in->env, config->hostname);
+	config->state_in_memory = !config->state_dir;
+	return 0;
 }
 
 int ts_config_load(struct ts_config *out, const struct ts_config_input *in,
@@ -336,7 +331,7 @@ int ts_config_load(struct ts_config *out, const struct ts_config_input *in,
 	if (!code)
 		code = read_env(&config, in, err);
 	if (!code)
-		code = complete(&config, in, err);
+		code = complete(&config, in);
 	if (code == -ENOMEM)
 		snprintf(err, ERR_CAP, "out of memory");
 	if (code)

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from harness import CLEAN_ENV, SHIM, TSRUN, needs, wait_until
+from harness import CLEAN_ENV, SANITIZERS, SHIM, TSRUN, needs, wait_until
 
 
 def test_exit_status_is_the_commands(call):
@@ -156,7 +156,11 @@ def test_an_unknown_option_is_an_error():
     assert result.returncode == 64 and "--no-such" in result.stderr
 
 
-@pytest.mark.threads
+in_process = pytest.mark.skipif(
+    bool(SANITIZERS), reason="a stock program has no sanitizer runtime")
+
+
+@in_process
 @needs("curl")
 def test_ld_preload_alone(lab, run, tmp_path):
     """No tsrun: the node is a thread of the program."""
@@ -176,6 +180,7 @@ def test_ld_preload_alone(lab, run, tmp_path):
     assert lab.node("alone")
 
 
+@in_process
 @needs("curl")
 def test_in_process(lab, run, call, tmp_path):
     page = tmp_path / "page"
