@@ -148,14 +148,14 @@ static int open_parts(struct ts_engine *engine, char err[static 256])
 	int code = profile_store_open(&engine->store, &engine->config,
 				      &machine_key, &prefs, err);
 
-	if (code)
-		return code;
-	code = open_loop(engine);
-	if (!code)
-		code = open_node(engine, &machine_key, &prefs);
-	if (code)
-		snprintf(err, 256, "cannot start the node: %s",
-			 ts_strerror(code));
+	if (!code) {
+		code = open_loop(engine);
+		if (!code)
+			code = open_node(engine, &machine_key, &prefs);
+		if (code)
+			snprintf(err, 256, "cannot start the node: %s",
+				 ts_strerror(code));
+	}
 	ts_wipe(&machine_key, sizeof(machine_key));
 	ts_prefs_deinit(&prefs);
 	if (code)

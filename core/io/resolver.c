@@ -22,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -392,6 +393,28 @@ static void ask(struct ts_resolve *q, const char *name)
 	arm_timer(q->r);
 }
 
+/* RFC 6761 6.3: these names never leave the machine, and are answered even
+ * where neither a hosts file nor a name server is to be had. */
+static bool is_localhost(const char *name)
+{
+	static const char suffix[] = "localhost";
+	size_t len = strlen(name), n = sizeof(suffix) - 1;
+
+	if (len > 0 && name[len - 1] == '.')
+		len--;
+	if (len < n || strncasecmp(name + len - n, suffix, n) != 0)
+		return false;
+	return len == n || name[len - n - 1] == '.';
+}
+
+static void answer_localhost(struct ts_resolve *q)
+{
+	ts_ip_parse("127.0.0.1", &q->ips[0]);
+	ts_ip_parse("::1", &q->ips[1]);
+	q->count = 2;
+	deliver_soon(q);
+}
+
 struct ts_resolve *ts_resolver_lookup(struct ts_resolver *r, const char *name,
 				      ts_resolve_fn fn, void *ctx)
 {
@@ -414,6 +437,10 @@ struct ts_resolve *ts_resolver_lookup(struct ts_resolver *r, const char *name,
 	if (!ts_ip_parse(name, &q->ips[0])) {
 		q->count = 1;
 		deliver_soon(q);
+		return q;
+	}
+	if (is_localhost(name)) {
+		answer_localhost(q);
 		return q;
 	}
 	err = name[0] ? refresh_channel(r) : -EINVAL;
