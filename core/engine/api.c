@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/base/environment.h"
 #include "core/base/err.h"
 #include "core/crypto/secret.h"
 #include "core/engine/config_load.h"
@@ -166,16 +167,17 @@ static int start_thread(struct tsnet *ts)
 /* Our settings first: the first entry of a name counts. */
 static char **make_environment(const struct tsnet *ts)
 {
+	char **inherited = ts_environment();
 	size_t count = 0;
 	char **env;
 
-	while (environ[count])
+	while (inherited[count])
 		count++;
 	env = calloc(ts->setting_count + count + 1, sizeof(*env));
 	if (!env)
 		return NULL;
 	memcpy(env, ts->settings, ts->setting_count * sizeof(*env));
-	memcpy(env + ts->setting_count, environ, count * sizeof(*env));
+	memcpy(env + ts->setting_count, inherited, count * sizeof(*env));
 	return env;
 }
 

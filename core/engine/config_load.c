@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/base/environment.h"
 #include "core/base/err.h"
 #include "core/crypto/secret.h"
 #include "core/io/disk.h"
@@ -95,7 +96,7 @@ static int open_log(const struct ts_config *config, char err[static 256])
 
 int config_load_from_environment(struct ts_config *out, char err[static 256])
 {
-	return config_load(out, environ, err);
+	return config_load(out, ts_environment(), err);
 }
 
 int config_load(struct ts_config *out, char **env, char err[static 256])

@@ -27,6 +27,7 @@ struct ts_relay {
 	struct ts_watch *watches[2];
 	struct ts_hup_item hups[2];
 	struct direction from[2]; /* from[i]: ends[i] -> ends[1 - i] */
+	bool is_broken; /* one end was reset, and its error has been read */
 };
 
 static void free_relay(struct ts_relay *r, bool reset)
@@ -99,7 +100,9 @@ static ssize_t move_once(struct ts_relay *r, int i)
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
 	if (n == 0) {
 		d->is_done = true;
-		(void)shutdown(to, SHUT_WR);
+		/* After a reset the end of the data is not an orderly one. */
+		if (!r->is_broken)
+			(void)shutdown(to, SHUT_WR);
 		return 0;
 	}
 	sent = send_some(to, scratch, (size_t)n);
@@ -161,6 +164,7 @@ static void on_hup(void *ctx)
 
 	/* Without an error it is an orderly end, and reading finds it. */
 	if (ts_sock_error(r->ends[0].fd) || ts_sock_error(r->ends[1].fd)) {
+		r->is_broken = true;
 		(void)pump(r, 0);
 		(void)pump(r, 1);
 		free_relay(r, true);

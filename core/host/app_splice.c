@@ -48,6 +48,7 @@ struct ts_splice {
 	size_t rest_at, rest_len;
 	bool is_up_done, is_down_done;
 	bool is_up_full, is_down_full; /* waits for room */
+	bool is_broken; /* the program reset it, and the error has been read */
 	bool is_pumping, is_over; /* over while pumping: freed afterwards */
 };
 
@@ -115,6 +116,9 @@ static void finish_up(struct ts_splice *s)
 	const int on = 1, interval_s = KEEPALIVE_S;
 
 	s->is_up_done = true;
+	/* After a reset the end of the data is not an orderly one. */
+	if (s->is_broken)
+		return;
 	(void)setsockopt(s->fd, IPPROTO_TCP, TCP_KEEPIDLE, &interval_s,
 			 sizeof(interval_s));
 	(void)setsockopt(s->fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s,
@@ -341,8 +345,10 @@ static void on_hup(void *ctx)
 
 	/* HUP without an error: both directions ended in order, and what was
 	 * not read yet is there still. */
-	if (ts_sock_error(s->fd))
+	if (ts_sock_error(s->fd)) {
+		s->is_broken = true;
 		run(s, program_went);
+	}
 }
 
 void ts_splices_pump_ready(void *ctx)

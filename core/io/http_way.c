@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * http_way.c - where a URL's request goes: the host itself or a proxy
  */
+#include "core/base/environment.h"
 #include "core/io/http_way.h"
 
 #include <errno.h>
@@ -51,7 +52,7 @@ int ts_http_way_choose(const char *url, struct ts_http_way *out,
 		snprintf(err, 128, "not an http or https URL");
 		return -EINVAL;
 	}
-	proxied = ts_proxy_choose(environ, out->host, (uint16_t)out->port,
+	proxied = ts_proxy_choose(ts_environment(), out->host, (uint16_t)out->port,
 				  is_tls, &out->proxy, err);
 	if (proxied < 0)
 		return proxied;

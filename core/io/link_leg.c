@@ -6,6 +6,7 @@
  * it struck. The proxy's answer is peeked at, so that not one byte of the
  * tunnel behind it is taken from the socket.
  */
+#include "core/base/environment.h"
 #include "core/io/link_leg.h"
 
 #include <errno.h>
@@ -298,7 +299,7 @@ static void begin(struct ts_leg *leg, struct ts_resolver *res)
 		snprintf(leg->reason, sizeof(leg->reason), "not a host name");
 		return;
 	}
-	proxied = ts_proxy_choose(environ, config->host, config->port,
+	proxied = ts_proxy_choose(ts_environment(), config->host, config->port,
 				  config->tls != TS_LINK_PLAIN, &leg->proxy,
 				  err);
 	if (proxied < 0) {

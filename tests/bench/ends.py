@@ -17,8 +17,8 @@ TOOLS = os.path.join(BUILD, "bench")
 PEERS = os.environ.get("PEERS", os.path.join(BUILD, "interop-peers"))
 TSNETBENCH = os.path.join(PEERS, "tsnetbench")
 GO_ENV = dict(CLEAN_ENV, TS_NO_LOGS_NO_SUPPORT="true")
-SHELL = ("sh", "-c", 'while read -r line; do eval "$line"; done; '
-         'kill $(jobs -p) 2>/dev/null; wait')
+SHELL = ("sh", "-c", 'while read -r line; do eval "$line"; pids="$pids $!"; '
+         'done; kill $pids 2>/dev/null; wait')
 
 
 class Broken(Exception):

@@ -130,7 +130,17 @@ func has(peer *ipnstate.PeerStatus, ip string) bool {
 
 func get(address string) {
 	host, port, _ := net.SplitHostPort(address)
+	ctx, cancel := context.WithTimeout(context.Background(), giveUp)
+	defer cancel()
+	if _, err := server.Up(ctx); err != nil {
+		log.Fatal(err)
+	}
+	// Up does not mean that the peers are known.
 	conn, err := dial(host, port)
+	for err != nil && ctx.Err() == nil {
+		time.Sleep(2 * time.Millisecond)
+		conn, err = dial(host, port)
+	}
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * environment.h - the environment that getenv() reads
+ */
+#ifndef CORE_BASE_ENVIRONMENT_H
+#define CORE_BASE_ENVIRONMENT_H
+
+/* "NAME=value" entries, NULL at the end; the process's own, not a copy. */
+char **ts_environment(void);
+
+#endif
