@@ -1,12 +1,14 @@
 """tsrun as a parent: status, signals, environment, checks, quietness."""
 import os
+import shutil
 import signal
 import stat
 import subprocess
+import tempfile
 
 import pytest
 
-from harness import CLEAN_ENV, SANITIZERS, SHIM, TSRUN, needs, wait_until
+from harness import BUILD, CLEAN_ENV, SANITIZERS, SHIM, TSRUN, needs, wait_until
 
 
 def test_exit_status_is_the_commands(call):
@@ -193,3 +195,38 @@ def test_in_process(lab, run, call, tmp_path):
                   "--retry-connrefused", "http://web.lab.ts.net:8080/",
                   options=["--in-process"])
     assert client.out == "<p>page</p>\n", client.err
+
+
+@needs("curl", "setpriv")
+@pytest.mark.skipif(os.getuid() != 0, reason="already unprivileged")
+def test_as_an_unprivileged_user(lab, run, tmp_path):
+    """No root, no capability: server on a port below 1024, and client."""
+    nobody = ["setpriv", "--reuid", "65534", "--regid", "65534",
+              "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"]
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o777)
+        with open(f"{directory}/index.html", "w", encoding="utf-8") as f:
+            f.write("<p>page</p>\n")
+        # the build directory need not be readable for everybody
+        for name in ("tsrun", "tsnet-host", "libtsnet_shim.so"):
+            shutil.copy(os.path.join(BUILD, name), directory)
+
+        def tsrun(hostname, *argv):
+            return subprocess.Popen(
+                [*nobody, f"{directory}/tsrun", "--hostname", hostname,
+                 "--ephemeral",
+                 "--control-url", lab.url, "--wait=30", *argv],
+                env=dict(CLEAN_ENV, TS_AUTHKEY="key-alice", HOME=directory),
+                cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                text=True)
+        server = tsrun("web", "python3", "-u", "-m", "http.server", "80")
+        try:
+            wait_until(lambda: lab.node("web"), "the server to join")
+            client = tsrun("client", "curl", "-sS", "--max-time", "20",
+                           "--retry", "10", "--retry-connrefused",
+                           "--retry-delay", "1", "http://web/")
+            out, err = client.communicate(timeout=60)
+        finally:
+            server.terminate()
+            log = server.communicate(timeout=30)
+    assert (out, client.returncode) == ("<p>page</p>\n", 0), (err, log)
