@@ -171,6 +171,10 @@ int main(int argc, char **argv)
 {
 	int first = argc > 1 && strcmp(argv[1], "--") == 0 ? 2 : 1;
 
+	if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+		puts("tsrun " TSNET_VERSION);
+		return 0;
+	}
 	if (argc > 2 && strcmp(argv[1], "--check") == 0)
 		return check(argv[2]);
 	if (argc > 2 && strcmp(argv[1], "--cli") == 0)
