@@ -68,11 +68,11 @@ LWIP_OBJ := $(if $(filter netstack,$(CORE_DIRS)),\
 PRODUCTS := $(BUILD)/libtsnet.so $(BUILD)/libtsnet_shim.so \
 	$(BUILD)/tsnet-host $(BUILD)/tsrun
 .PHONY: all help demo check unit e2e interop bench fuzz sanitize install \
-	uninstall clean deps layers exports style compile_commands.json lab
+	uninstall clean deps layers exports docs compile_commands.json lab
 all: deps
 	$(Q)$(MAKE) --no-print-directory products
 .PHONY: products
-products: $(PRODUCTS) layers exports
+products: $(PRODUCTS) layers docs exports
 
 help:
 	@sed -n 's/^\([a-z]*\):.*##/\1 -/p' Makefile
@@ -178,10 +178,10 @@ sanitize: deps ## unit and end-to-end tests under ASan+UBSan, host under TSan
 # -- checks of the tree --------------------------------------------------------
 layers:
 	$(Q)scripts/check-layers
+docs:
+	$(Q)scripts/check-docs
 exports: $(BUILD)/libtsnet.so $(BUILD)/libtsnet_shim.so
 	$(Q)scripts/check-exports $(BUILD)
-style:
-	$(Q)clang-format --dry-run -Werror $(CORE_SRC) $(wildcard shim/*.[ch])
 compile_commands.json:
 	$(Q)scripts/compile-commands "$(CC) $(CFLAGS_OURS)" \
 		$(CORE_SRC) $(MAIN_SRC) $(wildcard shim/*.c) $(LAB_SRC) > $@

@@ -25,7 +25,8 @@
 #include "core/engine/preload_check.h"
 #include "core/engine/process_tree.h"
 
-enum { EXIT_USAGE = 64, EXIT_FAILED = 125, EXIT_CANNOT_RUN = 126 };
+enum { EXIT_USAGE = 64, EXIT_FAILED = 125, EXIT_CANNOT_RUN = 126,
+       EXIT_NOT_FOUND = 127 };
 
 struct run {
 	struct ts_engine *engine;
@@ -128,10 +129,11 @@ static int run_command(char **argv)
 	struct run run = {.argv = argv, .exit_status = EXIT_FAILED};
 	struct ts_config config;
 	char err[256] = "";
+	int code = preload_check(argv[0], err);
 
-	if (preload_check(argv[0], err)) {
+	if (code) {
 		fprintf(stderr, "tsrun: %s\n", err);
-		return EXIT_CANNOT_RUN;
+		return code == -ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
 	}
 	process_limits_remember();
 	protect_secrets();

@@ -5,6 +5,7 @@
  * region. UDP: one port. Every callback of a stream is turned into the node's
  * function of the same meaning; the clock of the call is the loop's.
  */
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -357,6 +358,10 @@ static void on_netmap_changed(void *ctx, unsigned changes)
 
 	if (changes & TS_CHANGED_SELF)
 		profile_store_save(&engine->store, engine->node);
+	/* Decoding a large map leaves several times its size in free chunks
+	 * that malloc would keep: 72 MB against 24 with 10,000 peers. */
+	if (changes & TS_CHANGED_FIRST)
+		malloc_trim(0);
 	if (engine->host)
 		ts_host_netmap_changed(engine->host);
 }

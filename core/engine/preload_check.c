@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "core/base/err.h"
@@ -261,6 +262,12 @@ static int check_file(const char *path, int depth, char err[static 256])
 		return fail(err, -ENOEXEC, path,
 			    "is set-user-ID or set-group-ID, so the dynamic "
 			    "linker ignores LD_PRELOAD");
+	}
+	if (geteuid() != 0 && fgetxattr(fd, "security.capability", NULL, 0) > 0) {
+		close(fd);
+		return fail(err, -ENOEXEC, path,
+			    "has file capabilities, so the dynamic linker "
+			    "ignores LD_PRELOAD");
 	}
 	image.len = (size_t)st.st_size;
 	image.data = image.len ? mmap(NULL, image.len, PROT_READ, MAP_PRIVATE,

@@ -169,7 +169,8 @@ static int prepare_dir(struct profile_store *store,
 	code = ts_disk_make_dirs(config->state_dir, DIR_MODE);
 	if (!code && access(config->state_dir, W_OK | X_OK) != 0)
 		code = -errno;
-	if (code == -EROFS || code == -EACCES || code == -EPERM) {
+	if (code == -EROFS || code == -EACCES || code == -EPERM ||
+	    code == -ENOENT) {
 		log_warn("state: %s is not writable (%s): state stays in "
 			 "memory and the node is ephemeral", config->state_dir,
 			 ts_strerror(code));

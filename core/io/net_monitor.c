@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * net_monitor.c - own interface addresses, and news about them (rtnetlink)
  *
- * The messages' content is not looked at: whoever is told asks for everything
- * anew. A change of network comes as a burst, so fn runs once, 250 ms after
- * the last message (but not later than 2 s after the first).
+ * The messages' content is not looked at; what counts is whether the usable
+ * addresses are other ones when the news have settled. (A link-local address
+ * that ends its duplicate detection, or a flag of an interface, moves no
+ * path; taking it for a change would cost every peer its direct path.) A
+ * change of network comes as a burst, so fn runs once, 250 ms after the last
+ * message (but not later than 2 s after the first).
  * A resume from sleep shows as a jump of the wall clock, for which a timerfd
  * that cancels itself is the only thing that wakes us without polling.
  */
@@ -25,7 +28,8 @@
 #include "core/base/err.h"
 #include "core/base/log.h"
 
-enum { SETTLE_MS = 250, SETTLE_MAX_MS = 2000, READ_LEN = 16384 };
+enum { SETTLE_MS = 250, SETTLE_MAX_MS = 2000, READ_LEN = 16384,
+       ADDRS_MAX = 64 };
 
 struct ts_net_monitor {
 	struct ts_loop *loop;
@@ -33,6 +37,9 @@ struct ts_net_monitor {
 	struct ts_watch *netlink, *clock;
 	struct ts_timer *settle;
 	uint64_t first_ms; /* of this burst; 0: none */
+	bool clock_jumped;
+	struct ts_ip addrs[ADDRS_MAX]; /* when fn ran last */
+	size_t addr_count;
 	void (*fn)(void *ctx);
 	void *ctx;
 };
@@ -49,11 +56,28 @@ static void note_change(struct ts_net_monitor *m)
 	ts_timer_set(m->settle, at_ms);
 }
 
+/* Takes note of them, too. */
+static bool addresses_changed(struct ts_net_monitor *m)
+{
+	struct ts_ip now[ADDRS_MAX];
+	size_t count = ts_local_addresses(now, ADDRS_MAX);
+
+	if (count == m->addr_count &&
+	    memcmp(now, m->addrs, count * sizeof(now[0])) == 0)
+		return false;
+	memcpy(m->addrs, now, count * sizeof(now[0]));
+	m->addr_count = count;
+	return true;
+}
+
 static void on_settled(void *ctx)
 {
 	struct ts_net_monitor *m = ctx;
 
 	m->first_ms = 0;
+	if (!addresses_changed(m) && !m->clock_jumped)
+		return;
+	m->clock_jumped = false;
 	m->fn(m->ctx);
 }
 
@@ -89,6 +113,7 @@ static void on_clock(void *ctx, unsigned events)
 		return;
 	arm_clock(m->clock_fd);
 	log_info("net-monitor: the clock jumped");
+	m->clock_jumped = true;
 	note_change(m);
 }
 
@@ -143,8 +168,10 @@ struct ts_net_monitor *ts_net_monitor_open(struct ts_loop *loop,
 	m->clock_fd = -1;
 	m->netlink_fd = open_netlink();
 	err = m->netlink_fd < 0 ? m->netlink_fd : start(m);
-	if (!err)
+	if (!err) {
+		addresses_changed(m);
 		return m;
+	}
 	log_info("net-monitor: network changes go unnoticed: %s",
 		 ts_strerror(err));
 	ts_net_monitor_close(m);

@@ -10,8 +10,9 @@
 #include "core/loop/loop.h"
 
 struct ts_net_monitor;
-/* fn runs after changes have settled (250 ms), and when the clock jumped (a
- * resume). Without netlink: NULL, and nobody is told. */
+/* fn runs when the usable addresses have changed and settled (250 ms), and
+ * when the clock jumped (a resume). Without netlink: NULL, and nobody is
+ * told. */
 struct ts_net_monitor *ts_net_monitor_open(struct ts_loop *loop,
 					   void (*fn)(void *ctx), void *ctx);
 void ts_net_monitor_close(struct ts_net_monitor *m);

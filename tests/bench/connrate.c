@@ -154,12 +154,13 @@ int main(int argc, char **argv)
 	int server_closes = argc > last && !strcmp(argv[last], "server");
 
 	if (argc == 4 && !strcmp(argv[1], "serve"))
-		accept_forever(listen_on(argv[2]), server_closes ?
-						   answer_and_close :
-						   answer_and_wait);
+		accept_forever(listen_on(argv[2]), server_closes
+							   ? answer_and_close
+							   : answer_and_wait);
 	if (argc == 7 && !strcmp(argv[1], "run") && atoi(argv[5]) > 0 &&
 	    atoi(argv[5]) <= THREADS_MAX) {
-		struct worker model = {.host = argv[2], .port = argv[3],
+		struct worker model = {.host = argv[2],
+				       .port = argv[3],
 				       .server_closes = server_closes};
 
 		return run(&model, atoi(argv[5]), atof(argv[6]));

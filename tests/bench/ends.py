@@ -33,6 +33,14 @@ class End:
     def begin(self, process, out_path):
         self.process, self.out_path, self.taken = process, out_path, 0
 
+    def first_answer(self, ask):
+        """An end that does not come up is stopped."""
+        try:
+            return ask()
+        except Broken:
+            self.close()
+            raise
+
     def answer(self, limit):
         """The next line of output, decoded."""
         end = time.monotonic() + limit
@@ -115,13 +123,16 @@ class PlainEnd(ShellEnd):
 
 class OurEnd(ShellEnd):
     def __init__(self, lab, directory, hostname, direct):
+        start = time.monotonic()
         self.program = Program(
             lab, directory, hostname, *SHELL, stdin=subprocess.PIPE,
-            options=["--log-level", os.environ.get("BENCH_LOG_LEVEL", "warn")],
+            options=["--wait", "--log-level",
+                     os.environ.get("BENCH_LOG_LEVEL", "warn")],
             env={"TSNET_DIRECT": "yes" if direct else "no"})
         self.begin(self.program.process, self.program.out_path)
-        self.program.wait_running()
-        self.ip = self.program.ip
+        self.first_answer(lambda: self.do("echo 1", 60))
+        self.up_seconds = time.monotonic() - start
+        self.ip = self.program.cli("ip").stdout.split()[0]
 
     def path_to(self, ip):
         """The direct address in use towards a peer, or ''."""
@@ -139,13 +150,15 @@ class TsnetEnd(End):
         env = dict(GO_ENV, TS_AUTHKEY="key-bob")
         if not direct:
             env["TS_DEBUG_ALWAYS_USE_DERP"] = "true"
+        start = time.monotonic()
         with open(out, "ab") as f, open(os.path.join(where, "err"), "ab") as e:
             process = subprocess.Popen(
                 [TSNETBENCH, "-hostname", hostname, "-dir",
                  os.path.join(where, "state"), "-control-url", lab.url],
                 stdin=subprocess.PIPE, stdout=f, stderr=e, env=env, cwd=where)
         self.begin(process, out)
-        self.ip = self.answer(40)["up"]
+        self.ip = self.first_answer(lambda: self.answer(60))["up"]
+        self.up_seconds = time.monotonic() - start
 
     def guarded(self, line):
         return line
@@ -161,32 +174,43 @@ class Pair:
     """A server with every service and a client of the same kind."""
 
     def __init__(self, kind, make, port):
-        self.kind, self.port = kind, port
-        self.server = make(kind + "-server")
+        self.kind, self.port, self.ends = kind, port, []
         try:
-            self.client = make(kind + "-client")
+            self.server = self.added(make(kind + "-server"))
+            self.client = self.added(make(kind + "-client"))
+            self.serve()
         except BaseException:
-            self.server.close()
+            self.close()
             raise
+
+    def added(self, end):
+        self.ends.append(end)
+        return end
+
+    def serve(self):
         for offset, service in enumerate(("bulk serve {}", "pingpong serve {}",
                                           "connrate serve {} client",
                                           "connrate serve {} server")):
-            self.server.serve(os.path.join(TOOLS,
-                                           service.format(port + offset)))
+            self.server.serve(os.path.join(
+                TOOLS, service.format(self.port + offset)))
 
     def do(self, tool, offset, words, limit):
         """A client command against service number offset, with the CPU that
-        both ends used for it."""
+        both ends used for it, and everything else on the machine."""
+        start, machine = time.monotonic(), processes.machine_cpu_seconds()
         before = self.cpu()
         program, _, verb = tool.partition(" ")
         answer = self.client.do(
             f"{os.path.join(TOOLS, program)} {verb} {self.server.ip} "
             f"{self.port + offset} {words}", limit)
         answer["cpu_seconds"] = self.cpu() - before
+        machine = processes.machine_cpu_seconds() - machine
+        answer["other_cores"] = ((machine - answer["cpu_seconds"]) /
+                                 (time.monotonic() - start))
         return answer
 
     def cpu(self):
-        return self.server.cpu() + self.client.cpu()
+        return sum(end.cpu() for end in self.ends)
 
     def warm_up(self, direct):
         """Until the path is the one to be measured."""
@@ -196,5 +220,5 @@ class Pair:
         wait_until(settled, f"{self.kind} to be {'direct' if direct else 'relayed'}")
 
     def close(self):
-        self.client.close()
-        self.server.close()
+        for end in reversed(self.ends):
+            end.close()

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { GIVE_UP_SECONDS = 10 };
+enum { GIVE_UP_SECONDS = 6 };
 
 uint64_t now_ns(void);
 
@@ -16,7 +16,8 @@ uint64_t now_ns(void);
  */
 int listen_on(const char *port);
 
-/* A connected socket whose calls fail after GIVE_UP_SECONDS, or -1 and errno. */
+/* A connected socket whose calls fail after GIVE_UP_SECONDS, or -1 and errno.
+ */
 int dial(const char *host, const char *port);
 
 /* All of it, or -1. */

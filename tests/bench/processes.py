@@ -43,6 +43,14 @@ def cpu_seconds(root):
     return total / TICKS
 
 
+def machine_cpu_seconds():
+    """What everything on the machine has used since it started."""
+    with open("/proc/stat", encoding="ascii") as f:
+        user, nice, system, _idle, _iowait, irq, softirq, steal = map(
+            int, f.readline().split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / TICKS
+
+
 def memory_mb(pid):
     """Resident, peak and anonymous memory of one process."""
     keys = {"VmRSS": "rss", "VmHWM": "peak", "RssAnon": "anonymous"}

@@ -21,7 +21,7 @@ def test_a_killed_command_is_128_plus_signal(call):
 
 def test_a_missing_command_is_127(call):
     program = call("a", "no-such-command-here")
-    assert program.code in (126, 127)
+    assert program.code == 127
     assert "no-such-command-here" in program.err
 
 
@@ -51,6 +51,21 @@ def test_the_auth_key_is_not_in_the_environment(call):
     program = call("a", "sh", "-c", "env; cat /proc/$PPID/cmdline")
     assert "key-alice" not in program.out
     assert "LD_PRELOAD" in program.out
+
+
+def test_the_state_directory_names_the_node(run):
+    program = run("a", "sleep", "60").wait_running()
+    result = subprocess.run([TSRUN, "--state", program.state, "ip"],
+                            env=CLEAN_ENV, capture_output=True, text=True,
+                            check=True)
+    assert result.stdout.split()[0] == program.ip
+
+
+def test_without_a_home_the_state_is_in_memory(run):
+    program = run("a", "sleep", "60", options=["--state", "/nonexistent/x/y"]
+                  if os.getuid() else ["--state", "/proc/nonexistent"])
+    wait_until(lambda: program.lab.node("a"), "the node to join")
+    assert "memory" in program.log
 
 
 def test_the_auth_key_from_a_file(call, tmp_path, lab):

@@ -24,7 +24,7 @@ import (
 	"tailscale.com/tsnet"
 )
 
-const giveUp = 10 * time.Second
+const giveUp = 6 * time.Second
 
 var server *tsnet.Server
 
