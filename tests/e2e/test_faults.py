@@ -1,6 +1,7 @@
 """What fails comes back, and what was up stays up meanwhile."""
 import json
 import os
+import signal
 import socket
 
 import pytest
@@ -109,6 +110,19 @@ def test_peer_restart(run, lab, client):
     run("echo", "python3", app("echo_server.py"), "7000"
         ).wait_running().wait_listening(7000)
     wait_until(lambda: client.new() == "OK", "a connection after the restart")
+
+
+def test_a_silent_peer_times_out_and_comes_back(echo, client):
+    """Stopped in its tracks: no answer, no refusal, the program's own time-out
+    is what ends the connect."""
+    connect = f"connect {echo.ip} 7000"
+    assert client.ask(connect) == "OK"
+    os.kill(echo.process.pid, signal.SIGSTOP)
+    try:
+        assert client.ask(connect) == "ETIMEDOUT"
+    finally:
+        os.kill(echo.process.pid, signal.SIGCONT)
+    wait_until(lambda: client.ask(connect) == "OK", "the peer to answer again")
 
 
 def test_a_removed_peer_is_unreachable(echo, client, lab):
