@@ -31,6 +31,8 @@
 enum { SETTLE_MS = 250, SETTLE_MAX_MS = 2000, READ_LEN = 16384,
        ADDRS_MAX = 64 };
 
+static const int64_t NS_PER_S = 1000000000;
+
 struct ts_net_monitor {
 	struct ts_loop *loop;
 	int netlink_fd, clock_fd; /* clock_fd -1: not there */
@@ -94,10 +96,12 @@ static void on_netlink(void *ctx, unsigned events)
 	note_change(m); /* ENOBUFS too: news was lost, so there was some */
 }
 
-/* The alarm itself lies centuries ahead: only the jump wakes us. */
+/* The alarm itself lies two centuries ahead, near the end of the kernel's
+ * time: only the jump wakes us. */
 static int arm_clock(int fd)
 {
-	const struct itimerspec never = {.it_value = {.tv_sec = INT32_MAX}};
+	const struct itimerspec never = {
+		.it_value = {.tv_sec = (time_t)(INT64_MAX / NS_PER_S - 1)}};
 
 	return timerfd_settime(fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET,
 			       &never, NULL);

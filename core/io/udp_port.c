@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * udp_port.c - the node's UDP sockets, one per family on the same port
  *
- * In: one recvmmsg() per readable event takes up to 64 datagrams into buffers
- * that have room around them, so that a packet can be opened, and passed on
- * with other headers, where it lies. The buffers are made once.
+ * In: one recvmmsg() per readable event takes up to 16 bundles; the kernel
+ * puts datagrams of one sender together (UDP_GRO), and they are handed out one
+ * by one where they lie, so that a packet can be opened in place. The first of
+ * a bundle has room before it. The buffers are made once.
  * Out: datagrams are copied into a batch per family and go out by one
- * sendmmsg() before the loop sleeps or when 64 wait. A full socket drops the
- * rest of the batch, as a network would; what one destination refuses costs
- * only that datagram.
+ * sendmmsg() before the loop sleeps or when 64 wait. Neighbours of one length
+ * to one destination are one message that the kernel or the card takes apart
+ * (UDP_SEGMENT), which saves most of the cost of a send. A full socket drops
+ * the rest of the batch, as a network would; what one destination refuses
+ * costs only that message, and where bundles are refused they are sent again
+ * one by one, from then on.
  *
  * The kernel reports earlier ICMP errors on later calls; they belong to a peer
  * that the path layer already watches, so they are passed over.
@@ -16,6 +20,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -26,20 +31,28 @@
 
 enum {
 	BATCH = 64,
-	/* Larger datagrams than any that a peer's MTU probe can make
-	 * are cut off and dropped. */
-	DATAGRAM_CAP = 9216,
-	SLOT_LEN = TS_PACKET_HEADROOM + DATAGRAM_CAP + TS_PACKET_TAILROOM,
+	BUNDLES = 16,		/* taken in by one recvmmsg() */
+	BUNDLE_CAP = 65536,	/* more than IP can carry */
+	BUNDLE_SEND_MAX = 64000, /* and what the kernel takes of it */
+	SLOT_LEN = TS_PACKET_HEADROOM + BUNDLE_CAP + TS_PACKET_TAILROOM,
 	SEND_CAP = 2048,
 	SOCKET_BUFFER = 7 << 20, /* what upstream asks for */
 	PORT_TRIES = 10, /* port 0: the kernel's choice must suit both */
 };
 
+union segment_control {
+	struct cmsghdr align;
+	uint8_t bytes[CMSG_SPACE(sizeof(int))];
+};
+
 struct out_batch {
 	unsigned count;
-	struct mmsghdr msgs[BATCH];
+	struct mmsghdr msgs[BATCH]; /* made of the rest when it is flushed */
+	union segment_control control[BATCH];
 	struct iovec iov[BATCH];
+	struct ts_addr to[BATCH];
 	struct sockaddr_storage addrs[BATCH];
+	socklen_t addr_len[BATCH];
 	uint8_t data[BATCH][SEND_CAP];
 };
 
@@ -48,14 +61,16 @@ struct udp_socket {
 	struct ts_watch *watch;
 	int fd; /* -1: this family is not there */
 	int family;
+	bool no_bundles; /* the kernel or the way out refused UDP_SEGMENT */
 	struct out_batch *out;
 };
 
 struct in_batch {
-	struct mmsghdr msgs[BATCH];
-	struct iovec iov[BATCH];
-	struct sockaddr_storage addrs[BATCH];
-	uint8_t data[BATCH][SLOT_LEN];
+	struct mmsghdr msgs[BUNDLES];
+	union segment_control control[BUNDLES];
+	struct iovec iov[BUNDLES];
+	struct sockaddr_storage addrs[BUNDLES];
+	uint8_t data[BUNDLES][SLOT_LEN];
 };
 
 struct ts_udp_port {
@@ -73,26 +88,42 @@ struct ts_udp_port {
 
 static void prepare_slots(struct in_batch *in)
 {
-	for (unsigned i = 0; i < BATCH; i++) {
+	for (unsigned i = 0; i < BUNDLES; i++) {
 		in->iov[i] = (struct iovec){
 			.iov_base = in->data[i] + TS_PACKET_HEADROOM,
-			.iov_len = DATAGRAM_CAP,
+			.iov_len = BUNDLE_CAP,
 		};
 		in->msgs[i].msg_hdr = (struct msghdr){
 			.msg_name = &in->addrs[i],
-			.msg_namelen = sizeof(in->addrs[i]),
 			.msg_iov = &in->iov[i],
 			.msg_iovlen = 1,
+			.msg_control = in->control[i].bytes,
 		};
 	}
 }
 
-static void hand_out(struct ts_udp_port *u, const struct mmsghdr *msg)
+/* The length of each datagram of the bundle but the last; without UDP_GRO's
+ * word it is one datagram. */
+static size_t segment_len(struct msghdr *hdr, size_t len)
 {
-	struct ts_packet pkt = {
-		.data = msg->msg_hdr.msg_iov->iov_base,
-		.len = msg->msg_len,
-	};
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(hdr); c;
+	     c = CMSG_NXTHDR(hdr, c)) {
+		int value;
+
+		if (c->cmsg_level != SOL_UDP || c->cmsg_type != UDP_GRO)
+			continue;
+		memcpy(&value, CMSG_DATA(c), sizeof(value));
+		if (value > 0)
+			return (size_t)value;
+	}
+	return len;
+}
+
+static void hand_out(struct ts_udp_port *u, struct mmsghdr *msg)
+{
+	uint8_t *at = msg->msg_hdr.msg_iov->iov_base;
+	size_t left = msg->msg_len;
+	size_t each = segment_len(&msg->msg_hdr, left);
 	struct ts_addr from;
 
 	if (msg->msg_hdr.msg_flags & MSG_TRUNC)
@@ -100,7 +131,17 @@ static void hand_out(struct ts_udp_port *u, const struct mmsghdr *msg)
 	if (ts_addr_from_sockaddr(msg->msg_hdr.msg_name,
 				  msg->msg_hdr.msg_namelen, &from) < 0)
 		return;
-	u->fn(u->ctx, &from, &pkt);
+	do {
+		struct ts_packet pkt = {
+			.data = at,
+			.len = left < each ? left : each,
+		};
+		size_t len = pkt.len;
+
+		u->fn(u->ctx, &from, &pkt);
+		at += len;
+		left -= len;
+	} while (left > 0 && !u->is_closed);
 }
 
 static void free_port(struct ts_udp_port *u)
@@ -116,9 +157,13 @@ static void on_readable(void *ctx, unsigned events)
 	int got;
 
 	(void)events;
-	for (unsigned i = 0; i < BATCH; i++)
-		u->in->msgs[i].msg_hdr.msg_namelen = sizeof(u->in->addrs[i]);
-	got = recvmmsg(s->fd, u->in->msgs, BATCH, MSG_DONTWAIT, NULL);
+	for (unsigned i = 0; i < BUNDLES; i++) {
+		struct msghdr *hdr = &u->in->msgs[i].msg_hdr;
+
+		hdr->msg_namelen = sizeof(u->in->addrs[i]);
+		hdr->msg_controllen = sizeof(u->in->control[i].bytes);
+	}
+	got = recvmmsg(s->fd, u->in->msgs, BUNDLES, MSG_DONTWAIT, NULL);
 	u->is_inside = true;
 	for (int i = 0; i < got && !u->is_closed; i++)
 		hand_out(u, &u->in->msgs[i]);
@@ -134,23 +179,105 @@ static bool is_socket_full(int err)
 	return err == EAGAIN || err == ENOBUFS || err == ENOMEM;
 }
 
+/* How many datagrams from `first` on can go as one message: one destination,
+ * one length, only the last may be shorter. */
+static unsigned bundle_size(const struct udp_socket *s, unsigned first)
+{
+	const struct out_batch *out = s->out;
+	size_t each = out->iov[first].iov_len, total = each;
+	unsigned n = 1;
+
+	while (!s->no_bundles && first + n < out->count &&
+	       out->iov[first + n - 1].iov_len == each &&
+	       out->iov[first + n].iov_len > 0 &&
+	       out->iov[first + n].iov_len <= each &&
+	       total + out->iov[first + n].iov_len <= BUNDLE_SEND_MAX &&
+	       ts_addr_equal(&out->to[first], &out->to[first + n]))
+		total += out->iov[first + n++].iov_len;
+	return n;
+}
+
+static void say_segment_len(struct msghdr *hdr, union segment_control *control,
+			    uint16_t len)
+{
+	struct cmsghdr *c;
+
+	memset(control, 0, sizeof(*control));
+	hdr->msg_control = control->bytes;
+	hdr->msg_controllen = CMSG_SPACE(sizeof(len));
+	c = CMSG_FIRSTHDR(hdr);
+	c->cmsg_level = SOL_UDP;
+	c->cmsg_type = UDP_SEGMENT;
+	c->cmsg_len = CMSG_LEN(sizeof(len));
+	memcpy(CMSG_DATA(c), &len, sizeof(len));
+}
+
+/* Messages of the datagrams from `first` on; their number. */
+static unsigned make_messages(struct udp_socket *s, unsigned first)
+{
+	struct out_batch *out = s->out;
+	unsigned count = 0;
+
+	while (first < out->count) {
+		unsigned n = bundle_size(s, first);
+		struct msghdr *hdr = &out->msgs[count].msg_hdr;
+
+		*hdr = (struct msghdr){
+			.msg_name = &out->addrs[first],
+			.msg_namelen = out->addr_len[first],
+			.msg_iov = &out->iov[first],
+			.msg_iovlen = n,
+		};
+		if (n > 1)
+			say_segment_len(hdr, &out->control[count],
+					(uint16_t)out->iov[first].iov_len);
+		first += n;
+		count++;
+	}
+	return count;
+}
+
+/* The first message was refused. True: the batch is to be made anew, without
+ * bundles. */
+static bool give_up_bundles(struct udp_socket *s, const struct msghdr *hdr)
+{
+	if (hdr->msg_iovlen < 2)
+		return false;
+	if (errno != EINVAL && errno != EIO && errno != EMSGSIZE &&
+	    errno != EOPNOTSUPP)
+		return false;
+	s->no_bundles = true;
+	return true;
+}
+
+static unsigned datagrams_of(const struct mmsghdr *msgs, unsigned count)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < count; i++)
+		n += (unsigned)msgs[i].msg_hdr.msg_iovlen;
+	return n;
+}
+
 static void flush_socket(struct udp_socket *s)
 {
 	struct out_batch *out = s->out;
-	unsigned at = 0;
+	unsigned at = 0; /* of the datagrams */
 
 	while (out && at < out->count) {
-		int sent = sendmmsg(s->fd, out->msgs + at, out->count - at,
+		unsigned count = make_messages(s, at);
+		int sent = sendmmsg(s->fd, out->msgs, count,
 				    MSG_DONTWAIT | MSG_NOSIGNAL);
 
 		if (sent > 0)
-			at += (unsigned)sent;
-		else if (errno == EINTR)
+			at += datagrams_of(out->msgs, (unsigned)sent);
+		else if (errno == EINTR ||
+			 give_up_bundles(s, &out->msgs[0].msg_hdr))
 			continue;
 		else if (is_socket_full(errno))
 			break;
-		else
-			at++; /* this destination cannot be reached */
+		else /* this destination cannot be reached */
+			at += datagrams_of(out->msgs, 1);
 	}
 	if (out)
 		out->count = 0;
@@ -169,14 +296,8 @@ static void before_sleep(void *ctx)
 
 static void prepare_out(struct out_batch *out)
 {
-	for (unsigned i = 0; i < BATCH; i++) {
+	for (unsigned i = 0; i < BATCH; i++)
 		out->iov[i].iov_base = out->data[i];
-		out->msgs[i].msg_hdr = (struct msghdr){
-			.msg_name = &out->addrs[i],
-			.msg_iov = &out->iov[i],
-			.msg_iovlen = 1,
-		};
-	}
 }
 
 void ts_udp_port_send(struct ts_udp_port *u, const struct ts_addr *to,
@@ -194,7 +315,8 @@ void ts_udp_port_send(struct ts_udp_port *u, const struct ts_addr *to,
 		return;
 	memcpy(out->data[out->count], data, len);
 	out->iov[out->count].iov_len = len;
-	out->msgs[out->count].msg_hdr.msg_namelen = (socklen_t)addr_len;
+	out->to[out->count] = *to;
+	out->addr_len[out->count] = (socklen_t)addr_len;
 	out->count++;
 	if (out->count == BATCH)
 		flush_socket(s);
@@ -239,6 +361,8 @@ static int open_socket(struct udp_socket *s, uint16_t port)
 	if (s->family == AF_INET6)
 		setsockopt(s->fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
 	set_buffers(s->fd);
+	/* An old kernel says no, and hands out single datagrams. */
+	setsockopt(s->fd, SOL_UDP, UDP_GRO, &one, sizeof(one));
 	err = bind_to(s->fd, s->family, port);
 	if (err) {
 		close(s->fd);

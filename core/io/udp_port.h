@@ -2,7 +2,8 @@
  * udp_port.h - the node's UDP sockets, one per family on the same port
  *
  * Reads with recvmmsg, writes with sendmmsg once per turn of the loop.
- * Buffers handed to input have TS_PACKET_HEADROOM/TAILROOM around them.
+ * What is handed to input may be overwritten where it lies, not beyond: the
+ * next datagram may stand right behind it.
  */
 #ifndef CORE_IO_UDP_PORT_H
 #define CORE_IO_UDP_PORT_H

@@ -13,12 +13,14 @@
 #include "core/base/log.h"
 #include "core/io/udp_port.h"
 
+enum { LENGTHS_MAX = 32 };
+
 struct bench {
 	struct ts_loop *loop;
 	struct ts_udp_port *a, *b;
 	struct ts_timer *guard;
 	unsigned got, stop_at;
-	size_t len;
+	size_t len, lengths[LENGTHS_MAX];
 	uint8_t last[16];
 	struct ts_addr from;
 	bool closes_inside, late;
@@ -44,13 +46,14 @@ static void take(void *ctx, const struct ts_addr *from, struct ts_packet *pkt)
 {
 	struct bench *bench = ctx;
 
-	/* The room that is promised around a packet. */
-	memset(pkt->data - TS_PACKET_HEADROOM, 0xaa, TS_PACKET_HEADROOM);
-	memset(pkt->data + pkt->len, 0xaa, TS_PACKET_TAILROOM);
+	if (bench->got < LENGTHS_MAX)
+		bench->lengths[bench->got] = pkt->len;
 	bench->got++;
 	bench->len = pkt->len;
 	bench->from = *from;
 	memcpy(bench->last, pkt->data, pkt->len < 16 ? pkt->len : 16);
+	/* The packet is ours to overwrite, its neighbours are not harmed. */
+	memset(pkt->data, 0xaa, pkt->len);
 	if (bench->closes_inside) {
 		ts_udp_port_close(bench->b);
 		bench->b = NULL;
@@ -151,6 +154,31 @@ static void many_arrive_in_order(void **state)
 	assert_int_equal(bench->len, sizeof(data));
 }
 
+static void neighbours_of_any_length_stay_apart(void **state)
+{
+	static const size_t lengths[] = {1300, 1300, 700,  1300, 1300, 1300, 1,
+					 40,   40,   2048, 2048, 2047, 2048, 5};
+	enum { COUNT = sizeof(lengths) / sizeof(lengths[0]) };
+	struct bench *bench = *state;
+	struct ts_addr to = address("127.0.0.1",
+				    ts_udp_port_number(bench->b));
+	struct ts_addr nobody = address("127.0.0.1", 9);
+	uint8_t data[2048] = {0};
+
+	bench->stop_at = COUNT;
+	for (unsigned i = 0; i < COUNT; i++) {
+		data[0] = (uint8_t)i;
+		ts_udp_port_send(bench->a, &to, data, lengths[i]);
+		if (i % 5 == 4)
+			ts_udp_port_send(bench->a, &nobody, data, 1300);
+	}
+	run(bench, 1000);
+	assert_int_equal(bench->got, COUNT);
+	assert_int_equal(bench->last[0], COUNT - 1);
+	for (unsigned i = 0; i < COUNT; i++)
+		assert_int_equal(bench->lengths[i], lengths[i]);
+}
+
 static void an_unreachable_destination_costs_only_its_datagram(void **state)
 {
 	struct bench *bench = *state;
@@ -223,6 +251,7 @@ int main(void)
 		CASE(a_datagram_arrives_with_its_sender),
 		CASE(both_families_share_the_port),
 		CASE(many_arrive_in_order),
+		CASE(neighbours_of_any_length_stay_apart),
 		CASE(an_unreachable_destination_costs_only_its_datagram),
 		CASE(an_empty_datagram_arrives),
 		CASE(a_callback_may_close_its_port),
