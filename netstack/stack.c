@@ -4,7 +4,8 @@
  * Reading order: stack_private.h (how connections and lwIP are kept apart),
  * stack_ip.c and stack_frag.c (packets), stack_flow.c (whose segment is it),
  * stack_syn.c (who may come in), stack_conn.c and stack_timer.c (a connection
- * and its deadlines), stack_tcp.c and stack_tcp_recv.c (what owners call),
+ * and its deadlines), stack_send.c and stack_recover.c (where lwIP's sending
+ * was not good enough), stack_tcp.c and stack_tcp_recv.c (what owners call),
  * stack_netif.c (lwIP itself).
  */
 #include "netstack/stack_private.h"
@@ -28,7 +29,6 @@ struct stack *stack_new(const struct stack_ops *ops, void *ctx, uint64_t now_ms)
 	s->ops = *ops;
 	s->ctx = ctx;
 	s->now_ms = now_ms;
-	s->mtu = TS_INNER_MTU;
 	s->ip_id = (uint16_t)ts_random_u32();
 	ts_random_bytes(&seed, sizeof(seed));
 	ts_key_map_init(&s->flows, STACK_FLOW_KEY_LEN, seed);
@@ -95,16 +95,6 @@ void stack_set_addrs(struct stack *s, const struct ts_ip *v4,
 	s->v6 = *v6;
 	end_connections(s);
 	end_time_waits(s);
-}
-
-void stack_set_mtu(struct stack *s, unsigned mtu)
-{
-	if (mtu < STACK_MTU_MIN)
-		mtu = STACK_MTU_MIN;
-	if (mtu > STACK_MTU_MAX)
-		mtu = STACK_MTU_MAX;
-	s->mtu = mtu;
-	s->netif.mtu = (uint16_t)mtu;
 }
 
 /* -- packets in ------------------------------------------------------------ */

@@ -60,7 +60,6 @@ void stack_free(struct stack *s); /* aborts everything without a packet */
 /* Own addresses; :: for none. Changing them aborts connections of the old. */
 void stack_set_addrs(struct stack *s, const struct ts_ip *v4,
 		     const struct ts_ip *v6);
-void stack_set_mtu(struct stack *s, unsigned mtu);
 void stack_input(struct stack *s, const uint8_t *ip, size_t len,
 		 uint64_t now_ms);
 uint64_t stack_deadline_ms(const struct stack *s);

@@ -15,7 +15,8 @@
 #include <string.h>
 
 enum {
-	RTO_MIN_TICKS = 200 / STACK_TICK_MS,
+	RTO_FIRST_TICKS = LWIP_TCP_RTO_TIME / STACK_TICK_MS,
+	VARIANCE_MIN_TICKS = 200 / STACK_TICK_MS,
 	RTO_MAX_TICKS = 120000 / STACK_TICK_MS,
 	ORPHAN_RETRIES = 8,
 	PEER_MSS_MIN = 216, /* a peer's smaller MSS is not obeyed */
@@ -247,16 +248,39 @@ void stack_tcp_enter(struct stack_tcp *t)
 	tcp_active_pcbs = t->pcb;
 }
 
-/* lwIP sets the time-out from its own estimate at each ACK and retransmission,
- * without a floor or, for a SYN, a back-off: bring it in line (RFC 6298). */
-static void tune_rto(struct tcp_pcb *pcb)
+/* lwIP takes the first round trip for one of many and needs a dozen more until
+ * its estimate is true; a loss before that would wait for seconds. */
+static void take_first_rtt(struct stack_tcp *t)
 {
-	int base = (pcb->sa >> 3) + pcb->sv;
+	struct tcp_pcb *pcb = t->pcb;
+	s16_t ticks = pcb->sa; /* it started from 0 */
 
-	if (base < RTO_MIN_TICKS)
-		base = RTO_MIN_TICKS;
-	base = base > RTO_MAX_TICKS >> pcb->nrtx ? RTO_MAX_TICKS
-						 : base << pcb->nrtx;
+	if (t->has_rtt || (pcb->sa == 0 && pcb->sv == RTO_FIRST_TICKS))
+		return;
+	t->has_rtt = true;
+	if (ticks > RTO_FIRST_TICKS)
+		ticks = RTO_FIRST_TICKS;
+	pcb->sa = (s16_t)(ticks << 3);
+	pcb->sv = (s16_t)(ticks << 1);
+}
+
+/* lwIP sets the time-out from its own estimate at each ACK and retransmission,
+ * without a floor or, for a SYN, a back-off: bring it in line (RFC 6298). The
+ * floor is under the variance, as peers delay ACKs on top of the round trip.
+ * lwIP's count of retransmissions has the fast ones in it, which are no reason
+ * to wait longer. */
+static void tune_rto(struct stack_tcp *t)
+{
+	struct tcp_pcb *pcb = t->pcb;
+	int base;
+
+	take_first_rtt(t);
+	if (pcb->nrtx == 0)
+		t->timeouts = 0;
+	base = (pcb->sa >> 3) +
+	       (pcb->sv > VARIANCE_MIN_TICKS ? pcb->sv : VARIANCE_MIN_TICKS);
+	base = base > RTO_MAX_TICKS >> t->timeouts ? RTO_MAX_TICKS
+						   : base << t->timeouts;
 	pcb->rto = (s16_t)base;
 }
 
@@ -266,15 +290,15 @@ static void limit_mss(const struct stack_tcp *t)
 	size_t heads = ts_ip_is_v4(&t->local.ip) ? IP_HLEN + TCP_HLEN
 						 : IP6_HLEN + TCP_HLEN;
 
-	if (t->pcb->mss > t->s->mtu - heads)
-		t->pcb->mss = (u16_t)(t->s->mtu - heads);
+	if (t->pcb->mss > STACK_MTU - heads)
+		t->pcb->mss = (u16_t)(STACK_MTU - heads);
 }
 
 static void tune(struct stack_tcp *t)
 {
 	struct tcp_pcb *pcb = t->pcb;
 
-	tune_rto(pcb);
+	tune_rto(t);
 	limit_mss(t);
 	/* a probe carried the last byte: lwIP would go on probing */
 	if (!pcb->unsent)
@@ -330,9 +354,12 @@ static void to_time_wait(struct stack_tcp *t, struct tcp_pcb *pcb)
 	tcp_abort(pcb); /* in this state it only frees */
 }
 
+/* Nobody waits for its end: a peer that is gone, or that answers but never
+ * reads, must not keep what is queued in memory. */
 static bool has_given_up(const struct stack_tcp *t)
 {
-	return t->is_orphan && t->pcb->nrtx > ORPHAN_RETRIES;
+	return t->is_orphan && (t->pcb->nrtx > ORPHAN_RETRIES ||
+				t->orphan_probes > ORPHAN_RETRIES);
 }
 
 void stack_tcp_leave(struct stack_tcp *t)

@@ -221,19 +221,24 @@ static void connection_input(struct stack *s, struct stack_tcp *t,
 			     const struct stack_dgram *d)
 {
 	struct stack_held held;
-	bool is_held;
+	uint32_t acked;
+	bool is_held, was_fast;
 
 	if (seg->data_len && stack_rx_is_full(s, t)) {
 		s->count.dropped_bad++;
 		return;
 	}
 	stack_tcp_enter(t);
+	acked = t->pcb->lastack;
+	was_fast = t->pcb->flags & TF_INFR;
 	is_held = stack_send_hold(t, seg->ack, seg->flags, &held);
 	stack_lwip_input(s, d);
 	if (is_held)
 		stack_send_release(t, &held);
 	else
 		stack_send_forget(t);
+	if (tcp_active_pcbs)
+		stack_recover(t, acked, was_fast);
 	stack_tcp_leave(t);
 }
 

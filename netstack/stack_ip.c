@@ -269,9 +269,9 @@ static void write_v6(struct ts_writer *w, const struct outgoing *o,
 static void send_slice(struct stack *s, const struct outgoing *o,
 		       size_t offset, size_t len, bool more)
 {
-	uint8_t buf[TS_PACKET_HEADROOM + STACK_MTU_MAX + TS_PACKET_TAILROOM];
+	uint8_t buf[TS_PACKET_HEADROOM + STACK_MTU + TS_PACKET_TAILROOM];
 	struct ts_writer w =
-		ts_writer_init(buf + TS_PACKET_HEADROOM, STACK_MTU_MAX);
+		ts_writer_init(buf + TS_PACKET_HEADROOM, STACK_MTU);
 	struct ts_packet pkt = {buf + TS_PACKET_HEADROOM, 0};
 
 	if (ts_ip_is_v4(o->src))
@@ -287,7 +287,7 @@ static void send_slice(struct stack *s, const struct outgoing *o,
 static void send_fragments(struct stack *s, const struct outgoing *o)
 {
 	size_t len = o->head_len + o->body_len;
-	size_t room = s->mtu - (ts_ip_is_v4(o->src) ? (size_t)V4_HEAD
+	size_t room = STACK_MTU - (ts_ip_is_v4(o->src) ? (size_t)V4_HEAD
 						   : V6_HEAD + V6_FRAG_HEAD);
 
 	room -= room % UNIT;
@@ -335,7 +335,7 @@ int stack_ip_send(struct stack *s, const struct ts_ip *src,
 	memcpy(copy, head, head_len);
 	if (sum_at != SIZE_MAX)
 		set_checksum(&o, copy, sum_at);
-	if (ip_head + len <= s->mtu) {
+	if (ip_head + len <= STACK_MTU) {
 		o.id = s->ip_id++;
 		send_slice(s, &o, 0, len, false);
 		return 0;

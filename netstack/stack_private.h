@@ -23,8 +23,7 @@
 #include <lwip/tcp.h>
 
 enum {
-	STACK_MTU_MIN = 576,
-	STACK_MTU_MAX = 9000,
+	STACK_MTU = TS_INNER_MTU,
 	STACK_FLOW_KEY_LEN = 2 * TS_IP_LEN + 2 * sizeof(uint16_t),
 	STACK_TICK_MS = 2 * TCP_TMR_INTERVAL, /* lwIP's slow tick */
 	STACK_SYN_PENDING_MAX = 1024,
@@ -82,6 +81,9 @@ struct stack_tcp {
 	bool is_dialled, is_up, is_orphan, wants_room, write_is_shut;
 	bool got_eof, saw_eof; /* FIN arrived; owner was told */
 	bool was_tuned;	       /* first window and cwnd are set */
+	bool has_rtt;	       /* a round trip was measured */
+	bool is_recovering;    /* stack_recover.c */
+	uint32_t recover_seq;  /* until this is acknowledged */
 
 	struct tcp_seg *last_unacked; /* stack_send.c; NULL: not known */
 
@@ -94,8 +96,10 @@ struct stack_tcp {
 	size_t rx_consumed;  /* since rx_limit grew last */
 
 	/* timers: stack_timer.c */
+	unsigned timeouts;	  /* in a row: each doubles the next wait */
 	uint32_t last_tick;	  /* pcb->rtime is true as of this tick */
 	uint64_t persist_from_ms; /* 0: not probing a closed window */
+	unsigned orphan_probes;	  /* of a closed window, since its owner left */
 	uint64_t ack_due_ms;	  /* 0: no ACK is being delayed */
 	uint64_t due_ms;	  /* heap key */
 	size_t heap_pos;	  /* 1-based; 0: not in the heap */
@@ -139,7 +143,6 @@ struct stack {
 	void *ctx;
 	struct netif netif;
 	struct ts_ip v4, v6;
-	unsigned mtu;
 	uint64_t now_ms;
 	uint16_t ip_id;
 	bool is_silent; /* being torn down: nothing goes out */
@@ -272,6 +275,11 @@ struct stack_held {
 bool stack_send_hold(struct stack_tcp *t, uint32_t ack, uint8_t flags,
 		     struct stack_held *held);
 void stack_send_release(struct stack_tcp *t, struct stack_held *held);
+
+/* -- stack_recover.c ------------------------------------------------------- */
+/* After an input, the connection still on loan: what was acknowledged before
+ * it, and was a fast recovery (TF_INFR) under way? */
+void stack_recover(struct stack_tcp *t, uint32_t acked_before, bool was_fast);
 
 /* -- stack_tcp_recv.c ------------------------------------------------------ */
 enum { STACK_RX_FIRST_WINDOW = 256 * 1024 };

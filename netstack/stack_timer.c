@@ -152,6 +152,7 @@ static uint64_t send_deadline(struct stack_tcp *t)
 		return probe_deadline(t);
 	}
 	t->persist_from_ms = 0;
+	t->orphan_probes = 0;
 	if (pcb->nrtx >= (pcb->state == SYN_SENT ? TCP_SYNMAXRTX : TCP_MAXRTX))
 		return after_ticks(t, 0);
 	return pcb->rtime >= 0 ? after_ticks(t, pcb->rto - pcb->rtime)
@@ -247,17 +248,24 @@ static void run_lwip_timer(struct stack_tcp *t, void (*timer)(void),
 static void run_slow_timer(struct stack_tcp *t)
 {
 	struct tcp_pcb *pcb = t->pcb;
+	uint8_t retransmissions = pcb->nrtx;
 
 	if (pcb->persist_backoff > 0) {
 		bool is_due = probe_deadline(t) <= t->s->now_ms;
 
 		pcb->persist_cnt = is_due ? UINT8_MAX : 0;
-		if (is_due)
+		if (is_due) {
 			t->persist_from_ms = t->s->now_ms;
+			t->orphan_probes += t->is_orphan;
+		}
 	} else if (pcb->rtime > 0) {
 		pcb->rtime--;
 	}
 	run_lwip_timer(t, tcp_slowtmr, stack_tick_now(t->s) - 1);
+	if (tcp_active_pcbs && pcb->nrtx > retransmissions) {
+		t->timeouts++;
+		t->is_recovering = false;
+	}
 }
 
 static void run_one(struct stack_tcp *t)

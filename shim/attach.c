@@ -10,6 +10,7 @@
  * Nothing here is remembered but the mapping and the names: a child inherits
  * both and needs no repair after fork.
  */
+#include <netinet/in.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -140,6 +141,24 @@ const struct ts_table_layout *shim_table_if_configured(void)
 							      : try_attach();
 }
 
+static int ask(struct ts_broker_request *req, int pass_fd,
+	       struct ts_broker_reply *rep)
+{
+	fill_token(req);
+	return shim_broker_exchange(current_broker(), req, pass_fd, rep, NULL);
+}
+
+/* A table of a dead host is of no use; a request that no longer fits the new
+ * one is refused by it. */
+static int move_to_new_host(const struct ts_table_layout *old)
+{
+	int err = fetch_table(current_broker(), old);
+
+	if (!err)
+		shim_listeners_move(old);
+	return err;
+}
+
 int shim_ask(struct ts_broker_request *req, int pass_fd,
 	     struct ts_broker_reply *rep)
 {
@@ -151,16 +170,12 @@ int shim_ask(struct ts_broker_request *req, int pass_fd,
 		return err;
 	table = atomic_load(&shim.table);
 	broker = current_broker();
-	fill_token(req);
-	err = shim_broker_exchange(broker, req, pass_fd, rep, NULL);
-	/* A table of a dead host is of no use; a request that no longer fits
-	 * the new one is refused by it. */
-	if (has_new_host(broker, err)) {
-		err = fetch_table(current_broker(), table);
-		fill_token(req);
+	err = ask(req, pass_fd, rep);
+	/* ESTALE: the one who answers is not the one who made our table. */
+	if (has_new_host(broker, err) || (!err && rep->error == ESTALE)) {
+		err = move_to_new_host(table);
 		if (!err)
-			err = shim_broker_exchange(current_broker(), req,
-						   pass_fd, rep, NULL);
+			err = ask(req, pass_fd, rep);
 	}
 	return as_network_error(err);
 }
@@ -171,4 +186,26 @@ int shim_ask_for(struct ts_broker_request *req, int pass_fd,
 	int err = shim_ask(req, pass_fd, rep);
 
 	return err ? err : -rep->error;
+}
+
+/* Is it time to ask? Our own thread's host is alive when we are. */
+static bool is_host_in_doubt(const struct ts_table_layout *table)
+{
+	struct ts_table_info info;
+	uint32_t asked_s = atomic_load(&shim.host_asked_s), s = now_s();
+
+	return asked_s != s && ts_table_read_info(table, &info) &&
+	       info.host_pid != getpid() &&
+	       atomic_compare_exchange_strong(&shim.host_asked_s, &asked_s, s);
+}
+
+void shim_follow_host(void)
+{
+	const struct ts_table_layout *table = atomic_load(&shim.table);
+	struct ts_broker_request nothing = {.type = TS_BROKER_ACCEPTED,
+					    .proto = IPPROTO_TCP};
+	struct ts_broker_reply rep;
+
+	if (!shim.is_hosted && table && is_host_in_doubt(table))
+		(void)shim_ask(&nothing, -1, &rep);
 }

@@ -7,8 +7,9 @@
  * the first address or name that could be ours; alone, only an address or a
  * name that looks ours starts a node.
  *
- * Names: a single label, or one under the tailnet's suffix. Whatever a
- * program can look up without a name server stays libc's.
+ * Names: a single label, or one under the tailnet's suffix; before that is
+ * known, also what libc does not know. Whatever a program can look up without a
+ * name server stays libc's.
  */
 #include <arpa/inet.h>
 #include <string.h>
@@ -96,6 +97,31 @@ static bool is_under_tailnet(const char *name,
 		shim_name_is_under(name, info.suffix));
 }
 
+static bool knows_suffix(const struct ts_table_layout *table)
+{
+	struct ts_table_info info;
+
+	return table && ts_table_read_info(table, &info) &&
+	       !ts_ip_is_zero(&info.own_v4);
+}
+
+/* What is not under a suffix that we know. Until the netmap is there the
+ * tailnet's may be any (Headscale); then libc is asked first. */
+static enum shim_name_rule rule_for_dotted(const struct ts_table_layout *table)
+{
+	return (shim.is_hosted || shim.is_configured) && !knows_suffix(table)
+		       ? SHIM_NAME_LIBC_FIRST
+		       : SHIM_NAME_LIBC;
+}
+
+static enum shim_name_rule rule_for_label(const struct ts_table_layout *table)
+{
+	if (table)
+		return SHIM_NAME_NODE_FIRST;
+	return shim.is_configured && !shim.is_hosted ? SHIM_NAME_LIBC_FIRST
+						     : SHIM_NAME_LIBC;
+}
+
 enum shim_name_rule shim_name_rule(const char *name)
 {
 	char bare[NAME_MAX_LEN + 1];
@@ -114,11 +140,8 @@ enum shim_name_rule shim_name_rule(const char *name)
 	table = shim_table();
 	if (is_under_tailnet(bare, table))
 		return SHIM_NAME_NODE_FIRST;
+	if (strchr(bare, '.'))
+		return rule_for_dotted(table);
 	/* "host." is the root's host, not the tailnet's. */
-	if (is_absolute || strchr(bare, '.'))
-		return SHIM_NAME_LIBC;
-	if (table)
-		return SHIM_NAME_NODE_FIRST;
-	return shim.is_configured && !shim.is_hosted ? SHIM_NAME_LIBC_FIRST
-						     : SHIM_NAME_LIBC;
+	return is_absolute ? SHIM_NAME_LIBC : rule_for_label(table);
 }

@@ -44,6 +44,8 @@ struct attempt {
 	struct ts_table_info info;
 	struct ts_addr local, rendezvous;
 	const struct ts_addr *tailnet;
+	bool is_bound;	   /* by us */
+	bool is_announced; /* the host took it */
 };
 
 /* -- before -------------------------------------------------------------- */
@@ -72,7 +74,7 @@ static bool needs_twin(const struct attempt *a)
 }
 
 /* EINVAL: the program has bound it, then its choice stands. */
-static int bind_if_unbound(const struct attempt *a, bool is_twin)
+static int bind_if_unbound(struct attempt *a, bool is_twin)
 {
 	const int off = 0;
 	int err = -EADDRINUSE;
@@ -93,7 +95,32 @@ static int bind_if_unbound(const struct attempt *a, bool is_twin)
 			err = shim_native_bind(a->fd, a->domain, &addr);
 		}
 	}
+	a->is_bound = err == 0;
 	return err == -EINVAL ? 0 : err;
+}
+
+/* A connect that was refused before it began leaves no bound socket behind:
+ * the next one may go to the host network, and must not go there from
+ * 127.x.y.z. Only a connect that fails gives a port back; nobody can listen on
+ * port 0. (An AF_INET6 socket that has called an IPv4 address can call only
+ * such ones from then on; so it is in Linux without us, too.) */
+static void unbind(const struct attempt *a)
+{
+	const struct sockaddr unspec = {.sa_family = AF_UNSPEC};
+	const struct ts_addr any = {.ip = TS_IP_ZERO};
+	struct ts_addr nowhere = {.ip = ts_ip_from_v4_host(0x7f000001)};
+	const int on = 1, off = 0;
+
+	if (!ts_ip_is_v4(&a->local.ip))
+		nowhere.ip = LOOPBACK6;
+	shim_native_connect(a->fd, a->domain, &nowhere);
+	libc.connect(a->fd, &unspec, sizeof(unspec.sa_family));
+	shim_native_take_error(a->fd);
+	libc.setsockopt(a->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on,
+			sizeof(on));
+	shim_native_bind(a->fd, a->domain, &any);
+	libc.setsockopt(a->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &off,
+			sizeof(off));
 }
 
 static int prepare(struct attempt *a)
@@ -175,6 +202,7 @@ static int call_rendezvous(struct attempt *a)
 		if (!choose_rendezvous(a, &n))
 			return i ? err : -ENETUNREACH;
 		err = announce(a);
+		a->is_announced |= !err;
 		if (err)
 			return err;
 		err = shim_native_connect(a->fd, a->domain, &a->rendezvous);
@@ -182,22 +210,37 @@ static int call_rendezvous(struct attempt *a)
 	return err;
 }
 
-static int connect_by(const struct ts_table_layout *table, int fd, int domain,
-		      const struct ts_addr *dst)
+static int connect_by(struct attempt *a, const struct ts_table_layout *table)
 {
-	struct attempt a = {.fd = fd, .domain = domain, .tailnet = dst};
 	int err;
 
-	if (!ts_table_read_info(table, &a.info))
+	if (!table || !ts_table_read_info(table, &a->info))
 		return -ENETDOWN;
-	err = prepare(&a);
+	err = prepare(a);
 	if (!err)
-		err = call_rendezvous(&a);
-	return shim_flow_error(fd, err);
+		err = call_rendezvous(a);
+	if (err && a->is_bound && !a->is_announced)
+		unbind(a);
+	return shim_flow_error(a->fd, err);
+}
+
+/* A host that took over meanwhile has another R, and so has one in a process
+ * that changed its user. */
+static bool has_moved(const struct attempt *a,
+		      const struct ts_table_layout *table)
+{
+	struct ts_table_info now;
+
+	if (atomic_load(&shim.table) != table)
+		return true;
+	return ts_table_read_info(table, &now) &&
+	       (now.rendezvous_port != a->info.rendezvous_port ||
+		now.rendezvous6_port != a->info.rendezvous6_port);
 }
 
 static int connect_first(int fd, int domain, const struct ts_addr *dst)
 {
+	struct attempt a = {.fd = fd, .domain = domain, .tailnet = dst};
 	const struct ts_table_layout *table;
 	int err = shim_attach();
 
@@ -207,10 +250,11 @@ static int connect_first(int fd, int domain, const struct ts_addr *dst)
 	    shim_native_is_v6_only(fd))
 		return -ENETUNREACH;
 	table = atomic_load(&shim.table);
-	err = connect_by(table, fd, domain, dst);
-	/* A host that took over meanwhile has another R. */
-	if (err && err != -EINPROGRESS && atomic_load(&shim.table) != table)
-		err = connect_by(atomic_load(&shim.table), fd, domain, dst);
+	err = connect_by(&a, table);
+	if (err && !a.is_announced && has_moved(&a, table)) {
+		a.is_bound = false;
+		err = connect_by(&a, atomic_load(&shim.table));
+	}
 	return err;
 }
 

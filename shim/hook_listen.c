@@ -16,11 +16,9 @@
  * the program's normal local clients.
  */
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "core/base/err.h"
 #include "shim/hooks.h"
 #include "shim/libc_table.h"
 #include "shim/shim.h"
@@ -31,37 +29,13 @@ static const struct ts_ip LOOPBACK6 = {{[15] = 1}};
 
 /* -- bind ---------------------------------------------------------------- */
 
-static bool is_shared(int fd)
-{
-	return shim_native_option(fd, SOL_SOCKET, SO_REUSEADDR) > 0 ||
-	       shim_native_option(fd, SOL_SOCKET, SO_REUSEPORT) > 0;
-}
-
-static int tell_bound(int fd, const struct ts_addr *asked, uint8_t flags)
-{
-	struct ts_broker_request req = {
-		.type = TS_BROKER_BOUND,
-		.proto = IPPROTO_TCP,
-		.flags = flags,
-		.tailnet = *asked,
-	};
-	struct ts_broker_reply rep;
-	int err = shim_native_local(fd, &req.native_local);
-
-	if (err)
-		return err;
-	if (req.tailnet.port == 0)
-		req.tailnet.port = req.native_local.port;
-	return shim_ask_for(&req, -1, &rep);
-}
-
 /* In the tailnet only: natively on an address that the host chose. */
 static int bind_tailnet(int fd, int domain, const struct ts_addr *asked)
 {
 	struct ts_broker_request req = {
 		.type = TS_BROKER_BIND,
 		.proto = IPPROTO_TCP,
-		.flags = is_shared(fd) ? TS_BROKER_REUSE : 0,
+		.flags = shim_bind_flags(fd),
 		.tailnet = *asked,
 	};
 	struct ts_broker_reply rep;
@@ -77,18 +51,7 @@ static int bind_tailnet(int fd, int domain, const struct ts_addr *asked)
 	if (domain == AF_INET6 && shim_native_is_v6_only(fd))
 		rep.native = (struct ts_addr){.ip = LOOPBACK6};
 	err = shim_native_bind(fd, domain, &rep.native);
-	return err ? err : tell_bound(fd, &req.tailnet, req.flags);
-}
-
-static bool listens_to(const struct ts_table_layout *table,
-		       enum ts_listen_mode mode)
-{
-	struct ts_table_info info;
-
-	if (table && ts_table_read_info(table, &info))
-		return info.listen_mode == mode;
-	return shim.listen_is_known ? shim.listen_mode == mode
-				    : mode == TS_LISTEN_BOTH;
+	return err ? err : shim_listener_tell_bound(fd, &req.tailnet);
 }
 
 static int bind_wildcard(int fd, int domain, const struct sockaddr *addr,
@@ -97,16 +60,16 @@ static int bind_wildcard(int fd, int domain, const struct sockaddr *addr,
 	const struct ts_table_layout *table = shim_table_if_configured();
 	int err;
 
-	if (table && listens_to(table, TS_LISTEN_TAILNET))
+	if (table && shim_listens_to(table, TS_LISTEN_TAILNET))
 		return bind_tailnet(fd, domain, asked);
 	/* The node that would serve it cannot be reached, and the host network
 	 * was not asked for. */
 	if (!table && (shim.is_hosted || shim.is_configured) &&
-	    listens_to(NULL, TS_LISTEN_TAILNET))
+	    shim_listens_to(NULL, TS_LISTEN_TAILNET))
 		return -EADDRNOTAVAIL;
 	err = libc.bind(fd, addr, len) ? -errno : 0;
 	if (err != -EACCES || asked->port >= FIRST_UNPRIVILEGED_PORT ||
-	    !table || !listens_to(table, TS_LISTEN_BOTH) ||
+	    !table || !shim_listens_to(table, TS_LISTEN_BOTH) ||
 	    bind_tailnet(fd, domain, asked) != 0)
 		return err;
 	shim_warn("port %u: not permitted on this host: on the tailnet only",
@@ -133,7 +96,7 @@ static int bind_node_address(int fd, int domain, const struct sockaddr *addr,
 {
 	int err;
 
-	if (!shim_native_is_tcp(fd) || listens_to(shim_table(), TS_LISTEN_HOST))
+	if (!shim_native_is_tcp(fd) || shim_listens_to(shim_table(), TS_LISTEN_HOST))
 		return -EADDRNOTAVAIL;
 	if (domain != addr->sa_family) /* for the kernel's own complaint */
 		return libc.bind(fd, addr, len) ? -errno : 0;
@@ -173,81 +136,19 @@ int hook_bind(int fd, const struct sockaddr *addr, socklen_t len)
 
 /* -- listen -------------------------------------------------------------- */
 
-/* The tailnet address that a listening socket serves; false: none. */
-static bool listen_address(int fd, const struct ts_addr *local,
-			   struct ts_broker_request *req)
-{
-	struct ts_flow_entry entry;
-	int domain = shim_native_domain(fd);
-
-	req->native_local = *local;
-	if (!ts_ip_is_unspecified(&local->ip)) {
-		if (!shim_flow_find_bind(local, &entry))
-			return false;
-		req->tailnet = entry.tailnet_local;
-		return true;
-	}
-	if (listens_to(shim_table_if_configured(), TS_LISTEN_HOST) ||
-	    !atomic_load(&shim.table))
-		return false;
-	req->tailnet.port = local->port;
-	if (domain == AF_INET)
-		req->tailnet.ip = TS_IP4_ZERO;
-	if (domain == AF_INET || !shim_native_is_v6_only(fd))
-		req->native_local.ip = TS_IP4_ZERO;
-	return true;
-}
-
-/* The host waits for ACCEPTED before it sends, the kernel for data before it
- * lets the program accept: one of the two has to go. */
-static void clear_defer_accept(int fd)
-{
-	const int off = 0;
-
-	if (shim_native_option(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT) > 0)
-		libc.setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &off,
-				sizeof(off));
-}
-
-static int register_listener(int fd)
-{
-	struct ts_broker_request req = {.type = TS_BROKER_LISTEN,
-					.proto = IPPROTO_TCP};
-	struct ts_broker_reply rep;
-	struct ts_addr local;
-	int err;
-
-	if (!shim_native_is_tcp(fd) || shim_native_local(fd, &local))
-		return 0;
-	if (!listen_address(fd, &local, &req)) {
-		if (shim.is_hosted && !atomic_load(&shim.table) &&
-		    ts_ip_is_unspecified(&local.ip))
-			shim_warn("port %u is not reached from the tailnet: "
-				  "no answer from the host", local.port);
-		return 0;
-	}
-	clear_defer_accept(fd);
-	err = shim_ask_for(&req, -1, &rep);
-	shim_note("listen: port %u: %s", req.tailnet.port, ts_strerror(err));
-	if (err == -EADDRINUSE)
-		return err;
-	if (err)
-		shim_warn("port %u is not reached from the tailnet: %s",
-			  req.tailnet.port, ts_strerror(err));
-	return 0;
-}
-
 int hook_listen(int fd, int backlog)
 {
 	int saved_errno = errno;
 	int err;
 
 	shim_libc_ready();
+	if (shim_is_engine_thread())
+		return libc.listen(fd, backlog);
+	shim_listener_forget(fd);
+	errno = saved_errno;
 	if (libc.listen(fd, backlog) != 0)
 		return -1;
-	if (shim_is_engine_thread())
-		return 0;
-	err = register_listener(fd);
+	err = shim_listener_tell(fd);
 	if (err)
 		shutdown(fd, SHUT_RD); /* no longer listening */
 	errno = saved_errno;
@@ -364,8 +265,11 @@ static int accept_any(int listener, struct sockaddr *addr, socklen_t *len,
 {
 	struct arrival in = {.listener = listener};
 	int saved_errno = errno;
-	int err = accept_welcome(&in, flags);
+	int err;
 
+	shim_listener_meet(listener);
+	shim_follow_host();
+	err = accept_welcome(&in, flags);
 	errno = saved_errno;
 	if (err)
 		return shim_to_libc(err);
@@ -378,7 +282,8 @@ static int accept_any(int listener, struct sockaddr *addr, socklen_t *len,
 static bool accepts_natively(const struct sockaddr *addr, const socklen_t *len)
 {
 	return shim_is_engine_thread() || (addr && !len) ||
-	       !(shim.is_hosted || atomic_load(&shim.table));
+	       !(shim.is_hosted || shim.is_configured ||
+		 atomic_load(&shim.table));
 }
 
 int hook_accept(int fd, struct sockaddr *addr, socklen_t *len)

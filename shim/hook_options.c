@@ -3,9 +3,11 @@
  *
  * The kernel is asked first. Only where it answers with a loopback address the
  * table is looked at; what it does not know stays as the kernel said it. The
- * two options changed: SO_ERROR tells the recorded errno where the kernel knows
- * of our refusal only as ECONNRESET, and TCP_DEFER_ACCEPT is not set where the
- * host, which sends nothing before it is told ACCEPTED, would wait for ever.
+ * options changed: SO_ERROR tells the recorded errno where the kernel knows of
+ * our refusal only as ECONNRESET; TCP_DEFER_ACCEPT is kept off the listeners of
+ * the tailnet, where the host, which sends nothing before it is told ACCEPTED,
+ * would wait for ever, but still reads as it was set. Who asks whether a socket
+ * listens (SO_ACCEPTCONN) was handed it: the host is told of it.
  */
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -114,40 +116,48 @@ int hook_getsockname(int fd, struct sockaddr *addr, socklen_t *len)
 	return err ? libc.getsockname(fd, addr, len) : 0;
 }
 
+static bool is_int_option(const void *value, socklen_t len)
+{
+	return value && len >= sizeof(int) && !shim_is_engine_thread();
+}
+
+static void put_right(int fd, int level, int name, int *value)
+{
+	if (level == SOL_SOCKET && name == SO_ERROR && *value == ECONNRESET)
+		*value = -shim_flow_error(fd, -ECONNRESET);
+	else if (level == SOL_SOCKET && name == SO_ACCEPTCONN && *value &&
+		 (shim.is_hosted || shim.is_configured))
+		shim_listener_meet(fd);
+	else if (level == IPPROTO_TCP && name == TCP_DEFER_ACCEPT &&
+		 *value == 0)
+		*value = shim_listener_defer(fd);
+}
+
 int hook_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 {
 	int saved_errno = errno;
-	int *error = value;
 	int ret;
 
 	shim_libc_ready();
 	ret = libc.getsockopt(fd, level, name, value, len);
-	if (ret != 0 || level != SOL_SOCKET || name != SO_ERROR ||
-	    shim_is_engine_thread() || *len < sizeof(*error) ||
-	    *error != ECONNRESET)
+	if (ret != 0 || !is_int_option(value, *len))
 		return ret;
-	*error = -shim_flow_error(fd, -ECONNRESET);
+	put_right(fd, level, name, value);
 	errno = saved_errno;
 	return 0;
-}
-
-static bool is_defer_accept_off(int level, int name)
-{
-	return level == IPPROTO_TCP && name == TCP_DEFER_ACCEPT &&
-	       !shim_is_engine_thread() &&
-	       (shim.is_hosted || shim.is_configured ||
-		atomic_load(&shim.table));
 }
 
 int hook_setsockopt(int fd, int level, int name, const void *value,
 		    socklen_t len)
 {
-	static const int off;
+	int saved_errno = errno;
 
 	shim_libc_ready();
-	/* A program that waits for data is served just the same: the kernel's
-	 * "accept later" is a hint. Its checks of fd and level stay. */
-	if (value && len == sizeof(int) && is_defer_accept_off(level, name))
-		return libc.setsockopt(fd, level, name, &off, sizeof(off));
-	return libc.setsockopt(fd, level, name, value, len);
+	if (libc.setsockopt(fd, level, name, value, len) != 0)
+		return -1;
+	if (level == IPPROTO_TCP && name == TCP_DEFER_ACCEPT &&
+	    !shim_is_engine_thread() && atomic_load(&shim.table))
+		shim_listener_defer_was_set(fd);
+	errno = saved_errno;
+	return 0;
 }

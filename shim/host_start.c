@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #include "core/base/err.h"
-#include "shim/old_glibc.h"
+#include "shim/elf_symbols.h"
 #include "shim/shim.h"
 
 enum { WAIT_MS = 2, PATH_CAP = 4096, REASON_CAP = 256 };
@@ -63,27 +63,25 @@ static void unlock(void)
 
 static int library_path(char out[static PATH_CAP])
 {
-	Dl_info self;
-	const char *slash;
+	const char *own = shim_own_path(), *slash;
 	int len;
 
-	if (!dladdr((void *)&shim, &self) || !self.dli_fname)
+	if (!own)
 		return -ENOENT;
-	slash = strrchr(self.dli_fname, '/');
+	slash = strrchr(own, '/');
 	len = snprintf(out, PATH_CAP, "%.*slibtsnet.so",
-		       slash ? (int)(slash + 1 - self.dli_fname) : 0,
-		       self.dli_fname);
+		       slash ? (int)(slash + 1 - own) : 0, own);
 	return len < PATH_CAP ? 0 : -ENAMETOOLONG;
 }
 
-static int load_flags(void)
+static int load_flags(const struct shim_dl *dl)
 {
 	int flags = RTLD_NOW | RTLD_LOCAL;
 
 #ifdef RTLD_DEEPBIND
-	if (!dlsym(RTLD_DEFAULT, "__asan_init") &&
-	    !dlsym(RTLD_DEFAULT, "__tsan_init") &&
-	    !dlsym(RTLD_DEFAULT, "__msan_init"))
+	if (!dl->sym(RTLD_DEFAULT, "__asan_init") &&
+	    !dl->sym(RTLD_DEFAULT, "__tsan_init") &&
+	    !dl->sym(RTLD_DEFAULT, "__msan_init"))
 		flags |= RTLD_DEEPBIND;
 #endif
 	return flags;
@@ -92,16 +90,17 @@ static int load_flags(void)
 static int load(start_fn *out, char why[static REASON_CAP])
 {
 	char path[PATH_CAP];
-	int err = library_path(path);
-	void *library = err ? NULL : dlopen(path, load_flags());
-	const char *reason = library || err ? NULL : dlerror();
+	struct shim_dl dl;
+	int err = shim_dl_ready(&dl) ? library_path(path) : -ENOSYS;
+	void *library = err ? NULL : dl.open(path, load_flags(&dl));
+	const char *reason = library || err ? NULL : dl.error();
 
 	if (!library) {
 		snprintf(why, REASON_CAP, "cannot load libtsnet.so: %s",
 			 reason ? reason : ts_strerror(err));
 		return -ENOENT;
 	}
-	*out = (start_fn)(uintptr_t)dlsym(library, "tsnet_shim_host_start");
+	*out = (start_fn)(uintptr_t)dl.sym(library, "tsnet_shim_host_start");
 	if (!*out) {
 		snprintf(why, REASON_CAP, "libtsnet.so is of another version");
 		return -ENOENT;

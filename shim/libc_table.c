@@ -2,21 +2,16 @@
  * libc_table.c - look the real functions up
  *
  * All at once and only once; a second thread that comes in the middle does
- * the same work again and stores the same values. A successful dlsym neither
- * allocates nor blocks, and after the constructor (environment.c) ran no hook
- * calls it any more, so that hooks stay usable in signal handlers.
- *
- * dlsym moved from libdl to libc in glibc 2.34 and got a new version there;
- * the old version is named here, so that we load on both. On glibc older than
- * that the program must have libdl loaded (tsrun preloads it).
+ * the same work again and stores the same values. The search neither allocates
+ * nor blocks, and after the constructor (environment.c) ran no hook searches
+ * any more, so that hooks stay usable in signal handlers.
  */
 #include "shim/libc_table.h"
 
-#include <dlfcn.h>
 #include <stddef.h>
 
 #include "core/base/err.h"
-#include "shim/old_glibc.h"
+#include "shim/elf_symbols.h"
 
 struct shim_libc libc;
 
@@ -42,7 +37,7 @@ static const struct {
 void shim_libc_look_up(void)
 {
 	for (size_t i = 0; i < ARRAY_LEN(entries); i++) {
-		void *fn = dlsym(RTLD_NEXT, entries[i].name);
+		void *fn = shim_next_symbol(entries[i].name);
 
 		*(void **)((char *)&libc + entries[i].at) = fn;
 	}

@@ -26,7 +26,6 @@ __asm__(".symver dlopen, dlopen@GLIBC_2.1");
 __asm__(".symver dlopen, dlopen@" SHIM_OLDEST);
 #endif
 __asm__(".symver dlerror, dlerror@" SHIM_OLDEST);
-__asm__(".symver dladdr, dladdr@" SHIM_OLDEST);
 #endif
 
 #endif

@@ -6,6 +6,7 @@
  *   flow          what the table knows about a socket
  *   loopback      which 127.x.y.z to use
  *   native        what the kernel knows about a socket
+ *   listener      which sockets the host knows to be listening
  *   attach        requests to the host;  host_start: a host where none is
  *   environment   what tsrun told us;    note: words for a person
  *
@@ -31,6 +32,7 @@
 enum {
 	SHIM_BROKERS_MAX = 8, /* re-hostings that one process can follow */
 	SHIM_HOSTENT_BYTES = 1024,
+	SHIM_LISTENERS_MAX = 1024, /* fds that are remembered */
 };
 
 struct shim_broker {
@@ -56,7 +58,10 @@ struct shim {
 	struct shim_broker brokers[SHIM_BROKERS_MAX]; /* under `starting` */
 	unsigned broker_count;			      /* under `starting` */
 	_Atomic uint64_t starting; /* pid and tid of who starts a host, or 0 */
+	_Atomic uint32_t host_asked_s;	 /* by shim_follow_host, as below */
 	_Atomic uint32_t attach_failed_s; /* when, CLOCK_MONOTONIC; 0: never */
+
+	_Atomic uint32_t listeners[SHIM_LISTENERS_MAX]; /* listener.c */
 
 	/* Of gethostbyname and its kin, whose results are static in libc. */
 	struct hostent hostent;
@@ -83,6 +88,9 @@ int shim_attach(void);
 const struct ts_table_layout *shim_table(void);
 /* For what a plain LD_PRELOAD must not start a node for. */
 const struct ts_table_layout *shim_table_if_configured(void);
+/* Alone, the host may be a process that has ended, and a server that only
+ * accepts never asks: asks, once a second at most. */
+void shim_follow_host(void);
 /* One request; pass_fd -1: none. 0: rep is the host's answer (see rep->error).
  * Negative: no answer. Fills version, token and what attaching takes. */
 int shim_ask(struct ts_broker_request *req, int pass_fd,
@@ -147,6 +155,25 @@ bool shim_flow_find_failed(const struct ts_addr *local,
 			   struct ts_flow_entry *out);
 /* err, or the recorded errno when err is -ECONNRESET and fd's flow failed. */
 int shim_flow_error(int fd, int err);
+
+/* -- listener.c ----------------------------------------------------------- */
+uint8_t shim_bind_flags(int fd); /* of BIND and BOUND */
+/* fd is bound natively in place of this tailnet address. */
+int shim_listener_tell_bound(int fd, const struct ts_addr *tailnet);
+/* fd listens now: 0, or -EADDRINUSE when the tailnet's port is taken. */
+int shim_listener_tell(int fd);
+/* The same for one that may listen since before we could know. */
+void shim_listener_meet(int fd);
+/* Another host has taken over from the one that had this table. */
+void shim_listeners_move(const struct ts_table_layout *old);
+/* Before listen(): whatever had this number is gone. */
+void shim_listener_forget(int fd);
+/* TCP_DEFER_ACCEPT: the host's connections need a queue that does not wait for
+ * data, so it is taken off the tailnet's listeners. */
+void shim_listener_defer_was_set(int fd);
+int shim_listener_defer(int fd); /* seconds that were taken */
+bool shim_listens_to(const struct ts_table_layout *table,
+		     enum ts_listen_mode mode);
 
 /* -- hook_connect.c ------------------------------------------------------ */
 /* For MSG_FASTOPEN: connect to a claimed address. */

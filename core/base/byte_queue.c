@@ -44,10 +44,9 @@ static int grow(struct ts_byte_queue *q, size_t need)
 	return 0;
 }
 
-uint8_t *ts_byte_queue_reserve(struct ts_byte_queue *q, size_t len)
+/* Room for len more bytes at the tail; NULL when out of memory. */
+static uint8_t *reserve(struct ts_byte_queue *q, size_t len)
 {
-	if (len > q->limit || q->len > q->limit - len)
-		return NULL;
 	if (q->head > 0 && q->cap - q->head - q->len < len) {
 		memmove(q->buf, q->buf + q->head, q->len);
 		q->head = 0;
@@ -55,11 +54,6 @@ uint8_t *ts_byte_queue_reserve(struct ts_byte_queue *q, size_t len)
 	if (q->cap - q->head - q->len < len && grow(q, q->len + len))
 		return NULL;
 	return q->buf + q->head + q->len;
-}
-
-void ts_byte_queue_commit(struct ts_byte_queue *q, size_t len)
-{
-	q->len += len;
 }
 
 int ts_byte_queue_push(struct ts_byte_queue *q, const void *data, size_t len)
@@ -70,7 +64,7 @@ int ts_byte_queue_push(struct ts_byte_queue *q, const void *data, size_t len)
 		return 0;
 	if (len > q->limit || q->len > q->limit - len)
 		return -EMSGSIZE;
-	to = ts_byte_queue_reserve(q, len);
+	to = reserve(q, len);
 	if (!to)
 		return -ENOMEM;
 	memcpy(to, data, len);

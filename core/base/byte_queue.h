@@ -21,9 +21,6 @@ void ts_byte_queue_init(struct ts_byte_queue *q, size_t limit);
 void ts_byte_queue_deinit(struct ts_byte_queue *q); /* also wipes */
 /* All or nothing: 0, -EMSGSIZE over the limit, -ENOMEM. */
 int ts_byte_queue_push(struct ts_byte_queue *q, const void *data, size_t len);
-/* Room for len more bytes at the tail, then commit what was written. */
-uint8_t *ts_byte_queue_reserve(struct ts_byte_queue *q, size_t len);
-void ts_byte_queue_commit(struct ts_byte_queue *q, size_t len);
 const uint8_t *ts_byte_queue_data(const struct ts_byte_queue *q);
 static inline size_t ts_byte_queue_len(const struct ts_byte_queue *q)
 {

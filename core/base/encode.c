@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * encode.c - hex, base64 (standard, padded) and base32 (RFC 4648)
+ * encode.c - hex and base64 (RFC 4648, standard, padded)
  */
 #include "core/base/encode.h"
 
@@ -9,7 +9,6 @@
 
 static const char base64_alphabet[] =
 	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-static const char base32_alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
 char *ts_hex_encode(const void *data, size_t len, char *out)
 {
@@ -73,11 +72,11 @@ char *ts_base64_encode(const void *data, size_t len)
 	return out;
 }
 
-static int alphabet_index(const char *alphabet, char c)
+static int base64_digit(char c)
 {
-	const char *at = c ? strchr(alphabet, c) : NULL;
+	const char *at = c ? strchr(base64_alphabet, c) : NULL;
 
-	return at ? (int)(at - alphabet) : -1;
+	return at ? (int)(at - base64_alphabet) : -1;
 }
 
 /* One group of 4 characters; returns the number of bytes, or -EBADMSG. */
@@ -89,8 +88,7 @@ static int decode_base64_group(const char *in, int is_last, uint8_t out[3])
 	if (is_last && in[3] == '=')
 		pad = in[2] == '=' ? 2 : 1;
 	for (int i = 0; i < 4; i++) {
-		int d = i < 4 - pad ? alphabet_index(base64_alphabet, in[i])
-				    : 0;
+		int d = i < 4 - pad ? base64_digit(in[i]) : 0;
 
 		if (d < 0)
 			return -EBADMSG;
@@ -116,6 +114,8 @@ int ts_base64_decode(const char *text, size_t text_len, uint8_t **out,
 		int n = decode_base64_group(text + i, i + 4 == text_len, to);
 
 		if (n < 0) {
+			/* It may be the start of a key. */
+			explicit_bzero(buf, (size_t)(to - buf));
 			free(buf);
 			return n;
 		}
@@ -125,47 +125,4 @@ int ts_base64_decode(const char *text, size_t text_len, uint8_t **out,
 	*out = buf;
 	*out_len = (size_t)(to - buf);
 	return 0;
-}
-
-char *ts_base32_encode(const void *data, size_t len, char *out)
-{
-	const uint8_t *in = data;
-	char *to = out;
-	uint32_t acc = 0;
-	int bits = 0;
-
-	for (size_t i = 0; i < len; i++) {
-		acc = acc << 8 | in[i];
-		for (bits += 8; bits >= 5; bits -= 5)
-			*to++ = base32_alphabet[acc >> (bits - 5) & 31];
-		acc &= (1u << bits) - 1;
-	}
-	if (bits > 0)
-		*to++ = base32_alphabet[acc << (5 - bits) & 31];
-	*to = '\0';
-	return out;
-}
-
-int ts_base32_decode(const char *text, size_t text_len, void *out, size_t len)
-{
-	uint8_t *to = out;
-	uint32_t acc = 0;
-	int bits = 0;
-
-	if (text_len != (len * 8 + 4) / 5)
-		return -EBADMSG;
-	for (size_t i = 0; i < text_len; i++) {
-		int d = alphabet_index(base32_alphabet, text[i]);
-
-		if (d < 0)
-			return -EBADMSG;
-		acc = acc << 5 | (uint32_t)d;
-		bits += 5;
-		if (bits >= 8) {
-			bits -= 8;
-			*to++ = (uint8_t)(acc >> bits);
-			acc &= (1u << bits) - 1;
-		}
-	}
-	return acc == 0 ? 0 : -EBADMSG;
 }

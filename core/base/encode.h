@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * encode.h - hex, base64 (standard, padded) and base32 (RFC 4648)
+ * encode.h - hex and base64 (RFC 4648, standard, padded)
  */
 #ifndef CORE_BASE_ENCODE_H
 #define CORE_BASE_ENCODE_H
@@ -18,8 +18,5 @@ char *ts_base64_encode(const void *data, size_t len);
  * -EBADMSG or -ENOMEM. */
 int ts_base64_decode(const char *text, size_t text_len, uint8_t **out,
 		     size_t *out_len);
-/* Upper case without padding; out: (len * 8 + 4) / 5 + 1 bytes. */
-char *ts_base32_encode(const void *data, size_t len, char *out);
-int ts_base32_decode(const char *text, size_t text_len, void *out, size_t len);
 
 #endif

@@ -73,11 +73,6 @@ uint64_t ts_read_be64(struct ts_reader *r)
 	return read_be(r, 8);
 }
 
-uint16_t ts_read_le16(struct ts_reader *r)
-{
-	return (uint16_t)read_le(r, 2);
-}
-
 uint32_t ts_read_le32(struct ts_reader *r)
 {
 	return (uint32_t)read_le(r, 4);

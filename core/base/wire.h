@@ -31,7 +31,6 @@ uint16_t ts_read_be16(struct ts_reader *r);
 uint32_t ts_read_be24(struct ts_reader *r);
 uint32_t ts_read_be32(struct ts_reader *r);
 uint64_t ts_read_be64(struct ts_reader *r);
-uint16_t ts_read_le16(struct ts_reader *r);
 uint32_t ts_read_le32(struct ts_reader *r);
 uint64_t ts_read_le64(struct ts_reader *r);
 void ts_read_bytes(struct ts_reader *r, void *out, size_t len);

@@ -10,7 +10,9 @@
  * (positive errno or 0).
  *
  * A request is allowed when SO_PEERCRED's uid is the host's or 0, or the
- * token is the table's, or the peer descends from the host's process.
+ * token is the table's, or the peer descends from the host's process. One with
+ * the token of another host's table is answered ESTALE, but for ATTACH: fetch
+ * the table again.
  *
  *   ATTACH   -> ATTACHED, the table's fd by SCM_RIGHTS. The host answers as
  *               soon as the table exists, whether or not the node is up.

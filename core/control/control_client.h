@@ -8,7 +8,8 @@
  *         -> [AuthURL: follow up] -> map poll (stream) + lite updates
  *
  * Any failure is logged once with its reason, then retried after n^2 * 10 ms
- * (cap 30 s, jitter 0.5-1.5). A stream without a message for 120 s is cut.
+ * (cap 30 s, jitter 0.5-1.5; n starts over once a map stream has lived for
+ * 10 s). A stream without a message for 120 s is cut.
  * From within an op only the setters and getters may be called, besides the
  * reports that answer fetch_key and dial; never ts_control_input() or _free().
  * After any call the owner asks for the deadline anew.

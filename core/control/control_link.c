@@ -6,7 +6,8 @@
  * The server's key is fetched once and again after a failed handshake, for it
  * may have changed. A failed upgrade, or a dial less than two minutes after
  * the one before, makes the next one use HTTPS only: what broke the plain one
- * is most likely still there. An idle link is probed with an HTTP/2 PING, so
+ * is most likely still there. When nothing answers there, the next dial tries
+ * both again: a server may well have no HTTPS port. An idle link is probed with an HTTP/2 PING, so
  * that waiting for a person's login does not hang on a dead connection.
  * Source: control/ts2021/client.go, control/controlclient/direct.go
  */
@@ -28,6 +29,7 @@ enum {
 	PLAIN_AGAIN_MS = 120000,
 	PROBE_AFTER_MS = 60000,
 	PROBE_TIMEOUT_MS = 30000,
+	STABLE_MS = 10000, /* a map stream that lived as long was a success */
 	KEY_BODY_MAX = 65536,
 	URL_CAP = 600,
 };
@@ -156,9 +158,12 @@ static void dial(struct ts_control *c)
 	struct ts_control_link *link = &c->link;
 	bool is_again = link->has_dialed &&
 			c->now_ms - link->last_dial_ms < PLAIN_AGAIN_MS;
-	size_t count = ts_control_targets(
-		&c->url, is_again || link->force_https, targets);
+	size_t count;
 
+	link->only_https =
+		(is_again || link->force_https) && !link->https_failed;
+	link->https_failed = false;
+	count = ts_control_targets(&c->url, link->only_https, targets);
 	link->has_dialed = true;
 	link->last_dial_ms = c->now_ms;
 	link->deadline_ms = c->now_ms + DIAL_TIMEOUT_MS;
@@ -260,6 +265,7 @@ static void tear_down(struct ts_control *c)
 	struct ts_control_link *link = &c->link;
 	bool has_stream = link->step >= LINK_DIAL && !link->is_gone;
 
+	link->https_failed = link->step == LINK_DIAL && link->only_https;
 	ts_poll_stop(c);
 	ts_update_link_lost(c);
 	ts_login_link_lost(c);
@@ -280,6 +286,9 @@ void ts_control_link_reap(struct ts_control *c)
 
 	if (!link->has_failed)
 		return;
+	/* One that sends a map only to hang up would be dialled for ever. */
+	if (c->poll.got_first && c->now_ms - c->poll.first_ms >= STABLE_MS)
+		ts_backoff_reset(&link->backoff);
 	tear_down(c);
 	if (link->retries_now)
 		ts_backoff_reset(&link->backoff);

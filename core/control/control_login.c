@@ -22,7 +22,12 @@
 #include "core/control/register_json.h"
 #include "core/crypto/secret.h"
 
-enum { REGISTER_BODY_MAX = 1 << 20, HTTP_TOO_MANY = 429 };
+enum {
+	REGISTER_BODY_MAX = 1 << 20,
+	HTTP_TOO_MANY = 429,
+	/* A follow-up that was answered sooner did not wait for anybody. */
+	FOLLOWUP_HASTY_MS = 5000,
+};
 
 static void on_reply(struct ts_control *c, struct ts_rpc *rpc,
 		     const char *error);
@@ -175,6 +180,7 @@ void ts_login_step(struct ts_control *c)
 	    c->state == TS_CONTROL_STARTING_MAP)
 		ts_control_set_state(c, TS_CONTROL_REGISTERING, NULL);
 	login->sent_followup = login->followup != NULL;
+	login->sent_ms = c->now_ms;
 	err = send_request(c);
 	if (err)
 		ts_control_link_fail(c, "register request: %s",
@@ -277,6 +283,8 @@ static void take_auth_url(struct ts_control *c, const char *url)
 	struct ts_control_login *login = &c->login;
 	bool is_same = login->sent_followup && login->followup &&
 		       strcmp(login->followup, url) == 0;
+	bool is_hasty = login->sent_followup &&
+			c->now_ms - login->sent_ms < FOLLOWUP_HASTY_MS;
 	char *copy = strdup(url);
 
 	if (!copy) {
@@ -287,7 +295,7 @@ static void take_auth_url(struct ts_control *c, const char *url)
 	ts_control_clean_text(copy);
 	forget_followup(login);
 	login->followup = copy;
-	if (is_same) {
+	if (is_same || is_hasty) {
 		retry_later(c); /* do not spin on a server that never waits */
 	} else {
 		ts_backoff_reset(&login->backoff);

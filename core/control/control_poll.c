@@ -62,8 +62,8 @@ static void check_self_expiry(struct ts_control *c)
 static void note_first(struct ts_control *c)
 {
 	c->poll.got_first = true;
+	c->poll.first_ms = c->now_ms;
 	c->poll.expiry_check_ms = c->now_ms + EXPIRY_CHECK_MS;
-	ts_backoff_reset(&c->link.backoff);
 	if (!ts_netmap_self_expired(c->netmap, ts_control_wall_clock(c)))
 		ts_backoff_reset(&c->login.backoff);
 	ts_control_set_state(c, TS_CONTROL_RUNNING, NULL);

@@ -61,6 +61,7 @@ struct ts_control_link {
 	struct ts_public_key server_key;
 	bool has_server_key;
 	bool force_https; /* an upgrade failed */
+	bool only_https, https_failed; /* the last dial; nothing answered it */
 	bool has_dialed;
 	uint64_t last_dial_ms, deadline_ms, retry_ms, last_input_ms;
 	bool is_probed;           /* an HTTP/2 PING is out */
@@ -78,7 +79,7 @@ struct ts_control_login {
 	char *followup;      /* AuthURL to wait for, or NULL */
 	char *published_url; /* the last one given to the owner */
 	struct ts_rpc rpc;
-	uint64_t retry_ms;
+	uint64_t retry_ms, sent_ms;
 	struct ts_backoff backoff;
 };
 
@@ -86,6 +87,7 @@ struct ts_control_poll {
 	int32_t stream_id; /* 0: none */
 	int status;
 	bool got_first;
+	uint64_t first_ms; /* when, once got_first */
 	bool is_held; /* held waits for resume_ms (SleepSeconds) */
 	struct ts_map_response held;
 	struct ts_map_stream stream;

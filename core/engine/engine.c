@@ -300,6 +300,7 @@ void ts_engine_disown(struct ts_engine *engine)
 	if (engine->store.lock_fd >= 0)
 		close(engine->store.lock_fd);
 	engine->store.lock_fd = -1;
+	ts_host_disown();
 }
 
 void ts_engine_watch_state(struct ts_engine *engine, ts_engine_state_fn fn,

@@ -135,7 +135,7 @@ static int run_command(char **argv)
 		fprintf(stderr, "tsrun: %s\n", err);
 		return code == -ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
 	}
-	process_limits_remember();
+	process_remember_inheritance();
 	protect_secrets();
 	if (config_load_from_environment(&config, err)) {
 		fprintf(stderr, "tsrun: %s\n", err);

@@ -9,6 +9,7 @@
 #include "core/engine/local_server.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <microhttpd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +31,7 @@ enum {
 	CONNECTIONS_MAX = 64,
 	IDLE_TIMEOUT_S = 60,
 	BACKLOG = 16,
+	MUCH = 1024 * 1024, /* bytes of a reply */
 };
 
 struct request {
@@ -48,6 +50,7 @@ struct local_server {
 	struct ts_timer *timer;
 	struct request *suspended;
 	bool resumed; /* MHD_get_timeout() does not know of a resumed one */
+	bool sent_much; /* memory that malloc is to give back */
 	char path[ENGINE_PATH_CAP];
 };
 
@@ -74,6 +77,10 @@ static void before_sleep(void *ctx)
 	MHD_UNSIGNED_LONG_LONG wait_ms;
 	uint64_t now_ms = ts_loop_now_ms(server->engine->loop);
 
+	if (server->sent_much) {
+		server->sent_much = false;
+		malloc_trim(0);
+	}
 	if (server->resumed)
 		ts_timer_set(server->timer, now_ms);
 	else if (MHD_get_timeout(server->daemon, &wait_ms) == MHD_YES)
@@ -85,6 +92,8 @@ static void before_sleep(void *ctx)
 /* -- one request ----------------------------------------------------------- */
 static void free_request(struct request *r)
 {
+	if (r->server && r->reply.body_len > MUCH)
+		r->server->sent_much = true;
 	ts_byte_queue_deinit(&r->body);
 	free(r->reply.body);
 	free(r);

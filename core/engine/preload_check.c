@@ -78,43 +78,68 @@ static const void *view(const struct image *image, uint64_t at, uint64_t len)
 	return image->data + at;
 }
 
-static const Elf64_Phdr *find_phdr(const struct image *image, uint32_t type)
+/* Headers are copied out: nothing says that they are aligned. */
+static bool read_at(const struct image *image, uint64_t at, void *out,
+		    size_t len)
 {
-	const Elf64_Ehdr *e = view(image, 0, sizeof(*e));
+	const void *from = view(image, at, len);
 
-	for (size_t i = 0; e && i < e->e_phnum; i++) {
-		const Elf64_Phdr *p = view(
-			image, e->e_phoff + i * sizeof(*p), sizeof(*p));
+	if (from)
+		memcpy(out, from, len);
+	return from != NULL;
+}
 
-		if (p && p->p_type == type)
-			return p;
+static bool find_phdr(const struct image *image, uint32_t type,
+		      Elf64_Phdr *out)
+{
+	Elf64_Ehdr e;
+
+	if (!read_at(image, 0, &e, sizeof(e)))
+		return false;
+	for (uint64_t i = 0; i < e.e_phnum; i++) {
+		if (read_at(image, e.e_phoff + i * sizeof(*out), out,
+			    sizeof(*out)) &&
+		    out->p_type == type)
+			return true;
 	}
-	return NULL;
+	return false;
 }
 
 /* Go links a section .go.buildinfo into everything it makes. */
 static bool is_go(const struct image *image)
 {
-	const Elf64_Ehdr *e = view(image, 0, sizeof(*e));
-	const Elf64_Shdr *names;
+	static const char go[] = ".go.buildinfo";
+	Elf64_Ehdr e;
+	Elf64_Shdr names, s;
 
-	if (!e || e->e_shstrndx >= e->e_shnum)
+	if (!read_at(image, 0, &e, sizeof(e)) || e.e_shstrndx >= e.e_shnum ||
+	    !read_at(image, e.e_shoff + (uint64_t)e.e_shstrndx * sizeof(s),
+		     &names, sizeof(names)))
 		return false;
-	names = view(image, e->e_shoff + (uint64_t)e->e_shstrndx *
-					  sizeof(*names), sizeof(*names));
-	for (size_t i = 0; names && i < e->e_shnum; i++) {
-		static const char go[] = ".go.buildinfo";
-		const Elf64_Shdr *s = view(
-			image, e->e_shoff + i * sizeof(*s), sizeof(*s));
-		const char *name =
-			s ? view(image, names->sh_offset + s->sh_name,
-				 sizeof(go))
-			  : NULL;
+	for (uint64_t i = 0; i < e.e_shnum; i++) {
+		const char *name;
 
+		if (!read_at(image, e.e_shoff + i * sizeof(s), &s, sizeof(s)))
+			continue;
+		name = view(image, names.sh_offset + s.sh_name, sizeof(go));
 		if (name && memcmp(name, go, sizeof(go)) == 0)
 			return true;
 	}
 	return false;
+}
+
+/* The text of PT_INTERP, cut to what fits. */
+static bool read_interpreter(const struct image *image, const Elf64_Phdr *p,
+			     char out[static INTERPRETER_CAP])
+{
+	uint64_t len = p->p_filesz < INTERPRETER_CAP - 1 ? p->p_filesz
+							 : INTERPRETER_CAP - 1;
+
+	if (!view(image, p->p_offset, p->p_filesz) ||
+	    !read_at(image, p->p_offset, out, len))
+		return false;
+	out[len] = '\0';
+	return true;
 }
 
 static uint16_t own_machine(void)
@@ -135,7 +160,7 @@ static const char *libc_of(const char *interpreter)
 
 static bool own_interpreter(char out[static INTERPRETER_CAP])
 {
-	const Elf64_Phdr *p;
+	Elf64_Phdr p;
 	struct image self = {0};
 	struct stat st;
 	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
@@ -147,12 +172,8 @@ static bool own_interpreter(char out[static INTERPRETER_CAP])
 	self.data = mmap(NULL, self.len, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (self.data == MAP_FAILED)
 		goto done;
-	p = find_phdr(&self, PT_INTERP);
-	if (p && view(&self, p->p_offset, p->p_filesz)) {
-		snprintf(out, INTERPRETER_CAP, "%.*s", (int)p->p_filesz,
-			 (const char *)self.data + p->p_offset);
-		ok = true;
-	}
+	ok = find_phdr(&self, PT_INTERP, &p) &&
+	     read_interpreter(&self, &p, out);
 	munmap((void *)(uintptr_t)self.data, self.len);
 done:
 	if (fd >= 0)
@@ -164,11 +185,9 @@ static int check_libc(const struct image *image, const Elf64_Phdr *interp,
 		      const char *path, char err[static 256])
 {
 	char theirs[INTERPRETER_CAP], ours[INTERPRETER_CAP];
-	const char *text = view(image, interp->p_offset, interp->p_filesz);
 
-	if (!text)
+	if (!read_interpreter(image, interp, theirs))
 		return fail(err, -ENOEXEC, path, "its ELF header is damaged");
-	snprintf(theirs, sizeof(theirs), "%.*s", (int)interp->p_filesz, text);
 	if (!own_interpreter(ours) || strcmp(libc_of(theirs),
 					     libc_of(ours)) == 0)
 		return 0;
@@ -182,11 +201,12 @@ static int check_libc(const struct image *image, const Elf64_Phdr *interp,
 static int check_elf(const struct image *image, const char *path,
 		     char err[static 256])
 {
-	const Elf64_Ehdr *e = view(image, 0, sizeof(*e));
-	const Elf64_Phdr *interp;
+	Elf64_Ehdr e;
+	Elf64_Phdr interp;
 
-	if (image->data[EI_CLASS] != ELFCLASS64 || !e ||
-	    e->e_machine != own_machine())
+	if (image->data[EI_CLASS] != ELFCLASS64 ||
+	    !read_at(image, 0, &e, sizeof(e)) ||
+	    e.e_machine != own_machine())
 		return fail(err, -ENOEXEC, path,
 			    "is built for another machine: the shim cannot be "
 			    "loaded into it");
@@ -194,12 +214,11 @@ static int check_elf(const struct image *image, const char *path,
 		return fail(err, -ENOEXEC, path,
 			    "is a Go program, which makes system calls "
 			    "without libc: the shim would not see them");
-	interp = find_phdr(image, PT_INTERP);
-	if (!interp)
+	if (!find_phdr(image, PT_INTERP, &interp))
 		return fail(err, -ENOEXEC, path,
 			    "is statically linked, so LD_PRELOAD has no "
 			    "effect on it");
-	return check_libc(image, interp, path, err);
+	return check_libc(image, &interp, path, err);
 }
 
 /* -- scripts ------------------------------------------------------------------------ */

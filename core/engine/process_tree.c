@@ -9,6 +9,7 @@
  */
 #include "core/engine/process_tree.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -42,11 +43,47 @@ struct process_tree {
 };
 
 /* Written once at start, before any thread. */
-static struct rlimit files_limit;
+static struct {
+	struct rlimit files;
+	int *fds;
+	size_t fd_count;
+} inherited;
 
-void process_limits_remember(void)
+static void remember_fd(int fd)
 {
-	getrlimit(RLIMIT_NOFILE, &files_limit);
+	int *more = realloc(inherited.fds,
+			    (inherited.fd_count + 1) * sizeof(*more));
+
+	if (!more)
+		return; /* kept open: the lesser evil */
+	inherited.fds = more;
+	inherited.fds[inherited.fd_count++] = fd;
+}
+
+void process_remember_inheritance(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	struct dirent *entry;
+
+	getrlimit(RLIMIT_NOFILE, &inherited.files);
+	while (dir && (entry = readdir(dir))) {
+		int fd = atoi(entry->d_name);
+
+		/* What closes on exec is not for the command. */
+		if (fd > STDERR_FILENO && !(fcntl(fd, F_GETFD) & FD_CLOEXEC))
+			remember_fd(fd);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+static void close_inherited(void)
+{
+	for (size_t i = 0; i < inherited.fd_count; i++)
+		close(inherited.fds[i]);
+	free(inherited.fds);
+	inherited.fds = NULL;
+	inherited.fd_count = 0;
 }
 
 static bool is_setting(const char *entry)
@@ -99,9 +136,23 @@ static void set_preload(void)
 	setenv("LD_PRELOAD", value, 1);
 }
 
+/* Socket activation (sd_listen_fds(3)) names the process that it is meant for:
+ * us, before; the command, now. */
+static void pass_on_listen_pid(void)
+{
+	const char *text = getenv("LISTEN_PID");
+	char own[16];
+
+	if (!text || atoi(text) != getppid())
+		return;
+	snprintf(own, sizeof(own), "%d", (int)getpid());
+	setenv("LISTEN_PID", own, 1);
+}
+
 static void set_environment(const struct process_env *env)
 {
 	set_preload();
+	pass_on_listen_pid();
 	setenv("TSNET_BROKER", env->broker_path, 1);
 	setenv("TSNET_BROKER_ABSTRACT", env->broker_abstract, 1);
 	setenv("TSNET_LOCALAPI", env->localapi_path, 1);
@@ -124,8 +175,8 @@ static void become_command(char **argv, const struct process_env *env,
 	signal(SIGCHLD, SIG_DFL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (files_limit.rlim_max)
-		setrlimit(RLIMIT_NOFILE, &files_limit);
+	if (inherited.files.rlim_max)
+		setrlimit(RLIMIT_NOFILE, &inherited.files);
 	set_environment(env);
 	execvp(argv[0], argv);
 	err = errno;
@@ -263,6 +314,7 @@ static struct process_tree *spawn(struct process_tree *tree, char **argv,
 	failed = tree->pid < 0 ? errno : exec_result(fds[0]);
 	close(fds[0]);
 	if (!failed) {
+		close_inherited();
 		tree->group = tree->pid;
 		return tree;
 	}

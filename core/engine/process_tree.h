@@ -13,9 +13,11 @@ struct process_env {
 
 struct process_tree;
 
-/* The soft limits that the command is to have, before the host raises its
- * own. */
-void process_limits_remember(void);
+/* Call first of all: what the command is to inherit and the host is not to
+ * keep. The soft limits, before the host raises its own, and the descriptors
+ * from 3 on (sockets of socket activation, pipes): the host closes its copies
+ * when the command has them, so that their other ends see its end. */
+void process_remember_inheritance(void);
 /* Take settings and secrets (TS_AUTHKEY, TSNET_*, ...) out of our own
  * environment, values wiped, so that no child inherits them. */
 void process_scrub_environment(void);

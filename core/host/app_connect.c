@@ -175,6 +175,9 @@ static enum look conn_look(struct ts_conn *conn)
 	int state = ts_sock_state(conn->dup_fd);
 
 	if (state == TCP_SYN_SENT) {
+		/* Where nothing is held it is on its way to R's queue. */
+		if (!conn->host->rv.holds)
+			return LOOK_NOT_YET;
 		if (!conn->was_held)
 			note_held(conn);
 		return LOOK_HELD;
@@ -451,11 +454,9 @@ static int conn_dial(struct ts_conn *conn, struct ts_addr *local)
 
 int ts_conn_begin(struct ts_conn *conn, struct ts_addr *local)
 {
-	enum ts_node_state state = ts_node_state(conn->host->node);
-
-	if (state == TS_STOPPED)
+	if (ts_host_is_down(conn->host))
 		return -ENETDOWN;
-	if (state != TS_RUNNING) {
+	if (ts_node_state(conn->host->node) != TS_RUNNING) {
 		set_state(conn, CONN_WAITING);
 		return 0;
 	}
@@ -510,7 +511,7 @@ struct ts_conn *ts_conn_new(struct ts_host *host,
 
 	if (!timer) {
 		free(conn);
-		close(fd);
+		ts_sock_close(fd);
 		return NULL;
 	}
 	conn->host = host;

@@ -195,10 +195,15 @@ static void answer_far_end(struct ts_inbound *in)
 /* -- the listener's end -------------------------------------------------- */
 
 /* The listener was closed, or somebody took the connection from its queue and
- * ended it without ACCEPTED: no program of ours. */
+ * ended it without ACCEPTED: no program of ours. One that has accepted may
+ * greet and close before the far end has answered us; what it wrote, and the
+ * end, are the splice's to carry. */
 static void on_hup(void *ctx)
 {
-	inbound_fail(ctx, -ECONNRESET);
+	struct ts_inbound *in = ctx;
+
+	if (!in->is_accepted || ts_sock_error(in->fd))
+		inbound_fail(in, -ECONNRESET);
 }
 
 static void on_native(void *ctx, unsigned events)

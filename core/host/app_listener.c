@@ -52,7 +52,7 @@ static bool is_bound(const struct ts_host *host, const struct ts_addr *native,
 		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on,
 				 sizeof(on));
 	err = ts_sock_bind(fd, native);
-	close(fd);
+	ts_sock_close(fd);
 	return err != 0; /* EACCES (port < 1024): cannot be known */
 }
 
@@ -249,7 +249,7 @@ bool ts_listener_bind(struct ts_host *host, const struct ts_broker_request *req,
 	int err;
 
 	if (!ts_ip_is_unspecified(ip) && !ts_host_has_netmap(host) &&
-	    ts_node_state(host->node) != TS_STOPPED)
+	    !ts_host_is_down(host))
 		return false;
 	err = req->proto == IPPROTO_TCP ? check_own(host, ip)
 					: -EPROTONOSUPPORT;

@@ -91,7 +91,7 @@ static int listen_at(const struct ts_host *host, const struct sockaddr_un *addr,
 	    bind(fd, (const struct sockaddr *)addr, addr_len) ||
 	    listen(fd, BACKLOG)) {
 		err = -errno;
-		close(fd);
+		ts_sock_close(fd);
 		return err;
 	}
 	return fd;

@@ -106,7 +106,7 @@ static void free_client(struct ts_client *client)
 		server->stranger_count--;
 	ts_list_remove(&client->link);
 	ts_watch_free(client->watch);
-	close(client->fd);
+	ts_sock_close(client->fd);
 	free(client);
 }
 
@@ -274,12 +274,23 @@ static void complain(const struct ts_client *client, int err)
 }
 
 static void refuse(const struct ts_client *client,
-		   const struct ts_broker_request *req)
+		   const struct ts_broker_request *req, int error)
 {
-	const struct ts_broker_reply rep = {.type = req->type,
-					    .error = EACCES};
+	const struct ts_broker_reply rep = {.type = req->type, .error = error};
 
 	reply(client, &rep, -1);
+}
+
+/* Attached to a host that was here before us: its table says nothing of us. */
+static bool is_stale(const struct ts_client *client,
+		     const struct ts_broker_request *req)
+{
+	static const uint8_t none[TS_TABLE_TOKEN_LEN];
+
+	return req->type != TS_BROKER_ATTACH &&
+	       memcmp(req->token, none, sizeof(none)) != 0 &&
+	       !ts_secret_equal(req->token, client->host->info.token,
+				TS_TABLE_TOKEN_LEN);
 }
 
 /* false: nothing there yet. Otherwise the client was served, held or freed. */
@@ -303,7 +314,10 @@ static bool serve(struct ts_client *client)
 	} else if (!may_speak(client, &req)) {
 		complain(client, -EACCES);
 		ts_sock_close(fd);
-		refuse(client, &req);
+		refuse(client, &req, EACCES);
+	} else if (is_stale(client, &req)) {
+		ts_sock_close(fd);
+		refuse(client, &req, ESTALE);
 	} else if (!answer(client, &req, fd)) {
 		hold(client, &req);
 		return true;
@@ -354,7 +368,7 @@ void ts_broker_add_client(struct ts_broker_server *server, int fd)
 
 	if (!client || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len)) {
 		free(client);
-		close(fd);
+		ts_sock_close(fd);
 		return;
 	}
 	client->host = host;

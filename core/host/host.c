@@ -36,6 +36,16 @@ bool ts_host_has_netmap(const struct ts_host *host)
 	return map && map->self;
 }
 
+/* A login that waits for a person has a URL to show them, and no error. */
+bool ts_host_is_down(const struct ts_host *host)
+{
+	enum ts_node_state state = ts_node_state(host->node);
+
+	return state == TS_STOPPED ||
+	       (state == TS_NEEDS_LOGIN && ts_node_error(host->node) &&
+		!ts_node_auth_url(host->node));
+}
+
 /* A held connect costs a page of tcp_mem and an fd of ours: never more than
  * a quarter of either. */
 static size_t held_max(void)

@@ -36,6 +36,10 @@ struct ts_host *ts_host_open(struct ts_loop *loop, struct ts_node *node,
 			     char err[static 256]);
 /* Closes all; connections are aborted. */
 void ts_host_close(struct ts_host *host);
+/* In a child that was forked from a process with an in-process host: closes
+ * the copies of the host's descriptors, and touches nothing else. For fork
+ * handlers: async-signal-safe. */
+void ts_host_disown(void);
 /* To be called by the engine when the node says so. */
 void ts_host_state_changed(struct ts_host *host);
 void ts_host_netmap_changed(struct ts_host *host);

@@ -258,6 +258,8 @@ void ts_broker_retry_held(struct ts_host *host);
 
 /* -- host.c, table_info.c ------------------------------------------------ */
 bool ts_host_has_netmap(const struct ts_host *host);
+/* Stopped, or its auth key was refused: nothing to wait for. */
+bool ts_host_is_down(const struct ts_host *host);
 void ts_host_publish(struct ts_host *host);
 void ts_table_info_from_node(struct ts_table_info *info,
 			     const struct ts_node *node);

@@ -57,8 +57,13 @@ bool ts_names_answer(struct ts_host *host, const struct ts_broker_request *req,
 {
 	rep->answer = TS_ANSWER_NOT_OURS;
 	if (!ts_host_has_netmap(host)) {
-		/* A node that was stopped will not get one. */
-		return ts_node_state(host->node) == TS_STOPPED;
+		if (!ts_host_is_down(host))
+			return false;
+		/* Whoever stopped it wants to do without; a login that failed
+		 * must not send the tailnet's names elsewhere. */
+		if (ts_node_state(host->node) != TS_STOPPED)
+			rep->error = ENETDOWN;
+		return true;
 	}
 	if (req->type == TS_BROKER_RESOLVE)
 		resolve(host, req, rep);

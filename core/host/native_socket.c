@@ -5,11 +5,18 @@
  * at once, and bounds what the kernel buffers, so that a program feels the
  * tunnel's back-pressure. TTL is 255 because a program that set IP_MINTTL
  * (GTSM) would never see our packets otherwise.
+ *
+ * In a program's own process a fork copies our descriptors too. A copy keeps
+ * connections open that we have closed, and the broker's name taken when we
+ * are gone, so the child closes them all. A process has one table of
+ * descriptors, hence the one set here of those that are ours; it is changed by
+ * the loop's thread, before a close and after an open, and read after fork.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdatomic.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -17,17 +24,46 @@
 #include "core/crypto/secret.h"
 #include "core/host/host_internal.h"
 
+enum { KEPT_MAX = 1 << 16, KEPT_WORDS = KEPT_MAX / 64 };
+
+static _Atomic uint64_t kept[KEPT_WORDS];
+
+static void remember(int fd)
+{
+	if (fd < KEPT_MAX)
+		atomic_fetch_or(&kept[fd / 64], 1ull << fd % 64);
+}
+
+static void forget(int fd)
+{
+	if (fd < KEPT_MAX)
+		atomic_fetch_and(&kept[fd / 64], ~(1ull << fd % 64));
+}
+
 int ts_sock_keep(const struct ts_host *host, int fd)
 {
 	int high;
 
-	if (fd < 0 || !host->in_process || fd >= HOST_FD_MIN)
+	if (fd < 0 || !host->in_process)
 		return fd;
-	high = fcntl(fd, F_DUPFD_CLOEXEC, HOST_FD_MIN);
+	high = fd < HOST_FD_MIN ? fcntl(fd, F_DUPFD_CLOEXEC, HOST_FD_MIN) : fd;
 	if (high < 0) /* a small RLIMIT_NOFILE: low is better than none */
-		return fd;
-	close(fd);
+		high = fd;
+	remember(high);
+	if (high != fd)
+		close(fd);
 	return high;
+}
+
+void ts_host_disown(void)
+{
+	for (int i = 0; i < KEPT_WORDS; i++) {
+		uint64_t word = atomic_exchange(&kept[i], 0);
+
+		for (int bit = 0; word; bit++, word >>= 1)
+			if (word & 1)
+				close(i * 64 + bit);
+	}
 }
 
 static void set_int(int fd, int level, int name, int value)
@@ -130,8 +166,10 @@ int ts_sock_peer(int fd, struct ts_addr *out)
 
 void ts_sock_close(int fd)
 {
-	if (fd >= 0)
-		close(fd);
+	if (fd < 0)
+		return;
+	forget(fd);
+	close(fd);
 }
 
 void ts_sock_reset(int fd)
@@ -141,7 +179,7 @@ void ts_sock_reset(int fd)
 	if (fd < 0)
 		return;
 	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
-	close(fd);
+	ts_sock_close(fd);
 }
 
 size_t ts_sock_unread(int fd)

@@ -48,7 +48,15 @@ void localapi_reply_error(const struct localapi_call *call, int status,
 
 	if (asprintf(&line, "%s\n", text) < 0)
 		line = NULL;
-	reply_text(call, status, "text/plain", line);
+	reply_text(call, status, "text/plain; charset=utf-8", line);
+}
+
+void localapi_reply_failure(const struct localapi_call *call, const char *text)
+{
+	json_t *body = json_object();
+
+	json_object_set_new(body, "error", json_string(text));
+	localapi_reply_json(call, 500, body);
 }
 
 static const char *query(const struct localapi_call *call, const char *name)
@@ -65,57 +73,89 @@ static void get_status(const struct localapi_call *call)
 	localapi_reply_json(call, 200, localapi_status(call, with_peers));
 }
 
-/* "ip", "ip:port", "[v6]:port" or a node key. */
+static bool is_node_key(const char *text)
+{
+	return strncmp(text, TS_PREFIX_NODE, strlen(TS_PREFIX_NODE)) == 0;
+}
+
+static const struct ts_peer *find_by_key(const struct ts_netmap *map,
+					 const struct ts_public_key *key)
+{
+	const struct ts_peer *peer = ts_netmap_peer_by_key(map, key);
+
+	if (!peer && map->self && ts_public_key_equal(&map->self->key, key))
+		peer = map->self;
+	return peer;
+}
+
+/* "ip", "ip:port", "[v6]:port" or a node key. *problem: why the text is none
+ * of these. */
 static const struct ts_peer *find_whois(const struct localapi_call *call,
-					const char *text, struct ts_ip *ip)
+					const char *text, const char **problem)
 {
 	const struct ts_netmap *map = ts_node_netmap(call->node);
 	const struct ts_peer *peer;
 	struct ts_public_key key;
 	struct ts_addr addr;
 
-	if (ts_public_key_parse(text, TS_PREFIX_NODE, &key) == 0) {
-		peer = ts_netmap_peer_by_key(map, &key);
-		if (!peer && map->self &&
-		    ts_public_key_equal(&map->self->key, &key))
-			peer = map->self;
-		if (peer)
-			*ip = ts_peer_ip(peer, false);
-		return peer;
-	}
-	if (ts_addr_parse(text, &addr) == 0)
-		*ip = addr.ip;
-	else if (ts_ip_parse(text, ip))
+	*problem = NULL;
+	if (is_node_key(text)) {
+		if (ts_public_key_parse(text, TS_PREFIX_NODE, &key) == 0)
+			return find_by_key(map, &key);
+		*problem = "invalid nodekey in 'addr' parameter";
 		return NULL;
-	return ts_node_whois(call->node, ip);
+	}
+	if (ts_ip_parse(text, &addr.ip) && ts_addr_parse(text, &addr)) {
+		*problem = "invalid 'addr' parameter";
+		return NULL;
+	}
+	peer = ts_node_whois(call->node, &addr.ip);
+	/* By address, an owner that nobody knows is no owner. */
+	return peer && ts_netmap_user(map, peer->user) ? peer : NULL;
+}
+
+static json_t *peer_caps(const struct localapi_call *call,
+			 const struct ts_peer *peer)
+{
+	json_t *caps = NULL;
+
+	if (peer->address_count > 0)
+		caps = ts_node_peer_caps(call->node, &peer->addresses[0].ip);
+	if (json_object_size(caps) > 0)
+		return caps;
+	json_decref(caps);
+	return json_null();
+}
+
+static void reply_whois(const struct localapi_call *call,
+			const struct ts_peer *peer)
+{
+	static const struct ts_user_profile nobody;
+	const struct ts_netmap *map = ts_node_netmap(call->node);
+	const struct ts_user_profile *user = ts_netmap_user(map, peer->user);
+	json_t *body = json_object();
+
+	json_object_set_new(body, "Node", localapi_peer_node(map, peer));
+	json_object_set_new(body, "UserProfile",
+			    localapi_user(user ? user : &nobody));
+	json_object_set_new(body, "CapMap", peer_caps(call, peer));
+	localapi_reply_json(call, 200, body);
 }
 
 static void get_whois(const struct localapi_call *call)
 {
-	const struct ts_netmap *map = ts_node_netmap(call->node);
 	const char *addr = query(call, "addr");
-	struct ts_ip ip = TS_IP_ZERO;
-	const struct ts_peer *peer = addr ? find_whois(call, addr, &ip) : NULL;
-	const struct ts_user_profile *user =
-		peer ? ts_netmap_user(map, peer->user) : NULL;
-	char text[160];
-	json_t *body;
+	const char *problem = "missing 'addr' parameter";
+	const struct ts_peer *peer = NULL;
 
-	if (!addr || !*addr) {
-		localapi_reply_error(call, 400, "missing 'addr' parameter");
-		return;
-	}
-	if (!peer || !user) {
-		snprintf(text, sizeof(text), "no match for IP:port %.100s",
-			 addr);
-		localapi_reply_error(call, 404, text);
-		return;
-	}
-	body = json_object();
-	json_object_set_new(body, "Node", localapi_peer_node(peer));
-	json_object_set_new(body, "UserProfile", localapi_user(user));
-	json_object_set_new(body, "CapMap", ts_node_peer_caps(call->node, &ip));
-	localapi_reply_json(call, 200, body);
+	if (addr && *addr)
+		peer = find_whois(call, addr, &problem);
+	if (peer)
+		reply_whois(call, peer);
+	else if (problem)
+		localapi_reply_error(call, 400, problem);
+	else
+		localapi_reply_error(call, 404, "no match for IP:port");
 }
 
 static void get_prefs(const struct localapi_call *call)
@@ -182,7 +222,7 @@ static void dispatch(const struct localapi_call *call)
 			routes[i].serve(call);
 		return;
 	}
-	snprintf(text, sizeof(text), "%s %.100s: %s", rq->method, rq->path,
+	snprintf(text, sizeof(text), "%.16s %.100s: %s", rq->method, rq->path,
 		 path_known ? "method not allowed" : "not served by this node");
 	localapi_reply_error(call, path_known ? 405 : 404, text);
 }

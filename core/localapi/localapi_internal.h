@@ -20,9 +20,12 @@ struct localapi_call {
 /* Take ownership of body. */
 void localapi_reply_json(const struct localapi_call *call, int status,
 			 json_t *body);
-/* {"error": "..."} as upstream's JSON errors, or plain text. */
+/* One line of plain text: the request makes no sense. */
 void localapi_reply_error(const struct localapi_call *call, int status,
 			  const char *text);
+/* 500 with {"error": "..."}: the request does, but it could not be served. */
+void localapi_reply_failure(const struct localapi_call *call,
+			    const char *text);
 
 /* node_json.c */
 json_t *localapi_time(int64_t unix_s); /* RFC 3339; 0: Go's zero time */
@@ -30,7 +33,11 @@ json_t *localapi_key(const struct ts_public_key *key, const char *prefix);
 json_t *localapi_ips(const struct ts_peer *peer); /* ["100.64.0.1", ...] */
 json_t *localapi_prefixes(const struct ts_prefix *prefixes, size_t count);
 json_t *localapi_texts(char *const *texts, size_t count);
-json_t *localapi_peer_node(const struct ts_peer *peer); /* tailcfg.Node */
+/* tailcfg.Node */
+json_t *localapi_peer_node(const struct ts_netmap *map,
+			   const struct ts_peer *peer);
+/* ["cap", ...], sorted: the names of a CapMap */
+json_t *localapi_cap_names(const json_t *cap_map);
 json_t *localapi_user(const struct ts_user_profile *user);
 
 /* status_json.c */

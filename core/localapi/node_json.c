@@ -2,6 +2,8 @@
  * node_json.c - peers and users in upstream's JSON
  * Source: tailcfg/tailcfg.go (Node, UserProfile)
  */
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "core/localapi/localapi_internal.h"
@@ -70,6 +72,50 @@ static json_t *endpoints(const struct ts_peer *peer)
 	return list;
 }
 
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+json_t *localapi_cap_names(const json_t *cap_map)
+{
+	size_t size = json_object_size(cap_map), count = 0;
+	const char **names = calloc(size + 1, sizeof(*names));
+	json_t *list = json_array();
+	const char *name;
+	json_t *ignored;
+
+	json_object_foreach ((json_t *)(uintptr_t)cap_map, name, ignored)
+		if (names)
+			names[count++] = name;
+	if (count > 1)
+		qsort(names, count, sizeof(*names), by_text);
+	for (size_t i = 0; i < count; i++)
+		json_array_append_new(list, json_string(names[i]));
+	free(names);
+	return list;
+}
+
+/* Without the suffix that all our names share; a node that was shared with us
+ * from elsewhere is known by its full name. */
+static json_t *computed_name(const struct ts_netmap *map,
+			     const struct ts_peer *peer)
+{
+	char *suffix = ts_netmap_magic_suffix(map);
+	const char *name = peer->name ? peer->name : "";
+	size_t len = strlen(name), tail = suffix ? strlen(suffix) : 0;
+
+	if (len > 0 && name[len - 1] == '.')
+		len--;
+	if (tail > 0 && len > tail && name[len - tail - 1] == '.' &&
+	    strncmp(name + len - tail, suffix, tail) == 0)
+		len -= tail + 1;
+	free(suffix);
+	if (len == 0 && peer->hostname)
+		return json_string(peer->hostname);
+	return json_stringn(name, len);
+}
+
 static json_t *hostinfo(const struct ts_peer *peer)
 {
 	json_t *info = json_object();
@@ -122,7 +168,8 @@ static void set_optional(json_t *node, const struct ts_peer *peer)
 		json_object_set_new(node, "IsJailed", json_true());
 }
 
-json_t *localapi_peer_node(const struct ts_peer *peer)
+json_t *localapi_peer_node(const struct ts_netmap *map,
+			   const struct ts_peer *peer)
 {
 	json_t *node = json_object();
 
@@ -150,8 +197,7 @@ json_t *localapi_peer_node(const struct ts_peer *peer)
 			    localapi_time(peer->created_unix));
 	if (peer->machine_authorized)
 		json_object_set_new(node, "MachineAuthorized", json_true());
-	json_object_set_new(node, "ComputedName",
-			    json_string(peer->hostname ? peer->hostname : ""));
+	json_object_set_new(node, "ComputedName", computed_name(map, peer));
 	set_optional(node, peer);
 	return node;
 }

@@ -3,6 +3,7 @@
  * Source: ipn/ipnstate/ipnstate.go (PingResult), ipn/localapi/localapi.go
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,8 +14,7 @@
 struct pending_ping {
 	struct localapi_call call;
 	struct ts_ip ip;
-	bool peer_known;
-	char name[256];
+	enum ts_ping_kind kind;
 };
 
 static const struct {
@@ -26,21 +26,23 @@ static const struct {
 	{"ICMP", TS_PING_ICMP},
 };
 
-static void set_path(json_t *body, const struct ts_netmap *map,
+/* Only disco pings tell the path: that of the others may change under way. */
+static void set_path(json_t *body, const struct pending_ping *ping,
 		     const struct ts_ping_result *result)
 {
-	char text[TS_ADDR_TEXT_CAP] = "";
+	const struct ts_derp_map *map =
+		ts_node_netmap(ping->call.node)->derp_map;
+	bool is_disco = ping->kind == TS_PING_DISCO;
+	int id = is_disco ? result->derp_region : 0;
 	const struct ts_derp_region *region =
-		map->derp_map
-			? ts_derp_map_region(map->derp_map, result->derp_region)
-			: NULL;
+		map && id ? ts_derp_map_region(map, id) : NULL;
+	char text[TS_ADDR_TEXT_CAP] = "";
 
-	if (result->endpoint.port)
+	if (is_disco && result->endpoint.port)
 		ts_addr_format(&result->endpoint, text);
 	json_object_set_new(body, "Endpoint", json_string(text));
 	json_object_set_new(body, "PeerRelay", json_string(""));
-	json_object_set_new(body, "DERPRegionID",
-			    json_integer(result->derp_region));
+	json_object_set_new(body, "DERPRegionID", json_integer(id));
 	json_object_set_new(body, "DERPRegionCode",
 			    json_string(region && region->code ? region->code
 							       : ""));
@@ -49,49 +51,68 @@ static void set_path(json_t *body, const struct ts_netmap *map,
 				    json_integer(result->peerapi_port));
 }
 
-static const char *failure(const struct ts_ping_result *result)
+static void set_error(json_t *body, const char *ip,
+		      const struct ts_ping_result *result)
 {
-	if (result->err == -EHOSTUNREACH)
-		return "no matching peer";
-	if (result->err == -EAGAIN)
-		return "too many pings under way";
-	return ts_strerror(result->err);
+	char text[TS_IP_TEXT_CAP + 32] = "";
+
+	if (result->is_local_ip)
+		snprintf(text, sizeof(text), "%s is local Tailscale IP", ip);
+	else if (result->err == -EHOSTUNREACH)
+		snprintf(text, sizeof(text), "no matching peer");
+	else if (result->err == -EAGAIN)
+		snprintf(text, sizeof(text), "too many pings under way");
+	else if (result->err)
+		snprintf(text, sizeof(text), "%s", ts_strerror(result->err));
+	json_object_set_new(body, "Err", json_string(text));
+	if (result->is_local_ip)
+		json_object_set_new(body, "IsLocalIP", json_true());
 }
 
 static void on_pong(void *ctx, const struct ts_ping_result *result)
 {
 	struct pending_ping *ping = ctx;
 	json_t *body = json_object();
-	char ip[TS_IP_TEXT_CAP];
+	char ip[TS_IP_TEXT_CAP], node_ip[TS_IP_TEXT_CAP] = "";
 
 	ts_ip_format(&ping->ip, ip);
+	if (!ts_ip_is_zero(&result->node_ip))
+		ts_ip_format(&result->node_ip, node_ip);
 	json_object_set_new(body, "IP", json_string(ip));
-	json_object_set_new(body, "NodeIP",
-			    json_string(ping->peer_known ? ip : ""));
-	json_object_set_new(body, "NodeName", json_string(ping->name));
-	if (result->is_local_ip) {
-		json_object_set_new(body, "Err",
-				    json_string("is local Tailscale IP"));
-		json_object_set_new(body, "IsLocalIP", json_true());
-	} else {
-		json_object_set_new(body, "Err",
-				    json_string(result->err ? failure(result)
-							    : ""));
-	}
+	json_object_set_new(body, "NodeIP", json_string(node_ip));
+	json_object_set_new(body, "NodeName", json_string(result->node_name));
+	set_error(body, ip, result);
 	json_object_set_new(body, "LatencySeconds",
 			    json_real((double)result->latency_us / 1e6));
-	set_path(body, ts_node_netmap(ping->call.node), result);
+	set_path(body, ping, result);
 	localapi_reply_json(&ping->call, 200, body);
 	free(ping);
 }
 
-/* "name.tailnet.ts.net." -> "name" */
-static void set_name(struct pending_ping *ping, const struct ts_peer *peer)
+/* Of the type parameter; a negative number when it is none of ours. */
+static int kind_of(const char *type)
 {
-	if (!peer || !peer->name)
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		if (strcmp(type, kinds[i].name) == 0)
+			return (int)kinds[i].kind;
+	}
+	return -1;
+}
+
+static void start(const struct localapi_call *call, const struct ts_ip *ip,
+		  enum ts_ping_kind kind)
+{
+	struct pending_ping *ping = calloc(1, sizeof(*ping));
+
+	if (!ping) {
+		localapi_reply_failure(call, "out of memory");
 		return;
-	snprintf(ping->name, sizeof(ping->name), "%.*s",
-		 (int)strcspn(peer->name, "."), peer->name);
+	}
+	ping->call = *call;
+	ping->call.request = NULL;
+	ping->ip = *ip;
+	ping->kind = kind;
+	ts_node_ping(call->node, ip, kind, call->now_ms, on_pong, ping);
 }
 
 void localapi_ping(const struct localapi_call *call)
@@ -99,34 +120,21 @@ void localapi_ping(const struct localapi_call *call)
 	const struct ts_localapi_request *rq = call->request;
 	const char *ip = rq->query(rq->query_ctx, "ip");
 	const char *type = rq->query(rq->query_ctx, "type");
-	const struct ts_peer *peer = NULL;
-	struct pending_ping *ping;
+	const char *size = rq->query(rq->query_ctx, "size");
 	struct ts_ip addr;
-	size_t kind = 0;
 
-	if (!ip || ts_ip_parse(ip, &addr)) {
-		localapi_reply_error(call, 400, "missing or bad 'ip' parameter");
-		return;
-	}
-	while (kind < ARRAY_LEN(kinds) &&
-	       strcmp(type ? type : "", kinds[kind].name) != 0)
-		kind++;
-	if (kind == ARRAY_LEN(kinds)) {
-		localapi_reply_error(call, 400,
-				     "'type' must be disco, TSMP or ICMP");
-		return;
-	}
-	ping = calloc(1, sizeof(*ping));
-	if (!ping) {
-		localapi_reply_error(call, 500, "out of memory");
-		return;
-	}
-	ping->call = *call;
-	ping->call.request = NULL;
-	ping->ip = addr;
-	ping->peer_known =
-		ts_node_route(call->node, &addr, &peer) == TS_ROUTE_PEER;
-	set_name(ping, peer);
-	ts_node_ping(call->node, &addr, kinds[kind].kind, call->now_ms, on_pong,
-		     ping);
+	if (!ip || !*ip)
+		localapi_reply_error(call, 400, "missing 'ip' parameter");
+	else if (ts_ip_parse(ip, &addr))
+		localapi_reply_error(call, 400, "invalid IP");
+	else if (!type || !*type)
+		localapi_reply_error(call, 400, "missing 'type' parameter");
+	else if (size && *size && strcmp(size, "0") != 0)
+		localapi_reply_failure(call, "pings of a given size are not "
+					     "served by this node");
+	else if (kind_of(type) < 0)
+		localapi_reply_failure(call, "this node serves pings of the "
+					     "types disco, TSMP and ICMP");
+	else
+		start(call, &addr, (enum ts_ping_kind)kind_of(type));
 }

@@ -53,8 +53,11 @@ static json_t *common_status(const struct ts_peer *peer)
 			localapi_prefixes(peer->primary_routes,
 					  peer->primary_route_count));
 	json_object_set_new(s, "Created", localapi_time(peer->created_unix));
-	if (peer->cap_map)
+	if (json_object_size(peer->cap_map) > 0) {
 		json_object_set(s, "CapMap", peer->cap_map);
+		json_object_set_new(s, "Capabilities",
+				    localapi_cap_names(peer->cap_map));
+	}
 	json_object_set_new(s, "InNetworkMap", json_true());
 	if (peer->expired)
 		json_object_set_new(s, "Expired", json_true());
@@ -223,6 +226,14 @@ static json_t *health(const struct localapi_call *call)
 	return list;
 }
 
+/* A list of the DNS configuration as the server sent it. */
+static json_t *dns_list(const struct ts_netmap *map, const char *name)
+{
+	json_t *list = map->dns ? json_object_get(map->dns->raw, name) : NULL;
+
+	return json_is_array(list) ? json_incref(list) : json_null();
+}
+
 static void set_tailnet(const struct localapi_call *call, json_t *status)
 {
 	const struct ts_netmap *map = ts_node_netmap(call->node);
@@ -250,20 +261,26 @@ json_t *localapi_status(const struct localapi_call *call, bool with_peers)
 	const struct ts_netmap *map = ts_node_netmap(call->node);
 	const char *url = ts_node_auth_url(call->node);
 	json_t *status = json_object();
+	struct ts_public_key key;
 
 	json_object_set_new(status, "Version", json_string(TSNET_VERSION));
 	json_object_set_new(status, "TUN", json_false());
 	json_object_set_new(status, "BackendState",
 			    json_string(ts_node_state_name(
 				    ts_node_state(call->node))));
-	json_object_set_new(status, "HaveNodeKey", json_true());
+	ts_node_public_key(call->node, &key);
+	if (!ts_public_key_is_zero(&key))
+		json_object_set_new(status, "HaveNodeKey", json_true());
 	json_object_set_new(status, "AuthURL", json_string(or_empty(url)));
 	json_object_set_new(status, "TailscaleIPs",
 			    map->self ? localapi_ips(map->self) : json_null());
 	json_object_set_new(status, "Self", self_status(call));
 	json_object_set_new(status, "Health", health(call));
 	set_tailnet(call, status);
-	json_object_set_new(status, "CertDomains", json_null());
+	json_object_set_new(status, "CertDomains",
+			    dns_list(map, "CertDomains"));
+	json_object_set_new(status, "ExtraRecords",
+			    dns_list(map, "ExtraRecords"));
 	json_object_set_new(status, "ClientVersion", json_null());
 	if (with_peers) {
 		set_peers(call, status);

@@ -18,8 +18,11 @@
 
 #include "core/base/err.h"
 #include "core/base/log.h"
+#include "core/control/netmap_apply.h"
 #include "core/crypto/secret.h"
 #include "core/node/node_internal.h"
+
+enum { EXPIRY_CHECK_MAX_S = 600 };
 
 static const char *const state_names[] = {
 	[TS_NO_STATE] = "NoState",
@@ -85,6 +88,10 @@ static bool make_cores(struct ts_node *node,
 		.disable_direct = !config->direct,
 	};
 
+	/* Until the first login: nobody will hear of this one. */
+	if (ts_private_key_is_zero(&pc.node_key))
+		ts_private_key_generate(&pc.node_key);
+
 	node->filter = ts_filter_new();
 	node->dns = ts_magic_dns_new();
 	node->stack = stack_new(&node_stack_ops, node, now_ms);
@@ -113,10 +120,11 @@ struct ts_node *ts_node_new(struct ts_node_config *config,
 	node->prefs = *config->prefs;
 	ts_prefs_init_default(config->prefs);
 	node->ping_id = (uint16_t)ts_random_u32();
+	node->expiry_check_ms = UINT64_MAX;
 	persist = &node->prefs.persist;
-	if (ts_private_key_is_zero(&persist->node_key))
-		ts_private_key_generate(&persist->node_key);
-	ts_public_key_from_private(&persist->node_key, &node->node_public);
+	if (!ts_private_key_is_zero(&persist->node_key))
+		ts_public_key_from_private(&persist->node_key,
+					   &node->node_public);
 	ts_private_key_generate(&node->disco_key);
 	route_table_init(&node->routes, random_seed());
 	ts_key_map_init(&node->disco_ids, TS_KEY_LEN, random_seed());
@@ -138,7 +146,7 @@ void ts_node_free(struct ts_node *node)
 		const struct ts_netmap *map = ts_control_netmap(node->control);
 
 		while (map && (peer = ts_netmap_next_peer(map, &pos)))
-			node_peer_drop(node, peer);
+			node_peer_forget(node, peer);
 	}
 	stack_free(node->stack);
 	ts_path_free(node->path);
@@ -160,6 +168,11 @@ static bool has_derp_region(const struct ts_netmap *map)
 	return map->derp_map && map->derp_map->region_count > 0;
 }
 
+int64_t node_wall_s(const struct ts_node *node)
+{
+	return (int64_t)(node->io.wall_clock_ns(node->io_ctx) / 1000000000u);
+}
+
 static enum ts_node_state compute_state(const struct ts_node *node)
 {
 	const struct ts_netmap *map = ts_node_netmap(node);
@@ -176,7 +189,7 @@ static enum ts_node_state compute_state(const struct ts_node *node)
 	}
 	if (!map->self)
 		return TS_STARTING;
-	if (map->self->expired)
+	if (ts_netmap_self_expired(map, node_wall_s(node)))
 		return TS_NEEDS_LOGIN;
 	if (!map->self->machine_authorized)
 		return TS_NEEDS_MACHINE_AUTH;
@@ -186,10 +199,44 @@ static enum ts_node_state compute_state(const struct ts_node *node)
 	return TS_STARTING;
 }
 
+/* With a key that has run out, or none, we are nobody: sessions end at once,
+ * and whatever comes in is dropped until the next login. */
+static void follow_gate(struct ts_node *node)
+{
+	const struct ts_netmap *map = ts_node_netmap(node);
+	bool is_open = map->self &&
+		       node->control_state != TS_CONTROL_LOGGED_OUT &&
+		       !ts_netmap_self_expired(map, node_wall_s(node));
+
+	if (is_open == node->is_open)
+		return;
+	node->is_open = is_open;
+	if (!is_open)
+		node_peers_close_unusable(node);
+}
+
+/* Control looks at the clock too, but only while it has a stream. */
+static void plan_expiry_check(struct ts_node *node)
+{
+	const struct ts_netmap *map = ts_node_netmap(node);
+	int64_t left_s;
+
+	node->expiry_check_ms = UINT64_MAX;
+	if (!node->is_open || map->self->key_expiry_unix == 0)
+		return;
+	left_s = map->self->key_expiry_unix - map->control_time_delta_s -
+		 node_wall_s(node);
+	if (left_s > EXPIRY_CHECK_MAX_S) /* the wall clock may be set */
+		left_s = EXPIRY_CHECK_MAX_S;
+	node->expiry_check_ms = node->now_ms + (uint64_t)left_s * 1000;
+}
+
 void node_update_state(struct ts_node *node)
 {
 	enum ts_node_state next = compute_state(node);
 
+	follow_gate(node);
+	plan_expiry_check(node);
 	if (next == node->state)
 		return;
 	log_info("node-%s: %s -> %s", node->prefs.hostname,
@@ -211,7 +258,6 @@ void ts_node_start(struct ts_node *node, uint64_t now_ms)
 void ts_node_logout(struct ts_node *node, uint64_t now_ms)
 {
 	node->now_ms = now_ms;
-	node->logging_out = true;
 	ts_control_logout(node->control, now_ms);
 }
 
@@ -305,6 +351,7 @@ uint64_t ts_node_deadline_ms(const struct ts_node *node)
 	at = earlier(at, ts_wg_deadline_ms(node->wg));
 	at = earlier(at, ts_path_deadline_ms(node->path));
 	at = earlier(at, stack_deadline_ms(node->stack));
+	at = earlier(at, node->expiry_check_ms);
 	return earlier(at, node_ping_deadline_ms(node));
 }
 
@@ -319,6 +366,8 @@ void ts_node_tick(struct ts_node *node, uint64_t now_ms)
 		ts_path_tick(node->path, now_ms);
 	if (stack_deadline_ms(node->stack) <= now_ms)
 		stack_tick(node->stack, now_ms);
+	if (node->expiry_check_ms <= now_ms)
+		node_update_state(node);
 	node_ping_tick(node);
 }
 

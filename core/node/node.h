@@ -53,6 +53,12 @@ struct ts_node_io {
 	size_t (*derp_queued)(void *ctx, int region);
 	/* clocks */
 	uint64_t (*wall_clock_ns)(void *ctx);
+	/* The clock of every now_ms. The stack sends when a program writes,
+	 * without a call of the node: then the node looks itself. NULL: the
+	 * time of the last call, which may be long ago. */
+	uint64_t (*now_ms)(void *ctx);
+	/* Monotonic, for the latency of pings; NULL: whole milliseconds. */
+	uint64_t (*monotonic_us)(void *ctx);
 	/* The state file must be written (ts_node_store_profile()). */
 	void (*persist)(void *ctx);
 	/* What others want to know */
@@ -170,9 +176,11 @@ struct ts_ping_result {
 	int derp_region;	 /* via DERP */
 	uint16_t peerapi_port;	 /* TSMP */
 	bool is_local_ip;
+	struct ts_ip node_ip; /* of the peer that answers; zero: none */
+	char node_name[64];   /* its name without the tailnet's */
 };
 typedef void (*ts_ping_fn)(void *ctx, const struct ts_ping_result *result);
-/* cb is called once, at the latest after 5 s. */
+/* cb is called once, at the latest after 6 s. */
 void ts_node_ping(struct ts_node *node, const struct ts_ip *ip,
 		  enum ts_ping_kind kind, uint64_t now_ms, ts_ping_fn cb,
 		  void *cb_ctx);

@@ -9,15 +9,25 @@
 #include "core/node/route_table.h"
 #include "core/wireguard/wg_device.h"
 
-enum { NODE_PINGS_MAX = 32, NODE_PING_TIMEOUT_MS = 5000 };
+enum {
+	NODE_PINGS_MAX = 32,
+	/* Later than the stock CLI's own 5 s, which it reports better. */
+	NODE_PING_TIMEOUT_MS = 6000,
+};
 
-/* What the data plane keeps of a peer that has been spoken with. Hangs at
- * ts_peer.node_data; made with the first packet, freed with the peer. */
+/* What the node keeps of a peer. Hangs at ts_peer.node_data from the peer's
+ * first appearance on. It says what the tables hold of the peer: an update
+ * has already replaced the old keys and routes when we hear of it. */
 struct node_peer {
 	struct ts_peer *peer;
+	/* The data plane's half: made with the first packet, or both NULL. */
 	struct ts_wg_peer *wg;
 	struct ts_path_peer *path;
 	int64_t last_handshake_unix;
+	struct ts_public_key disco_key; /* as in disco_ids; zero: not there */
+	struct ts_prefix *routes;	/* as in the route table */
+	size_t route_count;
+	bool is_unsigned; /* as the filter was told */
 };
 
 struct node_ping {
@@ -27,6 +37,7 @@ struct node_ping {
 	uint8_t token[8]; /* TSMP */
 	uint16_t seq;	  /* ICMP */
 	uint64_t sent_ms;
+	uint64_t sent_us; /* by ts_node_io.monotonic_us, when there is one */
 	ts_ping_fn cb;
 	void *cb_ctx;
 	struct ts_node *node;
@@ -42,8 +53,13 @@ struct ts_node {
 	enum ts_control_state control_state;
 	char *error, *auth_url;
 	bool derp_tried; /* the first connect attempt has ended */
-	bool logging_out;
-	bool lock_warned;
+	bool lock_is_on;
+	/* May packets flow at all? Not without an address, nor once our key
+	 * has run out or was given back. */
+	bool is_open;
+	bool filter_is_stale; /* a peer that the filter looks at changed */
+	uint64_t expiry_check_ms;
+	const struct ts_derp_map *derp_map; /* as the path layer has it */
 	uint64_t now_ms; /* of the call that is being served */
 
 	struct ts_control *control;
@@ -53,7 +69,7 @@ struct ts_node {
 	struct ts_magic_dns *dns;
 	struct stack *stack;
 	struct route_table routes; /* subnet routes; addresses: the netmap */
-	struct ts_key_map disco_ids; /* disco key -> node ID as a pointer */
+	struct ts_key_map disco_ids; /* disco key -> struct node_peer */
 	struct node_ping pings[NODE_PINGS_MAX];
 	uint16_t ping_seq, ping_id;
 	struct ts_log_limit drop_log;
@@ -61,20 +77,42 @@ struct ts_node {
 
 /* node.c */
 void node_update_state(struct ts_node *node);
+int64_t node_wall_s(const struct ts_node *node);
 /* node_netmap.c: the netmap's news into the cores */
 extern const struct ts_control_ops node_control_ops;
+/* node_peers.c: what the tables hold of each peer */
 /* May we exchange packets with this peer at all? */
 bool node_peer_is_usable(const struct ts_node *node,
 			 const struct ts_peer *peer);
-/* The data plane's half of a usable peer, made when missing; or NULL. */
+/* A usable peer with its data plane's half, made when missing; or NULL. */
 struct node_peer *node_peer_get(struct ts_node *node, struct ts_peer *peer);
-void node_peer_drop(struct ts_node *node, struct ts_peer *peer);
+/* End the data plane's half: sessions, paths. */
+void node_peer_close(struct ts_node *node, struct ts_peer *peer);
+void node_peers_close_unusable(struct ts_node *node);
+/* The netmap has a new version of the peer: bring the tables up to date. */
+void node_peer_update(struct ts_node *node, struct ts_peer *peer);
+/* Out of all tables, before the peer is freed. */
+void node_peer_forget(struct ts_node *node, struct ts_peer *peer);
+void node_peers_update_routes(struct ts_node *node);
+/* The peer that routes this address, itself or for others behind it. */
+struct ts_peer *node_peer_for(const struct ts_node *node,
+			      const struct ts_ip *ip);
+/* May this peer send from that address? */
+bool node_peer_may_send_from(const struct ts_node *node,
+			     const struct ts_peer *peer,
+			     const struct ts_ip *src);
 /* node_packets.c: the way of a packet */
 extern const struct stack_ops node_stack_ops;
 extern const struct ts_wg_ops node_wg_ops;
 extern const struct ts_path_ops node_path_ops;
 void node_send_ip(struct ts_node *node, struct ts_peer *peer,
-		  struct ts_packet *pkt);
+		  struct ts_packet *pkt, const struct ts_packet_header *h);
+bool node_is_self(const struct ts_node *node, const struct ts_ip *ip);
+/* node_masq.c: our address as this peer knows it */
+void node_masq_out(const struct ts_node *node, const struct ts_peer *peer,
+		   struct ts_packet *pkt, const struct ts_packet_header *h);
+void node_masq_in(const struct ts_node *node, const struct ts_peer *peer,
+		  struct ts_packet *pkt, struct ts_packet_header *h);
 /* node_tsmp.c: Tailscale's in-band messages (IP protocol 99) */
 void node_tsmp_input(struct ts_node *node, struct node_peer *np,
 		     const struct ts_packet_header *h,
@@ -91,5 +129,12 @@ void node_ping_echo_reply(struct ts_node *node, const struct ts_ip *from,
 uint64_t node_ping_deadline_ms(const struct ts_node *node);
 void node_ping_tick(struct ts_node *node);
 void node_ping_forget_all(struct ts_node *node);
+/* ping_request.c: pings that the control server asks for */
+void node_ping_request(struct ts_node *node, const char *url,
+		       const char *types, const struct ts_ip *ip);
+/* ping_answer_json.c: tailcfg.PingResponse as text; heap, NULL: no memory */
+char *node_ping_answer(const struct ts_node *node, const char *type,
+		       const struct ts_ip *ip,
+		       const struct ts_ping_result *result);
 
 #endif

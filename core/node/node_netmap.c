@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * node_netmap.c - what control says, into the cores
  *
- * Per peer: names, routes, and - when the peer has been spoken with - its
- * WireGuard and path halves. Per message: filter (always before anything
- * else is let in), own addresses, DERP map, names.
- *
- * Data-plane halves are lazy: a tailnet of 10,000 peers costs an index entry
- * each until a packet goes to or comes from one.
+ * Per peer: its name, and what node_peers.c keeps of it. Per message: filter
+ * (always before anything else is let in), own addresses, DERP map, names -
+ * each only when something that it reads has changed.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -17,167 +14,52 @@
 #include "core/crypto/secret.h"
 #include "core/node/node_internal.h"
 
-bool node_peer_is_usable(const struct ts_node *node,
-			 const struct ts_peer *peer)
+/* The old map is freed before we hear of the new one, and the path layer keeps
+ * it by reference: so this comes before anything is asked of that layer. */
+static void follow_derp_map(struct ts_node *node)
 {
-	if (peer->expired || ts_public_key_is_zero(&peer->key))
-		return false;
-	/* Tailnet Lock is on and we cannot verify signatures: trust nobody
-	 * that needs one, rather than everybody the server names. */
-	return !ts_node_netmap(node)->tka_enabled ||
-	       peer->unsigned_peerapi_only;
-}
+	const struct ts_derp_map *map = ts_node_netmap(node)->derp_map;
 
-static struct ts_path_peer_config path_config(const struct ts_peer *peer)
-{
-	return (struct ts_path_peer_config){
-		.node_key = peer->key,
-		.disco_key = peer->disco_key,
-		.home_derp = peer->home_derp,
-		.endpoints = peer->endpoints,
-		.endpoint_count = peer->endpoint_count,
-		.is_wireguard_only = peer->is_wireguard_only,
-	};
-}
-
-struct node_peer *node_peer_get(struct ts_node *node, struct ts_peer *peer)
-{
-	struct node_peer *np = peer->node_data;
-	struct ts_path_peer_config config = path_config(peer);
-
-	if (!node_peer_is_usable(node, peer))
-		return NULL;
-	if (np)
-		return np;
-	np = calloc(1, sizeof(*np));
-	if (!np)
-		return NULL;
-	np->peer = peer;
-	np->wg = ts_wg_peer_add(node->wg, &peer->key, np);
-	np->path = ts_path_peer_add(node->path, &config, np);
-	peer->node_data = np;
-	if (np->wg && np->path)
-		return np;
-	log_warn("node-%s: no memory or bad key for peer %s",
-		 node->prefs.hostname, peer->name ? peer->name : "?");
-	node_peer_drop(node, peer);
-	return NULL;
-}
-
-void node_peer_drop(struct ts_node *node, struct ts_peer *peer)
-{
-	struct node_peer *np = peer->node_data;
-
-	if (!np)
+	if (map == node->derp_map)
 		return;
-	if (np->wg)
-		ts_wg_peer_remove(node->wg, np->wg);
-	if (np->path)
-		ts_path_peer_remove(node->path, np->path);
-	free(np);
-	peer->node_data = NULL;
-}
-
-static bool is_own_address(const struct ts_peer *peer,
-			   const struct ts_prefix *prefix)
-{
-	for (size_t i = 0; i < peer->address_count; i++) {
-		if (ts_prefix_equal(&peer->addresses[i], prefix))
-			return true;
-	}
-	return false;
-}
-
-/* Routes are kept by node ID, so that no removal can leave a pointer. */
-static void *route_owner(const struct ts_peer *peer)
-{
-	return (void *)(intptr_t)peer->id;
-}
-
-/* Exit routes are not used: nothing selects an exit node yet. */
-static void add_routes(struct ts_node *node, const struct ts_peer *peer)
-{
-	for (size_t i = 0; i < peer->allowed_ip_count; i++) {
-		const struct ts_prefix *p = &peer->allowed_ips[i];
-		bool service = ts_prefix_is_host(p) &&
-			       ts_ip_is_tailscale(&p->ip);
-
-		if (is_own_address(peer, p) || ts_prefix_is_default(p))
-			continue;
-		if (service || node->prefs.route_all)
-			route_table_add(&node->routes, p, route_owner(peer));
-	}
-}
-
-static void rebuild_routes(struct ts_node *node)
-{
-	const struct ts_netmap *map = ts_node_netmap(node);
-	uint64_t seed = node->routes.by_prefix.seed;
-	const struct ts_peer *peer;
-	size_t pos = 0;
-
-	route_table_deinit(&node->routes);
-	route_table_init(&node->routes, seed);
-	while ((peer = ts_netmap_next_peer(map, &pos)))
-		add_routes(node, peer);
-}
-
-static void remember_disco_key(struct ts_node *node,
-			       const struct ts_peer *peer)
-{
-	if (!ts_public_key_is_zero(&peer->disco_key))
-		ts_key_map_put(&node->disco_ids, peer->disco_key.bytes,
-			       (void *)(intptr_t)peer->id);
+	node->derp_map = map;
+	ts_path_set_derp_map(node->path, map, node->now_ms);
 }
 
 static void on_peer_upserted(void *ctx, struct ts_peer *peer)
 {
 	struct ts_node *node = ctx;
-	struct node_peer *np = peer->node_data;
-	struct ts_path_peer_config config = path_config(peer);
 
-	remember_disco_key(node, peer);
-	ts_magic_dns_upsert(node->dns, peer);
-	if (!np)
-		return;
-	/* A new node key is a new WireGuard peer; nothing of the old session
-	 * may live on. An expired one is shut out. */
-	if (!node_peer_is_usable(node, peer) ||
-	    ts_wg_peer_find(node->wg, &peer->key) != np->wg)
-		node_peer_drop(node, peer);
-	else
-		ts_path_peer_update(node->path, np->path, &config,
-				    node->now_ms);
+	follow_derp_map(node);
+	if (ts_magic_dns_upsert(node->dns, peer))
+		log_error("node-%s: no name for peer %s: out of memory",
+			  node->prefs.hostname, peer->name);
+	node_peer_update(node, peer);
 }
 
 static void on_peer_removed(void *ctx, struct ts_peer *peer)
 {
 	struct ts_node *node = ctx;
 
+	follow_derp_map(node);
 	ts_magic_dns_remove(node->dns, peer);
-	ts_key_map_take(&node->disco_ids, peer->disco_key.bytes);
-	node_peer_drop(node, peer);
+	node_peer_forget(node, peer);
 }
 
-static void drop_unusable_peers(struct ts_node *node)
+/* Tailnet Lock came or went: all peers are judged anew. */
+static void follow_lock(struct ts_node *node)
 {
-	const struct ts_netmap *map = ts_node_netmap(node);
-	struct ts_peer *peer;
-	size_t pos = 0;
+	bool is_on = ts_node_netmap(node)->tka_enabled;
 
-	if (!map->tka_enabled) {
-		node->lock_warned = false;
+	if (is_on == node->lock_is_on)
 		return;
-	}
-	if (!node->lock_warned)
+	node->lock_is_on = is_on;
+	if (is_on)
 		log_error("node-%s: this tailnet uses Tailnet Lock, which this "
 			  "version cannot verify: no peer is trusted",
 			  node->prefs.hostname);
-	node->lock_warned = true;
-	while ((peer = ts_netmap_next_peer(map, &pos))) {
-		if (!node_peer_is_usable(node, peer))
-			node_peer_drop(node, peer);
-	}
+	node_peers_update_routes(node);
+	node_peers_close_unusable(node);
 }
 
 static void set_addresses(struct ts_node *node)
@@ -188,27 +70,34 @@ static void set_addresses(struct ts_node *node)
 	stack_set_addrs(node->stack, &v4, &v6);
 }
 
+/* The rules read ourselves and the unsigned peers, none of the others. */
+static void set_filter(struct ts_node *node, unsigned changes)
+{
+	if (!(changes & (TS_CHANGED_FILTER | TS_CHANGED_SELF |
+			 TS_CHANGED_FIRST)) &&
+	    !node->filter_is_stale)
+		return;
+	node->filter_is_stale = false;
+	if (ts_filter_set(node->filter, ts_node_netmap(node)))
+		log_error("node-%s: out of memory for the packet filter; it "
+			  "drops everything until the next one",
+			  node->prefs.hostname);
+}
+
 static void on_netmap_changed(void *ctx, unsigned changes)
 {
 	struct ts_node *node = ctx;
 	const struct ts_netmap *map = ts_node_netmap(node);
-	unsigned filter_inputs = TS_CHANGED_FILTER | TS_CHANGED_SELF |
-				 TS_CHANGED_PEERS | TS_CHANGED_FIRST;
 
-	if (changes & TS_CHANGED_TKA || changes & TS_CHANGED_FIRST)
-		drop_unusable_peers(node);
-	if (changes & filter_inputs && ts_filter_set(node->filter, map))
-		log_error("node-%s: out of memory for the packet filter; it "
-			  "drops everything until the next one",
-			  node->prefs.hostname);
-	if (changes & (TS_CHANGED_PEERS | TS_CHANGED_FIRST))
-		rebuild_routes(node);
+	follow_derp_map(node);
+	follow_lock(node);
+	set_filter(node, changes);
 	if (changes & TS_CHANGED_SELF)
 		set_addresses(node);
-	if (changes & (TS_CHANGED_DNS | TS_CHANGED_SELF | TS_CHANGED_FIRST))
-		ts_magic_dns_set_config(node->dns, map);
-	if (changes & TS_CHANGED_DERP_MAP)
-		ts_path_set_derp_map(node->path, map->derp_map, node->now_ms);
+	if (changes & (TS_CHANGED_DNS | TS_CHANGED_SELF | TS_CHANGED_FIRST) &&
+	    ts_magic_dns_set_config(node->dns, map))
+		log_error("node-%s: names are incomplete: out of memory",
+			  node->prefs.hostname);
 	node_update_state(node);
 	node->io.netmap_changed(node->io_ctx, changes);
 }
@@ -221,19 +110,26 @@ static void replace_text(char **to, const char *from)
 	*to = copy;
 }
 
+static bool is_same_text(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
 static void on_state_changed(void *ctx, enum ts_control_state state,
 			     const char *error)
 {
 	struct ts_node *node = ctx;
-	bool was = node->error != NULL;
+	enum ts_node_state before = node->state;
+	bool is_news = error && !is_same_text(error, node->error);
 
 	node->control_state = state;
 	ts_path_set_control_up(node->path, state == TS_CONTROL_RUNNING);
 	if (error || state == TS_CONTROL_RUNNING)
 		replace_text(&node->error, error);
-	if (error && node->state == TS_NEEDS_LOGIN && !was)
-		node->io.state_changed(node->io_ctx, node->state, error);
 	node_update_state(node);
+	/* Who waits for a login wants to know why there is none. */
+	if (is_news && node->state == before && before == TS_NEEDS_LOGIN)
+		node->io.state_changed(node->io_ctx, before, node->error);
 }
 
 static void on_auth_url(void *ctx, const char *url)
@@ -244,36 +140,52 @@ static void on_auth_url(void *ctx, const char *url)
 	node->io.auth_url(node->io_ctx, url);
 }
 
-/* A register succeeded: the keys are the server's now, keep them. */
+static void take_texts(struct ts_persist *persist,
+		       const struct ts_control_identity *id)
+{
+	persist->user_id = id->user_id;
+	replace_text(&persist->node_id, id->stable_id);
+	replace_text(&persist->login_name, id->login_name);
+	replace_text(&persist->display_name, id->display_name);
+	replace_text(&persist->profile_pic_url, id->profile_pic_url);
+}
+
+/* Sessions under the old key end here; the DERP connections too, as they are
+ * named by it. */
+static void use_node_key(struct ts_node *node)
+{
+	const struct ts_private_key *key = &node->prefs.persist.node_key;
+
+	ts_public_key_from_private(key, &node->node_public);
+	ts_wg_set_key(node->wg, key);
+	ts_path_set_node_key(node->path, key, node->now_ms);
+}
+
+/* A register succeeded: the keys are the server's now, keep them. No key:
+ * we have logged out. */
 static void on_persist_changed(void *ctx)
 {
 	struct ts_node *node = ctx;
 	struct ts_persist *persist = &node->prefs.persist;
 	struct ts_control_identity id;
-	bool rotated;
+	bool has_key, is_new;
 
 	ts_control_identity(node->control, &id);
-	rotated = !ts_secret_equal(id.node_key.bytes, persist->node_key.bytes,
-				   TS_KEY_LEN);
+	has_key = !ts_private_key_is_zero(&id.node_key);
+	is_new = !ts_secret_equal(id.node_key.bytes, persist->node_key.bytes,
+				  TS_KEY_LEN);
 	persist->node_key = id.node_key;
 	persist->old_node_key = id.old_node_key;
 	persist->nl_key = id.nl_key;
-	persist->user_id = id.user_id;
-	replace_text(&persist->node_id, id.stable_id);
-	replace_text(&persist->login_name, id.login_name);
-	replace_text(&persist->display_name, id.display_name);
-	replace_text(&persist->profile_pic_url, id.profile_pic_url);
+	take_texts(persist, &id);
 	ts_wipe(&id, sizeof(id));
-	if (rotated) {
-		ts_public_key_from_private(&persist->node_key,
-					   &node->node_public);
-		ts_wg_set_key(node->wg, &persist->node_key);
-		ts_path_set_node_key(node->path, &persist->node_key,
-				     node->now_ms);
-	}
-	node->prefs.want_running = true;
-	node->prefs.logged_out = false;
+	node->prefs.want_running = has_key;
+	node->prefs.logged_out = !has_key;
+	/* Stored before it is used: a key that peers have seen and a restart
+	 * has forgotten would be a stranger's. */
 	node->io.persist(node->io_ctx);
+	if (has_key && is_new)
+		use_node_key(node);
 }
 
 static void on_fetch_key(void *ctx, const char *url)
@@ -307,9 +219,13 @@ static void on_hangup(void *ctx)
 
 static int64_t on_wall_clock(void *ctx)
 {
-	struct ts_node *node = ctx;
+	return node_wall_s(ctx);
+}
 
-	return (int64_t)(node->io.wall_clock_ns(node->io_ctx) / 1000000000u);
+static void on_ping_request(void *ctx, const char *url, const char *types,
+			    const struct ts_ip *ip)
+{
+	node_ping_request(ctx, url, types, ip);
 }
 
 const struct ts_control_ops node_control_ops = {
@@ -324,4 +240,5 @@ const struct ts_control_ops node_control_ops = {
 	.peer_removed = on_peer_removed,
 	.netmap_changed = on_netmap_changed,
 	.wall_clock = on_wall_clock,
+	.ping_request = on_ping_request,
 };

@@ -14,20 +14,7 @@
 #include "core/node/node_internal.h"
 
 /* -- routes ------------------------------------------------------------- */
-static struct ts_peer *peer_for(const struct ts_node *node,
-				const struct ts_ip *ip)
-{
-	const struct ts_netmap *map = ts_node_netmap(node);
-	struct ts_peer *peer = ts_netmap_peer_by_ip(map, ip);
-	intptr_t id;
-
-	if (peer)
-		return peer;
-	id = (intptr_t)route_table_find(&node->routes, ip);
-	return id ? ts_netmap_peer_by_id(map, id) : NULL;
-}
-
-static bool is_self(const struct ts_node *node, const struct ts_ip *ip)
+bool node_is_self(const struct ts_node *node, const struct ts_ip *ip)
 {
 	const struct ts_netmap *map = ts_node_netmap(node);
 
@@ -38,18 +25,23 @@ static bool is_self(const struct ts_node *node, const struct ts_ip *ip)
 	return false;
 }
 
+static bool is_service(const struct ts_ip *ip)
+{
+	return ts_ip_equal(ip, &TS_SERVICE_IP) ||
+	       ts_ip_equal(ip, &TS_SERVICE_IP6);
+}
+
 enum ts_route ts_node_route(const struct ts_node *node, const struct ts_ip *ip,
 			    const struct ts_peer **peer)
 {
 	struct ts_peer *found = NULL;
 	enum ts_route route = TS_ROUTE_HOST;
 
-	if (ts_ip_equal(ip, &TS_SERVICE_IP) ||
-	    ts_ip_equal(ip, &TS_SERVICE_IP6)) {
+	if (is_service(ip)) {
 		route = TS_ROUTE_SERVICE;
-	} else if (is_self(node, ip)) {
+	} else if (node_is_self(node, ip)) {
 		route = TS_ROUTE_SELF;
-	} else if ((found = peer_for(node, ip))) {
+	} else if ((found = node_peer_for(node, ip))) {
 		route = node_peer_is_usable(node, found) ? TS_ROUTE_PEER
 							 : TS_ROUTE_NONE;
 	} else if (ts_ip_is_tailscale(ip)) {
@@ -63,39 +55,21 @@ enum ts_route ts_node_route(const struct ts_node *node, const struct ts_ip *ip,
 const struct ts_peer *ts_node_whois(const struct ts_node *node,
 				    const struct ts_ip *ip)
 {
-	if (is_self(node, ip))
+	if (node_is_self(node, ip))
 		return ts_node_netmap(node)->self;
-	return peer_for(node, ip);
-}
-
-/* May this peer send from that address? Its own ones always; what it routes
- * only where we use its routes. */
-static bool source_is_allowed(const struct ts_node *node,
-			      const struct ts_peer *peer,
-			      const struct ts_ip *src)
-{
-	if (ts_netmap_peer_by_ip(ts_node_netmap(node), src) == peer)
-		return true;
-	for (size_t i = 0; i < peer->allowed_ip_count; i++) {
-		const struct ts_prefix *p = &peer->allowed_ips[i];
-
-		if (ts_prefix_is_default(p) || !ts_prefix_contains(p, src))
-			continue;
-		if (node->prefs.route_all ||
-		    (ts_prefix_is_host(p) && ts_ip_is_tailscale(src)))
-			return !is_self(node, src);
-	}
-	return false;
+	return node_peer_for(node, ip);
 }
 
 /* -- out ------------------------------------------------------------------ */
 void node_send_ip(struct ts_node *node, struct ts_peer *peer,
-		  struct ts_packet *pkt)
+		  struct ts_packet *pkt, const struct ts_packet_header *h)
 {
 	struct node_peer *np = node_peer_get(node, peer);
 
-	if (np)
-		ts_wg_send(node->wg, np->wg, pkt, node->now_ms);
+	if (!np)
+		return;
+	node_masq_out(node, peer, pkt, h);
+	ts_wg_send(node->wg, np->wg, pkt, node->now_ms);
 }
 
 static void on_stack_output(void *ctx, struct ts_packet *pkt)
@@ -104,12 +78,14 @@ static void on_stack_output(void *ctx, struct ts_packet *pkt)
 	struct ts_packet_header h;
 	struct ts_peer *peer;
 
+	if (node->io.now_ms)
+		node->now_ms = node->io.now_ms(node->io_ctx);
 	if (ts_packet_header_read(pkt->data, pkt->len, &h) ||
-	    ts_filter_out(node->filter, &h) == TS_DROP)
+	    ts_filter_out(node->filter, &h) == TS_DROP || is_service(&h.dst))
 		return;
-	peer = peer_for(node, &h.dst);
+	peer = node_peer_for(node, &h.dst);
 	if (peer)
-		node_send_ip(node, peer, pkt);
+		node_send_ip(node, peer, pkt, &h);
 }
 
 static void on_wg_send(void *ctx, void *peer_ctx, struct ts_packet *pkt)
@@ -132,12 +108,13 @@ static void on_wg_deliver(void *ctx, void *peer_ctx, struct ts_packet *pkt)
 
 	if (ts_packet_header_read(pkt->data, pkt->len, &h))
 		return;
-	if (!source_is_allowed(node, np->peer, &h.src)) {
+	if (!node_peer_may_send_from(node, np->peer, &h.src)) {
 		if (ts_log_allowed(&node->drop_log, node->now_ms))
 			log_debug("peer-%s: dropped a packet with a source "
 				  "that is not its own", np->peer->name);
 		return;
 	}
+	node_masq_in(node, np->peer, pkt, &h);
 	switch (ts_filter_in(node->filter, &h, np->peer, 0)) {
 	case TS_ACCEPT:
 		stack_input(node->stack, pkt->data, pkt->len, node->now_ms);
@@ -202,15 +179,9 @@ static struct ts_path_peer *on_unknown_disco(void *ctx,
 					     const struct ts_public_key *key)
 {
 	struct ts_node *node = ctx;
-	intptr_t id = (intptr_t)ts_key_map_get(&node->disco_ids, key->bytes);
-	struct ts_peer *peer =
-		id ? ts_netmap_peer_by_id(ts_node_netmap(node), id) : NULL;
-	struct node_peer *np;
+	struct node_peer *np = ts_key_map_get(&node->disco_ids, key->bytes);
 
-	/* The index may remember a key that the peer has since replaced. */
-	if (!peer || !ts_public_key_equal(&peer->disco_key, key))
-		return NULL;
-	np = node_peer_get(node, peer);
+	np = np ? node_peer_get(node, np->peer) : NULL;
 	return np ? np->path : NULL;
 }
 
@@ -219,8 +190,7 @@ static void on_session_up(void *ctx, void *peer_ctx)
 	struct ts_node *node = ctx;
 	struct node_peer *np = peer_ctx;
 
-	np->last_handshake_unix = (int64_t)(
-		node->io.wall_clock_ns(node->io_ctx) / 1000000000u);
+	np->last_handshake_unix = node_wall_s(node);
 }
 
 /* Nine minutes without a word: nothing of the session is left to keep. */
@@ -228,7 +198,7 @@ static void on_wg_idle(void *ctx, void *peer_ctx)
 {
 	struct node_peer *np = peer_ctx;
 
-	node_peer_drop(ctx, np->peer);
+	node_peer_close(ctx, np->peer);
 }
 
 static uint64_t on_wall_clock_ns(void *ctx)
@@ -380,7 +350,7 @@ void ts_node_peer_status(const struct ts_node *node,
 
 	memset(out, 0, sizeof(*out));
 	out->path.derp_region = peer->home_derp;
-	if (!np)
+	if (!np || !np->wg)
 		return;
 	ts_path_peer_status(node->path, np->path, now_ms, &out->path);
 	ts_wg_peer_stats(np->wg, &stats);

@@ -5,6 +5,7 @@
  * its timeout, or when the node goes away.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/crypto/secret.h"
@@ -18,15 +19,52 @@ static void finish(struct node_ping *ping, struct ts_ping_result *result)
 	done.cb(done.cb_ctx, result);
 }
 
+static uint64_t monotonic_us(const struct ts_node *node)
+{
+	return node->io.monotonic_us ? node->io.monotonic_us(node->io_ctx) : 0;
+}
+
+/* ms_us: by the loop's clock, where there is no better one. */
+static uint64_t latency_us(const struct ts_node *node,
+			   const struct node_ping *ping, uint64_t ms_us)
+{
+	return node->io.monotonic_us ? monotonic_us(node) - ping->sent_us
+				     : ms_us;
+}
+
+/* The first label of its name, or what it calls itself. */
+static void set_name(struct ts_ping_result *result,
+		     const struct ts_peer *peer)
+{
+	const char *name = peer->name && *peer->name ? peer->name
+						     : peer->hostname;
+
+	if (name)
+		snprintf(result->node_name, sizeof(result->node_name), "%.*s",
+			 (int)strcspn(name, "."), name);
+}
+
+static const struct ts_peer *peer_of(const struct ts_node *node,
+				     const struct node_ping *ping)
+{
+	const struct ts_peer *peer = NULL;
+
+	return ts_node_route(node, &ping->ip, &peer) == TS_ROUTE_PEER ? peer
+								      : NULL;
+}
+
 static void finish_ok(struct ts_node *node, struct node_ping *ping,
 		      uint16_t peerapi_port)
 {
-	const struct ts_peer *peer = NULL;
+	const struct ts_peer *peer = peer_of(node, ping);
 	struct ts_node_peer_status status;
-	struct ts_ping_result result = {.peerapi_port = peerapi_port};
+	struct ts_ping_result result = {.peerapi_port = peerapi_port,
+					.node_ip = ping->ip};
 
-	result.latency_us = (node->now_ms - ping->sent_ms) * 1000;
-	if (ts_node_route(node, &ping->ip, &peer) == TS_ROUTE_PEER) {
+	result.latency_us = latency_us(
+		node, ping, (node->now_ms - ping->sent_ms) * 1000);
+	if (peer) {
+		set_name(&result, peer);
 		ts_node_peer_status(node, peer, node->now_ms, &status);
 		if (status.path.is_direct)
 			result.endpoint = status.path.best;
@@ -39,14 +77,23 @@ static void finish_ok(struct ts_node *node, struct node_ping *ping,
 static void on_disco_pong(void *ctx, int err, const struct ts_path_pong *pong)
 {
 	struct node_ping *ping = ctx;
+	const struct ts_peer *peer;
 	struct ts_ping_result result = {.err = err};
 
 	/* No address and no DERP home of the peer known yet: that may come
-	 * with the next map response, so it is a lost ping, not an answer. */
-	if (!ping->in_use || err == -EHOSTUNREACH)
+	 * with the next map response, so it is a lost ping, not an answer.
+	 * Lost ones end by our own time-out. */
+	if (!ping->in_use || err == -EHOSTUNREACH || err == -ETIMEDOUT)
 		return;
+	peer = peer_of(ping->node, ping);
+	if (!err && peer) {
+		result.node_ip = peer->address_count ? peer->addresses[0].ip
+						     : ping->ip;
+		set_name(&result, peer);
+	}
 	if (!err) {
-		result.latency_us = pong->latency_us;
+		result.latency_us = latency_us(ping->node, ping,
+					       pong->latency_us);
 		result.derp_region = pong->derp_region;
 		if (pong->derp_region == 0)
 			result.endpoint = pong->from;
@@ -105,6 +152,7 @@ void ts_node_ping(struct ts_node *node, const struct ts_ip *ip,
 	}
 	*ping = (struct node_ping){.in_use = true, .kind = kind, .ip = *ip,
 				   .seq = ++node->ping_seq, .sent_ms = now_ms,
+				   .sent_us = monotonic_us(node),
 				   .cb = cb, .cb_ctx = cb_ctx, .node = node};
 	ts_random_bytes(ping->token, sizeof(ping->token));
 	send_ping(node, ping, ts_netmap_peer_by_id(ts_node_netmap(node),
@@ -135,11 +183,9 @@ void node_ping_echo_reply(struct ts_node *node, const struct ts_ip *from,
 	}
 }
 
-/* Disco pings have the path layer's own timeout, which reports. */
 static uint64_t ping_end_ms(const struct node_ping *ping)
 {
-	return ping->sent_ms + NODE_PING_TIMEOUT_MS +
-	       (ping->kind == TS_PING_DISCO ? 1000 : 0);
+	return ping->sent_ms + NODE_PING_TIMEOUT_MS;
 }
 
 uint64_t node_ping_deadline_ms(const struct ts_node *node)

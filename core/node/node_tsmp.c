@@ -20,6 +20,7 @@ enum {
 	TSMP_PONG = 'o',
 	TSMP_TOKEN_LEN = 8,
 	TSMP_REASON_ACL = 'A',
+	TSMP_REASON_SHIELDS = 'S',
 	TSMP_MAYBE_BROKEN = 1,
 	TSMP_BODY_MAX = 16,
 	IP4_HEADER_LEN = 20,
@@ -75,6 +76,8 @@ static void send_tsmp(struct ts_node *node, struct ts_peer *peer,
 	uint8_t buf[TS_PACKET_HEADROOM + IP6_HEADER_LEN + TSMP_BODY_MAX +
 		    TS_PACKET_TAILROOM];
 	struct ts_packet pkt = {.data = buf + TS_PACKET_HEADROOM};
+	struct ts_packet_header h = {.src = *src, .dst = *dst,
+				     .proto = TSMP_PROTO};
 	struct ts_writer w =
 		ts_writer_init(pkt.data, IP6_HEADER_LEN + TSMP_BODY_MAX);
 
@@ -86,7 +89,7 @@ static void send_tsmp(struct ts_node *node, struct ts_peer *peer,
 	if (w.bad)
 		return;
 	pkt.len = w.len;
-	node_send_ip(node, peer, &pkt);
+	node_send_ip(node, peer, &pkt, &h);
 }
 
 void node_tsmp_reject(struct ts_node *node, struct node_peer *np,
@@ -97,7 +100,9 @@ void node_tsmp_reject(struct ts_node *node, struct node_peer *np,
 
 	ts_write_u8(&w, TSMP_REJECT);
 	ts_write_u8(&w, h->proto);
-	ts_write_u8(&w, TSMP_REASON_ACL);
+	ts_write_u8(&w, node->prefs.shields_up || np->peer->is_jailed
+				? TSMP_REASON_SHIELDS
+				: TSMP_REASON_ACL);
 	ts_write_be16(&w, h->src_port);
 	ts_write_be16(&w, h->dst_port);
 	send_tsmp(node, np->peer, &h->dst, &h->src, body, w.len);
@@ -109,6 +114,8 @@ void node_tsmp_ping(struct ts_node *node, struct ts_peer *peer,
 	uint8_t body[1 + TSMP_TOKEN_LEN] = {TSMP_PING};
 	struct ts_ip own = ts_node_ip(node, !ts_ip_is_v4(to));
 
+	if (ts_ip_is_unspecified(&own))
+		return; /* no address of that family */
 	memcpy(body + 1, token, TSMP_TOKEN_LEN);
 	send_tsmp(node, peer, &own, to, body, sizeof(body));
 }

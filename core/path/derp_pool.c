@@ -27,7 +27,8 @@ struct ts_derp_conn {
 	enum stream_state stream;
 	struct ts_derp_client client;
 	size_t node;          /* index of the node in use or to try next */
-	unsigned fail_rounds; /* without one success */
+	unsigned fail_rounds; /* without one success that lasted */
+	uint64_t ready_ms;    /* ServerInfo came; valid while it is ready */
 	uint64_t open_at_ms;  /* STREAM_NONE: when to open */
 	uint64_t last_write_ms;
 	uint64_t heard_ms;
@@ -111,7 +112,7 @@ static void conn_ready(void *ctx, uint64_t now_ms)
 {
 	struct ts_derp_conn *conn = ctx;
 
-	conn->fail_rounds = 0;
+	conn->ready_ms = now_ms;
 	log_info("derp-%d: connected", conn->region);
 	conn->pool->ops->up(conn->pool->ctx, conn->region, now_ms);
 }
@@ -169,11 +170,15 @@ static void close_stream(struct ts_derp_conn *conn)
 		conn->pool->ops->close(conn->pool->ctx, conn->region);
 }
 
+/* Times 0.5 to 1.5: a server that restarts must not see all its clients at
+ * once. */
 static uint64_t backoff_ms(unsigned rounds)
 {
 	uint64_t ms = (uint64_t)rounds * rounds * DERP_BACKOFF_STEP_MS;
 
-	return ms < DERP_BACKOFF_MAX_MS ? ms : DERP_BACKOFF_MAX_MS;
+	if (ms > DERP_BACKOFF_MAX_MS)
+		ms = DERP_BACKOFF_MAX_MS;
+	return ms / 2 + ts_random_below((uint32_t)ms + 1);
 }
 
 /* The stream is gone. Next: the region's next node at once or, when it had
@@ -185,6 +190,9 @@ static void conn_failed(struct ts_derp_conn *conn, bool was_ready,
 	const struct ts_derp_region *region = region_of(pool, conn->region);
 	uint64_t pause_ms = 0;
 
+	/* A server that lets us in only to throw us out is no success. */
+	if (was_ready && now_ms - conn->ready_ms >= DERP_STABLE_MS)
+		conn->fail_rounds = 0;
 	conn->node++;
 	if (was_ready || !region ||
 	    relaying_node(region, conn->node) >= region->node_count) {
@@ -204,8 +212,10 @@ static void give_up(struct ts_derp_conn *conn, int err, uint64_t now_ms)
 {
 	bool was_ready = conn->client.state == DERP_CLIENT_READY;
 
-	log_warn("derp-%d: connection given up: %s", conn->region,
-		 ts_strerror(err));
+	/* While a server stays away this is no news. */
+	ts_log(conn->fail_rounds > 0 ? TS_LOG_DEBUG : TS_LOG_WARN,
+	       "derp-%d: connection given up: %s", conn->region,
+	       ts_strerror(err));
 	close_stream(conn);
 	conn_failed(conn, was_ready, now_ms);
 }

@@ -4,7 +4,8 @@
  * The home region stays connected; any other is opened when a peer's packets
  * need it and closed after 60 s without a write. Within a region its nodes are
  * tried in order (not the STUN-only ones); when all failed the next round
- * waits n^2 * 10 ms, at most 5 s. Who hears from a peer through a region may
+ * waits n^2 * 10 ms, at most 5 s, times 0.5 to 1.5; n starts over once a
+ * connection has lasted 10 s. Who hears from a peer through a region may
  * answer on the same connection (reverse route): a route names the region and
  * the connection's number, so that a reconnect makes it void by itself.
  * Source: wgengine/magicsock/derp.go, PROTOCOL 8.1, 8.3
@@ -22,6 +23,7 @@ enum {
 	DERP_IDLE_CLOSE_MS = 60000,
 	DERP_BACKOFF_STEP_MS = 10,
 	DERP_BACKOFF_MAX_MS = 5000,
+	DERP_STABLE_MS = 10000,
 };
 
 struct ts_derp_pool;

@@ -19,7 +19,7 @@ static void list(struct ts_endpoints *e, const struct ts_addr *addr,
 	if (is_listed(e, addr))
 		return;
 	e->addrs[e->count] = *addr;
-	e->types[e->count] = type;
+	e->types[e->count] = (int)type;
 	e->count++;
 }
 

@@ -47,12 +47,15 @@ static void tell_derp_ready(struct ts_path *path, bool connected)
 
 /* -- home ---------------------------------------------------------------- */
 
+/* Peers learn of a new home from control only. */
+static bool may_change_home(const struct ts_path *path)
+{
+	return path->pool.home == 0 || path->control_up;
+}
+
 static void set_home(struct ts_path *path, int region)
 {
-	if (region == path->pool.home)
-		return;
-	/* Peers learn of a new home from control only. */
-	if (path->pool.home != 0 && !path->control_up)
+	if (region == path->pool.home || !may_change_home(path))
 		return;
 	log_info("path: home is now derp-%d, was derp-%d", region,
 		 path->pool.home);
@@ -249,7 +252,7 @@ static void choose_home(struct ts_path *path,
 
 	if (region != 0)
 		set_home(path, region);
-	else if (path->race.count == 0)
+	else if (path->race.count == 0 && may_change_home(path))
 		start_race(path);
 }
 

@@ -8,8 +8,9 @@
  * back. Only a pong moves the send path (PROTOCOL 21.9).
  *
  * Ops may come from within any call that has now_ms. From an op it is fine to
- * send, to add, update or remove peers and to report a DERP stream as opened
- * or closed; not to free the router or to set its map, keys or endpoints.
+ * send, to add peers and to report a DERP stream as opened or closed, and from
+ * wireguard() to update or remove them; not to free the router or to set its
+ * map, keys or endpoints.
  * Source: wgengine/magicsock/{magicsock,endpoint}.go, disco/disco.go
  */
 #ifndef CORE_PATH_PATH_ROUTER_H

@@ -102,7 +102,8 @@ class Program:
     """A program under tsrun."""
 
     def __init__(self, lab, directory, hostname, *argv, key="key-alice",
-                 options=(), env=None, state=True, stdin=subprocess.DEVNULL):
+                 options=(), env=None, state=True, stdin=subprocess.DEVNULL,
+                 pass_fds=(), wrap=()):
         self.lab, self.hostname = lab, hostname
         self.dir = os.path.join(str(directory), hostname)
         os.makedirs(self.dir, exist_ok=True)
@@ -110,8 +111,8 @@ class Program:
         self.out_path = os.path.join(self.dir, "out")
         self.err_path = os.path.join(self.dir, "err")
         self.log_path = os.path.join(self.dir, "log")
-        command = [TSRUN, "--hostname", hostname, "--control-url", lab.url,
-                   "--log-level", "debug", "--log-file", self.log_path]
+        command = [*wrap, TSRUN, "--hostname", hostname, "--control-url",
+                   lab.url, "--log-level", "debug", "--log-file", self.log_path]
         command += ["--state", self.state] if state else ["--ephemeral"]
         command += [*options, "--", *argv]
         environment = dict(CLEAN_ENV, **(env or {}))
@@ -120,7 +121,7 @@ class Program:
         with open(self.out_path, "ab") as out, open(self.err_path, "ab") as err:
             self.process = subprocess.Popen(command, stdin=stdin, stdout=out,
                                             stderr=err, env=environment,
-                                            cwd=self.dir)
+                                            cwd=self.dir, pass_fds=pass_fds)
 
     @property
     def out(self):

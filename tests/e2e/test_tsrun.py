@@ -245,3 +245,23 @@ def test_as_an_unprivileged_user(lab, run, tmp_path):
             server.terminate()
             log = server.communicate(timeout=30)
     assert (out, client.returncode) == ("<p>page</p>\n", 0), (err, log)
+
+
+def test_inherited_descriptors_end_with_the_command(tmp_path, lab, run):
+    """The host keeps no copy: the reader of a pipe sees the command's end."""
+    reader, writer = os.pipe()
+    program = run("a", "python3", "-c", "import os, time\n"
+                  f"os.write({writer}, b'from the command\\n')\n"
+                  f"os.close({writer})\ntime.sleep(60)", pass_fds=[writer])
+    os.close(writer)
+    with os.fdopen(reader, encoding="utf-8") as pipe:
+        assert pipe.read() == "from the command\n"
+    program.alive()
+
+
+def test_socket_activation_names_the_command(call):
+    """LISTEN_PID is the process that the listener was passed to."""
+    program = call("a", "sh", "-c", "echo $LISTEN_PID $$",
+                   wrap=["sh", "-c", 'export LISTEN_PID=$$; exec "$@"', "sh"])
+    listen_pid, own = program.out.split()
+    assert listen_pid == own

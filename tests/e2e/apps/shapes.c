@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -111,7 +112,7 @@ static void in_child(void (*fn)(void))
 	CHECK(pid >= 0);
 	if (pid == 0) {
 		fn();
-		_exit(0);
+		exit(0);
 	}
 	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
 }
@@ -120,6 +121,7 @@ static void become_nobody(void)
 {
 	CHECK(setgroups(0, NULL) == 0 && setgid(NOBODY) == 0 &&
 	      setuid(NOBODY) == 0);
+	prctl(PR_SET_PDEATHSIG, SIGTERM); /* the change cleared it */
 }
 
 static void go_to_jail(void)
@@ -150,6 +152,9 @@ static void fork_after_connect(void)
 static void fork_before_connect(void)
 {
 	in_child(call_and_talk);
+	/* In-process each is a node that begins anew with the same key, and
+	 * WireGuard takes a start within 17 ms of the last for a replay. */
+	usleep(50000);
 	call_and_talk();
 	in_child(call_and_talk);
 }
@@ -162,7 +167,7 @@ static void two_forks_at_once(void)
 	CHECK(pid >= 0);
 	call_and_talk();
 	if (pid == 0)
-		_exit(0);
+		exit(0);
 	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
 	call_and_talk();
 }
@@ -219,8 +224,15 @@ static void chroot_worker(void)
 	call_and_talk();
 }
 
-static void close_all_then_connect(void)
+static void close_all_first(void)
 {
+	CHECK(syscall(SYS_close_range, 3, ~0u, 0) == 0);
+	call_and_talk();
+}
+
+static void close_all_later(void)
+{
+	call_and_talk();
 	CHECK(syscall(SYS_close_range, 3, ~0u, 0) == 0);
 	call_and_talk();
 	for (int fd = 3; fd < 1024; fd++)
@@ -443,8 +455,9 @@ static int listening(const char *ip, int port, bool reuse_port)
 	const int on = 1;
 
 	CHECK(inet_pton(AF_INET, ip, &at.sin_addr) == 1);
-	setsockopt(fd, SOL_SOCKET, reuse_port ? SO_REUSEPORT : SO_REUSEADDR,
-		   &on, sizeof(on));
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (reuse_port)
+		setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
 	CHECK(bind(fd, (struct sockaddr *)&at, sizeof(at)) == 0);
 	CHECK(listen(fd, 128) == 0);
 	return fd;
@@ -480,6 +493,7 @@ static void start_workers(int fd, void (*before)(void))
 
 		if (fork() > 0)
 			continue;
+		prctl(PR_SET_PDEATHSIG, SIGTERM);
 		if (before)
 			before();
 		snprintf(who, sizeof(who), "w%d", i);
@@ -518,6 +532,14 @@ static void jailed_workers(void)
 		      jailed_and_nobody);
 }
 
+static void one_worker_as_nobody(void)
+{
+	int fd = listening("0.0.0.0", atoi(words[0]), false);
+
+	become_nobody();
+	serve(fd, "nobody");
+}
+
 static void exec_listening(void)
 {
 	char fd[16];
@@ -528,6 +550,32 @@ static void exec_listening(void)
 		 listening("0.0.0.0", atoi(words[0]), false));
 	execl(self, self, "exec_listening", words[0], fd, NULL);
 	CHECK(!"exec");
+}
+
+/* The process that hosts the node ends, its child serves on. */
+static void orphan(void)
+{
+	int fd = listening("0.0.0.0", atoi(words[0]), false);
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	if (fork() > 0) {
+		usleep(500000);
+		exit(0);
+	}
+	alarm(40);
+	printf("%d\n", getpid());
+	fflush(stdout);
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	for (;;) {
+		int conn = accept(fd, NULL, NULL);
+
+		if (conn >= 0) {
+			CHECK(write(conn, "served\n", 7) == 7);
+			close(conn);
+		} else if (errno == EAGAIN) {
+			poll(&p, 1, 100);
+		}
+	}
 }
 
 /* As systemd hands it over: bound and listening, by someone else. */
@@ -577,15 +625,16 @@ static void at(void)
 /* httpd's default; what was set is what is told. */
 static void defer_accept(void)
 {
-	int fd = tcp(0), got = -1, seconds = 30;
+	int fd = tcp(0), got = -1, seconds = 30, on = 1;
 	socklen_t len = sizeof(got);
 	struct sockaddr_in any = {.sin_family = AF_INET,
 				  .sin_port = htons((uint16_t)atoi(words[0]))};
 
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	CHECK(setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds,
 			 sizeof(seconds)) == 0);
 	CHECK(bind(fd, (struct sockaddr *)&any, sizeof(any)) == 0);
-	CHECK(listen(fd, 10) == 0);
+	CHECK(listen(fd, 128) == 0);
 	CHECK(getsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &got, &len) == 0);
 	CHECK(got >= seconds && got < 2 * seconds + 3);
 	serve(fd, "deferred");
@@ -600,14 +649,14 @@ static const struct {
 	SHAPE(fork_before_connect), SHAPE(two_forks_at_once),
 	SHAPE(exec_connected), SHAPE(setuid_worker), SHAPE(chroot_worker),
 	SHAPE(connect_then_setuid),
-	SHAPE(close_all_then_connect), SHAPE(dup2_over),
+	SHAPE(close_all_first), SHAPE(close_all_later), SHAPE(dup2_over),
 	SHAPE(thousand_threads), SHAPE(signal_in_connect),
 	SHAPE(send_timeout), SHAPE(connect_and_close),
 	SHAPE(refused_then_elsewhere), SHAPE(datagrams),
 }, servers[] = {
 	SHAPE(prefork), SHAPE(reuse_port_workers), SHAPE(setuid_workers),
 	SHAPE(jailed_workers), SHAPE(exec_listening), SHAPE(activated),
-	SHAPE(reopened), SHAPE(any_port), SHAPE(at), SHAPE(defer_accept),
+	SHAPE(one_worker_as_nobody), SHAPE(reopened), SHAPE(orphan), SHAPE(any_port), SHAPE(at), SHAPE(defer_accept),
 };
 
 int main(int argc, char **argv)

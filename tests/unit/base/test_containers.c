@@ -62,30 +62,23 @@ static void a_map_finds_what_was_put_and_not_taken(void **state)
 /* RFC 4648 section 10 */
 static void encodings_match_the_rfc(void **state)
 {
-	static const char *const vectors[][3] = {
-		{"", "", ""},		  {"f", "Zg==", "MY"},
-		{"fo", "Zm8=", "MZXQ"},	  {"foo", "Zm9v", "MZXW6"},
-		{"foob", "Zm9vYg==", "MZXW6YQ"},
-		{"foobar", "Zm9vYmFy", "MZXW6YTBOI"},
+	static const char *const vectors[][2] = {
+		{"", ""},	  {"f", "Zg=="},	{"fo", "Zm8="},
+		{"foo", "Zm9v"},  {"foob", "Zm9vYg=="}, {"foobar", "Zm9vYmFy"},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++) {
 		const char *plain = vectors[i][0];
 		size_t len = strlen(plain), out_len;
-		char *b64 = ts_base64_encode(plain, len), b32[32];
-		uint8_t *back, raw[16];
+		char *b64 = ts_base64_encode(plain, len);
+		uint8_t *back;
 
 		assert_string_equal(b64, vectors[i][1]);
-		assert_string_equal(ts_base32_encode(plain, len, b32),
-				    vectors[i][2]);
 		assert_int_equal(ts_base64_decode(b64, strlen(b64), &back,
 						  &out_len), 0);
 		assert_int_equal(out_len, len);
 		assert_memory_equal(back, plain, len);
-		assert_int_equal(ts_base32_decode(b32, strlen(b32), raw, len),
-				 0);
-		assert_memory_equal(raw, plain, len);
 		free(back);
 		free(b64);
 	}

@@ -818,6 +818,144 @@ static void free_works_at_any_moment(void **state)
 	}
 }
 
+/* A public name with plain HTTP on a port of its own: nobody is on 443. */
+static void a_server_without_https_is_found_again(void **state)
+{
+	struct lab *lab = lab_new();
+	struct ts_control_config config = lab_config(lab);
+
+	(void)state;
+	config.control_url = "http://control.example:8080";
+	lab_start_with(lab, &config);
+	lab_expect(lab, "/machine/register");
+	lab->refuses_dial = true;
+	lab_server_closes(lab, "reset");
+	lab_sleep(lab, 1000);
+	/* an hour: what is tried is now one, now both */
+	for (int i = 0; i < 2; i++) {
+		unsigned dials = lab->dials;
+
+		while (lab->dials == dials)
+			lab_sleep(lab, 1000);
+		if (lab->target_count == 1)
+			assert_true(lab->targets[0].tls);
+		else
+			assert_int_equal(lab->targets[0].port, 8080);
+	}
+	lab_sleep(lab, 3600 * 1000);
+	while (lab->target_count != 2)
+		lab_sleep(lab, 1000);
+	lab->refuses_dial = false;
+	for (int i = 0; i < 120 && lab->target_count != 2; i++)
+		lab_sleep(lab, 1000);
+	lab_sleep(lab, 120 * 1000);
+	lab_expect(lab, "/machine/register");
+	lab_free(lab);
+}
+
+static void a_server_that_hangs_up_after_the_map_is_not_stormed(void **state)
+{
+	struct lab *lab = lab_new();
+
+	(void)state;
+	lab_up(lab);
+	lab_server_closes(lab, NULL);
+	for (int i = 0; i < 60; i++) {
+		struct lab_request *request;
+
+		lab_sleep(lab, 1000);
+		request = lab_next(lab);
+		if (!request)
+			continue;
+		lab_map(lab, request, LAB_FIRST_MAP);
+		while (lab_next(lab))
+			;
+		lab_server_closes(lab, NULL);
+	}
+	/* n^2 * 10 ms: 26 attempts take a minute */
+	assert_in_range(lab->dials, 10, 45);
+	/* A stream that lives starts the count over. */
+	lab_sleep(lab, 60000);
+	lab_map(lab, lab_expect(lab, "/machine/map"), LAB_FIRST_MAP);
+	lab_sleep(lab, 11000);
+	while (lab_next(lab))
+		;
+	lab_server_closes(lab, NULL);
+	lab_sleep(lab, 20);
+	lab_expect(lab, "/machine/map");
+	lab_free(lab);
+}
+
+static void a_server_with_ever_new_auth_urls_is_not_stormed(void **state)
+{
+	struct lab *lab = lab_new();
+	unsigned asked = 0;
+
+	(void)state;
+	lab_start(lab);
+	for (int i = 0; i < 2000; i++) {
+		struct lab_request *request = lab_next(lab);
+		char visit[80];
+
+		if (request) {
+			snprintf(visit, sizeof(visit),
+				 "{\"AuthURL\":\"https://login.example/%u\"}",
+				 asked++);
+			lab_reply(lab, request, "200", visit);
+		} else {
+			lab_sleep(lab, 10);
+		}
+	}
+	assert_in_range(asked, 5, 40); /* in up to 20 s */
+	lab_free(lab);
+}
+
+/* Ticked at its own deadlines the client gets on: running, refused, waiting
+ * for an answer; the network is silent from then on. */
+static void deadlines_move_on(void **state)
+{
+	(void)state;
+	for (int step = 0; step < 3; step++) {
+		struct lab *lab = lab_new();
+		unsigned same = 0;
+
+		lab->refuses_dial = step == 1;
+		if (step == 0)
+			lab_up(lab);
+		else
+			lab_start(lab);
+		for (int i = 0; i < 100000; i++) {
+			uint64_t due = ts_control_deadline_ms(lab->c);
+
+			assert_int_not_equal(due, UINT64_MAX);
+			same = due > lab->now_ms ? 0 : same + 1;
+			assert_true(same < 4);
+			if (due > lab->now_ms)
+				lab->now_ms = due;
+			ts_control_tick(lab->c, lab->now_ms);
+			lab->key_asked = lab->dial_asked = false;
+		}
+		lab_free(lab);
+	}
+}
+
+/* A laptop slept for eight hours: the dead link is noticed at once. */
+static void a_clock_jump_ends_a_silent_link(void **state)
+{
+	struct lab *lab = lab_new();
+
+	(void)state;
+	lab_up(lab);
+	lab->now_ms += 8ull * 3600 * 1000;
+	lab->wall_s += 8 * 3600;
+	ts_control_tick(lab->c, lab->now_ms);
+	lab_sleep(lab, 1000);
+	assert_int_equal(lab->hangups, 1);
+	lab_map(lab, lab_expect(lab, "/machine/map"), LAB_FIRST_MAP);
+	assert_int_equal(lab->state, TS_CONTROL_RUNNING);
+	lab_free(lab);
+}
+
 static void a_bad_url_is_refused(void **state)
 {
 	struct lab *lab = lab_new();
@@ -877,6 +1015,13 @@ int main(void)
 		cmocka_unit_test(garbage_in_the_map_ends_the_link),
 		cmocka_unit_test(a_server_that_dies_at_any_byte_is_survived),
 		cmocka_unit_test(free_works_at_any_moment),
+		cmocka_unit_test(a_server_without_https_is_found_again),
+		cmocka_unit_test(
+			a_server_that_hangs_up_after_the_map_is_not_stormed),
+		cmocka_unit_test(
+			a_server_with_ever_new_auth_urls_is_not_stormed),
+		cmocka_unit_test(deadlines_move_on),
+		cmocka_unit_test(a_clock_jump_ends_a_silent_link),
 		cmocka_unit_test(a_bad_url_is_refused),
 	};
 

@@ -18,6 +18,7 @@ struct ts_node {
 	struct ts_prefs prefs;
 	struct ts_ip own_v4, own_v6;
 	struct stack *stack;
+	const char *error, *auth_url;
 };
 
 /* -- node ---------------------------------------------------------------- */
@@ -25,6 +26,16 @@ struct ts_node {
 enum ts_node_state ts_node_state(const struct ts_node *node)
 {
 	return node->state;
+}
+
+const char *ts_node_error(const struct ts_node *node)
+{
+	return node->error;
+}
+
+const char *ts_node_auth_url(const struct ts_node *node)
+{
+	return node->auth_url;
 }
 
 const struct ts_netmap *ts_node_netmap(const struct ts_node *node)

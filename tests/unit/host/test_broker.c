@@ -351,6 +351,44 @@ static void names_do_not_wait_for_ever(void **state)
 	close_fixture(&f);
 }
 
+static void names_fail_where_no_login_will_come(void **state)
+{
+	struct ts_host_config config = {.timeout_s = 5};
+	struct ts_broker_request req =
+		resolve_request("peer", TS_BROKER_WANT_V4);
+	struct ts_broker_request bind = {.type = TS_BROKER_BIND,
+					 .proto = IPPROTO_TCP,
+					 .tailnet = fake_addr(SELF ":80")};
+	struct fixture f;
+
+	(void)state;
+	open_fixture_with(&f, config, TS_NEEDS_LOGIN);
+	f.node.error = "invalid key";
+	assert_int_equal(request(&f, &req, -1).error, ENETDOWN);
+	assert_int_equal(request(&f, &bind, -1).error, EADDRNOTAVAIL);
+	close_fixture(&f);
+}
+
+/* The token of a host that was here before: only ATTACH is answered. */
+static void stale_tables_are_told_so(void **state)
+{
+	struct ts_broker_request req =
+		resolve_request("peer", TS_BROKER_WANT_V4);
+	struct ts_broker_request again = attach;
+	struct fixture f;
+
+	(void)state;
+	open_fixture(&f);
+	assert_int_equal(request(&f, &req, -1).error, 0);
+	memcpy(req.token, f.info.token, sizeof(req.token));
+	assert_int_equal(request(&f, &req, -1).error, 0);
+	req.token[3] ^= 1;
+	assert_int_equal(request(&f, &req, -1).error, ESTALE);
+	memcpy(again.token, req.token, sizeof(again.token));
+	assert_int_equal(request(&f, &again, -1).error, 0);
+	close_fixture(&f);
+}
+
 static struct ts_peer *add_peer(struct ts_netmap *map, int64_t id)
 {
 	struct ts_peer *peer = calloc(1, sizeof(*peer));
@@ -432,6 +470,8 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(resolves_names),
 	cmocka_unit_test(names_wait_for_the_netmap),
 	cmocka_unit_test(names_do_not_wait_for_ever),
+	cmocka_unit_test(names_fail_where_no_login_will_come),
+	cmocka_unit_test(stale_tables_are_told_so),
 	cmocka_unit_test(accepted_routes_are_published),
 };
 

@@ -3,6 +3,7 @@
  */
 #include "far_end.h"
 
+#include <signal.h>
 #include <sys/resource.h>
 
 /* The namespace's loopback is down at first. */
@@ -445,6 +446,39 @@ static void stopped_node_is_a_network_that_is_down(void **state)
 	close_fixture(&f);
 }
 
+static void refuse_login(struct fixture *f, void *ctx)
+{
+	(void)ctx;
+	f->node.state = TS_NEEDS_LOGIN;
+	f->node.error = "invalid key";
+	ts_host_state_changed(f->host);
+}
+
+/* Nobody will come and log in; with a URL to visit, somebody may. */
+static void refused_login_is_a_network_that_is_down(void **state)
+{
+	struct ts_host_config config = {.timeout_s = 5};
+	struct fixture f;
+	struct program_conn held, late;
+
+	(void)state;
+	open_fixture_with(&f, config, TS_STARTING);
+	held = program_connect(&f, PEER ":7", true);
+	on_loop(&f, refuse_login, NULL);
+	assert_true(wait_for(held.fd, POLLOUT) & POLLERR);
+	assert_int_equal(entry_of(&f, &held.key).error, ENETDOWN);
+	late = program_connect(&f, PEER ":7", true);
+	assert_int_equal(late.request_error, ENETDOWN);
+	close(held.fd);
+	close(late.fd);
+	f.node.auth_url = "https://login.example/a/1";
+	held = program_connect(&f, PEER ":7", true);
+	assert_int_equal(held.request_error, 0);
+	assert_int_equal(entry_of(&f, &held.key).state, TS_FLOW_PENDING);
+	close(held.fd);
+	close_fixture(&f);
+}
+
 static void closing_the_host_refuses_the_held(void **state)
 {
 	struct fixture f;
@@ -604,6 +638,57 @@ static void in_process_fds_live_high(void **state)
 	close_fixture(&f);
 }
 
+static int count_high_fds(void)
+{
+	int count = 0;
+
+	for (int fd = 512; fd < 2048; fd++)
+		count += fcntl(fd, F_GETFD) >= 0;
+	return count;
+}
+
+/* A forked child has copies of all: what we close must not stay open there. */
+static void forked_child_gives_them_up(void **state)
+{
+	struct ts_host_config config = {.timeout_s = 5, .in_process = true};
+	struct fixture f;
+	struct program_conn c;
+	struct ts_broker_request attach = {.type = TS_BROKER_ATTACH};
+	int status = -1, own = -1;
+	char byte;
+	pid_t pid;
+
+	(void)state;
+	open_fixture_with(&f, config, TS_RUNNING);
+	c = program_connect(&f, PEER ":7", false);
+	assert_int_equal(c.connect_error, 0);
+	own = fcntl(c.fd, F_DUPFD_CLOEXEC, 1500); /* the program's, not ours */
+	pid = fork();
+	if (pid == 0) {
+		int before = count_high_fds();
+
+		ts_host_disown();
+		_exit(before > 4 && count_high_fds() == 1 &&
+				      fcntl(own, F_GETFD) >= 0
+			      ? pause()
+			      : 1);
+	}
+	/* The host is unharmed, and its closing is seen although the child
+	 * lives: end of file, and the broker's name is gone. */
+	assert_int_equal(request(&f, &attach, -1).error, 0);
+	send_all(c.fd, "x", 1);
+	receive_all(c.fd, &byte, 1);
+	close(own);
+	on_loop(&f, close_host, NULL);
+	assert_true(wait_for(c.fd, POLLIN));
+	assert_true(recv(c.fd, &byte, 1, 0) <= 0);
+	assert_int_equal(waitpid(pid, &status, WNOHANG), 0);
+	kill(pid, SIGKILL);
+	waitpid(pid, &status, 0);
+	close(c.fd);
+	close_fixture(&f);
+}
+
 static void set_loopback_mask(uint32_t mask)
 {
 	struct ifreq req = {.ifr_name = "lo"};
@@ -728,12 +813,14 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(waits_for_the_node),
 	cmocka_unit_test(gives_up_on_the_node),
 	cmocka_unit_test(stopped_node_is_a_network_that_is_down),
+	cmocka_unit_test(refused_login_is_a_network_that_is_down),
 	cmocka_unit_test(closing_the_host_refuses_the_held),
 	cmocka_unit_test(two_sockets_share_a_port),
 	cmocka_unit_test(wildcard_bound_socket_is_found),
 	cmocka_unit_test(ipv6_only_socket_uses_the_twin),
 	cmocka_unit_test(works_where_nothing_can_be_held),
 	cmocka_unit_test(in_process_fds_live_high),
+	cmocka_unit_test(forked_child_gives_them_up),
 	cmocka_unit_test(works_with_one_loopback_address),
 	cmocka_unit_test(held_connects_are_capped),
 	cmocka_unit_test(follows_a_change_of_uid),

@@ -134,6 +134,55 @@ static void bytes_wait_for_accepted(void **state)
 	free(call.syn);
 }
 
+static void far_arrives(struct fixture *f, void *ctx)
+{
+	struct far_end *far = ctx;
+
+	(void)f;
+	fake_up(far->t);
+}
+
+static void look_abort(struct fixture *f, void *ctx)
+{
+	*(size_t *)ctx = f->node.stack->abort_count;
+}
+
+/* A round trip later than the program has said all it had to say. */
+static void program_greets_and_closes_at_once(void **state)
+{
+	struct syn_call call = {.to = SELF ":8080"};
+	struct far_end far = {.len = 7};
+	struct ts_broker_reply rep;
+	struct pollfd none = {.fd = -1};
+	struct fixture f;
+	size_t aborts = 1;
+	int listener, fd;
+
+	(void)state;
+	open_fixture(&f);
+	f.node.stack->is_far_away = true;
+	listener = program_listens(&f, "[::]:8080");
+	on_loop(&f, send_syn, &call);
+	fd = accept(listener, NULL, NULL);
+	assert_true(eventually(&f, look_syn, &call, &call.is_accepted));
+	far.t = call.syn->accepted;
+	assert_int_equal(say_accepted(&f, fd, &rep), 0);
+	send_all(fd, "welcome", 7);
+	close(fd);
+	poll(&none, 0, 20); /* for what should not happen */
+	on_loop(&f, look_abort, &aborts);
+	assert_int_equal(aborts, 0);
+	on_loop(&f, far_arrives, &far);
+	assert_true(eventually(&f, far_look_got, &far, &far.is));
+	assert_memory_equal(far.got, "welcome", 7);
+	assert_true(eventually(&f, far_look_fin, &far, &far.is));
+	on_loop(&f, look_abort, &aborts);
+	assert_int_equal(aborts, 0);
+	close(listener);
+	close_fixture(&f);
+	free(call.syn);
+}
+
 static void unregistered_port_is_refused(void **state)
 {
 	struct syn_call call = {.to = SELF ":8080"};
@@ -703,6 +752,7 @@ static void relay_moves_bulk(void **state)
 
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(bytes_wait_for_accepted),
+	cmocka_unit_test(program_greets_and_closes_at_once),
 	cmocka_unit_test(unregistered_port_is_refused),
 	cmocka_unit_test(closed_listener_is_refused_and_forgotten),
 	cmocka_unit_test(listener_closes_before_accept),

@@ -1,126 +1,76 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * In a network namespace of its own, where only this test changes things. */
+ * test_net_monitor.c - what the monitor asks the kernel for
+ */
 #include "unit/test.h"
 
-#include <arpa/inet.h>
-#include <net/if.h>
-#include <sched.h>
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "core/io/net_monitor.h"
-#include "core/loop/loop.h"
 
-struct bench {
-	struct ts_loop *loop;
-	struct ts_timer *end;
-	int fd, news;
-};
-
-static void on_end(void *ctx)
+static void never(void *ctx)
 {
-	struct bench *b = ctx;
-
-	ts_loop_stop(b->loop);
+	(void)ctx;
+	fail_msg("nothing has changed");
 }
 
-static void on_news(void *ctx)
+/* Seconds until the process's only timerfd expires; -1: there is none. */
+static long long timer_seconds(void)
 {
-	struct bench *b = ctx;
+	DIR *dir = opendir("/proc/self/fd");
+	struct dirent *entry;
+	long long seconds = -1;
 
-	b->news++;
+	assert_non_null(dir);
+	while ((entry = readdir(dir))) {
+		char path[300], link[64] = "", line[128];
+		FILE *info;
+
+		snprintf(path, sizeof(path), "/proc/self/fd/%s", entry->d_name);
+		if (readlink(path, link, sizeof(link) - 1) < 0 ||
+		    strcmp(link, "anon_inode:[timerfd]") != 0)
+			continue;
+		snprintf(path, sizeof(path), "/proc/self/fdinfo/%s",
+			 entry->d_name);
+		info = fopen(path, "r");
+		assert_non_null(info);
+		while (fgets(line, sizeof(line), info))
+			sscanf(line, "it_value: (%lld,", &seconds);
+		fclose(info);
+	}
+	closedir(dir);
+	return seconds;
 }
 
-/* Long enough for the monitor's 250 ms. */
-static void let_settle(struct bench *b)
+/* A clock that is set beyond 2038 must not make the alarm ring for ever. */
+static void the_alarm_lies_a_lifetime_ahead(void **state)
 {
-	ts_loop_update(b->loop);
-	ts_timer_set(b->end, ts_loop_now_ms(b->loop) + 290);
-	ts_loop_run(b->loop);
-}
+	struct ts_loop *loop = ts_loop_new();
+	struct ts_net_monitor *m;
+	long long seconds;
 
-static struct ifreq lo(void)
-{
-	struct ifreq r;
-
-	memset(&r, 0, sizeof(r));
-	strcpy(r.ifr_name, "lo");
-	return r;
-}
-
-static void set_mtu(struct bench *b, int mtu)
-{
-	struct ifreq r = lo();
-
-	r.ifr_mtu = mtu;
-	assert_int_equal(ioctl(b->fd, SIOCSIFMTU, &r), 0);
-}
-
-static void set_address(struct bench *b, const char *text)
-{
-	struct ifreq r = lo();
-	struct sockaddr_in *in = (struct sockaddr_in *)&r.ifr_addr;
-
-	strcpy(r.ifr_name, "lo:1");
-	in->sin_family = AF_INET;
-	inet_pton(AF_INET, text, &in->sin_addr);
-	assert_int_equal(ioctl(b->fd, SIOCSIFADDR, &r), 0);
-}
-
-static int open_bench(void **state)
-{
-	static struct bench b;
-	struct ifreq r = lo();
-
-	if (unshare(CLONE_NEWNET) && unshare(CLONE_NEWUSER | CLONE_NEWNET))
-		return -1;
-	b.loop = ts_loop_new();
-	b.end = ts_timer_new(b.loop, on_end, &b);
-	b.fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	r.ifr_flags = IFF_UP;
-	*state = &b;
-	return ioctl(b.fd, SIOCSIFFLAGS, &r);
-}
-
-static int close_bench(void **state)
-{
-	struct bench *b = *state;
-
-	close(b->fd);
-	ts_timer_free(b->end);
-	ts_loop_free(b->loop);
-	return 0;
-}
-
-static void only_other_addresses_are_news(void **state)
-{
-	struct bench *b = *state;
-	struct ts_net_monitor *m = ts_net_monitor_open(b->loop, on_news, b);
-
-	assert_non_null(m);
-	set_mtu(b, 30000);
-	let_settle(b);
-	assert_int_equal(b->news, 0);
-	set_address(b, "10.1.1.1");
-	let_settle(b);
-	assert_int_equal(b->news, 1);
-	set_mtu(b, 40000);
-	let_settle(b);
-	assert_int_equal(b->news, 1);
-	set_address(b, "10.1.1.2");
-	set_address(b, "10.1.1.3"); /* one burst */
-	let_settle(b);
-	assert_int_equal(b->news, 2);
+	(void)state;
+	assert_non_null(loop);
+	m = ts_net_monitor_open(loop, never, NULL);
+	if (!m) {
+		ts_loop_free(loop);
+		skip(); /* no netlink here */
+	}
+	seconds = timer_seconds();
+	if (seconds >= 0)
+		assert_true(seconds > 100LL * 365 * 86400);
 	ts_net_monitor_close(m);
+	ts_loop_free(loop);
 }
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(only_other_addresses_are_news),
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_alarm_lies_a_lifetime_ahead),
 	};
 
-	return cmocka_run_group_tests(tests, open_bench, close_bench);
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

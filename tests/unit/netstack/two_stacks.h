@@ -75,8 +75,12 @@ struct end {
 
 static inline uint32_t net_random(struct net *net)
 {
-	net->random = net->random * 1664525 + 1013904223;
-	return net->random >> 8;
+	uint32_t x = net->random += 0x9e3779b9u;
+
+	/* mixed well: packets that are alone must not share their fate */
+	x = (x ^ x >> 16) * 0x21f0aaadu;
+	x = (x ^ x >> 15) * 0x735a2d97u;
+	return (x ^ x >> 15) >> 8;
 }
 
 static inline bool net_odds(struct net *net, unsigned permille)

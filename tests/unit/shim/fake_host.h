@@ -30,6 +30,7 @@ enum fake_port {
 #define FAKE_PEER6 "fd7a:115c:a1e0::1"
 #define FAKE_ROUTED "10.9.8.7"
 #define FAKE_SUFFIX "tail1.ts.net"
+#define FAKE_OTHER_SUFFIX "corp.example" /* of Headscale: not .ts.net */
 #define FAKE_REMOTE "100.64.0.9:4444" /* who connects to listeners */
 
 struct fake_host {

@@ -287,6 +287,99 @@ static void dead_host_is_replaced(void)
 	check_echo(fd);
 }
 
+/* Headscale's suffix may be any; the node knows it, when it is up. */
+static void dotted_name_asks_the_node_last(void)
+{
+	struct addrinfo *list;
+
+	(void)getaddrinfo("localhost.localdomain", NULL, NULL, &list);
+	nothing_was_done();
+	CHECK(getaddrinfo("peer." FAKE_OTHER_SUFFIX, NULL, NULL, &list) == 0);
+	freeaddrinfo(list);
+}
+
+static void dotted_name_asks_the_node_last_in_older_calls(void)
+{
+	CHECK(gethostbyname("peer." FAKE_OTHER_SUFFIX) != NULL);
+}
+
+static void dotted_name_is_libcs(void)
+{
+	struct addrinfo *list;
+
+	CHECK(getaddrinfo("peer." FAKE_OTHER_SUFFIX, NULL, NULL, &list) != 0);
+	nothing_was_done();
+}
+
+static int listening_at(const char *ip, uint16_t port)
+{
+	struct sockaddr_in in;
+	int fd = tcp();
+
+	sock_addr(ip, port, &in);
+	CHECK(bind(fd, (struct sockaddr *)&in, sizeof(in)) == 0);
+	CHECK(listen(fd, 5) == 0);
+	return fd;
+}
+
+/* Until one from the tailnet came: a server that polls. */
+static void accept_from_the_tailnet(int fd)
+{
+	struct sockaddr_in peer;
+	socklen_t len = sizeof(peer);
+	int conn = -1;
+
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	for (int i = 0; conn < 0 && i < 500; i++) {
+		conn = accept(fd, (struct sockaddr *)&peer, &len);
+		if (conn < 0)
+			usleep(10000);
+	}
+	CHECK(conn >= 0);
+	CHECK(peer.sin_addr.s_addr == inet_addr("100.64.0.9"));
+}
+
+/* It makes no request but accept(). */
+static void keep_serving(int fd)
+{
+	accept_from_the_tailnet(fd);
+	CHECK(kill((pid_t)atoi(getenv("FAKE_FIRST_PID")), SIGKILL) == 0);
+	CHECK(setenv("FAKE_BROKER", getenv("FAKE_SECOND_BROKER"), 1) == 0);
+	accept_from_the_tailnet(fd);
+}
+
+static void listener_moves_to_a_new_host(void)
+{
+	keep_serving(listening_at("0.0.0.0", FAKE_LISTEN));
+}
+
+static void own_address_moves_to_a_new_host(void)
+{
+	int fd = listening_at(FAKE_OWN, FAKE_LISTEN);
+	struct sockaddr_in name;
+	socklen_t len = sizeof(name);
+
+	keep_serving(fd);
+	CHECK(getsockname(fd, (struct sockaddr *)&name, &len) == 0);
+	CHECK(name.sin_addr.s_addr == inet_addr(FAKE_OWN));
+}
+
+/* Another process was faster, and answers at the same path. */
+static void stale_table_is_replaced(void)
+{
+	int fd = tcp();
+
+	CHECK(call_connect(fd, "100.64.0.1", FAKE_ECHO) == 0);
+	CHECK(kill((pid_t)atoi(getenv("FAKE_FIRST_PID")), SIGKILL) == 0);
+	while (send(fd, "x", 1, MSG_NOSIGNAL) == 1) /* until it has closed */
+		usleep(1000);
+	CHECK(rename(getenv("FAKE_SECOND_BROKER"), getenv("FAKE_BROKER")) ==
+	      0);
+	fd = tcp();
+	CHECK(call_connect(fd, "100.64.0.1", FAKE_ECHO) == 0);
+	check_echo(fd);
+}
+
 /* -- the tests ----------------------------------------------------------- */
 
 static const struct program programs[] = {
@@ -298,6 +391,13 @@ static const struct program programs[] = {
 	{"tailnet_name_starts_a_host", tailnet_name_starts_a_host},
 	{"configured_server_starts_a_host", configured_server_starts_a_host},
 	{"dead_host_is_replaced", dead_host_is_replaced},
+	{"dotted_name_asks_the_node_last", dotted_name_asks_the_node_last},
+	{"dotted_name_asks_the_node_last_in_older_calls",
+	 dotted_name_asks_the_node_last_in_older_calls},
+	{"dotted_name_is_libcs", dotted_name_is_libcs},
+	{"listener_moves_to_a_new_host", listener_moves_to_a_new_host},
+	{"own_address_moves_to_a_new_host", own_address_moves_to_a_new_host},
+	{"stale_table_is_replaced", stale_table_is_replaced},
 	{NULL, NULL},
 };
 
@@ -429,34 +529,72 @@ static void test_failing_host_is_enetdown_and_a_line(void **state)
 			    "tsnet: no tailnet in this program: no key\n");
 }
 
-static void test_dead_host_is_replaced(void **state)
+static void test_dotted_name_asks_the_node_last(void **state)
+{
+	(void)state;
+	run_with_library("dotted_name_asks_the_node_last", "TS_AUTHKEY=x", 1);
+	run_with_library("dotted_name_asks_the_node_last_in_older_calls",
+			 "TS_AUTHKEY=x", 1);
+}
+
+static void test_dotted_name_is_libcs(void **state)
+{
+	(void)state;
+	run_with_library("dotted_name_is_libcs", NULL, 0);
+}
+
+/* A second host takes over from the first. */
+static void run_with_two_hosts(const char *name,
+			       enum ts_listen_mode second_mode, int starts)
 {
 	char first[256], second[256], pid[64];
-	const char *env[] = {first, second, pid, fake_log, NULL};
+	const char *env[] = {first, second, pid, fake_log, "TS_AUTHKEY=x",
+			     NULL};
 	struct fake_host hosts[2];
 	int status;
 
-	(void)state;
 	unlink(log_path);
 	if (make_library() != 0)
 		skip();
+	enter_own_network();
 	for (int i = 0; i < 2; i++)
 		assert_int_equal(fake_host_start(&hosts[i], work_dir,
-						 i ? TS_LISTEN_HOST
+						 i ? second_mode
 						   : TS_LISTEN_BOTH),
 				 0);
 	snprintf(first, sizeof(first), "FAKE_BROKER=%s", hosts[0].path);
 	snprintf(second, sizeof(second), "FAKE_SECOND_BROKER=%s",
 		 hosts[1].path);
 	snprintf(pid, sizeof(pid), "FAKE_FIRST_PID=%d", (int)hosts[0].pid);
-	status = run_program("dead_host_is_replaced", env, errors,
-			     sizeof(errors));
+	status = run_program(name, env, errors, sizeof(errors));
 	for (int i = 0; i < 2; i++)
 		fake_host_stop(&hosts[i]);
 	if (status != 0)
 		print_message("exit status %d\n%s", status, errors);
 	assert_int_equal(status, 0);
-	assert_int_equal(count_starts(), 2);
+	assert_string_equal(errors, "");
+	assert_int_equal(count_starts(), starts);
+}
+
+static void test_dead_host_is_replaced(void **state)
+{
+	(void)state;
+	run_with_two_hosts("dead_host_is_replaced", TS_LISTEN_HOST, 2);
+}
+
+static void test_listeners_move_to_a_new_host(void **state)
+{
+	(void)state;
+	run_with_two_hosts("listener_moves_to_a_new_host", TS_LISTEN_TAILNET,
+			   2);
+	run_with_two_hosts("own_address_moves_to_a_new_host",
+			   TS_LISTEN_TAILNET, 2);
+}
+
+static void test_stale_table_is_replaced(void **state)
+{
+	(void)state;
+	run_with_two_hosts("stale_table_is_replaced", TS_LISTEN_HOST, 1);
 }
 
 /* Beside the copy there is only what a test puts there. */
@@ -501,6 +639,10 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_unconfigured_server_starts_none),
 		cmocka_unit_test(test_failing_host_is_enetdown_and_a_line),
 		cmocka_unit_test(test_dead_host_is_replaced),
+		cmocka_unit_test(test_dotted_name_asks_the_node_last),
+		cmocka_unit_test(test_dotted_name_is_libcs),
+		cmocka_unit_test(test_listeners_move_to_a_new_host),
+		cmocka_unit_test(test_stale_table_is_replaced),
 	};
 	int failed;
 

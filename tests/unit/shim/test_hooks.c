@@ -10,6 +10,7 @@
 #include <dlfcn.h>
 #include <netdb.h>
 #include <sys/epoll.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 
 #include "unit/shim/fake_host.inc"
@@ -338,6 +339,71 @@ static void local_sockets_stay_local(void)
 	CHECK(from.sin_addr.s_addr == htonl(0x7f000001));
 }
 
+/* A refusal before anything began: no trace of 127.x.y.z in the socket. */
+static void check_fresh(int fd, const char *any, const char *local)
+{
+	int family = *any == '[' ? AF_INET6 : AF_INET;
+	const char *peer = family == AF_INET ? FAKE_PEER : FAKE_PEER6;
+	int listener = tcp(family, 0);
+	struct sockaddr_storage ss, from;
+	socklen_t len = sock_addr(local, 0, family, &ss);
+	socklen_t from_len = sizeof(from);
+	struct ts_addr ip = {.port = 0}, seen;
+
+	CHECK(connect_to(fd, peer, FAKE_NO_PEER, family) == -1);
+	CHECK(errno == ENETUNREACH);
+	check_name(fd, own_name, family, any);
+	CHECK(so_error(fd) == 0);
+	CHECK(bind(listener, (struct sockaddr *)&ss, len) == 0);
+	CHECK(listen(listener, 5) == 0);
+	CHECK(getsockname(listener, (struct sockaddr *)&ss, &len) == 0);
+	CHECK(connect(fd, (struct sockaddr *)&ss, len) == 0 ||
+	      errno == EINPROGRESS);
+	CHECK(wait_for(fd, POLLOUT) == POLLOUT && so_error(fd) == 0);
+	CHECK(accept(listener, (struct sockaddr *)&from, &from_len) >= 0);
+	CHECK(ts_addr_from_sockaddr((struct sockaddr *)&from, from_len,
+				    &seen) == 0);
+	CHECK(ts_ip_parse(local, &ip.ip) == 0);
+	CHECK(ts_ip_equal(&seen.ip, &ip.ip));
+	close(fd);
+	close(listener);
+}
+
+static void refused_at_once_leaves_the_socket_fresh(void)
+{
+	const int flags[] = {0, SOCK_NONBLOCK}, on = 1;
+	int fd;
+
+	for (int i = 0; i < 2; i++) {
+		check_fresh(tcp(AF_INET, flags[i]), "0.0.0.0:0", "127.0.0.1");
+		check_fresh(tcp(AF_INET6, flags[i]), "[::]:0", "127.0.0.1");
+		fd = tcp(AF_INET6, flags[i]);
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+		check_fresh(fd, "[::]:0", "::1");
+	}
+	fd = tcp(AF_INET, 0);
+	for (int i = 0; i < 3; i++)
+		CHECK(connect_to(fd, FAKE_PEER, FAKE_NO_PEER, AF_INET) == -1);
+	CHECK(connect_to(fd, FAKE_PEER, FAKE_ECHO, AF_INET) == 0);
+	check_echo(fd);
+}
+
+/* What the program itself has bound stays. */
+static void refused_at_once_keeps_the_programs_port(void)
+{
+	struct sockaddr_storage ss, now;
+	socklen_t len = sock_addr("127.0.0.1", 0, AF_INET, &ss);
+	socklen_t now_len = sizeof(now);
+	int fd = tcp(AF_INET, 0);
+
+	CHECK(bind(fd, (struct sockaddr *)&ss, len) == 0);
+	CHECK(getsockname(fd, (struct sockaddr *)&ss, &len) == 0);
+	CHECK(connect_to(fd, FAKE_PEER, FAKE_NO_PEER, AF_INET) == -1);
+	CHECK(getsockname(fd, (struct sockaddr *)&now, &now_len) == 0);
+	CHECK(memcmp(&now, &ss, len) == 0);
+	CHECK(connect_to(fd, FAKE_PEER, FAKE_ECHO, AF_INET) == 0);
+}
+
 /* -- datagrams ----------------------------------------------------------- */
 
 static void datagrams_fail_closed(void)
@@ -474,6 +540,72 @@ static void taken_port_is_eaddrinuse(void)
 	CHECK(getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &is_listening, &len) ==
 	      0);
 	CHECK(!is_listening);
+}
+
+static int defer_accept(int fd)
+{
+	int seconds = -1;
+	socklen_t len = sizeof(seconds);
+
+	CHECK(getsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, &len) ==
+	      0);
+	return seconds;
+}
+
+static void deferred_accept_reads_as_it_was_set(void)
+{
+	int off = 0, ten = 10, fd = tcp(AF_INET, 0), as_set;
+
+	CHECK(setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &ten,
+			 sizeof(ten)) == 0);
+	as_set = defer_accept(fd); /* rounded by the kernel */
+	CHECK(as_set >= ten);
+	close(fd);
+	fd = listen_on("0.0.0.0", FAKE_LISTEN, AF_INET);
+	CHECK(defer_accept(fd) == 1);
+	CHECK(setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &ten,
+			 sizeof(ten)) == 0);
+	CHECK(defer_accept(fd) == as_set);
+	check_reads(accept_from(fd, AF_INET, FAKE_REMOTE), "hello");
+	CHECK(setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &off,
+			 sizeof(off)) == 0);
+	CHECK(defer_accept(fd) == 0);
+	CHECK(setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &ten,
+			 sizeof(ten)) == 0);
+	close(fd);
+	fd = tcp(AF_INET, 0); /* the number is used again */
+	CHECK(listen(fd, 5) == 0 && defer_accept(fd) == 0);
+}
+
+/* Made listen by somebody without the shim, then handed over. */
+static int handed_over(uint16_t port)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sock_addr("0.0.0.0", port, AF_INET, &ss);
+	int fd = tcp(AF_INET, 0);
+
+	CHECK(syscall(SYS_bind, fd, &ss, len) == 0);
+	CHECK(syscall(SYS_listen, fd, 5) == 0);
+	return fd;
+}
+
+static void handed_over_listener_is_met_at_accept(void)
+{
+	int fd = handed_over(FAKE_LISTEN);
+
+	check_reads(accept_from(fd, AF_INET, FAKE_REMOTE), "hello");
+}
+
+static void handed_over_listener_is_met_at_a_question(void)
+{
+	int fd = handed_over(FAKE_LISTEN), is_listening = 0;
+	socklen_t len = sizeof(is_listening);
+
+	CHECK(getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &is_listening, &len) ==
+	      0);
+	CHECK(is_listening == 1);
+	CHECK(wait_for(fd, POLLIN) == POLLIN);
+	check_reads(accept_from(fd, AF_INET, FAKE_REMOTE), "hello");
 }
 
 /* accept must not block on what it threw away */
@@ -779,6 +911,11 @@ static void abstract_name_is_the_second_way(void)
 	X(older_calls_resolve_too)                                             \
 	X(engine_threads_pass)                                                 \
 	X(threads_attach_and_connect_at_once)                                  \
+	X(refused_at_once_leaves_the_socket_fresh)                             \
+	X(refused_at_once_keeps_the_programs_port)                             \
+	X(deferred_accept_reads_as_it_was_set)                                 \
+	X(handed_over_listener_is_met_at_accept)                               \
+	X(handed_over_listener_is_met_at_a_question)                           \
 	X(interrupted_connect_goes_on)
 
 #define AS_PROGRAM(name) {#name, name},
@@ -859,6 +996,46 @@ static void test_abstract_name_is_the_second_way(void **state)
 	assert_true(is_ok);
 }
 
+/* A copy in which the references to libdl find nothing, as on a glibc before
+ * 2.34 in a program that has no libdl. */
+static void copy_without_libdl(const char *to)
+{
+	static const char *const names[] = {"dlsym", "dlopen", "dlerror"};
+	static char bytes[1 << 20];
+	FILE *in = fopen(shim_path, "re"), *out = fopen(to, "we");
+	size_t len;
+
+	assert_non_null(in);
+	assert_non_null(out);
+	len = fread(bytes, 1, sizeof(bytes), in);
+	assert_true(len > 0 && len < sizeof(bytes));
+	for (size_t i = 0; i < 3; i++) {
+		char *at = memmem(bytes, len, names[i],
+				  strlen(names[i]) + 1);
+
+		assert_non_null(at);
+		at[0] = 'X';
+	}
+	assert_int_equal(fwrite(bytes, 1, len, out), len);
+	fclose(in);
+	fclose(out);
+}
+
+static void test_works_without_libdl(void **state)
+{
+	char original[sizeof(shim_path)], copy[64];
+
+	(void)state;
+	snprintf(copy, sizeof(copy), "%s/libtsnet_shim.so", work_dir);
+	copy_without_libdl(copy);
+	memcpy(original, shim_path, sizeof(original));
+	snprintf(shim_path, sizeof(shim_path), "%s", copy);
+	run_hosted("connects_and_keeps_errno", TS_LISTEN_BOTH);
+	run_hosted("tailnet_names_resolve", TS_LISTEN_BOTH);
+	memcpy(shim_path, original, sizeof(original));
+	unlink(copy);
+}
+
 #define AS_UNIT_TEST(name) cmocka_unit_test(test_##name),
 
 int main(int argc, char **argv)
@@ -869,6 +1046,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_host_mode_leaves_wildcards_alone),
 		cmocka_unit_test(test_dead_host_is_enetdown),
 		cmocka_unit_test(test_abstract_name_is_the_second_way),
+		cmocka_unit_test(test_works_without_libdl),
 	};
 	int failed;
 

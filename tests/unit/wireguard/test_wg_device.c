@@ -715,6 +715,91 @@ static void everything_arrives_at_last_over_a_bad_network(void **state)
 		    150);
 }
 
+/* Peers that were idle are gone, as the node has it: add them on demand. */
+static void say_lazily(int from, uint32_t number)
+{
+	struct end *end = &net.ends[from], *other = &net.ends[!from];
+
+	if (!end->peer)
+		end->peer = ts_wg_peer_add(end->wg, &other->public, other);
+	assert_non_null(end->peer);
+	net_say(&net, from, number, 100);
+}
+
+/* A day without a packet: no keys, no timers, and the next packet works. */
+static void a_day_of_silence(void **state)
+{
+	(void)state;
+	net.ends[0].takes_strangers = net.ends[1].takes_strangers = true;
+	handshake();
+	net_run(&net, 24ull * 3600 * 1000);
+	assert_int_equal(net.ends[0].idles, 1);
+	assert_int_equal(net.ends[1].idles, 1);
+	assert_int_equal(ts_wg_deadline_ms(net.ends[0].wg), UINT64_MAX);
+	assert_int_equal(ts_wg_deadline_ms(net.ends[1].wg), UINT64_MAX);
+	say_lazily(0, 2);
+	net_run(&net, 1000);
+	assert_int_equal(net.ends[1].delivered, 2);
+}
+
+/* Both slept for eight hours with a session: what is said then starts over. */
+static void a_clock_jump_of_eight_hours(void **state)
+{
+	(void)state;
+	net.ends[0].takes_strangers = net.ends[1].takes_strangers = true;
+	handshake();
+	net.now_ms += 8ull * 3600 * 1000;
+	say_lazily(1, 2);
+	net_run(&net, 1000);
+	say_lazily(0, 3);
+	net_run(&net, 1000);
+	assert_int_equal(net.ends[0].delivered, 1);
+	assert_int_equal(net.ends[1].delivered, 2);
+}
+
+/* One of them forgot the session: the other one finds out after 15 s. */
+static void a_session_that_only_one_side_has(void **state)
+{
+	(void)state;
+	net.ends[1].takes_strangers = true;
+	handshake();
+	net_run(&net, 12000); /* its keepalive has come */
+	ts_wg_peer_remove(net.ends[1].wg, net.ends[1].peer);
+	net.ends[1].peer = NULL;
+	net_say(&net, 0, 2, 100);
+	net_run(&net, 14000);
+	assert_int_equal(net.ends[0].sent_types[WG_INITIATION], 1);
+	net_run(&net, 1400);
+	assert_int_equal(net.ends[0].sent_types[WG_INITIATION], 2);
+	net_say(&net, 0, 3, 100);
+	net_run(&net, 100);
+	assert_int_equal(net.ends[1].delivered, 2);
+}
+
+/* Ticked at its own deadlines a device gets on, its peer being gone. */
+static void deadlines_move_on(void **state)
+{
+	unsigned same = 0;
+
+	(void)state;
+	handshake();
+	net.is_cut = true;
+	for (int i = 0; i < 100000; i++) {
+		uint64_t due_ms = ts_wg_deadline_ms(net.ends[0].wg);
+
+		if (i % 50 == 0 || due_ms == UINT64_MAX) {
+			say_lazily(0, 2);
+			continue;
+		}
+		same = due_ms > net.now_ms ? 0 : same + 1;
+		assert_true(same < 4);
+		if (due_ms > net.now_ms)
+			net.now_ms = due_ms;
+		ts_wg_tick(net.ends[0].wg, net.now_ms);
+	}
+	assert_true(net.now_ms > 24ull * 3600 * 1000);
+}
+
 static void own_and_invalid_keys_are_no_peers(void **state)
 {
 	struct ts_public_key zero = {{0}};
@@ -788,6 +873,10 @@ int main(void)
 		CASE(delivery_may_answer_or_remove_the_peer),
 		CASE(wall_clock_set_back_does_not_block_handshakes),
 		CASE(everything_arrives_at_last_over_a_bad_network),
+		CASE(a_day_of_silence),
+		CASE(a_clock_jump_of_eight_hours),
+		CASE(a_session_that_only_one_side_has),
+		CASE(deadlines_move_on),
 		CASE(own_and_invalid_keys_are_no_peers),
 	};
 

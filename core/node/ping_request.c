@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * ping_request.c - pings that the control server asks for
+ *
+ * It names an address and one or more ways to ping it, and gets one answer for
+ * each that ends; one that got lost is not worth a message.
+ * Source: control/controlclient/direct.go (doPingerPing); PROTOCOL 4.6
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/err.h"
+#include "core/base/log.h"
+#include "core/node/node_internal.h"
+
+enum { TYPES_MAX = 4 };
+
+struct request {
+	struct ts_node *node;
+	const char *type; /* of kinds[] */
+	struct ts_ip ip;
+	char url[];
+};
+
+static const struct {
+	const char *name;
+	enum ts_ping_kind kind;
+} kinds[] = {
+	{"disco", TS_PING_DISCO},
+	{"TSMP", TS_PING_TSMP},
+	{"ICMP", TS_PING_ICMP},
+};
+
+static void on_result(void *ctx, const struct ts_ping_result *result)
+{
+	struct request *request = ctx;
+	struct ts_node *node = request->node;
+	char *body = NULL;
+
+	if (result->err == 0 || result->err == -EHOSTUNREACH)
+		body = node_ping_answer(node, request->type, &request->ip,
+					result);
+	else
+		log_debug("node-%s: %s ping for the control server: %s",
+			  node->prefs.hostname, request->type,
+			  ts_strerror(result->err));
+	if (body)
+		ts_control_post(node->control, request->url, body,
+				strlen(body), node->now_ms);
+	free(body);
+	free(request);
+}
+
+static void start(struct ts_node *node, const char *url, size_t kind,
+		  const struct ts_ip *ip)
+{
+	size_t url_size = strlen(url) + 1;
+	struct request *request = malloc(sizeof(*request) + url_size);
+
+	if (!request)
+		return;
+	request->node = node;
+	request->type = kinds[kind].name;
+	request->ip = *ip;
+	memcpy(request->url, url, url_size);
+	ts_node_ping(node, ip, kinds[kind].kind, node->now_ms, on_result,
+		     request);
+}
+
+static void start_named(struct ts_node *node, const char *url,
+			const char *type, size_t len, const struct ts_ip *ip)
+{
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		if (strlen(kinds[i].name) == len &&
+		    memcmp(kinds[i].name, type, len) == 0) {
+			start(node, url, i, ip);
+			return;
+		}
+	}
+	log_debug("node-%s: the control server asks for a kind of ping that "
+		  "is not served", node->prefs.hostname);
+}
+
+void node_ping_request(struct ts_node *node, const char *url,
+		       const char *types, const struct ts_ip *ip)
+{
+	for (unsigned i = 0; i < TYPES_MAX && types; i++) {
+		size_t len = strcspn(types, ",");
+
+		start_named(node, url, types, len, ip);
+		types = types[len] ? types + len + 1 : NULL;
+	}
+}

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * listener.c - what a listening socket serves in the tailnet
+ *
+ * The host is told at listen(); of a socket that somebody else made listen
+ * (socket activation, a descriptor passed on) at the first accept() or
+ * question whether it listens; and of all again when another host has taken
+ * over, which happens where the host was a thread of a process that ended.
+ *
+ * What is remembered is one word a descriptor, in memory that fork copies. A
+ * number that was closed and used again is at worst told of twice, and LISTEN
+ * may be repeated.
+ */
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+#include "core/base/err.h"
+#include "shim/libc_table.h"
+#include "shim/shim.h"
+
+enum { TOLD = 1 << 30, SECONDS_MASK = TOLD - 1 };
+
+static _Atomic uint32_t *word_of(int fd)
+{
+	return fd >= 0 && fd < SHIM_LISTENERS_MAX ? &shim.listeners[fd] : NULL;
+}
+
+/* -- what it serves ------------------------------------------------------ */
+
+bool shim_listens_to(const struct ts_table_layout *table,
+		     enum ts_listen_mode mode)
+{
+	struct ts_table_info info;
+
+	if (table && ts_table_read_info(table, &info))
+		return info.listen_mode == mode;
+	return shim.listen_is_known ? shim.listen_mode == mode
+				    : mode == TS_LISTEN_BOTH;
+}
+
+/* The tailnet address that a listening socket serves; false: none. */
+static bool listen_address(int fd, const struct ts_addr *local,
+			   struct ts_broker_request *req)
+{
+	struct ts_flow_entry entry;
+	int domain = shim_native_domain(fd);
+
+	req->native_local = *local;
+	if (!ts_ip_is_unspecified(&local->ip)) {
+		if (!shim_flow_find_bind(local, &entry))
+			return false;
+		req->tailnet = entry.tailnet_local;
+		return true;
+	}
+	if (shim_listens_to(shim_table_if_configured(), TS_LISTEN_HOST) ||
+	    !atomic_load(&shim.table))
+		return false;
+	req->tailnet.port = local->port;
+	if (domain == AF_INET)
+		req->tailnet.ip = TS_IP4_ZERO;
+	if (domain == AF_INET || !shim_native_is_v6_only(fd))
+		req->native_local.ip = TS_IP4_ZERO;
+	return true;
+}
+
+/* -- TCP_DEFER_ACCEPT ---------------------------------------------------- */
+
+static void take_defer(int fd)
+{
+	const int off = 0;
+	_Atomic uint32_t *word = word_of(fd);
+	int seconds = shim_native_option(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT);
+
+	if (seconds <= 0)
+		return;
+	if (word)
+		atomic_fetch_or(word, (uint32_t)seconds & SECONDS_MASK);
+	libc.setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &off, sizeof(off));
+}
+
+void shim_listener_defer_was_set(int fd)
+{
+	_Atomic uint32_t *word = word_of(fd);
+
+	if (shim_native_tcp_state(fd) != TCP_LISTEN)
+		return; /* the kernel keeps it until listen() */
+	if (word)
+		atomic_fetch_and(word, TOLD);
+	take_defer(fd);
+}
+
+int shim_listener_defer(int fd)
+{
+	_Atomic uint32_t *word = word_of(fd);
+	int seconds = word ? (int)(atomic_load(word) & SECONDS_MASK) : 0;
+
+	if (seconds == 0 || shim_native_tcp_state(fd) != TCP_LISTEN)
+		return 0;
+	return seconds;
+}
+
+/* -- telling ------------------------------------------------------------- */
+
+static bool is_shared(int fd)
+{
+	return shim_native_option(fd, SOL_SOCKET, SO_REUSEADDR) > 0 ||
+	       shim_native_option(fd, SOL_SOCKET, SO_REUSEPORT) > 0;
+}
+
+uint8_t shim_bind_flags(int fd)
+{
+	return is_shared(fd) ? TS_BROKER_REUSE : 0;
+}
+
+int shim_listener_tell_bound(int fd, const struct ts_addr *tailnet)
+{
+	struct ts_broker_request req = {
+		.type = TS_BROKER_BOUND,
+		.proto = IPPROTO_TCP,
+		.flags = shim_bind_flags(fd),
+		.tailnet = *tailnet,
+	};
+	struct ts_broker_reply rep;
+	int err = shim_native_local(fd, &req.native_local);
+
+	if (err)
+		return err;
+	if (req.tailnet.port == 0)
+		req.tailnet.port = req.native_local.port;
+	return shim_ask_for(&req, -1, &rep);
+}
+
+int shim_listener_tell(int fd)
+{
+	struct ts_broker_request req = {.type = TS_BROKER_LISTEN,
+					.proto = IPPROTO_TCP};
+	_Atomic uint32_t *word = word_of(fd);
+	struct ts_broker_reply rep;
+	struct ts_addr local;
+	int err;
+
+	if (word)
+		atomic_fetch_or(word, TOLD);
+	if (!shim_native_is_tcp(fd) || shim_native_local(fd, &local))
+		return 0;
+	if (!listen_address(fd, &local, &req)) {
+		if (shim.is_hosted && !atomic_load(&shim.table) &&
+		    ts_ip_is_unspecified(&local.ip))
+			shim_warn("port %u is not reached from the tailnet: "
+				  "no answer from the host", local.port);
+		return 0;
+	}
+	/* The host waits for ACCEPTED before it sends, the kernel for data
+	 * before it lets the program accept: one of the two has to go. */
+	take_defer(fd);
+	err = shim_ask_for(&req, -1, &rep);
+	shim_note("listen: port %u: %s", req.tailnet.port, ts_strerror(err));
+	if (err == -EADDRINUSE)
+		return err;
+	if (err)
+		shim_warn("port %u is not reached from the tailnet: %s",
+			  req.tailnet.port, ts_strerror(err));
+	return 0;
+}
+
+void shim_listener_forget(int fd)
+{
+	_Atomic uint32_t *word = word_of(fd);
+
+	if (word && shim_native_tcp_state(fd) != TCP_LISTEN)
+		atomic_store(word, 0);
+}
+
+void shim_listener_meet(int fd)
+{
+	_Atomic uint32_t *word = word_of(fd);
+
+	if (!word || atomic_fetch_or(word, TOLD) & TOLD)
+		return;
+	if (shim_native_option(fd, SOL_SOCKET, SO_ACCEPTCONN) > 0 &&
+	    shim_listener_tell(fd) != 0)
+		shim_note("listen: fd %d: its port is taken in the tailnet",
+			  fd);
+}
+
+/* -- another host -------------------------------------------------------- */
+
+static void tell_again(int fd, const struct ts_table_layout *old)
+{
+	const struct ts_addr none = {0};
+	struct ts_flow_key key = {.proto = IPPROTO_TCP, .remote = none};
+	struct ts_flow_entry entry;
+
+	if (shim_native_local(fd, &key.local))
+		return;
+	/* Bound on a loopback address that the old host chose? */
+	if (ts_ip_is_loopback(&key.local.ip) &&
+	    ts_table_find(old, &key, &entry) && entry.kind == TS_FLOW_BIND &&
+	    shim_listener_tell_bound(fd, &entry.tailnet_local) != 0)
+		return;
+	(void)shim_listener_tell(fd);
+}
+
+void shim_listeners_move(const struct ts_table_layout *old)
+{
+	for (int fd = 0; fd < SHIM_LISTENERS_MAX; fd++) {
+		if (!(atomic_load(&shim.listeners[fd]) & TOLD))
+			continue;
+		if (shim_native_option(fd, SOL_SOCKET, SO_ACCEPTCONN) > 0)
+			tell_again(fd, old);
+		else
+			atomic_store(&shim.listeners[fd], 0);
+	}
+}
