@@ -176,8 +176,9 @@ static void test_signals_are_passed_on(void **state)
 static void test_waits_for_descendants(void **state)
 {
 	char *argv[] = {(char[]){"sh"}, (char[]){"-c"},
-			(char[]){"(trap '' HUP; read x <&3; echo late) 3<&0 "
-				 "& echo early; exit 5"},
+			/* fd 3: a background job's own stdin is empty */
+			(char[]){"exec 3<&0; (trap '' HUP; read x <&3; "
+				 "echo late) & echo early; exit 5"},
 			NULL};
 	char text[64];
 	int in[2], saved = dup(STDIN_FILENO);
