@@ -20,10 +20,11 @@
 
 enum {
 	TS_TABLE_MAGIC = 0x74736e54,
-	TS_TABLE_VERSION = 1,
+	TS_TABLE_VERSION = 2,
 	TS_TABLE_FLOW_CAP = 1 << 16, /* slots; at most 3/4 in use */
 	TS_TABLE_PROBE_MAX = 64,
 	TS_TABLE_PREFIX_MAX = 128,
+	TS_TABLE_RESOLVER_MAX = 4,
 	TS_TABLE_TOKEN_LEN = 16,
 	TS_TABLE_SUFFIX_CAP = 256,
 	TS_TABLE_PATH_CAP = 108,
@@ -42,13 +43,17 @@ struct ts_table_info {
 	/* A socket bound to 0.0.0.0 connects to R from R's own address (gVisor)
 	 * and not from 127.0.0.1 (Linux). */
 	uint8_t source_follows;
-	uint8_t reserved[3]; /* zero */
+	uint8_t resolver_count; /* of resolvers; 0: dns = host */
+	uint16_t mtu;		/* of the tunnel, IP header included */
 	uint16_t rendezvous_port; /* R; 0: not there */
 	uint16_t rendezvous6_port;
 	uint16_t datagram_port; /* W; 0: not there */
 	uint16_t prefix_count;
 	struct ts_ip own_v4, own_v6; /* :: before the netmap */
 	struct ts_prefix prefixes[TS_TABLE_PREFIX_MAX];
+	/* The system's name servers: port 53 there is the node's (dns =
+	 * intercept). */
+	struct ts_ip resolvers[TS_TABLE_RESOLVER_MAX];
 	char suffix[TS_TABLE_SUFFIX_CAP]; /* MagicDNS, no dots around */
 	char broker_path[TS_TABLE_PATH_CAP];
 	char broker_abstract[TS_TABLE_PATH_CAP]; /* without leading NUL */
@@ -60,12 +65,17 @@ enum ts_flow_kind {
 	TS_FLOW_CONNECT, /* local: the program's, remote: R's */
 	TS_FLOW_ACCEPT,	 /* local: the listener's, remote: the host's end */
 	TS_FLOW_BIND,	 /* local: native bind; remote zero */
+	/* Datagrams. A remote end that a program's socket talks with has a
+	 * virtual loopback address, which belongs to this flow alone. */
+	TS_FLOW_DATAGRAM, /* local zero, remote: the virtual address */
+	TS_FLOW_SEND,	  /* local: the program's native address, remote: the
+			   * tailnet's; tailnet_remote: the virtual address */
 	TS_FLOW_DEAD,	 /* tombstone: probing goes on past it */
 };
 enum ts_flow_state { TS_FLOW_PENDING, TS_FLOW_UP, TS_FLOW_FAILED };
 
 struct ts_flow_key {
-	uint8_t proto; /* IPPROTO_TCP, IPPROTO_UDP */
+	uint8_t proto; /* IPPROTO_TCP, IPPROTO_UDP; echo sockets: UDP */
 	struct ts_addr local, remote; /* as the program's native socket sees */
 };
 struct ts_flow_entry {

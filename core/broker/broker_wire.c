@@ -61,7 +61,7 @@ static void read_name(struct ts_reader *r, char *out)
 
 static bool is_known_type(uint8_t type)
 {
-	return type >= TS_BROKER_ATTACH && type <= TS_BROKER_REVERSE;
+	return type >= TS_BROKER_ATTACH && type <= TS_BROKER_TYPE_LAST;
 }
 
 static int written(const struct ts_writer *w)

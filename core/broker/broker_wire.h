@@ -32,6 +32,29 @@
  *            peer) and the native address that the host connects to: an
  *            address, 0.0.0.0 (IPv4 or dual-stack wildcard) or :: (v6 only).
  *   ACCEPTED the program took this tuple from its queue: bytes may flow.
+ *   SEND     a datagram socket (bound natively, perhaps to a wildcard) wants
+ *            to send to a tailnet address: the reply's native address is the
+ *            flow's virtual one, and the table has SEND and DATAGRAM entries.
+ *            With DEDICATED (the socket has IP_RECVERR) also the socket by
+ *            SCM_RIGHTS: errors of the far end reach its queue.
+ *            For datagrams (proto UDP) the others mean:
+ *   CONNECT  + the socket. The reply's native address, a virtual one of a host
+ *            socket that serves this flow alone, is what the shim connects
+ *            to; the table has its DATAGRAM entry. native_local is what the
+ *            socket is bound to, zero if it is not: then the far end sees a
+ *            port that the host chooses. native_remote is not used.
+ *   BIND, BOUND as for TCP. LISTEN: a native bind to a wildcard was made, the
+ *            tailnet address serves the same port.
+ *   An echo socket (ping) is a UDP socket that stands in for one of
+ *            SOCK_DGRAM or SOCK_RAW ICMP: proto ICMP or ICMPV6, messages are
+ *            ICMP messages with their header (the host fills id and checksum
+ *            of what is sent, and for RAW the id stays the program's and
+ *            replies of IPv4 begin with their IP header).
+ *   OPTIONS  what a TCP socket wants of its tunnel connection (keepalive,
+ *            user timeout), by its native tuple.
+ *   INFO     the tunnel connection's TCP_INFO, by the native tuple.
+ *   DNS      a query as res_send(3) has it, and its answer.
+ *   NOTIFY   + a seccomp listener: the host serves that process tree.
  *   RESOLVE  a name; held until the netmap is there or the timeout is over.
  *   REVERSE  an address to a name.
  */
@@ -45,7 +68,7 @@
 #include "core/broker/address_table.h"
 
 enum {
-	TS_BROKER_VERSION = 1,
+	TS_BROKER_VERSION = 2,
 	TS_BROKER_MESSAGE_MAX = 1024,
 	TS_BROKER_NAME_CAP = 256,
 	TS_BROKER_ADDRS_MAX = 8,
@@ -60,6 +83,12 @@ enum ts_broker_type {
 	TS_BROKER_ACCEPTED,
 	TS_BROKER_RESOLVE,
 	TS_BROKER_REVERSE,
+	TS_BROKER_SEND,
+	TS_BROKER_OPTIONS,
+	TS_BROKER_INFO,
+	TS_BROKER_DNS,
+	TS_BROKER_NOTIFY,
+	TS_BROKER_TYPE_LAST = TS_BROKER_NOTIFY,
 };
 
 enum ts_broker_flags {
@@ -67,6 +96,9 @@ enum ts_broker_flags {
 	TS_BROKER_WANT_V4 = 1 << 1, /* RESOLVE */
 	TS_BROKER_WANT_V6 = 1 << 2,
 	TS_BROKER_REUSE = 1 << 3, /* BIND: SO_REUSEADDR or SO_REUSEPORT */
+	TS_BROKER_V6_ONLY = 1 << 4, /* a socket that cannot reach 127/8 */
+	TS_BROKER_DEDICATED = 1 << 5, /* SEND */
+	TS_BROKER_RAW = 1 << 6,	      /* echo sockets */
 };
 
 struct ts_broker_request {

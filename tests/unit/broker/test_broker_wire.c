@@ -169,7 +169,7 @@ static void hostile_requests_are_badmsg(void **state)
 {
 	(void)state;
 	read_request_with(0, 0, -EBADMSG);
-	read_request_with(0, TS_BROKER_REVERSE + 1, -EBADMSG);
+	read_request_with(0, TS_BROKER_TYPE_LAST + 1, -EBADMSG);
 	read_request_with(1, TS_BROKER_VERSION + 1, -EBADMSG);
 	read_request_with(74, 0xff, -EBADMSG); /* name length */
 	read_request_with(75, 3, -EBADMSG);
