@@ -116,6 +116,8 @@ struct ts_broker_request {
 	char name[TS_BROKER_NAME_CAP]; /* RESOLVE */
 	const uint8_t *data; /* DNS: the query, data_len bytes */
 	size_t data_len;     /* up to TS_BROKER_QUERY_MAX */
+	void *answer;	     /* shim only: where DNS's answer is put */
+	size_t answer_cap;
 };
 
 enum ts_broker_answer { TS_ANSWER_NOT_OURS, TS_ANSWER_FOUND,
