@@ -234,6 +234,29 @@ static int look_up(const struct lookup *l, const char *name)
 	return is_asked ? ret : l->ask_libc(l);
 }
 
+/* The tailnet's suffix comes before the program's search list: "web" is
+ * "web.tailnet.ts.net" if there is such a node. */
+static bool search_tailnet(const struct lookup *l, int *ret)
+{
+	const struct ts_table_layout *table;
+	struct ts_table_info info;
+	int saved_errno = errno;
+	bool is_ours = false;
+	char full[NAME_CAP];
+
+	if (!*l->name || strchr(l->name, '.') ||
+	    shim_query_rule(l->name) == SHIM_NAME_LIBC)
+		return false;
+	table = shim_table();
+	if (!table || !ts_table_read_info(table, &info) || !*info.suffix ||
+	    snprintf(full, sizeof(full), "%s.%s", l->name, info.suffix) >=
+		    (int)sizeof(full))
+		return false;
+	*ret = by_node(l, full, &is_ours);
+	errno = saved_errno;
+	return is_ours && (*ret >= 0 || h_errno == NO_DATA);
+}
+
 static void get_ready(void)
 {
 	const struct shim_resolver *r = &libc.resolver;
@@ -258,8 +281,11 @@ static int search(res_state state, const char *name, int class, int type,
 {
 	const struct lookup l = {state,	 name, NULL, class, type,
 				 answer, cap,  libc_search};
+	int ret;
 
 	get_ready();
+	if (search_tailnet(&l, &ret))
+		return ret;
 	return look_up(&l, name);
 }
 

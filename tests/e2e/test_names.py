@@ -1,13 +1,12 @@
 """Names by every way that programs ask for them."""
 import os
 import socket
-import struct
 import subprocess
 import textwrap
 
 import pytest
 
-from harness import needs, wait_until
+from harness import CLEAN_ENV, needs, wait_until
 
 WEB = "web.lab.ts.net"
 
@@ -21,23 +20,408 @@ def web(run):
 @pytest.fixture
 def ask(call, web):
     """ask(*argv) runs a program beside it once the node is up; what it says."""
-    def go(*argv, code=0, **kwargs):
-        kwargs.setdefault("options", ("--wait",))
-        program = call("asker", *argv, **kwargs)
+    def go(*argv, code=0, options=(), **kwargs):
+        program = call("asker", *argv, options=("--wait", *options), **kwargs)
         assert program.code == code, (program.out, program.err, program.log)
         return program.out
     return go
 
 
-@needs("dig")
-def test_dig_by_tcp(ask, web):
-    out = ask("dig", "+tcp", "+noall", "+answer", "+comments",
-              "@100.100.100.100", WEB)
-    assert "status: NOERROR" in out
-    assert f"IN\tA\t{web.ip}" in out
+@pytest.fixture
+def ips(lab, web):
+    """The addresses of the node that is asked for: IPv4, IPv6."""
+    return web.ip, lab.node("web")["ips"][1]
 
 
-@needs("dig")
-def test_dig_by_tcp_says_what_is_not_there(ask):
-    out = ask("dig", "+tcp", "@100.100.100.100", "nobody.lab.ts.net")
-    assert "status: NXDOMAIN" in out and "IN\tSOA" in out
+def compiled(tmp_path, name, source, *flags, cc="gcc"):
+    path = tmp_path / name
+    (tmp_path / f"{name}.c").write_text(textwrap.dedent(source))
+    subprocess.run([cc, "-D_GNU_SOURCE", "-o", path, tmp_path / f"{name}.c",
+                    *flags], check=True)
+    return str(path)
+
+
+def script(text):
+    return ("python3", "-c", textwrap.dedent(text))
+
+
+def natively(*argv):
+    return subprocess.run(argv, env=CLEAN_ENV, capture_output=True, text=True,
+                          check=True).stdout
+
+
+# -- libc's functions ----------------------------------------------------------
+
+@needs("getent")
+@pytest.mark.parametrize("database", ["hosts", "ahosts", "ahostsv4", "ahostsv6"])
+@pytest.mark.parametrize("name", ["web", WEB, WEB + "."])
+def test_getent(ask, ips, database, name):
+    v4, v6 = ips
+    lines = [line.split() for line in ask("getent", database, name).splitlines()]
+    addresses = [line[0] for line in lines]
+    expected = {"hosts": [v6], "ahosts": [v4] * 3 + [v6] * 3,
+                "ahostsv4": [v4] * 3, "ahostsv6": [v6] * 3}
+    assert addresses == expected[database]
+    assert lines[0][-1] == WEB
+
+
+@needs("getent")
+def test_getent_of_an_address(ask, ips):
+    for ip in ips:
+        assert ask("getent", "hosts", ip).split()[-2:] == [ip, WEB]
+
+
+@needs("getent")
+def test_getent_of_nobody(ask):
+    assert ask("getent", "hosts", "nobody.lab.ts.net", code=2) == ""
+    assert ask("getent", "ahosts", "nobody.lab.ts.net", code=2) == ""
+
+
+HINTS = """
+    import itertools, socket as s
+    hosts = [None, "", "127.0.0.1", "::1", "0.0.0.0", "::", "1.2.3", "0x7f.1",
+             "100.64.0.9", "fd7a:115c:a1e0::9", "fe80::1%lo", "::ffff:1.2.3.4",
+             "localhost", "256.1.1.1"]
+    services = [None, "80", "http", "domain", "no-such", 0, "0"]
+    flags = [0, s.AI_PASSIVE, s.AI_NUMERICHOST, s.AI_CANONNAME,
+             s.AI_NUMERICSERV, s.AI_V4MAPPED | s.AI_ALL, s.AI_ADDRCONFIG,
+             s.AI_PASSIVE | s.AI_NUMERICHOST | s.AI_NUMERICSERV, 1 << 20]
+    families = [s.AF_UNSPEC, s.AF_INET, s.AF_INET6, s.AF_UNIX]
+    types = [(0, 0), (s.SOCK_STREAM, 0), (s.SOCK_DGRAM, 0), (s.SOCK_RAW, 0),
+             (s.SOCK_STREAM, s.IPPROTO_UDP), (0, s.IPPROTO_SCTP), (99, 0)]
+    for h, v, f, a, t in itertools.product(hosts, services, flags, families,
+                                           types):
+        try:
+            found = s.getaddrinfo(h, v, a, *t, f)
+        except OSError as e:
+            found = e
+        print(h, v, f, a, t, found)
+"""
+
+
+def test_look_ups_without_a_name_are_libcs(ask):
+    argv = script(HINTS)
+    assert ask(*argv) == natively(*argv)
+
+
+def test_getaddrinfo_by_its_hints(ask, ips):
+    v4, v6 = ips
+    out = ask(*script(f"""
+        from socket import *
+        def look(*a):
+            try:
+                return [(x[0].name, x[1].name, x[4][:2], x[3])
+                        for x in getaddrinfo(*a)]
+            except gaierror as e:
+                return e.args[0]
+        v4, v6 = ('AF_INET', 'SOCK_STREAM'), ('AF_INET6', 'SOCK_STREAM')
+        def is_(found, *wanted):
+            assert found == list(wanted), found
+        a, b, mapped = '{v4}', '{v6}', '::ffff:{v4}'
+        tcp = SOCK_STREAM
+        is_(look('web', 80, 0, tcp), (*v4, (a, 80), ''), (*v6, (b, 80), ''))
+        is_(look('web', 'https', AF_INET, tcp), (*v4, (a, 443), ''))
+        is_(look('web', 'https', AF_INET6, tcp), (*v6, (b, 443), ''))
+        is_(look('WEB.LAB.ts.net.', 1, AF_INET, tcp, 0, AI_CANONNAME),
+            (*v4, (a, 1), '{WEB}'))
+        is_(look('web', 1, AF_INET6, tcp, 0, AI_V4MAPPED), (*v6, (b, 1), ''))
+        is_(look('web', 1, AF_INET6, tcp, 0, AI_V4MAPPED | AI_ALL),
+            (*v6, (mapped, 1), ''), (*v6, (b, 1), ''))
+        is_(look('web', 1, 0, tcp, 0, AI_ADDRCONFIG),
+            (*v4, (a, 1), ''), (*v6, (b, 1), ''))
+        is_(look('web', 1, AF_INET, SOCK_DGRAM),
+            ('AF_INET', 'SOCK_DGRAM', (a, 1), ''))
+        assert len(look('web', 1)) == 6
+        assert look('web', 'http', 0, tcp, 0, AI_NUMERICSERV) == EAI_NONAME
+        assert look('web', 'no-such', 0, tcp) == EAI_SERVICE
+        assert look('web', 'tftp', 0, tcp) == EAI_SERVICE
+        assert look('web', 'tftp', 0, SOCK_DGRAM)[0][2][1] == 69
+        assert look('web', 1, 0, tcp, 0, AI_NUMERICHOST) == EAI_NONAME
+        assert look('nobody.lab.ts.net', 1) == EAI_NONAME
+        print(getnameinfo((a, 22), 0), getnameinfo((a, 22), NI_NOFQDN),
+              getnameinfo((a, 22), NI_NUMERICHOST),
+              getnameinfo((a, 22), NI_NUMERICSERV),
+              getnameinfo((b, 69, 0, 0), NI_DGRAM | NI_NAMEREQD))
+        try:
+            print(getnameinfo(('100.64.99.99', 1), NI_NAMEREQD))
+        except gaierror as e:
+            assert e.args[0] == EAI_NONAME
+        print(getnameinfo(('100.64.99.99', 1), 0))
+        """))
+    assert out.splitlines() == [
+        f"('{WEB}', 'ssh') ('web', 'ssh') ('{v4}', 'ssh') ('{WEB}', '22') "
+        f"('{WEB}', 'tftp')", "('100.64.99.99', 'tcpmux')"]
+
+
+OLD_FUNCTIONS = """
+    #include <arpa/inet.h>
+    #include <assert.h>
+    #include <errno.h>
+    #include <netdb.h>
+    #include <stdio.h>
+    #include <string.h>
+
+    int main(int argc, char **argv)
+    {
+        char buf[1024], text[64];
+        struct hostent ent, *out;
+        int h_err, err, needed = 0;
+
+        for (size_t cap = 0; cap < sizeof(buf); cap++) {
+            memset(buf, 0x5a, sizeof(buf));
+            errno = 0;
+            err = gethostbyname_r("web", &ent, buf, cap, &out, &h_err);
+            for (size_t i = cap; i < sizeof(buf); i++)
+                assert(buf[i] == 0x5a);
+            if (err == 0)
+                break;
+            assert(err == ERANGE && !out && h_err == NETDB_INTERNAL);
+            needed++;
+        }
+        assert(needed > 16 && out == &ent && errno == 0);
+        inet_ntop(AF_INET, out->h_addr, text, sizeof(text));
+        printf("%s %s\\n", out->h_name, text);
+        assert(!out->h_aliases[0] && !out->h_addr_list[1]);
+        out = gethostbyname2("web", AF_INET6);
+        printf("%s\\n", inet_ntop(AF_INET6, out->h_addr, text, sizeof(text)));
+        assert(!gethostbyname("nobody.lab.ts.net"));
+        assert(h_errno == HOST_NOT_FOUND);
+        inet_pton(AF_INET, argv[1], buf);
+        printf("%s\\n", gethostbyaddr(buf, 4, AF_INET)->h_name);
+        return 0;
+    }
+"""
+
+
+@needs("gcc")
+def test_the_older_functions(ask, ips, tmp_path):
+    v4, v6 = ips
+    program = compiled(tmp_path, "old", OLD_FUNCTIONS)
+    assert ask(program, v4).splitlines() == [f"{WEB} {v4}", v6, WEB]
+
+
+RESOLVER = """
+    #include <assert.h>
+    #include <arpa/inet.h>
+    #include <arpa/nameser.h>
+    #include <errno.h>
+    #include <netdb.h>
+    #include <resolv.h>
+    #include <stdio.h>
+    #include <string.h>
+
+    static void say(const char *what, const unsigned char *msg, int len)
+    {
+        char text[256] = "";
+        ns_msg m;
+        ns_rr rr;
+
+        if (len < 0) {
+            printf("%s: h_errno %d\\n", what, h_errno);
+            return;
+        }
+        assert(ns_initparse(msg, len, &m) == 0);
+        if (ns_msg_count(m, ns_s_an) == 0) {
+            printf("%s: rcode %d\\n", what, ns_msg_getflag(m, ns_f_rcode));
+            return;
+        }
+        assert(ns_parserr(&m, ns_s_an, 0, &rr) == 0);
+        if (ns_rr_type(rr) == ns_t_a)
+            inet_ntop(AF_INET, ns_rr_rdata(rr), text, sizeof(text));
+        else
+            dn_expand(msg, msg + len, ns_rr_rdata(rr), text, sizeof(text));
+        printf("%s: %s %s\\n", what, ns_rr_name(rr), text);
+    }
+
+    int main(int argc, char **argv)
+    {
+        unsigned char q[512], a[1024];
+        int len;
+
+    #define SAY(call) say(#call, a, call)
+        SAY(res_query("web.lab.ts.net", C_IN, T_A, a, sizeof(a)));
+        SAY(res_query("web.lab.ts.net", C_IN, T_MX, a, sizeof(a)));
+        SAY(res_query("nobody.lab.ts.net", C_IN, T_A, a, sizeof(a)));
+        SAY(res_query(argv[1], C_IN, T_PTR, a, sizeof(a)));
+        SAY(res_search("web", C_IN, T_A, a, sizeof(a)));
+        SAY(res_querydomain("web", "lab.ts.net", C_IN, T_A, a, sizeof(a)));
+        len = res_mkquery(QUERY, "WEB.lab.ts.net", C_IN, T_A, NULL, 0, NULL, q,
+                          sizeof(q));
+        assert(len > 0);
+        errno = 99;
+        SAY(res_send(q, len, a, sizeof(a)));
+        assert(errno == 99 && memcmp(q, a, 2) == 0);
+        assert(res_send(q, len, a, 20) > 20);
+        len = res_mkquery(QUERY, "nobody.lab.ts.net", C_IN, T_A, NULL, 0, NULL,
+                          q, sizeof(q));
+        SAY(res_send(q, len, a, sizeof(a)));
+    #ifdef __GLIBC__
+        struct __res_state state;
+
+        memset(&state, 0, sizeof(state));
+        assert(res_ninit(&state) == 0);
+        SAY(res_nquery(&state, "web.lab.ts.net", C_IN, T_A, a, sizeof(a)));
+        SAY(res_nsearch(&state, "web", C_IN, T_A, a, sizeof(a)));
+        SAY(res_nquerydomain(&state, "web", "lab.ts.net", C_IN, T_A, a,
+                             sizeof(a)));
+        assert(res_nquery(&state, "nobody.lab.ts.net", C_IN, T_A, a,
+                          sizeof(a)) == -1);
+        assert(state.res_h_errno == HOST_NOT_FOUND);
+        SAY(res_nsend(&state, q, len, a, sizeof(a)));
+    #endif
+        return 0;
+    }
+"""
+
+
+def resolver_answers(ip, reverse):
+    found = f"{WEB} {ip}"
+    return [found, "h_errno 4", "h_errno 1", f"{reverse} {WEB}", found, found,
+            found, "rcode 3", found, found, found, "rcode 3"]
+
+
+def reverse_name(ip):
+    return ".".join(reversed(ip.split("."))) + ".in-addr.arpa"
+
+
+@needs("gcc")
+def test_res_query_and_its_kin(ask, ips, tmp_path):
+    reverse = reverse_name(ips[0])
+    program = compiled(tmp_path, "resolver", RESOLVER, "-lresolv")
+    out = ask(program, reverse).splitlines()
+    answers = [line.split(": ", 1)[1] for line in out]
+    wanted = resolver_answers(ips[0], reverse)
+    wanted[6] = wanted[6].replace("web.", "WEB.")
+    assert answers == wanted
+
+
+OLD_NAMES = """
+    #include <stdio.h>
+    int __res_query(const char *, int, int, unsigned char *, int);
+    __asm__(".symver __res_query, __res_query@GLIBC_2.2.5");
+    int main(void)
+    {
+        unsigned char a[512];
+        int len = __res_query("web.lab.ts.net", 1, 1, a, sizeof(a));
+
+        if (len < 4)
+            return 1;
+        printf("%d.%d.%d.%d\\n", a[len - 4], a[len - 3], a[len - 2],
+               a[len - 1]);
+        return 0;
+    }
+"""
+
+
+@needs("gcc")
+def test_a_program_that_was_built_with_an_older_glibc(ask, ips, tmp_path):
+    program = compiled(tmp_path, "old_names", OLD_NAMES, "-lresolv")
+    assert ask(program).strip() == ips[0]
+
+
+ASYNC = """
+    #include <arpa/inet.h>
+    #include <assert.h>
+    #include <netdb.h>
+    #include <semaphore.h>
+    #include <signal.h>
+    #include <stdio.h>
+
+    static sem_t done;
+    static void on_done(union sigval v) { sem_post(&done); }
+    static void on_signal(int s) { sem_post(&done); }
+
+    static void say(struct gaicb *r)
+    {
+        char text[64];
+
+        if (gai_error(r)) {
+            printf("%d\\n", gai_error(r));
+            return;
+        }
+        getnameinfo(r->ar_result->ai_addr, r->ar_result->ai_addrlen, text,
+                    sizeof(text), NULL, 0, NI_NUMERICHOST);
+        puts(text);
+        freeaddrinfo(r->ar_result);
+    }
+
+    int main(void)
+    {
+        struct gaicb web = {.ar_name = "web"}, lo = {.ar_name = "localhost"};
+        struct gaicb none = {.ar_name = "nobody.lab.ts.net"};
+        struct gaicb *all[] = {&web, NULL, &lo, &none}, *one[] = {&web};
+        struct sigevent by_thread = {.sigev_notify = SIGEV_THREAD,
+                                     .sigev_notify_function = on_done};
+        struct sigevent by_signal = {.sigev_notify = SIGEV_SIGNAL,
+                                     .sigev_signo = SIGUSR1};
+
+        signal(SIGUSR1, on_signal);
+        sem_init(&done, 0, 0);
+        assert(getaddrinfo_a(GAI_WAIT, all, 4, NULL) == 0);
+        say(&web); say(&lo); say(&none);
+        assert(getaddrinfo_a(GAI_NOWAIT, all, 4, &by_thread) == 0);
+        sem_wait(&done);
+        say(&web); say(&lo); say(&none);
+        assert(getaddrinfo_a(GAI_NOWAIT, one, 1, &by_thread) == 0);
+        while (sem_wait(&done)) ;
+        say(&web);
+        assert(getaddrinfo_a(GAI_NOWAIT, one, 1, &by_signal) == 0);
+        while (sem_wait(&done)) ;
+        say(&web);
+        assert(getaddrinfo_a(GAI_NOWAIT, one, 1, NULL) == 0);
+        assert(gai_suspend((const struct gaicb **)one, 1, NULL) <= 0);
+        say(&web);
+        return 0;
+    }
+"""
+
+
+@needs("gcc")
+def test_getaddrinfo_a(ask, ips, tmp_path):
+    program = compiled(tmp_path, "async", ASYNC, "-lanl", "-lpthread")
+    out = ask(program).splitlines()
+    batch = [ips[0], out[1], "-2"]
+    assert out == batch + batch + [ips[0]] * 3
+    assert out[1] in ("127.0.0.1", "::1")
+
+
+MUSL_LIST = """
+    #include <arpa/inet.h>
+    #include <netdb.h>
+    #include <stdio.h>
+    int main(void)
+    {
+        struct addrinfo hints = {.ai_flags = AI_CANONNAME}, *list, *ai;
+        char text[64];
+
+        for (int round = 0; round < 1000; round++) {
+            if (getaddrinfo("web", "80", &hints, &list))
+                return 1;
+            for (ai = list; round == 0 && ai; ai = ai->ai_next) {
+                getnameinfo(ai->ai_addr, ai->ai_addrlen, text, sizeof(text),
+                            NULL, 0, NI_NUMERICHOST);
+                printf("%s %d %s\\n", text, ai->ai_socktype,
+                       ai->ai_canonname ? ai->ai_canonname : "-");
+            }
+            freeaddrinfo(list);
+        }
+        if (getaddrinfo("localhost", "80", &hints, &list))
+            return 2;
+        freeaddrinfo(list);
+        if (getaddrinfo(NULL, "80", &hints, &list))
+            return 3;
+        freeaddrinfo(list);
+        return 0;
+    }
+"""
+
+
+@needs("musl-gcc")
+def test_musl(ask, ips, tmp_path):
+    v4, v6 = ips
+    program = compiled(tmp_path, "list", MUSL_LIST, cc="musl-gcc")
+    lines = [line.split() for line in ask(program).splitlines()]
+    assert {line[0] for line in lines} == {v4, v6}
+    assert lines[0] [0] == v4 and lines[0][2] == WEB
+    program = compiled(tmp_path, "old", OLD_FUNCTIONS, cc="musl-gcc")
+    assert ask(program, v4).splitlines() == [f"{WEB} {v4}", v6, WEB]
