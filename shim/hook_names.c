@@ -7,14 +7,14 @@
  *
  * The result must be one that libc's freeaddrinfo can free. So libc builds it:
  * one getaddrinfo with AI_NUMERICHOST per address, which also settles service
- * names, socket types and their order; the lists are chained. Only ai_flags and
- * the canonical name are put right afterwards. AI_ADDRCONFIG asks whether the
+ * names, socket types and their order; the lists are chained (addrinfo_list.c).
+ * Only ai_flags and the canonical name are put right afterwards. AI_ADDRCONFIG asks whether the
  * host has a family configured; through the tailnet both are reachable.
  */
 #include <netinet/in.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "shim/addrinfo_list.h"
 #include "shim/hooks.h"
 #include "shim/libc_table.h"
 #include "shim/name_ask.h"
@@ -107,16 +107,9 @@ static int build_one(const struct lookup *lookup, size_t i,
 static int put_canonical_name(const struct lookup *lookup,
 			      struct addrinfo *first)
 {
-	char *name;
-
 	if (!(lookup->hints->ai_flags & AI_CANONNAME))
 		return 0;
-	name = strdup(lookup->found.canonical);
-	if (!name)
-		return EAI_MEMORY;
-	free(first->ai_canonname);
-	first->ai_canonname = name;
-	return 0;
+	return shim_addrinfo_set_name(first, lookup->found.canonical);
 }
 
 static int build(const struct lookup *lookup, struct addrinfo **out)
@@ -136,8 +129,7 @@ static int build(const struct lookup *lookup, struct addrinfo **out)
 		return 0;
 	}
 	*tail = NULL;
-	if (first)
-		freeaddrinfo(first);
+	shim_addrinfo_free(first);
 	return err;
 }
 

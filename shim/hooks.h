@@ -45,6 +45,7 @@ int hook_sendmmsg(int fd, struct mmsghdr *msgs, unsigned count, int flags)
 int hook_getaddrinfo(const char *host, const char *service,
 		     const struct addrinfo *hints, struct addrinfo **out)
 	SHIM_HOOK(getaddrinfo);
+void hook_freeaddrinfo(struct addrinfo *list) SHIM_HOOK(freeaddrinfo);
 int hook_getnameinfo(const struct sockaddr *addr, socklen_t addr_len,
 		     char *host, socklen_t host_cap, char *service,
 		     socklen_t service_cap, int flags) SHIM_HOOK(getnameinfo);

@@ -8,7 +8,9 @@
  */
 #include "shim/libc_table.h"
 
+#include <errno.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "core/base/err.h"
 #include "shim/elf_symbols.h"
@@ -31,15 +33,24 @@ static const struct {
 	ENTRY(getnameinfo),    ENTRY(gethostbyaddr),
 	ENTRY(gethostbyaddr_r), ENTRY(gethostbyname),
 	ENTRY(gethostbyname2), ENTRY(gethostbyname_r),
-	ENTRY(gethostbyname2_r),
+	ENTRY(gethostbyname2_r), ENTRY(freeaddrinfo),
 };
+
+static long is_missing(void)
+{
+	errno = ENOSYS;
+	return -1;
+}
 
 void shim_libc_look_up(void)
 {
+	/* Of glibc in all its versions, and of nothing that imitates it. */
+	libc.is_musl = !shim_next_symbol("__libc_freeres");
 	for (size_t i = 0; i < ARRAY_LEN(entries); i++) {
 		void *fn = shim_next_symbol(entries[i].name);
 
-		*(void **)((char *)&libc + entries[i].at) = fn;
+		*(void **)((char *)&libc + entries[i].at) =
+			fn ? fn : (void *)(uintptr_t)is_missing;
 	}
 	atomic_store_explicit(&libc.is_ready, true, memory_order_release);
 }
