@@ -6,6 +6,12 @@
 
 #include "shim/shim.h"
 
+/* musl's netdb.h knows neither; programs of glibc do. */
+#ifndef NETDB_INTERNAL
+#define NETDB_INTERNAL (-1)
+#define NETDB_SUCCESS 0
+#endif
+
 enum shim_name_answer {
 	SHIM_ANSWER_FOUND,
 	SHIM_ANSWER_NOT_OURS, /* ask libc */
