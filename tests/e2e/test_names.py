@@ -20,8 +20,12 @@ def web(run):
 @pytest.fixture
 def ask(call, web):
     """ask(*argv) runs a program beside it once the node is up; what it says."""
+    asked = []
+
     def go(*argv, code=0, options=(), **kwargs):
-        program = call("asker", *argv, options=("--wait", *options), **kwargs)
+        asked.append(argv)
+        program = call(f"asker{len(asked)}", *argv,
+                       options=("--wait", *options), **kwargs)
         assert program.code == code, (program.out, program.err, program.log)
         return program.out
     return go
