@@ -288,6 +288,9 @@ int hook_getnameinfo(const struct sockaddr *addr, socklen_t addr_len,
 	}
 	answer = shim_reverse(&at.ip, name);
 	errno = saved_errno;
+	if (answer == SHIM_ANSWER_NOT_OURS)
+		return libc.getnameinfo(addr, addr_len, host, host_cap,
+					service, service_cap, flags);
 	if (answer != SHIM_ANSWER_FOUND) {
 		if (flags & NI_NAMEREQD)
 			return answer == SHIM_ANSWER_TRY_AGAIN ? EAI_AGAIN
