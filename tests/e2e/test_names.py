@@ -1,8 +1,10 @@
 """Names by every way that programs ask for them."""
-import os
+import select
 import socket
+import struct
 import subprocess
 import textwrap
+import threading
 
 import pytest
 
@@ -436,3 +438,240 @@ def test_musl(ask, ips, tmp_path):
     wanted = resolver_answers(v4, reverse)
     wanted[6] = wanted[6].replace("web.", "WEB.")
     assert answers == wanted[:8]
+
+
+# -- what stays libc's -----------------------------------------------------------
+
+def mounting(tmp_path, **files):
+    """Words before a command that give it other files in /etc."""
+    mounts = ""
+    for name, text in files.items():
+        path = tmp_path / name
+        path.write_text(textwrap.dedent(text))
+        mounts += f"mount --bind {path} /etc/{name.replace('_', '.')}; "
+    return ("unshare", "--mount", "sh", "-c", mounts + 'exec "$@"', "sh")
+
+
+def test_the_hosts_file_comes_first(ask, ips, tmp_path):
+    wrap = mounting(tmp_path, hosts="127.0.0.1 localhost\n"
+                    "192.0.2.7  db web # other.lab.ts.net\n"
+                    "192.0.2.8\tWeb.Lab.TS.net\n")
+    look = "import socket; print([socket.gethostbyname(n) for n in " \
+        "('web', 'web.lab.ts.net', 'asker1')])"
+    assert ask("python3", "-c", look, wrap=wrap).strip() == str(
+        ["192.0.2.7", "192.0.2.8", "100.64.0.2"])
+
+
+# -- programs with a resolver of their own ---------------------------------------
+
+@needs("dig")
+def test_dig_by_tcp(ask, web):
+    out = ask("dig", "+tcp", "+noall", "+answer", "+comments",
+              "@100.100.100.100", WEB)
+    assert "status: NOERROR" in out
+    assert f"IN\tA\t{web.ip}" in out
+
+
+@needs("dig")
+def test_dig_by_tcp_over_ipv6(ask, web):
+    out = ask("dig", "-6", "+tcp", "+short", "@fd7a:115c:a1e0::53", WEB)
+    assert out.strip() == web.ip
+
+
+@needs("dig")
+def test_dig_of_an_address(ask, web):
+    out = ask("dig", "+tcp", "+short", "@100.100.100.100", "-x", web.ip)
+    assert out.strip() == WEB + "."
+
+
+@needs("dig")
+def test_dig_by_tcp_says_what_is_not_there(ask):
+    out = ask("dig", "+tcp", "@100.100.100.100", "nobody.lab.ts.net")
+    assert "status: NXDOMAIN" in out and "IN\tSOA" in out
+
+
+class NameServer:
+    """A name server of the system: one name, one answer; big ones by TCP."""
+
+    def __init__(self, ip="127.0.0.1"):
+        self.asked = []
+        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.udp.bind((ip, 53))
+        self.tcp = socket.create_server((ip, 53))
+        self.wake, self.stopper = socket.socketpair()
+        self.thread = threading.Thread(target=self.serve)
+        self.thread.start()
+
+    def answer(self, query, way):
+        end = query.index(b"\0", 12) + 5
+        name = query[12:end - 5]
+        self.asked.append((way, name))
+        head, question = query[:2], query[12:end]
+        if b"none" in name:
+            return head + b"\x81\x83\0\1\0\0\0\0\0\0" + question
+        if b"big" in name and way == "udp":
+            return head + b"\x83\x80\0\1\0\0\0\0\0\0" + question
+        count = 100 if b"big" in name else 1
+        record = b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4"
+        return head + b"\x81\x80\0\1" + struct.pack(">HHH", count, 0, 0) + \
+            question + b"".join(record + bytes((192, 0, 2, i + 1))
+                                for i in range(count))
+
+    def serve(self):
+        while True:
+            ready, _, _ = select.select([self.udp, self.tcp, self.wake], [], [])
+            if self.wake in ready:
+                return
+            if self.udp in ready:
+                query, who = self.udp.recvfrom(4096)
+                self.udp.sendto(self.answer(query, "udp"), who)
+            if self.tcp in ready:
+                self.serve_stream(self.tcp.accept()[0])
+
+    def serve_stream(self, conn):
+        with conn, conn.makefile("rb") as f:
+            while head := f.read(2):
+                query = f.read(int.from_bytes(head, "big"))
+                answer = self.answer(query, "tcp")
+                conn.sendall(struct.pack(">H", len(answer)) + answer)
+
+    def close(self):
+        self.stopper.close()
+        self.thread.join()
+        for s in (self.udp, self.tcp, self.wake):
+            s.close()
+
+
+@pytest.fixture
+def name_server():
+    server = NameServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def system(tmp_path):
+    """A system whose resolv.conf names that server."""
+    return mounting(tmp_path, resolv_conf="nameserver 127.0.0.1\n")
+
+
+@needs("dig")
+def test_other_names_are_forwarded(ask, name_server, system):
+    def dig(name):
+        return ask("dig", "+tcp", "@100.100.100.100", name, wrap=system)
+    assert "IN\tA\t192.0.2.1\n" in dig("example.com")
+    assert name_server.asked == [("udp", b"\7example\3com")]
+    assert dig("big.example.com").count("IN\tA\t192.0.2.") == 100
+    assert name_server.asked[1:] == [("udp", b"\3big\7example\3com"),
+                                     ("tcp", b"\3big\7example\3com")]
+    assert "status: NXDOMAIN" in dig("none.example.com")
+
+
+@needs("dig")
+def test_no_name_server_is_servfail(ask, tmp_path):
+    wrap = mounting(tmp_path, resolv_conf="nameserver 127.0.0.9\n")
+    out = ask("dig", "+tcp", "@100.100.100.100", "example.com", wrap=wrap)
+    assert "status: SERVFAIL" in out
+
+
+def test_libc_asks_for_other_names_itself(ask, name_server, system, web):
+    out = ask("python3", "-c", "import socket; print([socket.gethostbyname(n)"
+              " for n in ('example.com', 'web', 'web.lab.ts.net')])",
+              wrap=system)
+    assert out.strip() == str(["192.0.2.1", web.ip, web.ip])
+    assert not [name for _, name in name_server.asked if b"web" in name]
+
+
+JAVA = """
+    import java.net.*;
+    public class Names {
+        public static void main(String[] a) throws Exception {
+            for (InetAddress i : InetAddress.getAllByName("web"))
+                System.out.println(i.getHostAddress());
+            System.out.println(
+                InetAddress.getByName(a[0]).getCanonicalHostName());
+            try {
+                InetAddress.getByName("nobody.lab.ts.net");
+            } catch (UnknownHostException e) {
+                System.out.println("unknown");
+            }
+        }
+    }
+"""
+
+GO = """
+    package main
+    import ("context"; "fmt"; "net"; "sort")
+    func main() {
+        r := net.DefaultResolver
+        found, err := r.LookupHost(context.Background(), "web")
+        sort.Strings(found)
+        fmt.Println(found, err)
+        names, err := r.LookupAddr(context.Background(), found[0])
+        fmt.Println(names, err)
+    }
+"""
+
+PROGRAMS = {
+    "node": ("node", "-e", """
+        const dns = require('dns').promises;
+        (async () => {
+            const all = await dns.lookup('web', {all: true});
+            console.log(all.map(a => a.address).join(' '));
+            console.log((await dns.lookupService(all[0].address, 22)).hostname);
+            await dns.lookup('nobody.lab.ts.net').catch(e =>
+                console.log(e.code));
+        })();"""),
+    "php": ("php", "-r", """
+        foreach (gethostbynamel('web') as $a) echo "$a\\n";
+        echo gethostbyaddr(gethostbyname('web')), "\\n";
+        foreach (dns_get_record('web.lab.ts.net', DNS_A) as $r)
+            echo $r['ip'], "\\n";
+        var_dump(checkdnsrr('nobody.lab.ts.net', 'A'));"""),
+    "ruby": ("ruby", "-rsocket", "-e", """
+        puts Addrinfo.getaddrinfo('web', 80, nil, :STREAM).map(&:ip_address)
+        puts Addrinfo.tcp('web', 80).getnameinfo[0]"""),
+    "perl": ("perl", "-MSocket=:all", "-e", """
+        print inet_ntoa(scalar gethostbyname('web')), "\\n";
+        print scalar(gethostbyaddr(gethostbyname('web'), AF_INET)), "\\n";"""),
+}
+SAID = {
+    "node": "{v4} {v6}\n{web}\nENOTFOUND\n",
+    "php": "{v4}\n{web}\n{v4}\nbool(false)\n",
+    "ruby": "{v4}\n{v6}\n{web}\n",
+    "perl": "{v4}\n{web}\n",
+}
+
+
+@pytest.mark.parametrize("language", [
+    pytest.param(name, marks=needs(name)) for name in PROGRAMS])
+def test_languages(ask, ips, language):
+    v4, v6 = ips
+    assert ask(*PROGRAMS[language]) == SAID[language].format(v4=v4, v6=v6,
+                                                             web=WEB)
+
+
+@needs("java", "javac")
+def test_java(ask, ips, tmp_path):
+    source = tmp_path / "Names.java"
+    source.write_text(textwrap.dedent(JAVA))
+    subprocess.run(["javac", "-d", tmp_path, source], check=True)
+    out = ask("java", "-cp", str(tmp_path), "Names", ips[0]).splitlines()
+    assert out[0] == ips[0] and out[1:] == [
+        str(socket.inet_pton(socket.AF_INET6, ips[1]) and out[1]), WEB,
+        "unknown"]
+    assert socket.inet_pton(socket.AF_INET6, out[1]) == \
+        socket.inet_pton(socket.AF_INET6, ips[1])
+
+
+@needs("go", "gcc")
+def test_go_by_libc(ask, ips, tmp_path):
+    source = tmp_path / "names.go"
+    source.write_text(textwrap.dedent(GO))
+    program = str(tmp_path / "names")
+    subprocess.run(["go", "build", "-o", program, source], check=True,
+                   env=dict(CLEAN_ENV, CGO_ENABLED="1", GO111MODULE="off",
+                            GOCACHE="/tmp/go-build-e2e", GOFLAGS=""))
+    # tsrun itself would not start a Go program; this one only looks names up.
+    out = ask("env", "GODEBUG=netdns=cgo", program).splitlines()
+    assert out == [f"[{ips[0]} {ips[1]}] <nil>", f"[{WEB}.] <nil>"]
