@@ -414,6 +414,12 @@ const char *ts_node_reverse(const struct ts_node *node, const struct ts_ip *ip)
 	return ts_magic_dns_reverse(node->dns, ip);
 }
 
+int ts_node_dns_answer(const struct ts_node *node, const uint8_t *query,
+		       size_t len, bool udp, uint8_t *out, size_t out_cap)
+{
+	return ts_magic_dns_answer(node->dns, query, len, udp, out, out_cap);
+}
+
 const struct ts_prefs *ts_node_prefs(const struct ts_node *node)
 {
 	return &node->prefs;
