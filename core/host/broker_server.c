@@ -12,6 +12,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -169,7 +170,14 @@ static bool answer(struct ts_client *client,
 	case TS_BROKER_ATTACH:
 		break;
 	case TS_BROKER_CONNECT:
-		ts_conn_request(host, req, fd, client->pid, &rep);
+		if (req->proto == IPPROTO_TCP)
+			ts_conn_request(host, req, fd, client->pid, &rep);
+		else
+			ts_dgram_connect(host, req, fd, client->pid, &rep);
+		fd = -1;
+		break;
+	case TS_BROKER_SEND:
+		ts_dgram_send(host, req, fd, client->pid, &rep);
 		fd = -1;
 		break;
 	case TS_BROKER_BIND:

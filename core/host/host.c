@@ -113,6 +113,7 @@ static void on_changed(void *ctx)
 	ts_table_info_from_node(&host->info, host->node);
 	ts_host_publish(host);
 	ts_conns_node_changed(host);
+	ts_dgrams_node_changed(host);
 	ts_broker_retry_held(host);
 	ts_dns_service_node_changed(host);
 }
@@ -145,6 +146,11 @@ static int open_parts(struct ts_host *host, const struct ts_host_config *config,
 	status = ts_dns_service_open(host, config);
 	if (status)
 		return status;
+	status = ts_dgrams_open(host);
+	if (status) {
+		snprintf(err, 256, "%s", ts_strerror(status));
+		return status;
+	}
 	ts_host_publish(host);
 	return ts_broker_open(host, config, err);
 }
@@ -202,6 +208,7 @@ void ts_host_close(struct ts_host *host)
 	ts_relays_close(host);
 	ts_dns_streams_close(host);
 	ts_listeners_close(host);
+	ts_dgrams_close(host);
 	ts_dns_service_close(host);
 	ts_rendezvous_close(host);
 	if (host->table && host->entries.sweep) {
