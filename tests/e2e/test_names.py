@@ -675,3 +675,57 @@ def test_go_by_libc(ask, ips, tmp_path):
     # tsrun itself would not start a Go program; this one only looks names up.
     out = ask("env", "GODEBUG=netdns=cgo", program).splitlines()
     assert out == [f"[{ips[0]} {ips[1]}] <nil>", f"[{WEB}.] <nil>"]
+
+
+# -- by datagrams ---------------------------------------------------------------
+
+@needs("dig")
+@pytest.mark.parametrize("server", ["100.100.100.100", "fd7a:115c:a1e0::53"])
+def test_dig(ask, web, server):
+    out = ask("dig", f"@{server}", WEB)
+    assert f"IN\tA\t{web.ip}" in out
+    assert f"SERVER: {server}#53({server}) (UDP)" in out
+
+
+@needs("dig", "host", "nslookup")
+def test_bind_tools_ask_the_systems_server(ask, web, name_server, system):
+    out = ask("dig", WEB, wrap=system)
+    assert f"IN\tA\t{web.ip}" in out
+    assert "SERVER: 127.0.0.1#53(127.0.0.1) (UDP)" in out
+    assert ask("dig", "+short", "+tcp", WEB, wrap=system).strip() == web.ip
+    assert f"{WEB} has address {web.ip}" in ask("host", WEB, wrap=system)
+    assert f"Address: {web.ip}" in ask("nslookup", WEB, wrap=system)
+    assert ask("dig", "+short", "web", wrap=system).strip() == web.ip
+    assert not name_server.asked
+    assert "192.0.2.1" in ask("dig", "example.com", wrap=system)
+    assert name_server.asked == [("udp", b"\7example\3com")]
+    out = ask("dig", "big.example.com", wrap=system)
+    assert out.count("IN\tA\t192.0.2.") == 100 and "(TCP)" in out
+
+
+@needs("dig")
+def test_dns_host_leaves_the_systems_server_alone(ask, name_server, system):
+    out = ask("dig", "+short", WEB, wrap=system, options=("--dns", "host"))
+    assert out.strip() == "192.0.2.1"
+    assert name_server.asked == [("udp", b"\3web\3lab\2ts\3net")]
+    assert "192.0.2.1" not in ask("dig", "@100.100.100.100", WEB, wrap=system,
+                                  options=("--dns", "host"))
+
+
+@needs("node")
+def test_c_ares(ask, web, name_server, system):
+    out = ask("node", "-e", f"""
+        const dns = require('dns').promises;
+        (async () => {{
+            console.log((await dns.resolve4('{WEB}')).join());
+            console.log((await dns.resolve4('web')).join());
+            console.log((await dns.reverse('{web.ip}')).join());
+            console.log((await dns.resolve4('example.com')).join());
+            const own = new dns.Resolver();
+            own.setServers(['100.100.100.100']);
+            console.log((await own.resolve4('{WEB}')).join());
+            await dns.resolve4('nobody.lab.ts.net').catch(
+                e => console.log(e.code));
+        }})();""", wrap=system)
+    assert out.splitlines() == [web.ip, web.ip, WEB, "192.0.2.1", web.ip,
+                                "ENOTFOUND"]
