@@ -729,3 +729,39 @@ def test_c_ares(ask, web, name_server, system):
         }})();""", wrap=system)
     assert out.splitlines() == [web.ip, web.ip, WEB, "192.0.2.1", web.ip,
                                 "ENOTFOUND"]
+
+
+RAW_CLIENT = """
+    import socket, struct, sys
+    def ask(name, kind):
+        query = b"\\x12\\x34\\1\\0\\0\\1\\0\\0\\0\\0\\0\\0" + b"".join(
+            bytes([len(l)]) + l.encode() for l in name.split(".")) + \\
+            b"\\0\\0\\1\\0\\1"
+        with socket.socket(socket.AF_INET, kind) as s:
+            s.settimeout(20)
+            s.connect((sys.argv[1], 53))
+            if kind == socket.SOCK_DGRAM:
+                s.send(query)
+                answer = s.recv(4096)
+            else:
+                s.sendall(struct.pack(">H", len(query)) + query)
+                f = s.makefile("rb")
+                answer = f.read(struct.unpack(">H", f.read(2))[0])
+            assert s.getpeername() == (sys.argv[1], 53)
+        return answer[:2] == query[:2] and socket.inet_ntoa(answer[-4:])
+    for kind in socket.SOCK_DGRAM, socket.SOCK_STREAM:
+        for name in sys.argv[2:]:
+            print(ask(name, kind))
+"""
+
+
+@pytest.mark.parametrize("server, inside", [
+    ("100.100.100.100", False), ("127.0.0.1", False),
+    ("100.100.100.100", True)])
+def test_a_client_of_its_own(ask, web, name_server, system, inside, server):
+    """With the node as a thread of the program, too."""
+    out = ask("python3", "-c", textwrap.dedent(RAW_CLIENT), server, WEB,
+              "example.com", wrap=system,
+              options=("--in-process",) if inside else ())
+    assert out.split() == [web.ip, "192.0.2.1"] * 2
+    assert name_server.asked == [("udp", b"\7example\3com")] * 2
