@@ -32,7 +32,6 @@ enum {
 	ASKS_MAX = 1024,
 	WAIT_MS = 9000, /* for the netmap; programs give up after 5 to 10 s */
 	LOOK_AT_CONF_MS = 5000,
-	RCODE_MASK = 0x0f,
 	RCODE_AT = 3, /* the byte of the header that ends with it */
 };
 
@@ -203,7 +202,7 @@ static void advance(struct ask *a)
 static bool is_no_such_name(const uint8_t *answer, size_t len)
 {
 	return len >= DNS_HEADER_LEN &&
-	       (answer[RCODE_AT] & RCODE_MASK) == DNS_NXDOMAIN;
+	       (answer[RCODE_AT] & DNS_RCODE_MASK) == DNS_NXDOMAIN;
 }
 
 /* The forwarder has let go of it. */
