@@ -765,3 +765,26 @@ def test_a_client_of_its_own(ask, web, name_server, system, inside, server):
               options=("--in-process",) if inside else ())
     assert out.split() == [web.ip, "192.0.2.1"] * 2
     assert name_server.asked == [("udp", b"\7example\3com")] * 2
+
+
+# -- a tailnet of any suffix -----------------------------------------------------
+
+@needs("dig", "gcc")
+@pytest.mark.parametrize("client", ["dig", "res_query", "libc"])
+def test_before_the_suffix_is_known(make_lab, call, run, name_server, system,
+                                    tmp_path, client):
+    """The system knows no such name, and is not believed."""
+    lab = make_lab("--domain", "corp.example")
+    ip = run("none", "sleep", "600", lab=lab).wait_running().ip
+    commands = {
+        "dig": ("dig", "+short", "@100.100.100.100", "none.corp.example"),
+        "libc": ("python3", "-c", "import socket; "
+                 "print(socket.gethostbyname('none.corp.example'))"),
+    }
+    if client == "res_query":
+        commands[client] = (compiled(
+            tmp_path, "old_names",
+            OLD_NAMES.replace(WEB, "none.corp.example"), "-lresolv"),)
+    program = call("asker", *commands[client], lab=lab, wrap=system)
+    assert program.code == 0, (program.out, program.err, program.log)
+    assert program.out.strip() == ip
