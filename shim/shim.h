@@ -193,7 +193,7 @@ void shim_listeners_move(const struct ts_table_layout *old);
 /* Before listen(): whatever had this number is gone. */
 void shim_listener_forget(int fd);
 /* The same of a new socket. */
-void shim_listener_is_fresh(int fd);
+void shim_listener_is_fresh(int fd, int type);
 /* TCP_DEFER_ACCEPT: the host's connections need a queue that does not wait for
  * data, so it is taken off the tailnet's listeners. */
 void shim_listener_defer_was_set(int fd);
