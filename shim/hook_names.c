@@ -210,6 +210,22 @@ static int by_node(struct lookup *lookup, struct addrinfo **out, bool *is_ours)
 	}
 }
 
+int shim_getaddrinfo(const char *host, const char *service,
+		     const struct addrinfo *hints, struct addrinfo **out,
+		     bool *is_ours)
+{
+	struct lookup lookup = {host, service, hints ? hints : &no_hints,
+				{0}};
+	int saved_errno = errno, err = 0;
+
+	*is_ours = false;
+	if (is_plain_lookup(host, hints) &&
+	    shim_name_rule(host) == SHIM_NAME_NODE_FIRST)
+		err = by_node(&lookup, out, is_ours);
+	errno = saved_errno;
+	return err;
+}
+
 static bool knows_nothing(int err)
 {
 #ifdef EAI_NODATA

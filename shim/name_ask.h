@@ -38,4 +38,11 @@ enum shim_name_answer shim_query(const uint8_t *query, size_t len,
 /* Would shim_reverse be asked, without starting a node for it? */
 bool shim_reverse_claims(const struct ts_ip *ip);
 
+/* -- hook_names.c -------------------------------------------------------- */
+/* getaddrinfo by the node alone: an EAI_ code or 0; *is_ours false: libc must
+ * say, and has not been asked. */
+int shim_getaddrinfo(const char *host, const char *service,
+		     const struct addrinfo *hints, struct addrinfo **out,
+		     bool *is_ours);
+
 #endif

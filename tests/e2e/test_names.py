@@ -1,4 +1,5 @@
 """Names by every way that programs ask for them."""
+import platform
 import select
 import socket
 import struct
@@ -320,6 +321,8 @@ OLD_NAMES = """
 
 
 @needs("gcc")
+@pytest.mark.skipif(platform.machine() != "x86_64",
+                    reason="the oldest version has another name here")
 def test_a_program_that_was_built_with_an_older_glibc(ask, ips, tmp_path):
     program = compiled(tmp_path, "old_names", OLD_NAMES, "-lresolv")
     assert ask(program).strip() == ips[0]
@@ -782,6 +785,8 @@ def test_before_the_suffix_is_known(make_lab, call, run, name_server, system,
                  "print(socket.gethostbyname('none.corp.example'))"),
     }
     if client == "res_query":
+        if platform.machine() != "x86_64":
+            pytest.skip("the oldest version has another name here")
         commands[client] = (compiled(
             tmp_path, "old_names",
             OLD_NAMES.replace(WEB, "none.corp.example"), "-lresolv"),)
