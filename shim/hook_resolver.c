@@ -234,27 +234,22 @@ static int look_up(const struct lookup *l, const char *name)
 	return is_asked ? ret : l->ask_libc(l);
 }
 
-/* The tailnet's suffix comes before the program's search list: "web" is
+/* The tailnet's own search list comes before the program's: "web" is
  * "web.tailnet.ts.net" if there is such a node. */
 static bool search_tailnet(const struct lookup *l, int *ret)
 {
-	const struct ts_table_layout *table;
-	struct ts_table_info info;
+	struct shim_addresses found;
 	int saved_errno = errno;
 	bool is_ours = false;
-	char full[NAME_CAP];
 
-	if (!*l->name || strchr(l->name, '.') ||
-	    shim_query_rule(l->name) == SHIM_NAME_LIBC)
+	if (strchr(l->name, '.') ||
+	    shim_query_rule(l->name) != SHIM_NAME_NODE_FIRST)
 		return false;
-	table = shim_table();
-	if (!table || !ts_table_read_info(table, &info) || !*info.suffix ||
-	    snprintf(full, sizeof(full), "%s.%s", l->name, info.suffix) >=
-		    (int)sizeof(full))
-		return false;
-	*ret = by_node(l, full, &is_ours);
+	if (shim_resolve(l->name, TS_BROKER_WANT_V4 | TS_BROKER_WANT_V6,
+			 &found) == SHIM_ANSWER_FOUND)
+		*ret = by_node(l, found.canonical, &is_ours);
 	errno = saved_errno;
-	return is_ours && (*ret >= 0 || h_errno == NO_DATA);
+	return is_ours;
 }
 
 static void get_ready(void)

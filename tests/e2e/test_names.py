@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from harness import CLEAN_ENV, needs, wait_until
+from harness import CLEAN_ENV, SANITIZERS, needs
 
 WEB = "web.lab.ts.net"
 
@@ -763,6 +763,8 @@ RAW_CLIENT = """
     ("100.100.100.100", True)])
 def test_a_client_of_its_own(ask, web, name_server, system, inside, server):
     """With the node as a thread of the program, too."""
+    if inside and SANITIZERS:
+        pytest.skip("a sanitizer must come first in a program")
     out = ask("python3", "-c", textwrap.dedent(RAW_CLIENT), server, WEB,
               "example.com", wrap=system,
               options=("--in-process",) if inside else ())
