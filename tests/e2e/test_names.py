@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from harness import CLEAN_ENV, SANITIZERS, needs
+from harness import CLEAN_ENV, SANITIZERS, needs, wait_until
 
 WEB = "web.lab.ts.net"
 
@@ -795,3 +795,25 @@ def test_before_the_suffix_is_known(make_lab, call, run, name_server, system,
     program = call("asker", *commands[client], lab=lab, wrap=system)
     assert program.code == 0, (program.out, program.err, program.log)
     assert program.out.strip() == ip
+
+
+@needs("dig")
+def test_a_changed_resolv_conf_is_followed(run, name_server, tmp_path):
+    wrap = mounting(tmp_path, resolv_conf="nameserver 127.0.0.9\n")
+    program = run("asker", "sh", "-c", """
+        dig +tcp @100.100.100.100 example.com | grep -o 'status: [A-Z]*'
+        until dig +short @100.100.100.100 example.com | grep 192; do
+            sleep 0.2
+        done""", options=("--wait",), wrap=wrap)
+    wait_until(lambda: "SERVFAIL" in program.out, "the first answer")
+    (tmp_path / "resolv_conf").write_text("nameserver 127.0.0.1\n")
+    assert program.wait() == 0
+    assert program.out == "status: SERVFAIL\n192.0.2.1\n"
+
+
+@needs("dig")
+def test_a_resolver_at_the_v6_loopback(ask, web, tmp_path):
+    wrap = mounting(tmp_path, resolv_conf="nameserver ::1\n")
+    for way in "+notcp", "+tcp":
+        out = ask("dig", way, WEB, wrap=wrap)
+        assert f"IN\tA\t{web.ip}" in out and "SERVER: ::1#53(::1)" in out
