@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * hook_names_async.c - getaddrinfo_a
  *
- * glibc's threads look names up inside libc, where no hook is. So names that the
- * node knows are taken out of the list and answered here, before libc gets the
- * rest: the node answers from memory, and waits only while it does not know yet
- * who it is. A notification is libc's business in every case: when nothing is
- * left for it, it gets a request that fails at once and tells nobody but by
- * this.
+ * glibc's threads look names up inside libc, where no hook is. So names that
+ * the node knows are taken out of the list and answered here, before libc gets
+ * the rest: the node answers from memory, and waits only while it does not know
+ * yet who it is. Notifications are libc's business in every case: when nothing
+ * is left for it to look up, it gets a request that fails at once, and notifies.
  */
 #include <netdb.h>
 #include <signal.h>

@@ -57,14 +57,16 @@ def natively(*argv):
                           check=True).stdout
 
 
-# -- libc's functions ----------------------------------------------------------
+# -- libc's functions ------------------------------------------------------
 
 @needs("getent")
-@pytest.mark.parametrize("database", ["hosts", "ahosts", "ahostsv4", "ahostsv6"])
+@pytest.mark.parametrize("database",
+                         ["hosts", "ahosts", "ahostsv4", "ahostsv6"])
 @pytest.mark.parametrize("name", ["web", WEB, WEB + "."])
 def test_getent(ask, ips, database, name):
     v4, v6 = ips
-    lines = [line.split() for line in ask("getent", database, name).splitlines()]
+    out = ask("getent", database, name)
+    lines = [line.split() for line in out.splitlines()]
     addresses = [line[0] for line in lines]
     expected = {"hosts": [v6], "ahosts": [v4] * 3 + [v6] * 3,
                 "ahostsv4": [v4] * 3, "ahostsv6": [v6] * 3}
@@ -443,7 +445,7 @@ def test_musl(ask, ips, tmp_path):
     assert answers == wanted[:8]
 
 
-# -- what stays libc's -----------------------------------------------------------
+# -- what stays libc's -----------------------------------------------------
 
 def mounting(tmp_path, **files):
     """Words before a command that give it other files in /etc."""
@@ -465,7 +467,7 @@ def test_the_hosts_file_comes_first(ask, ips, tmp_path):
         ["192.0.2.7", "192.0.2.8", "100.64.0.2"])
 
 
-# -- programs with a resolver of their own ---------------------------------------
+# -- programs with a resolver of their own ---------------------------------
 
 @needs("dig")
 def test_dig_by_tcp(ask, web):
@@ -680,7 +682,7 @@ def test_go_by_libc(ask, ips, tmp_path):
     assert out == [f"[{ips[0]} {ips[1]}] <nil>", f"[{WEB}.] <nil>"]
 
 
-# -- by datagrams ---------------------------------------------------------------
+# -- by datagrams ----------------------------------------------------------
 
 @needs("dig")
 @pytest.mark.parametrize("server", ["100.100.100.100", "fd7a:115c:a1e0::53"])
@@ -772,7 +774,7 @@ def test_a_client_of_its_own(ask, web, name_server, system, inside, server):
     assert name_server.asked == [("udp", b"\7example\3com")] * 2
 
 
-# -- a tailnet of any suffix -----------------------------------------------------
+# -- a tailnet of any suffix -----------------------------------------------
 
 @needs("dig", "gcc")
 @pytest.mark.parametrize("client", ["dig", "res_query", "libc"])
