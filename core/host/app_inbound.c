@@ -202,8 +202,8 @@ static int try_next_listener(struct ts_inbound *in)
 {
 	const struct ts_listener *next;
 
-	ts_listener_refused(in->host, &in->native);
-	next = ts_listener_for(in->host, &in->local);
+	ts_listener_refused(in->host, IPPROTO_TCP, &in->native);
+	next = ts_listener_for(in->host, IPPROTO_TCP, &in->local);
 	if (!next || ts_addr_equal(&next->native, &in->native))
 		return -ECONNREFUSED;
 	ts_entry_drop(in->host, in->entry);
@@ -328,7 +328,8 @@ static struct ts_inbound *new_inbound(struct ts_host *host,
 				      const struct ts_addr *local,
 				      const struct ts_addr *remote, int *err)
 {
-	const struct ts_listener *listener = ts_listener_for(host, local);
+	const struct ts_listener *listener =
+		ts_listener_for(host, IPPROTO_TCP, local);
 	struct ts_inbound *in = listener ? calloc(1, sizeof(*in)) : NULL;
 
 	*err = listener ? -ENOMEM : -ECONNREFUSED;
