@@ -14,7 +14,7 @@
  *   datagram_request  SEND, CONNECT          datagram_socket  from programs
  *   app_datagram      flows, their way       datagram_batch   to programs
  *   datagram_port     ports in the tailnet   datagram_refuse  errors
- *   datagram_echo     ping                   datagram_sweep   ends, idle
+ *   datagram_echo     ping                   datagram_sweep   ends
  */
 #ifndef CORE_HOST_APP_DATAGRAM_H
 #define CORE_HOST_APP_DATAGRAM_H
@@ -54,6 +54,7 @@ struct ts_dgram_port {
 	struct ts_addr native;
 	bool is_v6_only, takes_v6;
 	struct ts_dgram_port *next_unused;
+	bool is_unused; /* in that list; perhaps in use again */
 };
 
 struct dgram_queued {
