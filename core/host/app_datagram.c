@@ -654,14 +654,14 @@ static void send_queue(struct ts_dgram *flow)
 }
 
 /* An unconnected socket asks anew, and learns what has become of the remote
- * end; a connected one is told when it sends. */
+ * end; a connected one is told when it sends, or has sent already. */
 static void look_again(struct ts_dgram *flow)
 {
 	enum dgram_route before = flow->route;
 	struct ts_addr local = flow->local;
 	int err = ts_dgram_route(flow->host, &flow->remote, &flow->route);
 
-	if (err && !flow->is_connected && before != DGRAM_WAITS) {
+	if (err && !flow->is_connected) {
 		ts_dgram_end(flow);
 		return;
 	}

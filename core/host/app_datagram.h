@@ -24,8 +24,8 @@
 #include "core/host/host_internal.h"
 
 enum {
-	DGRAM_FLOWS_MAX = 16384,
-	DGRAM_OWN_SOCKETS_MAX = 4096, /* D: and never a quarter of our fds */
+	DGRAM_FLOWS_MAX = 12288, /* two entries of the table each, or three */
+	DGRAM_OWN_SOCKETS_MAX = 4096, /* D: and no more than a quarter of our fds */
 	DGRAM_DUPS_MAX = 1024,	      /* duplicates of programs' sockets */
 	DGRAM_QUEUE_MAX = 16,	      /* a flow's, until the node is up */
 	DGRAM_QUEUE_BYTES = 64 * 1024,

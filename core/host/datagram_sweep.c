@@ -12,6 +12,7 @@
  * An unconnected socket asks again for a flow that is over, so those go when
  * they have been idle.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -251,11 +252,12 @@ static void end_if_idle(struct ts_dgram *flow, void *ctx)
 	uint64_t now_ms = ts_host_now_ms(flow->host);
 
 	(void)ctx;
-	/* Nobody answers for what has waited longer than a connect would. */
+	/* As long as a connect would have waited. */
 	if (flow->route == DGRAM_WAITS && flow->first_sent_ms &&
 	    now_ms - flow->first_sent_ms > flow->host->timeout_ms) {
 		flow->first_sent_ms = 0;
 		ts_dgram_drop_queue(flow);
+		ts_dgram_refuse(flow, -EHOSTUNREACH);
 	}
 	if (!flow->is_connected &&
 	    now_ms - flow->used_ms >= (both ? IDLE_BOTH_WAYS_MS : IDLE_MS))
