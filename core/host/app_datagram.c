@@ -209,6 +209,9 @@ void ts_dgram_end(struct ts_dgram *flow)
 		return;
 	flow->is_over = true;
 	leave_ends(flow);
+	if (flow->is_connected &&
+	    ts_key_map_get(&all->by_inode, &flow->inode) == flow)
+		ts_key_map_take(&all->by_inode, &flow->inode);
 	if (flow->fd < 0)
 		ts_key_map_take(&all->by_virtual, flow->virtual.ip.bytes);
 	else
@@ -706,6 +709,7 @@ static void init_maps(struct ts_dgrams *all)
 	ts_key_map_init(&all->by_ends, sizeof(struct ends_key), seed);
 	ts_key_map_init(&all->ports, sizeof(uint16_t), seed);
 	ts_key_map_init(&all->by_native, TS_IP_LEN + 2, seed);
+	ts_key_map_init(&all->by_inode, sizeof(uint64_t), seed);
 }
 
 int ts_dgrams_open(struct ts_host *host)
@@ -749,6 +753,7 @@ void ts_dgrams_close(struct ts_host *host)
 	ts_key_map_deinit(&all->by_ends);
 	ts_key_map_deinit(&all->ports);
 	ts_key_map_deinit(&all->by_native);
+	ts_key_map_deinit(&all->by_inode);
 	free(all);
 	host->dgrams = NULL;
 }

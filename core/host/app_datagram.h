@@ -92,6 +92,7 @@ struct ts_dgram {
 	struct ts_watch *watch;
 	uint64_t closed_until_ms; /* 0: open */
 	int dup_fd; /* the program's socket, for errors; -1: none */
+	uint64_t inode; /* of that socket, when it is a connected one's */
 	pid_t pid;
 };
 
@@ -109,6 +110,7 @@ struct ts_dgrams {
 	struct ts_key_map by_ends; /* our port, remote end -> chain of flows */
 	struct ts_key_map ports;   /* number -> port */
 	struct ts_key_map by_native; /* native address -> its port */
+	struct ts_key_map by_inode; /* connected socket -> its flow */
 	/* Flows by last use: answered are those whose program has sent. */
 	struct ts_link answered, unanswered, over;
 	struct ts_link closed; /* D's that refuse, by closed_until_ms */

@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "core/host/app_datagram.h"
 
@@ -194,6 +195,22 @@ void ts_dgram_send(struct ts_host *host, const struct ts_broker_request *req,
 	rep->tailnet = flow->local;
 }
 
+/* A socket has one peer: what it was connected to before is over. */
+static void replace_former(struct ts_dgram *flow)
+{
+	struct ts_key_map *map = &flow->host->dgrams->by_inode;
+	struct ts_dgram *former;
+	struct stat st;
+
+	if (fstat(flow->dup_fd, &st))
+		return;
+	flow->inode = st.st_ino;
+	former = ts_key_map_get(map, &flow->inode);
+	if (former)
+		ts_dgram_end(former);
+	(void)ts_key_map_put(map, &flow->inode, flow);
+}
+
 void ts_dgram_connect(struct ts_host *host, const struct ts_broker_request *req,
 		      int fd, pid_t pid, struct ts_broker_reply *rep)
 {
@@ -214,6 +231,7 @@ void ts_dgram_connect(struct ts_host *host, const struct ts_broker_request *req,
 	rep->error = -err;
 	if (!flow)
 		return;
+	replace_former(flow);
 	rep->native = flow->virtual;
 	rep->tailnet = flow->local;
 }

@@ -8,7 +8,7 @@
 #include <linux/errqueue.h>
 #include <netinet/udp.h>
 
-enum { ECHO_PORT = 7, SINK_PORT = 8, CLOSED_PORT = 9, LARGE = 60000 };
+enum { ECHO_PORT = 7, SINK_PORT = 8, LARGE = 60000 }; /* 9 is closed */
 
 /* -- the peer -------------------------------------------------------------- */
 
@@ -443,16 +443,43 @@ static void a_connected_socket_has_a_flow_of_its_own(void **state)
 	close_fixture(&f);
 }
 
+static void a_socket_that_connects_again_has_one_flow(void **state)
+{
+	const struct sockaddr none = {.sa_family = AF_UNSPEC};
+	struct ts_broker_reply first, second;
+	const struct ts_addr unbound = {.port = 0};
+	struct ts_addr probe;
+	struct fixture f;
+	char got[8];
+	int fd, other;
+
+	(void)state;
+	open_tailnet(&f);
+	fd = program_connects(&f, PEER ":8", &first);
+	assert_int_equal(connect(fd, &none, sizeof(none)), 0);
+	second = ask(&f, TS_BROKER_CONNECT, 0, &unbound, PEER ":7", fd);
+	assert_int_equal(second.error, 0);
+	assert_int_equal(connect_to(fd, &second.native), 0);
+	assert_int_equal(send(fd, "ping", 4, 0), 4);
+	assert_true(wait_for(fd, POLLIN) & POLLIN);
+	assert_int_equal(recv(fd, got, sizeof(got), 0), 4);
+	/* The first one's address is free again. */
+	other = socket(AF_INET, SOCK_DGRAM, 0);
+	probe = first.native;
+	assert_int_equal(bind_to(other, &probe), 0);
+	close(other);
+	close(fd);
+	close_fixture(&f);
+}
+
 static void a_refusal_wakes_a_connected_program(void **state)
 {
-	struct ts_addr at = {.port = CLOSED_PORT};
 	struct ts_broker_reply rep;
 	struct fixture f;
 	char got[8];
 	int fd;
 
 	(void)state;
-	(void)at;
 	open_tailnet(&f);
 	fd = program_connects(&f, PEER ":9", &rep);
 	for (int i = 0; i < 3; i++) {
@@ -899,6 +926,7 @@ int main(void)
 		cmocka_unit_test(strangers_are_not_carried),
 		cmocka_unit_test(nobody_there_is_an_error),
 		cmocka_unit_test(a_connected_socket_has_a_flow_of_its_own),
+		cmocka_unit_test(a_socket_that_connects_again_has_one_flow),
 		cmocka_unit_test(a_refusal_wakes_a_connected_program),
 		cmocka_unit_test(a_refusal_reaches_the_error_queue),
 		cmocka_unit_test(
