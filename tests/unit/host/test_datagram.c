@@ -8,6 +8,8 @@
 #include <linux/errqueue.h>
 #include <netinet/udp.h>
 
+#include "core/host/app_datagram.h"
+
 enum { ECHO_PORT = 7, SINK_PORT = 8, LARGE = 60000 }; /* 9 is closed */
 
 /* -- the peer -------------------------------------------------------------- */
@@ -887,6 +889,70 @@ static void only_echo_requests_leave(void **state)
 
 /* -- limits ---------------------------------------------------------------- */
 
+/* As when the flows were made a while ago. */
+static void look_for_gone(struct fixture *f, void *ctx)
+{
+	struct ts_dgrams *all = f->host->dgrams;
+	struct ts_link *heads[] = {&all->answered, &all->unanswered};
+
+	for (int i = 0; i < 2; i++)
+		for (struct ts_link *at = heads[i]->next; at != heads[i];
+		     at = at->next) {
+			struct ts_dgram *flow =
+				TS_LINK_OWNER(at, struct ts_dgram, link);
+
+			flow->made_ms -= 10000;
+		}
+	all->looked_ms = 0;
+	ts_dgram_look_for_gone(f->host);
+	*(size_t *)ctx = all->flow_count;
+}
+
+static void programs_that_are_gone_lose_their_flows(void **state)
+{
+	struct ts_broker_reply rep, gone[2], alive[2];
+	struct ts_addr native[2];
+	struct fixture f;
+	size_t count = 0;
+	char got[8];
+	int fd[2], conn[2];
+
+	(void)state;
+	open_tailnet(&f);
+	for (int i = 0; i < 2; i++) {
+		fd[i] = udp_at("0.0.0.0:0", &native[i]);
+		rep = say_send(&f, &native[i], PEER ":7");
+		check_echo(fd[i], &rep.native, "hello", 5);
+		gone[0] = i == 0 ? rep : gone[0];
+		alive[0] = rep;
+		conn[i] = program_connects(&f, PEER ":7", &rep);
+		assert_int_equal(send(conn[i], "ping", 4, 0), 4);
+		assert_true(wait_for(conn[i], POLLIN) & POLLIN);
+		gone[1] = i == 0 ? rep : gone[1];
+		alive[1] = rep;
+	}
+	on_loop(&f, look_for_gone, &count);
+	assert_int_equal(count, 4);
+	close(fd[0]);
+	close(conn[0]);
+	on_loop(&f, look_for_gone, &count);
+	assert_int_equal(count, 2);
+	check_echo(fd[1], &alive[0].native, "hello", 5);
+	assert_int_equal(recv(conn[1], got, sizeof(got), 0), 4);
+	assert_int_equal(send(conn[1], "ping", 4, 0), 4);
+	assert_true(wait_for(conn[1], POLLIN) & POLLIN);
+	/* what was still unread has its source's name for a while */
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(datagram_entry(&f, &gone[i].native).kind,
+				 TS_FLOW_DATAGRAM);
+		assert_int_equal(datagram_entry(&f, &alive[i].native).kind,
+				 TS_FLOW_DATAGRAM);
+	}
+	close(fd[1]);
+	close(conn[1]);
+	close_fixture(&f);
+}
+
 /* More remote ends than there may be flows: the last ones work. */
 static void the_oldest_flows_make_room(void **state)
 {
@@ -941,6 +1007,7 @@ int main(void)
 		cmocka_unit_test(a_node_that_stopped_takes_no_datagrams),
 		cmocka_unit_test(ping_is_answered_with_the_programs_identifier),
 		cmocka_unit_test(only_echo_requests_leave),
+		cmocka_unit_test(programs_that_are_gone_lose_their_flows),
 		cmocka_unit_test(the_oldest_flows_make_room),
 	};
 
