@@ -671,6 +671,10 @@ static void look_again(struct ts_dgram *flow)
 	set_local(flow);
 	if (!ts_addr_equal(&local, &flow->local))
 		republish(flow);
+	if (flow->route == DGRAM_NOBODY)
+		ts_dgram_shut(flow);
+	else if (before == DGRAM_NOBODY && flow->closed_until_ms)
+		ts_dgram_reopen(flow);
 	if (before == DGRAM_WAITS && flow->route != DGRAM_WAITS)
 		send_queue(flow);
 }

@@ -196,6 +196,8 @@ void ts_dgram_flush(struct ts_host *host);
 /* The far end refused, err as of ICMP: tells the program where it can be
  * told. */
 void ts_dgram_refuse(struct ts_dgram *flow, int err);
+/* Refuses whatever the program sends, until it is reopened. */
+void ts_dgram_shut(struct ts_dgram *flow);
 void ts_dgram_reopen(struct ts_dgram *flow);
 void ts_dgram_reopen_due(void *host);
 void ts_dgram_drop_dup(struct ts_dgram *flow);

@@ -141,6 +141,8 @@ static struct ts_dgram *begin(struct ts_host *host, struct dgram_wish *wish,
 	flow = ts_dgram_new(host, wish, err);
 	if (flow)
 		flow->route = route;
+	if (flow && route == DGRAM_NOBODY)
+		ts_dgram_shut(flow);
 	return flow;
 }
 

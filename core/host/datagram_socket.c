@@ -263,7 +263,7 @@ void ts_dgram_socket_join(const struct ts_dgram *flow)
 {
 	const struct sockaddr none = {.sa_family = AF_UNSPEC};
 
-	if (flow->is_connected)
+	if (flow->is_connected && flow->program.port != 0)
 		(void)ts_sock_connect(flow->fd, &flow->program);
 	else
 		(void)connect(flow->fd, &none, sizeof(none));
@@ -282,7 +282,8 @@ bool ts_dgram_learn_program(struct ts_dgram *flow)
 	    ts_sock_local(flow->dup_fd, &local))
 		return false;
 	flow->program = local;
-	ts_dgram_socket_join(flow);
+	if (!flow->closed_until_ms)
+		ts_dgram_socket_join(flow);
 	return true;
 }
 
