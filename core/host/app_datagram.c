@@ -747,7 +747,8 @@ void ts_dgrams_close(struct ts_host *host)
 		return;
 	while ((flow = oldest(all, false)))
 		ts_dgram_end(flow);
-	before_sleep(host);
+	if (all->out)
+		before_sleep(host);
 	ts_loop_before_sleep_remove(host->loop, before_sleep, host);
 	ts_dgram_sockets_close(host);
 	ts_dgram_batch_close(host);

@@ -26,7 +26,7 @@
 enum {
 	DGRAM_FLOWS_MAX = 12288, /* two entries of the table each, or three */
 	DGRAM_OWN_SOCKETS_MAX = 4096, /* D: and no more than a quarter of our fds */
-	DGRAM_DUPS_MAX = 1024,	      /* duplicates of programs' sockets */
+	DGRAM_DUPS_MAX = DGRAM_OWN_SOCKETS_MAX / 4, /* of programs' sockets */
 	DGRAM_QUEUE_MAX = 16,	      /* a flow's, until the node is up */
 	DGRAM_QUEUE_BYTES = 64 * 1024,
 	DGRAM_QUEUED_BYTES_MAX = 4 * 1024 * 1024, /* of all flows */
@@ -115,7 +115,7 @@ struct ts_dgrams {
 	struct ts_link answered, unanswered, over;
 	struct ts_link closed; /* D's that refuse, by closed_until_ms */
 	struct ts_dgram_port *unused;
-	size_t flow_count, own_count, own_max, dup_count;
+	size_t flow_count, own_count, own_max, dup_count, dup_max;
 	size_t queued_bytes;
 	struct ts_timer *reopen, *sweep;
 	uint64_t looked_ms; /* for programs that are gone */

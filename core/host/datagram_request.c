@@ -122,7 +122,7 @@ static void make_room_for_dup(struct ts_host *host)
 	struct ts_dgrams *all = host->dgrams;
 	struct ts_dgram *flow;
 
-	if (all->dup_count < DGRAM_DUPS_MAX)
+	if (all->dup_count < all->dup_max)
 		return;
 	flow = oldest_with_dup(all);
 	if (flow && ts_dgram_learn_program(flow))
