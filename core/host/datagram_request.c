@@ -25,17 +25,6 @@ static bool is_udp_socket(int fd)
 	       int_option(fd, SO_PROTOCOL) == IPPROTO_UDP;
 }
 
-/* Our sockets send over the loopback device only; where they cannot be held
- * to it, to loopback addresses only. */
-static bool is_native_ok(const struct ts_host *host,
-			 const struct ts_addr *native)
-{
-	if (ts_ip_is_multicast(&native->ip))
-		return false;
-	return !host->rv.one_loopback || ts_ip_is_unspecified(&native->ip) ||
-	       ts_ip_is_loopback(&native->ip);
-}
-
 static int check_remote(const struct ts_broker_request *req)
 {
 	bool v4 = ts_ip_is_v4(&req->tailnet.ip);
@@ -62,7 +51,7 @@ static int check(const struct ts_host *host,
 		return err;
 	if (host->dgrams->fd < 0)
 		return -ENETUNREACH;
-	if (!is_native_ok(host, &req->native_local))
+	if (ts_ip_is_multicast(&req->native_local.ip))
 		return -EINVAL;
 	if (needs_fd && fd < 0) /* most likely it did not fit in our table */
 		return -ENOBUFS;

@@ -220,23 +220,24 @@ static int open_at(struct ts_host *host, struct ts_addr *at, int buffer_bytes)
 	bool v4 = ts_ip_is_v4(&at->ip);
 	int fd = socket(v4 ? AF_INET : AF_INET6,
 			SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	int err = 0;
+	int err;
 
 	if (fd < 0)
 		return -errno;
 	fd = ts_sock_keep(host, fd);
-	/* Nothing of this leaves the machine, whatever a program says. */
-	if (!host->rv.one_loopback &&
-	    setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3))
-		err = -errno;
+	/* Where it is not allowed (older kernels, after setuid) W hears from
+	 * other networks what names no flow. Neither sends there, whatever
+	 * address a program says is its own: the kernel routes nothing that
+	 * comes from 127/8 or ::1 to other devices. */
+	if (!host->rv.one_loopback)
+		(void)setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3);
 	set_buffers(fd, buffer_bytes);
 	set_int(fd, SOL_UDP, UDP_GRO, 1);
 	set_int(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6,
 		v4 ? IP_RECVERR : IPV6_RECVERR, 1);
 	if (v4)
 		set_int(fd, IPPROTO_IP, IP_PKTINFO, 1);
-	if (!err)
-		err = ts_sock_bind(fd, at);
+	err = ts_sock_bind(fd, at);
 	if (!err)
 		err = ts_sock_local(fd, at);
 	if (!err)
