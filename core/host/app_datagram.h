@@ -12,9 +12,10 @@
  *        only 127.0.0.1 may be bound.
  *
  *   datagram_request  SEND, CONNECT          datagram_socket  from programs
- *   app_datagram      flows, their way       datagram_batch   to programs
- *   datagram_port     ports in the tailnet   datagram_refuse  errors
- *   datagram_echo     ping                   datagram_sweep   ends
+ *   datagram_flow     begin, find, end       datagram_batch   to programs
+ *   app_datagram      the way of each        datagram_refuse  errors
+ *   datagram_port     ports in the tailnet   datagram_sweep   ends
+ *   datagram_echo     ping
  */
 #ifndef CORE_HOST_APP_DATAGRAM_H
 #define CORE_HOST_APP_DATAGRAM_H
@@ -122,7 +123,7 @@ struct ts_dgrams {
 	struct ts_log_limit limit;
 };
 
-/* -- app_datagram.c ------------------------------------------------------ */
+/* -- datagram_flow.c ------------------------------------------------------ */
 struct dgram_wish {
 	enum dgram_kind kind;
 	struct ts_addr asked; /* the socket as bound; zero: not bound */
@@ -150,6 +151,19 @@ struct ts_dgram *ts_dgram_first(const struct ts_host *host, uint16_t port,
 				const struct ts_addr *remote);
 /* Puts the SEND entry of a socket that is bound as asked. */
 int ts_dgram_publish_send(struct ts_dgram *flow, const struct ts_addr *asked);
+/* Our own address may be another one: sets it, and tells the table. */
+void ts_dgram_republish(struct ts_dgram *flow);
+void ts_dgram_touch(struct ts_dgram *flow);
+struct ts_dgram *ts_dgram_first_in(const struct ts_link *head);
+/* The one to give up first; NULL: none. */
+struct ts_dgram *ts_dgram_oldest(const struct ts_dgrams *all,
+				 bool with_socket);
+/* Frees those that are over. */
+void ts_dgrams_reap(struct ts_host *host);
+void ts_dgrams_init_maps(struct ts_dgrams *all);
+void ts_dgrams_free_maps(struct ts_dgrams *all);
+
+/* -- app_datagram.c ------------------------------------------------------ */
 /* Who would carry a datagram to ip; 0 or -ENETDOWN, -ENETUNREACH,
  * -EHOSTUNREACH. */
 int ts_dgram_route(const struct ts_host *host, const struct ts_addr *remote,
@@ -163,7 +177,6 @@ bool ts_dgram_to_program(struct ts_dgram *flow, const void *data, size_t len);
 void ts_dgram_arrived(struct ts_host *host, struct ts_dgram_port *port,
 		      const struct ts_addr *from, const struct ts_addr *to,
 		      const uint8_t *data, size_t len);
-void ts_dgram_touch(struct ts_dgram *flow);
 /* What waits for the node is lost. */
 void ts_dgram_drop_queue(struct ts_dgram *flow);
 
