@@ -12,6 +12,9 @@
 #include <netdb.h>
 #include <sys/socket.h>
 
+struct gaicb;
+struct sigevent;
+
 #define SHIM_HOOK(name) __asm__(#name) __attribute__((visibility("default")))
 
 int hook_connect(int fd, const struct sockaddr *addr, socklen_t len)

@@ -119,6 +119,10 @@ bool shim_claims_ip(const struct ts_ip *ip);
 /* The same for what a program passed; *out is only set when claimed. */
 bool shim_claims(const struct sockaddr *addr, socklen_t len,
 		 struct ts_addr *out);
+/* -- hosts_file.c -------------------------------------------------------- */
+bool shim_hosts_file_has(const char *name); /* no dot at its end */
+
+/* -- dest_rule.c, names -------------------------------------------------- */
 enum shim_name_rule {
 	SHIM_NAME_LIBC,	      /* never ours */
 	SHIM_NAME_NODE_FIRST, /* libc only when the node says so */
