@@ -136,11 +136,6 @@ int shim_write_addr(const struct ts_addr *addr, int domain,
 
 /* -- loopback.c ---------------------------------------------------------- */
 struct ts_ip shim_loopback_random(const struct ts_table_info *info);
-enum { SHIM_RENDEZVOUS_MAX = 16 }; /* addresses of R for one local port */
-/* The n-th address of R for a socket with this local address; false: none.
- * *local becomes the address that the kernel will use for a wildcard. */
-bool shim_rendezvous(const struct ts_table_info *info, unsigned n,
-		     struct ts_addr *local, struct ts_addr *out);
 
 /* -- flow.c -------------------------------------------------------------- */
 bool shim_flow_find(const struct ts_addr *local, const struct ts_addr *remote,
