@@ -3,6 +3,7 @@
  *
  *   tsnet-host [--] COMMAND [ARG]...      (settings come by the environment)
  *   tsnet-host --check COMMAND            can it be preloaded? says why not
+ *   tsnet-host --notify -- PATH ARGV0 [ARG]...   one that cannot (static, Go)
  *   tsnet-host --cli status|ip|whois|ping ...   ask a running node
  *
  * The node lives in this process, so it survives fork, exec, daemon() and
@@ -18,10 +19,12 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "core/base/err.h"
 #include "core/base/log.h"
 #include "core/engine/cli.h"
 #include "core/engine/config_load.h"
 #include "core/engine/engine.h"
+#include "core/engine/notify_exec.h"
 #include "core/engine/preload_check.h"
 #include "core/engine/process_tree.h"
 
@@ -52,6 +55,7 @@ static void start_command(struct run *run)
 		.broker_path = ts_engine_broker_path(run->engine),
 		.broker_abstract = ts_engine_broker_abstract(run->engine),
 		.localapi_path = ts_engine_localapi_path(run->engine),
+		.has_notify = notify_exec_probe() == 0,
 	};
 	char err[256];
 
@@ -124,17 +128,58 @@ static void protect_secrets(void)
 	setrlimit(RLIMIT_CORE, &none);
 }
 
-static int run_command(char **argv)
+/* Carried by seccomp notifications: started through our own --notify. NULL:
+ * it is not, err says why. */
+static char **notified_argv(int argc, char **argv, char err[static 256])
 {
-	struct run run = {.argv = argv, .exit_status = EXIT_FAILED};
-	struct ts_config config;
+	static char self[512];
+	char **out = calloc((size_t)argc + 5, sizeof(*out));
+	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	int code = notify_exec_probe();
+
+	if (code || len < 0 || !out) {
+		size_t at = strlen(err);
+
+		snprintf(err + at, 256 - at,
+			 "; seccomp notifications, which could serve it, are "
+			 "not available (%s); \"tsrun --proxy\" offers it a "
+			 "proxy", ts_strerror(code ? code : -ENOMEM));
+		free(out);
+		return NULL;
+	}
+	out[0] = self;
+	out[1] = (char *)(uintptr_t)"--notify";
+	out[2] = (char *)(uintptr_t)"--";
+	out[3] = argv[0];
+	memcpy(out + 4, argv, (size_t)argc * sizeof(*out));
+	return out;
+}
+
+/* What to exec for argv; NULL: *exit_status, after a line on stderr. */
+static char **choose_way(int argc, char **argv, int *exit_status)
+{
 	char err[256] = "";
 	int code = preload_check(argv[0], err);
+	char **way = code == 0 ? argv : NULL;
 
-	if (code) {
+	if (code == -ENOTSUP)
+		way = notified_argv(argc, argv, err);
+	if (!way)
 		fprintf(stderr, "tsrun: %s\n", err);
-		return code == -ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
-	}
+	*exit_status = code == -ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
+	return way;
+}
+
+static int run_command(int argc, char **argv)
+{
+	struct run run = {.exit_status = EXIT_FAILED};
+	struct ts_config config;
+	char err[256] = "";
+	int code;
+
+	run.argv = choose_way(argc, argv, &code);
+	if (!run.argv)
+		return code;
 	process_remember_inheritance();
 	protect_secrets();
 	if (config_load_from_environment(&config, err)) {
@@ -154,14 +199,22 @@ static int run_command(char **argv)
 	ts_timer_free(run.wait_timer);
 	process_tree_free(run.tree);
 	ts_engine_close(run.engine);
+	if (run.argv != argv)
+		free(run.argv);
 	return run.exit_status;
 }
 
 static int check(const char *program)
 {
 	char err[256];
+	int code = preload_check(program, err);
 
-	if (preload_check(program, err)) {
+	if (code == -ENOTSUP && notify_exec_probe() == 0) {
+		printf("%s: cannot be preloaded, is served by seccomp "
+		       "notifications\n", program);
+		return 0;
+	}
+	if (code) {
 		fprintf(stderr, "tsrun: %s\n", err);
 		return 1;
 	}
@@ -181,9 +234,13 @@ int main(int argc, char **argv)
 		return check(argv[2]);
 	if (argc > 2 && strcmp(argv[1], "--cli") == 0)
 		return cli_main(argc - 2, argv + 2);
+	if (argc > 1 && strcmp(argv[1], "--notify") == 0) {
+		first = argc > 2 && strcmp(argv[2], "--") == 0 ? 3 : 2;
+		return notify_exec_main(argc - first, argv + first);
+	}
 	if (argc <= first) {
 		fprintf(stderr, "usage: tsnet-host [--] COMMAND [ARG]...\n");
 		return EXIT_USAGE;
 	}
-	return run_command(argv + first);
+	return run_command(argc - first, argv + first);
 }

@@ -2,9 +2,10 @@
  * preload_check.c - can the dynamic linker put our library into a program?
  *
  * What LD_PRELOAD cannot reach would silently use the host's network, so
- * tsrun refuses it by name: statically linked programs have no dynamic
- * linker, set-id programs ignore LD_PRELOAD, Go makes its system calls
- * without libc, another libc or machine cannot load our object.
+ * tsrun refuses it by name: set-id programs ignore LD_PRELOAD, another libc or
+ * machine cannot load our object. Statically linked programs have no dynamic
+ * linker, and Go makes its system calls without libc: these two are carried by
+ * seccomp notifications where that is possible (notify_exec.h).
  * Source: ld.so(8), elf(5), Go's debug/buildinfo.
  */
 #include "core/engine/preload_check.h"
@@ -211,11 +212,11 @@ static int check_elf(const struct image *image, const char *path,
 			    "is built for another machine: the shim cannot be "
 			    "loaded into it");
 	if (is_go(image))
-		return fail(err, -ENOEXEC, path,
+		return fail(err, -ENOTSUP, path,
 			    "is a Go program, which makes system calls "
 			    "without libc: the shim would not see them");
 	if (!find_phdr(image, PT_INTERP, &interp))
-		return fail(err, -ENOEXEC, path,
+		return fail(err, -ENOTSUP, path,
 			    "is statically linked, so LD_PRELOAD has no "
 			    "effect on it");
 	return check_libc(image, &interp, path, err);

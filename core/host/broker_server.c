@@ -21,6 +21,7 @@
 #include "core/base/err.h"
 #include "core/crypto/secret.h"
 #include "core/host/broker_server.h"
+#include "core/host/notify.h"
 
 enum {
 	CLIENTS_MAX = 1024,
@@ -181,6 +182,10 @@ static bool answer(struct ts_client *client,
 	case TS_BROKER_RESOLVE:
 	case TS_BROKER_REVERSE:
 		is_done = ts_names_answer(host, req, &rep);
+		break;
+	case TS_BROKER_NOTIFY:
+		ts_notify_request(host, fd, client->pid, &rep);
+		fd = -1;
 		break;
 	default:
 		rep.error = EOPNOTSUPP;

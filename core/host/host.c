@@ -18,6 +18,7 @@
 #include "core/base/err.h"
 #include "core/crypto/secret.h"
 #include "core/host/host_internal.h"
+#include "core/host/notify.h"
 
 enum {
 	HELD_FALLBACK = 4096, /* where /proc does not tell */
@@ -113,6 +114,7 @@ static void on_changed(void *ctx)
 	ts_host_publish(host);
 	ts_conns_node_changed(host);
 	ts_broker_retry_held(host);
+	ts_notify_node_changed(host);
 }
 
 static int open_parts(struct ts_host *host, const struct ts_host_config *config,
@@ -190,6 +192,7 @@ void ts_host_close(struct ts_host *host)
 	if (!host)
 		return;
 	ts_broker_close(host);
+	ts_notify_close(host);
 	ts_conns_close(host);
 	ts_inbounds_close(host);
 	ts_splices_close(host);

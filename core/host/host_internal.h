@@ -37,6 +37,7 @@ enum {
 struct ts_conn;
 struct ts_inbound;
 struct ts_broker_server;
+struct ts_notify;
 
 /* -- flow_entries.c: the table's flows, and how long they stay ----------- */
 struct ts_entry {
@@ -90,6 +91,7 @@ struct ts_host {
 	struct ts_hup hup;
 	struct ts_rendezvous rv;
 	struct ts_broker_server *server;
+	struct ts_notify *notify; /* seccomp listeners; NULL: none yet */
 	struct ts_timer *ready_timer;	/* pumps what is in ready */
 	struct ts_timer *changed_timer; /* the node changed: tell all */
 	struct ts_link conns, inbounds, splices, relays, listeners, ready;
