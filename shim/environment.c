@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/broker/notify_abi.h"
 #include "shim/hooks.h"
 #include "shim/libc_table.h"
 #include "shim/shim.h"
@@ -84,6 +85,21 @@ static void read_broker(void)
 	atomic_store(&shim.broker, broker);
 }
 
+/* Under a seccomp filter of this very host it does for us, by the system
+ * calls themselves, what the hooks of sockets would do. */
+static void read_notify(void)
+{
+	const struct shim_broker *broker = &shim.brokers[0];
+	uint32_t id = ts_notify_host_id(broker->abstract, broker->path);
+	int saved_errno = errno;
+
+	shim.is_notified = shim.is_hosted &&
+			   libc.getsockopt(-1, TS_NOTIFY_PROBE_LEVEL, (int)id,
+					   NULL, NULL) != 0 &&
+			   errno == TS_NOTIFY_PROBE_ERRNO;
+	errno = saved_errno;
+}
+
 void shim_read_environment(void)
 {
 	if (!environ || atomic_load_explicit(&shim.environment,
@@ -94,6 +110,7 @@ void shim_read_environment(void)
 	copy_env("TSNET_SUFFIX", shim.suffix, sizeof(shim.suffix));
 	read_listen_mode();
 	read_broker();
+	read_notify();
 	atomic_store_explicit(&shim.environment, SHIM_ENV_READ,
 			      memory_order_release);
 }
@@ -105,6 +122,11 @@ __attribute__((constructor)) static void start(void)
 }
 
 bool shim_is_engine_thread(void)
+{
+	return is_engine_thread || shim.is_notified;
+}
+
+bool shim_resolves_natively(void)
 {
 	return is_engine_thread;
 }

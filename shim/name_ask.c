@@ -49,7 +49,7 @@ enum shim_name_answer shim_resolve(const char *name, uint8_t want,
 
 bool shim_reverse_claims(const struct ts_ip *ip)
 {
-	return !shim_is_engine_thread() && shim_table() && shim_claims_ip(ip);
+	return !shim_resolves_natively() && shim_table() && shim_claims_ip(ip);
 }
 
 enum shim_name_answer shim_reverse(const struct ts_ip *ip,

@@ -46,6 +46,7 @@ struct shim {
 	/* Written once, by environment.c. */
 	_Atomic int environment; /* enum shim_environment */
 	bool is_hosted;		 /* tsrun hosts: never host here */
+	bool is_notified;	 /* and serves our system calls */
 	bool is_configured;	 /* a node was asked for */
 	bool is_debug;
 	bool listen_is_known; /* from TSNET_LISTEN */
@@ -72,8 +73,11 @@ extern struct shim shim;
 
 /* -- environment.c ------------------------------------------------------- */
 void shim_read_environment(void);
-/* The engine's threads, and a thread that starts it, go straight to libc. */
+/* The engine's threads, and a thread that starts it, go straight to libc; so
+ * does a process whose system calls the host serves (seccomp), */
 bool shim_is_engine_thread(void);
+/* but for names, which are no system calls. */
+bool shim_resolves_natively(void);
 int shim_mark_engine_thread(int on); /* returns what it was */
 
 /* -- note.c -------------------------------------------------------------- */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * notify_abi.h - what the filter and its supervisor agree on
+ * notify_abi.h - how a process finds out whose filter it is under
  *
- * Newer than the headers that we build with, or agreed between our own files.
+ * Asked by --notify, which has nothing to do then, and by the shim: under the
+ * filter the host does all that its hooks would, and they must not do it too.
  */
 #ifndef CORE_BROKER_NOTIFY_ABI_H
 #define CORE_BROKER_NOTIFY_ABI_H
 
-#include <linux/seccomp.h>
 #include <stdint.h>
 
 /* getsockopt(-1, TS_NOTIFY_PROBE_LEVEL, id): EBADF without a filter of ours,

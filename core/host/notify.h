@@ -25,7 +25,6 @@
 enum {
 	NOTIFY_SOCKADDR_CAP = 128, /* the kernel's sockaddr_storage */
 	NOTIFY_UNREPORTED_MAX = 64,
-	NOTIFY_PROCESSES = 256, /* remembered: preloaded or not */
 };
 
 /* What a handler says: a result (negative: errno), or one of these. */
@@ -61,12 +60,6 @@ struct notify_orphan {
 	uint64_t until_ms;
 };
 
-struct notify_process {
-	pid_t tid;
-	bool has_shim;
-	uint64_t exe_dev, exe_ino;
-};
-
 struct ts_notify {
 	struct ts_host *host;
 	struct ts_link trees, waits, orphans;
@@ -75,7 +68,6 @@ struct ts_notify {
 	uint64_t sweep_ms;	/* its interval */
 	struct notify_unreported unreported[NOTIFY_UNREPORTED_MAX];
 	unsigned unreported_count;
-	struct notify_process processes[NOTIFY_PROCESSES];
 	struct ts_log_limit limit;
 };
 
@@ -113,8 +105,6 @@ int ts_notify_write(const struct notify_call *call, uint64_t at,
 		    const void *data, size_t len);
 /* The program's descriptor as one of ours: the same open file. -EBADF, ... */
 int ts_notify_fetch(const struct notify_call *call, int fd);
-/* Is our shim in that process? It does all by itself then. */
-bool ts_notify_has_shim(const struct notify_call *call);
 /* May it bind a port under 1024? */
 bool ts_notify_may_bind(const struct notify_call *call, uint16_t port);
 

@@ -247,8 +247,6 @@ int ts_notify_accept(const struct notify_call *call)
 	if (call->nr == SYS_accept4 &&
 	    (call->args[3] & ~(uint64_t)(SOCK_NONBLOCK | SOCK_CLOEXEC)))
 		return NOTIFY_CONTINUE;
-	if (ts_notify_has_shim(call))
-		return NOTIFY_CONTINUE;
 	hold.fd = ts_notify_fetch(call, (int)call->args[0]);
 	if (hold.fd < 0)
 		return NOTIFY_CONTINUE;

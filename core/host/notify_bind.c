@@ -162,9 +162,6 @@ int ts_notify_bind(const struct notify_call *call)
 	ts_notify_sweep(call->tree->notify);
 	if (binds_natively(call, &at))
 		return NOTIFY_CONTINUE;
-	if (ts_notify_has_shim(call) && !is_node_address(call->tree->host,
-							 &at.addr.ip))
-		return NOTIFY_CONTINUE;
 	fd = ts_notify_fetch(call, (int)call->args[0]);
 	return fd < 0 ? fd : bind_fetched(call, fd, &at);
 }
@@ -241,11 +238,9 @@ int ts_notify_tell_listener(struct ts_host *host, int fd)
 
 int ts_notify_listen(const struct notify_call *call)
 {
-	int fd, err, domain;
+	int fd = ts_notify_fetch(call, (int)call->args[0]);
+	int err, domain;
 
-	if (ts_notify_has_shim(call))
-		return NOTIFY_CONTINUE;
-	fd = ts_notify_fetch(call, (int)call->args[0]);
 	if (fd < 0)
 		return NOTIFY_CONTINUE;
 	domain = ts_notify_domain(fd);

@@ -267,9 +267,10 @@ int ts_notify_connect_tcp(const struct notify_call *call, int fd,
 			  const struct ts_addr *dst)
 {
 	int err = step(call, fd, ts_notify_domain(fd), dst);
+	/* Out of time a call says what it would without waiting. */
 	struct notify_hold hold = {.fn = finish_held, .fd = fd,
 				   .events = TS_WRITABLE,
-				   .limit_result = -EINPROGRESS};
+				   .limit_result = err};
 
 	if ((err != -EINPROGRESS && err != -EALREADY) ||
 	    !ts_notify_is_blocking(fd)) {

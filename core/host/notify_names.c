@@ -3,8 +3,7 @@
  *
  * As shim/hook_options.c: only where the kernel answers with a loopback
  * address the table is looked at; everything else is the kernel's to say, with
- * its own treatment of bad pointers and lengths. A preloaded program asks
- * natively what its shim then looks up: that must stay the native answer.
+ * its own treatment of bad pointers and lengths.
  *
  * A new error that a socket keeps (SO_ERROR) is told once, by us or by the
  * kernel: what we have taken we also deliver.
@@ -63,11 +62,9 @@ static int get_name(const struct notify_call *call,
 {
 	struct sockaddr_storage ss;
 	struct ts_addr name;
-	int fd, len = -1;
+	int fd = ts_notify_fetch(call, (int)call->args[0]);
+	int len = -1;
 
-	if (ts_notify_has_shim(call))
-		return NOTIFY_CONTINUE;
-	fd = ts_notify_fetch(call, (int)call->args[0]);
 	if (fd < 0)
 		return NOTIFY_CONTINUE;
 	if (find(call->tree->host, fd, &name))
@@ -122,8 +119,7 @@ int ts_notify_getsockopt(const struct notify_call *call)
 	const struct ts_host *host = call->tree->host;
 	int fd, err;
 
-	if (call->args[1] != SOL_SOCKET || call->args[2] != SO_ERROR ||
-	    ts_notify_has_shim(call))
+	if (call->args[1] != SOL_SOCKET || call->args[2] != SO_ERROR)
 		return NOTIFY_CONTINUE;
 	fd = ts_notify_fetch(call, (int)call->args[0]);
 	if (fd < 0)

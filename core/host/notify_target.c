@@ -14,7 +14,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -58,12 +57,12 @@ static int copy(const struct notify_call *call, uint64_t at, void *data,
 			     : process_vm_readv(call->tid, &local, 1, &remote,
 						1, 0);
 
-	if (n < 0 && errno == ESRCH)
-		return -ESRCH;
-	if (n < 0 && errno != EFAULT && errno != EIO)
+	if (n < 0)
+		n = -errno;
+	if (n == -EPERM || n == -ENOSYS)
 		n = by_file(call, at, data, len, is_write);
-	if (n == -EPERM)
-		return -EPERM;
+	if (n == -EPERM || n == -ESRCH)
+		return (int)n;
 	return n == (ssize_t)len ? 0 : -EFAULT;
 }
 
@@ -143,44 +142,7 @@ int ts_notify_fetch(const struct notify_call *call, int fd)
 	return got;
 }
 
-/* -- who it is ----------------------------------------------------------- */
-
-static bool maps_name_shim(pid_t tid)
-{
-	char path[32], line[512];
-	bool is_there = false;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/maps", (int)tid);
-	f = fopen(path, "re");
-	while (f && !is_there && fgets(line, sizeof(line), f))
-		is_there = strstr(line, "/libtsnet_shim") != NULL;
-	if (f)
-		fclose(f);
-	return is_there;
-}
-
-/* Remembered by thread, and by the program in it, which exec changes. */
-bool ts_notify_has_shim(const struct notify_call *call)
-{
-	struct ts_notify *notify = call->tree->notify;
-	struct notify_process *p =
-		&notify->processes[(unsigned)call->tid % NOTIFY_PROCESSES];
-	char path[32];
-	struct stat st;
-
-	snprintf(path, sizeof(path), "/proc/%d/exe", (int)call->tid);
-	if (stat(path, &st))
-		return false;
-	if (p->tid == call->tid && p->exe_dev == st.st_dev &&
-	    p->exe_ino == st.st_ino)
-		return p->has_shim;
-	*p = (struct notify_process){.tid = call->tid,
-				     .exe_dev = st.st_dev,
-				     .exe_ino = st.st_ino,
-				     .has_shim = maps_name_shim(call->tid)};
-	return p->has_shim;
-}
+/* -- rights -------------------------------------------------------------- */
 
 static unsigned first_unprivileged_port(void)
 {

@@ -20,6 +20,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/audit.h>
+#include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
@@ -30,7 +31,6 @@
 #include <unistd.h>
 
 #include "core/base/err.h"
-#include "core/broker/notify_abi.h"
 #include "core/host/notify.h"
 
 #ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
@@ -133,7 +133,8 @@ void ts_notify_answer(const struct notify_call *call, int result)
 {
 	int err = send_response(call, result);
 
-	if (err == -ENOENT && result != NOTIFY_CONTINUE)
+	/* ESRCH: it was found gone before anything was done. */
+	if (err == -ENOENT && result != NOTIFY_CONTINUE && result != -ESRCH)
 		remember(call, result);
 }
 
