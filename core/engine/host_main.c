@@ -2,7 +2,7 @@
  * host_main.c - tsnet-host: run a command with a tailnet node as its parent
  *
  *   tsnet-host [--] COMMAND [ARG]...      (settings come by the environment)
- *   tsnet-host --check COMMAND            can it be preloaded? says why not
+ *   tsnet-host --check COMMAND [in-process]   can it be carried? or why not
  *   tsnet-host --notify -- PATH ARGV0 [ARG]...   one that cannot (static, Go)
  *   tsnet-host --cli status|ip|whois|ping ...   ask a running node
  *
@@ -204,12 +204,13 @@ static int run_command(int argc, char **argv)
 	return run.exit_status;
 }
 
-static int check(const char *program)
+/* A node inside the program cannot serve the calls of that very program. */
+static int check(const char *program, bool is_in_process)
 {
 	char err[256];
 	int code = preload_check(program, err);
 
-	if (code == -ENOTSUP && notify_exec_probe() == 0) {
+	if (code == -ENOTSUP && !is_in_process && notify_exec_probe() == 0) {
 		printf("%s: cannot be preloaded, is served by seccomp "
 		       "notifications\n", program);
 		return 0;
@@ -231,7 +232,7 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	if (argc > 2 && strcmp(argv[1], "--check") == 0)
-		return check(argv[2]);
+		return check(argv[2], argc > 3);
 	if (argc > 2 && strcmp(argv[1], "--cli") == 0)
 		return cli_main(argc - 2, argv + 2);
 	if (argc > 1 && strcmp(argv[1], "--notify") == 0) {
