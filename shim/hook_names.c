@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * hook_names.c - getaddrinfo and getnameinfo
+ * hook_names.c - getaddrinfo, freeaddrinfo and getnameinfo
  *
  * A NULL host (AI_PASSIVE is about that one alone: socat sets it for names that
  * it connects to), AI_NUMERICHOST and numeric names go to libc with the
@@ -8,8 +8,15 @@
  * The result must be one that libc's freeaddrinfo can free. So libc builds it:
  * one getaddrinfo with AI_NUMERICHOST per address, which also settles service
  * names, socket types and their order; the lists are chained. Only ai_flags and
- * the canonical name are put right afterwards. AI_ADDRCONFIG asks whether the
- * host has a family configured; through the tailnet both are reachable.
+ * the canonical name are put right afterwards. glibc frees such a chain as its
+ * own. musl has one block per call, with the canonical name in it, and counts
+ * how much of it was freed: there the chain is freed piece by piece, and a name
+ * of ours, which carries a mark, beside it.
+ *
+ * Order (RFC 6724): what the node has no address for comes last, or not at all
+ * with AI_ADDRCONFIG, which asks for the families that are configured; then
+ * IPv4 before the tailnet's IPv6, which is a unique local address and so of
+ * the lowest precedence.
  */
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -73,6 +80,42 @@ static void drop_mapped(struct lookup *lookup)
 		found->count = kept;
 }
 
+/* Which families has the node? false: not known yet. */
+static bool read_families(bool *has_v4, bool *has_v6)
+{
+	const struct ts_table_layout *table = atomic_load(&shim.table);
+	struct ts_table_info info;
+
+	if (!table || !ts_table_read_info(table, &info))
+		return false;
+	*has_v4 = !ts_ip_is_unspecified(&info.own_v4);
+	*has_v6 = !ts_ip_is_unspecified(&info.own_v6);
+	return *has_v4 || *has_v6;
+}
+
+static void order(struct lookup *lookup)
+{
+	struct shim_addresses *found = &lookup->found;
+	struct ts_ip late[TS_BROKER_ADDRS_MAX];
+	size_t kept = 0, late_count = 0;
+	bool has_v4, has_v6;
+
+	if (!read_families(&has_v4, &has_v6))
+		return;
+	for (size_t i = 0; i < found->count; i++) {
+		struct ts_ip ip = found->ips[i];
+
+		if (ts_ip_is_v4(&ip) ? has_v4 : has_v6)
+			found->ips[kept++] = ip;
+		else
+			late[late_count++] = ip;
+	}
+	found->count = kept;
+	if (!(lookup->hints->ai_flags & AI_ADDRCONFIG))
+		for (size_t i = 0; i < late_count; i++)
+			found->ips[found->count++] = late[i];
+}
+
 static void address_text(const struct lookup *lookup, const struct ts_ip *ip,
 			 char out[static TS_IP_TEXT_CAP + 8])
 {
@@ -104,6 +147,46 @@ static int build_one(const struct lookup *lookup, size_t i,
 	return 0;
 }
 
+/* What is before a canonical name of ours, for musl. Before one of musl's own
+ * is the rest of its block, so this much can always be read. */
+struct name_mark {
+	uintptr_t words[2];
+};
+
+static struct name_mark mark_of(const char *name)
+{
+	static const char anchor;
+	uintptr_t at = (uintptr_t)name, key = (uintptr_t)&anchor;
+
+	return (struct name_mark){{at ^ key, ~at ^ (key << 7)}};
+}
+
+static char *marked_copy(const char *name)
+{
+	size_t len = strlen(name) + 1;
+	char *bytes = malloc(sizeof(struct name_mark) + len);
+	struct name_mark mark;
+
+	if (!bytes)
+		return NULL;
+	mark = mark_of(bytes + sizeof(mark));
+	memcpy(bytes, &mark, sizeof(mark));
+	memcpy(bytes + sizeof(mark), name, len);
+	return bytes + sizeof(mark);
+}
+
+static void free_marked(char *name)
+{
+	struct name_mark mark, wanted;
+
+	if (!name)
+		return;
+	wanted = mark_of(name);
+	memcpy(&mark, name - sizeof(mark), sizeof(mark));
+	if (memcmp(&mark, &wanted, sizeof(mark)) == 0)
+		free(name - sizeof(mark));
+}
+
 static int put_canonical_name(const struct lookup *lookup,
 			      struct addrinfo *first)
 {
@@ -111,12 +194,31 @@ static int put_canonical_name(const struct lookup *lookup,
 
 	if (!(lookup->hints->ai_flags & AI_CANONNAME))
 		return 0;
-	name = strdup(lookup->found.canonical);
+	name = libc.is_glibc ? strdup(lookup->found.canonical)
+			     : marked_copy(lookup->found.canonical);
 	if (!name)
 		return EAI_MEMORY;
-	free(first->ai_canonname);
+	if (libc.is_glibc)
+		free(first->ai_canonname);
 	first->ai_canonname = name;
 	return 0;
+}
+
+void hook_freeaddrinfo(struct addrinfo *list)
+{
+	struct addrinfo *next;
+
+	shim_libc_ready();
+	if (libc.is_glibc || shim_is_engine_thread()) {
+		libc.freeaddrinfo(list);
+		return;
+	}
+	for (; list; list = next) {
+		next = list->ai_next;
+		list->ai_next = NULL;
+		free_marked(list->ai_canonname);
+		libc.freeaddrinfo(list);
+	}
 }
 
 static int build(const struct lookup *lookup, struct addrinfo **out)
@@ -137,8 +239,17 @@ static int build(const struct lookup *lookup, struct addrinfo **out)
 	}
 	*tail = NULL;
 	if (first)
-		freeaddrinfo(first);
+		hook_freeaddrinfo(first);
 	return err;
+}
+
+static int no_address(void)
+{
+#ifdef EAI_NODATA
+	if (libc.is_glibc)
+		return EAI_NODATA;
+#endif
+	return EAI_NONAME;
 }
 
 /* EAI_... or 0; *is_ours false: libc must say. */
@@ -155,13 +266,10 @@ static int by_node(struct lookup *lookup, struct addrinfo **out, bool *is_ours)
 		if (is_mapped_wanted(lookup->hints) &&
 		    !(lookup->hints->ai_flags & AI_ALL))
 			drop_mapped(lookup);
-		return build(lookup, out);
+		order(lookup);
+		return lookup->found.count ? build(lookup, out) : no_address();
 	case SHIM_ANSWER_NO_ADDRESS:
-#ifdef EAI_NODATA
-		return EAI_NODATA;
-#else
-		return EAI_NONAME;
-#endif
+		return no_address();
 	case SHIM_ANSWER_TRY_AGAIN:
 		return EAI_AGAIN;
 	default:

@@ -64,6 +64,34 @@ int hook_gethostbyaddr_r(const void *addr, socklen_t len, int family,
 			 struct hostent **out, int *h_err)
 	SHIM_HOOK(gethostbyaddr_r);
 
+void hook_freeaddrinfo(struct addrinfo *list) SHIM_HOOK(freeaddrinfo);
+int hook_getaddrinfo_a(int mode, struct gaicb **list, int count,
+		       struct sigevent *event) SHIM_HOOK(getaddrinfo_a);
+
+/* Programs that were built with an older glibc know these under the name with
+ * underscores. */
+#define SHIM_HOOK_ALIAS(of, name)                                              \
+	__asm__(#name) __attribute__((visibility("default"), alias(#of)))
+
+int hook_res_query(const char *name, int class, int type,
+		   unsigned char *answer, int cap) SHIM_HOOK(res_query);
+int hook_res_search(const char *name, int class, int type,
+		    unsigned char *answer, int cap) SHIM_HOOK(res_search);
+int hook_res_querydomain(const char *name, const char *domain, int class,
+			 int type, unsigned char *answer, int cap)
+	SHIM_HOOK(res_querydomain);
+int hook_res_send(const unsigned char *query, int len, unsigned char *answer,
+		  int cap) SHIM_HOOK(res_send);
+int hook_res_nquery(void *state, const char *name, int class, int type,
+		    unsigned char *answer, int cap) SHIM_HOOK(res_nquery);
+int hook_res_nsearch(void *state, const char *name, int class, int type,
+		     unsigned char *answer, int cap) SHIM_HOOK(res_nsearch);
+int hook_res_nquerydomain(void *state, const char *name, const char *domain,
+			  int class, int type, unsigned char *answer, int cap)
+	SHIM_HOOK(res_nquerydomain);
+int hook_res_nsend(void *state, const unsigned char *query, int len,
+		   unsigned char *answer, int cap) SHIM_HOOK(res_nsend);
+
 int hook_socket(int domain, int type, int protocol) SHIM_HOOK(socket);
 
 void hook_engine_thread(int on) SHIM_HOOK(tsnet_shim_engine_thread);

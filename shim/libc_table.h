@@ -12,6 +12,24 @@
 #include <stdbool.h>
 #include <sys/socket.h>
 
+/* res_query(3) and its kin; those with n have a state before the other
+ * arguments. NULL: this libc has none. Not named as libc names them, because
+ * some of its headers make macros of that. */
+struct gaicb;
+struct sigevent;
+struct shim_resolver {
+	int (*query)(const char *, int, int, unsigned char *, int);
+	int (*search)(const char *, int, int, unsigned char *, int);
+	int (*domain)(const char *, const char *, int, int, unsigned char *,
+		      int);
+	int (*send)(const unsigned char *, int, unsigned char *, int);
+	int (*nquery)(void *, const char *, int, int, unsigned char *, int);
+	int (*nsearch)(void *, const char *, int, int, unsigned char *, int);
+	int (*ndomain)(void *, const char *, const char *, int, int,
+		       unsigned char *, int);
+	int (*nsend)(void *, const unsigned char *, int, unsigned char *, int);
+};
+
 struct shim_libc {
 	_Atomic bool is_ready;
 	int (*accept)(int, struct sockaddr *, socklen_t *);
@@ -41,11 +59,18 @@ struct shim_libc {
 			       struct hostent **, int *);
 	int (*gethostbyname2_r)(const char *, int, struct hostent *, char *,
 				size_t, struct hostent **, int *);
+	void (*freeaddrinfo)(struct addrinfo *);
+	int (*getaddrinfo_a)(int, struct gaicb **, int, struct sigevent *);
+	bool is_glibc; /* else musl: results of getaddrinfo are made otherwise */
+	struct shim_resolver resolver;
 };
 
 extern struct shim_libc libc;
 
 void shim_libc_look_up(void);
+/* What few programs call, and some glibc has in libresolv and libanl, which
+ * may be loaded later than we are: looked up at its first use. Allocates. */
+void shim_libc_look_up_late(void);
 
 /* First line of every hook: allocators and other libraries' constructors call
  * us before our own constructor ran. */

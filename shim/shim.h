@@ -67,6 +67,10 @@ struct shim {
 	/* Of gethostbyname and its kin, whose results are static in libc. */
 	struct hostent hostent;
 	char hostent_bytes[SHIM_HOSTENT_BYTES];
+#ifdef __GLIBC__
+	/* hook_names_async.c: two calls that use it write the same. */
+	struct gaicb nothing_to_look_up;
+#endif
 };
 
 extern struct shim shim;
@@ -118,6 +122,8 @@ enum shim_name_rule {
 	SHIM_NAME_LIBC_FIRST, /* the node only when libc knows nothing */
 };
 enum shim_name_rule shim_name_rule(const char *name);
+/* The same for the name of a DNS query: reverse names may be ours. */
+enum shim_name_rule shim_query_rule(const char *name);
 bool shim_name_is_under(const char *name, const char *suffix);
 
 /* -- native.c ------------------------------------------------------------ */

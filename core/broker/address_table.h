@@ -30,6 +30,8 @@ enum {
 	TS_TABLE_PATH_CAP = 108,
 };
 
+/* Who answers what programs ask the system's name servers? */
+enum ts_dns_mode { TS_DNS_INTERCEPT, TS_DNS_HOST };
 enum ts_listen_mode { TS_LISTEN_BOTH, TS_LISTEN_TAILNET, TS_LISTEN_HOST };
 
 /* The part of the header that changes; copied out by readers. */

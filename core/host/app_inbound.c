@@ -213,7 +213,7 @@ static void on_native(void *ctx, unsigned events)
 
 	(void)events;
 	if (err == -ECONNREFUSED)
-		ts_listener_refused(in->host, &in->native);
+		ts_listener_refused(in->host, IPPROTO_TCP, &in->native);
 	ts_watch_free(in->watch);
 	in->watch = NULL;
 	in->hup.fn = on_hup;
@@ -303,7 +303,8 @@ static struct ts_inbound *new_inbound(struct ts_host *host,
 				      const struct ts_addr *local,
 				      const struct ts_addr *remote, int *err)
 {
-	const struct ts_listener *listener = ts_listener_for(host, local);
+	const struct ts_listener *listener =
+		ts_listener_for(host, IPPROTO_TCP, local);
 	struct ts_inbound *in = listener ? calloc(1, sizeof(*in)) : NULL;
 
 	*err = listener ? -ENOMEM : -ECONNREFUSED;
@@ -321,7 +322,7 @@ static struct ts_inbound *new_inbound(struct ts_host *host,
 	if (!*err)
 		return in;
 	if (*err == -ECONNREFUSED)
-		ts_listener_refused(host, &in->native);
+		ts_listener_refused(host, IPPROTO_TCP, &in->native);
 	close_native(in);
 	free_inbound(in);
 	return NULL;

@@ -506,16 +506,16 @@ static void bind_gets_a_native_address(void **state)
 
 static void bind_checks_the_address(void **state)
 {
-	struct ts_broker_request udp = {.type = TS_BROKER_BIND,
-					.proto = IPPROTO_UDP,
-					.tailnet = fake_addr(SELF ":80")};
+	struct ts_broker_request sctp = {.type = TS_BROKER_BIND,
+					 .proto = IPPROTO_SCTP,
+						 .tailnet = fake_addr(SELF ":80")};
 	struct fixture f;
 
 	(void)state;
 	open_fixture(&f);
 	assert_int_equal(say_bind(&f, PEER ":80", 0).error, EADDRNOTAVAIL);
 	assert_int_equal(say_bind(&f, "192.0.2.1:80", 0).error, EADDRNOTAVAIL);
-	assert_int_equal(request(&f, &udp, -1).error, EPROTONOSUPPORT);
+	assert_int_equal(request(&f, &sctp, -1).error, EPROTONOSUPPORT);
 	close_fixture(&f);
 }
 
