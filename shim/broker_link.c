@@ -189,7 +189,7 @@ static ssize_t receive(int fd, struct msghdr *msg, int limit_s)
 	int64_t end_ms = now_ms() + limit_s * 1000;
 	ssize_t len;
 
-	while ((len = recvmsg(fd, msg, MSG_CMSG_CLOEXEC)) < 0) {
+	while ((len = libc.recvmsg(fd, msg, MSG_CMSG_CLOEXEC)) < 0) {
 		if (errno == EAGAIN || (errno == EINTR && now_ms() > end_ms))
 			return -ETIMEDOUT;
 		if (errno != EINTR)

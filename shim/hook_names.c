@@ -209,7 +209,7 @@ void hook_freeaddrinfo(struct addrinfo *list)
 	struct addrinfo *next;
 
 	shim_libc_ready();
-	if (libc.is_glibc || shim_is_engine_thread()) {
+	if (libc.is_glibc || shim_resolves_natively()) {
 		libc.freeaddrinfo(list);
 		return;
 	}

@@ -239,7 +239,7 @@ static void get_ready(void)
 	const struct shim_resolver *r = &libc.resolver;
 
 	shim_libc_ready();
-	if (!r->query && !shim_is_engine_thread())
+	if (!r->query && !shim_resolves_natively())
 		shim_libc_look_up_late();
 }
 

@@ -34,6 +34,8 @@ int hook_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 int hook_setsockopt(int fd, int level, int name, const void *value,
 		    socklen_t len) SHIM_HOOK(setsockopt);
 
+ssize_t hook_send(int fd, const void *buf, size_t len, int flags)
+	SHIM_HOOK(send);
 ssize_t hook_sendto(int fd, const void *buf, size_t len, int flags,
 		    const struct sockaddr *addr, socklen_t addr_len)
 	SHIM_HOOK(sendto);
@@ -41,6 +43,17 @@ ssize_t hook_sendmsg(int fd, const struct msghdr *msg, int flags)
 	SHIM_HOOK(sendmsg);
 int hook_sendmmsg(int fd, struct mmsghdr *msgs, unsigned count, int flags)
 	SHIM_HOOK(sendmmsg);
+
+ssize_t hook_recvfrom(int fd, void *buf, size_t len, int flags,
+		      struct sockaddr *addr, socklen_t *addr_len)
+	SHIM_HOOK(recvfrom);
+ssize_t hook_recvfrom_chk(int fd, void *buf, size_t len, size_t buf_len,
+			  int flags, struct sockaddr *addr,
+			  socklen_t *addr_len) SHIM_HOOK(__recvfrom_chk);
+ssize_t hook_recvmsg(int fd, struct msghdr *msg, int flags)
+	SHIM_HOOK(recvmsg);
+int hook_recvmmsg(int fd, struct mmsghdr *msgs, unsigned count, int flags,
+		  struct timespec *timeout) SHIM_HOOK(recvmmsg);
 
 int hook_getaddrinfo(const char *host, const char *service,
 		     const struct addrinfo *hints, struct addrinfo **out)

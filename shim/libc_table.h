@@ -41,6 +41,14 @@ struct shim_libc {
 	int (*getsockname)(int, struct sockaddr *, socklen_t *);
 	int (*getsockopt)(int, int, int, void *, socklen_t *);
 	int (*setsockopt)(int, int, int, const void *, socklen_t);
+	ssize_t (*recvfrom)(int, void *, size_t, int, struct sockaddr *,
+			    socklen_t *);
+	ssize_t (*__recvfrom_chk)(int, void *, size_t, size_t, int,
+				  struct sockaddr *, socklen_t *);
+	int (*recvmmsg)(int, struct mmsghdr *, unsigned, int,
+			struct timespec *);
+	ssize_t (*recvmsg)(int, struct msghdr *, int);
+	ssize_t (*send)(int, const void *, size_t, int);
 	int (*sendmmsg)(int, struct mmsghdr *, unsigned, int);
 	ssize_t (*sendmsg)(int, const struct msghdr *, int);
 	ssize_t (*sendto)(int, const void *, size_t, int,

@@ -122,5 +122,8 @@ bool ts_table_find(const struct ts_table_layout *t,
 /* Is ip inside one of the prefixes? Cheap: no copy of the info. Service IPs
  * count; before the netmap (no own address yet) so do the static prefixes. */
 bool ts_table_claims(const struct ts_table_layout *t, const struct ts_ip *ip);
+/* Without a copy of the info either: is it an address of this node; its MTU. */
+bool ts_table_is_own(const struct ts_table_layout *t, const struct ts_ip *ip);
+uint16_t ts_table_mtu(const struct ts_table_layout *t);
 
 #endif

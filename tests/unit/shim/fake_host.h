@@ -22,6 +22,9 @@ enum fake_port {
 	FAKE_LISTEN = 8080, /* a peer */
 	FAKE_STRANGERS = 8081, /* one from R's port, a local one, a peer */
 	FAKE_TAKEN = 8082,  /* EADDRINUSE */
+	/* Of datagrams: FAKE_ECHO, FAKE_REFUSED, FAKE_NO_PEER, FAKE_LISTEN and */
+	FAKE_COUNT = 11,    /* how many SEND requests there were, as text */
+	FAKE_FORGET = 12,   /* an echo, and then the flow's entries are gone */
 };
 
 #define FAKE_OWN "100.64.0.5"

@@ -404,26 +404,7 @@ static void refused_at_once_keeps_the_programs_port(void)
 	CHECK(connect_to(fd, FAKE_PEER, FAKE_ECHO, AF_INET) == 0);
 }
 
-/* -- datagrams ----------------------------------------------------------- */
-
-static void datagrams_fail_closed(void)
-{
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct sockaddr_storage ss;
-	socklen_t len = sock_addr(FAKE_PEER, 53, AF_INET, &ss);
-	struct iovec iov = {(char[]){"x"}, 1};
-	struct mmsghdr msg = {.msg_hdr = {.msg_name = &ss, .msg_namelen = len,
-					  .msg_iov = &iov, .msg_iovlen = 1}};
-
-	CHECK(sendto(fd, "x", 1, 0, (struct sockaddr *)&ss, len) == -1);
-	CHECK(errno == ENETUNREACH);
-	CHECK(sendmsg(fd, &msg.msg_hdr, 0) == -1 && errno == ENETUNREACH);
-	CHECK(sendmmsg(fd, &msg, 1, 0) == -1 && errno == ENETUNREACH);
-	CHECK(connect(fd, (struct sockaddr *)&ss, len) == -1);
-	CHECK(errno == ENETUNREACH);
-	len = sock_addr("127.0.0.1", 9, AF_INET, &ss);
-	CHECK(sendto(fd, "x", 1, 0, (struct sockaddr *)&ss, len) == 1);
-}
+/* -- fast open ----------------------------------------------------------- */
 
 static void fast_open_is_connect_and_send(void)
 {
@@ -896,7 +877,6 @@ static void abstract_name_is_the_second_way(void)
 	X(fork_and_dup_keep_their_names)                                       \
 	X(wrong_calls_get_the_kernels_errors)                                  \
 	X(local_sockets_stay_local)                                            \
-	X(datagrams_fail_closed)                                               \
 	X(fast_open_is_connect_and_send)                                       \
 	X(peers_reach_a_wildcard_listener)                                     \
 	X(peers_reach_a_dual_stack_listener)                                   \
