@@ -221,25 +221,9 @@ void shim_way_leave(int fd);
 bool shim_way_peer(int fd, struct ts_flow_entry *out);
 /* Another host has taken over from the one that had this table. */
 void shim_way_move(int fd, const struct ts_table_layout *old);
-/* Is this, as the kernel wrote it (len: what is there), a loopback address? */
-bool shim_is_loopback(const struct sockaddr *addr, socklen_t len);
 /* The flow of a loopback source; false: a local sender. */
 bool shim_way_back(const struct sockaddr *addr, socklen_t len,
 		   struct ts_flow_entry *out);
-
-/* -- datagram_control.c --------------------------------------------------- */
-enum { SHIM_CONTROL_CAP = 1024 };
-/* Does msg's control data choose a source address? */
-bool shim_control_has_source(const struct msghdr *msg);
-/* *out becomes msg with control data, in room, that suits a virtual
- * destination. -ENOBUFS: too much of it. */
-int shim_control_rewrite(const struct msghdr *msg, struct msghdr *out,
-			 uint8_t room[static SHIM_CONTROL_CAP]);
-/* Puts the flow's addresses into what the kernel delivered. */
-void shim_control_show(const struct msghdr *msg,
-		       const struct ts_flow_entry *entry);
-/* UDP_SEGMENT's size in msg's control data, or 0. */
-unsigned shim_control_segment(const struct msghdr *msg);
 
 /* -- datagram_size.c ------------------------------------------------------ */
 enum { SHIM_SIZE_FITS = 1280 - 48 }; /* needs no look at the rules */

@@ -2,8 +2,8 @@
  * notify_filter.c - the seccomp filter that shows a program's socket calls
  *
  * Notified are the calls that name an address, and those that ask for one.
- * What moves bytes on a connected socket (read, write, send, recv) is not, and
- * the kernel does not even run the filter for it. Some calls are answered
+ * What moves bytes without one (read, write, send, recv) is not; for read and
+ * write the kernel does not even run the filter. Some calls are answered
  * here: io_uring, whose operations no filter sees, does not exist (programs
  * fall back to what we see), nor does MPTCP, which cannot be completed by
  * connecting back (Go's listeners ask for it, and fall back to TCP).
@@ -146,6 +146,7 @@ static void write_own(struct filter *f, uint32_t host_id)
 	static const int notified[] = {
 		SYS_connect, SYS_bind, SYS_listen, SYS_accept, SYS_accept4,
 		SYS_getsockname, SYS_getpeername, SYS_sendmsg, SYS_sendmmsg,
+		SYS_recvmsg, SYS_recvmmsg,
 	};
 
 #if defined(__x86_64__)
@@ -155,6 +156,7 @@ static void write_own(struct filter *f, uint32_t host_id)
 	for (size_t i = 0; i < ARRAY_LEN(notified); i++)
 		rule_always(f, notified[i], SECCOMP_RET_USER_NOTIF);
 	rule_with_pointer(f, SYS_sendto, 4);
+	rule_with_pointer(f, SYS_recvfrom, 4);
 	rule_with_value(f, SYS_socket, 2, PROTOCOL_MPTCP,
 			fail_with(EPROTONOSUPPORT));
 	rule_always(f, SYS_io_uring_setup, fail_with(ENOSYS));

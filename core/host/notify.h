@@ -9,8 +9,10 @@
  *   notify_target  a program's memory and its descriptors
  *   notify_socket  questions to a program's socket
  *   notify_wait    calls that are held until something happens
- *   notify_connect, notify_bind, notify_accept, notify_names,
- *   notify_datagram   the calls themselves
+ *   notify_message a message in a program's memory
+ *   notify_way     the loopback address that stands for a datagram's end
+ *   notify_connect, notify_bind, notify_accept, notify_names, notify_send,
+ *   notify_receive the calls themselves
  */
 #ifndef CORE_HOST_NOTIFY_H
 #define CORE_HOST_NOTIFY_H
@@ -34,6 +36,7 @@ enum {
 };
 
 struct notify_tree;
+struct notify_room; /* notify_message.h */
 
 struct notify_call {
 	struct notify_tree *tree;
@@ -68,6 +71,7 @@ struct ts_notify {
 	uint64_t sweep_ms;	/* its interval */
 	struct notify_unreported unreported[NOTIFY_UNREPORTED_MAX];
 	unsigned unreported_count;
+	struct notify_room *room; /* NULL: no datagrams yet */
 	struct ts_log_limit limit;
 };
 
@@ -105,7 +109,9 @@ int ts_notify_write(const struct notify_call *call, uint64_t at,
 		    const void *data, size_t len);
 /* The program's descriptor as one of ours: the same open file. -EBADF, ... */
 int ts_notify_fetch(const struct notify_call *call, int fd);
-/* May it bind a port under 1024? */
+/* May anybody bind it? */
+bool ts_notify_is_free_port(uint16_t port);
+/* May the program? */
 bool ts_notify_may_bind(const struct notify_call *call, uint16_t port);
 
 /* The sockaddr of a call, read once. *is_inet: out has its address. 0, or
@@ -127,6 +133,8 @@ int ts_notify_write_sockaddr(const struct notify_call *call, uint64_t addr_at,
 int ts_notify_option(int fd, int level, int name); /* value or -errno */
 int ts_notify_domain(int fd);
 bool ts_notify_is_tcp(int fd);
+bool ts_notify_is_udp(int fd);
+uint8_t ts_notify_bind_flags(int fd); /* of BIND, BOUND, LISTEN */
 bool ts_notify_is_v6_only(int fd);
 bool ts_notify_is_blocking(int fd);
 /* SO_SNDTIMEO or SO_RCVTIMEO in ms, 0: none. */
@@ -142,7 +150,7 @@ bool ts_notify_flow_find(const struct ts_host *host,
 			 const struct ts_addr *remote,
 			 struct ts_flow_entry *out);
 /* What the program bound, for a native address that the host chose. */
-bool ts_notify_find_bind(const struct ts_host *host,
+bool ts_notify_find_bind(const struct ts_host *host, uint8_t proto,
 			 const struct ts_addr *local,
 			 struct ts_flow_entry *out);
 
@@ -181,8 +189,22 @@ int ts_notify_accept(const struct notify_call *call);
 int ts_notify_getsockname(const struct notify_call *call);
 int ts_notify_getpeername(const struct notify_call *call);
 int ts_notify_getsockopt(const struct notify_call *call);
-int ts_notify_sendto(const struct notify_call *call);
-int ts_notify_sendmsg(const struct notify_call *call);
-int ts_notify_sendmmsg(const struct notify_call *call);
+int ts_notify_send(const struct notify_call *call);
+int ts_notify_receive(const struct notify_call *call);
+/* A datagram socket that may be bound since before we could know: 0, or
+ * -EADDRINUSE. */
+int ts_notify_meet_datagrams(struct ts_host *host, int fd);
+
+/* -- notify_way.c -------------------------------------------------------- */
+/* What stands for to at this datagram socket: its length, or -errno. */
+int ts_notify_way(const struct notify_call *call, int fd,
+		  const struct ts_addr *to, struct sockaddr_storage *out);
+/* The flow of a loopback source; false: a local sender. */
+bool ts_notify_way_back(const struct ts_host *host, const struct ts_addr *from,
+			struct ts_flow_entry *out);
+int ts_notify_connect_udp(const struct notify_call *call, int fd,
+			  const struct ts_addr *to);
+/* Before a connect to the host network. */
+void ts_notify_leave_udp(const struct ts_host *host, int fd);
 
 #endif

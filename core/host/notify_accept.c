@@ -116,7 +116,8 @@ static bool is_welcome(struct ts_host *host, struct arrival *in)
 	if (!ts_notify_flow_find(host, &in->local, &in->peer, &entry) ||
 	    entry.kind != TS_FLOW_ACCEPT)
 		return !is_from_host(host, &in->peer) &&
-		       !ts_notify_find_bind(host, &in->local, &entry);
+		       !ts_notify_find_bind(host, IPPROTO_TCP, &in->local,
+					    &entry);
 	in->name = entry.tailnet_remote;
 	if (!ts_ip_is_v4(&in->name.ip) && ts_notify_domain(in->fd) == AF_INET)
 		return false; /* an AF_INET program cannot be told */
@@ -235,7 +236,8 @@ static bool is_ours(const struct notify_call *call, int fd)
 	    ts_sock_local(fd, &local))
 		return false;
 	return ts_ip_is_unspecified(&local.ip) ||
-	       ts_notify_find_bind(call->tree->host, &local, &entry);
+	       ts_notify_find_bind(call->tree->host, IPPROTO_TCP, &local,
+				   &entry);
 }
 
 int ts_notify_accept(const struct notify_call *call)

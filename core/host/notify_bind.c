@@ -19,10 +19,13 @@ static const struct ts_ip LOOPBACK6 = {{[15] = 1}};
 
 /* -- bind ---------------------------------------------------------------- */
 
-static bool is_shared(int fd)
+static uint8_t protocol_of(int fd)
 {
-	return ts_notify_option(fd, SOL_SOCKET, SO_REUSEADDR) > 0 ||
-	       ts_notify_option(fd, SOL_SOCKET, SO_REUSEPORT) > 0;
+	int protocol = ts_notify_option(fd, SOL_SOCKET, SO_PROTOCOL);
+
+	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP
+		       ? (uint8_t)protocol
+		       : 0;
 }
 
 static int tell_bound(struct ts_host *host, int fd,
@@ -30,8 +33,8 @@ static int tell_bound(struct ts_host *host, int fd,
 {
 	struct ts_broker_request req = {
 		.type = TS_BROKER_BOUND,
-		.proto = IPPROTO_TCP,
-		.flags = is_shared(fd) ? TS_BROKER_REUSE : 0,
+		.proto = protocol_of(fd),
+		.flags = ts_notify_bind_flags(fd),
 		.tailnet = *tailnet,
 	};
 	struct ts_broker_reply rep = {.type = req.type};
@@ -52,8 +55,8 @@ static int bind_tailnet(struct ts_host *host, int fd,
 {
 	struct ts_broker_request req = {
 		.type = TS_BROKER_BIND,
-		.proto = IPPROTO_TCP,
-		.flags = is_shared(fd) ? TS_BROKER_REUSE : 0,
+		.proto = protocol_of(fd),
+		.flags = ts_notify_bind_flags(fd),
 		.tailnet = *asked,
 	};
 	struct ts_broker_reply rep = {.type = req.type};
@@ -124,8 +127,31 @@ static bool binds_natively(const struct notify_call *call,
 	if (!ts_ip_is_unspecified(&at->addr.ip) ||
 	    info->listen_mode == TS_LISTEN_HOST)
 		return true;
-	return info->listen_mode == TS_LISTEN_BOTH &&
-	       ts_notify_may_bind(call, at->addr.port);
+	return info->listen_mode == TS_LISTEN_BOTH && at->addr.port == 0;
+}
+
+/* With the program's own choice of address: what anybody may bind. */
+static int bind_datagrams(struct ts_host *host, int fd,
+			  const struct ts_addr *asked)
+{
+	int err = ts_notify_bind_native(fd, ts_notify_domain(fd), asked);
+
+	return err ? err : ts_notify_meet_datagrams(host, fd);
+}
+
+/* A wildcard with listen=both. */
+static int bind_both(const struct notify_call *call, int fd,
+		     const struct ts_addr *asked)
+{
+	int err = NOTIFY_CONTINUE;
+
+	if (!ts_notify_may_bind(call, asked->port))
+		return bind_or_hold(call, fd, asked);
+	/* A listener is told of by listen(); of datagrams, now. */
+	if (ts_notify_is_udp(fd) && ts_notify_is_free_port(asked->port))
+		err = bind_datagrams(call->tree->host, fd, asked);
+	ts_sock_close(fd);
+	return err;
 }
 
 /* Owns fd. */
@@ -134,19 +160,23 @@ static int bind_fetched(const struct notify_call *call, int fd,
 {
 	const struct ts_host *host = call->tree->host;
 	bool is_own = is_node_address(host, &at->addr.ip);
-	int domain = ts_notify_domain(fd);
+	int err = NOTIFY_CONTINUE;
 
-	if (domain < 0 || domain != at->native.ss_family ||
-	    (!is_own && !ts_notify_is_tcp(fd))) {
-		ts_sock_close(fd);
-		return NOTIFY_CONTINUE;
-	}
-	if (!ts_notify_is_tcp(fd) ||
-	    host->info.listen_mode == TS_LISTEN_HOST) {
-		ts_sock_close(fd);
-		return -EADDRNOTAVAIL;
-	}
-	return bind_or_hold(call, fd, &at->addr);
+	if (ts_notify_domain(fd) != at->native.ss_family)
+		; /* the kernel's own complaint */
+	else if (!protocol_of(fd))
+		err = is_own ? -EADDRNOTAVAIL : NOTIFY_CONTINUE;
+	else if (is_own && host->info.listen_mode == TS_LISTEN_HOST)
+		err = -EADDRNOTAVAIL;
+	/* An ephemeral port of datagrams is a client's. */
+	else if (!is_own && at->addr.port == 0 && ts_notify_is_udp(fd))
+		;
+	else if (is_own || host->info.listen_mode == TS_LISTEN_TAILNET)
+		return bind_or_hold(call, fd, &at->addr);
+	else
+		return bind_both(call, fd, &at->addr);
+	ts_sock_close(fd);
+	return err;
 }
 
 int ts_notify_bind(const struct notify_call *call)
@@ -178,7 +208,8 @@ static bool listen_address(const struct ts_host *host, int fd,
 	if (ts_sock_local(fd, &req->native_local))
 		return false;
 	if (!ts_ip_is_unspecified(&req->native_local.ip)) {
-		if (!ts_notify_find_bind(host, &req->native_local, &entry))
+		if (!ts_notify_find_bind(host, req->proto,
+					 &req->native_local, &entry))
 			return false;
 		req->tailnet = entry.tailnet_local;
 		return true;
@@ -205,17 +236,11 @@ static void take_defer(int fd)
 static bool is_told(const struct ts_host *host,
 		    const struct ts_broker_request *req)
 {
-	for (struct ts_link *at = host->listeners.next; at != &host->listeners;
-	     at = at->next) {
-		const struct ts_listener *l =
-			TS_LINK_OWNER(at, struct ts_listener, link);
+	const struct ts_listener *l =
+		ts_listener_at(host, req->proto, &req->native_local);
 
-		if (l->is_listening &&
-		    ts_addr_equal(&l->tailnet, &req->tailnet) &&
-		    ts_addr_equal(&l->native, &req->native_local))
-			return true;
-	}
-	return false;
+	return l && l->is_listening &&
+	       ts_addr_equal(&l->tailnet, &req->tailnet);
 }
 
 int ts_notify_tell_listener(struct ts_host *host, int fd)
@@ -233,6 +258,20 @@ int ts_notify_tell_listener(struct ts_host *host, int fd)
 	if (rep.error)
 		log_warn("notify: port %u is not reached from the tailnet: %s",
 			 req.tailnet.port, ts_strerror(-rep.error));
+	return rep.error == EADDRINUSE ? -EADDRINUSE : 0;
+}
+
+int ts_notify_meet_datagrams(struct ts_host *host, int fd)
+{
+	struct ts_broker_request req = {.type = TS_BROKER_LISTEN,
+					.proto = IPPROTO_UDP,
+					.flags = ts_notify_bind_flags(fd)};
+	struct ts_broker_reply rep = {.type = req.type};
+
+	if (!listen_address(host, fd, &req) || req.native_local.port == 0 ||
+	    is_told(host, &req))
+		return 0;
+	ts_listener_listen(host, &req, &rep);
 	return rep.error == EADDRINUSE ? -EADDRINUSE : 0;
 }
 

@@ -297,10 +297,24 @@ static void leave_loopback(const struct notify_call *call,
 	fd = ts_notify_fetch(call, (int)call->args[0]);
 	if (fd < 0)
 		return;
-	if (ts_sock_local(fd, &local) == 0 && ts_ip_is_loopback(&local.ip) &&
-	    ts_notify_is_tcp(fd))
+	if (ts_sock_local(fd, &local) || !ts_ip_is_loopback(&local.ip))
+		;
+	else if (ts_notify_is_tcp(fd))
 		(void)ts_notify_bind_native(fd, to->native.ss_family, &any);
+	else if (ts_notify_is_udp(fd))
+		ts_notify_leave_udp(call->tree->host, fd);
 	ts_sock_close(fd);
+}
+
+/* An AF_INET6 datagram socket takes an AF_INET address as well. */
+static bool fits_family(int fd, sa_family_t family)
+{
+	int domain = ts_notify_domain(fd);
+
+	if (domain != AF_INET && domain != AF_INET6)
+		return false;
+	return domain == family || (domain == AF_INET6 && family == AF_INET &&
+				    !ts_notify_is_tcp(fd));
 }
 
 int ts_notify_connect(const struct notify_call *call)
@@ -308,7 +322,7 @@ int ts_notify_connect(const struct notify_call *call)
 	struct notify_sockaddr to;
 	int err = ts_notify_read_sockaddr(call, call->args[1], call->args[2],
 					  &to);
-	int fd, domain;
+	int fd;
 
 	if (err)
 		return err;
@@ -321,15 +335,14 @@ int ts_notify_connect(const struct notify_call *call)
 	fd = ts_notify_fetch(call, (int)call->args[0]);
 	if (fd < 0)
 		return fd;
-	domain = ts_notify_domain(fd);
-	if (domain < 0 ||
-	    (ts_notify_is_tcp(fd) && domain != to.native.ss_family)) {
+	if (!fits_family(fd, to.native.ss_family)) {
 		ts_sock_close(fd);
 		return NOTIFY_CONTINUE; /* the kernel's own complaint */
 	}
 	if (ts_notify_is_tcp(fd))
 		return ts_notify_connect_tcp(call, fd, &to.addr);
+	err = ts_notify_is_udp(fd) ? ts_notify_connect_udp(call, fd, &to.addr)
+				   : -ENETUNREACH;
 	ts_sock_close(fd);
-	return domain == AF_INET || domain == AF_INET6 ? -ENETUNREACH
-						       : NOTIFY_CONTINUE;
+	return err;
 }

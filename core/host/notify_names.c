@@ -17,6 +17,16 @@
 #include "core/broker/rendezvous_rule.h"
 #include "core/host/notify.h"
 
+static bool find_connected(const struct ts_host *host, int fd,
+			   const struct ts_addr *local,
+			   const struct ts_addr *peer,
+			   struct ts_flow_entry *out)
+{
+	return (ts_notify_is_tcp(fd) &&
+		ts_notify_flow_find(host, local, peer, out)) ||
+	       (ts_notify_is_udp(fd) && ts_notify_way_back(host, peer, out));
+}
+
 static bool find_peer_name(const struct ts_host *host, int fd,
 			   struct ts_addr *out)
 {
@@ -25,35 +35,46 @@ static bool find_peer_name(const struct ts_host *host, int fd,
 
 	if (ts_sock_peer(fd, &peer) || !ts_ip_is_loopback(&peer.ip) ||
 	    ts_sock_local(fd, &local) ||
-	    !ts_notify_flow_find(host, &local, &peer, &entry) ||
-	    !ts_notify_is_tcp(fd))
+	    !find_connected(host, fd, &local, &peer, &entry))
 		return false;
 	*out = entry.tailnet_remote;
+	return true;
+}
+
+static bool find_unconnected(const struct ts_host *host, int fd,
+			     const struct ts_addr *local, struct ts_addr *out)
+{
+	const struct ts_table_layout *table = ts_table_layout(host->table);
+	bool is_udp = ts_notify_is_udp(fd);
+	struct ts_flow_entry entry;
+
+	if (!is_udp && !ts_notify_is_tcp(fd))
+		return false;
+	if (ts_notify_find_bind(host, is_udp ? IPPROTO_UDP : IPPROTO_TCP,
+				local, &entry))
+		*out = entry.tailnet_local;
+	else if (!is_udp && ts_rendezvous_find(table, local, false, &entry))
+		*out = ts_flow_unconnected_name(&entry, local);
+	else
+		return false;
 	return true;
 }
 
 static bool find_own_name(const struct ts_host *host, int fd,
 			  struct ts_addr *out)
 {
-	const struct ts_table_layout *table = ts_table_layout(host->table);
 	struct ts_flow_entry entry;
 	struct ts_addr local, peer;
-	bool is_connected;
 
 	if (ts_sock_local(fd, &local) || !ts_ip_is_loopback(&local.ip))
 		return false;
-	is_connected = ts_sock_peer(fd, &peer) == 0;
-	if (is_connected && ts_notify_flow_find(host, &local, &peer, &entry) &&
-	    !ts_ip_is_zero(&entry.tailnet_local.ip))
-		*out = entry.tailnet_local;
-	else if (!is_connected && ts_notify_find_bind(host, &local, &entry))
-		*out = entry.tailnet_local;
-	else if (!is_connected &&
-		 ts_rendezvous_find(table, &local, false, &entry))
-		*out = ts_flow_unconnected_name(&entry, &local);
-	else
+	if (ts_sock_peer(fd, &peer))
+		return find_unconnected(host, fd, &local, out);
+	if (!find_connected(host, fd, &local, &peer, &entry) ||
+	    ts_ip_is_zero(&entry.tailnet_local.ip))
 		return false;
-	return ts_notify_is_tcp(fd);
+	*out = entry.tailnet_local;
+	return true;
 }
 
 static int get_name(const struct notify_call *call,

@@ -34,6 +34,19 @@ bool ts_notify_is_tcp(int fd)
 	return ts_notify_option(fd, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_TCP;
 }
 
+bool ts_notify_is_udp(int fd)
+{
+	return ts_notify_option(fd, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_UDP;
+}
+
+uint8_t ts_notify_bind_flags(int fd)
+{
+	if (ts_notify_option(fd, SOL_SOCKET, SO_REUSEADDR) > 0 ||
+	    ts_notify_option(fd, SOL_SOCKET, SO_REUSEPORT) > 0)
+		return TS_BROKER_REUSE;
+	return 0;
+}
+
 bool ts_notify_is_v6_only(int fd)
 {
 	return ts_notify_option(fd, IPPROTO_IPV6, IPV6_V6ONLY) == 1;
@@ -92,10 +105,11 @@ int ts_notify_take_error(int fd)
 	return err > 0 ? -err : 0;
 }
 
-static bool find(const struct ts_host *host, const struct ts_addr *local,
-		 const struct ts_addr *remote, struct ts_flow_entry *out)
+static bool find(const struct ts_host *host, uint8_t proto,
+		 const struct ts_addr *local, const struct ts_addr *remote,
+		 struct ts_flow_entry *out)
 {
-	struct ts_flow_key key = {.proto = IPPROTO_TCP, .local = *local,
+	struct ts_flow_key key = {.proto = proto, .local = *local,
 				  .remote = *remote};
 
 	return ts_table_find(ts_table_layout(host->table), &key, out);
@@ -106,17 +120,19 @@ bool ts_notify_flow_find(const struct ts_host *host,
 			 const struct ts_addr *remote,
 			 struct ts_flow_entry *out)
 {
-	return find(host, local, remote, out) && out->kind != TS_FLOW_BIND;
+	return find(host, IPPROTO_TCP, local, remote, out) &&
+	       out->kind != TS_FLOW_BIND;
 }
 
-bool ts_notify_find_bind(const struct ts_host *host,
+bool ts_notify_find_bind(const struct ts_host *host, uint8_t proto,
 			 const struct ts_addr *local,
 			 struct ts_flow_entry *out)
 {
 	const struct ts_addr none = {0};
 
 	return ts_ip_is_loopback(&local->ip) &&
-	       find(host, local, &none, out) && out->kind == TS_FLOW_BIND;
+	       find(host, proto, local, &none, out) &&
+	       out->kind == TS_FLOW_BIND;
 }
 
 int ts_notify_flow_error(const struct ts_host *host, int fd, int err)

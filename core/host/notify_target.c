@@ -157,11 +157,16 @@ static unsigned first_unprivileged_port(void)
 	return port;
 }
 
+bool ts_notify_is_free_port(uint16_t port)
+{
+	return port >= first_unprivileged_port();
+}
+
 bool ts_notify_may_bind(const struct notify_call *call, uint16_t port)
 {
 	int64_t caps;
 
-	if (port == 0 || port >= first_unprivileged_port())
+	if (port == 0 || ts_notify_is_free_port(port))
 		return true;
 	caps = status_number(call->tid, "CapEff:", 16);
 	return caps < 0 || caps >> CAP_NET_BIND_SERVICE_BIT & 1;

@@ -193,11 +193,13 @@ static int handle(const struct notify_call *call)
 	case SYS_getsockopt:
 		return ts_notify_getsockopt(call);
 	case SYS_sendto:
-		return ts_notify_sendto(call);
 	case SYS_sendmsg:
-		return ts_notify_sendmsg(call);
 	case SYS_sendmmsg:
-		return ts_notify_sendmmsg(call);
+		return ts_notify_send(call);
+	case SYS_recvfrom:
+	case SYS_recvmsg:
+	case SYS_recvmmsg:
+		return ts_notify_receive(call);
 	default:
 		return NOTIFY_CONTINUE;
 	}
@@ -391,6 +393,7 @@ void ts_notify_close(struct ts_host *host)
 		free(o);
 	}
 	ts_timer_free(notify->sweep);
+	free(notify->room);
 	free(notify);
 	host->notify = NULL;
 }

@@ -267,6 +267,40 @@ def test_go_is_refused_as_natively(server, call, go_program):
     assert "connection refused" in client.out
 
 
+@pytest.mark.parametrize("how", ["send", "sendto"])
+def test_go_datagrams(run, call, go_program, how):
+    server = run("server", go_program, "echo", ":7000").wait_running()
+    wait_until(lambda: "listening" in server.out, "the server")
+    ip = None
+    for size in (10, 3000, 60000):
+        client = call("client", go_program, how, f"{server.ip}:7000",
+                      str(size))
+        assert client.code == 0, client.err
+        ip = client.lab.node("client")["ips"][0]
+        words = client.out.split()
+        if how == "send":
+            own, peer, seen, length = words
+            assert own == seen
+        else:
+            peer, seen, length = words
+        assert seen.split(":")[0] == ip
+        assert (peer, length) == (f"{server.ip}:7000", str(size))
+        os.truncate(client.out_path, 0)
+
+
+def test_go_datagrams_are_refused(server, call, go_program):
+    client = call("client", go_program, "send", f"{server.ip}:7009")
+    assert "connection refused" in client.err
+
+
+def test_go_resolves_by_itself(server, call, go_program):
+    """Go's own resolver asks the name server; the node answers for it."""
+    client = call("client", go_program, "look", "server.tail-lab.ts.net",
+                  env={"GODEBUG": "netdns=go"})
+    print(client.err, client.log[-2000:])
+    assert server.ip in client.out
+
+
 # -- with others -------------------------------------------------------------------
 
 @needs("busybox")

@@ -1,6 +1,7 @@
-// A Go program's HTTP, both ways.
+// What Go programs do with the network, both ways.
 //
-// usage: notify serve ADDRESS | get URL [COUNT [AT-ONCE]]
+// usage: notify serve ADDRESS | get URL [COUNT [AT-ONCE]] | echo ADDRESS |
+// send ADDRESS | sendto ADDRESS | look NAME
 //
 // "serve" answers with the client's address as the server saw it; "get" asks
 // COUNT times and prints how often which answer came.
@@ -15,6 +16,7 @@ import (
 	"sort"
 	"strconv"
 	"sync"
+	"time"
 )
 
 func serve(address string) error {
@@ -73,6 +75,77 @@ func get(url string, count, atOnce int) {
 	}
 }
 
+// Datagrams are answered with the address that they came from.
+func echo(address string) error {
+	conn, err := net.ListenPacket("udp", address)
+	if err != nil {
+		return err
+	}
+	fmt.Println("listening", conn.LocalAddr())
+	buf := make([]byte, 65536)
+	for {
+		n, from, err := conn.ReadFrom(buf)
+		if err != nil {
+			return err
+		}
+		answer := fmt.Sprintf("%s %d", from, n)
+		if _, err = conn.WriteTo([]byte(answer), from); err != nil {
+			return err
+		}
+	}
+}
+
+// By a connected socket.
+func send(address string, size int) error {
+	conn, err := net.Dial("udp", address)
+	if err != nil {
+		return err
+	}
+	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err = conn.Write(make([]byte, size)); err != nil {
+		return err
+	}
+	buf := make([]byte, 2000)
+	n, err := conn.Read(buf)
+	if err != nil {
+		return err
+	}
+	fmt.Println(conn.LocalAddr(), conn.RemoteAddr(), string(buf[:n]))
+	return nil
+}
+
+// By one that is not connected, and says so again in the answer.
+func sendTo(address string, size int) error {
+	conn, err := net.ListenUDP("udp", nil)
+	if err != nil {
+		return err
+	}
+	to, err := net.ResolveUDPAddr("udp", address)
+	if err != nil {
+		return err
+	}
+	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err = conn.WriteToUDP(make([]byte, size), to); err != nil {
+		return err
+	}
+	buf := make([]byte, 2000)
+	n, _, _, from, err := conn.ReadMsgUDP(buf, nil)
+	if err != nil {
+		return err
+	}
+	fmt.Println(from, string(buf[:n]))
+	return nil
+}
+
+func look(name string) error {
+	addresses, err := net.LookupHost(name)
+	if err != nil {
+		return err
+	}
+	fmt.Println(addresses)
+	return nil
+}
+
 func number(n, otherwise int) int {
 	if len(os.Args) > n {
 		otherwise, _ = strconv.Atoi(os.Args[n])
@@ -81,14 +154,28 @@ func number(n, otherwise int) int {
 }
 
 func main() {
-	if len(os.Args) > 2 && os.Args[1] == "serve" {
-		if err := serve(os.Args[2]); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-	} else if len(os.Args) > 2 && os.Args[1] == "get" {
-		get(os.Args[2], number(3, 1), number(4, 1))
-	} else {
+	if len(os.Args) < 3 {
 		os.Exit(64)
+	}
+	var err error
+	switch arg := os.Args[2]; os.Args[1] {
+	case "serve":
+		err = serve(arg)
+	case "get":
+		get(arg, number(3, 1), number(4, 1))
+	case "echo":
+		err = echo(arg)
+	case "send":
+		err = send(arg, number(3, 10))
+	case "sendto":
+		err = sendTo(arg, number(3, 10))
+	case "look":
+		err = look(arg)
+	default:
+		os.Exit(64)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
 }
