@@ -143,7 +143,8 @@ static int run_command(char **argv)
 	}
 	process_scrub_environment();
 	run.wait_s = config.wait_s;
-	if (ts_engine_open(&run.engine, &config, false, err)) {
+	if (ts_engine_open(&run.engine, &config, TS_ENGINE_ALONE,
+			   err)) {
 		fprintf(stderr, "tsrun: %s\n", err);
 		ts_config_deinit(&config);
 		return EXIT_FAILED;

@@ -26,7 +26,7 @@ enum {
 	HOST_SCRATCH_BYTES = 64 * 1024,
 	/* The kernel doubles it: about a tunnel's bandwidth-delay product. */
 	HOST_SOCKET_BUFFER_BYTES = 256 * 1024,
-	/* In-process: the program's own fds stay below this. */
+	/* With shares_files: the program's own fds stay below this. */
 	HOST_FD_MIN = 512,
 	HOST_ENTRY_LINGER_MS = 60 * 1000,
 	/* An accept queue may be slow; its entry must outlive the wait. */
@@ -83,7 +83,7 @@ struct ts_host {
 	struct ts_loop *loop;
 	struct ts_node *node;
 	uint64_t timeout_ms;
-	bool in_process;
+	bool in_process, shares_files;
 	struct ts_table *table;
 	struct ts_table_info info; /* as published last */
 	struct ts_entries entries;
@@ -104,7 +104,7 @@ uint64_t ts_host_now_ms(const struct ts_host *host);
 
 /* -- native_socket.c ----------------------------------------------------- */
 /* The one place where fds become ours: keeps them out of the program's low
- * numbers when in_process. Takes fd (may be -1), returns its final number. */
+ * numbers when they are shared. Takes fd (may be -1), returns its final number. */
 int ts_sock_keep(const struct ts_host *host, int fd);
 /* Non-blocking TCP socket of addr's family, CLOEXEC, SO_REUSEADDR, NODELAY;
  * with TTL 255 and bounded buffers. fd or -errno. */
@@ -183,7 +183,8 @@ struct ts_held {
 	bool is_held; /* some process that we may look into has it open */
 };
 /* Fills is_held of each. What cannot be known counts as held. */
-void ts_held_look(struct ts_held *held, size_t count);
+void ts_held_look(const struct ts_host *host, struct ts_held *held,
+		  size_t count);
 
 /* -- app_listener.c ------------------------------------------------------ */
 struct ts_listener {
