@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * hook_process.c - calls that make what other hooks meet
+ * hook_process.c - calls that make what other hooks meet, and that end it
+ *
+ * exit() runs libtsnet's destructor, which delivers what was sent. _exit and
+ * its kin run nothing, so the node inside the program is asked to deliver
+ * before. (Death by a signal asks nobody.)
  *
  * An MPTCP socket cannot be completed by connecting back to it, so programs
  * get plain TCP, which is what MPTCP becomes with any peer that has none.
@@ -21,4 +25,32 @@ int hook_socket(int domain, int type, int protocol)
 	    (domain == AF_INET || domain == AF_INET6))
 		protocol = IPPROTO_TCP;
 	return libc.socket(domain, type, protocol);
+}
+
+static void deliver(void)
+{
+	if (!shim_is_engine_thread() && shim_host_is_here())
+		shim_host_drain(true);
+}
+
+/* _Exit is the same under another name. */
+void hook__exit(int status)
+{
+	shim_libc_ready();
+	deliver();
+	for (;;)
+		libc._exit(status);
+}
+
+void hook__Exit(int status)
+{
+	hook__exit(status);
+}
+
+void hook_quick_exit(int status)
+{
+	shim_libc_ready();
+	deliver();
+	for (;;)
+		libc.quick_exit(status);
 }

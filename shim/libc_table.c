@@ -32,6 +32,10 @@ static const struct {
 	ENTRY(gethostbyaddr_r), ENTRY(gethostbyname),
 	ENTRY(gethostbyname2), ENTRY(gethostbyname_r),
 	ENTRY(gethostbyname2_r),
+	ENTRY(execve),	       ENTRY(execvpe),
+	ENTRY(fexecve),	       ENTRY(posix_spawn),
+	ENTRY(posix_spawnp),   ENTRY(_exit),
+	ENTRY(quick_exit),
 };
 
 void shim_libc_look_up(void)

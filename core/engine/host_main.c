@@ -34,6 +34,7 @@ struct run {
 	char **argv;
 	struct ts_timer *wait_timer;
 	unsigned wait_s;
+	bool follow_exec;
 	int exit_status;
 	bool started;
 };
@@ -52,6 +53,7 @@ static void start_command(struct run *run)
 		.broker_path = ts_engine_broker_path(run->engine),
 		.broker_abstract = ts_engine_broker_abstract(run->engine),
 		.localapi_path = ts_engine_localapi_path(run->engine),
+		.follow_exec = run->follow_exec,
 	};
 	char err[256];
 
@@ -143,6 +145,7 @@ static int run_command(char **argv)
 	}
 	process_scrub_environment();
 	run.wait_s = config.wait_s;
+	run.follow_exec = config.follow_exec;
 	if (ts_engine_open(&run.engine, &config, TS_ENGINE_ALONE,
 			   err)) {
 		fprintf(stderr, "tsrun: %s\n", err);

@@ -156,6 +156,8 @@ static void set_environment(const struct process_env *env)
 	setenv("TSNET_BROKER", env->broker_path, 1);
 	setenv("TSNET_BROKER_ABSTRACT", env->broker_abstract, 1);
 	setenv("TSNET_LOCALAPI", env->localapi_path, 1);
+	if (!env->follow_exec)
+		setenv("TSNET_FOLLOW_EXEC", "no", 1);
 }
 
 static void become_command(char **argv, const struct process_env *env,

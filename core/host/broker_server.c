@@ -182,6 +182,9 @@ static bool answer(struct ts_client *client,
 	case TS_BROKER_REVERSE:
 		is_done = ts_names_answer(host, req, &rep);
 		break;
+	case TS_BROKER_DRAIN:
+		is_done = ts_drain_answer(host, req, client->pid, &rep);
+		break;
 	default:
 		rep.error = EOPNOTSUPP;
 		break;

@@ -205,6 +205,7 @@ void ts_host_close(struct ts_host *host)
 	ts_hup_close(host);
 	ts_timer_free(host->ready_timer);
 	ts_timer_free(host->changed_timer);
+	ts_timer_free(host->drain_timer);
 	ts_table_free(host->table);
 	ts_wipe(host->info.token, sizeof(host->info.token));
 	free(host->scratch);

@@ -92,6 +92,7 @@ struct ts_host {
 	struct ts_broker_server *server;
 	struct ts_timer *ready_timer;	/* pumps what is in ready */
 	struct ts_timer *changed_timer; /* the node changed: tell all */
+	struct ts_timer *drain_timer;	/* drain.c; NULL: never needed yet */
 	struct ts_link conns, inbounds, splices, relays, listeners, ready;
 	struct ts_timer *sweep; /* held connects whose program is gone */
 	size_t held_count, held_max;
@@ -233,6 +234,8 @@ void ts_inbounds_close(struct ts_host *host);
 void ts_splice_start(struct ts_host *host, int fd, struct stack_tcp *tcp,
 		     struct ts_entry *entry);
 void ts_splices_pump_ready(void *host);
+/* The programs are about to end: a FIN for each that has sent all it had. */
+void ts_splices_finish(struct ts_host *host);
 void ts_splices_close(struct ts_host *host);
 
 /* -- app_relay.c: loopback socket <-> loopback socket -------------------- */
@@ -249,6 +252,11 @@ size_t ts_relays_undelivered(const struct ts_host *host);
 /* false: hold the request until the netmap is there. */
 bool ts_names_answer(struct ts_host *host, const struct ts_broker_request *req,
 		     struct ts_broker_reply *rep);
+
+/* -- drain.c ------------------------------------------------------------- */
+/* false: hold the request; it is looked at again soon. */
+bool ts_drain_answer(struct ts_host *host, const struct ts_broker_request *req,
+		     pid_t pid, struct ts_broker_reply *rep);
 
 /* -- broker_server.c ----------------------------------------------------- */
 int ts_broker_open(struct ts_host *host, const struct ts_host_config *config,
