@@ -48,6 +48,7 @@ MAIN_SRC := core/engine/host_main.c
 CORE_SRC := $(filter-out $(MAIN_SRC),$(sort $(wildcard $(CORE_DIRS:%=%/*.c))))
 CORE_OBJ := $(CORE_SRC:%.c=$(BUILD)/obj/%.o)
 SHIM_CORE := core/base/addr.c core/base/wire.c core/base/err.c \
+	core/base/elf_kind.c \
 	core/broker/broker_wire.c core/broker/address_table.c \
 	core/broker/rendezvous_rule.c core/broker/datagram_control.c
 SHIM_SRC := $(sort $(wildcard shim/*.c)) $(SHIM_CORE)

@@ -11,6 +11,7 @@
  *   echo_socket   a UDP socket in place of one of ping's
  *   attach        requests to the host;  host_start: a host where none is
  *   environment   what tsrun told us;    note: words for a person
+ *   exec_*        what a new program must be told (exec.h)
  *
  * Functions return 0 or a negative errno unless they say otherwise; hooks
  * turn that into -1 and errno (shim_to_libc). A hook that succeeds leaves
@@ -34,6 +35,8 @@
 enum {
 	SHIM_BROKERS_MAX = 8, /* re-hostings that one process can follow */
 	SHIM_HOSTENT_BYTES = 1024,
+	SHIM_LIBRARY_CAP = 1024,
+	SHIM_SETTINGS_CAP = 4096,
 	SHIM_LISTENERS_MAX = 1024, /* fds that are remembered */
 };
 
@@ -54,6 +57,13 @@ struct shim {
 	bool listen_is_known; /* from TSNET_LISTEN */
 	uint8_t listen_mode;  /* enum ts_listen_mode, if known */
 	char suffix[TS_TABLE_SUFFIX_CAP];
+
+	/* exec_environment.c, written once. */
+	bool follows_exec;
+	bool has_notify; /* the host watches programs without libc */
+	char library[SHIM_LIBRARY_CAP];
+	uint32_t settings_count, settings_len;
+	char settings[SHIM_SETTINGS_CAP]; /* "NAME=value", NUL, ... */
 
 	/* Old mappings stay: another thread may still read one. */
 	const struct ts_table_layout *_Atomic table;
@@ -113,6 +123,12 @@ int shim_ask(struct ts_broker_request *req, int pass_fd,
 /* The same, with rep->error as the result. */
 int shim_ask_for(struct ts_broker_request *req, int pass_fd,
 		 struct ts_broker_reply *rep);
+
+/* Is the host a thread of this very process? Not in a vfork child. */
+bool shim_host_is_here(void);
+/* Waits until it has delivered what was sent, 5 s at most; ends: and tells the
+ * peers that no more will come. */
+void shim_host_drain(bool ends);
 
 /* -- host_start.c -------------------------------------------------------- */
 /* A new shim.broker in place of dead (may be NULL). */

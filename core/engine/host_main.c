@@ -37,6 +37,7 @@ struct run {
 	char **argv;
 	struct ts_timer *wait_timer;
 	unsigned wait_s;
+	bool follow_exec;
 	int exit_status;
 	bool started;
 };
@@ -56,6 +57,7 @@ static void start_command(struct run *run)
 		.broker_abstract = ts_engine_broker_abstract(run->engine),
 		.localapi_path = ts_engine_localapi_path(run->engine),
 		.has_notify = notify_exec_probe() == 0,
+		.follow_exec = run->follow_exec,
 	};
 	char err[256];
 
@@ -188,7 +190,9 @@ static int run_command(int argc, char **argv)
 	}
 	process_scrub_environment();
 	run.wait_s = config.wait_s;
-	if (ts_engine_open(&run.engine, &config, false, err)) {
+	run.follow_exec = config.follow_exec;
+	if (ts_engine_open(&run.engine, &config, TS_ENGINE_ALONE,
+			   err)) {
 		fprintf(stderr, "tsrun: %s\n", err);
 		ts_config_deinit(&config);
 		return EXIT_FAILED;

@@ -158,6 +158,8 @@ static void set_environment(const struct process_env *env)
 	setenv("TSNET_LOCALAPI", env->localapi_path, 1);
 	if (env->has_notify)
 		setenv("TSNET_NOTIFY", "1", 1);
+	if (!env->follow_exec)
+		setenv("TSNET_FOLLOW_EXEC", "no", 1);
 }
 
 static void become_command(char **argv, const struct process_env *env,

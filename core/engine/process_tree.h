@@ -12,6 +12,7 @@
 struct process_env {
 	const char *broker_path, *broker_abstract, *localapi_path;
 	bool has_notify; /* static children are carried by --notify */
+	bool follow_exec;
 };
 
 struct process_tree;

@@ -202,6 +202,9 @@ static bool answer(struct ts_client *client,
 		ts_notify_request(host, fd, client->pid, &rep);
 		fd = -1;
 		break;
+	case TS_BROKER_DRAIN:
+		is_done = ts_drain_answer(host, req, client->pid, &rep);
+		break;
 	default:
 		rep.error = EOPNOTSUPP;
 		break;

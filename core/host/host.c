@@ -184,6 +184,7 @@ struct ts_host *ts_host_open(struct ts_loop *loop, struct ts_node *node,
 	host->node = node;
 	host->timeout_ms = (uint64_t)config->timeout_s * 1000;
 	host->in_process = config->in_process;
+	host->shares_files = config->shares_files;
 	host->hup.epoll_fd = -1;
 	host->rv.fd4 = host->rv.fd6 = -1;
 	host->rv.dummy4 = host->rv.dummy6 = -1;
@@ -222,6 +223,7 @@ void ts_host_close(struct ts_host *host)
 	ts_hup_close(host);
 	ts_timer_free(host->ready_timer);
 	ts_timer_free(host->changed_timer);
+	ts_timer_free(host->drain_timer);
 	ts_table_free(host->table);
 	ts_wipe(host->info.token, sizeof(host->info.token));
 	free(host->scratch);

@@ -317,6 +317,16 @@ def test_busybox(run, call):
     assert (client.out, client.err) == ("from busybox\n", "")
 
 
+def test_a_static_child_of_a_preloaded_parent(serve, call, probe):
+    server = serve()
+    client = call("client", "sh", "-c", f"{probe} names {server.ip} 7000; "
+                  f"env -i {probe} names {server.ip} 7000")
+    ip = client.lab.node("client")["ips"][0]
+    lines = client.out.splitlines()
+    assert len(lines) == 2, client.err
+    assert all(line.startswith(f"{ip}:") for line in lines)
+
+
 @needs("busybox", "curl")
 def test_a_preloaded_child_of_a_static_parent(run, call):
     server = run("server", "python3", "-u", "-m", "http.server", "8000")
