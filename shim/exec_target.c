@@ -117,7 +117,7 @@ bool shim_exec_needs_host(struct shim_exec_target *t, const char *program,
 	int saved_errno = errno;
 	bool needs;
 
-	if (!shim.has_notify || shim.is_notified || !shim.follows_exec || !program ||
+	if (!shim.has_notify || !shim.follows_exec || !program ||
 	    shim_is_engine_thread())
 		return false;
 	needs = (searches && !strchr(program, '/') ? find(t->path, program)

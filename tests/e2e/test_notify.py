@@ -157,11 +157,20 @@ def fds_of(program):
 
 def test_a_killed_program_leaves_nothing(stopped, run, probe):
     client = run("client", "sh", "-c", "for i in 1 2 3 4 5; do "
-                 f"{probe} killed {stopped.ip} 7000 & done; "
-                 "read x; kill -KILL $(jobs -p); read x",
-                 stdin=subprocess.PIPE, env={"TSNET_FOLLOW_EXEC": "yes"})
+                 f"{probe} killed {stopped.ip} 7000 & pids=\"$pids $!\"; "
+                 "done; read x; kill -KILL $pids; wait; read x",
+                 stdin=subprocess.PIPE)
+    wait_until(lambda: client.out.count("connecting") == 5, "the connects")
+    held = lambda: client.log.count("waiting -> ") + client.log.count(
+        "-> dialling")
+    wait_until(lambda: held() >= 5, "the node")
+    many = fds_of(client)
+    client.process.stdin.write(b"\n")
+    client.process.stdin.flush()
+    wait_until(lambda: fds_of(client) <= many - 10, "their descriptors")
+    client.process.stdin.write(b"\n")
     client.process.stdin.close()
-    client.wait()
+    assert client.wait() == 0
     client = run("direct", probe, "killed", stopped.ip, "7000")
     wait_until(lambda: "connecting" in client.out, "the connect")
     before = fds_of(client)
