@@ -23,6 +23,7 @@
 #include "core/engine/engine_internal.h"
 #include "core/engine/local_server.h"
 #include "core/engine/log_sink.h"
+#include "core/host/proxy.h"
 
 enum { DRAIN_MS = 5000, LOGOUT_MS = 5000, DRAIN_POLL_MS = 10 };
 
@@ -315,6 +316,11 @@ void ts_engine_watch_state(struct ts_engine *engine, ts_engine_state_fn fn,
 {
 	engine->state_fn = fn;
 	engine->state_ctx = ctx;
+}
+
+int ts_engine_open_proxy(struct ts_engine *engine, char *where, size_t cap)
+{
+	return ts_proxy_open(engine->host, where, cap);
 }
 
 const char *ts_engine_broker_path(const struct ts_engine *engine)

@@ -2,6 +2,7 @@
  * host_main.c - tsnet-host: run a command with a tailnet node as its parent
  *
  *   tsnet-host [--] COMMAND [ARG]...      (settings come by the environment)
+ *   tsnet-host --proxy [--] COMMAND [ARG]...   with a proxy in its environment
  *   tsnet-host --check COMMAND [in-process]   can it be carried? or why not
  *   tsnet-host --notify -- PATH ARGV0 [ARG]...   one that cannot (static, Go)
  *   tsnet-host --cli status|ip|whois|ping ...   ask a running node
@@ -39,7 +40,7 @@ struct run {
 	unsigned wait_s;
 	bool follow_exec;
 	int exit_status;
-	bool started;
+	bool started, wants_proxy;
 };
 
 static void on_tree_ended(void *ctx, int exit_status)
@@ -59,11 +60,14 @@ static void start_command(struct run *run)
 		.has_notify = notify_exec_probe() == 0,
 		.follow_exec = run->follow_exec,
 	};
-	char err[256];
+	char err[256], where[128];
 
 	if (run->started)
 		return;
 	run->started = true;
+	if (run->wants_proxy &&
+	    ts_engine_open_proxy(run->engine, where, sizeof(where)) == 0)
+		env.proxy = where;
 	if (run->wait_timer)
 		ts_timer_set(run->wait_timer, UINT64_MAX);
 	run->tree = process_tree_start(ts_engine_loop(run->engine), run->argv,
@@ -158,28 +162,33 @@ static char **notified_argv(int argc, char **argv, char err[static 256])
 }
 
 /* What to exec for argv; NULL: *exit_status, after a line on stderr. */
-static char **choose_way(int argc, char **argv, int *exit_status)
+static char **choose_way(int argc, char **argv, bool has_proxy,
+			 int *exit_status)
 {
 	char err[256] = "";
 	int code = preload_check(argv[0], err);
 	char **way = code == 0 ? argv : NULL;
 
-	if (code == -ENOTSUP)
+	if (code == -ENOTSUP && !has_proxy)
 		way = notified_argv(argc, argv, err);
+	/* Whatever it is, it can use the proxy, if it knows of proxies. */
+	if ((code == -ENOTSUP || code == -ENOEXEC) && has_proxy)
+		way = argv;
 	if (!way)
 		fprintf(stderr, "tsrun: %s\n", err);
 	*exit_status = code == -ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
 	return way;
 }
 
-static int run_command(int argc, char **argv)
+static int run_command(int argc, char **argv, bool wants_proxy)
 {
-	struct run run = {.exit_status = EXIT_FAILED};
+	struct run run = {.exit_status = EXIT_FAILED,
+			  .wants_proxy = wants_proxy};
 	struct ts_config config;
 	char err[256] = "";
 	int code;
 
-	run.argv = choose_way(argc, argv, &code);
+	run.argv = choose_way(argc, argv, wants_proxy, &code);
 	if (!run.argv)
 		return code;
 	process_remember_inheritance();
@@ -229,7 +238,8 @@ static int check(const char *program, bool is_in_process)
 
 int main(int argc, char **argv)
 {
-	int first = argc > 1 && strcmp(argv[1], "--") == 0 ? 2 : 1;
+	bool wants_proxy = argc > 1 && strcmp(argv[1], "--proxy") == 0;
+	int first = wants_proxy ? 2 : 1;
 
 	if (argc == 2 && strcmp(argv[1], "--version") == 0) {
 		puts("tsrun " TSNET_VERSION);
@@ -243,9 +253,11 @@ int main(int argc, char **argv)
 		first = argc > 2 && strcmp(argv[2], "--") == 0 ? 3 : 2;
 		return notify_exec_main(argc - first, argv + first);
 	}
+	if (argc > first && strcmp(argv[first], "--") == 0)
+		first++;
 	if (argc <= first) {
-		fprintf(stderr, "usage: tsnet-host [--] COMMAND [ARG]...\n");
+		fprintf(stderr, "usage: tsnet-host [--proxy] [--] COMMAND [ARG]...\n");
 		return EXIT_USAGE;
 	}
-	return run_command(argc - first, argv + first);
+	return run_command(argc - first, argv + first, wants_proxy);
 }

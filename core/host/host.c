@@ -20,6 +20,7 @@
 #include "core/host/dns_service.h"
 #include "core/host/host_internal.h"
 #include "core/host/notify.h"
+#include "core/host/proxy.h"
 
 enum {
 	HELD_FALLBACK = 4096, /* where /proc does not tell */
@@ -206,6 +207,7 @@ void ts_host_close(struct ts_host *host)
 		return;
 	ts_broker_close(host);
 	ts_notify_close(host);
+	ts_proxy_close(host);
 	ts_conns_close(host);
 	ts_inbounds_close(host);
 	ts_splices_close(host);

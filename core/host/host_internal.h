@@ -39,6 +39,7 @@ struct ts_conn;
 struct ts_inbound;
 struct ts_broker_server;
 struct ts_notify;
+struct ts_proxy;
 struct ts_dns_service; /* dns_service.h */
 struct ts_dgrams;
 struct ts_dgram_port;
@@ -96,6 +97,7 @@ struct ts_host {
 	struct ts_rendezvous rv;
 	struct ts_broker_server *server;
 	struct ts_notify *notify; /* seccomp listeners; NULL: none yet */
+	struct ts_proxy *proxy;	  /* NULL: not asked for */
 	struct ts_dns_service *dns;
 	struct ts_link dns_streams;
 	size_t dns_stream_count;

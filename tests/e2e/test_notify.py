@@ -376,3 +376,94 @@ def test_without_any_privilege(server, call, probe, make_lab, tmp_path):
                         "--inh-caps=-all"])
     assert client.code == 0, client.err
     assert client.out.split()[1] == f"{server.ip}:7000"
+
+
+@pytest.fixture(scope="module")
+def deny(tmp_path_factory):
+    """deny NUMBER COMMAND...: that system call fails with EPERM below it."""
+    source = tmp_path_factory.mktemp("deny") / "deny.c"
+    source.write_text("""
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+int main(int argc, char **argv)
+{
+	struct sock_filter code[] = {
+		{BPF_LD | BPF_W | BPF_ABS, 0, 0,
+		 offsetof(struct seccomp_data, nr)},
+		{BPF_JMP | BPF_JEQ | BPF_K, 0, 1, atoi(argv[1])},
+		{BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ERRNO | EPERM},
+		{BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW},
+	};
+	struct sock_fprog program = {4, code};
+	(void)argc;
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+		return 1;
+	execvp(argv[2], argv + 2);
+	return 1;
+}
+""")
+    return build(tmp_path_factory, "deny-bin", "gcc", str(source))
+
+
+@pytest.mark.parametrize("number", [317, 438], ids=["seccomp", "pidfd_getfd"])
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="numbers of x86-64")
+def test_where_it_is_denied_tsrun_says_so(call, probe, deny, number):
+    client = call("client", probe, "names", "100.64.0.1", "7000",
+                  wrap=[deny, str(number)])
+    assert client.code == 126
+    assert "statically linked" in client.err and "--proxy" in client.err
+    assert client.err.count("\n") == 1
+
+
+@needs("busybox")
+def test_a_tsrun_in_a_tsrun(run, call, serve, probe):
+    """The inner one's programs cannot have a second supervisor."""
+    server = serve()
+    client = call("client", "busybox", "sh", "-c",
+                  f"{TSRUN} --state mem: --control-url {server.lab.url} "
+                  f"--hostname inner {probe} names {server.ip} 7000",
+                  env={"TS_AUTHKEY": "key-alice"})
+    assert "another supervisor" in client.err
+    assert client.code == 126
+
+
+# -- the proxy ---------------------------------------------------------------------
+
+@needs("curl")
+def test_the_proxy(run, call):
+    server = run("server", "python3", "-u", "-m", "http.server", "8000")
+    server.wait_running().wait_listening(8000)
+    name = "server.lab.ts.net"
+    client = call(
+        "client", "sh", "-c", "unset LD_PRELOAD; "
+        f"curl -sS http://{server.ip}:8000/; "             # absolute target
+        f"curl -sS -x $ALL_PROXY http://{name}:8000/; "    # SOCKS, a name
+        f"curl -sS -p http://{name}:8000/; "               # CONNECT
+        "curl -sS -p http://server:8009/; "
+        "curl -sS -x $ALL_PROXY http://server:8009/; "
+        f"curl -sS -x $ALL_PROXY http://nobody.lab.ts.net/; "
+        "curl -sS -o /dev/null -w '%{http_code}\n' "
+        "-x ${HTTP_PROXY%%:*}://x:y@${HTTP_PROXY#*@} http://server:8000/; "
+        "curl -sS -x ${ALL_PROXY%%:*}://${ALL_PROXY#*@} http://server:8000/; "
+        "exit 0", options=["--proxy"], timeout=60)
+    assert client.out.count("<title>Directory listing") == 3, client.err
+    assert client.out.endswith("407\n")
+    assert "(97)" in client.err  # SOCKS: refused, unknown name, no password
+    assert client.err.count("curl: ") >= 4, client.err
+    ip = client.lab.node("client")["ips"][0]
+    assert server.err.count(f"{ip} - - ") == 3
+
+
+@needs("busybox")
+def test_a_static_program_by_the_proxy(run, call):
+    server = run("server", "python3", "-u", "-m", "http.server", "8000")
+    server.wait_running().wait_listening(8000)
+    client = call("client", "busybox", "wget", "-q", "-O", "-",
+                  "http://server:8000/", options=["--proxy"])
+    assert "Directory listing" in client.out, client.err
