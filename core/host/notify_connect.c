@@ -19,6 +19,7 @@
 #include <sys/socket.h>
 
 #include "core/broker/rendezvous_rule.h"
+#include "core/host/dns_service.h"
 #include "core/host/notify.h"
 
 #ifndef IP_BIND_ADDRESS_NO_PORT
@@ -28,7 +29,7 @@
 #define TCP_FASTOPEN_CONNECT 30
 #endif
 
-enum { BIND_TRIES = 8, CONNECT_TRIES = 3, DNS_PORT = 53 };
+enum { BIND_TRIES = 8, CONNECT_TRIES = 3 };
 
 static const struct ts_ip LOOPBACK6 = {{[15] = 1}};
 
@@ -44,21 +45,9 @@ struct attempt {
 
 /* -- does it belong to the tailnet? -------------------------------------- */
 
-static bool is_resolver(const struct ts_host *host, const struct ts_addr *addr)
-{
-	const struct ts_table_info *info = &host->info;
-
-	if (addr->port != DNS_PORT)
-		return false;
-	for (unsigned i = 0; i < info->resolver_count; i++)
-		if (ts_ip_equal(&info->resolvers[i], &addr->ip))
-			return true;
-	return false;
-}
-
 bool ts_notify_claims(const struct ts_host *host, const struct ts_addr *addr)
 {
-	if (is_resolver(host, addr))
+	if (ts_dns_service_owns(host, addr))
 		return true;
 	if (ts_ip_is_unspecified(&addr->ip) || ts_ip_is_loopback(&addr->ip) ||
 	    ts_ip_is_multicast(&addr->ip))

@@ -203,6 +203,13 @@ def test_nonsense_on_a_connected_socket(server, call, probe):
     assert words(client.out) == words(native.stdout)
 
 
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="x86 only")
+def test_other_ways_into_the_kernel(call, probe):
+    client = call("client", probe, "other_abis", "127.0.0.1", "1")
+    assert client.out in ("EACCES OK ENOSYS\n",
+                          "ENOSYS ENOSYS ENOSYS\n")  # a kernel without i386
+
+
 def test_an_address_that_changes_meanwhile(serve, call, probe):
     server = serve()
     client = call("client", probe, "flip", server.ip, "7000", timeout=60)

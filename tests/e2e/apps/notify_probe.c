@@ -315,6 +315,26 @@ static void mode_nonsense(void)
 	puts("");
 }
 
+/* Ways into the kernel that are not x86-64's own. */
+static void mode_other_abis(void)
+{
+#if defined(__x86_64__)
+	long ret, domain = AF_INET;
+
+	__asm__ volatile("int $0x80" : "=a"(ret)
+			 : "a"(359L), "b"(domain), "c"(SOCK_STREAM), "d"(0L)
+			 : "memory", "r8", "r9", "r10", "r11");
+	printf("%s", strerrorname_np((int)-ret));
+	domain = AF_UNIX;
+	__asm__ volatile("int $0x80" : "=a"(ret)
+			 : "a"(359L), "b"(domain), "c"(SOCK_STREAM), "d"(0L)
+			 : "memory", "r8", "r9", "r10", "r11");
+	printf(" %s", ret >= 0 ? "OK" : strerrorname_np((int)-ret));
+	ret = syscall(0x40000000 | SYS_socket, AF_INET, SOCK_STREAM, 0);
+	printf(" %s\n", ret >= 0 ? "OK" : strerrorname_np(errno));
+#endif
+}
+
 /* The same on a socket that is connected to the tailnet. */
 static void mode_nonsense_connected(void)
 {
@@ -510,6 +530,7 @@ int main(int argc, char **argv)
 		{"nonsense", mode_nonsense},
 		{"nonsense_connected", mode_nonsense_connected},
 		{"flip", mode_flip},
+		{"other_abis", mode_other_abis},
 		{"serve", mode_serve},
 		{"serve_signals", mode_serve_signals},
 		{"serve_timeout", mode_serve_timeout},
