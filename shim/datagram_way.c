@@ -48,40 +48,53 @@ static bool is_tied_to_device(int fd)
 	       *name && strcmp(name, "lo") != 0;
 }
 
-static bool wants_errors(const struct asking *a)
+/* By ::1, because 127/8 is out of reach? */
+static bool needs_loopback6(const struct asking *a)
 {
-	return shim_native_option(a->fd, IPPROTO_IP, IP_RECVERR) > 0 ||
-	       (a->domain == AF_INET6 &&
-		shim_native_option(a->fd, IPPROTO_IPV6, IPV6_RECVERR) > 0);
+	return a->domain == AF_INET6 && !ts_ip_is_v4(&a->local.ip) &&
+	       (!ts_ip_is_zero(&a->local.ip) || shim_native_is_v6_only(a->fd));
 }
 
-/* By ::1? A socket that can do both is better off there with an IPv6 peer:
- * what the kernel says about errors and packets then is IPv6's. */
-static bool needs_loopback6(const struct asking *a, bool is_alone)
+/* A socket that can do both is better off there with an IPv6 peer: what the
+ * kernel says about its packets is IPv6's then. Not when it has a port: one
+ * that is known as a dual-stack socket must stay one. */
+static bool prefers_loopback6(const struct asking *a)
 {
-	if (a->domain != AF_INET6 || ts_ip_is_v4(&a->local.ip))
-		return false;
-	if (!ts_ip_is_zero(&a->local.ip) || shim_native_is_v6_only(a->fd))
-		return true;
-	return is_alone && !ts_ip_is_v4(&a->tailnet->ip);
-}
-
-static uint8_t flags_of(const struct asking *a, bool is_alone)
-{
-	struct ts_table_info info;
 	const struct ts_table_layout *table = atomic_load(&shim.table);
+	struct ts_table_info info;
+
+	return a->domain == AF_INET6 && ts_ip_is_zero(&a->local.ip) &&
+	       !ts_ip_is_v4(&a->tailnet->ip) &&
+	       (a->local.port == 0 || a->proto != IPPROTO_UDP) && table &&
+	       ts_table_read_info(table, &info) && info.has_loopback6;
+}
+
+static uint8_t flags_of(const struct asking *a)
+{
 	int flags = fcntl(a->fd, F_GETFL);
-	uint8_t out = 0;
+	uint8_t out = shim_bind_flags(a->fd);
 
 	if (flags != -1 && (flags & O_NONBLOCK))
 		out |= TS_BROKER_NONBLOCK;
-	if (needs_loopback6(a, is_alone) &&
-	    (shim_native_is_v6_only(a->fd) || !ts_ip_is_zero(&a->local.ip) ||
-	     (table && ts_table_read_info(table, &info) && info.has_loopback6)))
+	if (needs_loopback6(a) || prefers_loopback6(a))
 		out |= TS_BROKER_V6_ONLY;
 	if (a->proto != IPPROTO_UDP && shim_echo_is_raw(a->fd))
 		out |= TS_BROKER_RAW;
-	return out | shim_bind_flags(a->fd);
+	return out;
+}
+
+/* IPv6's wish is not enough where the errors come by 127/8. */
+static bool wants_errors(const struct asking *a)
+{
+	const int on = 1;
+
+	if (shim_native_option(a->fd, IPPROTO_IP, IP_RECVERR) > 0)
+		return true;
+	if (a->domain != AF_INET6 ||
+	    shim_native_option(a->fd, IPPROTO_IPV6, IPV6_RECVERR) <= 0)
+		return false;
+	libc.setsockopt(a->fd, IPPROTO_IP, IP_RECVERR, &on, sizeof(on));
+	return true;
 }
 
 static int read_names(struct asking *a)
@@ -102,13 +115,14 @@ static int check_family(const struct asking *a)
 	return is_tied_to_device(a->fd) ? -ENETUNREACH : 0;
 }
 
-static int ask(const struct asking *a, uint8_t type, bool is_alone,
-	       struct ts_addr *virtual)
+static int ask(const struct asking *a, uint8_t type, struct ts_addr *virtual)
 {
+	bool has_errors = wants_errors(a);
+	bool is_alone = has_errors || type == TS_BROKER_CONNECT;
 	struct ts_broker_request req = {
 		.type = type,
 		.proto = a->proto,
-		.flags = flags_of(a, is_alone),
+		.flags = flags_of(a),
 		.native_local = a->local,
 		.tailnet = *a->tailnet,
 	};
@@ -155,7 +169,7 @@ static int ask_way(struct asking *a, struct ts_addr *virtual)
 		err = check_family(a);
 	if (!err)
 		err = bind_if_unbound(a);
-	return err ? err : ask(a, TS_BROKER_SEND, wants_errors(a), virtual);
+	return err ? err : ask(a, TS_BROKER_SEND, virtual);
 }
 
 int shim_way_find(int fd, uint8_t proto, struct shim_way *way)
@@ -228,7 +242,7 @@ int shim_way_connect(int fd, int domain, uint8_t proto,
 		return err;
 	err = read_names(&a);
 	if (!err)
-		err = ask(&a, TS_BROKER_CONNECT, true, &virtual);
+		err = ask(&a, TS_BROKER_CONNECT, &virtual);
 	if (err)
 		return err;
 	if (shim_native_peer(fd, &peer) == 0 && !shim_way_peer(fd, &old))

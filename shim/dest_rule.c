@@ -11,7 +11,7 @@
  *
  * Names: a single label, or one under the tailnet's suffix; before that is
  * known, also what libc does not know. Whatever a program can look up without a
- * name server stays libc's.
+ * name server, the hosts file for one, stays libc's.
  */
 #include <arpa/inet.h>
 #include <string.h>
@@ -146,12 +146,24 @@ static enum shim_name_rule rule_for_label(const struct ts_table_layout *table)
 						     : SHIM_NAME_LIBC;
 }
 
+static enum shim_name_rule rule_for(const char *bare, bool is_absolute)
+{
+	const struct ts_table_layout *table = shim_table();
+
+	if (is_under_tailnet(bare, table))
+		return SHIM_NAME_NODE_FIRST;
+	if (strchr(bare, '.'))
+		return rule_for_dotted(table);
+	/* "host." is the root's host, not the tailnet's. */
+	return is_absolute ? SHIM_NAME_LIBC : rule_for_label(table);
+}
+
 enum shim_name_rule shim_name_rule(const char *name)
 {
 	char bare[NAME_MAX_LEN + 1];
 	size_t len = strlen(name);
 	bool is_absolute = len > 0 && name[len - 1] == '.';
-	const struct ts_table_layout *table;
+	enum shim_name_rule rule;
 
 	if (is_absolute)
 		len--;
@@ -161,13 +173,10 @@ enum shim_name_rule shim_name_rule(const char *name)
 	bare[len] = '\0';
 	if (is_numeric(bare) || is_this_host(bare))
 		return SHIM_NAME_LIBC;
-	table = shim_table();
-	if (is_under_tailnet(bare, table))
-		return SHIM_NAME_NODE_FIRST;
-	if (strchr(bare, '.'))
-		return rule_for_dotted(table);
-	/* "host." is the root's host, not the tailnet's. */
-	return is_absolute ? SHIM_NAME_LIBC : rule_for_label(table);
+	rule = rule_for(bare, is_absolute);
+	if (rule != SHIM_NAME_LIBC && shim_hosts_file_has(bare))
+		return SHIM_NAME_LIBC;
+	return rule;
 }
 
 static bool is_reverse_name(const char *name)

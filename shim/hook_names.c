@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * hook_names.c - getaddrinfo, freeaddrinfo and getnameinfo
+ * hook_names.c - getaddrinfo and getnameinfo
  *
  * A NULL host (AI_PASSIVE is about that one alone: socat sets it for names that
  * it connects to), AI_NUMERICHOST and numeric names go to libc with the
@@ -7,11 +7,8 @@
  *
  * The result must be one that libc's freeaddrinfo can free. So libc builds it:
  * one getaddrinfo with AI_NUMERICHOST per address, which also settles service
- * names, socket types and their order; the lists are chained. Only ai_flags and
- * the canonical name are put right afterwards. glibc frees such a chain as its
- * own. musl has one block per call, with the canonical name in it, and counts
- * how much of it was freed: there the chain is freed piece by piece, and a name
- * of ours, which carries a mark, beside it.
+ * names, socket types and their order; the lists are chained (addrinfo_list.c).
+ * Only ai_flags and the canonical name are put right afterwards.
  *
  * Order (RFC 6724): what the node has no address for comes last, or not at all
  * with AI_ADDRCONFIG, which asks for the families that are configured; then
@@ -19,9 +16,9 @@
  * the lowest precedence.
  */
 #include <netinet/in.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "shim/addrinfo_list.h"
 #include "shim/hooks.h"
 #include "shim/libc_table.h"
 #include "shim/name_ask.h"
@@ -142,83 +139,20 @@ static int build_one(const struct lookup *lookup, size_t i,
 	err = libc.getaddrinfo(text, lookup->service, &hints, out);
 	if (err)
 		return err;
-	for (struct addrinfo *ai = *out; ai; ai = ai->ai_next)
+	for (struct addrinfo *ai = *out; ai; ai = ai->ai_next) {
 		ai->ai_flags = lookup->hints->ai_flags;
+		if (libc.is_musl) /* the number, wanted or not; in its block */
+			ai->ai_canonname = NULL;
+	}
 	return 0;
-}
-
-/* What is before a canonical name of ours, for musl. Before one of musl's own
- * is the rest of its block, so this much can always be read. */
-struct name_mark {
-	uintptr_t words[2];
-};
-
-static struct name_mark mark_of(const char *name)
-{
-	static const char anchor;
-	uintptr_t at = (uintptr_t)name, key = (uintptr_t)&anchor;
-
-	return (struct name_mark){{at ^ key, ~at ^ (key << 7)}};
-}
-
-static char *marked_copy(const char *name)
-{
-	size_t len = strlen(name) + 1;
-	char *bytes = malloc(sizeof(struct name_mark) + len);
-	struct name_mark mark;
-
-	if (!bytes)
-		return NULL;
-	mark = mark_of(bytes + sizeof(mark));
-	memcpy(bytes, &mark, sizeof(mark));
-	memcpy(bytes + sizeof(mark), name, len);
-	return bytes + sizeof(mark);
-}
-
-static void free_marked(char *name)
-{
-	struct name_mark mark, wanted;
-
-	if (!name)
-		return;
-	wanted = mark_of(name);
-	memcpy(&mark, name - sizeof(mark), sizeof(mark));
-	if (memcmp(&mark, &wanted, sizeof(mark)) == 0)
-		free(name - sizeof(mark));
 }
 
 static int put_canonical_name(const struct lookup *lookup,
 			      struct addrinfo *first)
 {
-	char *name;
-
 	if (!(lookup->hints->ai_flags & AI_CANONNAME))
 		return 0;
-	name = libc.is_glibc ? strdup(lookup->found.canonical)
-			     : marked_copy(lookup->found.canonical);
-	if (!name)
-		return EAI_MEMORY;
-	if (libc.is_glibc)
-		free(first->ai_canonname);
-	first->ai_canonname = name;
-	return 0;
-}
-
-void hook_freeaddrinfo(struct addrinfo *list)
-{
-	struct addrinfo *next;
-
-	shim_libc_ready();
-	if (libc.is_glibc || shim_resolves_natively()) {
-		libc.freeaddrinfo(list);
-		return;
-	}
-	for (; list; list = next) {
-		next = list->ai_next;
-		list->ai_next = NULL;
-		free_marked(list->ai_canonname);
-		libc.freeaddrinfo(list);
-	}
+	return shim_addrinfo_set_name(first, lookup->found.canonical);
 }
 
 static int build(const struct lookup *lookup, struct addrinfo **out)
@@ -238,15 +172,14 @@ static int build(const struct lookup *lookup, struct addrinfo **out)
 		return 0;
 	}
 	*tail = NULL;
-	if (first)
-		hook_freeaddrinfo(first);
+	shim_addrinfo_free(first);
 	return err;
 }
 
 static int no_address(void)
 {
 #ifdef EAI_NODATA
-	if (libc.is_glibc)
+	if (!libc.is_musl)
 		return EAI_NODATA;
 #endif
 	return EAI_NONAME;
@@ -275,6 +208,22 @@ static int by_node(struct lookup *lookup, struct addrinfo **out, bool *is_ours)
 	default:
 		return EAI_NONAME;
 	}
+}
+
+int shim_getaddrinfo(const char *host, const char *service,
+		     const struct addrinfo *hints, struct addrinfo **out,
+		     bool *is_ours)
+{
+	struct lookup lookup = {host, service, hints ? hints : &no_hints,
+				{0}};
+	int saved_errno = errno, err = 0;
+
+	*is_ours = false;
+	if (is_plain_lookup(host, hints) &&
+	    shim_name_rule(host) == SHIM_NAME_NODE_FIRST)
+		err = by_node(&lookup, out, is_ours);
+	errno = saved_errno;
+	return err;
 }
 
 static bool knows_nothing(int err)
@@ -355,6 +304,9 @@ int hook_getnameinfo(const struct sockaddr *addr, socklen_t addr_len,
 	}
 	answer = shim_reverse(&at.ip, name);
 	errno = saved_errno;
+	if (answer == SHIM_ANSWER_NOT_OURS)
+		return libc.getnameinfo(addr, addr_len, host, host_cap,
+					service, service_cap, flags);
 	if (answer != SHIM_ANSWER_FOUND) {
 		if (flags & NI_NAMEREQD)
 			return answer == SHIM_ANSWER_TRY_AGAIN ? EAI_AGAIN

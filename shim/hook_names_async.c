@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * hook_names_async.c - getaddrinfo_a
  *
- * glibc's threads look names up inside libc, where no hook is. So the tailnet's
- * names are taken out of the list and looked up here, before libc gets the
- * rest: the node answers from memory, and waits only while it does not know yet
- * who it is. A notification is libc's business in every case: when nothing is
- * left for it, it gets a request that fails at once and tells nobody but by
- * this.
+ * glibc's threads look names up inside libc, where no hook is. So names that
+ * the node knows are taken out of the list and answered here, before libc gets
+ * the rest: the node answers from memory, and waits only while it does not know
+ * yet who it is. Notifications are libc's business in every case: when nothing
+ * is left for it to look up, it gets a request that fails at once, and notifies.
  */
 #include <netdb.h>
 #include <signal.h>
@@ -15,17 +14,26 @@
 
 #include "shim/hooks.h"
 #include "shim/libc_table.h"
+#include "shim/name_ask.h"
 #include "shim/shim.h"
 
 #ifdef __GLIBC__
 
-static bool is_ours(const struct gaicb *request)
+/* Was it the node's to answer? */
+static bool take(struct gaicb *request)
 {
-	const struct addrinfo *hints = request ? request->ar_request : NULL;
+	struct addrinfo *found = NULL;
+	bool is_ours = false;
+	int err = 0;
 
-	return request && request->ar_name &&
-	       !(hints && (hints->ai_flags & AI_NUMERICHOST)) &&
-	       shim_name_rule(request->ar_name) != SHIM_NAME_LIBC;
+	if (request)
+		err = shim_getaddrinfo(request->ar_name, request->ar_service,
+				       request->ar_request, &found, &is_ours);
+	if (!is_ours)
+		return false;
+	request->ar_result = found;
+	request->__return = err;
+	return true;
 }
 
 /* Answers those that are ours; what is left for libc goes to rest. */
@@ -33,18 +41,9 @@ static int take_ours(struct gaicb **list, int count, struct gaicb **rest)
 {
 	int left = 0;
 
-	for (int i = 0; i < count; i++) {
-		struct gaicb *request = list[i];
-
-		if (!is_ours(request)) {
-			rest[left++] = request;
-			continue;
-		}
-		request->ar_result = NULL;
-		request->__return = hook_getaddrinfo(
-			request->ar_name, request->ar_service,
-			request->ar_request, &request->ar_result);
-	}
+	for (int i = 0; i < count; i++)
+		if (!take(list[i]))
+			rest[left++] = list[i];
 	return left;
 }
 

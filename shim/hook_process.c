@@ -30,7 +30,7 @@ int hook_socket(int domain, int type, int protocol)
 		protocol = IPPROTO_TCP;
 	fd = libc.socket(domain, type, protocol);
 	if (fd >= 0)
-		shim_listener_is_fresh(fd);
+		shim_listener_is_fresh(fd, type);
 	if (fd >= 0 || (errno != EACCES && errno != EPERM))
 		return fd;
 	fd = shim_echo_open(domain, type, protocol, errno);

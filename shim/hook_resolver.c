@@ -234,6 +234,24 @@ static int look_up(const struct lookup *l, const char *name)
 	return is_asked ? ret : l->ask_libc(l);
 }
 
+/* The tailnet's own search list comes before the program's: "web" is
+ * "web.tailnet.ts.net" if there is such a node. */
+static bool search_tailnet(const struct lookup *l, int *ret)
+{
+	struct shim_addresses found;
+	int saved_errno = errno;
+	bool is_ours = false;
+
+	if (strchr(l->name, '.') ||
+	    shim_query_rule(l->name) != SHIM_NAME_NODE_FIRST)
+		return false;
+	if (shim_resolve(l->name, TS_BROKER_WANT_V4 | TS_BROKER_WANT_V6,
+			 &found) == SHIM_ANSWER_FOUND)
+		*ret = by_node(l, found.canonical, &is_ours);
+	errno = saved_errno;
+	return is_ours;
+}
+
 static void get_ready(void)
 {
 	const struct shim_resolver *r = &libc.resolver;
@@ -258,8 +276,11 @@ static int search(res_state state, const char *name, int class, int type,
 {
 	const struct lookup l = {state,	 name, NULL, class, type,
 				 answer, cap,  libc_search};
+	int ret;
 
 	get_ready();
+	if (search_tailnet(&l, &ret))
+		return ret;
 	return look_up(&l, name);
 }
 

@@ -13,6 +13,9 @@
 #include <spawn.h>
 #include <sys/socket.h>
 
+struct gaicb;
+struct sigevent;
+
 #define SHIM_HOOK(name) __asm__(#name) __attribute__((visibility("default")))
 
 int hook_connect(int fd, const struct sockaddr *addr, socklen_t len)

@@ -9,7 +9,9 @@
 #include "shim/libc_table.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "core/base/err.h"
 #include "shim/elf_symbols.h"
@@ -66,12 +68,22 @@ static void **place(size_t at)
 	return (void **)((char *)&libc + at);
 }
 
+static long is_missing(void)
+{
+	errno = ENOSYS;
+	return -1;
+}
+
 void shim_libc_look_up(void)
 {
-	for (size_t i = 0; i < ARRAY_LEN(entries); i++)
-		*place(entries[i].at) = shim_next_symbol(entries[i].name);
-	/* Not by dlsym: one that fails allocates, and leaves an error. */
-	libc.is_glibc = shim_elf_search("gnu_get_libc_version") != NULL;
+	/* Of glibc in all its versions, and of nothing that imitates it. */
+	libc.is_musl = !shim_next_symbol("__libc_freeres");
+	for (size_t i = 0; i < ARRAY_LEN(entries); i++) {
+		void *fn = shim_next_symbol(entries[i].name);
+
+		*place(entries[i].at) = fn ? fn
+					   : (void *)(uintptr_t)is_missing;
+	}
 	atomic_store_explicit(&libc.is_ready, true, memory_order_release);
 }
 
@@ -92,7 +104,7 @@ static void *late_symbol(const struct shim_dl *dl, size_t i)
 	const char *old_name = late_entries[i].old_name;
 	void *fn;
 
-	if (!libc.is_glibc)
+	if (libc.is_musl)
 		return shim_next_symbol(name);
 	fn = shim_elf_search(name);
 	if (!fn)

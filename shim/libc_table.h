@@ -3,6 +3,11 @@
  *
  * Inside the shim the plain names are the hooks themselves, so everything
  * that is hooked is called as libc.name(). Written once, before first use.
+ *
+ * One shim serves glibc and musl: it needs only symbols that both have, and what
+ * differs between them (message.h, addrinfo_list.c) asks libc.is_musl. A function
+ * that this libc lacks is an entry that fails with ENOSYS: somebody may find our
+ * hook by dlsym.
  */
 #ifndef SHIM_LIBC_TABLE_H
 #define SHIM_LIBC_TABLE_H
@@ -33,6 +38,7 @@ struct shim_resolver {
 
 struct shim_libc {
 	_Atomic bool is_ready;
+	bool is_musl;
 	int (*accept)(int, struct sockaddr *, socklen_t *);
 	int (*accept4)(int, struct sockaddr *, socklen_t *, int);
 	int (*bind)(int, const struct sockaddr *, socklen_t);
@@ -83,7 +89,6 @@ struct shim_libc {
 				size_t, struct hostent **, int *);
 	void (*freeaddrinfo)(struct addrinfo *);
 	int (*getaddrinfo_a)(int, struct gaicb **, int, struct sigevent *);
-	bool is_glibc; /* else musl: results of getaddrinfo are made otherwise */
 	struct shim_resolver resolver;
 };
 

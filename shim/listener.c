@@ -212,12 +212,14 @@ void shim_listener_meet_datagrams(int fd)
 
 /* -- and back to all ----------------------------------------------------- */
 
-void shim_listener_is_fresh(int fd)
+void shim_listener_is_fresh(int fd, int type)
 {
 	_Atomic uint32_t *word = word_of(fd);
+	/* What we see from its beginning need not be met. */
+	uint32_t value = type & SOCK_DGRAM ? TOLD_DATAGRAMS : 0;
 
-	if (word && atomic_load_explicit(word, memory_order_relaxed) != 0)
-		atomic_store(word, 0);
+	if (word && atomic_load_explicit(word, memory_order_relaxed) != value)
+		atomic_store(word, value);
 }
 
 void shim_listener_forget(int fd)

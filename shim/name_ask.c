@@ -81,8 +81,10 @@ enum shim_name_answer shim_reverse(const struct ts_ip *ip,
 
 	if (shim_ask_for(&req, -1, &rep) != 0)
 		return SHIM_ANSWER_TRY_AGAIN;
+	/* Addresses behind a subnet router have names of other zones. */
 	if (rep.answer != TS_ANSWER_FOUND || !*rep.name)
-		return SHIM_ANSWER_NO_NAME;
+		return ts_ip_is_tailscale(ip) ? SHIM_ANSWER_NO_NAME
+					      : SHIM_ANSWER_NOT_OURS;
 	memcpy(out, rep.name, TS_BROKER_NAME_CAP);
 	return SHIM_ANSWER_FOUND;
 }

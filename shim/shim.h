@@ -139,6 +139,10 @@ bool shim_claims_ip(const struct ts_ip *ip);
 /* The same for what a program passed; *out is only set when claimed. */
 bool shim_claims(const struct sockaddr *addr, socklen_t len,
 		 struct ts_addr *out);
+/* -- hosts_file.c -------------------------------------------------------- */
+bool shim_hosts_file_has(const char *name); /* no dot at its end */
+
+/* -- dest_rule.c, names -------------------------------------------------- */
 enum shim_name_rule {
 	SHIM_NAME_LIBC,	      /* never ours */
 	SHIM_NAME_NODE_FIRST, /* libc only when the node says so */
@@ -204,7 +208,7 @@ void shim_listeners_move(const struct ts_table_layout *old);
 /* Before listen(): whatever had this number is gone. */
 void shim_listener_forget(int fd);
 /* The same of a new socket. */
-void shim_listener_is_fresh(int fd);
+void shim_listener_is_fresh(int fd, int type);
 /* TCP_DEFER_ACCEPT: the host's connections need a queue that does not wait for
  * data, so it is taken off the tailnet's listeners. */
 void shim_listener_defer_was_set(int fd);

@@ -34,8 +34,6 @@ enum {
 	ANSWERS_A_TURN = 16,
 	PREFIX_LEN = 2, /* a message's length, on a stream */
 	MESSAGE_MAX = 65535,
-	RCODE_MASK = 0x000f,
-	RCODE_REFUSED = 5,
 };
 
 struct ts_dns_forward {
@@ -43,7 +41,7 @@ struct ts_dns_forward {
 	ts_dns_answer_fn fn;
 	void *ctx;
 	bool wants_all, is_tcp;
-	uint16_t program_id, wire_id;
+	uint16_t program_id;
 	uint8_t *bytes; /* PREFIX_LEN + len: the query as TCP has it */
 	size_t len, question_len, sent;
 	int fd; /* -1: between two tries */
@@ -99,48 +97,6 @@ static void deliver_nothing(struct ts_dns_forward *q)
 
 /* -- answers ------------------------------------------------------------- */
 
-/* Bytes that ASCII knows as letters may come back in the other case. */
-static uint8_t lower(uint8_t c)
-{
-	return c >= 'A' && c <= 'Z' ? (uint8_t)(c + ('a' - 'A')) : c;
-}
-
-static bool is_same_question(const struct ts_dns_forward *q,
-			     const uint8_t *answer, size_t len)
-{
-	const uint8_t *asked = q->bytes + PREFIX_LEN + DNS_HEADER_LEN;
-
-	if (len < DNS_HEADER_LEN + q->question_len)
-		return false;
-	for (size_t i = 0; i < q->question_len; i++)
-		if (lower(answer[DNS_HEADER_LEN + i]) != lower(asked[i]))
-			return false;
-	return true;
-}
-
-struct header {
-	uint16_t id, flags, questions;
-};
-
-static bool read_header(const uint8_t *msg, size_t len, struct header *out)
-{
-	struct ts_reader r = ts_reader_init(msg, len);
-
-	out->id = ts_read_be16(&r);
-	out->flags = ts_read_be16(&r);
-	out->questions = ts_read_be16(&r);
-	ts_read_skip(&r, DNS_HEADER_LEN - 6);
-	return !r.bad;
-}
-
-static bool is_excuse(uint16_t flags)
-{
-	uint16_t rcode = flags & RCODE_MASK;
-
-	return rcode == DNS_SERVFAIL || rcode == RCODE_REFUSED ||
-	       rcode == DNS_NOTIMP;
-}
-
 static void keep_excuse(struct ts_dns_forward *q, const uint8_t *msg,
 			size_t len)
 {
@@ -151,26 +107,6 @@ static void keep_excuse(struct ts_dns_forward *q, const uint8_t *msg,
 		return;
 	memcpy(q->excuse, msg, len);
 	q->excuse_len = len;
-}
-
-enum verdict { NOT_OURS, GOOD, CUT_OFF, EXCUSE };
-
-static enum verdict judge(const struct ts_dns_forward *q, const uint8_t *msg,
-			  size_t len)
-{
-	struct header h;
-	bool is_ours = read_header(msg, len, &h) && h.id == q->wire_id &&
-		       (h.flags & DNS_FLAG_RESPONSE);
-
-	/* A server that could not read the question need not repeat it. */
-	if (!is_ours || (h.questions == 0 && !is_excuse(h.flags) &&
-			 (h.flags & RCODE_MASK) != DNS_FORMERR))
-		return NOT_OURS;
-	if (h.questions > 0 && !is_same_question(q, msg, len))
-		return NOT_OURS;
-	if (is_excuse(h.flags))
-		return EXCUSE;
-	return h.flags & DNS_FLAG_TRUNCATED ? CUT_OFF : GOOD;
 }
 
 /* -- one try ------------------------------------------------------------- */
@@ -215,13 +151,12 @@ static int open_try(struct ts_dns_forward *q, int type, uint64_t limit_ms)
 	return q->watch ? 0 : -ENOMEM;
 }
 
-static void write_id(struct ts_dns_forward *q)
+static void write_head(struct ts_dns_forward *q)
 {
 	struct ts_writer w = ts_writer_init(q->bytes, PREFIX_LEN + q->len);
 
-	q->wire_id = (uint16_t)ts_random_u32();
 	ts_write_be16(&w, (uint16_t)q->len);
-	ts_write_be16(&w, q->wire_id);
+	ts_write_be16(&w, (uint16_t)ts_random_u32());
 }
 
 static int ask_udp(struct ts_dns_forward *q)
@@ -246,7 +181,7 @@ static void ask_next(struct ts_dns_forward *q)
 		return;
 	}
 	q->tries++;
-	write_id(q);
+	write_head(q);
 	if (ask_udp(q))
 		try_soon(q);
 }
@@ -259,14 +194,15 @@ static void on_timer(void *ctx)
 /* true: q is gone, or on its next try. */
 static bool take_answer(struct ts_dns_forward *q, uint8_t *msg, size_t len)
 {
-	switch (judge(q, msg, len)) {
-	case NOT_OURS:
+	switch (ts_dns_judge(q->bytes + PREFIX_LEN, q->question_len, msg,
+			     len)) {
+	case DNS_ANSWER_FOREIGN:
 		return false;
-	case EXCUSE:
+	case DNS_ANSWER_EXCUSE:
 		keep_excuse(q, msg, len);
 		try_soon(q);
 		return true;
-	case CUT_OFF:
+	case DNS_ANSWER_CUT_OFF:
 		if (q->wants_all && !q->is_tcp) {
 			keep_excuse(q, msg, len);
 			if (open_try(q, SOCK_STREAM, TCP_TRY_MS))
@@ -274,7 +210,7 @@ static bool take_answer(struct ts_dns_forward *q, uint8_t *msg, size_t len)
 			return true;
 		}
 		break;
-	case GOOD:
+	case DNS_ANSWER_GOOD:
 		break;
 	}
 	deliver(q, msg, len);

@@ -8,9 +8,9 @@
  *
  * Before the netmap is there, a name that can only be the tailnet's waits for
  * it. Any other is forwarded, so that a control server out of reach does not
- * take the program's other names away; but "no such name" is not believed
- * then, because the tailnet's suffix may be any. When the node has failed,
- * the tailnet's names are SERVFAIL and never go elsewhere.
+ * take the program's other names away; but a failure is not believed then,
+ * because the tailnet's suffix may be any. When the node has failed, the
+ * tailnet's names are SERVFAIL and never go elsewhere.
  *
  * With dns = intercept the table names the system's name servers, and programs
  * are led here when they call one of them. The file is looked at again every
@@ -32,7 +32,6 @@ enum {
 	ASKS_MAX = 1024,
 	WAIT_MS = 9000, /* for the netmap; programs give up after 5 to 10 s */
 	LOOK_AT_CONF_MS = 5000,
-	RCODE_MASK = 0x0f,
 	RCODE_AT = 3, /* the byte of the header that ends with it */
 };
 
@@ -200,10 +199,11 @@ static void advance(struct ask *a)
 	}
 }
 
-static bool is_no_such_name(const uint8_t *answer, size_t len)
+/* No such name, or no server that would say. */
+static bool knows_nothing(const uint8_t *answer, size_t len)
 {
-	return len >= DNS_HEADER_LEN &&
-	       (answer[RCODE_AT] & RCODE_MASK) == DNS_NXDOMAIN;
+	return len < DNS_HEADER_LEN ||
+	       (answer[RCODE_AT] & DNS_RCODE_MASK) != DNS_NOERROR;
 }
 
 /* The forwarder has let go of it. */
@@ -213,7 +213,7 @@ static void on_forwarded(void *ctx, const uint8_t *answer, size_t len)
 	struct ts_host *host = a->service->host;
 
 	a->forward = NULL;
-	if (a->was_early && is_no_such_name(answer, len) &&
+	if (a->was_early && knows_nothing(answer, len) &&
 	    !ts_host_is_down(host)) {
 		a->was_early = false;
 		if (ts_host_has_netmap(host))

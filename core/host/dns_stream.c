@@ -20,7 +20,7 @@
 
 enum {
 	STREAMS_MAX = 256,
-	PENDING_MAX = 64, /* queries of one stream */
+	PENDING_MAX = 16, /* queries of one stream */
 	IDLE_MS = 30 * 1000,
 	READ_BYTES = 4096,
 	PREFIX_LEN = 2,
