@@ -41,6 +41,10 @@ static const struct {
 	ENTRY(gethostbyaddr_r), ENTRY(gethostbyname),
 	ENTRY(gethostbyname2), ENTRY(gethostbyname_r),
 	ENTRY(gethostbyname2_r), ENTRY(freeaddrinfo),
+	ENTRY(execve),	       ENTRY(execvpe),
+	ENTRY(fexecve),	       ENTRY(posix_spawn),
+	ENTRY(posix_spawnp),   ENTRY(_exit),
+	ENTRY(quick_exit),
 };
 
 /* Before 2.34 glibc has them under the name with underscores only. */
