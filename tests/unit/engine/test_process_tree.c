@@ -32,6 +32,7 @@ struct runner {
 };
 
 static const struct process_env env = {
+	.follow_exec = true,
 	"/run/broker.sock", "abstract-name", "/run/localapi.sock"};
 
 static struct ts_loop *loop;
