@@ -234,8 +234,6 @@ void ts_inbounds_close(struct ts_host *host);
 void ts_splice_start(struct ts_host *host, int fd, struct stack_tcp *tcp,
 		     struct ts_entry *entry);
 void ts_splices_pump_ready(void *host);
-/* The programs are about to end: a FIN for each that has sent all it had. */
-void ts_splices_finish(struct ts_host *host);
 void ts_splices_close(struct ts_host *host);
 
 /* -- app_relay.c: loopback socket <-> loopback socket -------------------- */
