@@ -59,9 +59,10 @@ def test_client(server, call, shapes, shape):
     assert (client.out, client.err) == ("ok\n", "")
 
 
-# A node per process: what was connected before exec or fork goes with the
-# process that hosts it.
-ALONE = ["fork_before_connect", "dup2_over", "close_all_first",
+# A node per process: what was connected before exec goes with the process
+# that hosts it.
+ALONE = ["fork_before_connect", "fork_after_connect", "two_forks_at_once",
+         "dup2_over", "close_all_first", "close_all_later",
          "thousand_threads", "datagrams"]
 
 
