@@ -187,6 +187,12 @@ struct ts_held {
 void ts_held_look(const struct ts_host *host, struct ts_held *held,
 		  size_t count);
 
+/* -- held_pace.c --------------------------------------------------------- */
+/* The socket in SYN_SENT knocks often from now on. What ts_held_unpace() wants
+ * to undo it; 0: nothing was done. */
+int ts_held_pace(int fd);
+void ts_held_unpace(int fd, int before_ms);
+
 /* -- app_listener.c ------------------------------------------------------ */
 struct ts_listener {
 	struct ts_link link;

@@ -3,6 +3,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -127,3 +128,58 @@ def test_a_held_connect_is_left(server, run, shapes, shape, where):
         server.process.send_signal(signal.SIGCONT)
     client.wait()
     assert (client.out, client.err) == ("now\nresume\nok\n", "")
+
+
+HELD = """
+import errno, select, socket, sys, threading
+blocking = socket.socket()
+waiting = socket.socket()
+waiting.setblocking(False)
+def block():
+    try:
+        blocking.connect((sys.argv[1], 7000))
+    except OSError as e:
+        print("blocking", errno.errorcode[e.errno], flush=True)
+print("now", flush=True)
+sys.stdin.readline()
+thread = threading.Thread(target=block)
+thread.start()
+assert waiting.connect_ex((sys.argv[1], 7000)) == errno.EINPROGRESS
+poll = select.poll()
+poll.register(waiting, select.POLLOUT)
+print("held", flush=True)
+poll.poll()
+print("polled", errno.errorcode[waiting.getsockopt(
+    socket.SOL_SOCKET, socket.SO_ERROR)], flush=True)
+thread.join()
+again = socket.socket()
+try:
+    again.connect((sys.argv[1], 7000))
+except OSError as e:
+    print("again", errno.errorcode[e.errno], flush=True)
+"""
+
+
+def test_the_host_dies_while_connects_are_held(server, run):
+    """After 8 s a SYN that nobody answers has its next try 8 s later (kernels
+    since 6.15 let us have that sooner, others fail too)."""
+    read, write = os.pipe()
+    client = run("client", "python3", "-c", HELD, server.ip, stdin=read)
+    wait_until(lambda: "now" in client.out, "the client")
+    client.wait_running()
+    host = client.process.pid
+    server.process.send_signal(signal.SIGSTOP)
+    try:
+        os.write(write, b"go\n")
+        wait_until(lambda: "held" in client.out, "the connects")
+        time.sleep(8)
+        assert "polled" not in client.out and "blocking" not in client.out
+        os.kill(host, signal.SIGKILL)
+        wait_until(lambda: "again" in client.out, "the program to learn of it")
+    finally:
+        server.process.send_signal(signal.SIGCONT)
+        os.close(read)
+        os.close(write)
+    assert "polled ECONNREFUSED" in client.out
+    assert "blocking ECONNREFUSED" in client.out
+    assert "again ENETDOWN" in client.out
