@@ -32,8 +32,8 @@ struct runner {
 };
 
 static const struct process_env env = {
-	.follow_exec = true,
-	"/run/broker.sock", "abstract-name", "/run/localapi.sock"};
+	"/run/broker.sock", "abstract-name", "/run/localapi.sock", true,
+};
 
 static struct ts_loop *loop;
 
