@@ -159,9 +159,8 @@ static void every_option_can_be_in_the_environment(void **state)
 		{"ephemeral", "yes"}, {"listen", "host"},
 		{"accept_routes", "yes"}, {"port", "7"}, {"tags", "tag:a"},
 		{"wait", "7"}, {"timeout", "7"}, {"log_file", "/l"},
-		{"log_level", "info"}, {"force_login", "1"},
+		{"log_level", "info"}, {"follow_exec", "no"}, {"force_login", "1"},
 		{"direct", "no"}, {"shields_up", "yes"},
-		{"follow_exec", "no"},
 	};
 	struct bench *b = *state;
 	size_t count;
