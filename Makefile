@@ -100,7 +100,8 @@ $(BUILD)/obj/%.o: %.c
 $(BUILD)/shim-obj/%.o: %.c
 	$(call say,CC,$< (shim))
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(PLAIN_CFLAGS) $(WARN) -ftls-model=initial-exec -I. -MMD -MP \
+	$(Q)$(CC) $(PLAIN_CFLAGS) $(WARN) -ftls-model=initial-exec \
+		-ffunction-sections -fdata-sections -I. -MMD -MP \
 		-c $< -o $@
 
 $(BUILD)/libtsnet.a: $(CORE_OBJ) $(LWIP_OBJ)
@@ -116,7 +117,7 @@ $(BUILD)/libtsnet.so: $(CORE_OBJ) $(LWIP_OBJ) core/engine/libtsnet.map
 
 $(BUILD)/libtsnet_shim.so: $(SHIM_OBJ) shim/libtsnet_shim.map
 	$(call say,LD,$@)
-	$(Q)$(CC) -shared -Wl,-z,relro,-z,now \
+	$(Q)$(CC) -shared -Wl,-z,relro,-z,now -Wl,--gc-sections \
 		-Wl,--version-script,shim/libtsnet_shim.map \
 		-Wl,--as-needed -Wl,-soname,libtsnet_shim.so -o $@ $(SHIM_OBJ)
 
