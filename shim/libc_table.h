@@ -60,6 +60,7 @@ struct shim_libc {
 	ssize_t (*sendto)(int, const void *, size_t, int,
 			  const struct sockaddr *, socklen_t);
 	int (*socket)(int, int, int);
+	long (*syscall)(long, long, long, long, long, long, long);
 	int (*getaddrinfo)(const char *, const char *, const struct addrinfo *,
 			   struct addrinfo **);
 	int (*getnameinfo)(const struct sockaddr *, socklen_t, char *,
