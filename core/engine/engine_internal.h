@@ -53,7 +53,7 @@ struct ts_engine {
 	struct ts_node *node;
 	struct ts_host *host;
 	struct local_server *local;
-	bool in_process;
+	enum ts_engine_place place;
 	enum engine_phase phase;
 	uint64_t phase_end_ms;
 	char socket_path[ENGINE_PATH_CAP];   /* broker */

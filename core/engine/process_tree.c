@@ -149,6 +149,28 @@ static void pass_on_listen_pid(void)
 	setenv("LISTEN_PID", own, 1);
 }
 
+/* Upper and lower case: programs look for either. */
+static void set_proxy(const char *where)
+{
+	static const struct {
+		const char *scheme, *upper, *lower;
+	} names[] = {
+		{"socks5h", "ALL_PROXY", "all_proxy"},
+		{"http", "HTTP_PROXY", "http_proxy"},
+		{"http", "HTTPS_PROXY", "https_proxy"},
+	};
+	char value[256];
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		snprintf(value, sizeof(value), "%s://%s", names[i].scheme,
+			 where);
+		setenv(names[i].upper, value, 1);
+		setenv(names[i].lower, value, 1);
+	}
+	setenv("NO_PROXY", "localhost,127.0.0.1,::1", 1);
+	setenv("no_proxy", "localhost,127.0.0.1,::1", 1);
+}
+
 static void set_environment(const struct process_env *env)
 {
 	set_preload();
@@ -156,6 +178,12 @@ static void set_environment(const struct process_env *env)
 	setenv("TSNET_BROKER", env->broker_path, 1);
 	setenv("TSNET_BROKER_ABSTRACT", env->broker_abstract, 1);
 	setenv("TSNET_LOCALAPI", env->localapi_path, 1);
+	if (env->proxy)
+		set_proxy(env->proxy);
+	if (env->has_notify)
+		setenv("TSNET_NOTIFY", "1", 1);
+	if (!env->follow_exec)
+		setenv("TSNET_FOLLOW_EXEC", "no", 1);
 }
 
 static void become_command(char **argv, const struct process_env *env,

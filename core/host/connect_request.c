@@ -124,7 +124,7 @@ static void on_sweep(void *ctx)
 		held[count++] = (struct ts_held){.pid = conn->pid,
 						 .inode = st.st_ino};
 	}
-	ts_held_look(held, count);
+	ts_held_look(host, held, count);
 	for (size_t i = 0; i < count; i++) {
 		if (!held[i].is_held) {
 			ts_conn_abandon(conns[i]);

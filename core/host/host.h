@@ -27,6 +27,7 @@ struct ts_host_config {
 	unsigned timeout_s; /* how long a connect or a name waits for a node
 			     * that is not running yet */
 	bool in_process; /* same process as (the first of) the programs */
+	bool shares_files; /* ... and its descriptors are the program's too */
 	bool never_hold; /* tests: as on a kernel where connects cannot be
 			  * held; programs see success early */
 };
