@@ -139,6 +139,9 @@ void hook_quick_exit(int status) SHIM_HOOK(quick_exit)
 
 int hook_socket(int domain, int type, int protocol) SHIM_HOOK(socket);
 
+long hook_syscall(long number, long a, long b, long c, long d, long e, long f)
+	SHIM_HOOK(syscall);
+
 void hook_engine_thread(int on) SHIM_HOOK(tsnet_shim_engine_thread);
 
 #endif

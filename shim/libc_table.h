@@ -74,6 +74,7 @@ struct shim_libc {
 			    char *const[]);
 	void (*_exit)(int);
 	void (*quick_exit)(int);
+	long (*syscall)(long, long, long, long, long, long, long);
 	int (*getaddrinfo)(const char *, const char *, const struct addrinfo *,
 			   struct addrinfo **);
 	int (*getnameinfo)(const struct sockaddr *, socklen_t, char *,

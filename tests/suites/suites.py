@@ -267,6 +267,8 @@ def main():
     with tempfile.TemporaryDirectory() as temporary:
         directory = options.keep or temporary
         os.makedirs(directory, exist_ok=True)
+        if os.listdir(directory):
+            sys.exit(f"suites: {directory} is not empty")
         suites = Suites(options, directory)
         try:
             for module in modules:
