@@ -28,10 +28,12 @@ def build(tmp_path_factory, name, *command):
     return program
 
 
-@pytest.fixture(scope="module")
-def static_shapes(tmp_path_factory):
-    return build(tmp_path_factory, "shapes", "gcc", "-static", "-std=gnu11",
-                 "-O1", "-Wno-all", os.path.join(APPS, "shapes.c"))
+@pytest.fixture(scope="module", params=["gcc", "musl-gcc"])
+def static_shapes(request, tmp_path_factory):
+    if not shutil.which(request.param):
+        pytest.skip(f"{request.param} not installed")
+    return build(tmp_path_factory, "shapes", request.param, "-static",
+                 "-std=gnu11", "-O1", "-w", os.path.join(APPS, "shapes.c"))
 
 
 @pytest.fixture
