@@ -259,13 +259,19 @@ void shim_host_drain(bool ends)
 	(void)ask(&req, -1, &rep);
 }
 
-void shim_follow_host(void)
+void shim_follow_host_now(void)
 {
-	const struct ts_table_layout *table = atomic_load(&shim.table);
 	struct ts_broker_request nothing = {.type = TS_BROKER_ACCEPTED,
 					    .proto = IPPROTO_TCP};
 	struct ts_broker_reply rep;
 
+	(void)shim_ask(&nothing, -1, &rep);
+}
+
+void shim_follow_host(void)
+{
+	const struct ts_table_layout *table = atomic_load(&shim.table);
+
 	if (!shim.is_hosted && table && is_host_in_doubt(table))
-		(void)shim_ask(&nothing, -1, &rep);
+		shim_follow_host_now();
 }

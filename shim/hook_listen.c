@@ -265,7 +265,7 @@ static bool find_accepted(const struct arrival *in, struct ts_flow_entry *out)
 		return true;
 	if (shim.is_hosted || ts_ip_v4_host(&in->peer.ip) <= 0x7f000001)
 		return false;
-	shim_follow_host();
+	shim_follow_host_now();
 	return shim_flow_find(&in->local, &in->peer, out);
 }
 

@@ -116,6 +116,7 @@ const struct ts_table_layout *shim_table_if_configured(void);
 /* Alone, the host may be a process that has ended, and a server that only
  * accepts never asks: asks, once a second at most. */
 void shim_follow_host(void);
+void shim_follow_host_now(void); /* however often */
 /* One request; pass_fd -1: none. 0: rep is the host's answer (see rep->error).
  * Negative: no answer. Fills version, token and what attaching takes. */
 int shim_ask(struct ts_broker_request *req, int pass_fd,

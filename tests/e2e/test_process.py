@@ -131,7 +131,7 @@ def test_a_held_connect_is_left(server, run, shapes, shape, where):
 
 
 HELD = """
-import errno, select, socket, sys, threading
+import errno, os, select, socket, sys, threading
 blocking = socket.socket()
 waiting = socket.socket()
 waiting.setblocking(False)
@@ -139,7 +139,7 @@ def block():
     try:
         blocking.connect((sys.argv[1], 7000))
     except OSError as e:
-        print("blocking", errno.errorcode[e.errno], flush=True)
+        os.write(1, f"blocking {errno.errorcode[e.errno]}\\n".encode())
 print("now", flush=True)
 sys.stdin.readline()
 thread = threading.Thread(target=block)
@@ -149,8 +149,8 @@ poll = select.poll()
 poll.register(waiting, select.POLLOUT)
 print("held", flush=True)
 poll.poll()
-print("polled", errno.errorcode[waiting.getsockopt(
-    socket.SOL_SOCKET, socket.SO_ERROR)], flush=True)
+error = waiting.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+os.write(1, f"polled {errno.errorcode[error]}\\n".encode())
 thread.join()
 again = socket.socket()
 try:
