@@ -20,6 +20,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "core/base/err.h"
@@ -27,7 +28,7 @@
 #include "shim/shim.h"
 
 static const char PRELOAD[] = "LD_PRELOAD=";
-static const char OFF[] = "TSNET_FOLLOW_EXEC=no";
+static const char FOLLOW_EXEC[] = "TSNET_FOLLOW_EXEC=";
 static const char LIBRARY_NAME[] = "libtsnet_shim.so";
 
 static bool begins(const char *text, const char *with)
@@ -35,11 +36,25 @@ static bool begins(const char *text, const char *with)
 	return strncmp(text, with, strlen(with)) == 0;
 }
 
+/* As conf_values.c has it. */
+static bool is_off_entry(const char *entry)
+{
+	static const char *const words[] = {"no", "off", "false", "0"};
+	const char *value = entry + sizeof(FOLLOW_EXEC) - 1;
+
+	if (!begins(entry, FOLLOW_EXEC))
+		return false;
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		if (strcasecmp(value, words[i]) == 0)
+			return true;
+	return false;
+}
+
 /* Of those that are about the library alone. */
 static bool is_about_shim(const char *entry)
 {
 	return begins(entry, "TSNET_SHIM_") ||
-	       begins(entry, "TSNET_FOLLOW_EXEC=");
+	       begins(entry, FOLLOW_EXEC);
 }
 
 /* Those with keys in them begin with TS_AUTH or TS_CLIENT. */
@@ -94,7 +109,7 @@ void shim_exec_read_environment(void)
 		return;
 	memcpy(shim.library, own, strlen(own) + 1);
 	for (char **env = environ; *env; env++) {
-		if (strcmp(*env, OFF) == 0)
+		if (is_off_entry(*env))
 			shim.follows_exec = false;
 		if (is_setting(*env))
 			remember(*env);
@@ -106,7 +121,7 @@ void shim_exec_read_environment(void)
 static bool is_off(char *const env[])
 {
 	for (; env && *env; env++)
-		if (strcmp(*env, OFF) == 0)
+		if (is_off_entry(*env))
 			return true;
 	return false;
 }

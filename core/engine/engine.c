@@ -25,7 +25,14 @@
 #include "core/engine/log_sink.h"
 #include "core/host/proxy.h"
 
-enum { DRAIN_MS = 5000, LOGOUT_MS = 5000, DRAIN_POLL_MS = 10 };
+enum {
+	DRAIN_MS = 5000,
+	/* For peers to answer a FIN: a reset would take from their programs
+	 * what those have not read yet. */
+	LINGER_MS = 300,
+	LOGOUT_MS = 5000,
+	DRAIN_POLL_MS = 10,
+};
 
 static void before_sleep(void *ctx)
 {
@@ -265,6 +272,20 @@ static void start_logout(struct ts_engine *engine, uint64_t now_ms)
 	ts_node_logout(engine->node, now_ms);
 }
 
+/* All is delivered, and the connections have ended on both sides, or had the
+ * time to. */
+static bool is_drained(struct ts_engine *engine, uint64_t now_ms)
+{
+	if (engine->place != TS_ENGINE_ALONE)
+		ts_host_finish(engine->host);
+	if (ts_host_undelivered(engine->host) > 0)
+		return false;
+	if (engine->linger_end_ms == 0)
+		engine->linger_end_ms = now_ms + LINGER_MS;
+	return !ts_host_is_lingering(engine->host) ||
+	       now_ms >= engine->linger_end_ms;
+}
+
 static void on_stop_timer(void *ctx)
 {
 	struct ts_engine *engine = ctx;
@@ -272,7 +293,7 @@ static void on_stop_timer(void *ctx)
 	bool late = now_ms >= engine->phase_end_ms;
 
 	if (engine->phase == ENGINE_DRAINING &&
-	    (late || ts_host_undelivered(engine->host) == 0))
+	    (late || is_drained(engine, now_ms)))
 		start_logout(engine, now_ms);
 	if (engine->phase == ENGINE_LOGGING_OUT &&
 	    (late || logged_out(engine)))

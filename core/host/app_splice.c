@@ -455,7 +455,7 @@ static void finish_if_read(struct ts_splice *s)
 		finish_up(s);
 }
 
-void ts_splices_finish(struct ts_host *host)
+void ts_host_finish(struct ts_host *host)
 {
 	struct ts_link *at, *next;
 
@@ -463,6 +463,16 @@ void ts_splices_finish(struct ts_host *host)
 		next = at->next;
 		run(TS_LINK_OWNER(at, struct ts_splice, link), finish_if_read);
 	}
+}
+
+/* The program's side has ended in order and the peer's has not yet. */
+bool ts_host_is_lingering(const struct ts_host *host)
+{
+	for (const struct ts_link *at = host->splices.next;
+	     at != &host->splices; at = at->next)
+		if (TS_LINK_OWNER(at, struct ts_splice, link)->is_up_done)
+			return true;
+	return false;
 }
 
 size_t ts_host_undelivered(const struct ts_host *host)

@@ -36,7 +36,7 @@ bool ts_drain_answer(struct ts_host *host, const struct ts_broker_request *req,
 		return true;
 	}
 	if (req->flags & TS_BROKER_END)
-		ts_splices_finish(host);
+		ts_host_finish(host);
 	if (ts_host_undelivered(host) == 0)
 		return true;
 	if (look_again(host))

@@ -50,6 +50,10 @@ void ts_host_inbound_syn(struct ts_host *host, struct stack_syn *syn,
 			 const struct ts_addr *local,
 			 const struct ts_addr *remote);
 void ts_host_syn_gone(struct ts_host *host, struct stack_syn *syn);
+/* The program that the host lives in ends: no more will come from it. */
+void ts_host_finish(struct ts_host *host);
+/* Has a peer yet to end a connection that a program has ended? */
+bool ts_host_is_lingering(const struct ts_host *host);
 /* Bytes that programs wrote and the tunnel has not delivered yet. */
 size_t ts_host_undelivered(const struct ts_host *host);
 const struct ts_table_layout *ts_host_table(const struct ts_host *host);

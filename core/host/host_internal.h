@@ -200,6 +200,12 @@ struct ts_held {
 void ts_held_look(const struct ts_host *host, struct ts_held *held,
 		  size_t count);
 
+/* -- held_pace.c --------------------------------------------------------- */
+/* The socket in SYN_SENT knocks often from now on. What ts_held_unpace() wants
+ * to undo it; 0: nothing was done. */
+int ts_held_pace(int fd);
+void ts_held_unpace(int fd, int before_ms);
+
 /* -- app_listener.c ------------------------------------------------------ */
 struct ts_listener {
 	struct ts_link link;
@@ -259,8 +265,6 @@ void ts_inbounds_close(struct ts_host *host);
 void ts_splice_start(struct ts_host *host, int fd, struct stack_tcp *tcp,
 		     struct ts_entry *entry);
 void ts_splices_pump_ready(void *host);
-/* The programs are about to end: a FIN for each that has sent all it had. */
-void ts_splices_finish(struct ts_host *host);
 void ts_splices_close(struct ts_host *host);
 
 /* -- app_relay.c: loopback socket <-> loopback socket -------------------- */
