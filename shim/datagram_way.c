@@ -247,8 +247,8 @@ static void let_go(int fd, int domain)
 int shim_way_connect(int fd, int domain, uint8_t proto,
 		     const struct ts_addr *to)
 {
-	struct asking a = {.fd = fd, .domain = domain, .proto = proto,
-			   .tailnet = to};
+	struct asking a = {
+		.fd = fd, .domain = domain, .proto = proto, .tailnet = to};
 	struct ts_flow_entry old;
 	struct ts_addr virtual, peer;
 	int err = shim_attach();

@@ -67,8 +67,7 @@ static int mark_of(int fd)
 {
 	int mark;
 
-	if (!atomic_load_explicit(&shim.has_echo_sockets,
-				  memory_order_relaxed))
+	if (!atomic_load_explicit(&shim.has_echo_sockets, memory_order_relaxed))
 		return 0;
 	mark = shim_native_option(fd, SOL_SOCKET, SO_RCVLOWAT);
 	return mark > 0 && (mark & MARK_MASK) == MARK ? mark : 0;
@@ -106,8 +105,7 @@ int shim_echo_open(int domain, int type, int protocol, int err)
 	      atomic_load(&shim.table)) ||
 	    has_other_way(domain, type, protocol))
 		return -err;
-	fd = libc.socket(domain, SOCK_DGRAM | (type & ~TYPE_MASK),
-			 IPPROTO_UDP);
+	fd = libc.socket(domain, SOCK_DGRAM | (type & ~TYPE_MASK), IPPROTO_UDP);
 	if (fd < 0)
 		return -err;
 	if (put_mark(fd, domain, type & TYPE_MASK, err) == 0)

@@ -229,7 +229,8 @@ static ssize_t send_virtual(int fd, const struct msghdr *msg, int flags,
 	int err = check_message_size(fd, msg, &way->tailnet);
 
 	if (!err && ts_control_has_source(msg))
-		err = ts_control_rewrite(atomic_load(&shim.table), msg, &copy, room);
+		err = ts_control_rewrite(atomic_load(&shim.table), msg, &copy,
+					 room);
 	if (err)
 		return shim_to_libc(err);
 	copy.msg_name = &way->virtual;
@@ -268,7 +269,8 @@ static ssize_t send_control(int fd, const struct msghdr *msg, int flags)
 
 	if (!err && ts_control_has_source(msg) && shim_way_peer(fd, &entry) &&
 	    shim_native_protocol(fd) == IPPROTO_UDP)
-		err = ts_control_rewrite(atomic_load(&shim.table), msg, &copy, room);
+		err = ts_control_rewrite(atomic_load(&shim.table), msg, &copy,
+					 room);
 	errno = saved_errno;
 	return err ? shim_to_libc(err) : libc.sendmsg(fd, &copy, flags);
 }
@@ -390,10 +392,9 @@ int hook_sendmmsg(int fd, struct mmsghdr *msgs, unsigned count, int flags)
 	if (count > MESSAGES_MAX)
 		count = MESSAGES_MAX;
 	if (native_run(msgs, count) == count)
-		return shim_echo_refusal(fd) ? shim_to_libc(
-						       shim_echo_refusal(fd))
-					     : libc.sendmmsg(fd, msgs, count,
-							     flags);
+		return shim_echo_refusal(fd)
+			       ? shim_to_libc(shim_echo_refusal(fd))
+			       : libc.sendmmsg(fd, msgs, count, flags);
 	while (sent < count) {
 		ret = send_run(fd, msgs + sent, count - sent, flags, &wanted);
 		if (ret <= 0)

@@ -193,9 +193,9 @@ static void show_messages(int fd, struct mmsghdr *msgs, int count,
 		if (msg->msg_name || !msg->msg_control)
 			continue;
 		if (!has_asked)
-			is_connected = shim_native_protocol(fd) ==
-					       IPPROTO_UDP &&
-				       shim_way_peer(fd, &peer);
+			is_connected =
+				shim_native_protocol(fd) == IPPROTO_UDP &&
+				shim_way_peer(fd, &peer);
 		has_asked = true;
 		if (is_connected)
 			ts_control_show(msg, &peer);
