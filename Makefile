@@ -4,6 +4,8 @@
 #   SAN=list      sanitizers, e.g. SAN=address,undefined or SAN=thread
 #   V=1           show the commands
 #   LWIP_DIR=dir  an unpacked lwIP 2.2.1 instead of the pinned download
+#   DEPS=dir      libraries of scripts/build-deps instead of the system's
+#   STATIC=1      programs without a dynamic linker (with DEPS)
 #   CORE_DIRS, UNIT_DIRS   restrict what is built (for work on one folder)
 
 SHELL := /bin/bash
@@ -23,13 +25,22 @@ UNIT_DIRS ?= $(notdir $(wildcard tests/unit/*))
 
 PKGS := libsodium libcrypto libssl jansson libnghttp2 libzstd libcurl \
 	libcares inih libmicrohttpd
-PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
-PKG_LIBS = $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lev
+DEPS ?=
+STATIC ?=
+pkg_config := $(if $(DEPS),PKG_CONFIG_PATH= \
+	PKG_CONFIG_LIBDIR=$(DEPS)/lib/pkgconfig) pkg-config $(if $(DEPS),--static)
+PKG_CFLAGS := $(shell $(pkg_config) --cflags $(PKGS) 2>/dev/null) \
+	$(if $(DEPS),-isystem $(DEPS)/include -DCARES_NO_DEPRECATED)
+PKG_LIBS := $(shell $(pkg_config) --libs $(PKGS) 2>/dev/null) \
+	$(if $(DEPS),-L$(DEPS)/lib) -lev -lm
 
 LWIP_DIR ?= build/lwip/src-2.2.1
 LWIP_STAMP := $(LWIP_DIR)/.ready
 
-WARN := -Wall -Wextra -Wshadow -Wconversion -Werror
+# musl's messages have narrower lengths than the kernel's and glibc's, and its
+# macros for them convert; the build for glibc looks after conversions.
+WARN := -Wall -Wextra -Wshadow -Wconversion -Werror \
+	$(if $(findstring musl,$(CC)),-Wno-conversion -Wno-sign-conversion)
 PLAIN_CFLAGS := -std=gnu11 -O2 -g -D_GNU_SOURCE -DTSNET_VERSION='"$(VERSION)"' \
 	-fvisibility=hidden -fPIC -fno-strict-aliasing -fstack-protector-strong
 BASE_CFLAGS := $(PLAIN_CFLAGS) \
@@ -39,6 +50,7 @@ CFLAGS_OURS = $(BASE_CFLAGS) $(WARN) -I. -Iinclude -isystem $(LWIP_DIR)/src/incl
 	-Inetstack $(PKG_CFLAGS)
 CFLAGS_LWIP = $(BASE_CFLAGS) -w -I. -Inetstack -I$(LWIP_DIR)/src/include
 LDFLAGS_ALL = $(if $(SAN),-fsanitize=$(SAN)) -Wl,-z,relro,-z,now
+LDFLAGS_PROGRAM = $(LDFLAGS_ALL) $(if $(STATIC),-static-pie)
 
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-6s %s\n' '$(1)' '$(2)')
@@ -104,7 +116,7 @@ $(BUILD)/shim-obj/%.o: %.c
 
 $(BUILD)/libtsnet.a: $(CORE_OBJ) $(LWIP_OBJ)
 	$(call say,AR,$@)
-	$(Q)rm -f $@ && ar qcs $@ $^
+	$(Q)rm -f $@ && $(AR) qcs $@ $^
 
 $(BUILD)/libtsnet.so: $(CORE_OBJ) $(LWIP_OBJ) core/engine/libtsnet.map
 	$(call say,LD,$@)
@@ -121,7 +133,7 @@ $(BUILD)/libtsnet_shim.so: $(SHIM_OBJ) shim/libtsnet_shim.map
 
 $(BUILD)/tsnet-host: $(BUILD)/obj/core/engine/host_main.o $(BUILD)/libtsnet.a
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PKG_LIBS) -lpthread
+	$(Q)$(CC) $(LDFLAGS_PROGRAM) -o $@ $^ $(PKG_LIBS) -lpthread
 
 $(BUILD)/tsrun: scripts/tsrun
 	$(call say,COPY,$@)
@@ -130,7 +142,7 @@ $(BUILD)/tsrun: scripts/tsrun
 lab: $(BUILD)/tsnet-lab
 $(BUILD)/tsnet-lab: $(LAB_OBJ) $(BUILD)/libtsnet.a
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PKG_LIBS) -lpthread
+	$(Q)$(CC) $(LDFLAGS_PROGRAM) -o $@ $^ $(PKG_LIBS) -lpthread
 
 # -- tests -------------------------------------------------------------------
 $(BUILD)/tests/unit/%: tests/unit/%.c $(BUILD)/libtsnet.a
