@@ -79,7 +79,7 @@ LWIP_OBJ := $(if $(filter netstack,$(CORE_DIRS)),\
 # -- products ----------------------------------------------------------------
 PRODUCTS := $(BUILD)/libtsnet.so $(BUILD)/libtsnet_shim.so \
 	$(BUILD)/tsnet-host $(BUILD)/tsrun
-.PHONY: all help demo check unit e2e interop bench fuzz sanitize install \
+.PHONY: all help demo check unit unit-programs e2e bundle musl foreign interop bench fuzz sanitize install \
 	uninstall clean deps layers exports docs compile_commands.json lab
 all: deps
 	$(Q)$(MAKE) --no-print-directory products
@@ -95,6 +95,10 @@ deps: ## install or name what is missing, fetch lwIP
 
 $(LWIP_STAMP):
 	$(Q)scripts/build-lwip $(LWIP_DIR)
+
+# Other versions of the libraries: all is compiled anew.
+DEPS_STAMPS := $(if $(DEPS),$(wildcard $(DEPS)/.done/*))
+$(CORE_OBJ) $(BUILD)/obj/core/engine/host_main.o: $(DEPS_STAMPS)
 
 $(BUILD)/obj/lwip/%.o: $(LWIP_STAMP) netstack/lwipopts.h
 	$(call say,LWIP,$*)
@@ -148,11 +152,12 @@ $(BUILD)/tsnet-lab: $(LAB_OBJ) $(BUILD)/libtsnet.a
 $(BUILD)/tests/unit/%: tests/unit/%.c $(BUILD)/libtsnet.a
 	$(call say,TEST,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS_OURS) -Itests -MMD -MP -MF $@.d $(LDFLAGS_ALL) $< \
-		$(BUILD)/libtsnet.a -o $@ $(PKG_LIBS) -lcmocka -lpthread
+	$(Q)$(CC) $(CFLAGS_OURS) -Itests -MMD -MP -MF $@.d $(LDFLAGS_ALL) \
+		$(TEST_LDFLAGS) $< $(BUILD)/libtsnet.a -o $@ $(PKG_LIBS) -lcmocka -lpthread
 
 $(filter $(BUILD)/tests/unit/shim/%,$(UNIT_BIN)): $(BUILD)/libtsnet_shim.so
 
+unit-programs: $(UNIT_BIN)
 unit: $(UNIT_BIN)
 	$(Q)scripts/run-unit $(UNIT_BIN)
 
@@ -172,6 +177,18 @@ interop: deps ## the same scenarios against the real Go peers
 	$(Q)scripts/install-deps --tests
 	$(Q)$(MAKE) --no-print-directory products lab
 	$(Q)BUILD=$(BUILD) scripts/interop
+
+bundle: ## a tarball that needs no libraries; ARCH=aarch64 for another machine
+	$(Q)scripts/build-lwip $(LWIP_DIR)
+	$(Q)scripts/build-bundle $(VERSION) $(ARCH)
+
+musl: ## the products built for musl in build/ARCH-linux-musl, and their tests
+	$(Q)scripts/build-lwip $(LWIP_DIR)
+	$(Q)scripts/check-musl $(ARCH)
+
+foreign: ## the bundle in root file systems of others, and on another machine
+	$(Q)scripts/install-deps --tests
+	$(Q)scripts/check-foreign $(TESTS)
 
 bench: deps ## figures over the embedded tailnet
 	$(Q)scripts/install-deps --tests
