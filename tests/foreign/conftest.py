@@ -77,12 +77,11 @@ def make_root(name, build):
     return root
 
 
-@pytest.fixture(scope="session")
-def debian_root():
-    """Another release than ours: older glibc, none of our libraries."""
+def debian_root(release):
+    """Another release than ours, with stock programs and none of our
+    libraries but those of curl."""
     if os.getuid() != 0:
         pytest.skip("debootstrap needs root")
-    release = os.environ.get("FOREIGN_RELEASE", "bullseye")
     mirror = output("sh", "-c", "apt-get indextargets --format "
                     "'$(REPO_URI) $(RELEASE)' | sed -n 's/ bookworm$//p' | "
                     "head -n 1").strip() or "http://deb.debian.org/debian"

@@ -3,8 +3,9 @@
 # scenario.sh HOW - two programs talk over the embedded tailnet, in a root file
 # system that has nothing of ours but /opt/tsnet (the bundle) and /opt/test
 #
-# HOW is stock (python3 serves, curl asks: a glibc root) or probe (libc_probe
-# does both: a musl root). First it checks that the root is as poor as it should
+# HOW is stock (python3 serves, curl asks: a glibc root), old (the same with a
+# glibc that libtsnet.so is too new for) or probe (libc_probe does both: a musl
+# root). First it checks that the root is as poor as it should
 # be; each "ok NAME" is one fact, and the last line is "done".
 set -eu
 how=$1
@@ -43,9 +44,10 @@ grep -q '^CapBnd:.*0000000000000000$' /proc/self/status || fail 'bounding set'
 (: >/forbidden) 2>/dev/null && fail 'the root can be written'
 grep -q '^Seccomp:.*2$' /proc/self/status || fail 'no seccomp filter'
 for lib in libssl libev libcurl libnghttp2 libjansson libmicrohttpd; do
-	[ "$how" = stock ] && [ $lib = libcurl ] && continue
-	[ "$how" = stock ] && [ $lib = libnghttp2 ] && continue # curl's
-	[ "$how" = stock ] && [ $lib = libssl ] && continue # python's
+	case $how:$lib in # curl's and python's own
+	stock:libcurl | stock:libnghttp2 | stock:libssl) continue ;;
+	old:libcurl | old:libnghttp2 | old:libssl) continue ;;
+	esac
 	! ls /lib/*/$lib.so* /usr/lib/*/$lib.so* >/dev/null 2>&1 ||
 		fail "$lib is here"
 done
@@ -68,7 +70,7 @@ echo 'hello from a foreign root' >page/index.html
 start_server() { # NAME OPTION...
 	name=$1
 	shift
-	if [ "$how" = stock ]; then
+	if [ "$how" != probe ]; then
 		set -- "$@" python3 -u -m http.server 80 --directory /tmp/page
 	else
 		set -- "$@" /opt/test/libc_probe serve 80 20
@@ -84,7 +86,7 @@ start_server() { # NAME OPTION...
 ask() { # CLIENT SERVER OPTION...: what the server says
 	client=$1 server=$2
 	shift 2
-	if [ "$how" = stock ]; then
+	if [ "$how" != probe ]; then
 		set -- "$@" curl -sS --max-time 20 --retry 5 \
 			--retry-connrefused "http://$server/"
 	else
@@ -97,7 +99,7 @@ ask() { # CLIENT SERVER OPTION...: what the server says
 }
 
 check() { # CLIENT SERVER: content and identity of the last ask
-	if [ "$how" = stock ]; then
+	if [ "$how" != probe ]; then
 		grep -q 'hello from a foreign root' "$1.log" || fail "$1: content"
 	else
 		[ "$(grep -c 'says hello' "$1.log")" = 2 ] || fail "$1: content"
@@ -115,20 +117,40 @@ ask laptop web
 check laptop web
 ok hosted
 
-ask thread web --in-process
-check thread web
-ok 'in-process client'
+in_process() {
+	ask thread web --in-process
+	check thread web
+	ok 'in-process client'
+	start_server inside --in-process
+	ask desk inside
+	check desk inside
+	ok 'in-process server'
+}
 
-start_server inside --in-process
-ask desk inside
-check desk inside
-ok 'in-process server'
+# libtsnet.so wants the glibc that it was built with, or a later one.
+not_in_process() {
+	TS_AUTHKEY=key-bob "$bin" --hostname thread --state mem: \
+		--control-url "$url" --in-process curl -sS http://web/ \
+		>thread.log 2>&1 && fail 'in-process worked: run as stock'
+	grep -q "cannot load libtsnet.so.*GLIBC_2" thread.log ||
+		fail 'in-process did not say why'
+	ok 'in-process refused'
+}
+
+if [ "$how" = old ]; then
+	not_in_process
+else
+	in_process
+fi
 
 # Without roots nothing can be believed, and the reason is said.
 if [ ! -e /etc/ssl/certs/ca-certificates.crt ]; then
+	tls_port=$(sed -n 's/^[^[]*"derp_port": *\([0-9]*\).*/\1/p' ready)
 	"$bin" --hostname x --state mem: --control-url \
-		"https://127.0.0.1:${url##*:}" --wait=5 true >ca.log 2>&1 &&
+		"https://127.0.0.1:$tls_port" --wait=5 /opt/test/libc_probe >ca.log 2>&1 &&
 		fail 'TLS without roots'
+	grep -q 'no CA certificates' ca.log || fail 'TLS without roots: why?'
+	ok 'no roots'
 fi
 "$bin" --version | grep -q '^tsrun ' || fail version
 "$bin" --check /bin/sh | sed 's/^/# /' || :
