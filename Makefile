@@ -65,6 +65,11 @@ SHIM_SRC := $(sort $(wildcard shim/*.c)) $(SHIM_CORE)
 # Never with sanitizers: it is loaded into programs that have no runtime of
 # theirs.
 SHIM_OBJ := $(SHIM_SRC:%.c=$(BUILD)/shim-obj/%.o)
+# On aarch64 glibc has the stack protector's canary in ld.so, and libgcc's choice
+# of atomics asks a private function of glibc: musl has neither.
+SHIM_CFLAGS := $(PLAIN_CFLAGS) -ftls-model=initial-exec \
+	$(if $(findstring aarch64,$(shell $(CC) -dumpmachine)),\
+	-fno-stack-protector -mno-outline-atomics)
 LAB_SRC := $(sort $(wildcard tests/lab/*.c))
 LAB_OBJ := $(LAB_SRC:%.c=$(BUILD)/obj/%.o)
 UNIT_SRC := $(sort $(wildcard $(UNIT_DIRS:%=tests/unit/%/test_*.c)))
@@ -115,8 +120,7 @@ $(BUILD)/obj/%.o: %.c
 $(BUILD)/shim-obj/%.o: %.c
 	$(call say,CC,$< (shim))
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(PLAIN_CFLAGS) $(WARN) -ftls-model=initial-exec -I. -MMD -MP \
-		-c $< -o $@
+	$(Q)$(CC) $(SHIM_CFLAGS) $(WARN) -I. -MMD -MP -c $< -o $@
 
 $(BUILD)/libtsnet.a: $(CORE_OBJ) $(LWIP_OBJ)
 	$(call say,AR,$@)
