@@ -99,8 +99,11 @@ static int build_one(const struct lookup *lookup, size_t i,
 	err = libc.getaddrinfo(text, lookup->service, &hints, out);
 	if (err)
 		return err;
-	for (struct addrinfo *ai = *out; ai; ai = ai->ai_next)
+	for (struct addrinfo *ai = *out; ai; ai = ai->ai_next) {
 		ai->ai_flags = lookup->hints->ai_flags;
+		if (libc.is_musl) /* gives each one a name, here digits */
+			ai->ai_canonname = NULL;
+	}
 	return 0;
 }
 

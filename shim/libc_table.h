@@ -17,6 +17,14 @@
 #include <stdbool.h>
 #include <sys/socket.h>
 
+/* glibc's, which musl's headers do not have; they mean the same to programs. */
+#ifndef NETDB_SUCCESS
+#define NETDB_SUCCESS 0
+#endif
+#ifndef NETDB_INTERNAL
+#define NETDB_INTERNAL (-1)
+#endif
+
 struct shim_libc {
 	_Atomic bool is_ready;
 	bool is_musl;

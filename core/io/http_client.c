@@ -392,6 +392,10 @@ static bool set_options(struct ts_http_request *rq, const char *proxy)
 	bad |= curl_easy_setopt(easy, CURLOPT_CAINFO, NULL);
 	bad |= curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
 	bad |= curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, load_roots);
+#if LIBCURL_VERSION_NUM >= 0x075700
+	/* What load_roots adds would stay in a store that outlives this one. */
+	bad |= curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 0L);
+#endif
 	return bad == CURLE_OK;
 }
 
