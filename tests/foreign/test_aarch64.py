@@ -1,11 +1,9 @@
-"""The aarch64 build under qemu-user: programs of both C libraries talk over the embedded tailnet, all of them
-(lab, host, programs) emulated. In a user namespace of its own, in which the
-kernel knows qemu, so that programs may start each other.
+"""The aarch64 build under qemu-user: programs of both C libraries talk over the
+embedded tailnet, all of them (lab, host, programs) emulated. In a user namespace
+of its own, in which the kernel knows qemu, so that programs may start each other.
 
-What qemu-user 7.2 cannot do, and what is left out for it:
- - seccomp filters are not emulated;
- - LD_PRELOAD reaches the emulator too, whose own linker says on stderr that
-   the shim is of another machine, so tests of an empty stderr are left out."""
+LD_PRELOAD reaches the emulator too, whose own linker says on stderr that the shim
+is of another machine, so tests of an empty stderr are left out."""
 import os
 import shutil
 import subprocess
