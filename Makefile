@@ -4,6 +4,8 @@
 #   SAN=list      sanitizers, e.g. SAN=address,undefined or SAN=thread
 #   V=1           show the commands
 #   LWIP_DIR=dir  an unpacked lwIP 2.2.1 instead of the pinned download
+#   DEPS=dir      libraries of scripts/build-deps instead of the system's
+#   STATIC=1      programs without a dynamic linker (with DEPS)
 #   CORE_DIRS, UNIT_DIRS   restrict what is built (for work on one folder)
 
 SHELL := /bin/bash
@@ -23,13 +25,22 @@ UNIT_DIRS ?= $(notdir $(wildcard tests/unit/*))
 
 PKGS := libsodium libcrypto libssl jansson libnghttp2 libzstd libcurl \
 	libcares inih libmicrohttpd
-PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
-PKG_LIBS = $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lev
+DEPS ?=
+STATIC ?=
+pkg_config := $(if $(DEPS),PKG_CONFIG_PATH= \
+	PKG_CONFIG_LIBDIR=$(DEPS)/lib/pkgconfig) pkg-config $(if $(DEPS),--static)
+PKG_CFLAGS := $(shell $(pkg_config) --cflags $(PKGS) 2>/dev/null) \
+	$(if $(DEPS),-isystem $(DEPS)/include -DCARES_NO_DEPRECATED)
+PKG_LIBS := $(shell $(pkg_config) --libs $(PKGS) 2>/dev/null) \
+	$(if $(DEPS),-L$(DEPS)/lib) -lev -lm
 
 LWIP_DIR ?= build/lwip/src-2.2.1
 LWIP_STAMP := $(LWIP_DIR)/.ready
 
-WARN := -Wall -Wextra -Wshadow -Wconversion -Werror
+# musl's messages have narrower lengths than the kernel's and glibc's, and its
+# macros for them convert; the build for glibc looks after conversions.
+WARN := -Wall -Wextra -Wshadow -Wconversion -Werror \
+	$(if $(findstring musl,$(CC)),-Wno-conversion -Wno-sign-conversion)
 PLAIN_CFLAGS := -std=gnu11 -O2 -g -D_GNU_SOURCE -DTSNET_VERSION='"$(VERSION)"' \
 	-fvisibility=hidden -fPIC -fno-strict-aliasing -fstack-protector-strong
 BASE_CFLAGS := $(PLAIN_CFLAGS) \
@@ -39,6 +50,7 @@ CFLAGS_OURS = $(BASE_CFLAGS) $(WARN) -I. -Iinclude -isystem $(LWIP_DIR)/src/incl
 	-Inetstack $(PKG_CFLAGS)
 CFLAGS_LWIP = $(BASE_CFLAGS) -w -I. -Inetstack -I$(LWIP_DIR)/src/include
 LDFLAGS_ALL = $(if $(SAN),-fsanitize=$(SAN)) -Wl,-z,relro,-z,now
+LDFLAGS_PROGRAM = $(LDFLAGS_ALL) $(if $(STATIC),-static-pie)
 
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-6s %s\n' '$(1)' '$(2)')
@@ -55,6 +67,13 @@ SHIM_SRC := $(sort $(wildcard shim/*.c)) $(SHIM_CORE)
 # Never with sanitizers: it is loaded into programs that have no runtime of
 # theirs.
 SHIM_OBJ := $(SHIM_SRC:%.c=$(BUILD)/shim-obj/%.o)
+# On aarch64 glibc has the stack protector's canary in ld.so, and libgcc's choice
+# of atomics asks a private function of glibc: musl has neither.
+# Small rather than fast: it is in every program, and is not where time goes.
+SHIM_CFLAGS := $(PLAIN_CFLAGS) -Os -ftls-model=initial-exec \
+	-ffunction-sections -fdata-sections \
+	$(if $(findstring aarch64,$(shell $(CC) -dumpmachine)),\
+	-fno-stack-protector -mno-outline-atomics)
 LAB_SRC := $(sort $(wildcard tests/lab/*.c))
 LAB_OBJ := $(LAB_SRC:%.c=$(BUILD)/obj/%.o)
 UNIT_SRC := $(sort $(wildcard $(UNIT_DIRS:%=tests/unit/%/test_*.c)))
@@ -69,7 +88,7 @@ LWIP_OBJ := $(if $(filter netstack,$(CORE_DIRS)),\
 # -- products ----------------------------------------------------------------
 PRODUCTS := $(BUILD)/libtsnet.so $(BUILD)/libtsnet_shim.so \
 	$(BUILD)/tsnet-host $(BUILD)/tsrun
-.PHONY: all help demo check unit e2e interop bench fuzz sanitize install \
+.PHONY: all help demo check unit unit-programs e2e bundle musl foreign interop bench fuzz sanitize install \
 	uninstall clean deps layers exports docs compile_commands.json lab
 all: deps
 	$(Q)$(MAKE) --no-print-directory products
@@ -86,6 +105,10 @@ deps: ## install or name what is missing, fetch lwIP
 $(LWIP_STAMP):
 	$(Q)scripts/build-lwip $(LWIP_DIR)
 
+# Other versions of the libraries: all is compiled anew.
+DEPS_STAMPS := $(if $(DEPS),$(wildcard $(DEPS)/.done/*))
+$(CORE_OBJ) $(BUILD)/obj/core/engine/host_main.o: $(DEPS_STAMPS)
+
 $(BUILD)/obj/lwip/%.o: $(LWIP_STAMP) netstack/lwipopts.h
 	$(call say,LWIP,$*)
 	@mkdir -p $(@D)
@@ -98,16 +121,14 @@ $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_OURS) -MMD -MP -c $< -o $@
 
-# Small rather than fast: it is in every program, and is not where time goes.
 $(BUILD)/shim-obj/%.o: %.c
 	$(call say,CC,$< (shim))
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(PLAIN_CFLAGS) -Os $(WARN) -ftls-model=initial-exec \
-		-ffunction-sections -fdata-sections -I. -MMD -MP -c $< -o $@
+	$(Q)$(CC) $(SHIM_CFLAGS) $(WARN) -I. -MMD -MP -c $< -o $@
 
 $(BUILD)/libtsnet.a: $(CORE_OBJ) $(LWIP_OBJ)
 	$(call say,AR,$@)
-	$(Q)rm -f $@ && ar qcs $@ $^
+	$(Q)rm -f $@ && $(AR) qcs $@ $^
 
 $(BUILD)/libtsnet.so: $(CORE_OBJ) $(LWIP_OBJ) core/engine/libtsnet.map
 	$(call say,LD,$@)
@@ -124,7 +145,7 @@ $(BUILD)/libtsnet_shim.so: $(SHIM_OBJ) shim/libtsnet_shim.map
 
 $(BUILD)/tsnet-host: $(BUILD)/obj/core/engine/host_main.o $(BUILD)/libtsnet.a
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PKG_LIBS) -lpthread
+	$(Q)$(CC) $(LDFLAGS_PROGRAM) -o $@ $^ $(PKG_LIBS) -lpthread
 
 $(BUILD)/tsrun: scripts/tsrun
 	$(call say,COPY,$@)
@@ -133,17 +154,18 @@ $(BUILD)/tsrun: scripts/tsrun
 lab: $(BUILD)/tsnet-lab
 $(BUILD)/tsnet-lab: $(LAB_OBJ) $(BUILD)/libtsnet.a
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PKG_LIBS) -lpthread
+	$(Q)$(CC) $(LDFLAGS_PROGRAM) -o $@ $^ $(PKG_LIBS) -lpthread
 
 # -- tests -------------------------------------------------------------------
 $(BUILD)/tests/unit/%: tests/unit/%.c $(BUILD)/libtsnet.a
 	$(call say,TEST,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS_OURS) -Itests -MMD -MP -MF $@.d $(LDFLAGS_ALL) $< \
-		$(BUILD)/libtsnet.a -o $@ $(PKG_LIBS) -lcmocka -lpthread
+	$(Q)$(CC) $(CFLAGS_OURS) -Itests -MMD -MP -MF $@.d $(LDFLAGS_ALL) \
+		$(TEST_LDFLAGS) $< $(BUILD)/libtsnet.a -o $@ $(PKG_LIBS) -lcmocka -lpthread
 
 $(filter $(BUILD)/tests/unit/shim/%,$(UNIT_BIN)): $(BUILD)/libtsnet_shim.so
 
+unit-programs: $(UNIT_BIN)
 unit: $(UNIT_BIN)
 	$(Q)scripts/run-unit $(UNIT_BIN)
 
@@ -163,6 +185,18 @@ interop: deps ## the same scenarios against the real Go peers
 	$(Q)scripts/install-deps --tests
 	$(Q)$(MAKE) --no-print-directory products lab
 	$(Q)BUILD=$(BUILD) scripts/interop
+
+bundle: ## a tarball that needs no libraries; ARCH=aarch64 for another machine
+	$(Q)scripts/build-lwip $(LWIP_DIR)
+	$(Q)scripts/build-bundle $(VERSION) $(ARCH)
+
+musl: ## the products built for musl in build/ARCH-linux-musl, and their tests
+	$(Q)scripts/build-lwip $(LWIP_DIR)
+	$(Q)scripts/check-musl $(ARCH)
+
+foreign: ## the bundle in root file systems of others, and on another machine
+	$(Q)scripts/install-deps --tests
+	$(Q)scripts/check-foreign $(TESTS)
 
 bench: deps ## figures over the embedded tailnet
 	$(Q)scripts/install-deps --tests

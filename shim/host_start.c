@@ -104,6 +104,7 @@ static int load_flags(const struct shim_dl *dl)
 {
 	int flags = RTLD_NOW | RTLD_LOCAL;
 
+	(void)dl; /* musl has no RTLD_DEEPBIND: the mark alone there, too */
 #ifdef RTLD_DEEPBIND
 	if (!dl->sym(RTLD_DEFAULT, "__asan_init") &&
 	    !dl->sym(RTLD_DEFAULT, "__tsan_init") &&

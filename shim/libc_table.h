@@ -5,7 +5,7 @@
  * that is hooked is called as libc.name(). Written once, before first use.
  *
  * One shim serves glibc and musl: it needs only symbols that both have, and what
- * differs between them (message.h, addrinfo_list.c) asks libc.is_musl. A function
+ * differs between them (lists of addresses, say) asks libc.is_musl. A function
  * that this libc lacks is an entry that fails with ENOSYS: somebody may find our
  * hook by dlsym.
  */
@@ -17,6 +17,14 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/socket.h>
+
+/* glibc's, which musl's headers do not have; they mean the same to programs. */
+#ifndef NETDB_SUCCESS
+#define NETDB_SUCCESS 0
+#endif
+#ifndef NETDB_INTERNAL
+#define NETDB_INTERNAL (-1)
+#endif
 
 /* res_query(3) and its kin; those with n have a state before the other
  * arguments. NULL: this libc has none. Not named as libc names them, because

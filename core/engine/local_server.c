@@ -9,7 +9,6 @@
 #include "core/engine/local_server.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <microhttpd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +21,7 @@
 
 #include "core/base/byte_queue.h"
 #include "core/base/err.h"
+#include "core/base/heap.h"
 #include "core/base/log.h"
 #include "core/engine/engine_internal.h"
 #include "core/localapi/localapi.h"
@@ -79,7 +79,7 @@ static void before_sleep(void *ctx)
 
 	if (server->sent_much) {
 		server->sent_much = false;
-		malloc_trim(0);
+		ts_heap_trim();
 	}
 	if (server->resumed)
 		ts_timer_set(server->timer, now_ms);

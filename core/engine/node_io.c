@@ -5,12 +5,12 @@
  * region. UDP: one port. Every callback of a stream is turned into the node's
  * function of the same meaning; the clock of the call is the loop's.
  */
-#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "core/base/encode.h"
+#include "core/base/heap.h"
 #include "core/base/log.h"
 #include "core/engine/engine_internal.h"
 #include "core/engine/local_server.h"
@@ -371,7 +371,7 @@ static void on_auth_url(void *ctx, const char *url)
 static void give_memory_back(void *ctx)
 {
 	(void)ctx;
-	malloc_trim(0);
+	ts_heap_trim();
 }
 
 static void on_netmap_changed(void *ctx, unsigned changes)

@@ -25,10 +25,11 @@
 #include "core/base/byte_queue.h"
 #include "core/crypto/secret.h"
 #include "core/io/http_way.h"
+#include "core/io/link_cert.h"
 #include "core/io/link_tls.h"
 #include "core/io/resolver.h"
 
-enum { REDIRECTS_MAX = 5, TARGET_CAP = 280 };
+enum { REDIRECTS_MAX = 5, TARGET_CAP = 280, HINT_CAP = 128 };
 
 struct ts_http_request {
 	struct ts_http_request *next;
@@ -48,7 +49,7 @@ struct ts_http_request {
 	size_t body_max;
 	bool is_too_long;
 	int status;
-	char error[CURL_ERROR_SIZE + TARGET_CAP];
+	char error[CURL_ERROR_SIZE + TARGET_CAP + HINT_CAP];
 	char curl_error[CURL_ERROR_SIZE];
 	ts_http_fn fn;
 	void *ctx;
@@ -199,6 +200,18 @@ static bool follow(struct ts_http_request *rq)
 	return true;
 }
 
+static void fail_transfer(struct ts_http_request *rq, CURLcode code)
+{
+	char reason[CURL_ERROR_SIZE + HINT_CAP];
+
+	snprintf(reason, sizeof(reason), "%s%s",
+		 rq->curl_error[0] ? rq->curl_error : curl_easy_strerror(code),
+		 code == CURLE_PEER_FAILED_VERIFICATION
+			 ? ts_cert_missing_roots_hint()
+			 : "");
+	fail(rq, reason);
+}
+
 static void finish_request(struct ts_http_request *rq, CURLcode code)
 {
 	long status = 0;
@@ -207,8 +220,7 @@ static void finish_request(struct ts_http_request *rq, CURLcode code)
 	if (rq->is_too_long) {
 		fail(rq, "the answer is too long");
 	} else if (code != CURLE_OK) {
-		fail(rq, rq->curl_error[0] ? rq->curl_error
-					   : curl_easy_strerror(code));
+		fail_transfer(rq, code);
 	} else {
 		rq->status = (int)status;
 		if (!follow(rq))
@@ -344,6 +356,14 @@ static size_t take_body(char *data, size_t size, size_t count, void *ctx)
 	return ts_byte_queue_push(&rq->body, data, len) ? 0 : len;
 }
 
+static CURLcode load_roots(CURL *easy, void *ssl_ctx, void *ctx)
+{
+	(void)easy;
+	(void)ctx;
+	ts_cert_load_roots(ssl_ctx);
+	return CURLE_OK;
+}
+
 static bool set_options(struct ts_http_request *rq, const char *proxy)
 {
 	CURL *easy = rq->easy;
@@ -367,12 +387,15 @@ static bool set_options(struct ts_http_request *rq, const char *proxy)
 	bad |= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
 				(long)(rq->end_ms > now_ms
 					       ? rq->end_ms - now_ms : 1));
-	if (getenv("SSL_CERT_FILE"))
-		bad |= curl_easy_setopt(easy, CURLOPT_CAINFO,
-					getenv("SSL_CERT_FILE"));
-	if (getenv("SSL_CERT_DIR"))
-		bad |= curl_easy_setopt(easy, CURLOPT_CAPATH,
-					getenv("SSL_CERT_DIR"));
+	/* Ours are found on every system; libcurl's were fixed when it was
+	 * built, and it fails where they are not. */
+	bad |= curl_easy_setopt(easy, CURLOPT_CAINFO, NULL);
+	bad |= curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+	bad |= curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, load_roots);
+#if LIBCURL_VERSION_NUM >= 0x075700
+	/* What load_roots adds would stay in a store that outlives this one. */
+	bad |= curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 0L);
+#endif
 	return bad == CURLE_OK;
 }
 

@@ -9,6 +9,7 @@
  */
 #include "core/io/link_cert.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <openssl/evp.h>
 #include <openssl/x509.h>
@@ -36,21 +37,52 @@ static const char *const bundles[] = {
 	"/etc/ssl/cert.pem",
 };
 
+/* An empty directory comes with some minimal systems. */
+static bool has_files(const char *dir)
+{
+	DIR *open_dir = opendir(dir);
+	struct dirent *entry;
+	bool found = false;
+
+	if (!open_dir)
+		return false;
+	while (!found && (entry = readdir(open_dir)))
+		found = entry->d_name[0] != '.';
+	closedir(open_dir);
+	return found;
+}
+
 static bool defaults_exist(void)
 {
 	return access(X509_get_default_cert_file(), R_OK) == 0 ||
-	       access(X509_get_default_cert_dir(), R_OK) == 0;
+	       has_files(X509_get_default_cert_dir());
+}
+
+static bool is_told(void)
+{
+	return getenv(X509_get_default_cert_file_env()) ||
+	       getenv(X509_get_default_cert_dir_env());
 }
 
 void ts_cert_load_roots(SSL_CTX *ctx)
 {
 	SSL_CTX_set_default_verify_paths(ctx); /* reads the environment too */
-	if (getenv(X509_get_default_cert_file_env()) ||
-	    getenv(X509_get_default_cert_dir_env()) || defaults_exist())
+	if (is_told() || defaults_exist())
 		return;
 	for (size_t i = 0; i < ARRAY_LEN(bundles); i++)
 		if (SSL_CTX_load_verify_file(ctx, bundles[i]))
 			return;
+}
+
+const char *ts_cert_missing_roots_hint(void)
+{
+	if (is_told() || defaults_exist())
+		return "";
+	for (size_t i = 0; i < ARRAY_LEN(bundles); i++)
+		if (access(bundles[i], R_OK) == 0)
+			return "";
+	return " (this system has no CA certificates: install them, or name "
+	       "a file with SSL_CERT_FILE)";
 }
 
 /* The subject's only common name as text, or "" when there is none that fits.*/

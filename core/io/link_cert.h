@@ -13,6 +13,9 @@
 
 /* The roots of SSL_CERT_FILE and SSL_CERT_DIR, else the system's. */
 void ts_cert_load_roots(SSL_CTX *ctx);
+/* For the end of a message that says that a certificate was not believed; ""
+ * when there are roots. */
+const char *ts_cert_missing_roots_hint(void);
 /* 0, or -EACCES with the reason in err. After the handshake. */
 int ts_cert_check_pin(const SSL *ssl, const uint8_t pin[static 32],
 		      const char *name, char err[static TS_TLS_ERROR_CAP]);

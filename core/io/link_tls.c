@@ -241,7 +241,10 @@ static void describe(struct ts_tls *tls, char err[static TS_TLS_ERROR_CAP])
 		reason = X509_verify_cert_error_string(verdict);
 	else if (!reason)
 		reason = "connection closed";
-	snprintf(err, TS_TLS_ERROR_CAP, "TLS: %s", reason);
+	snprintf(err, TS_TLS_ERROR_CAP, "TLS: %s%s", reason,
+		 verdict == X509_V_OK || tls->io_err
+			 ? ""
+			 : ts_cert_missing_roots_hint());
 }
 
 /* ret is what an SSL_ function returned; never a success. 0: end of stream. */

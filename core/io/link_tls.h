@@ -13,7 +13,7 @@
 #include "core/io/link.h"
 
 struct ts_tls;
-enum { TS_TLS_ERROR_CAP = 160 };
+enum { TS_TLS_ERROR_CAP = 224 };
 
 /* Let nothing of OpenSSL run at exit of the program that we live in. Call
  * before the first use; cheap when repeated. 0 or -EIO. */

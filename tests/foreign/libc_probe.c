@@ -3,6 +3,7 @@
  *
  *   libc_probe serve PORT COUNT     answers COUNT connections, dual-stack
  *   libc_probe call NAME PORT TEXT  one connection to each address of NAME
+ *   libc_probe udp-serve PORT COUNT, udp-call NAME PORT TEXT   datagrams
  *
  * Plain POSIX, so that one file is built for glibc, musl and other machines. The
  * messages are filled with ones before use: under musl the padding beside its
@@ -154,11 +155,104 @@ static int call(const char *name, const char *port, const char *text)
 	return 0;
 }
 
+/* -- datagrams ------------------------------------------------------------- */
+static void fill(struct msghdr *msg, struct iovec *iov,
+		 struct sockaddr_storage *addr, socklen_t len)
+{
+	memset(msg, 0xff, sizeof(*msg));
+	msg->msg_name = addr;
+	msg->msg_namelen = len;
+	msg->msg_iov = iov;
+	msg->msg_iovlen = 1;
+	msg->msg_control = NULL;
+	msg->msg_controllen = 0;
+	msg->msg_flags = 0;
+}
+
+static void receive(int fd, struct sockaddr_storage *from, socklen_t *len,
+		    char *out)
+{
+	struct iovec iov = {out, TEXT_CAP - 1};
+	struct msghdr msg;
+	ssize_t got;
+
+	fill(&msg, &iov, from, sizeof(*from));
+	got = recvmsg(fd, &msg, 0);
+	if (got < 0)
+		fail("recvmsg");
+	out[got] = '\0';
+	*len = msg.msg_namelen;
+}
+
+static void send_to(int fd, const char *text, const struct sockaddr *to,
+		    socklen_t len)
+{
+	struct iovec iov = {(void *)text, strlen(text)};
+	struct sockaddr_storage copy;
+	struct msghdr msg;
+
+	memcpy(&copy, to, len);
+	fill(&msg, &iov, &copy, len);
+	if (sendmsg(fd, &msg, 0) != (ssize_t)strlen(text))
+		fail("sendmsg");
+}
+
+static int udp_serve(const char *port, int count)
+{
+	struct sockaddr_in6 any = {.sin6_family = AF_INET6,
+				   .sin6_port = htons((uint16_t)atoi(port))};
+	int fd = socket(AF_INET6, SOCK_DGRAM, 0), off = 0;
+
+	if (setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)) ||
+	    bind(fd, (struct sockaddr *)&any, sizeof(any)))
+		fail("bind");
+	puts("listening");
+	fflush(stdout);
+	while (count-- > 0) {
+		char text[TEXT_CAP], whom[TEXT_CAP], told[TEXT_CAP * 2 + 32];
+		struct sockaddr_storage from;
+		socklen_t len;
+
+		receive(fd, &from, &len, text);
+		numeric((struct sockaddr *)&from, len, whom);
+		snprintf(told, sizeof(told), "%s says %s", whom, text);
+		send_to(fd, told, (struct sockaddr *)&from, len);
+		printf("served %s\n", told);
+		fflush(stdout);
+	}
+	return 0;
+}
+
+static int udp_call(const char *name, const char *port, const char *text)
+{
+	struct addrinfo *list = look_up(name, port);
+
+	printf("canonical %s\n", list->ai_canonname);
+	for (struct addrinfo *at = list; at; at = at->ai_next) {
+		char whom[TEXT_CAP], told[TEXT_CAP];
+		struct sockaddr_storage from;
+		int fd = socket(at->ai_family, SOCK_DGRAM, 0);
+		socklen_t len;
+
+		send_to(fd, text, at->ai_addr, at->ai_addrlen);
+		receive(fd, &from, &len, told);
+		numeric((struct sockaddr *)&from, len, whom);
+		printf("%s: %s\n", whom, told);
+		close(fd);
+	}
+	freeaddrinfo(list);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 4 && strcmp(argv[1], "serve") == 0)
 		return serve(argv[2], atoi(argv[3]));
 	if (argc == 5 && strcmp(argv[1], "call") == 0)
 		return call(argv[2], argv[3], argv[4]);
+	if (argc == 4 && strcmp(argv[1], "udp-serve") == 0)
+		return udp_serve(argv[2], atoi(argv[3]));
+	if (argc == 5 && strcmp(argv[1], "udp-call") == 0)
+		return udp_call(argv[2], argv[3], argv[4]);
 	return 64;
 }

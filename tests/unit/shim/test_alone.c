@@ -433,6 +433,9 @@ static void test_local_server_starts_no_node(void **state)
 static void test_odd_lookups_are_libcs(void **state)
 {
 	(void)state;
+#ifndef __GLIBC__
+	skip(); /* musl asks name servers for most of them, in vain here */
+#endif
 	run_silently("odd_lookups_are_libcs");
 }
 

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -60,8 +61,12 @@ static void empty_tables_are_not_read(void **state)
 static void own_path_is_where_we_are(void **state)
 {
 	(void)state;
+#ifdef __GLIBC__
 	/* The program itself has no name in the list. */
 	assert_string_equal(shim_own_path(), "");
+#else
+	assert_non_null(strstr(shim_own_path(), "test_elf_symbols"));
+#endif
 }
 
 static void dl_is_libdls(void **state)
