@@ -221,6 +221,7 @@ static void conn_join(struct ts_conn *conn)
 	ts_watch_free(conn->back_watch);
 	conn->back_watch = NULL;
 	conn->back_fd = -1;
+	ts_tunnel_read_options(conn->entry, conn->dup_fd);
 	if (conn->tcp)
 		ts_splice_start(conn->host, fd, conn->tcp, conn->entry);
 	else
