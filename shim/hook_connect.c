@@ -50,18 +50,17 @@ struct attempt {
 
 /* -- before -------------------------------------------------------------- */
 
-/* A socket tied to another interface cannot reach lo. */
-static int leave_device(int fd)
+/* The tailnet is not behind another interface that the socket is tied to. Tied
+ * to lo, by the program or in place of the tailnet's own, it reaches us. */
+static int check_device(int fd)
 {
 	char name[IFNAMSIZ] = "";
-	socklen_t len = sizeof(name) - 1;
+	socklen_t len = sizeof(name);
 
 	if (libc.getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, &len) != 0 ||
 	    !*name || strcmp(name, "lo") == 0)
 		return 0;
-	if (libc.setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "", 0) != 0)
-		return -ENETUNREACH;
-	return 0;
+	return -ENETUNREACH;
 }
 
 /* Through 127/8, or the twin of R on ::1? */
@@ -126,7 +125,7 @@ static void unbind(const struct attempt *a)
 static int prepare(struct attempt *a)
 {
 	const int off = 0;
-	int err = leave_device(a->fd);
+	int err = check_device(a->fd);
 	bool is_twin;
 
 	if (!err)
@@ -324,11 +323,32 @@ static void leave_loopback(int fd, const struct sockaddr *addr, socklen_t len)
 	const struct ts_addr any = {.ip = TS_IP_ZERO};
 
 	if (!atomic_load(&shim.table) || shim_is_engine_thread() ||
+	    !shim_can_read_addr(addr, len) ||
 	    ts_addr_from_sockaddr(addr, len, &dst) ||
 	    ts_ip_is_loopback(&dst.ip) || shim_native_local(fd, &local) ||
 	    !ts_ip_is_loopback(&local.ip) || !shim_native_is_tcp(fd))
 		return;
 	shim_native_bind(fd, addr->sa_family, &any);
+}
+
+/* To the host network, by a socket that is for the tailnet alone? */
+static bool is_shut_out(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	struct ts_addr dst;
+
+	return atomic_load(&shim.has_tied) && shim_can_read_addr(addr, len) &&
+	       ts_addr_from_sockaddr(addr, len, &dst) == 0 && shim_is_tied(fd);
+}
+
+static int connect_elsewhere(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	int saved_errno = errno;
+
+	if (is_shut_out(fd, addr, len))
+		return shim_to_libc(-ENETUNREACH);
+	leave_loopback(fd, addr, len);
+	errno = saved_errno;
+	return libc.connect(fd, addr, len);
 }
 
 int hook_connect(int fd, const struct sockaddr *addr, socklen_t len)
@@ -338,11 +358,8 @@ int hook_connect(int fd, const struct sockaddr *addr, socklen_t len)
 	int err;
 
 	shim_libc_ready();
-	if (!shim_claims(addr, len, &dst)) {
-		leave_loopback(fd, addr, len);
-		errno = saved_errno;
-		return libc.connect(fd, addr, len);
-	}
+	if (!shim_claims(addr, len, &dst))
+		return connect_elsewhere(fd, addr, len);
 	err = shim_connect_tailnet(fd, addr, len, &dst);
 	errno = saved_errno;
 	return shim_to_libc(err);

@@ -32,6 +32,10 @@ static const struct {
 	ENTRY(gethostbyaddr_r), ENTRY(gethostbyname),
 	ENTRY(gethostbyname2), ENTRY(gethostbyname_r),
 	ENTRY(gethostbyname2_r),
+	ENTRY(ioctl),	       ENTRY(getifaddrs),
+	ENTRY(freeifaddrs),    ENTRY(if_nameindex),
+	ENTRY(if_freenameindex), ENTRY(if_nametoindex),
+	ENTRY(if_indextoname),
 };
 
 void shim_libc_look_up(void)
