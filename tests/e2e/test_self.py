@@ -1,0 +1,99 @@
+"""What a program asks about itself: interfaces, options, names."""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from harness import needs, wait_until
+
+APPS = os.path.join(os.path.dirname(__file__), "apps")
+TUN_FLAGS = 0x1 | 0x10 | 0x40 | 0x80 | 0x1000  # UP PTP RUNNING NOARP MULTICAST
+
+
+def app(name):
+    return os.path.join(APPS, name)
+
+
+@pytest.fixture
+def go(run):
+    """Run a Python app once its node is up; its JSON."""
+    def start(hostname, name, *args, timeout=None, **kwargs):
+        program = run(hostname, "sh", "-c", 'read line; exec "$@"', "sh",
+                      sys.executable, app(name), *args,
+                      stdin=subprocess.PIPE, **kwargs)
+        program.wait_running()
+        program.process.stdin.write(b"go\n")
+        program.process.stdin.close()
+        return program
+
+    def finish(*args, timeout=None, **kwargs):
+        program = start(*args, **kwargs)
+        assert program.wait(timeout) == 0, program.err
+        program.seen = json.loads(program.out)
+        return program
+    finish.start = start
+    return finish
+
+
+def test_interfaces(go):
+    program = go("self", "self_interfaces.py", "tailscale0")
+    seen = program.seen
+    v4, v6 = program.lab.node("self")["ips"]
+    index = seen["index"]
+    assert [index, "tailscale0"] == seen["names"][-1]
+    assert seen["names"][0][1] == "lo" and len(seen["names"]) == 2
+    assert seen["name"] == seen["ioctl_name"] == "tailscale0"
+    assert seen["ioctl_index"] == index
+    assert seen["flags"] == TUN_FLAGS
+    assert (seen["addr"], seen["mask"]) == (v4, "255.255.255.255")
+    assert (seen["mtu"], seen["hardware"]) == (1280, 0xfffe)
+    assert seen["ifconf"] == [["lo", "127.0.0.1"], ["tailscale0", v4]]
+    assert seen["ifconf_whole"] == 2 * 40
+    assert seen["ifconf_short"] == [["lo", "127.0.0.1"]]
+    rows = [row for row in seen["getifaddrs"] if row[0] == "tailscale0"]
+    assert seen["getifaddrs"][-3:] == rows
+    flags = TUN_FLAGS | 0x10000
+    assert rows == [
+        ["tailscale0", flags, f"link ({index}, 65534)", None, None, True],
+        ["tailscale0", flags, v4, "255.255.255.255", v4, False],
+        ["tailscale0", flags, v6,
+         "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", None, False]]
+    assert seen["unknown"] == ["ENODEV", "none", "none", "ENXIO"]
+
+
+@pytest.fixture
+def server(run):
+    """Echoes; every connection inherits the listener's options."""
+    return run("server", sys.executable, app("self_server.py"), "7000"
+               ).wait_running().wait_listening(7000)
+
+
+def test_options_of_a_connection(server, go):
+    seen = go("client", "self_options.py", server.ip, "7000").seen
+    info = seen["info"]
+    assert info["state"] == "ESTABLISHED"
+    assert (info["pmtu"], info["snd_mss"], info["advmss"]) == (1280, 1240, 1240)
+    assert 0 < info["rtt"] < 5_000_000 and 0 < info["rto"] < 60_000_000
+    assert info["bytes_acked"] >= 100_000 and info["unacked"] == 0
+    assert info["bytes_received"] >= 100_000
+    assert info["snd_cwnd"] >= 2 and info["options"] & 1 == 0
+    assert seen["native"]["pmtu"] > 1280  # a server on the host's loopback
+    assert seen["short_info"] == [1, 7]
+    assert seen["shut"] == ["FIN_WAIT1", "FIN_WAIT2"] or \
+        seen["shut"] == ["FIN_WAIT2", "FIN_WAIT2"]
+    assert seen["maxseg"] == 1240 and seen["mtu"] == 1280
+    assert seen["congestion"] == "reno"
+    assert seen["cc_info_len"] == 0
+    assert seen["ip_options_len"] == 0
+    assert seen["refused"] == {
+        "TCP_CONGESTION cubic": "ENOENT", "TCP_CONGESTION reno": "OK",
+        "IP_OPTIONS": "EINVAL", "IP_OPTIONS none": "OK",
+        "TCP_MD5SIG": "ENOPROTOOPT", "TCP_REPAIR": "EPERM",
+        "IP_MINTTL": "ENOPROTOOPT", "IP_TTL": "OK", "IP_TOS": "OK"}
+    assert seen["kept"] == {"TCP_KEEPIDLE": 11, "TCP_KEEPINTVL": 12,
+                            "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 7654,
+                            "SO_KEEPALIVE": 1, "TCP_NODELAY": 1}
