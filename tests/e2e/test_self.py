@@ -97,3 +97,37 @@ def test_options_of_a_connection(server, go):
     assert seen["kept"] == {"TCP_KEEPIDLE": 11, "TCP_KEEPINTVL": 12,
                             "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 7654,
                             "SO_KEEPALIVE": 1, "TCP_NODELAY": 1}
+
+
+def test_a_silent_peer_is_found_as_asked(server, run):
+    client = run("client", sys.executable, app("self_dying.py"), server.ip,
+                 "7000", stdin=subprocess.PIPE)
+    wait_until(lambda: "ready" in client.out, "the connections")
+    os.kill(server.process.pid, signal.SIGSTOP)
+    try:
+        client.process.stdin.write(b"go\n")
+        client.process.stdin.close()
+        assert client.wait(60) == 0, client.err
+    finally:
+        os.kill(server.process.pid, signal.SIGCONT)
+    seen = json.loads(client.out.splitlines()[-1])
+    timed_out = ["ETIMEDOUT", "b''"]
+    assert seen == {"keepalive before": timed_out, "user timeout": timed_out,
+                    "keepalive after": timed_out, "plain": "stands"}
+
+
+def test_accepted_connections_inherit(run):
+    server = run("server", sys.executable, app("self_server.py"), "7000",
+                 "SO_KEEPALIVE=1", "TCP_KEEPIDLE=1", "TCP_KEEPINTVL=1",
+                 "TCP_KEEPCNT=2").wait_running().wait_listening(7000)
+    client = run("client", sys.executable, app("self_dying.py"), server.ip,
+                 "7000", stdin=subprocess.PIPE)
+    wait_until(lambda: "ready" in client.out, "the connections")
+    wait_until(lambda: server.out.count("acknowledged") == 4, "their ACKs")
+    os.kill(client.process.pid, signal.SIGSTOP)
+    try:
+        wait_until(lambda: server.out.count("lost") == 4,
+                   "the server to lose its connections")
+    finally:
+        os.kill(client.process.pid, signal.SIGCONT)
+        client.process.stdin.close()

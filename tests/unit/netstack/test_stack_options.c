@@ -46,6 +46,27 @@ static void keepalive_counts_as_asked(void **state)
 	net_close(&net);
 }
 
+static void who_accepted_may_keep_alive(void **state)
+{
+	const struct stack_tcp_options o = {.keepalive = true,
+					    .keep_idle_ms = 1000,
+					    .keep_interval_ms = 1000,
+					    .keep_count = 2};
+	struct end a = {.is_greedy = true}, b = {0};
+	struct net net;
+
+	(void)state;
+	net_open(&net);
+	net_connect(&net, &a, &b);
+	b.to_write = 30;
+	end_write(&b);
+	stack_tcp_set_options(b.t, &o);
+	net_run(&net, 30 * SECOND_MS);
+	assert_false(b.over);
+	assert_in_range(ends_after_ms(&net, &b), 1000, 4000);
+	net_close(&net);
+}
+
 static void without_keepalive_silence_is_fine(void **state)
 {
 	const struct stack_tcp_options o = {.keep_idle_ms = 1000,
@@ -280,6 +301,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(keepalive_counts_as_asked),
+		cmocka_unit_test(who_accepted_may_keep_alive),
 		cmocka_unit_test(without_keepalive_silence_is_fine),
 		cmocka_unit_test(keepalive_goes_on_when_half_closed),
 		cmocka_unit_test(no_probe_while_data_waits),
