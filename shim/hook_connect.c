@@ -140,6 +140,9 @@ static int prepare(struct attempt *a)
 		return err;
 	if (is_twin && ts_ip_is_unspecified(&a->local.ip))
 		a->local.ip = LOOPBACK6;
+	/* What AF_UNSPEC left behind: connect() forgets it, but the host would
+	 * take it for the end of this connect. */
+	shim_native_take_error(a->fd);
 	libc.setsockopt(a->fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &off,
 			sizeof(off));
 	return a->local.port ? 0 : -EADDRNOTAVAIL;
@@ -340,10 +343,44 @@ static bool is_shut_out(int fd, const struct sockaddr *addr, socklen_t len)
 	       ts_addr_from_sockaddr(addr, len, &dst) == 0 && shim_is_tied(fd);
 }
 
+/* AF_UNSPEC has ended a connection to the tailnet: natively the address that
+ * connect() chose goes with it. What the program bound itself stays bound. */
+static void forget_loopback(int fd)
+{
+	const struct ts_addr any = {.ip = TS_IP_ZERO};
+	const int on = 1, off = 0;
+	struct ts_flow_entry entry;
+	struct ts_addr local;
+
+	if (!atomic_load(&shim.table) || shim_native_local(fd, &local) ||
+	    !ts_ip_is_loopback(&local.ip) || !shim_native_is_tcp(fd) ||
+	    !shim_flow_find_unconnected(&local, &entry))
+		return;
+	libc.setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on,
+			sizeof(on));
+	shim_native_bind(fd, shim_native_domain(fd), &any);
+	libc.setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &off,
+			sizeof(off));
+}
+
+static int disconnect(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	int saved_errno = errno;
+
+	if (libc.connect(fd, addr, len) != 0)
+		return -1;
+	forget_loopback(fd);
+	errno = saved_errno;
+	return 0;
+}
+
 static int connect_elsewhere(int fd, const struct sockaddr *addr, socklen_t len)
 {
 	int saved_errno = errno;
 
+	if (len >= sizeof(addr->sa_family) && shim_can_read_addr(addr, len) &&
+	    addr->sa_family == AF_UNSPEC)
+		return disconnect(fd, addr, len);
 	if (is_shut_out(fd, addr, len))
 		return shim_to_libc(-ENETUNREACH);
 	leave_loopback(fd, addr, len);

@@ -131,3 +131,32 @@ def test_accepted_connections_inherit(run):
     finally:
         os.kill(client.process.pid, signal.SIGCONT)
         client.process.stdin.close()
+
+
+def test_names_in_every_state(server, go, run):
+    client = run("client", "sh", "-c", 'read ip; exec "$@" "$ip" 7001', "sh",
+                 sys.executable, app("self_names.py"), server.ip, "7000",
+                 stdin=subprocess.PIPE).wait_running()
+    own, host = client.ip, server.ip
+    client.process.stdin.write(own.encode() + b"\n")
+    client.process.stdin.close()
+    assert client.wait() == 0, client.err
+    assert json.loads(client.out) == {
+        "unbound": [["0.0.0.0", 0], "ENOTCONN"],
+        "wildcard": ["0.0.0.0", "ENOTCONN"],
+        "loopback": ["127.0.0.1", "ENOTCONN"],
+        "own": [[own, 5555], "ENOTCONN"],
+        "own connected": [[own, 5555], [host, 7000]],
+        "own seen": [own, 5555],
+        "fixed port": [[own, 5556], [host, 7000]],
+        "fixed port seen": [own, 5556],
+        "connected": [own, [host, 7000]],
+        "connected is seen": True,
+        "after shutdown is": True,
+        "unspec": ["0.0.0.0", "ENOTCONN"],
+        "unspec again": [own, [host, 7000]],
+        "refused": "ECONNREFUSED",
+        "refused names": ["0.0.0.0", "ENOTCONN"],
+        "listener": [[own, 7777], "ENOTCONN"],
+        "accepted": True, "accepted peer": [own, True],
+        "passed": True, "exec": True}
