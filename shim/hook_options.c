@@ -172,17 +172,24 @@ static bool is_device(int level, int name)
 	       (name == SO_BINDTODEVICE || name == SO_BINDTOIFINDEX);
 }
 
+/* A name that no interface has is refused by the kernel; a number is not. */
 static int set_device(int fd, int name, const void *value, socklen_t len)
 {
-	int err = libc.setsockopt(fd, SOL_SOCKET, name, value, len) ? -errno
-								    : 0;
+	int err = -ENODEV;
 
-	if (!err)
-		shim_untie(fd);
+	if (name == SO_BINDTOIFINDEX && len >= sizeof(int) &&
+	    shim_can_read(value, sizeof(int)))
+		err = shim_tie_by_index(fd, value);
 	if (err != -ENODEV)
 		return err;
-	return name == SO_BINDTODEVICE ? shim_tie_by_name(fd, value, len)
-				       : shim_tie_by_index(fd, value);
+	if (libc.setsockopt(fd, SOL_SOCKET, name, value, len) == 0) {
+		shim_untie(fd);
+		return 0;
+	}
+	err = -errno;
+	return err == -ENODEV && name == SO_BINDTODEVICE
+		       ? shim_tie_by_name(fd, value, len)
+		       : err;
 }
 
 int hook_setsockopt(int fd, int level, int name, const void *value,

@@ -220,7 +220,8 @@ bool shim_interface_get(struct shim_interface *out);
 bool shim_interface_may_be(const char name[static IFNAMSIZ]);
 /* Is this socket for the tailnet alone? */
 bool shim_is_tied(int fd);
-/* SO_BINDTODEVICE, SO_BINDTOIFINDEX, when the kernel has said ENODEV. */
+/* SO_BINDTODEVICE, when the kernel has said ENODEV; SO_BINDTOIFINDEX, before
+ * the kernel. -ENODEV: not ours. */
 int shim_tie_by_name(int fd, const void *value, socklen_t len);
 int shim_tie_by_index(int fd, const void *value);
 /* The kernel tied it to something else. */

@@ -160,3 +160,62 @@ def test_names_in_every_state(server, go, run):
         "listener": [[own, 7777], "ENOTCONN"],
         "accepted": True, "accepted peer": [own, True],
         "passed": True, "exec": True}
+
+
+@pytest.mark.parametrize("user", [(), pytest.param(
+    ("65534",), marks=pytest.mark.skipif(os.geteuid() != 0,
+                                         reason="changes users"))])
+def test_sockets_tied_to_the_interface(server, run, user):
+    client = run("client", "sh", "-c", 'read ip; echo $ip | "$@"', "sh",
+                 sys.executable, app("self_device.py"), server.ip, "7000",
+                 *user, stdin=subprocess.PIPE).wait_running()
+    client.process.stdin.write(client.ip.encode() + b"\n")
+    client.process.stdin.close()
+    assert client.wait() == 0, client.err
+    assert json.loads(client.out) == {
+        "name": "tailscale0", "index": True, "still": "tailscale0",
+        "tailnet": "OK", "greeted": True, "host": "ENETUNREACH",
+        "elsewhere": "ENETUNREACH", "unknown": "ENODEV", "none": "",
+        "lo": ["lo", "OK"], "by index": ["tailscale0", "OK"],
+        "listener": "tailscale0", "local client": "ECONNREFUSED",
+        "accepted": "tailscale0", "late": True, "stranger": ""}
+
+
+@pytest.fixture(scope="module")
+def nonsense(tmp_path_factory):
+    if not shutil.which("gcc"):
+        pytest.skip("gcc not installed")
+    program = tmp_path_factory.mktemp("self") / "nonsense"
+    subprocess.run(["gcc", "-std=gnu11", "-O1", "-g", "-Wall", "-Werror",
+                    "-Wno-nonnull", "-o", str(program),
+                    app("self_nonsense.c")], check=True)
+    return str(program)
+
+
+def test_nonsense_is_answered_by_the_kernel(run, nonsense):
+    """Bad pointers, lengths, descriptors and families, and storms of signals:
+    what a program sees is what it sees without us."""
+    plain = subprocess.Popen([nonsense, "serve", "7100"])
+    try:
+        wait_until(lambda: subprocess.run(
+            ["bash", "-c", ": < /dev/tcp/127.0.0.1/7100"],
+            stderr=subprocess.DEVNULL).returncode == 0, "the native server")
+        native = subprocess.run([nonsense, "127.0.0.1", "7100", "127.0.0.1"],
+                                capture_output=True, text=True, check=True,
+                                timeout=120).stdout.splitlines()
+    finally:
+        plain.kill()
+        plain.wait()
+    server = run("server", nonsense, "serve", "7000").wait_running()
+    server.wait_listening(7000)
+    client = run("client", "sh", "-c", 'read ip; exec "$@" "$ip"', "sh",
+                 nonsense, server.ip, "7000",
+                 stdin=subprocess.PIPE).wait_running()
+    client.process.stdin.write(client.ip.encode() + b"\n")
+    client.process.stdin.close()
+    code = client.wait(240)
+    ours = client.out.splitlines()
+    assert code == 0, (client.err, ours[-3:])
+    differences = [f"{a} | {b}" for a, b in zip(native, ours) if a != b]
+    assert not differences, "\n".join(differences[:40])
+    assert len(native) == len(ours) > 30000
