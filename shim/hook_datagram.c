@@ -76,7 +76,7 @@ static ssize_t send_message(int fd, const struct msghdr *msg, int flags)
 ssize_t hook_sendmsg(int fd, const struct msghdr *msg, int flags)
 {
 	shim_libc_ready();
-	if (!msg || !msg->msg_name)
+	if (!shim_can_read(msg, sizeof(*msg)) || !msg->msg_name)
 		return libc.sendmsg(fd, msg, flags);
 	return send_message(fd, msg, flags);
 }
@@ -97,9 +97,11 @@ int hook_sendmmsg(int fd, struct mmsghdr *msgs, unsigned count, int flags)
 	ssize_t len;
 
 	shim_libc_ready();
-	if (!msgs)
+	if (!shim_can_read(msgs, sizeof(*msgs)))
 		return libc.sendmmsg(fd, msgs, count, flags);
-	while (native < count && !is_claimed(&msgs[native].msg_hdr))
+	while (native < count &&
+	       shim_can_read(&msgs[native], sizeof(*msgs)) &&
+	       !is_claimed(&msgs[native].msg_hdr))
 		native++;
 	if (native > 0 || count == 0)
 		return libc.sendmmsg(fd, msgs, native, flags);

@@ -97,10 +97,10 @@ static int bind_node_address(int fd, int domain, const struct sockaddr *addr,
 {
 	int err;
 
-	if (!shim_native_is_tcp(fd) || shim_listens_to(shim_table(), TS_LISTEN_HOST))
-		return -EADDRNOTAVAIL;
 	if (domain != addr->sa_family) /* for the kernel's own complaint */
 		return libc.bind(fd, addr, len) ? -errno : 0;
+	if (!shim_native_is_tcp(fd) || shim_listens_to(shim_table(), TS_LISTEN_HOST))
+		return -EADDRNOTAVAIL;
 	err = shim_attach();
 	return err ? -EADDRNOTAVAIL : bind_tailnet(fd, domain, asked);
 }

@@ -136,6 +136,17 @@ static int carry(int fd)
 	return err == 0 || err == -ENOENT ? 0 : -ENOBUFS;
 }
 
+/* IP options that say nothing: ends of the list, and fillers. */
+static bool is_padding(const void *value, socklen_t len)
+{
+	const uint8_t *bytes = value;
+
+	for (socklen_t i = 0; i < len; i++)
+		if (bytes[i] > 1)
+			return false;
+	return true;
+}
+
 /* After the kernel took it: would it do anything on the way to the far end? */
 static int judge(int level, int name, const void *value, socklen_t len)
 {
@@ -148,7 +159,7 @@ static int judge(int level, int name, const void *value, socklen_t len)
 		return strcmp(text, OUR_CC) ? -ENOENT : 0;
 	}
 	if (level == IPPROTO_IP && name == IP_OPTIONS)
-		return len > 0 ? -EINVAL : 0;
+		return is_padding(value, len) ? 0 : -EINVAL;
 	if (len >= sizeof(number))
 		memcpy(&number, value, sizeof(number));
 	else if (len > 0)

@@ -56,6 +56,7 @@ own = socket.create_connection((sys.stdin.readline().strip(), 7070))
 accepted = listener.accept()[0]
 out["accepted"] = device(accepted)
 late = socket.socket()
+late.setsockopt(SOL, socket.SO_REUSEADDR, 1)
 late.bind(("", 7071))
 late.setsockopt(SOL, DEVICE, b"tailscale0")
 late.listen()

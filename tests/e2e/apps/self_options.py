@@ -73,7 +73,7 @@ IP = socket.IPPROTO_IP
 out["refused"] = {
     "TCP_CONGESTION cubic": error_of(s, T, socket.TCP_CONGESTION, b"cubic"),
     "TCP_CONGESTION reno": error_of(s, T, socket.TCP_CONGESTION, b"reno"),
-    "IP_OPTIONS": error_of(s, IP, socket.IP_OPTIONS, b"\x01\x01\x01\x00"),
+    "IP_OPTIONS": error_of(s, IP, socket.IP_OPTIONS, b"\x94\x04\x00\x00"),
     "IP_OPTIONS none": error_of(s, IP, socket.IP_OPTIONS, b""),
     "TCP_MD5SIG": error_of(socket.socket(), T, TCP_MD5SIG, md5_key(host)),
     "TCP_REPAIR": error_of(s, T, TCP_REPAIR, 1),
