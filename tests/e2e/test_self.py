@@ -219,3 +219,86 @@ def test_nonsense_is_answered_by_the_kernel(run, nonsense):
     differences = [f"{a} | {b}" for a, b in zip(native, ours) if a != b]
     assert not differences, "\n".join(differences[:40])
     assert len(native) == len(ours) > 30000
+
+
+JAVA = """
+import java.net.*;
+public class Show {
+    public static void main(String[] args) throws Exception {
+        var it = NetworkInterface.getByName("tailscale0");
+        var out = new java.util.TreeSet<String>();
+        for (var a : it.getInterfaceAddresses())
+            out.add(a.getAddress().getHostAddress().replaceAll("%.*", "")
+                    + "/" + a.getNetworkPrefixLength());
+        System.out.println(out + " " + it.isUp() + " " + it.isPointToPoint()
+                           + " " + it.getMTU());
+    }
+}
+"""
+NODE = """
+const it = require("os").networkInterfaces().tailscale0;
+console.log(it.map(a => a.cidr).sort().join(" "));
+"""
+RUBY = """
+require "socket"
+puts Socket.getifaddrs.select { |i| i.name == "tailscale0" && i.addr.ip? }
+  .map { |i| i.addr.ip_address }.sort.join(" ")
+"""
+PSUTIL = """
+import psutil
+print(sorted(a.address for a in psutil.net_if_addrs()["tailscale0"]
+             if a.family.name.startswith("AF_INET")))
+"""
+
+
+@pytest.fixture
+def shown(run, tmp_path):
+    """shown(*argv): what it prints once the node is up, and its addresses."""
+    def show(*argv):
+        program = run("self", "sh", "-c", 'read line; exec "$@"', "sh", *argv,
+                      stdin=subprocess.PIPE).wait_running()
+        addresses = program.lab.node("self")["ips"]
+        program.process.stdin.write(b"go\n")
+        program.process.stdin.close()
+        assert program.wait(90) == 0, program.err
+        return program.out.strip(), addresses
+    return show
+
+
+@needs("node")
+def test_node_shows_the_interface(shown):
+    out, (v4, v6) = shown("node", "-e", NODE)
+    assert out == f"{v4}/32 {v6}/128"
+
+
+@needs("ruby")
+def test_ruby_shows_the_interface(shown):
+    out, (v4, v6) = shown("ruby", "-e", RUBY)
+    assert out == f"{v4} {v6}"
+
+
+@needs("java")
+def test_java_shows_the_interface(shown, tmp_path):
+    source = tmp_path / "Show.java"
+    source.write_text(JAVA)
+    out, (v4, _) = shown("java", str(source))
+    # IPv6 addresses it reads from /proc/net/if_inet6.
+    assert out == f"[{v4}/32] true true 1280"
+
+
+@pytest.mark.skipif(subprocess.run(
+    ["/usr/bin/python3", "-c", "import psutil"], check=False,
+    stderr=subprocess.DEVNULL).returncode != 0, reason="psutil not installed")
+def test_psutil_shows_the_interface(shown):
+    out, addresses = shown("/usr/bin/python3", "-c", PSUTIL)
+    assert out == str(sorted(addresses))
+
+
+@needs("curl")
+def test_curl_uses_the_interface(shown, run):
+    run("web", sys.executable, "-m", "http.server", "8000"
+        ).wait_running().wait_listening(8000)
+    out, (own, _) = shown("curl", "-sS", "--interface", "tailscale0", "-o",
+                   "/dev/null", "-w", "%{http_code} %{local_ip}",
+                   "http://web:8000/")
+    assert out == f"200 {own}"
