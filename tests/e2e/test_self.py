@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from harness import needs, wait_until
+from harness import SANITIZERS, needs, wait_until
 
 APPS = os.path.join(os.path.dirname(__file__), "apps")
 TUN_FLAGS = 0x1 | 0x10 | 0x40 | 0x80 | 0x1000  # UP PTP RUNNING NOARP MULTICAST
@@ -302,3 +302,15 @@ def test_curl_uses_the_interface(shown, run):
                    "/dev/null", "-w", "%{http_code} %{local_ip}",
                    "http://web:8000/")
     assert out == f"200 {own}"
+
+
+@pytest.mark.skipif(bool(SANITIZERS),
+                    reason="a stock program has no sanitizer runtime")
+def test_options_with_the_node_inside(server, run):
+    client = run("client", sys.executable, app("self_options.py"), server.ip,
+                 "7000", options=("--in-process",))
+    assert client.wait() == 0, client.err
+    seen = json.loads(client.out)
+    assert (seen["info"]["pmtu"], seen["mtu"]) == (1280, 1280)
+    assert seen["info"]["rtt"] > 0 and seen["info"]["bytes_acked"] >= 100_000
+    assert seen["refused"]["TCP_CONGESTION cubic"] == "ENOENT"
