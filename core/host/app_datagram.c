@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * app_datagram.c - which way each datagram goes
+ *
+ * A flow begins with a request of a program (SEND, CONNECT) or with a datagram
+ * from the tailnet to a port that somebody uses. The way out depends on the
+ * remote end: through the tunnel, to a program here (our own address: no
+ * packet is made and no filter is asked), to the DNS service, or nowhere.
+ * Until the node is up a few datagrams wait, as a network that comes up would
+ * lose the first ones of a name server's client that asks once. Nothing is
+ * allocated for a datagram but then.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/host/app_datagram.h"
+#include "core/host/dns_service.h"
+
+/* -- the way out ----------------------------------------------------------- */
+
+int ts_dgram_route(const struct ts_host *host, const struct ts_addr *remote,
+		   enum dgram_route *out)
+{
+	struct ts_ip own = ts_node_ip(host->node, !ts_ip_is_v4(&remote->ip));
+
+	*out = DGRAM_NOBODY;
+	if (ts_dns_service_owns(host, remote)) {
+		*out = DGRAM_SERVICE;
+		return 0;
+	}
+	if (ts_host_is_down(host))
+		return -ENETDOWN;
+	if (ts_node_state(host->node) != TS_RUNNING) {
+		*out = DGRAM_WAITS;
+		return 0;
+	}
+	if (ts_ip_is_unspecified(&own))
+		return -ENETUNREACH;
+	switch (ts_node_route(host->node, &remote->ip, NULL)) {
+	case TS_ROUTE_PEER:
+		*out = DGRAM_PEER;
+		return 0;
+	case TS_ROUTE_SELF:
+		*out = DGRAM_SELF;
+		return 0;
+	case TS_ROUTE_SERVICE: /* it has no other port */
+		return 0;
+	case TS_ROUTE_NONE:
+		return -EHOSTUNREACH;
+	case TS_ROUTE_HOST:
+		break;
+	}
+	return -ENETUNREACH;
+}
+
+/* Until the node is up. */
+static void wait_for_node(struct ts_dgram *flow, const uint8_t *data,
+			  size_t len)
+{
+	struct ts_dgrams *all = flow->host->dgrams;
+	struct dgram_queued *q;
+
+	if (flow->queue_len >= DGRAM_QUEUE_MAX ||
+	    flow->queue_bytes + len > DGRAM_QUEUE_BYTES ||
+	    all->queued_bytes + len > DGRAM_QUEUED_BYTES_MAX)
+		return;
+	q = malloc(sizeof(*q) + len);
+	if (!q)
+		return;
+	q->next = NULL;
+	q->len = len;
+	memcpy(q->data, data, len);
+	if (flow->queue_last)
+		flow->queue_last->next = q;
+	else
+		flow->queue_first = q;
+	flow->queue_last = q;
+	flow->queue_len++;
+	flow->queue_bytes += len;
+	all->queued_bytes += len;
+}
+
+static void send_out(struct ts_dgram *flow, const uint8_t *data, size_t len)
+{
+	int err;
+
+	if (flow->kind == DGRAM_ECHO) {
+		ts_dgram_echo_send(flow, data, len);
+		return;
+	}
+	err = stack_udp_send(flow->port->udp, &flow->remote, data, len);
+	if (err == -EHOSTUNREACH)
+		ts_dgram_refuse(flow, err);
+}
+
+static void on_answer(void *ctx, const uint8_t *answer, size_t len)
+{
+	if (len > 0)
+		(void)ts_dgram_to_program(ctx, answer, len);
+}
+
+static void carry(struct ts_dgram *flow, const uint8_t *data, size_t len)
+{
+	switch (flow->route) {
+	case DGRAM_WAITS:
+		wait_for_node(flow, data, len);
+		break;
+	case DGRAM_SELF:
+		if (flow->kind == DGRAM_UDP) {
+			ts_dgram_arrived(flow->host,
+					 ts_dgram_port_find(flow->host,
+							flow->remote.port),
+					 &flow->local, &flow->remote, data,
+					 len);
+			break;
+		}
+		/* fallthrough */
+	case DGRAM_PEER:
+		send_out(flow, data, len);
+		break;
+	case DGRAM_SERVICE:
+		ts_dns_service_ask(flow->host, data, len, on_answer, flow);
+		break;
+	case DGRAM_NOBODY:
+		ts_dgram_refuse(flow, -ECONNREFUSED);
+		break;
+	}
+}
+
+void ts_dgram_from_program(struct ts_dgram *flow, const uint8_t *data,
+			   size_t len)
+{
+	flow->was_sent = true;
+	ts_dgram_touch(flow);
+	if (flow->first_sent_ms == 0)
+		flow->first_sent_ms = flow->used_ms;
+	carry(flow, data, len);
+}
+
+/* -- the way in ------------------------------------------------------------ */
+
+bool ts_dgram_to_program(struct ts_dgram *flow, const void *data, size_t len)
+{
+	if (flow->is_over || !ts_dgram_learn_program(flow))
+		return false;
+	if (flow->closed_until_ms)
+		ts_dgram_reopen(flow); /* the far end is there after all */
+	flow->was_received = true;
+	ts_dgram_touch(flow);
+	ts_dgram_batch_add(flow, data, len);
+	/* It answered: no refusal is to be told to a waiting program. */
+	if (flow->was_sent)
+		ts_dgram_drop_dup(flow);
+	return true;
+}
+
+/* A datagram that belongs to no flow yet: whose port is it? */
+static bool find_taker(struct ts_host *host, const struct ts_dgram_port *port,
+		       const struct ts_addr *to, struct dgram_wish *wish)
+{
+	const struct ts_listener *l = ts_listener_for(host, IPPROTO_UDP, to);
+	const struct ts_ip loopback6 = ts_sock_loopback(true);
+
+	if (l) {
+		wish->asked = l->native;
+		wish->is_v6_only = ts_ip_is_zero(&l->native.ip) ||
+				   ts_ip_equal(&l->native.ip, &loopback6);
+		return true;
+	}
+	if (port->native.port == 0 || host->info.listen_mode == TS_LISTEN_HOST)
+		return false;
+	if (ts_ip_is_v4(&to->ip) ? port->is_v6_only : !port->takes_v6)
+		return false;
+	wish->asked = port->native;
+	wish->is_v6_only = port->is_v6_only;
+	return true;
+}
+
+static struct ts_dgram *begin_inbound(struct ts_host *host,
+				      struct ts_dgram_port *port,
+				      const struct ts_addr *from,
+				      const struct ts_addr *to)
+{
+	struct dgram_wish wish = {.remote = *from, .dup_fd = -1};
+	struct ts_dgram *flow;
+	int err = 0;
+
+	if (!port || !find_taker(host, port, to, &wish))
+		return NULL;
+	port->users++;
+	wish.port = port;
+	flow = ts_dgram_new(host, &wish, &err);
+	if (flow)
+		(void)ts_dgram_route(host, from, &flow->route);
+	if (flow && ts_dgram_publish_send(flow, &wish.asked)) {
+		ts_dgram_end(flow);
+		flow = NULL;
+	}
+	return flow;
+}
+
+static void nobody_there(struct ts_host *host, struct ts_dgram_port *port,
+			 const struct ts_addr *from, const struct ts_addr *to,
+			 const uint8_t *data, size_t len)
+{
+	struct ts_dgram *sender;
+
+	if (ts_node_route(host->node, &from->ip, NULL) != TS_ROUTE_SELF) {
+		if (port)
+			stack_udp_refuse(port->udp, from, to, data, len);
+		return;
+	}
+	sender = ts_dgram_first(host, from->port, to);
+	if (sender)
+		ts_dgram_refuse(sender, -ECONNREFUSED);
+}
+
+void ts_dgram_arrived(struct ts_host *host, struct ts_dgram_port *port,
+		      const struct ts_addr *from, const struct ts_addr *to,
+		      const uint8_t *data, size_t len)
+{
+	struct ts_dgram *flow = ts_dgram_first(host, to->port, from);
+
+	if (from->port == 0)
+		return; /* cannot be answered, nor told from an echo */
+	for (; flow; flow = flow->next_same_ends)
+		if (ts_dgram_to_program(flow, data, len))
+			return;
+	flow = begin_inbound(host, port, from, to);
+	if (!flow || !ts_dgram_to_program(flow, data, len))
+		nobody_there(host, port, from, to, data, len);
+}
+
+/* -- what waited for the node --------------------------------------------- */
+
+void ts_dgram_drop_queue(struct ts_dgram *flow)
+{
+	struct dgram_queued *q;
+
+	while ((q = flow->queue_first)) {
+		flow->queue_first = q->next;
+		free(q);
+	}
+	flow->host->dgrams->queued_bytes -= flow->queue_bytes;
+	flow->queue_last = NULL;
+	flow->queue_len = flow->queue_bytes = 0;
+}
+
+static void send_queue(struct ts_dgram *flow)
+{
+	struct dgram_queued *q = flow->queue_first;
+
+	flow->queue_first = NULL;
+	flow->host->dgrams->queued_bytes -= flow->queue_bytes;
+	flow->queue_last = NULL;
+	flow->queue_len = flow->queue_bytes = 0;
+	while (q) {
+		struct dgram_queued *next = q->next;
+
+		if (!flow->is_over)
+			carry(flow, q->data, q->len);
+		free(q);
+		q = next;
+	}
+}
+
+/* -- the node changed ------------------------------------------------------ */
+
+/* An unconnected socket asks anew, and learns what has become of the remote
+ * end; a connected one is told when it sends, or has sent already. */
+static void look_again(struct ts_dgram *flow)
+{
+	enum dgram_route before = flow->route;
+	int err = ts_dgram_route(flow->host, &flow->remote, &flow->route);
+
+	if (err && !flow->is_connected) {
+		ts_dgram_end(flow);
+		return;
+	}
+	ts_dgram_republish(flow);
+	if (flow->route == DGRAM_NOBODY)
+		ts_dgram_shut(flow);
+	else if (before == DGRAM_NOBODY && flow->closed_until_ms)
+		ts_dgram_reopen(flow);
+	if (before == DGRAM_WAITS && flow->route != DGRAM_WAITS)
+		send_queue(flow);
+}
+
+/* What is sent may begin and end other flows: each is taken from a list that
+ * nobody else knows, and put back first. */
+static void look_at_all(struct ts_link *head)
+{
+	struct ts_link rest;
+	struct ts_dgram *flow;
+
+	ts_list_init(&rest);
+	ts_list_insert(head, &rest);
+	ts_list_remove(head);
+	while ((flow = ts_dgram_first_in(&rest))) {
+		ts_list_remove(&flow->link);
+		ts_list_insert(head, &flow->link);
+		look_again(flow);
+	}
+}
+
+void ts_dgrams_node_changed(struct ts_host *host)
+{
+	look_at_all(&host->dgrams->answered);
+	look_at_all(&host->dgrams->unanswered);
+}
+
+/* -- open, close ----------------------------------------------------------- */
+
+static void before_sleep(void *ctx)
+{
+	struct ts_host *host = ctx;
+
+	ts_dgram_flush(host);
+	ts_dgrams_reap(host);
+	ts_dgram_ports_reap(host);
+}
+
+int ts_dgrams_open(struct ts_host *host)
+{
+	struct ts_dgrams *all = calloc(1, sizeof(*all));
+	struct ts_link *lists[] = {&all->answered, &all->unanswered, &all->over,
+				   &all->closed};
+
+	if (!all)
+		return -ENOMEM;
+	host->dgrams = all;
+	all->host = host;
+	all->fd = -1;
+	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
+		ts_list_init(lists[i]);
+	ts_dgrams_init_maps(all);
+	all->reopen = ts_timer_new(host->loop, ts_dgram_reopen_due, host);
+	all->sweep = ts_timer_new(host->loop, ts_dgram_sweep, host);
+	if (!all->reopen || !all->sweep || ts_dgram_batch_open(host) ||
+	    ts_loop_before_sleep(host->loop, before_sleep, host))
+		return -ENOMEM;
+	return ts_dgram_sockets_open(host);
+}
+
+void ts_dgrams_close(struct ts_host *host)
+{
+	struct ts_dgrams *all = host->dgrams;
+	struct ts_dgram *flow;
+
+	if (!all)
+		return;
+	while ((flow = ts_dgram_oldest(all, false)))
+		ts_dgram_end(flow);
+	if (all->out)
+		before_sleep(host);
+	ts_loop_before_sleep_remove(host->loop, before_sleep, host);
+	ts_dgram_sockets_close(host);
+	ts_dgram_batch_close(host);
+	ts_timer_free(all->reopen);
+	ts_timer_free(all->sweep);
+	ts_dgrams_free_maps(all);
+	free(all);
+	host->dgrams = NULL;
+}
