@@ -171,6 +171,19 @@ static int ask_way(struct asking *a, struct ts_addr *virtual)
 	return err ? err : ask(a, TS_BROKER_SEND, virtual);
 }
 
+/* A connected socket, which always has an address, hears its peer alone: what
+ * is addressed to that peer has to go to where answers come from. */
+static bool is_to_peer(const struct asking *a, struct ts_addr *virtual)
+{
+	struct ts_flow_entry entry;
+
+	return !ts_ip_is_unspecified(&a->local.ip) &&
+	       shim_native_peer(a->fd, virtual) == 0 &&
+	       ts_ip_is_loopback(&virtual->ip) &&
+	       shim_flow_find_datagram(virtual, &entry) &&
+	       ts_addr_equal(&entry.tailnet_remote, a->tailnet);
+}
+
 int shim_way_find(int fd, uint8_t proto, struct shim_way *way)
 {
 	struct asking a = {.fd = fd, .proto = proto, .tailnet = &way->tailnet};
@@ -185,7 +198,8 @@ int shim_way_find(int fd, uint8_t proto, struct shim_way *way)
 	if (ret)
 		return ret;
 	way->domain = a.domain = way->virtual.ss_family;
-	if (!shim_flow_find_send(&a.local, &way->tailnet, &virtual)) {
+	if (!is_to_peer(&a, &virtual) &&
+	    !shim_flow_find_send(&a.local, &way->tailnet, &virtual)) {
 		ret = ask_way(&a, &virtual);
 		if (ret)
 			return ret;

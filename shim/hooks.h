@@ -121,6 +121,9 @@ int hook_res_nsend(void *state, const unsigned char *query, int len,
 
 int hook_socket(int domain, int type, int protocol) SHIM_HOOK(socket);
 
+long hook_syscall(long number, long a, long b, long c, long d, long e, long f)
+	SHIM_HOOK(syscall);
+
 void hook_engine_thread(int on) SHIM_HOOK(tsnet_shim_engine_thread);
 
 #endif

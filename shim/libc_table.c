@@ -36,7 +36,7 @@ static const struct {
 	ENTRY(recvmsg),	       ENTRY(send),
 	ENTRY(sendmmsg),
 	ENTRY(sendmsg),	       ENTRY(sendto),
-	ENTRY(socket),	       ENTRY(getaddrinfo),
+	ENTRY(socket), ENTRY(syscall),	       ENTRY(getaddrinfo),
 	ENTRY(getnameinfo),    ENTRY(gethostbyaddr),
 	ENTRY(gethostbyaddr_r), ENTRY(gethostbyname),
 	ENTRY(gethostbyname2), ENTRY(gethostbyname_r),

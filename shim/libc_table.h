@@ -69,6 +69,7 @@ struct shim_libc {
 	void (*if_freenameindex)(struct if_nameindex *);
 	unsigned (*if_nametoindex)(const char *);
 	char *(*if_indextoname)(unsigned, char *);
+	long (*syscall)(long, long, long, long, long, long, long);
 	int (*getaddrinfo)(const char *, const char *, const struct addrinfo *,
 			   struct addrinfo **);
 	int (*getnameinfo)(const struct sockaddr *, socklen_t, char *,

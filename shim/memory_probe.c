@@ -8,8 +8,8 @@
  * stack, a little above us, as the arguments of most calls do, is there.
  */
 #include <sys/syscall.h>
-#include <unistd.h>
 
+#include "shim/libc_table.h"
 #include "shim/shim.h"
 
 enum {
@@ -37,8 +37,8 @@ static bool is_readable(uintptr_t at)
 {
 	uint32_t own = 0;
 
-	return is_fine(syscall(SYS_futex, at, OP_CMP_REQUEUE, 0, (uintptr_t)0,
-			       &own, 0));
+	return is_fine(libc.syscall(SYS_futex, (long)at, OP_CMP_REQUEUE, 0, 0,
+				    (long)(uintptr_t)&own, 0));
 }
 
 /* Adding no bit to the word is a write. Nobody sleeps at ours. */
@@ -46,8 +46,8 @@ static bool is_writable(uintptr_t at)
 {
 	uint32_t own = 0;
 
-	return is_fine(syscall(SYS_futex, &own, OP_WAKE_OP, 0, (uintptr_t)0, at,
-			       OR_NOTHING));
+	return is_fine(libc.syscall(SYS_futex, (long)(uintptr_t)&own,
+				    OP_WAKE_OP, 0, 0, (long)at, OR_NOTHING));
 }
 
 static bool is_on_stack(uintptr_t at, size_t len)
