@@ -62,6 +62,7 @@ bool shim_interface_get(struct shim_interface *out)
 	int saved_errno = errno;
 	bool is_there;
 
+	*out = (struct shim_interface){0};
 	if (shim_is_engine_thread())
 		return false;
 	table = shim_table();

@@ -45,6 +45,10 @@ static const struct {
 	ENTRY(freeifaddrs),    ENTRY(if_nameindex),
 	ENTRY(if_freenameindex), ENTRY(if_nametoindex),
 	ENTRY(if_indextoname),
+	ENTRY(execve),	       ENTRY(execvpe),
+	ENTRY(fexecve),	       ENTRY(posix_spawn),
+	ENTRY(posix_spawnp),   ENTRY(_exit),
+	ENTRY(quick_exit),
 };
 
 /* Before 2.34 glibc has them under the name with underscores only. */

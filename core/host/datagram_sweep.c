@@ -238,7 +238,7 @@ static void look_at_dups(struct ts_host *host)
 		return;
 	for_all(host, collect_dup, &look);
 	if (look.count > 0)
-		ts_held_look(look.held, look.count);
+		ts_held_look(host, look.held, look.count);
 	for (size_t i = 0; i < look.count; i++) {
 		struct ts_dgram *flow = look.flows[i];
 
