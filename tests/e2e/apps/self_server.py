@@ -21,11 +21,11 @@ def serve(conn, peer):
             conn.sendall(repr(conn.getpeername()[:2]).encode() + b"\n")
             while peer[0].startswith("100.") and unacked(conn):
                 time.sleep(0.01)
-            say("acknowledged", flush=True)
+            say("acknowledged\n", end="", flush=True)  # in one piece
             while data := conn.recv(65536):
                 conn.sendall(data)
         except OSError as e:
-            say("lost", e.errno, flush=True)
+            say(f"lost {e.errno}\n", end="", flush=True)
 
 
 listener = socket.create_server(("", int(sys.argv[1])), backlog=64)
