@@ -156,6 +156,11 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
+void stack_set_now(struct stack *s, uint64_t now_ms)
+{
+	s->now_ms = now_ms;
+}
+
 uint64_t stack_deadline_ms(const struct stack *s)
 {
 	uint64_t due = min_u64(stack_timer_deadline(s), stack_frag_deadline(s));

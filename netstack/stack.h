@@ -60,6 +60,8 @@ void stack_set_addrs(struct stack *s, const struct ts_ip *v4,
 		     const struct ts_ip *v6);
 void stack_input(struct stack *s, const uint8_t *ip, size_t len,
 		 uint64_t now_ms);
+/* Before an owner acts on his own: what is sent is timed from now on. */
+void stack_set_now(struct stack *s, uint64_t now_ms);
 uint64_t stack_deadline_ms(const struct stack *s);
 void stack_tick(struct stack *s, uint64_t now_ms);
 
@@ -102,7 +104,44 @@ struct ts_addr stack_tcp_remote(const struct stack_tcp *t);
 void stack_tcp_set_user(struct stack_tcp *t, const struct stack_tcp_ops *ops,
 			void *user);
 void stack_tcp_set_nodelay(struct stack_tcp *t, bool on);
-void stack_tcp_set_keepalive(struct stack_tcp *t, bool on);
+/* What an owner may want of a connection; 0 is the default of each number, and
+ * what makes no sense is the default, too. */
+struct stack_tcp_options {
+	bool keepalive;
+	uint32_t keep_idle_ms, keep_interval_ms, keep_count;
+	uint32_t user_timeout_ms; /* -ETIMEDOUT when nothing is acknowledged */
+	uint16_t mss;		  /* of what is sent: at most */
+	uint8_t traffic_class;	  /* without its ECN bits */
+	uint8_t ttl;
+};
+void stack_tcp_set_options(struct stack_tcp *t,
+			   const struct stack_tcp_options *o);
+enum stack_tcp_state { /* with Linux's numbers */
+	STACK_ESTABLISHED = 1,
+	STACK_SYN_SENT,
+	STACK_SYN_RECEIVED,
+	STACK_FIN_WAIT_1,
+	STACK_FIN_WAIT_2,
+	STACK_TIME_WAIT,
+	STACK_CLOSED,
+	STACK_CLOSE_WAIT,
+	STACK_LAST_ACK,
+	STACK_CLOSING = 11,
+};
+struct stack_tcp_info {
+	uint8_t state; /* enum stack_tcp_state */
+	bool has_sack, has_scale, is_recovering;
+	uint8_t send_scale, receive_scale;
+	uint8_t retransmits, probes, backoff; /* in a row, now */
+	uint16_t mtu, send_mss, advertised_mss;
+	uint32_t rto_us, rtt_us, rtt_var_us, min_rtt_us; /* 0: no trip yet */
+	uint32_t cwnd, ssthresh, unacked, lost; /* segments */
+	uint32_t total_retransmits;
+	uint32_t unsent_bytes, send_window, receive_window;
+	uint64_t bytes_acked, bytes_received;
+};
+/* 0, or -ENOTCONN when it is over but for what is unread. */
+int stack_tcp_info(const struct stack_tcp *t, struct stack_tcp_info *out);
 /* Unacknowledged and unsent bytes (to drain at exit). */
 size_t stack_tcp_pending(const struct stack_tcp *t);
 /* The dialled connection with this local and remote end, or NULL. */

@@ -374,6 +374,7 @@ void stack_tcp_leave(struct stack_tcp *t)
 	}
 	if (still) {
 		tune(t);
+		stack_tcp_measure(t);
 		stack_timer_schedule(t);
 		return;
 	}

@@ -88,6 +88,18 @@ struct stack_tcp {
 
 	struct tcp_seg *last_unacked; /* stack_send.c; NULL: not known */
 
+	/* stack_options.c */
+	uint32_t user_timeout_ms;
+	uint16_t mss_limit;
+	bool is_timing; /* the trip of timed_seq, since timed_from_ms */
+	bool was_up, keeps_alive;
+	uint8_t seen_retransmits;
+	uint32_t timed_seq, seen_acked, seen_received;
+	uint64_t timed_from_ms;
+	uint64_t stalled_from_ms; /* 0: nothing waits for an ACK */
+	uint32_t rtt_us, rtt_var_us, min_rtt_us, retransmits;
+	uint64_t bytes_acked, bytes_received;
+
 	/* bytes that the owner has not consumed: stack_tcp_recv.c */
 	struct pbuf *rx_head, *rx_tail;
 	size_t rx_off;	     /* consumed part of rx_head */
@@ -290,6 +302,18 @@ void stack_send_release(struct stack_tcp *t, struct stack_held *held);
 /* After an input, the connection still on loan: what was acknowledged before
  * it, and was a fast recovery (TF_INFR) under way? */
 void stack_recover(struct stack_tcp *t, uint32_t acked_before, bool was_fast);
+
+/* -- stack_options.c ------------------------------------------------------- */
+/* After lwIP worked on it. */
+void stack_tcp_measure(struct stack_tcp *t);
+/* How long the peer must have been silent until stack_tcp_probe(). */
+uint64_t stack_tcp_probe_idle(const struct stack_tcp *t);
+/* On loan. false: that was one too many, and t may be freed. */
+bool stack_tcp_probe(struct stack_tcp *t);
+/* When the peer has acknowledged nothing for too long. */
+uint64_t stack_tcp_stall_deadline(const struct stack_tcp *t);
+/* That has come: t may be freed by it. */
+void stack_tcp_stalled(struct stack_tcp *t);
 
 /* -- stack_tcp_recv.c ------------------------------------------------------ */
 enum { STACK_RX_FIRST_WINDOW = 256 * 1024 };

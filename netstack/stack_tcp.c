@@ -239,18 +239,6 @@ void stack_tcp_set_nodelay(struct stack_tcp *t, bool on)
 		tcp_nagle_enable(t->pcb);
 }
 
-void stack_tcp_set_keepalive(struct stack_tcp *t, bool on)
-{
-	if (!t->pcb)
-		return;
-	if (on)
-		ip_set_option(t->pcb, SOF_KEEPALIVE);
-	else
-		ip_reset_option(t->pcb, SOF_KEEPALIVE);
-	stack_tcp_enter(t);
-	stack_tcp_leave(t);
-}
-
 size_t stack_tcp_pending(const struct stack_tcp *t)
 {
 	return t->pcb ? t->pcb->snd_lbb - t->pcb->lastack : 0;

@@ -171,13 +171,6 @@ static uint64_t state_deadline(const struct stack_tcp *t)
 						: STACK_NEVER;
 	case LAST_ACK:
 		return after_tmr(t, 2 * TCP_MSL);
-	case ESTABLISHED:
-	case CLOSE_WAIT:
-		if (!ip_get_option(pcb, SOF_KEEPALIVE))
-			return STACK_NEVER;
-		return after_tmr(t, pcb->keep_idle +
-					    (uint64_t)pcb->keep_cnt_sent *
-						    pcb->keep_intvl);
 	default:
 		return STACK_NEVER;
 	}
@@ -204,11 +197,20 @@ static uint64_t slow_deadline(struct stack_tcp *t)
 	return due;
 }
 
+static uint64_t probe_due(const struct stack_tcp *t)
+{
+	uint64_t idle_ms = stack_tcp_probe_idle(t);
+
+	return idle_ms == STACK_NEVER ? STACK_NEVER : after_tmr(t, idle_ms);
+}
+
 void stack_timer_schedule(struct stack_tcp *t)
 {
 	struct stack *s = t->s;
 	uint64_t due = min_u64(slow_deadline(t), ack_deadline(t));
 
+	due = min_u64(due, stack_tcp_stall_deadline(t));
+	due = min_u64(due, probe_due(t));
 	if (t->heap_pos) {
 		if (due >= t->due_ms)
 			return;
@@ -273,7 +275,13 @@ static void run_one(struct stack_tcp *t)
 	struct stack *s = t->s;
 
 	stack_timer_cancel(t);
+	if (stack_tcp_stall_deadline(t) <= s->now_ms) {
+		stack_tcp_stalled(t);
+		return;
+	}
 	stack_tcp_enter(t);
+	if (probe_due(t) <= s->now_ms && !stack_tcp_probe(t))
+		return;
 	stack_send_forget(t);
 	if (t->ack_due_ms && t->ack_due_ms <= s->now_ms) {
 		t->ack_due_ms = 0;

@@ -51,18 +51,17 @@ struct attempt {
 
 /* -- before -------------------------------------------------------------- */
 
-/* A socket tied to another interface cannot reach lo. */
-static int leave_device(int fd)
+/* The tailnet is not behind another interface that the socket is tied to. Tied
+ * to lo, by the program or in place of the tailnet's own, it reaches us. */
+static int check_device(int fd)
 {
 	char name[IFNAMSIZ] = "";
-	socklen_t len = sizeof(name) - 1;
+	socklen_t len = sizeof(name);
 
 	if (libc.getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, &len) != 0 ||
 	    !*name || strcmp(name, "lo") == 0)
 		return 0;
-	if (libc.setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "", 0) != 0)
-		return -ENETUNREACH;
-	return 0;
+	return -ENETUNREACH;
 }
 
 /* Through 127/8, or the twin of R on ::1? */
@@ -127,7 +126,7 @@ static void unbind(const struct attempt *a)
 static int prepare(struct attempt *a)
 {
 	const int off = 0;
-	int err = leave_device(a->fd);
+	int err = check_device(a->fd);
 	bool is_twin;
 
 	if (!err)
@@ -142,6 +141,9 @@ static int prepare(struct attempt *a)
 		return err;
 	if (is_twin && ts_ip_is_unspecified(&a->local.ip))
 		a->local.ip = LOOPBACK6;
+	/* What AF_UNSPEC left behind: connect() forgets it, but the host would
+	 * take it for the end of this connect. */
+	shim_native_take_error(a->fd);
 	libc.setsockopt(a->fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &off,
 			sizeof(off));
 	return a->local.port ? 0 : -EADDRNOTAVAIL;
@@ -340,6 +342,7 @@ static void leave_loopback(int fd, const struct sockaddr *addr, socklen_t len)
 	int protocol;
 
 	if (!atomic_load(&shim.table) || shim_is_engine_thread() ||
+	    !shim_can_read_addr(addr, len) ||
 	    ts_addr_from_sockaddr(addr, len, &dst) ||
 	    ts_ip_is_loopback(&dst.ip) || shim_native_local(fd, &local) ||
 	    !ts_ip_is_loopback(&local.ip))
@@ -352,11 +355,69 @@ static void leave_loopback(int fd, const struct sockaddr *addr, socklen_t len)
 }
 
 /* To an address, not to none. */
-static bool connects_echo(const struct sockaddr *addr)
+static bool connects_echo(const struct sockaddr *addr, socklen_t len)
 {
 	return atomic_load_explicit(&shim.has_echo_sockets,
 				    memory_order_relaxed) &&
-	       addr && addr->sa_family != AF_UNSPEC;
+	       shim_can_read_addr(addr, len) && addr->sa_family != AF_UNSPEC;
+}
+
+/* To the host network, by a socket that is for the tailnet alone? */
+static bool is_shut_out(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	struct ts_addr dst;
+
+	return atomic_load(&shim.has_tied) && shim_can_read_addr(addr, len) &&
+	       ts_addr_from_sockaddr(addr, len, &dst) == 0 && shim_is_tied(fd);
+}
+
+/* AF_UNSPEC has ended a connection to the tailnet: natively the address that
+ * connect() chose goes with it. What the program bound itself stays bound. */
+static void forget_loopback(int fd)
+{
+	const struct ts_addr any = {.ip = TS_IP_ZERO};
+	const int on = 1, off = 0;
+	struct ts_flow_entry entry;
+	struct ts_addr local;
+
+	if (!atomic_load(&shim.table) || shim_native_local(fd, &local) ||
+	    !ts_ip_is_loopback(&local.ip) || !shim_native_is_tcp(fd) ||
+	    !shim_flow_find_unconnected(&local, &entry))
+		return;
+	libc.setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on,
+			sizeof(on));
+	shim_native_bind(fd, shim_native_domain(fd), &any);
+	libc.setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &off,
+			sizeof(off));
+}
+
+static int disconnect(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	int saved_errno = errno;
+
+	if (libc.connect(fd, addr, len) != 0)
+		return -1;
+	forget_loopback(fd);
+	errno = saved_errno;
+	return 0;
+}
+
+static int connect_elsewhere(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	int saved_errno = errno;
+	int err;
+
+	if (len >= sizeof(addr->sa_family) && shim_can_read_addr(addr, len) &&
+	    addr->sa_family == AF_UNSPEC)
+		return disconnect(fd, addr, len);
+	if (is_shut_out(fd, addr, len))
+		return shim_to_libc(-ENETUNREACH);
+	err = connects_echo(addr, len) ? shim_echo_refusal(fd) : 0;
+	if (err)
+		return shim_to_libc(err);
+	leave_loopback(fd, addr, len);
+	errno = saved_errno;
+	return libc.connect(fd, addr, len);
 }
 
 int hook_connect(int fd, const struct sockaddr *addr, socklen_t len)
@@ -366,12 +427,8 @@ int hook_connect(int fd, const struct sockaddr *addr, socklen_t len)
 	int err;
 
 	shim_libc_ready();
-	if (!shim_claims(addr, len, &dst)) {
-		err = connects_echo(addr) ? shim_echo_refusal(fd) : 0;
-		leave_loopback(fd, addr, len);
-		errno = saved_errno;
-		return err ? shim_to_libc(err) : libc.connect(fd, addr, len);
-	}
+	if (!shim_claims(addr, len, &dst))
+		return connect_elsewhere(fd, addr, len);
 	err = shim_connect_tailnet(fd, addr, len, &dst);
 	errno = saved_errno;
 	return shim_to_libc(err);

@@ -24,18 +24,15 @@
 /* The kernel's own limits of sendmmsg and sendmsg, and ours of one go. */
 enum { MESSAGES_MAX = 1024, IOVECS_MAX = 1024, CHUNK = 16 };
 
-/* No program's memory lies here: the kernel says EFAULT. */
-enum { FIRST_PAGE = 4096 };
-
 enum verdict {
 	AS_IT_IS,
 	CONNECTED, /* without address and MSG_FASTOPEN */
 	VIRTUAL,   /* to way->virtual */
 };
 
-static bool is_bad(const void *pointer)
+static bool is_bad(const void *memory, size_t len)
 {
-	return (uintptr_t)pointer < FIRST_PAGE;
+	return !shim_can_read(memory, len);
 }
 
 /* -- to whom ------------------------------------------------------------- */
@@ -46,7 +43,7 @@ static bool claims(const struct sockaddr *addr, socklen_t len,
 {
 	struct sockaddr_in in;
 
-	if (is_bad(addr) || len < sizeof(in))
+	if (len < sizeof(in) || !shim_can_read_addr(addr, len))
 		return false;
 	if (addr->sa_family != AF_UNSPEC)
 		return shim_claims(addr, len, out);
@@ -143,7 +140,9 @@ static size_t message_len(const struct msghdr *msg)
 {
 	size_t len = 0;
 
-	if (is_bad(msg->msg_iov) || (uint32_t)msg->msg_iovlen > IOVECS_MAX)
+	if ((uint32_t)msg->msg_iovlen > IOVECS_MAX ||
+	    is_bad(msg->msg_iov,
+		   (uint32_t)msg->msg_iovlen * sizeof(*msg->msg_iov)))
 		return 0;
 	for (uint32_t i = 0; i < (uint32_t)msg->msg_iovlen; i++)
 		len += msg->msg_iov[i].iov_len;
@@ -285,7 +284,7 @@ static bool is_plain(const struct msghdr *msg)
 ssize_t hook_sendmsg(int fd, const struct msghdr *msg, int flags)
 {
 	shim_libc_ready();
-	if (is_bad(msg) || is_plain(msg))
+	if (is_bad(msg, sizeof(*msg)) || is_plain(msg))
 		return libc.sendmsg(fd, msg, flags);
 	return msg->msg_name ? send_message(fd, msg, flags)
 			     : send_control(fd, msg, flags);
@@ -380,6 +379,20 @@ static int send_run(int fd, struct mmsghdr *msgs, unsigned count, int flags,
 	return send_special(fd, msgs, flags) < 0 ? -errno : 1;
 }
 
+/* How many the kernel would come to; the first one is there. */
+static unsigned readable(const struct mmsghdr *msgs, unsigned count)
+{
+	unsigned n = count > 0;
+
+	if (count > MESSAGES_MAX)
+		count = MESSAGES_MAX;
+	if (!is_bad(msgs, count * sizeof(*msgs)))
+		return count;
+	while (n < count && !is_bad(&msgs[n], sizeof(*msgs)))
+		n++;
+	return n;
+}
+
 int hook_sendmmsg(int fd, struct mmsghdr *msgs, unsigned count, int flags)
 {
 	int saved_errno = errno;
@@ -387,10 +400,9 @@ int hook_sendmmsg(int fd, struct mmsghdr *msgs, unsigned count, int flags)
 	int ret = 0;
 
 	shim_libc_ready();
-	if (is_bad(msgs) || shim_is_engine_thread())
+	if (shim_is_engine_thread() || is_bad(msgs, sizeof(*msgs)))
 		return libc.sendmmsg(fd, msgs, count, flags);
-	if (count > MESSAGES_MAX)
-		count = MESSAGES_MAX;
+	count = readable(msgs, count);
 	if (native_run(msgs, count) == count)
 		return shim_echo_refusal(fd)
 			       ? shim_to_libc(shim_echo_refusal(fd))

@@ -84,7 +84,8 @@ static int bind_wildcard(int fd, int domain, const struct sockaddr *addr,
 	const struct ts_table_layout *table = shim_table_if_configured();
 	int err;
 
-	if (table && shim_listens_to(table, TS_LISTEN_TAILNET))
+	if (table && (shim_listens_to(table, TS_LISTEN_TAILNET) ||
+		      (atomic_load(&shim.has_tied) && shim_is_tied(fd))))
 		return bind_tailnet(fd, domain, asked);
 	/* The node that would serve it cannot be reached, and the host network
 	 * was not asked for. */
@@ -186,7 +187,7 @@ int hook_bind(int fd, const struct sockaddr *addr, socklen_t len)
 	int err;
 
 	shim_libc_ready();
-	if (!addr || shim_is_engine_thread() ||
+	if (shim_is_engine_thread() || !shim_can_read_addr(addr, len) ||
 	    ts_addr_from_sockaddr(addr, len, &asked) != 0 ||
 	    !(ts_ip_is_unspecified(&asked.ip) || is_node_address(&asked.ip)))
 		return libc.bind(fd, addr, len);
@@ -254,7 +255,7 @@ static bool tell_accepted(const struct arrival *in)
 	};
 	struct ts_broker_reply rep;
 
-	return shim_ask_for(&req, -1, &rep) == 0;
+	return shim_ask_for(&req, in->fd, &rep) == 0;
 }
 
 /* While we waited, another process may have started another host, whose table
@@ -282,7 +283,8 @@ static bool is_welcome(struct arrival *in)
 		return true;
 	if (!find_accepted(in, &entry) || entry.kind != TS_FLOW_ACCEPT)
 		return !is_from_host(&in->peer) &&
-		       !shim_flow_find_bind(IPPROTO_TCP, &in->local, &entry);
+		       !shim_flow_find_bind(IPPROTO_TCP, &in->local, &entry) &&
+		       !shim_is_tied(in->listener);
 	in->name = entry.tailnet_remote;
 	if (!ts_ip_is_v4(&in->name.ip) &&
 	    shim_native_domain(in->fd) == AF_INET)
@@ -319,17 +321,15 @@ static int accept_welcome(struct arrival *in, const int *flags)
 
 /* The kernel's own words for whoever is not from the tailnet: scope ids and
  * AF_UNIX names are its business. */
-static void tell_peer(const struct arrival *in, struct sockaddr *addr,
-		      socklen_t *len)
+static int tell_peer(const struct arrival *in, struct sockaddr *addr,
+		     socklen_t *len)
 {
-	if (!ts_addr_equal(&in->name, &in->peer)) {
-		shim_write_addr(&in->name, shim_native_domain(in->fd), addr,
-				len);
-		return;
-	}
-	memcpy(addr, &in->native_peer,
-	       *len < in->native_len ? *len : in->native_len);
-	*len = in->native_len;
+	if (!addr)
+		return 0;
+	if (!ts_addr_equal(&in->name, &in->peer))
+		return shim_write_addr(&in->name, shim_native_domain(in->fd),
+				       addr, len);
+	return shim_write_sockaddr(&in->native_peer, in->native_len, addr, len);
 }
 
 static int accept_any(int listener, struct sockaddr *addr, socklen_t *len,
@@ -342,13 +342,13 @@ static int accept_any(int listener, struct sockaddr *addr, socklen_t *len,
 	shim_listener_meet(listener);
 	shim_follow_host();
 	err = accept_welcome(&in, flags);
+	if (!err) {
+		err = tell_peer(&in, addr, len);
+		if (err) /* it is lost, as the kernel would have lost it */
+			close(in.fd);
+	}
 	errno = saved_errno;
-	if (err)
-		return shim_to_libc(err);
-	if (addr)
-		tell_peer(&in, addr, len);
-	errno = saved_errno;
-	return in.fd;
+	return err ? shim_to_libc(err) : in.fd;
 }
 
 static bool accepts_natively(const struct sockaddr *addr, const socklen_t *len)

@@ -17,6 +17,10 @@
 #include "shim/libc_table.h"
 #include "shim/shim.h"
 
+#ifndef SO_BINDTOIFINDEX
+#define SO_BINDTOIFINDEX 62
+#endif
+
 /* Something other than everybody's 127.0.0.1: in an exec'ed program worth a
  * question to tsrun's host. */
 static bool has_table_for(const struct ts_addr *peer)
@@ -123,7 +127,7 @@ int hook_getsockname(int fd, struct sockaddr *addr, socklen_t *len)
 
 static bool is_int_option(const void *value, socklen_t len)
 {
-	return value && len >= sizeof(int) && !shim_is_engine_thread();
+	return value && len >= sizeof(int);
 }
 
 static void put_right(int fd, int level, int name, int *value)
@@ -141,6 +145,16 @@ static void put_right(int fd, int level, int name, int *value)
 		*value = shim_size_mtu(fd, *value);
 }
 
+/* Which interface a socket is tied to; others are the kernel's alone. */
+static int tell_device(int fd, int name, void *value, socklen_t *len)
+{
+	if (name == SO_BINDTODEVICE)
+		return *len > 0 ? shim_tied_name(fd, value, len) : 0;
+	if (name == SO_BINDTOIFINDEX)
+		shim_tied_index(fd, value, *len);
+	return 0;
+}
+
 int hook_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 {
 	int saved_errno = errno;
@@ -148,19 +162,56 @@ int hook_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 
 	shim_libc_ready();
 	ret = libc.getsockopt(fd, level, name, value, len);
-	if (ret != 0 || !is_int_option(value, *len))
+	if (ret != 0 || !value || shim_is_engine_thread())
 		return ret;
-	put_right(fd, level, name, value);
+	if (level == SOL_SOCKET)
+		ret = tell_device(fd, name, value, len);
+	else
+		shim_option_was_read(fd, level, name, value, len);
+	if (is_int_option(value, *len))
+		put_right(fd, level, name, value);
 	errno = saved_errno;
-	return 0;
+	return shim_to_libc(ret);
+}
+
+static bool is_device(int level, int name)
+{
+	return level == SOL_SOCKET &&
+	       (name == SO_BINDTODEVICE || name == SO_BINDTOIFINDEX);
+}
+
+/* A name that no interface has is refused by the kernel; a number is not. */
+static int set_device(int fd, int name, const void *value, socklen_t len)
+{
+	int err = -ENODEV;
+
+	if (name == SO_BINDTOIFINDEX && len >= sizeof(int) &&
+	    shim_can_read(value, sizeof(int)))
+		err = shim_tie_by_index(fd, value);
+	if (err != -ENODEV)
+		return err;
+	if (libc.setsockopt(fd, SOL_SOCKET, name, value, len) == 0) {
+		shim_untie(fd);
+		return 0;
+	}
+	err = -errno;
+	return err == -ENODEV && name == SO_BINDTODEVICE
+		       ? shim_tie_by_name(fd, value, len)
+		       : err;
 }
 
 int hook_setsockopt(int fd, int level, int name, const void *value,
 		    socklen_t len)
 {
 	int saved_errno = errno;
+	int err = 0;
 
 	shim_libc_ready();
+	if (is_device(level, name)) {
+		err = set_device(fd, name, value, len);
+		errno = saved_errno;
+		return shim_to_libc(err);
+	}
 	if (libc.setsockopt(fd, level, name, value, len) != 0) {
 		if (errno != ENOPROTOOPT ||
 		    !shim_echo_keeps_option(fd, level, name, len))
@@ -170,9 +221,13 @@ int hook_setsockopt(int fd, int level, int name, const void *value,
 	}
 	if (level != SOL_SOCKET)
 		shim_size_rule_was_set(level, name);
-	if (level == IPPROTO_TCP && name == TCP_DEFER_ACCEPT &&
-	    !shim_is_engine_thread() && atomic_load(&shim.table))
+	if (shim_is_engine_thread() ||
+	    !(shim.is_hosted || atomic_load(&shim.table)))
+		return 0;
+	if (level == IPPROTO_TCP && name == TCP_DEFER_ACCEPT)
 		shim_listener_defer_was_set(fd);
+	else
+		err = shim_option_was_set(fd, level, name, value, len);
 	errno = saved_errno;
-	return 0;
+	return shim_to_libc(err);
 }

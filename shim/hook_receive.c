@@ -21,11 +21,11 @@
 #include "shim/libc_table.h"
 #include "shim/shim.h"
 
-enum { MESSAGES_MAX = 1024, FIRST_PAGE = 4096 };
+enum { MESSAGES_MAX = 1024 };
 
-static bool is_bad(const void *pointer)
+static bool is_bad(const void *memory, size_t len)
 {
-	return (uintptr_t)pointer < FIRST_PAGE;
+	return !shim_can_read(memory, len);
 }
 
 /* Can anything have come from the tailnet? */
@@ -74,7 +74,7 @@ ssize_t hook_recvfrom(int fd, void *buf, size_t len, int flags,
 	ssize_t ret;
 
 	shim_libc_ready();
-	if (is_bad(addr) || is_bad(addr_len) || is_native())
+	if (!addr || is_native() || is_bad(addr_len, sizeof(*addr_len)))
 		return libc.recvfrom(fd, buf, len, flags, addr, addr_len);
 	look_around(fd);
 	cap = *addr_len;
@@ -92,7 +92,7 @@ ssize_t hook_recvfrom_chk(int fd, void *buf, size_t len, size_t buf_len,
 	ssize_t ret;
 
 	shim_libc_ready();
-	if (is_bad(addr) || is_bad(addr_len) || is_native())
+	if (!addr || is_native() || is_bad(addr_len, sizeof(*addr_len)))
 		return libc.__recvfrom_chk(fd, buf, len, buf_len, flags, addr,
 					   addr_len);
 	look_around(fd);
@@ -151,7 +151,8 @@ ssize_t hook_recvmsg(int fd, struct msghdr *msg, int flags)
 	ssize_t ret;
 
 	shim_libc_ready();
-	if (is_bad(msg) || (!msg->msg_name && !msg->msg_control) || is_native())
+	if (is_native() || is_bad(msg, sizeof(*msg)) ||
+	    (!msg->msg_name && !msg->msg_control))
 		return libc.recvmsg(fd, msg, flags);
 	look_around(fd);
 	if (!msg->msg_name)
@@ -210,10 +211,12 @@ int hook_recvmmsg(int fd, struct mmsghdr *msgs, unsigned count, int flags,
 	int ret;
 
 	shim_libc_ready();
-	if (is_bad(msgs) || is_native())
+	if (is_native())
 		return libc.recvmmsg(fd, msgs, count, flags, timeout);
 	if (count > MESSAGES_MAX)
 		count = MESSAGES_MAX;
+	if (is_bad(msgs, count * sizeof(*msgs)))
+		return libc.recvmmsg(fd, msgs, count, flags, timeout);
 	look_around(fd);
 	keep_caps(msgs, count, caps);
 	ret = libc.recvmmsg(fd, msgs, count, flags, timeout);

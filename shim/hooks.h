@@ -9,6 +9,8 @@
 #ifndef SHIM_HOOKS_H
 #define SHIM_HOOKS_H
 
+#include <ifaddrs.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <spawn.h>
 #include <sys/socket.h>
@@ -81,6 +83,15 @@ int hook_gethostbyaddr_r(const void *addr, socklen_t len, int family,
 			 struct hostent **out, int *h_err)
 	SHIM_HOOK(gethostbyaddr_r);
 
+int hook_getifaddrs(struct ifaddrs **out) SHIM_HOOK(getifaddrs);
+void hook_freeifaddrs(struct ifaddrs *list) SHIM_HOOK(freeifaddrs);
+struct if_nameindex *hook_if_nameindex(void) SHIM_HOOK(if_nameindex);
+void hook_if_freenameindex(struct if_nameindex *list)
+	SHIM_HOOK(if_freenameindex);
+unsigned hook_if_nametoindex(const char *name) SHIM_HOOK(if_nametoindex);
+char *hook_if_indextoname(unsigned index, char *name)
+	SHIM_HOOK(if_indextoname);
+int hook_ioctl(int fd, unsigned long request, ...) SHIM_HOOK(ioctl);
 void hook_freeaddrinfo(struct addrinfo *list) SHIM_HOOK(freeaddrinfo);
 int hook_getaddrinfo_a(int mode, struct gaicb **list, int count,
 		       struct sigevent *event) SHIM_HOOK(getaddrinfo_a);

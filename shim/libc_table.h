@@ -12,6 +12,8 @@
 #ifndef SHIM_LIBC_TABLE_H
 #define SHIM_LIBC_TABLE_H
 
+#include <ifaddrs.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <spawn.h>
 #include <stdatomic.h>
@@ -69,6 +71,13 @@ struct shim_libc {
 	ssize_t (*sendto)(int, const void *, size_t, int,
 			  const struct sockaddr *, socklen_t);
 	int (*socket)(int, int, int);
+	int (*ioctl)(int, unsigned long, ...);
+	int (*getifaddrs)(struct ifaddrs **);
+	void (*freeifaddrs)(struct ifaddrs *);
+	struct if_nameindex *(*if_nameindex)(void);
+	void (*if_freenameindex)(struct if_nameindex *);
+	unsigned (*if_nametoindex)(const char *);
+	char *(*if_indextoname)(unsigned, char *);
 	long (*syscall)(long, long, long, long, long, long, long);
 	int (*execve)(const char *, char *const[], char *const[]);
 	int (*execvpe)(const char *, char *const[], char *const[]);

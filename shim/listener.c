@@ -86,7 +86,8 @@ void shim_listener_defer_was_set(int fd)
 {
 	_Atomic uint32_t *word = word_of(fd);
 
-	if (shim_native_tcp_state(fd) != TCP_LISTEN)
+	if (!atomic_load(&shim.table) ||
+	    shim_native_tcp_state(fd) != TCP_LISTEN)
 		return; /* the kernel keeps it until listen() */
 	if (word)
 		atomic_fetch_and(word, TOLD);

@@ -3,6 +3,7 @@
  *
  * Small questions with ts_addr answers. None of them can block.
  */
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
@@ -106,9 +107,23 @@ int shim_write_addr(const struct ts_addr *addr, int domain,
 	struct sockaddr_storage ss;
 	int whole = ts_addr_to_sockaddr(addr, domain, &ss);
 
-	if (whole < 0)
-		return whole;
-	memcpy(out, &ss, *len < (socklen_t)whole ? *len : (socklen_t)whole);
-	*len = (socklen_t)whole;
+	return whole < 0 ? whole
+			 : shim_write_sockaddr(&ss, (socklen_t)whole, out, len);
+}
+
+int shim_write_sockaddr(const struct sockaddr_storage *ss, socklen_t whole,
+			struct sockaddr *out, socklen_t *len)
+{
+	socklen_t room;
+
+	if (!shim_can_write(len, sizeof(*len)))
+		return -EFAULT;
+	if (*len > INT_MAX)
+		return -EINVAL;
+	room = *len < whole ? *len : whole;
+	if (room > 0 && !shim_can_write(out, room))
+		return -EFAULT;
+	memcpy(out, ss, room);
+	*len = whole;
 	return 0;
 }

@@ -7,6 +7,9 @@
  *   loopback      which 127.x.y.z to use
  *   native        what the kernel knows about a socket
  *   listener      which sockets the host knows to be listening
+ *   socket_options, tunnel_info   options that are more than the kernel's
+ *   interface     the network interface that programs are shown
+ *   memory_probe  may a pointer of the program be followed?
  *   datagram_*    which loopback address stands for whom, control data, sizes
  *   echo_socket   a UDP socket in place of one of ping's
  *   attach        requests to the host;  host_start: a host where none is
@@ -22,6 +25,7 @@
 #define SHIM_SHIM_H
 
 #include <errno.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -76,6 +80,9 @@ struct shim {
 
 	_Atomic uint32_t listeners[SHIM_LISTENERS_MAX]; /* listener.c */
 
+	/* Has this process, or one it was forked from, tied a socket to the
+	 * tailnet's interface? */
+	_Atomic bool has_tied;
 	/* Has this process, or one it was forked from, ever had such sockets?
 	 * Those that have not pay nothing for them. */
 	_Atomic bool has_echo_sockets; /* echo_socket.c */
@@ -178,6 +185,9 @@ int shim_native_take_error(int fd);
  * -EAFNOSUPPORT: the family cannot say it. */
 int shim_write_addr(const struct ts_addr *addr, int domain,
 		    struct sockaddr *out, socklen_t *len);
+/* Both: -EFAULT, -EINVAL for a program's bad pointers and lengths. */
+int shim_write_sockaddr(const struct sockaddr_storage *ss, socklen_t whole,
+			struct sockaddr *out, socklen_t *len);
 
 /* -- loopback.c ---------------------------------------------------------- */
 struct ts_ip shim_loopback_random(const struct ts_table_info *info);
@@ -222,6 +232,50 @@ void shim_listener_defer_was_set(int fd);
 int shim_listener_defer(int fd); /* seconds that were taken */
 bool shim_listens_to(const struct ts_table_layout *table,
 		     enum ts_listen_mode mode);
+
+/* -- memory_probe.c ------------------------------------------------------ */
+/* Memory of the program that the kernel has not been through yet. */
+bool shim_can_read(const void *memory, size_t len);
+bool shim_can_write(void *memory, size_t len);
+/* An address, of a length that the kernel would take. */
+bool shim_can_read_addr(const struct sockaddr *addr, socklen_t len);
+
+/* -- socket_options.c ---------------------------------------------------- */
+/* After the kernel has taken it: 0, or why not after all. */
+int shim_option_was_set(int fd, int level, int name, const void *value,
+			socklen_t len);
+/* After the kernel has written *len bytes: puts the tunnel's in their place. */
+void shim_option_was_read(int fd, int level, int name, void *value,
+			  socklen_t *len);
+
+/* -- tunnel_info.c ------------------------------------------------------- */
+int shim_ask_tunnel(const struct ts_flow_key *key, struct ts_tunnel_info *out);
+/* value: len bytes of fd's TCP_INFO, as the kernel has written them. */
+void shim_tcp_info_overlay(int fd, const struct ts_tunnel_info *tunnel,
+			   void *value, socklen_t len);
+
+/* -- interface.c --------------------------------------------------------- */
+struct shim_interface {
+	char name[IFNAMSIZ];
+	unsigned index;
+	uint16_t mtu;
+	struct ts_ip v4, v6; /* :: for none */
+};
+/* false: there is none, as there is no host. */
+bool shim_interface_get(struct shim_interface *out);
+/* Cheap: could this be its name? */
+bool shim_interface_may_be(const char name[static IFNAMSIZ]);
+/* Is this socket for the tailnet alone? */
+bool shim_is_tied(int fd);
+/* SO_BINDTODEVICE, when the kernel has said ENODEV; SO_BINDTOIFINDEX, before
+ * the kernel. -ENODEV: not ours. */
+int shim_tie_by_name(int fd, const void *value, socklen_t len);
+int shim_tie_by_index(int fd, const void *value);
+/* The kernel tied it to something else. */
+void shim_untie(int fd);
+/* In place of lo's, where the kernel has told that. */
+int shim_tied_name(int fd, void *value, socklen_t *len);
+void shim_tied_index(int fd, void *value, socklen_t len);
 
 /* -- listener.c, of datagrams --------------------------------------------- */
 /* fd is bound natively, perhaps to a wildcard: 0, or -EADDRINUSE. */

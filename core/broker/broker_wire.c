@@ -9,7 +9,7 @@
  *   request: type 1, version 1, token 16, proto 1, flags 1, native local 18,
  *            native remote 18, tailnet 18, name 2 + n
  *   reply:   type 1, error 4, native 18, tailnet 18, answer 1, count 1,
- *            addresses 16 each, name 2 + n
+ *            addresses 16 each, name 2 + n; INFO: tunnel 79
  *   DNS alone, both ways: message 2 + n
  *
  * In: bytes of one SEQPACKET message.  Out: structs.  Owns: nothing.
@@ -125,6 +125,55 @@ int ts_broker_read_request(const uint8_t *in, size_t len,
 	return 0;
 }
 
+static void write_tunnel(struct ts_writer *w, const struct ts_tunnel_info *t)
+{
+	const uint8_t bytes[] = {
+		t->state,    t->is_recovering, t->retransmits,
+		t->probes,   t->backoff,       t->has_sack,
+		t->has_scale, t->send_scale,   t->receive_scale,
+	};
+	const uint32_t words[] = {
+		t->rto_us,	  t->rtt_us,	     t->rtt_var_us,
+		t->min_rtt_us,	  t->cwnd,	     t->ssthresh,
+		t->unacked,	  t->lost,	     t->total_retransmits,
+		t->unsent_bytes, t->send_window, t->receive_window,
+	};
+
+	ts_write_bytes(w, bytes, sizeof(bytes));
+	ts_write_be16(w, t->mtu);
+	ts_write_be16(w, t->send_mss);
+	ts_write_be16(w, t->advertised_mss);
+	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+		ts_write_be32(w, words[i]);
+	ts_write_be64(w, t->bytes_acked);
+	ts_write_be64(w, t->bytes_received);
+}
+
+static void read_tunnel(struct ts_reader *r, struct ts_tunnel_info *out)
+{
+	uint8_t *const bytes[] = {
+		&out->state,	 &out->is_recovering, &out->retransmits,
+		&out->probes,	 &out->backoff,	      &out->has_sack,
+		&out->has_scale, &out->send_scale,    &out->receive_scale,
+	};
+	uint32_t *const words[] = {
+		&out->rto_us,	    &out->rtt_us,      &out->rtt_var_us,
+		&out->min_rtt_us,   &out->cwnd,	       &out->ssthresh,
+		&out->unacked,	    &out->lost,	       &out->total_retransmits,
+		&out->unsent_bytes, &out->send_window, &out->receive_window,
+	};
+
+	for (size_t i = 0; i < sizeof(bytes) / sizeof(*bytes); i++)
+		*bytes[i] = ts_read_u8(r);
+	out->mtu = ts_read_be16(r);
+	out->send_mss = ts_read_be16(r);
+	out->advertised_mss = ts_read_be16(r);
+	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+		*words[i] = ts_read_be32(r);
+	out->bytes_acked = ts_read_be64(r);
+	out->bytes_received = ts_read_be64(r);
+}
+
 static void write_reply_head(struct ts_writer *w,
 			     const struct ts_broker_reply *rep)
 {
@@ -141,6 +190,8 @@ static void write_reply_head(struct ts_writer *w,
 	for (size_t i = 0; i < rep->addr_count; i++)
 		ts_write_bytes(w, rep->addrs[i].bytes, TS_IP_LEN);
 	write_name(w, rep->name);
+	if (rep->type == TS_BROKER_INFO)
+		write_tunnel(w, &rep->tunnel);
 	if (rep->type == TS_BROKER_DNS)
 		write_block_len(w, rep->data_len, TS_BROKER_ANSWER_MAX);
 }
@@ -181,6 +232,8 @@ static int read_reply_head(struct ts_reader *r, struct ts_broker_reply *rep)
 	for (size_t i = 0; i < rep->addr_count; i++)
 		ts_read_bytes(r, rep->addrs[i].bytes, TS_IP_LEN);
 	read_name(r, rep->name);
+	if (rep->type == TS_BROKER_INFO)
+		read_tunnel(r, &rep->tunnel);
 	if (rep->type == TS_BROKER_DNS)
 		rep->data_len = ts_read_be16(r);
 	return r->bad ? -EBADMSG : 0;

@@ -23,15 +23,16 @@
  *               that family), ENOBUFS (too many held), EADDRNOTAVAIL.
  *   BIND     a bind to the node's own address, or to a wildcard with
  *               listen=tailnet: the reply's native address is what the shim
- *               must bind instead (127.x.y.z:port; port may be 0 for a free
- *               one, then BOUND reports it). EADDRNOTAVAIL: not our address.
+ *               must bind instead (127.x.y.z:port; a free port where none was
+ *               asked for; BOUND reports it). EADDRNOTAVAIL: not our address.
  *               EADDRINUSE: exact in the tailnet.
  *   BOUND    tells which native address a BIND ended with.
  *   LISTEN   the program listens: tailnet address (ip :: = all our own,
  *            0.0.0.0 = our own IPv4 only: an AF_INET socket cannot name a v6
  *            peer) and the native address that the host connects to: an
  *            address, 0.0.0.0 (IPv4 or dual-stack wildcard) or :: (v6 only).
- *   ACCEPTED the program took this tuple from its queue: bytes may flow.
+ *   ACCEPTED + the socket: the program took this tuple from its queue, bytes
+ *            may flow.
  *   SEND     a datagram socket (bound natively, perhaps to a wildcard) wants
  *            to send to a tailnet address: the reply's native address is the
  *            flow's virtual one, and the table has SEND and DATAGRAM entries.
@@ -50,9 +51,11 @@
  *            ICMP messages with their header (the host fills id and checksum
  *            of what is sent, and for RAW the id stays the program's and
  *            replies of IPv4 begin with their IP header).
- *   OPTIONS  what a TCP socket wants of its tunnel connection (keepalive,
- *            user timeout), by its native tuple.
- *   INFO     the tunnel connection's TCP_INFO, by the native tuple.
+ *   OPTIONS  + the socket: its options have changed; the host reads what of
+ *            them concerns the tunnel from the socket itself. By its native
+ *            tuple. (CONNECT and ACCEPTED bring the socket, too.)
+ *   INFO     what the tunnel's connection knows of itself, by the socket's
+ *            native tuple. ENOTCONN: none, or its tunnel end is over.
  *   DNS      a query as res_send(3) has it: a block behind the other fields,
  *            and so is the answer. Held like RESOLVE; what the tailnet cannot
  *            answer is NOT_OURS, and the program's own resolver's business.
@@ -128,6 +131,18 @@ struct ts_broker_request {
 enum ts_broker_answer { TS_ANSWER_NOT_OURS, TS_ANSWER_FOUND,
 			TS_ANSWER_NXDOMAIN };
 
+/* INFO: numbers as in Linux's struct tcp_info, and in its units. */
+struct ts_tunnel_info {
+	uint8_t state, is_recovering, retransmits, probes, backoff;
+	uint8_t has_sack, has_scale, send_scale, receive_scale;
+	uint16_t mtu, send_mss, advertised_mss;
+	uint32_t rto_us, rtt_us, rtt_var_us, min_rtt_us;
+	uint32_t cwnd, ssthresh, unacked, lost;
+	uint32_t total_retransmits;
+	uint32_t unsent_bytes, send_window, receive_window;
+	uint64_t bytes_acked, bytes_received;
+};
+
 struct ts_broker_reply {
 	uint8_t type;
 	int32_t error;
@@ -137,6 +152,7 @@ struct ts_broker_reply {
 	uint8_t addr_count;
 	struct ts_ip addrs[TS_BROKER_ADDRS_MAX];
 	char name[TS_BROKER_NAME_CAP]; /* canonical; REVERSE's answer */
+	struct ts_tunnel_info tunnel;  /* INFO alone has it on the wire */
 	const uint8_t *data;	       /* DNS: the answer */
 	size_t data_len;	       /* up to TS_BROKER_ANSWER_MAX */
 };

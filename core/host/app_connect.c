@@ -224,6 +224,7 @@ static void conn_join(struct ts_conn *conn)
 	ts_watch_free(conn->back_watch);
 	conn->back_watch = NULL;
 	conn->back_fd = -1;
+	ts_tunnel_read_options(conn->entry, conn->dup_fd);
 	if (conn->is_to_dns)
 		ts_dns_stream_start(conn->host, fd, conn->entry);
 	else if (conn->tcp)
@@ -402,17 +403,37 @@ void ts_conn_far_end_gone(struct ts_conn *conn, int err)
 	conn_fail(conn, err);
 }
 
-/* The program's own port is tried first: it may have been asked for, and a
- * number that stays the same from bind to connect surprises nobody. */
+/* What the program bound in the tailnet, where the native address is ours. */
+static bool find_bound(const struct ts_conn *conn, struct ts_addr *out)
+{
+	const struct ts_flow_key key = {.proto = IPPROTO_TCP,
+					.local = conn->key.local};
+	const struct ts_entry *entry = ts_entry_find(conn->host, &key);
+
+	if (!entry || entry->value.kind != TS_FLOW_BIND)
+		return false;
+	*out = entry->value.tailnet_local;
+	return true;
+}
+
+/* The program's own port is tried first: a number that stays the same from bind
+ * to connect surprises nobody. One that was bound in the tailnet is kept, or
+ * the connect fails, as the kernel has it. */
 static int dial_peer(struct ts_conn *conn, struct ts_addr *local)
 {
 	struct ts_host *host = conn->host;
 	struct stack *stack = ts_node_stack(host->node);
-	uint16_t port = conn->key.local.port;
+	struct ts_addr bound = {.port = conn->key.local.port};
+	bool is_bound = find_bound(conn, &bound);
 	int err = 0;
 
-	conn->tcp = stack_tcp_dial(stack, &conn->dest, port, &dial_ops, conn,
-				   ts_host_now_ms(host), &err);
+	if (!ts_ip_is_unspecified(&bound.ip) &&
+	    ts_ip_is_v4(&bound.ip) != ts_ip_is_v4(&conn->dest.ip))
+		return -ENETUNREACH;
+	conn->tcp = stack_tcp_dial(stack, &conn->dest, bound.port, &dial_ops,
+				   conn, ts_host_now_ms(host), &err);
+	if (!conn->tcp && err == -EADDRINUSE && is_bound)
+		return -EADDRNOTAVAIL;
 	if (!conn->tcp && err == -EADDRINUSE)
 		conn->tcp = stack_tcp_dial(stack, &conn->dest, 0, &dial_ops,
 					   conn, ts_host_now_ms(host), &err);
@@ -425,10 +446,12 @@ static int dial_peer(struct ts_conn *conn, struct ts_addr *local)
 static int dial_self(struct ts_conn *conn, struct ts_addr *local)
 {
 	bool v6 = !ts_ip_is_v4(&conn->dest.ip);
+	struct ts_addr bound = {.port = conn->key.local.port};
 	int err = 0;
 
+	(void)find_bound(conn, &bound);
 	local->ip = ts_node_ip(conn->host->node, v6);
-	local->port = conn->key.local.port;
+	local->port = bound.port;
 	conn->inbound = ts_inbound_from_self(conn->host, conn, &conn->dest,
 					     local, &err);
 	return conn->inbound ? 0 : err;

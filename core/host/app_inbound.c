@@ -401,7 +401,7 @@ void ts_host_syn_gone(struct ts_host *host, struct stack_syn *syn)
 }
 
 void ts_inbound_accepted(struct ts_host *host,
-			 const struct ts_broker_request *req,
+			 const struct ts_broker_request *req, int fd,
 			 struct ts_broker_reply *rep)
 {
 	struct ts_flow_key key = {.proto = IPPROTO_TCP,
@@ -416,6 +416,7 @@ void ts_inbound_accepted(struct ts_host *host,
 	rep->tailnet = entry->value.tailnet_remote;
 	if (!entry->inbound) /* reset while it was in the queue */
 		return;
+	ts_tunnel_read_options(entry, fd);
 	entry->inbound->is_accepted = true;
 	try_start(entry->inbound);
 }

@@ -31,6 +31,8 @@ enum {
 	NATIVE_PORT_FIRST = 20000,
 	NATIVE_PORT_COUNT = 12000,
 	NATIVE_PORT_TRIES = 16,
+	EPHEMERAL_PORT_FIRST = 32768,
+	EPHEMERAL_PORT_COUNT = 28000,
 };
 
 /* Is there a socket at this native address? SO_REUSEADDR looks past what
@@ -303,6 +305,25 @@ static int bind_port(struct ts_host *host, const struct ts_broker_request *req,
 	return publish(host, l);
 }
 
+/* Any port: one that is free here and in the tailnet, where the kernel alone
+ * would choose without looking. The native port is the tailnet's. */
+static int pick_port(struct ts_host *host, uint8_t proto,
+		     const struct ts_ip *ip, struct ts_addr *out)
+{
+	for (int i = 0; i < NATIVE_PORT_TRIES; i++) {
+		struct ts_addr tailnet = {.ip = *ip};
+
+		out->ip = ts_sock_random_loopback(host);
+		out->port = (uint16_t)(EPHEMERAL_PORT_FIRST +
+				       ts_random_below(EPHEMERAL_PORT_COUNT));
+		tailnet.port = out->port;
+		if (!is_bound(host, proto, out, false) &&
+		    check_overlap(host, proto, &tailnet, false, NULL) == 0)
+			return 0;
+	}
+	return -EADDRINUSE;
+}
+
 static int check_own(const struct ts_host *host, const struct ts_ip *ip)
 {
 	if (ts_ip_is_unspecified(ip))
@@ -327,7 +348,7 @@ bool ts_listener_bind(struct ts_host *host, const struct ts_broker_request *req,
 		return false;
 	err = is_proto_ok(req) ? check_own(host, ip) : -EPROTONOSUPPORT;
 	if (!err && req->tailnet.port == 0)
-		rep->native.ip = ts_sock_random_loopback(host);
+		err = pick_port(host, req->proto, ip, &rep->native);
 	else if (!err)
 		err = bind_port(host, req, &rep->native);
 	rep->error = -err;

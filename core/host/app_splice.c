@@ -89,6 +89,7 @@ static void abort_tunnel(struct ts_splice *s)
 	struct stack_tcp *tcp = s->tcp;
 
 	s->tcp = NULL;
+	ts_tunnel_attach(s->entry, NULL);
 	close_fd(s, true);
 	if (tcp)
 		stack_tcp_abort(tcp);
@@ -124,7 +125,7 @@ static void finish_up(struct ts_splice *s)
 	(void)setsockopt(s->fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s,
 			 sizeof(interval_s));
 	(void)setsockopt(s->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-	stack_tcp_set_keepalive(s->tcp, true);
+	ts_tunnel_half_closed(s->entry);
 	stack_tcp_shutdown_write(s->tcp);
 	after_direction(s);
 }
@@ -306,6 +307,7 @@ static void watch_again(struct ts_splice *s)
  * earliest. */
 static void run(struct ts_splice *s, void (*pump)(struct ts_splice *))
 {
+	stack_set_now(ts_node_stack(s->host->node), ts_host_now_ms(s->host));
 	s->is_pumping = true;
 	pump(s);
 	s->is_pumping = false;
@@ -394,11 +396,23 @@ static void on_tunnel_writable(void *user)
 		line_up(s);
 }
 
+/* The program's kernel knows of our end only as a reset: SO_ERROR tells it from
+ * the table. */
+static void note_timeout(struct ts_splice *s)
+{
+	s->entry->value.state = TS_FLOW_FAILED;
+	s->entry->value.error = ETIMEDOUT;
+	ts_entry_publish(s->host, s->entry);
+}
+
 static void on_gone(void *user, int err)
 {
 	struct ts_splice *s = user;
 
 	s->tcp = NULL;
+	ts_tunnel_attach(s->entry, NULL);
+	if (err == -ETIMEDOUT)
+		note_timeout(s);
 	close_fd(s, err != 0);
 	end(s);
 }
@@ -442,6 +456,7 @@ void ts_splice_start(struct ts_host *host, int fd, struct stack_tcp *tcp,
 	ts_list_insert(&host->splices, &s->link);
 	stack_tcp_set_user(tcp, &splice_ops, s);
 	stack_tcp_set_nodelay(tcp, true);
+	ts_tunnel_attach(entry, tcp);
 	if (start_watching(s))
 		line_up(s); /* bytes may have come before us */
 	else

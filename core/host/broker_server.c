@@ -191,7 +191,13 @@ static bool answer(struct ts_client *client,
 		ts_listener_listen(host, req, &rep);
 		break;
 	case TS_BROKER_ACCEPTED:
-		ts_inbound_accepted(host, req, &rep);
+		ts_inbound_accepted(host, req, fd, &rep);
+		break;
+	case TS_BROKER_OPTIONS:
+		ts_tunnel_options(host, req, fd, &rep);
+		break;
+	case TS_BROKER_INFO:
+		ts_tunnel_info(host, req, &rep);
 		break;
 	case TS_BROKER_RESOLVE:
 	case TS_BROKER_REVERSE:

@@ -321,7 +321,6 @@ int ts_dgram_sockets_open(struct ts_host *host)
 		return -ENOMEM;
 	all->fd_port = at.port;
 	host->info.datagram_port = at.port;
-	host->info.mtu = TS_INNER_MTU;
 	return 0;
 }
 

@@ -20,6 +20,7 @@
 #include "core/broker/broker_wire.h"
 #include "core/host/host.h"
 #include "core/host/host_list.h"
+#include "netstack/stack.h"
 
 enum {
 	/* What one connection may move before the others get their turn. */
@@ -52,6 +53,10 @@ struct ts_entry {
 	uint64_t expires_ms; /* UINT64_MAX: its flow lives */
 	bool is_replaced;    /* a newer flow has this tuple */
 	struct ts_inbound *inbound; /* for ACCEPTED; NULL: over, or none */
+	/* tunnel_options.c */
+	struct stack_tcp *tcp; /* NULL: not there yet, over, or a relay */
+	struct stack_tcp_options options;
+	bool is_half_closed; /* the program ended its side */
 };
 struct ts_entries {
 	struct ts_key_map by_key;
@@ -256,7 +261,7 @@ void ts_inbound_join(struct ts_inbound *in, int fd, struct ts_entry *entry);
 /* The connecting program gave up before that. */
 void ts_inbound_abandon(struct ts_inbound *in);
 void ts_inbound_accepted(struct ts_host *host,
-			 const struct ts_broker_request *req,
+			 const struct ts_broker_request *req, int fd,
 			 struct ts_broker_reply *rep);
 void ts_inbounds_close(struct ts_host *host);
 
@@ -266,6 +271,20 @@ void ts_splice_start(struct ts_host *host, int fd, struct stack_tcp *tcp,
 		     struct ts_entry *entry);
 void ts_splices_pump_ready(void *host);
 void ts_splices_close(struct ts_host *host);
+
+/* -- tunnel_options.c: a program's socket options, in the tunnel ---------- */
+/* From the program's socket fd into entry, and on to its connection. NULL and
+ * -1 are fine. */
+void ts_tunnel_read_options(struct ts_entry *entry, int fd);
+/* The connection is there; NULL: it is not any more. */
+void ts_tunnel_attach(struct ts_entry *entry, struct stack_tcp *tcp);
+/* Nothing more is sent: is the peer still there? */
+void ts_tunnel_half_closed(struct ts_entry *entry);
+void ts_tunnel_options(struct ts_host *host,
+		       const struct ts_broker_request *req, int fd,
+		       struct ts_broker_reply *rep);
+void ts_tunnel_info(struct ts_host *host, const struct ts_broker_request *req,
+		    struct ts_broker_reply *rep);
 
 /* -- app_relay.c: loopback socket <-> loopback socket -------------------- */
 struct ts_relay_end {

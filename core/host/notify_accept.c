@@ -100,7 +100,7 @@ static bool tell_accepted(struct ts_host *host, const struct arrival *in)
 	};
 	struct ts_broker_reply rep = {.type = req.type};
 
-	ts_inbound_accepted(host, &req, &rep);
+	ts_inbound_accepted(host, &req, in->fd, &rep);
 	return rep.error == 0;
 }
 

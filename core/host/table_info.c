@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/packet.h"
 #include "core/host/host_internal.h"
 
 static const char *const TAILNET_RANGES[] = {"100.64.0.0/10",
@@ -90,6 +91,7 @@ void ts_table_info_from_node(struct ts_table_info *info,
 			     const struct ts_node *node)
 {
 	info->node_state = (uint8_t)ts_node_state(node);
+	info->mtu = TS_INNER_MTU;
 	info->own_v4 = ts_node_ip(node, false);
 	info->own_v6 = ts_node_ip(node, true);
 	fill_prefixes(info, node);

@@ -91,6 +91,35 @@ static void reply_survives_the_way(void **state)
 	assert_string_equal(out.name, in.name);
 }
 
+static void tunnel_info_survives_the_way(void **state)
+{
+	struct ts_broker_reply in = {.type = TS_BROKER_INFO}, out = {0};
+	struct ts_broker_reply other = {.type = TS_BROKER_LISTEN};
+	uint8_t buf[TS_BROKER_MESSAGE_MAX];
+	size_t len, other_len;
+
+	(void)state;
+	in.tunnel = (struct ts_tunnel_info){
+		.state = 1, .is_recovering = 1, .retransmits = 2, .probes = 3,
+		.backoff = 4, .has_sack = 1, .has_scale = 1, .send_scale = 7,
+		.receive_scale = 8, .mtu = 1280, .send_mss = 1240,
+		.advertised_mss = 1220, .rto_us = 200000, .rtt_us = 12345,
+		.rtt_var_us = 678, .min_rtt_us = 9000, .cwnd = 10,
+		.ssthresh = 20, .unacked = 30, .lost = 40,
+		.total_retransmits = 50, .unsent_bytes = 60,
+		.send_window = 70, .receive_window = 80,
+		.bytes_acked = 1ull << 40, .bytes_received = 1ull << 41};
+	len = (size_t)ts_broker_write_reply(&in, buf, sizeof(buf));
+	assert_int_equal(ts_broker_read_reply(buf, len, &out), 0);
+	assert_memory_equal(&out.tunnel, &in.tunnel, sizeof(in.tunnel));
+	for (size_t cut = 0; cut < len; cut++)
+		assert_int_equal(ts_broker_read_reply(buf, cut, &out),
+				 -EBADMSG);
+	assert_int_equal(ts_broker_read_reply(buf, len + 1, &out), -EBADMSG);
+	other_len = (size_t)ts_broker_write_reply(&other, buf, sizeof(buf));
+	assert_int_equal(len - other_len, 79);
+}
+
 static void queries_and_answers_are_blocks(void **state)
 {
 	static uint8_t data[TS_BROKER_ANSWER_MAX + 1],
@@ -266,6 +295,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(request_survives_the_way),
 		cmocka_unit_test(reply_survives_the_way),
+		cmocka_unit_test(tunnel_info_survives_the_way),
 		cmocka_unit_test(queries_and_answers_are_blocks),
 		cmocka_unit_test(request_layout_is_fixed),
 		cmocka_unit_test(largest_messages_fit_one_packet),

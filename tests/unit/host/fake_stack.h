@@ -21,6 +21,7 @@ enum {
 };
 
 struct stack_tcp {
+	struct stack_tcp_options options;
 	struct stack *stack;
 	const struct stack_tcp_ops *ops;
 	void *user;
@@ -323,10 +324,25 @@ void stack_tcp_set_nodelay(struct stack_tcp *t, bool on)
 	(void)on;
 }
 
-void stack_tcp_set_keepalive(struct stack_tcp *t, bool on)
+void stack_set_now(struct stack *stack, uint64_t now_ms)
 {
-	(void)t;
-	(void)on;
+	(void)stack;
+	(void)now_ms;
+}
+
+void stack_tcp_set_options(struct stack_tcp *t,
+			   const struct stack_tcp_options *o)
+{
+	t->options = *o;
+}
+
+int stack_tcp_info(const struct stack_tcp *t, struct stack_tcp_info *out)
+{
+	*out = (struct stack_tcp_info){.state = STACK_ESTABLISHED,
+				       .rtt_us = 12345,
+				       .send_mss = 1240,
+				       .bytes_acked = t->options.keepalive};
+	return 0;
 }
 
 static inline struct stack *test_stack_new(struct ts_loop *loop)

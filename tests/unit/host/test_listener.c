@@ -555,7 +555,7 @@ static void bind_to_any_port(void **state)
 	open_fixture(&f);
 	rep = say_bind(&f, SELF ":0", 0);
 	assert_int_equal(rep.error, 0);
-	assert_int_equal(rep.native.port, 0);
+	assert_in_range(rep.native.port, 32768, 65535);
 	assert_int_equal(bind_to(fd, &rep.native), 0);
 	bound.native_local = local_of(fd);
 	bound.tailnet = fake_addr(SELF ":0");

@@ -113,6 +113,51 @@ static void many_short_connections(void **state)
 	close_fixture(&f);
 }
 
+static struct ts_broker_reply ask_about(struct fixture *f, uint8_t type,
+					int fd, int pass_fd)
+{
+	struct ts_broker_request req = {.type = type,
+					.proto = IPPROTO_TCP,
+					.native_local = local_of(fd),
+					.native_remote = peer_of(fd)};
+
+	return request(f, &req, pass_fd);
+}
+
+static void tells_and_is_told_of_a_connection(void **state)
+{
+	struct ts_broker_request nobody = {.type = TS_BROKER_INFO,
+					   .proto = IPPROTO_TCP};
+	struct ts_broker_reply rep;
+	struct program_conn c;
+	struct fixture f;
+	const int mss = 600;
+	char got[2];
+
+	(void)state;
+	open_fixture(&f);
+	c = program_connect(&f, PEER ":7", false);
+	assert_int_equal(c.connect_error, 0);
+	send_all(c.fd, "hi", 2);
+	receive_all(c.fd, got, 2);
+	rep = ask_about(&f, TS_BROKER_INFO, c.fd, -1);
+	assert_int_equal(rep.error, 0);
+	assert_int_equal(rep.tunnel.state, TCP_ESTABLISHED);
+	assert_int_equal(rep.tunnel.mtu, 1280);
+	assert_int_equal(rep.tunnel.bytes_received, 2);
+	assert_true(rep.tunnel.rtt_us > 0);
+	assert_int_equal(setsockopt(c.fd, IPPROTO_TCP, TCP_MAXSEG, &mss,
+				    sizeof(mss)), 0);
+	assert_int_equal(ask_about(&f, TS_BROKER_OPTIONS, c.fd, c.fd).error, 0);
+	assert_int_equal(ask_about(&f, TS_BROKER_OPTIONS, c.fd, -1).error,
+			 ENOBUFS);
+	assert_int_equal(request(&f, &nobody, -1).error, ENOTCONN);
+	nobody.type = TS_BROKER_OPTIONS;
+	assert_int_equal(request(&f, &nobody, -1).error, ENOENT);
+	close(c.fd);
+	close_fixture(&f);
+}
+
 static void dial_us(struct fixture *f, void *ctx)
 {
 	struct ts_addr to = fake_addr(ctx);
@@ -186,6 +231,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(bulk_is_echoed),
 	cmocka_unit_test(refused_by_the_peer),
 	cmocka_unit_test(many_short_connections),
+	cmocka_unit_test(tells_and_is_told_of_a_connection),
 	cmocka_unit_test(peer_reaches_a_listener),
 	cmocka_unit_test(peer_is_refused_where_nobody_listens),
 };

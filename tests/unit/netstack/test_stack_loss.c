@@ -193,7 +193,8 @@ static void keepalive_finds_a_gone_peer(void **state)
 	(void)state;
 	net_open(&net);
 	net_connect(&net, &a, &b);
-	stack_tcp_set_keepalive(a.t, true);
+	stack_tcp_set_options(
+		a.t, &(struct stack_tcp_options){.keepalive = true});
 	net_run(&net, 24 * 60 * MINUTE_MS); /* a day, answered */
 	assert_false(a.over);
 	assert_true(net.node[0].sent < 100);
@@ -221,7 +222,8 @@ static void deadlines_move_on(void **state)
 	(void)state;
 	net_open(&net);
 	net_connect(&net, &a, &b);
-	stack_tcp_set_keepalive(a.t, true);
+	stack_tcp_set_options(
+		a.t, &(struct stack_tcp_options){.keepalive = true});
 	end_write(&a);
 	net_run(&net, 5000);
 	net.is_cut = true;

@@ -432,7 +432,8 @@ static void keepalive_finds_a_dead_peer(void **state)
 	(void)state;
 	net_open(&net);
 	net_connect(&net, &a, &b);
-	stack_tcp_set_keepalive(a.t, true);
+	stack_tcp_set_options(
+		a.t, &(struct stack_tcp_options){.keepalive = true});
 	net_run(&net, 7300 * 1000);
 	assert_false(a.over); /* answered */
 	net.is_cut = true;

@@ -156,6 +156,8 @@ static inline void end_write(struct end *e)
 	}
 	if (!e->t)
 		return;
+	if (e->node)
+		stack_set_now(e->node->s, e->node->net->now_ms);
 	stack_tcp_flush(e->t);
 	if (e->written == e->to_write && e->shut_when_written && !e->did_shut) {
 		e->did_shut = true;
