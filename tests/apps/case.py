@@ -54,7 +54,7 @@ class Case:
     files: dict = field(default_factory=dict)
     prepare: str = ""       # before the servers, outside the tailnet
     # Where the caller's tailnet address must turn up: "NODE" for what that
-    # node printed, else a file. "" when an expectation has @client@.
+    # node printed, else a file; not needed when an expectation has @client@.
     seen: str = "server"
     root: bool = False      # needs root: changes users
     limits: dict = field(default_factory=dict)  # mode -> why it cannot

@@ -14,11 +14,13 @@ server.port = 8080
 server.upload-dirs = ("@dir@")
 accesslog.filename = "@dir@/access.log"
 accesslog.format = "%h %r %s"
+server.errorlog = "@dir@/error.err"
+server.breakagelog = "@dir@/cgi.err"
 setenv.add-environment = ("GIT_PROJECT_ROOT" => "@www@",
                           "GIT_HTTP_EXPORT_ALL" => "1",
-                          "REMOTE_USER" => "somebody")
+                          "HOME" => "@dir@", "REMOTE_USER" => "somebody")
 alias.url = ("/git/" => "/usr/lib/git-core/git-http-backend/")
-$HTTP["url"] =~ "^/git/" { cgi.assign = ("" => "") }
+cgi.assign = ("git-http-backend" => "")
 """
 MAKE_REPO = """
 git config --global user.name a && git config --global user.email a@b.c
