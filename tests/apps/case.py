@@ -27,6 +27,7 @@ class Server:
     ready: str = ""         # a pattern of its output
     file: str = ""          # a file that it makes
     user: str = ""          # another user than root
+    joins: bool = True      # it is a node, also in-process
     probe: str = ""         # a command outside the tailnet that succeeds
 
 

@@ -126,8 +126,7 @@ def chosen(words):
     cases = catalogue.by_name()
     picked = []
     for word in words:
-        fits = [c for n, c in cases.items() if n == word] or [
-            c for n, c in cases.items() if n.startswith(word)]
+        fits = [c for n, c in cases.items() if n.startswith(word)]
         if not fits:
             sys.exit(f"apps: no case {word}; there are: {' '.join(cases)}")
         picked += fits

@@ -242,7 +242,7 @@ class Scene:
                 stdin=subprocess.DEVNULL, capture_output=True,
                 check=False).returncode:
             return False
-        return self.is_up(node)
+        return self.is_up(node) or not server.joins
 
     def is_up(self, node):
         """The node is in the tailnet, and its control connection stands."""

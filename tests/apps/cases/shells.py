@@ -35,7 +35,7 @@ FILES = {"sshd.conf": SSHD_CONF, "ssh.conf": SSH_CONF,
 SSHD = Server("exec /usr/sbin/sshd -D -e -f @dir@/sshd.conf", tcp=7022)
 SSH = "ssh -F @dir@/ssh.conf"
 WEB = Server("exec /usr/bin/python3 -m http.server 8080 --bind 127.0.0.1 "
-             "--directory @www@", name="web", tcp=8080)
+             "--directory @www@", name="web", tcp=8080, joins=False)
 SAME = "cmp %s @www@/big && echo same"
 
 
@@ -63,13 +63,13 @@ CASES = [
         Call("echo 'get @www@/big got' | sftp -q -F ssh.conf -b - @host@ && "
              + SAME % "got", has=("same",))]),
     ssh("ssh-forwarding", "local, remote and dynamic port forwarding", [
-        Call(SSH + " -fN -o ExitOnForwardFailure=yes -L 9001:127.0.0.1:8080 "
-             "@host@ && curl -sS -m 20 http://127.0.0.1:9001/; "
-             "kill $(pgrep -f 'L 9001')",
+        Call(SSH + " -fNM -S @dir@/l -o ExitOnForwardFailure=yes -L "
+             "9001:127.0.0.1:8080 @host@ && curl -sS -m 20 "
+             "http://127.0.0.1:9001/; " + SSH + " -qS @dir@/l -O exit @host@",
              out=PAGE),
-        Call(SSH + " -fN -D 9002 @host@ && curl -sS -m 20 -x "
+        Call(SSH + " -fNM -S @dir@/d -D 9002 @host@ && curl -sS -m 20 -x "
              "socks5h://127.0.0.1:9002 http://127.0.0.1:8080/; "
-             "kill $(pgrep -f 'D 9002')", out=PAGE),
+             + SSH + " -qS @dir@/d -O exit @host@", out=PAGE),
         # Back: the server reaches a web server beside the caller.
         Call(SSH + " -o ExitOnForwardFailure=yes -R 127.0.0.1:9003:"
              "127.0.0.1:8080 @host@ curl -sS -m 20 http://127.0.0.1:9003/",
