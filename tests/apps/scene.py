@@ -95,7 +95,8 @@ class Node:
                     *(["--in-process"] if mode == "in-process" else []),
                     "--", *argv]
         if self.user and os.geteuid() == 0:
-            argv = ["setpriv", f"--reuid={self.user}", f"--regid={self.user}",
+            argv = ["setpriv", f"--reuid={self.user}",
+                    f"--regid={pwd.getpwnam(self.user).pw_gid}",
                     "--init-groups", "--", *argv]
         with open(self.out_path, "wb") as out, open(self.err_path, "wb") as err:
             self.process = subprocess.Popen(
@@ -319,6 +320,8 @@ class Scene:
 
     def seen_text(self):
         """What the server's side has written down so far."""
+        if not self.case.seen:
+            return ""
         if self.case.seen in self.nodes:
             node = self.nodes[self.case.seen]
             return node.out + node.err

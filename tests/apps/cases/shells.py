@@ -36,6 +36,11 @@ SSHD = Server("exec /usr/sbin/sshd -D -e -f @dir@/sshd.conf", tcp=7022)
 SSH = "ssh -F @dir@/ssh.conf"
 WEB = Server("exec /usr/bin/python3 -m http.server 8080 --bind 127.0.0.1 "
              "--directory @www@", name="web", tcp=8080, joins=False)
+# A master connection in the background, and its end.
+MASTER = SSH + " -NM -S @dir@/m -o ExitOnForwardFailure=yes "
+UP = (" & for i in $(seq 200); do [ -S @dir@/m ] && break; sleep 0.1; done; "
+      "sleep 0.3; ")
+DOWN = "; " + SSH + " -qS @dir@/m -O exit @host@; wait"
 SAME = "cmp %s @www@/big && echo same"
 
 
@@ -63,13 +68,11 @@ CASES = [
         Call("echo 'get @www@/big got' | sftp -q -F ssh.conf -b - @host@ && "
              + SAME % "got", has=("same",))]),
     ssh("ssh-forwarding", "local, remote and dynamic port forwarding", [
-        Call(SSH + " -fNM -S @dir@/l -o ExitOnForwardFailure=yes -L "
-             "9001:127.0.0.1:8080 @host@ && curl -sS -m 20 "
-             "http://127.0.0.1:9001/; " + SSH + " -qS @dir@/l -O exit @host@",
+        Call(MASTER + "-L 9001:127.0.0.1:8080 @host@" + UP + "curl -sS -m 20 "
+             "http://127.0.0.1:9001/" + DOWN, out=PAGE),
+        Call(MASTER + "-D 9002 @host@" + UP + "curl -sS -m 20 -x "
+             "socks5h://127.0.0.1:9002 http://127.0.0.1:8080/" + DOWN,
              out=PAGE),
-        Call(SSH + " -fNM -S @dir@/d -D 9002 @host@ && curl -sS -m 20 -x "
-             "socks5h://127.0.0.1:9002 http://127.0.0.1:8080/; "
-             + SSH + " -qS @dir@/d -O exit @host@", out=PAGE),
         # Back: the server reaches a web server beside the caller.
         Call(SSH + " -o ExitOnForwardFailure=yes -R 127.0.0.1:9003:"
              "127.0.0.1:8080 @host@ curl -sS -m 20 http://127.0.0.1:9003/",
@@ -77,12 +80,16 @@ CASES = [
         Call(SSH + " -W 127.0.0.1:8080 @host@ <req", has=("<p>page</p>",))],
         servers=[WEB, SSHD], programs="sshd, ssh, curl"),
     ssh("ssh-controlmaster", "sessions over one connection", [
-        Call(SSH + " -fNM -S @dir@/master @host@ && for i in 1 2 3; do "
-             + SSH + " -S @dir@/master @host@ 'set -- $SSH_CONNECTION; "
-             "echo $1 $2' ; done >all; " + SSH + " -S @dir@/master -O exit "
-             "@host@; cut -d' ' -f1 all | uniq; sort -u all | wc -l",
-             has=("@client@", "^1$"))]),
-    ssh("ssh-agentless-jump", "ProxyJump: a session through another node", [
+        Call(MASTER + "@host@" + UP + "for i in 1 2 3; do " + SSH
+             + " -S @dir@/m @host@ 'set -- $SSH_CONNECTION; echo $1 $2'; "
+             "done >all" + DOWN + "; cut -d' ' -f1 all | uniq; "
+             "sort -u all | wc -l", out="@client@\n1\n")]),
+    ssh("ssh-background", "ssh -f: the connection goes on in a child", [
+        Call(SSH + " -fNM -S @dir@/m @host@ && " + SSH + " -S @dir@/m @host@ "
+             "'set -- $SSH_CONNECTION; echo $1'" + DOWN, out="@client@\n")],
+        limits={"in-process": "ssh -f goes on in a child, and the node and its "
+                              "connections end with the parent that runs it"}),
+    ssh("ssh-jump", "ProxyJump: a session through another node", [
         Call(SSH + " -o ProxyCommand='" + SSH + " -W %h:%p @host@' "
              "127.0.0.1 'set -- $SSH_CONNECTION; echo $1'",
              out="127.0.0.1\n")]),
