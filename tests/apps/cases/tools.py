@@ -18,9 +18,9 @@ def iperf(name, does, flags, has):
 CASES = [
     Case("nc", "half close: the server ends after the last of 4 MiB",
          "nc.openbsd",
-         [Server("while :; do nc.openbsd -v -l 7000 | sha256sum | "
+         [Server("while :; do nc.openbsd -nv -l 7000 | sha256sum | "
                  "cut -d' ' -f1 >>sums; done", tcp=7000)],
-         [Call("rm -f sums; nc.openbsd -N -w 20 @host@ 7000 <@www@/big; for i "
+         [Call(": >sums; nc.openbsd -N -w 20 @host@ 7000 <@www@/big; for i "
                "in $(seq 100); do [ -s sums ] && break; sleep 0.1; done; "
                "cmp sums big.sum && echo same", out="same\n")], prepare=SUM),
     Case("nc-scan", "open and closed ports", "nc.openbsd",
