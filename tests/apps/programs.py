@@ -21,7 +21,7 @@ def module(name, package=None):
 
 
 def jar(name):
-    return (f"readlink -f /usr/share/java/{name}.jar | grep -o '[0-9].*[0-9]'")
+    return f"ls /usr/share/java/{name}-[0-9]*.jar"
 
 
 def built(name, tool):
@@ -60,6 +60,7 @@ COMMANDS = {
     "java": JAVA, "javac": "javac --version",
     "java programs": built("java/Nio.class", JAVA),
     "netty": built("java/NettyHello.class", jar("netty-all")),
+    "bash": "bash --version",
     "tomcat": jar("tomcat10-catalina"),
     "go static": built("goweb-static", GO),
     "go cgo": built("goweb-cgo", GO),
