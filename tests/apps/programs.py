@@ -73,7 +73,9 @@ COMMANDS = {
     "php-fpm": "/usr/sbin/php-fpm* --version",
     "perl": "perl -e 'printf \"%vd\", $^V'",
     "ffmpeg": "ffmpeg -version", "tmux": "tmux -V", "screen": "screen -v",
-    "openssl": "openssl version", "ping": "ping -V", "wrk": "wrk -v",
+    "openssl": "openssl version", "ping": "ping -V | "
+            "sed 's/.* \\(....\\)\\(..\\)\\(..\\)$/\\1.\\2.\\3/'",
+    "wrk": "wrk -v",
     "ab": "ab -V", "fping": "fping -v",
     "busybox": "file -L $(command -v busybox) | grep -q static && "
                "busybox | head -n 1",
