@@ -4,9 +4,11 @@
 #   SAN=list      sanitizers, e.g. SAN=address,undefined or SAN=thread
 #   V=1           show the commands
 #   LWIP_DIR=dir  an unpacked lwIP 2.2.1 instead of the pinned download
+#   APPS=a,b      cases of `make apps`; APPS_FLAGS=--prove and others: scripts/apps -h
 #   CORE_DIRS, UNIT_DIRS   restrict what is built (for work on one folder)
 
 SHELL := /bin/bash
+COMMA := ,
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
 
@@ -67,7 +69,7 @@ LWIP_OBJ := $(if $(filter netstack,$(CORE_DIRS)),\
 # -- products ----------------------------------------------------------------
 PRODUCTS := $(BUILD)/libtsnet.so $(BUILD)/libtsnet_shim.so \
 	$(BUILD)/tsnet-host $(BUILD)/tsrun
-.PHONY: all help demo check unit e2e interop bench fuzz sanitize install \
+.PHONY: all help demo check unit e2e apps interop bench fuzz sanitize install \
 	uninstall clean deps layers exports docs compile_commands.json lab
 all: deps
 	$(Q)$(MAKE) --no-print-directory products
@@ -151,6 +153,11 @@ check: deps ## all hermetic tests
 
 e2e: products lab
 	$(Q)BUILD=$(BUILD) scripts/run-e2e $(TESTS)
+
+apps: deps ## the matrix of programs; APPS=redis,curl: a part of it
+	$(Q)scripts/install-deps --apps
+	$(Q)$(MAKE) --no-print-directory products lab
+	$(Q)BUILD=$(BUILD) scripts/apps $(APPS_FLAGS) $(subst $(COMMA), ,$(APPS))
 
 demo: deps ## two stock programs talk over an embedded tailnet
 	$(Q)$(MAKE) --no-print-directory products lab

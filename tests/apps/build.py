@@ -47,10 +47,6 @@ def groups():
             (rust, {}, ["sh", "-c", f"mkdir -p {BIN}/rust && cp "
                         f"{BIN}/rust-target/release/ruststd "
                         f"{BIN}/rust-target/release/rusthttp {BIN}/rust/"])])
-    c = os.path.join(SRC, "c")
-    yield ("c", "gcc", c,
-           [(c, {}, ["gcc", "-O2", "-static", "-pthread", "-o",
-                     f"{BIN}/cstatic", "cstatic.c"])])
 
 
 def digest(directory):

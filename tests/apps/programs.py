@@ -69,7 +69,6 @@ COMMANDS = {
     "rust std": built("rust/ruststd", CARGO),
     "tokio": built("rust/rusthttp", f"sed -n '/^name = \"tokio\"$/{{n;p}}' "
                    f"{HERE}/src/rust/Cargo.lock"),
-    "c static": built("cstatic", "ldd --version"),
     "php-fpm": "/usr/sbin/php-fpm* --version",
     "perl": "perl -e 'printf \"%vd\", $^V'",
     "ffmpeg": "ffmpeg -version", "tmux": "tmux -V", "screen": "screen -v",
@@ -77,13 +76,12 @@ COMMANDS = {
             "sed 's/.* \\(....\\)\\(..\\)\\(..\\)$/\\1.\\2.\\3/'",
     "wrk": "wrk -v",
     "ab": "ab -V", "fping": "fping -v",
-    "busybox": "file -L $(command -v busybox) | grep -q static && "
+    "busybox": "ldd $(command -v busybox) 2>&1 | grep -q 'not a dynamic' && "
                "busybox | head -n 1",
     "chronyd": "chronyd --version", "ntpdate": "ntpdate --version 2>&1 | cat; "
                "dpkg-query -W -f '${Version}' ntpsec-ntpdate",
     "mosh": "mosh --version", "redis": "redis-server --version",
     "setpriv": "setpriv --version", "mariadb": "mariadbd --version",
-    "w3m": "w3m -version",
 }
 
 

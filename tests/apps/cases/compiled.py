@@ -44,9 +44,9 @@ CASES = [
           Call(MANY, out="100 seen @client@\n")]),
     Case("busybox-static", "httpd and wget, statically linked", "busybox",
          [Server("exec busybox httpd -f -v -p 8080 -h @www@", tcp=8080)],
-         [Call("busybox wget -q -T 20 -O - http://@host@:8080/index.html",
+         [Call("busybox wget -q -O - http://@host@:8080/index.html",
                out=PAGE),
-          Call("busybox wget -q -T 20 -O big http://@host@:8080/big && "
+          Call("busybox wget -q -O big http://@host@:8080/big && "
                "cmp big @www@/big && echo same", out="same\n")],
          limits=NO_LOADER),
 ]
