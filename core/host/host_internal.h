@@ -94,6 +94,8 @@ struct ts_host {
 	struct ts_timer *changed_timer; /* the node changed: tell all */
 	struct ts_link conns, inbounds, splices, relays, listeners, ready;
 	struct ts_timer *sweep; /* held connects whose program is gone */
+	struct ts_timer *inbound_look; /* those that nobody accepts */
+	bool is_looking;	       /* it is set */
 	size_t held_count, held_max;
 	uint64_t next_id; /* of connections, for the log */
 	uint8_t *scratch; /* HOST_SCRATCH_BYTES, used within one call */
@@ -226,6 +228,12 @@ void ts_inbound_accepted(struct ts_host *host,
 			 const struct ts_broker_request *req,
 			 struct ts_broker_reply *rep);
 void ts_inbounds_close(struct ts_host *host);
+
+/* -- other_end.c --------------------------------------------------------- */
+int ts_other_end_open(void); /* what to ask by; fd or -errno */
+/* Of our loopback connection, as the listener's side would name it: true when
+ * the kernel has no such socket. What cannot be known is not lost. */
+bool ts_other_end_is_lost(int fd, const struct ts_flow_key *key);
 
 /* -- app_splice.c: loopback socket <-> tunnel ---------------------------- */
 /* Owns fd, tcp and entry from here, in every case. */
