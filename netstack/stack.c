@@ -33,6 +33,7 @@ struct stack *stack_new(const struct stack_ops *ops, void *ctx, uint64_t now_ms)
 	ts_random_bytes(&seed, sizeof(seed));
 	ts_key_map_init(&s->flows, STACK_FLOW_KEY_LEN, seed);
 	ts_key_map_init(&s->udp_ports, sizeof(uint16_t), seed);
+	ts_key_map_init(&s->echo_ids, sizeof(uint16_t), seed);
 	if (stack_netif_add(s)) {
 		free(s);
 		return NULL;
@@ -52,6 +53,7 @@ void stack_free(struct stack *s)
 		stack_tw_remove(s, s->tws_first);
 	while (s->udps)
 		stack_udp_close(s->udps);
+	stack_echo_free_all(s);
 	stack_frag_free_all(s);
 	stack_loop_free_all(s);
 	stack_netif_remove(s);

@@ -22,6 +22,7 @@ struct stack;
 struct stack_tcp; /* one connection */
 struct stack_syn; /* an inbound SYN that waits for a decision */
 struct stack_udp; /* a UDP binding */
+struct stack_echo; /* sends echo requests */
 
 struct stack_ops {
 	/* An IP packet out; headroom and tailroom as in packet.h. Must not
@@ -35,9 +36,6 @@ struct stack_ops {
 			    const struct ts_addr *local,
 			    const struct ts_addr *remote);
 	void (*syn_gone)(void *ctx, struct stack_syn *syn);
-	/* ICMP echo reply to stack_ping(). */
-	void (*echo_reply)(void *ctx, const struct ts_ip *from, uint16_t id,
-			   uint16_t seq);
 };
 
 /* Callbacks of one connection. user is what the owner set. After gone() the
@@ -125,12 +123,31 @@ int stack_udp_send(struct stack_udp *u, const struct ts_addr *to,
 typedef void (*stack_udp_error_fn)(void *user, const struct ts_addr *remote,
 				   int err);
 void stack_udp_set_error(struct stack_udp *u, stack_udp_error_fn fn);
+/* The same from outside (TSMP): what local sent to remote was refused. */
+void stack_udp_fail(struct stack *s, const struct ts_addr *local,
+		    const struct ts_addr *remote, int err);
+/* Nobody wants this datagram, which fn was given now or before: the sender is
+ * told by ICMP port unreachable, which quotes the beginning of data. */
+void stack_udp_refuse(struct stack_udp *u, const struct ts_addr *from,
+		      const struct ts_addr *to, const void *data, size_t len);
 uint16_t stack_udp_port(const struct stack_udp *u);
+/* Also from within fn and error_fn. */
 void stack_udp_close(struct stack_udp *u);
 
-/* ICMP(v6) echo request with 8 bytes of payload. 0, -ENETUNREACH, -ENOMEM */
-int stack_ping(struct stack *s, const struct ts_ip *to, uint16_t id,
-	       uint16_t seq);
+/* ICMP(v6) echo: a reply to a request of this owner, and an error about one
+ * (errno as for UDP; NULL: nobody wants to know). */
+typedef void (*stack_echo_fn)(void *user, const struct ts_ip *from,
+			      uint16_t seq, const uint8_t *data, size_t len);
+typedef void (*stack_echo_error_fn)(void *user, const struct ts_ip *to,
+				    uint16_t seq, int err);
+/* NULL: *err -ENOMEM, or -EADDRINUSE when all identifiers are taken. */
+struct stack_echo *stack_echo_open(struct stack *s, stack_echo_fn fn,
+				   stack_echo_error_fn error_fn, void *user,
+				   int *err);
+/* 0, -EMSGSIZE, -ENETUNREACH. */
+int stack_echo_send(struct stack_echo *e, const struct ts_ip *to, uint16_t seq,
+		    const void *data, size_t len);
+void stack_echo_close(struct stack_echo *e); /* NULL is fine */
 
 struct stack_counters {
 	uint64_t tcp_active, tcp_dialled, tcp_accepted, tcp_refused;

@@ -3,7 +3,7 @@
  * Source: RFC 792, RFC 4443; errors mapped as Linux maps them (icmp(7))
  *
  * Echo requests to us are answered, errors about what we sent end a dial or
- * reach the UDP binding. We send one kind of error ourselves, port unreachable
+ * reach the UDP binding, or whoever sent the echo request. We send one kind of error ourselves, port unreachable
  * for UDP, at most 100 a second. Neighbour discovery has no place in a tunnel
  * and is not listened to.
  */
@@ -27,10 +27,9 @@ enum {
 	V6_PORT_UNREACHABLE = 4,
 	ICMP_HEAD = 8,
 	ICMP_SUM_AT = 2,
-	PING_BYTES = 8,
 	V4_HEAD = 20,
 	QUOTE_V4 = 548,	 /* so that the error fits in 576 bytes */
-	QUOTE_V6 = 1232, /* so that the error fits in 1280 bytes */
+	QUOTE_V6 = STACK_QUOTE_MAX, /* so that the error fits in 1280 */
 };
 
 static uint8_t proto_of(const struct ts_ip *ip)
@@ -53,18 +52,12 @@ static int send_icmp(struct stack *s, const struct ts_ip *from,
 			     ICMP_SUM_AT, body, body_len);
 }
 
-int stack_ping(struct stack *s, const struct ts_ip *to, uint16_t id,
-	       uint16_t seq)
+int stack_icmp_echo(struct stack *s, const struct ts_ip *from,
+		    const struct ts_ip *to, uint16_t id, uint16_t seq,
+		    const void *data, size_t len)
 {
-	static const uint8_t bytes[PING_BYTES];
-	bool v4 = ts_ip_is_v4(to);
-	const struct ts_ip *own = v4 ? &s->v4 : &s->v6;
-
-	if (ts_ip_is_unspecified(own) || ts_ip_is_unspecified(to) ||
-	    ts_ip_is_multicast(to))
-		return -ENETUNREACH;
-	return send_icmp(s, own, to, v4 ? V4_ECHO : V6_ECHO, 0,
-			 (uint32_t)id << 16 | seq, bytes, sizeof(bytes));
+	return send_icmp(s, from, to, ts_ip_is_v4(to) ? V4_ECHO : V6_ECHO, 0,
+			 (uint32_t)id << 16 | seq, data, len);
 }
 
 static bool may_send_error(struct stack *s)
@@ -150,6 +143,14 @@ static int read_quote_v6(struct ts_reader *r, struct stack_dgram *q)
 	return r->bad ? -EBADMSG : 0;
 }
 
+static void echo_error(struct stack *s, unsigned type, const struct ts_ip *to,
+		       uint32_t id_and_seq, int err)
+{
+	if (type == (ts_ip_is_v4(to) ? V4_ECHO : V6_ECHO))
+		stack_echo_unreachable(s, to, (uint16_t)(id_and_seq >> 16),
+				       (uint16_t)id_and_seq, err);
+}
+
 /* The packet that an error quotes: ours, so from one of our addresses. */
 static void error_input(struct stack *s, struct ts_reader *r, bool v4, int err)
 {
@@ -168,7 +169,9 @@ static void error_input(struct stack *s, struct ts_reader *r, bool v4, int err)
 	if (q.proto == PROTO_TCP)
 		stack_tcp_unreachable(s, &local, &remote, seq, err);
 	else if (q.proto == PROTO_UDP)
-		stack_udp_unreachable(s, &local, &remote, err);
+		stack_udp_fail(s, &local, &remote, err);
+	else if (q.proto == proto_of(&q.src)) /* type and code; checksum */
+		echo_error(s, local.port >> 8, &q.dst, seq, err);
 }
 
 /* -- in -------------------------------------------------------------------- */
@@ -182,10 +185,8 @@ static void message_v4(struct stack *s, const struct stack_dgram *d,
 			  r->left);
 		break;
 	case V4_ECHO_REPLY:
-		if (s->ops.echo_reply)
-			s->ops.echo_reply(s->ctx, &d->src,
-					  (uint16_t)(rest >> 16),
-					  (uint16_t)rest);
+		stack_echo_reply(s, &d->src, (uint16_t)(rest >> 16),
+				 (uint16_t)rest, r->at, r->left);
 		break;
 	case V4_UNREACHABLE:
 	case V4_TIME_EXCEEDED:
@@ -206,10 +207,8 @@ static void message_v6(struct stack *s, const struct stack_dgram *d,
 			  r->left);
 		break;
 	case V6_ECHO_REPLY:
-		if (s->ops.echo_reply)
-			s->ops.echo_reply(s->ctx, &d->src,
-					  (uint16_t)(rest >> 16),
-					  (uint16_t)rest);
+		stack_echo_reply(s, &d->src, (uint16_t)(rest >> 16),
+				 (uint16_t)rest, r->at, r->left);
 		break;
 	case V6_UNREACHABLE:
 	case V6_TIME_EXCEEDED:

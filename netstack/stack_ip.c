@@ -266,6 +266,19 @@ static void write_v6(struct ts_writer *w, const struct outgoing *o,
 	ts_write_be32(w, o->id);
 }
 
+size_t stack_ip_quote(const struct ts_ip *src, const struct ts_ip *dst,
+		      uint8_t proto, size_t len, uint8_t *out, size_t cap)
+{
+	struct outgoing o = {.src = src, .dst = dst, .proto = proto};
+	struct ts_writer w = ts_writer_init(out, cap);
+
+	if (ts_ip_is_v4(src))
+		write_v4(&w, &o, 0, len, false);
+	else
+		write_v6(&w, &o, 0, len, false);
+	return w.bad ? 0 : w.len;
+}
+
 static void send_slice(struct stack *s, const struct outgoing *o,
 		       size_t offset, size_t len, bool more)
 {

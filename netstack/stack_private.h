@@ -35,6 +35,7 @@ enum {
 	STACK_FRAG_WAIT_MS = 15000,
 	STACK_LOOP_MAX = 4096,	   /* packets on their way to ourselves */
 	STACK_ICMP_ERRORS_PER_S = 100,
+	STACK_QUOTE_MAX = 1232, /* of the packet that an ICMP error is about */
 	STACK_EPHEMERAL_FIRST = 16384,
 	STACK_EPHEMERAL_COUNT = 65536 - STACK_EPHEMERAL_FIRST,
 };
@@ -135,6 +136,14 @@ struct stack_udp {
 	struct stack_udp *prev, *next; /* s->udps */
 };
 
+struct stack_echo {
+	struct stack *s;
+	uint16_t id;
+	stack_echo_fn fn;
+	stack_echo_error_fn error_fn;
+	void *user;
+};
+
 struct stack_frag; /* stack_frag.c */
 struct loop_packet; /* stack_loop.c */
 
@@ -164,6 +173,7 @@ struct stack {
 
 	struct ts_key_map udp_ports; /* port -> struct stack_udp chain */
 	struct stack_udp *udps;
+	struct ts_key_map echo_ids; /* id -> struct stack_echo */
 
 	struct stack_frag *frags; /* oldest first */
 	size_t frag_count;
@@ -305,12 +315,23 @@ void stack_syn_again(struct stack_syn *syn, const struct stack_dgram *d);
 void stack_syn_tick(struct stack *s);
 void stack_syn_free_all(struct stack *s);
 
+/* -- stack_echo.c ---------------------------------------------------------- */
+void stack_echo_reply(struct stack *s, const struct ts_ip *from, uint16_t id,
+		      uint16_t seq, const uint8_t *data, size_t len);
+void stack_echo_unreachable(struct stack *s, const struct ts_ip *to,
+			    uint16_t id, uint16_t seq, int err);
+void stack_echo_free_all(struct stack *s);
+
 /* -- stack_udp.c, stack_icmp.c --------------------------------------------- */
 void stack_udp_packet(struct stack *s, const struct stack_dgram *d);
-void stack_udp_unreachable(struct stack *s, const struct ts_addr *local,
-			   const struct ts_addr *remote, int err);
 void stack_icmp_packet(struct stack *s, const struct stack_dgram *d);
 void stack_icmp_port_unreachable(struct stack *s, const struct stack_dgram *d);
+int stack_icmp_echo(struct stack *s, const struct ts_ip *from,
+		    const struct ts_ip *to, uint16_t id, uint16_t seq,
+		    const void *data, size_t len);
+/* The IP header that a datagram from src would have had; its length. */
+size_t stack_ip_quote(const struct ts_ip *src, const struct ts_ip *dst,
+		      uint8_t proto, size_t len, uint8_t *out, size_t cap);
 /* An ICMP error about a segment of ours with this sequence number. */
 void stack_tcp_unreachable(struct stack *s, const struct ts_addr *local,
 			   const struct ts_addr *remote, uint32_t seq, int err);

@@ -207,8 +207,33 @@ void stack_udp_packet(struct stack *s, const struct stack_dgram *d)
 		stack_icmp_port_unreachable(s, d);
 }
 
-void stack_udp_unreachable(struct stack *s, const struct ts_addr *local,
-			   const struct ts_addr *remote, int err)
+/* The packet is gone: what is quoted has its ends, its length and its data,
+ * which is all that a sender looks at. */
+void stack_udp_refuse(struct stack_udp *u, const struct ts_addr *from,
+		      const struct ts_addr *to, const void *data, size_t len)
+{
+	uint8_t quote[STACK_QUOTE_MAX];
+	struct stack_dgram d = {.src = from->ip, .dst = to->ip,
+				.proto = PROTO_UDP, .packet = quote};
+	size_t udp_len = UDP_HEAD + len;
+	size_t head = stack_ip_quote(&from->ip, &to->ip, PROTO_UDP, udp_len,
+				     quote, sizeof(quote));
+	struct ts_writer w = ts_writer_init(quote + head, sizeof(quote) - head);
+
+	if (head == 0 || udp_len > UINT16_MAX)
+		return;
+	ts_write_be16(&w, from->port);
+	ts_write_be16(&w, to->port);
+	ts_write_be16(&w, (uint16_t)udp_len);
+	ts_write_be16(&w, 0);
+	ts_write_bytes(&w, data, len < w.room ? len : w.room);
+	d.packet_len = head + w.len;
+	if (!w.bad && stack_is_own(u->s, &to->ip))
+		stack_icmp_port_unreachable(u->s, &d);
+}
+
+void stack_udp_fail(struct stack *s, const struct ts_addr *local,
+		    const struct ts_addr *remote, int err)
 {
 	struct stack_udp *u = find(s, local);
 

@@ -189,7 +189,7 @@ static ssize_t receive(int fd, struct msghdr *msg, int limit_s)
 	int64_t end_ms = now_ms() + limit_s * 1000;
 	ssize_t len;
 
-	while ((len = recvmsg(fd, msg, MSG_CMSG_CLOEXEC)) < 0) {
+	while ((len = libc.recvmsg(fd, msg, MSG_CMSG_CLOEXEC)) < 0) {
 		if (errno == EAGAIN || (errno == EINTR && now_ms() > end_ms))
 			return -ETIMEDOUT;
 		if (errno != EINTR)
@@ -200,22 +200,48 @@ static ssize_t receive(int fd, struct msghdr *msg, int limit_s)
 
 static int answer_limit_s(uint8_t type)
 {
-	return type == TS_BROKER_RESOLVE || type == TS_BROKER_BIND
+	return type == TS_BROKER_RESOLVE || type == TS_BROKER_BIND ||
+			       type == TS_BROKER_DNS
 		       ? NODE_ANSWER_S
 		       : ANSWER_S;
 }
 
-static int receive_reply(int fd, uint8_t type, struct ts_broker_reply *rep,
-			 int *got_fd)
+static int parse_reply(const uint8_t *bytes, size_t len,
+		       const struct ts_broker_request *req,
+		       struct ts_broker_reply *rep)
 {
+	size_t head_len = len, got;
+	int err;
+
+	if (req->type == TS_BROKER_DNS && len > TS_BROKER_DNS_HEAD_LEN)
+		head_len = TS_BROKER_DNS_HEAD_LEN;
+	err = ts_broker_read_reply_head(bytes, head_len, rep);
+	if (err)
+		return err;
+	/* What does not fit is cut off, and data_len still says how long it
+	 * was, as res_query() has it. */
+	got = rep->data_len < req->answer_cap ? rep->data_len
+					      : req->answer_cap;
+	return rep->type == req->type && len - head_len == got ? 0 : -EBADMSG;
+}
+
+static int receive_reply(int fd, const struct ts_broker_request *req,
+			 struct ts_broker_reply *rep, int *got_fd)
+{
+	bool is_dns = req->type == TS_BROKER_DNS;
 	uint8_t bytes[TS_BROKER_MESSAGE_MAX];
 	union control control;
-	struct iovec iov = {.iov_base = bytes, .iov_len = sizeof(bytes)};
-	struct msghdr msg = {.msg_iov = &iov,
-			     .msg_iovlen = 1,
+	/* An answer goes into the program's memory by the kernel's hand. */
+	struct iovec iov[] = {
+		{.iov_base = bytes,
+		 .iov_len = is_dns ? TS_BROKER_DNS_HEAD_LEN : sizeof(bytes)},
+		{.iov_base = req->answer, .iov_len = req->answer_cap},
+	};
+	struct msghdr msg = {.msg_iov = iov,
+			     .msg_iovlen = is_dns ? 2 : 1,
 			     .msg_control = got_fd ? &control : NULL,
 			     .msg_controllen = got_fd ? sizeof(control) : 0};
-	int limit_s = answer_limit_s(type);
+	int limit_s = answer_limit_s(req->type);
 	int err = set_limit(fd, SO_RCVTIMEO, limit_s);
 	ssize_t len = err ? err : receive(fd, &msg, limit_s);
 
@@ -225,8 +251,7 @@ static int receive_reply(int fd, uint8_t type, struct ts_broker_reply *rep,
 		*got_fd = passed_fd(&msg);
 	if (len == 0) /* the host went away without a word */
 		return -ENETDOWN;
-	err = ts_broker_read_reply(bytes, (size_t)len, rep);
-	return err == 0 && rep->type != type ? -EBADMSG : err;
+	return parse_reply(bytes, (size_t)len, req, rep);
 }
 
 int shim_broker_exchange(const struct shim_broker *broker,
@@ -242,7 +267,7 @@ int shim_broker_exchange(const struct shim_broker *broker,
 		return fd;
 	err = send_request(fd, req, pass_fd);
 	if (!err)
-		err = receive_reply(fd, req->type, rep, got_fd);
+		err = receive_reply(fd, req, rep, got_fd);
 	close(fd);
 	if (err && got_fd && *got_fd >= 0) {
 		close(*got_fd);

@@ -7,9 +7,11 @@
  * the first address or name that could be ours; alone, only an address or a
  * name that looks ours starts a node.
  *
+ * With dns = intercept the system's name servers are ours, too, at port 53.
+ *
  * Names: a single label, or one under the tailnet's suffix; before that is
  * known, also what libc does not know. Whatever a program can look up without a
- * name server stays libc's.
+ * name server, the hosts file for one, stays libc's.
  */
 #include <arpa/inet.h>
 #include <string.h>
@@ -18,7 +20,7 @@
 
 #include "shim/shim.h"
 
-enum { NAME_MAX_LEN = 253 };
+enum { NAME_MAX_LEN = 253, DNS_PORT = 53 };
 
 static bool is_never_ours(const struct ts_ip *ip)
 {
@@ -36,6 +38,28 @@ bool shim_claims_ip(const struct ts_ip *ip)
 	return table ? ts_table_claims(table, ip) : ts_ip_is_tailscale(ip);
 }
 
+/* Port 53 of the system's name servers is the node's with dns = intercept.
+ * Never starts a node: a program that only asks for names of the host's
+ * network has no use for one. Where the host carries no datagrams a
+ * resolver, which wants them, is left alone. */
+static bool is_intercepted(const struct ts_addr *dst)
+{
+	const struct ts_table_layout *table;
+	struct ts_table_info info;
+
+	if (dst->port != DNS_PORT)
+		return false;
+	table = shim_table();
+	if (!table || !ts_table_read_info(table, &info) ||
+	    info.datagram_port == 0)
+		return false;
+	for (size_t i = 0; i < info.resolver_count; i++)
+		if (i < TS_TABLE_RESOLVER_MAX &&
+		    ts_ip_equal(&dst->ip, &info.resolvers[i]))
+			return true;
+	return false;
+}
+
 bool shim_claims(const struct sockaddr *addr, socklen_t len,
 		 struct ts_addr *out)
 {
@@ -43,7 +67,7 @@ bool shim_claims(const struct sockaddr *addr, socklen_t len,
 
 	if (!addr || shim_is_engine_thread() ||
 	    ts_addr_from_sockaddr(addr, len, &dst) != 0 ||
-	    !shim_claims_ip(&dst.ip))
+	    !(shim_claims_ip(&dst.ip) || is_intercepted(&dst)))
 		return false;
 	*out = dst;
 	return true;
@@ -122,12 +146,24 @@ static enum shim_name_rule rule_for_label(const struct ts_table_layout *table)
 						     : SHIM_NAME_LIBC;
 }
 
+static enum shim_name_rule rule_for(const char *bare, bool is_absolute)
+{
+	const struct ts_table_layout *table = shim_table();
+
+	if (is_under_tailnet(bare, table))
+		return SHIM_NAME_NODE_FIRST;
+	if (strchr(bare, '.'))
+		return rule_for_dotted(table);
+	/* "host." is the root's host, not the tailnet's. */
+	return is_absolute ? SHIM_NAME_LIBC : rule_for_label(table);
+}
+
 enum shim_name_rule shim_name_rule(const char *name)
 {
 	char bare[NAME_MAX_LEN + 1];
 	size_t len = strlen(name);
 	bool is_absolute = len > 0 && name[len - 1] == '.';
-	const struct ts_table_layout *table;
+	enum shim_name_rule rule;
 
 	if (is_absolute)
 		len--;
@@ -137,11 +173,32 @@ enum shim_name_rule shim_name_rule(const char *name)
 	bare[len] = '\0';
 	if (is_numeric(bare) || is_this_host(bare))
 		return SHIM_NAME_LIBC;
-	table = shim_table();
-	if (is_under_tailnet(bare, table))
-		return SHIM_NAME_NODE_FIRST;
-	if (strchr(bare, '.'))
-		return rule_for_dotted(table);
-	/* "host." is the root's host, not the tailnet's. */
-	return is_absolute ? SHIM_NAME_LIBC : rule_for_label(table);
+	rule = rule_for(bare, is_absolute);
+	if (rule != SHIM_NAME_LIBC && shim_hosts_file_has(bare))
+		return SHIM_NAME_LIBC;
+	return rule;
+}
+
+static bool is_reverse_name(const char *name)
+{
+	char bare[NAME_MAX_LEN + 1];
+	size_t len = strlen(name);
+
+	if (len > 0 && name[len - 1] == '.')
+		len--;
+	if (len > NAME_MAX_LEN)
+		return false;
+	memcpy(bare, name, len);
+	bare[len] = '\0';
+	return shim_name_is_under(bare, "in-addr.arpa") ||
+	       shim_name_is_under(bare, "ip6.arpa");
+}
+
+enum shim_name_rule shim_query_rule(const char *name)
+{
+	if (shim_is_engine_thread())
+		return SHIM_NAME_LIBC;
+	if (is_reverse_name(name))
+		return shim_table() ? SHIM_NAME_NODE_FIRST : SHIM_NAME_LIBC;
+	return shim_name_rule(name);
 }

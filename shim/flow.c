@@ -8,14 +8,20 @@
 
 #include "shim/shim.h"
 
-static bool find(const struct ts_addr *local, const struct ts_addr *remote,
-		 struct ts_flow_entry *out)
+static bool find_of(uint8_t proto, const struct ts_addr *local,
+		    const struct ts_addr *remote, struct ts_flow_entry *out)
 {
 	const struct ts_table_layout *table = atomic_load(&shim.table);
-	struct ts_flow_key key = {.proto = IPPROTO_TCP, .local = *local,
+	struct ts_flow_key key = {.proto = proto, .local = *local,
 				  .remote = *remote};
 
 	return table && ts_table_find(table, &key, out);
+}
+
+static bool find(const struct ts_addr *local, const struct ts_addr *remote,
+		 struct ts_flow_entry *out)
+{
+	return find_of(IPPROTO_TCP, local, remote, out);
 }
 
 bool shim_flow_find(const struct ts_addr *local, const struct ts_addr *remote,
@@ -24,13 +30,34 @@ bool shim_flow_find(const struct ts_addr *local, const struct ts_addr *remote,
 	return find(local, remote, out) && out->kind != TS_FLOW_BIND;
 }
 
-bool shim_flow_find_bind(const struct ts_addr *local,
+bool shim_flow_find_bind(uint8_t proto, const struct ts_addr *local,
 			 struct ts_flow_entry *out)
 {
 	const struct ts_addr none = {0};
 
-	return ts_ip_is_loopback(&local->ip) && find(local, &none, out) &&
-	       out->kind == TS_FLOW_BIND;
+	return ts_ip_is_loopback(&local->ip) &&
+	       find_of(proto, local, &none, out) && out->kind == TS_FLOW_BIND;
+}
+
+bool shim_flow_find_datagram(const struct ts_addr *virtual,
+			     struct ts_flow_entry *out)
+{
+	const struct ts_addr none = {0};
+
+	return find_of(IPPROTO_UDP, &none, virtual, out) &&
+	       out->kind == TS_FLOW_DATAGRAM;
+}
+
+bool shim_flow_find_send(const struct ts_addr *local,
+			 const struct ts_addr *tailnet, struct ts_addr *virtual)
+{
+	struct ts_flow_entry entry;
+
+	if (!find_of(IPPROTO_UDP, local, tailnet, &entry) ||
+	    entry.kind != TS_FLOW_SEND)
+		return false;
+	*virtual = entry.tailnet_remote;
+	return true;
 }
 
 /* The first flow from local to any R. */

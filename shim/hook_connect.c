@@ -296,6 +296,43 @@ static int connect_tcp(int fd, int domain, const struct ts_addr *dst)
 	return err ? err : connect_first(fd, domain, dst);
 }
 
+/* An AF_INET6 datagram socket takes an AF_INET address as well. */
+static bool fits_family(int fd, int domain, sa_family_t family)
+{
+	return domain == family || (domain == AF_INET6 && family == AF_INET &&
+				    !shim_native_is_tcp(fd));
+}
+
+static int connect_echo(int fd, int domain, uint8_t proto,
+			const struct ts_addr *dst)
+{
+	const struct ts_addr host = {.ip = dst->ip}; /* ICMP has no ports */
+	int err = 0;
+
+	if (!shim_echo_protocol(fd))
+		err = shim_echo_replace(fd, domain);
+	return err ? err : shim_way_connect(fd, domain, proto, &host);
+}
+
+static int connect_by_protocol(int fd, int domain, const struct ts_addr *dst)
+{
+	int protocol = shim_native_protocol(fd);
+	uint8_t echo = shim_echo_protocol(fd);
+
+	switch (protocol) {
+	case IPPROTO_TCP:
+		return connect_tcp(fd, domain, dst);
+	case IPPROTO_UDP:
+		return echo ? connect_echo(fd, domain, echo, dst)
+			    : shim_way_connect(fd, domain, IPPROTO_UDP, dst);
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+		return connect_echo(fd, domain, (uint8_t)protocol, dst);
+	default:
+		return -ENETUNREACH;
+	}
+}
+
 int shim_connect_tailnet(int fd, const struct sockaddr *addr, socklen_t len,
 			 const struct ts_addr *dst)
 {
@@ -305,10 +342,9 @@ int shim_connect_tailnet(int fd, const struct sockaddr *addr, socklen_t len,
 
 	/* Not a socket, or one that this address does not fit: the kernel's
 	 * own complaint. */
-	if (domain < 0 || (shim_native_is_tcp(fd) && domain != addr->sa_family))
+	if (domain < 0 || !fits_family(fd, domain, addr->sa_family))
 		return libc.connect(fd, addr, len) ? -errno : 0;
-	err = shim_native_is_tcp(fd) ? connect_tcp(fd, domain, dst)
-				     : -ENETUNREACH;
+	err = connect_by_protocol(fd, domain, dst);
 	shim_note("connect: fd %d to %s: %d", fd, ts_addr_format(dst, text),
 		  err);
 	return err;
@@ -316,19 +352,33 @@ int shim_connect_tailnet(int fd, const struct sockaddr *addr, socklen_t len,
 
 /* -- elsewhere ----------------------------------------------------------- */
 
-/* A socket that failed in the tailnet and now tries the host network must not
- * go there from 127.x.y.z; the bind fails, harmlessly, on any other. */
+/* A socket that failed in the tailnet, or one of datagrams that was connected
+ * to it, and now tries the host network must not go there from 127.x.y.z; the
+ * bind fails, harmlessly, on any other. */
 static void leave_loopback(int fd, const struct sockaddr *addr, socklen_t len)
 {
 	struct ts_addr dst, local;
 	const struct ts_addr any = {.ip = TS_IP_ZERO};
+	int protocol;
 
 	if (!atomic_load(&shim.table) || shim_is_engine_thread() ||
 	    ts_addr_from_sockaddr(addr, len, &dst) ||
 	    ts_ip_is_loopback(&dst.ip) || shim_native_local(fd, &local) ||
-	    !ts_ip_is_loopback(&local.ip) || !shim_native_is_tcp(fd))
+	    !ts_ip_is_loopback(&local.ip))
 		return;
-	shim_native_bind(fd, addr->sa_family, &any);
+	protocol = shim_native_protocol(fd);
+	if (protocol == IPPROTO_TCP)
+		shim_native_bind(fd, addr->sa_family, &any);
+	else if (protocol == IPPROTO_UDP)
+		shim_way_leave(fd);
+}
+
+/* To an address, not to none. */
+static bool connects_echo(const struct sockaddr *addr)
+{
+	return atomic_load_explicit(&shim.has_echo_sockets,
+				    memory_order_relaxed) &&
+	       addr && addr->sa_family != AF_UNSPEC;
 }
 
 int hook_connect(int fd, const struct sockaddr *addr, socklen_t len)
@@ -339,9 +389,10 @@ int hook_connect(int fd, const struct sockaddr *addr, socklen_t len)
 
 	shim_libc_ready();
 	if (!shim_claims(addr, len, &dst)) {
+		err = connects_echo(addr) ? shim_echo_refusal(fd) : 0;
 		leave_loopback(fd, addr, len);
 		errno = saved_errno;
-		return libc.connect(fd, addr, len);
+		return err ? shim_to_libc(err) : libc.connect(fd, addr, len);
 	}
 	err = shim_connect_tailnet(fd, addr, len, &dst);
 	errno = saved_errno;

@@ -247,13 +247,15 @@ static bool read_address(const void *addr, socklen_t len, int family,
 	return shim_reverse_claims(out);
 }
 
+/* 0 or a positive errno; *is_ours false: libc must say. */
 static int reverse(const struct ts_ip *ip, int family, struct hostent *ent,
-		   struct room room, int *h_err)
+		   struct room room, int *h_err, bool *is_ours)
 {
 	char name[TS_BROKER_NAME_CAP];
 	enum shim_name_answer answer = shim_reverse(ip, name);
 	int err = 0;
 
+	*is_ours = answer != SHIM_ANSWER_NOT_OURS;
 	*h_err = as_h_errno(answer);
 	if (answer == SHIM_ANSWER_TRY_AGAIN)
 		return EAGAIN;
@@ -268,19 +270,19 @@ int hook_gethostbyaddr_r(const void *addr, socklen_t len, int family,
 			 struct hostent *ent, char *buf, size_t cap,
 			 struct hostent **out, int *h_err)
 {
-	int saved_errno = errno;
+	int saved_errno = errno, err = 0;
+	bool is_ours = false;
 	struct ts_ip ip;
-	int err;
 
 	shim_libc_ready();
-	if (!read_address(addr, len, family, &ip)) {
-		errno = saved_errno;
+	if (read_address(addr, len, family, &ip))
+		err = reverse(&ip, family, ent, (struct room){buf, cap, false},
+			      h_err, &is_ours);
+	errno = saved_errno;
+	if (!is_ours)
 		return libc.gethostbyaddr_r(addr, len, family, ent, buf, cap,
 					    out, h_err);
-	}
-	err = reverse(&ip, family, ent, (struct room){buf, cap, false}, h_err);
 	*out = *h_err == NETDB_SUCCESS ? ent : NULL;
-	errno = saved_errno;
 	return err;
 }
 
@@ -288,17 +290,16 @@ struct hostent *hook_gethostbyaddr(const void *addr, socklen_t len, int family)
 {
 	const struct room room = {shim.hostent_bytes,
 				  sizeof(shim.hostent_bytes), false};
-	int saved_errno = errno;
+	int saved_errno = errno, h_err = 0;
+	bool is_ours = false;
 	struct ts_ip ip;
-	int h_err;
 
 	shim_libc_ready();
-	if (!read_address(addr, len, family, &ip)) {
-		errno = saved_errno;
-		return libc.gethostbyaddr(addr, len, family);
-	}
-	reverse(&ip, family, &shim.hostent, room, &h_err);
+	if (read_address(addr, len, family, &ip))
+		reverse(&ip, family, &shim.hostent, room, &h_err, &is_ours);
 	errno = saved_errno;
+	if (!is_ours)
+		return libc.gethostbyaddr(addr, len, family);
 	h_errno = h_err;
 	return h_err == NETDB_SUCCESS ? &shim.hostent : NULL;
 }

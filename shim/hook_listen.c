@@ -7,6 +7,7 @@
  * wildcard with listen=tailnet, is made on a loopback address that the host
  * chose; the table says what the program asked for. Wildcards only count when
  * a node was asked for: a plain LD_PRELOAD starts none for a local server.
+ * Datagram sockets do not listen; for them bind() is what counts.
  *
  * accept: the host connects from 127.x.y.z and R's port, which no other user
  * can bind, and puts the tuple into the table before. ACCEPTED lets the bytes
@@ -34,7 +35,7 @@ static int bind_tailnet(int fd, int domain, const struct ts_addr *asked)
 {
 	struct ts_broker_request req = {
 		.type = TS_BROKER_BIND,
-		.proto = IPPROTO_TCP,
+		.proto = (uint8_t)shim_native_protocol(fd),
 		.flags = shim_bind_flags(fd),
 		.tailnet = *asked,
 	};
@@ -54,6 +55,29 @@ static int bind_tailnet(int fd, int domain, const struct ts_addr *asked)
 	return err ? err : shim_listener_tell_bound(fd, &req.tailnet);
 }
 
+/* A datagram socket is reached once it is bound; a bound one cannot be unbound,
+ * but the program may want to try another port. */
+static int bind_datagrams(int fd, int domain, const struct sockaddr *addr,
+			  socklen_t len)
+{
+	int err = libc.bind(fd, addr, len) ? -errno : 0;
+
+	if (err)
+		return err;
+	err = shim_listener_tell_datagrams(fd);
+	if (err)
+		(void)shim_socket_replace(fd, domain);
+	return err;
+}
+
+static int bind_natively(int fd, int domain, const struct sockaddr *addr,
+			 socklen_t len)
+{
+	if (shim_native_protocol(fd) == IPPROTO_UDP)
+		return bind_datagrams(fd, domain, addr, len);
+	return libc.bind(fd, addr, len) ? -errno : 0;
+}
+
 static int bind_wildcard(int fd, int domain, const struct sockaddr *addr,
 			 socklen_t len, const struct ts_addr *asked)
 {
@@ -67,7 +91,7 @@ static int bind_wildcard(int fd, int domain, const struct sockaddr *addr,
 	if (!table && (shim.is_hosted || shim.is_configured) &&
 	    shim_listens_to(NULL, TS_LISTEN_TAILNET))
 		return -EADDRNOTAVAIL;
-	err = libc.bind(fd, addr, len) ? -errno : 0;
+	err = bind_natively(fd, domain, addr, len);
 	if (err != -EACCES || asked->port >= FIRST_UNPRIVILEGED_PORT ||
 	    !table || !shim_listens_to(table, TS_LISTEN_BOTH) ||
 	    bind_tailnet(fd, domain, asked) != 0)
@@ -91,30 +115,67 @@ static bool is_node_address(const struct ts_ip *ip)
 		 ts_ip_equal(ip, &info.own_v6)));
 }
 
+/* The node has one address a family, which is what it sends from anyway. */
+static int bind_echo(int fd, int domain, const struct ts_ip *ip)
+{
+	const struct ts_addr any = {
+		.ip = domain == AF_INET ? TS_IP4_ZERO : TS_IP_ZERO};
+	int err = shim_attach();
+
+	if (err || !ts_table_is_own(atomic_load(&shim.table), ip))
+		return -EADDRNOTAVAIL;
+	if (!shim_echo_protocol(fd))
+		err = shim_echo_replace(fd, domain);
+	return err ? err : shim_native_bind(fd, domain, &any);
+}
+
 static int bind_node_address(int fd, int domain, const struct sockaddr *addr,
 			     socklen_t len, const struct ts_addr *asked)
 {
+	int protocol = shim_native_protocol(fd);
 	int err;
 
-	if (!shim_native_is_tcp(fd) || shim_listens_to(shim_table(), TS_LISTEN_HOST))
-		return -EADDRNOTAVAIL;
 	if (domain != addr->sa_family) /* for the kernel's own complaint */
 		return libc.bind(fd, addr, len) ? -errno : 0;
+	if (protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6 ||
+	    shim_echo_protocol(fd))
+		return bind_echo(fd, domain, &asked->ip);
+	if ((protocol != IPPROTO_TCP && protocol != IPPROTO_UDP) ||
+	    shim_listens_to(shim_table(), TS_LISTEN_HOST))
+		return -EADDRNOTAVAIL;
 	err = shim_attach();
-	return err ? -EADDRNOTAVAIL : bind_tailnet(fd, domain, asked);
+	if (err)
+		return -EADDRNOTAVAIL;
+	err = bind_tailnet(fd, domain, asked);
+	if (!err && protocol == IPPROTO_UDP)
+		shim_listener_note(fd);
+	return err;
+}
+
+/* An ephemeral port of datagrams is a client's more often than not: it starts
+ * no node, and stays on the host network whatever `listen` says. */
+static int bind_ephemeral(int fd, int domain, const struct sockaddr *addr,
+			  socklen_t len)
+{
+	(void)shim_table();
+	return bind_natively(fd, domain, addr, len);
 }
 
 static int bind_claimed(int fd, const struct sockaddr *addr, socklen_t len,
 			const struct ts_addr *asked)
 {
 	int domain = shim_native_domain(fd);
+	int protocol = shim_native_protocol(fd);
 
 	if (domain < 0)
 		return libc.bind(fd, addr, len) ? -errno : 0;
 	if (is_node_address(&asked->ip))
 		return bind_node_address(fd, domain, addr, len, asked);
-	if (!shim_native_is_tcp(fd) || domain != addr->sa_family)
+	if ((protocol != IPPROTO_TCP && protocol != IPPROTO_UDP) ||
+	    domain != addr->sa_family || shim_echo_protocol(fd))
 		return libc.bind(fd, addr, len) ? -errno : 0;
+	if (protocol == IPPROTO_UDP && asked->port == 0)
+		return bind_ephemeral(fd, domain, addr, len);
 	return bind_wildcard(fd, domain, addr, len, asked);
 }
 
@@ -210,7 +271,7 @@ static bool is_welcome(struct arrival *in)
 	if (!shim_flow_find(&in->local, &in->peer, &entry) ||
 	    entry.kind != TS_FLOW_ACCEPT)
 		return !is_from_host(&in->peer) &&
-		       !shim_flow_find_bind(&in->local, &entry);
+		       !shim_flow_find_bind(IPPROTO_TCP, &in->local, &entry);
 	in->name = entry.tailnet_remote;
 	if (!ts_ip_is_v4(&in->name.ip) &&
 	    shim_native_domain(in->fd) == AF_INET)

@@ -7,14 +7,18 @@
  *
  * The result must be one that libc's freeaddrinfo can free. So libc builds it:
  * one getaddrinfo with AI_NUMERICHOST per address, which also settles service
- * names, socket types and their order; the lists are chained. Only ai_flags and
- * the canonical name are put right afterwards. AI_ADDRCONFIG asks whether the
- * host has a family configured; through the tailnet both are reachable.
+ * names, socket types and their order; the lists are chained (addrinfo_list.c).
+ * Only ai_flags and the canonical name are put right afterwards.
+ *
+ * Order (RFC 6724): what the node has no address for comes last, or not at all
+ * with AI_ADDRCONFIG, which asks for the families that are configured; then
+ * IPv4 before the tailnet's IPv6, which is a unique local address and so of
+ * the lowest precedence.
  */
 #include <netinet/in.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "shim/addrinfo_list.h"
 #include "shim/hooks.h"
 #include "shim/libc_table.h"
 #include "shim/name_ask.h"
@@ -73,6 +77,42 @@ static void drop_mapped(struct lookup *lookup)
 		found->count = kept;
 }
 
+/* Which families has the node? false: not known yet. */
+static bool read_families(bool *has_v4, bool *has_v6)
+{
+	const struct ts_table_layout *table = atomic_load(&shim.table);
+	struct ts_table_info info;
+
+	if (!table || !ts_table_read_info(table, &info))
+		return false;
+	*has_v4 = !ts_ip_is_unspecified(&info.own_v4);
+	*has_v6 = !ts_ip_is_unspecified(&info.own_v6);
+	return *has_v4 || *has_v6;
+}
+
+static void order(struct lookup *lookup)
+{
+	struct shim_addresses *found = &lookup->found;
+	struct ts_ip late[TS_BROKER_ADDRS_MAX];
+	size_t kept = 0, late_count = 0;
+	bool has_v4, has_v6;
+
+	if (!read_families(&has_v4, &has_v6))
+		return;
+	for (size_t i = 0; i < found->count; i++) {
+		struct ts_ip ip = found->ips[i];
+
+		if (ts_ip_is_v4(&ip) ? has_v4 : has_v6)
+			found->ips[kept++] = ip;
+		else
+			late[late_count++] = ip;
+	}
+	found->count = kept;
+	if (!(lookup->hints->ai_flags & AI_ADDRCONFIG))
+		for (size_t i = 0; i < late_count; i++)
+			found->ips[found->count++] = late[i];
+}
+
 static void address_text(const struct lookup *lookup, const struct ts_ip *ip,
 			 char out[static TS_IP_TEXT_CAP + 8])
 {
@@ -99,24 +139,20 @@ static int build_one(const struct lookup *lookup, size_t i,
 	err = libc.getaddrinfo(text, lookup->service, &hints, out);
 	if (err)
 		return err;
-	for (struct addrinfo *ai = *out; ai; ai = ai->ai_next)
+	for (struct addrinfo *ai = *out; ai; ai = ai->ai_next) {
 		ai->ai_flags = lookup->hints->ai_flags;
+		if (libc.is_musl) /* the number, wanted or not; in its block */
+			ai->ai_canonname = NULL;
+	}
 	return 0;
 }
 
 static int put_canonical_name(const struct lookup *lookup,
 			      struct addrinfo *first)
 {
-	char *name;
-
 	if (!(lookup->hints->ai_flags & AI_CANONNAME))
 		return 0;
-	name = strdup(lookup->found.canonical);
-	if (!name)
-		return EAI_MEMORY;
-	free(first->ai_canonname);
-	first->ai_canonname = name;
-	return 0;
+	return shim_addrinfo_set_name(first, lookup->found.canonical);
 }
 
 static int build(const struct lookup *lookup, struct addrinfo **out)
@@ -136,9 +172,17 @@ static int build(const struct lookup *lookup, struct addrinfo **out)
 		return 0;
 	}
 	*tail = NULL;
-	if (first)
-		freeaddrinfo(first);
+	shim_addrinfo_free(first);
 	return err;
+}
+
+static int no_address(void)
+{
+#ifdef EAI_NODATA
+	if (!libc.is_musl)
+		return EAI_NODATA;
+#endif
+	return EAI_NONAME;
 }
 
 /* EAI_... or 0; *is_ours false: libc must say. */
@@ -155,18 +199,31 @@ static int by_node(struct lookup *lookup, struct addrinfo **out, bool *is_ours)
 		if (is_mapped_wanted(lookup->hints) &&
 		    !(lookup->hints->ai_flags & AI_ALL))
 			drop_mapped(lookup);
-		return build(lookup, out);
+		order(lookup);
+		return lookup->found.count ? build(lookup, out) : no_address();
 	case SHIM_ANSWER_NO_ADDRESS:
-#ifdef EAI_NODATA
-		return EAI_NODATA;
-#else
-		return EAI_NONAME;
-#endif
+		return no_address();
 	case SHIM_ANSWER_TRY_AGAIN:
 		return EAI_AGAIN;
 	default:
 		return EAI_NONAME;
 	}
+}
+
+int shim_getaddrinfo(const char *host, const char *service,
+		     const struct addrinfo *hints, struct addrinfo **out,
+		     bool *is_ours)
+{
+	struct lookup lookup = {host, service, hints ? hints : &no_hints,
+				{0}};
+	int saved_errno = errno, err = 0;
+
+	*is_ours = false;
+	if (is_plain_lookup(host, hints) &&
+	    shim_name_rule(host) == SHIM_NAME_NODE_FIRST)
+		err = by_node(&lookup, out, is_ours);
+	errno = saved_errno;
+	return err;
 }
 
 static bool knows_nothing(int err)
@@ -247,6 +304,9 @@ int hook_getnameinfo(const struct sockaddr *addr, socklen_t addr_len,
 	}
 	answer = shim_reverse(&at.ip, name);
 	errno = saved_errno;
+	if (answer == SHIM_ANSWER_NOT_OURS)
+		return libc.getnameinfo(addr, addr_len, host, host_cap,
+					service, service_cap, flags);
 	if (answer != SHIM_ANSWER_FOUND) {
 		if (flags & NI_NAMEREQD)
 			return answer == SHIM_ANSWER_TRY_AGAIN ? EAI_AGAIN

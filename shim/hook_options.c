@@ -32,6 +32,16 @@ static bool is_native(const void *addr, const socklen_t *len)
 	       !(shim.is_hosted || atomic_load(&shim.table));
 }
 
+static bool find_connected(int fd, const struct ts_addr *local,
+			   const struct ts_addr *peer,
+			   struct ts_flow_entry *out)
+{
+	int protocol = shim_native_protocol(fd);
+
+	return (protocol == IPPROTO_TCP && shim_flow_find(local, peer, out)) ||
+	       (protocol == IPPROTO_UDP && shim_flow_find_datagram(peer, out));
+}
+
 static bool find_peer_name(int fd, struct ts_addr *out)
 {
 	struct ts_flow_entry entry;
@@ -39,7 +49,7 @@ static bool find_peer_name(int fd, struct ts_addr *out)
 
 	if (shim_native_peer(fd, &peer) || !ts_ip_is_loopback(&peer.ip) ||
 	    !has_table_for(&peer) || shim_native_local(fd, &local) ||
-	    !shim_flow_find(&local, &peer, &entry) || !shim_native_is_tcp(fd))
+	    !find_connected(fd, &local, &peer, &entry))
 		return false;
 	*out = entry.tailnet_remote;
 	return true;
@@ -81,21 +91,28 @@ static bool find_own_name(int fd, struct ts_addr *out)
 	struct ts_flow_entry entry;
 	struct ts_addr local, peer;
 	bool is_found;
+	int protocol;
 
-	if (shim_native_local(fd, &local) || !ts_ip_is_loopback(&local.ip) ||
-	    !has_table_for(&local))
+	if (shim_native_local(fd, &local) || !ts_ip_is_loopback(&local.ip))
 		return false;
 	is_found = shim_native_peer(fd, &peer) == 0;
-	if (is_found && shim_flow_find(&local, &peer, &entry) &&
+	/* A connected datagram socket is at 127.0.0.1, its peer is not. */
+	if (!has_table_for(is_found ? &peer : &local))
+		return false;
+	protocol = shim_native_protocol(fd);
+	if (is_found && find_connected(fd, &local, &peer, &entry) &&
 	    !ts_ip_is_zero(&entry.tailnet_local.ip))
 		*out = entry.tailnet_local;
-	else if (!is_found && shim_flow_find_bind(&local, &entry))
+	else if (!is_found && (protocol == IPPROTO_TCP ||
+			       protocol == IPPROTO_UDP) &&
+		 shim_flow_find_bind((uint8_t)protocol, &local, &entry))
 		*out = entry.tailnet_local;
-	else if (!is_found && shim_flow_find_unconnected(&local, &entry))
+	else if (!is_found && protocol == IPPROTO_TCP &&
+		 shim_flow_find_unconnected(&local, &entry))
 		*out = name_of_unconnected(&entry, &local);
 	else
 		return false;
-	return shim_native_is_tcp(fd);
+	return true;
 }
 
 int hook_getsockname(int fd, struct sockaddr *addr, socklen_t *len)
@@ -131,6 +148,9 @@ static void put_right(int fd, int level, int name, int *value)
 	else if (level == IPPROTO_TCP && name == TCP_DEFER_ACCEPT &&
 		 *value == 0)
 		*value = shim_listener_defer(fd);
+	else if ((level == IPPROTO_IP && name == IP_MTU) ||
+		 (level == IPPROTO_IPV6 && name == IPV6_MTU))
+		*value = shim_size_mtu(fd, *value);
 }
 
 int hook_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
@@ -153,8 +173,15 @@ int hook_setsockopt(int fd, int level, int name, const void *value,
 	int saved_errno = errno;
 
 	shim_libc_ready();
-	if (libc.setsockopt(fd, level, name, value, len) != 0)
-		return -1;
+	if (libc.setsockopt(fd, level, name, value, len) != 0) {
+		if (errno != ENOPROTOOPT ||
+		    !shim_echo_keeps_option(fd, level, name, len))
+			return -1;
+		errno = saved_errno;
+		return 0;
+	}
+	if (level != SOL_SOCKET)
+		shim_size_rule_was_set(level, name);
 	if (level == IPPROTO_TCP && name == TCP_DEFER_ACCEPT &&
 	    !shim_is_engine_thread() && atomic_load(&shim.table))
 		shim_listener_defer_was_set(fd);

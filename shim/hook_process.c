@@ -2,7 +2,8 @@
  * hook_process.c - calls that make what other hooks meet
  *
  * An MPTCP socket cannot be completed by connecting back to it, so programs
- * get plain TCP, which is what MPTCP becomes with any peer that has none.
+ * get plain TCP, which is what MPTCP becomes with any peer that has none. For
+ * refused ICMP sockets see echo_socket.c.
  */
 #include <netinet/in.h>
 
@@ -16,9 +17,19 @@
 
 int hook_socket(int domain, int type, int protocol)
 {
+	int saved_errno = errno;
+	int fd;
+
 	shim_libc_ready();
 	if (protocol == IPPROTO_MPTCP && !shim_is_engine_thread() &&
 	    (domain == AF_INET || domain == AF_INET6))
 		protocol = IPPROTO_TCP;
-	return libc.socket(domain, type, protocol);
+	fd = libc.socket(domain, type, protocol);
+	if (fd >= 0)
+		shim_listener_is_fresh(fd, type);
+	if (fd >= 0 || (errno != EACCES && errno != EPERM))
+		return fd;
+	fd = shim_echo_open(domain, type, protocol, errno);
+	errno = fd < 0 ? -fd : saved_errno;
+	return fd < 0 ? -1 : fd;
 }

@@ -12,6 +12,9 @@
 #include <netdb.h>
 #include <sys/socket.h>
 
+struct gaicb;
+struct sigevent;
+
 #define SHIM_HOOK(name) __asm__(#name) __attribute__((visibility("default")))
 
 int hook_connect(int fd, const struct sockaddr *addr, socklen_t len)
@@ -34,6 +37,8 @@ int hook_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 int hook_setsockopt(int fd, int level, int name, const void *value,
 		    socklen_t len) SHIM_HOOK(setsockopt);
 
+ssize_t hook_send(int fd, const void *buf, size_t len, int flags)
+	SHIM_HOOK(send);
 ssize_t hook_sendto(int fd, const void *buf, size_t len, int flags,
 		    const struct sockaddr *addr, socklen_t addr_len)
 	SHIM_HOOK(sendto);
@@ -41,6 +46,17 @@ ssize_t hook_sendmsg(int fd, const struct msghdr *msg, int flags)
 	SHIM_HOOK(sendmsg);
 int hook_sendmmsg(int fd, struct mmsghdr *msgs, unsigned count, int flags)
 	SHIM_HOOK(sendmmsg);
+
+ssize_t hook_recvfrom(int fd, void *buf, size_t len, int flags,
+		      struct sockaddr *addr, socklen_t *addr_len)
+	SHIM_HOOK(recvfrom);
+ssize_t hook_recvfrom_chk(int fd, void *buf, size_t len, size_t buf_len,
+			  int flags, struct sockaddr *addr,
+			  socklen_t *addr_len) SHIM_HOOK(__recvfrom_chk);
+ssize_t hook_recvmsg(int fd, struct msghdr *msg, int flags)
+	SHIM_HOOK(recvmsg);
+int hook_recvmmsg(int fd, struct mmsghdr *msgs, unsigned count, int flags,
+		  struct timespec *timeout) SHIM_HOOK(recvmmsg);
 
 int hook_getaddrinfo(const char *host, const char *service,
 		     const struct addrinfo *hints, struct addrinfo **out)
@@ -63,6 +79,34 @@ int hook_gethostbyaddr_r(const void *addr, socklen_t len, int family,
 			 struct hostent *ent, char *buf, size_t cap,
 			 struct hostent **out, int *h_err)
 	SHIM_HOOK(gethostbyaddr_r);
+
+void hook_freeaddrinfo(struct addrinfo *list) SHIM_HOOK(freeaddrinfo);
+int hook_getaddrinfo_a(int mode, struct gaicb **list, int count,
+		       struct sigevent *event) SHIM_HOOK(getaddrinfo_a);
+
+/* Programs that were built with an older glibc know these under the name with
+ * underscores. */
+#define SHIM_HOOK_ALIAS(of, name)                                              \
+	__asm__(#name) __attribute__((visibility("default"), alias(#of)))
+
+int hook_res_query(const char *name, int class, int type,
+		   unsigned char *answer, int cap) SHIM_HOOK(res_query);
+int hook_res_search(const char *name, int class, int type,
+		    unsigned char *answer, int cap) SHIM_HOOK(res_search);
+int hook_res_querydomain(const char *name, const char *domain, int class,
+			 int type, unsigned char *answer, int cap)
+	SHIM_HOOK(res_querydomain);
+int hook_res_send(const unsigned char *query, int len, unsigned char *answer,
+		  int cap) SHIM_HOOK(res_send);
+int hook_res_nquery(void *state, const char *name, int class, int type,
+		    unsigned char *answer, int cap) SHIM_HOOK(res_nquery);
+int hook_res_nsearch(void *state, const char *name, int class, int type,
+		     unsigned char *answer, int cap) SHIM_HOOK(res_nsearch);
+int hook_res_nquerydomain(void *state, const char *name, const char *domain,
+			  int class, int type, unsigned char *answer, int cap)
+	SHIM_HOOK(res_nquerydomain);
+int hook_res_nsend(void *state, const unsigned char *query, int len,
+		   unsigned char *answer, int cap) SHIM_HOOK(res_nsend);
 
 int hook_socket(int domain, int type, int protocol) SHIM_HOOK(socket);
 

@@ -21,6 +21,7 @@
 
 #include "core/base/err.h"
 #include "shim/elf_symbols.h"
+#include "shim/libc_table.h"
 #include "shim/shim.h"
 
 enum { WAIT_MS = 2, PATH_CAP = 4096, REASON_CAP = 256 };
@@ -61,6 +62,17 @@ static void unlock(void)
 	atomic_store(&shim.starting, 0);
 }
 
+/* The shim loads into both; what brings libraries along cannot. A build for musl
+ * alone has it under the plain name. */
+static const char *library_name(void)
+{
+#ifdef __GLIBC__
+	if (libc.is_musl)
+		return "libtsnet-musl.so";
+#endif
+	return "libtsnet.so";
+}
+
 static int library_path(char out[static PATH_CAP])
 {
 	const char *own = shim_own_path(), *slash;
@@ -69,8 +81,8 @@ static int library_path(char out[static PATH_CAP])
 	if (!own)
 		return -ENOENT;
 	slash = strrchr(own, '/');
-	len = snprintf(out, PATH_CAP, "%.*slibtsnet.so",
-		       slash ? (int)(slash + 1 - own) : 0, own);
+	len = snprintf(out, PATH_CAP, "%.*s%s",
+		       slash ? (int)(slash + 1 - own) : 0, own, library_name());
 	return len < PATH_CAP ? 0 : -ENAMETOOLONG;
 }
 
@@ -96,8 +108,8 @@ static int load(start_fn *out, char why[static REASON_CAP])
 	const char *reason = library || err ? NULL : dl.error();
 
 	if (!library) {
-		snprintf(why, REASON_CAP, "cannot load libtsnet.so: %s",
-			 reason ? reason : ts_strerror(err));
+		snprintf(why, REASON_CAP, "cannot load %s: %s",
+			 library_name(), reason ? reason : ts_strerror(err));
 		return -ENOENT;
 	}
 	*out = (start_fn)(uintptr_t)dl.sym(library, "tsnet_shim_host_start");

@@ -4,7 +4,8 @@
  * The host is told at listen(); of a socket that somebody else made listen
  * (socket activation, a descriptor passed on) at the first accept() or
  * question whether it listens; and of all again when another host has taken
- * over, which happens where the host was a thread of a process that ended.
+ * over, which happens where the host was a thread of a process that ended. Of
+ * a datagram socket it is told when it is bound, or first receives.
  *
  * What is remembered is one word a descriptor, in memory that fork copies. A
  * number that was closed and used again is at worst told of twice, and LISTEN
@@ -17,7 +18,11 @@
 #include "shim/libc_table.h"
 #include "shim/shim.h"
 
-enum { TOLD = 1 << 30, SECONDS_MASK = TOLD - 1 };
+enum {
+	TOLD = 1 << 30,
+	TOLD_DATAGRAMS = 1 << 29,
+	SECONDS_MASK = TOLD_DATAGRAMS - 1,
+};
 
 static _Atomic uint32_t *word_of(int fd)
 {
@@ -46,7 +51,7 @@ static bool listen_address(int fd, const struct ts_addr *local,
 
 	req->native_local = *local;
 	if (!ts_ip_is_unspecified(&local->ip)) {
-		if (!shim_flow_find_bind(local, &entry))
+		if (!shim_flow_find_bind(req->proto, local, &entry))
 			return false;
 		req->tailnet = entry.tailnet_local;
 		return true;
@@ -115,7 +120,7 @@ int shim_listener_tell_bound(int fd, const struct ts_addr *tailnet)
 {
 	struct ts_broker_request req = {
 		.type = TS_BROKER_BOUND,
-		.proto = IPPROTO_TCP,
+		.proto = (uint8_t)shim_native_protocol(fd),
 		.flags = shim_bind_flags(fd),
 		.tailnet = *tailnet,
 	};
@@ -162,6 +167,61 @@ int shim_listener_tell(int fd)
 	return 0;
 }
 
+/* -- datagrams ----------------------------------------------------------- */
+
+void shim_listener_note(int fd)
+{
+	_Atomic uint32_t *word = word_of(fd);
+
+	if (word)
+		atomic_fetch_or(word, TOLD_DATAGRAMS);
+}
+
+int shim_listener_tell_datagrams(int fd)
+{
+	struct ts_broker_request req = {.type = TS_BROKER_LISTEN,
+					.proto = IPPROTO_UDP,
+					.flags = shim_bind_flags(fd)};
+	struct ts_broker_reply rep;
+	struct ts_addr local;
+	int err;
+
+	shim_listener_note(fd);
+	if (shim_native_local(fd, &local) || local.port == 0 ||
+	    !listen_address(fd, &local, &req))
+		return 0;
+	err = shim_ask_for(&req, -1, &rep);
+	shim_note("datagrams: port %u: %s", req.tailnet.port, ts_strerror(err));
+	return err == -EADDRINUSE ? err : 0;
+}
+
+void shim_listener_meet_datagrams(int fd)
+{
+	_Atomic uint32_t *word = word_of(fd);
+	struct ts_addr local, peer;
+
+	if (!word || atomic_load(word) & TOLD_DATAGRAMS ||
+	    atomic_fetch_or(word, TOLD_DATAGRAMS) & TOLD_DATAGRAMS)
+		return;
+	if (shim_native_protocol(fd) == IPPROTO_UDP &&
+	    !shim_echo_protocol(fd) && shim_native_peer(fd, &peer) != 0 &&
+	    shim_native_local(fd, &local) == 0 &&
+	    ts_ip_is_unspecified(&local.ip))
+		(void)shim_listener_tell_datagrams(fd);
+}
+
+/* -- and back to all ----------------------------------------------------- */
+
+void shim_listener_is_fresh(int fd, int type)
+{
+	_Atomic uint32_t *word = word_of(fd);
+	/* What we see from its beginning need not be met. */
+	uint32_t value = type & SOCK_DGRAM ? TOLD_DATAGRAMS : 0;
+
+	if (word && atomic_load_explicit(word, memory_order_relaxed) != value)
+		atomic_store(word, value);
+}
+
 void shim_listener_forget(int fd)
 {
 	_Atomic uint32_t *word = word_of(fd);
@@ -187,7 +247,8 @@ void shim_listener_meet(int fd)
 static void tell_again(int fd, const struct ts_table_layout *old)
 {
 	const struct ts_addr none = {0};
-	struct ts_flow_key key = {.proto = IPPROTO_TCP, .remote = none};
+	struct ts_flow_key key = {.proto = (uint8_t)shim_native_protocol(fd),
+				  .remote = none};
 	struct ts_flow_entry entry;
 
 	if (shim_native_local(fd, &key.local))
@@ -197,16 +258,33 @@ static void tell_again(int fd, const struct ts_table_layout *old)
 	    ts_table_find(old, &key, &entry) && entry.kind == TS_FLOW_BIND &&
 	    shim_listener_tell_bound(fd, &entry.tailnet_local) != 0)
 		return;
-	(void)shim_listener_tell(fd);
+	if (key.proto == IPPROTO_TCP)
+		(void)shim_listener_tell(fd);
+	else if (!shim_echo_protocol(fd))
+		(void)shim_listener_tell_datagrams(fd);
+}
+
+/* A connected one has to be connected anew; its port may be served as well. */
+static void tell_datagrams_again(int fd, const struct ts_table_layout *old)
+{
+	struct ts_addr peer;
+
+	if (shim_native_peer(fd, &peer) == 0)
+		shim_way_move(fd, old);
+	else
+		tell_again(fd, old);
 }
 
 void shim_listeners_move(const struct ts_table_layout *old)
 {
 	for (int fd = 0; fd < SHIM_LISTENERS_MAX; fd++) {
-		if (!(atomic_load(&shim.listeners[fd]) & TOLD))
+		if (!(atomic_load(&shim.listeners[fd]) &
+		      (TOLD | TOLD_DATAGRAMS)))
 			continue;
 		if (shim_native_option(fd, SOL_SOCKET, SO_ACCEPTCONN) > 0)
 			tell_again(fd, old);
+		else if (shim_native_protocol(fd) == IPPROTO_UDP)
+			tell_datagrams_again(fd, old);
 		else
 			atomic_store(&shim.listeners[fd], 0);
 	}

@@ -47,6 +47,26 @@ enum shim_name_answer shim_resolve(const char *name, uint8_t want,
 	return out->count ? SHIM_ANSWER_FOUND : SHIM_ANSWER_NO_ADDRESS;
 }
 
+enum shim_name_answer shim_query(const uint8_t *query, size_t len,
+				 void *answer, size_t cap, size_t *answer_len)
+{
+	struct ts_broker_request req = {.type = TS_BROKER_DNS,
+					.data = query,
+					.data_len = len,
+					.answer = answer,
+					.answer_cap = cap};
+	struct ts_broker_reply rep;
+
+	if (len > TS_BROKER_QUERY_MAX)
+		return SHIM_ANSWER_NOT_OURS;
+	if (shim_ask_for(&req, -1, &rep) != 0)
+		return SHIM_ANSWER_TRY_AGAIN;
+	if (rep.answer != TS_ANSWER_FOUND)
+		return SHIM_ANSWER_NOT_OURS;
+	*answer_len = rep.data_len;
+	return SHIM_ANSWER_FOUND;
+}
+
 bool shim_reverse_claims(const struct ts_ip *ip)
 {
 	return !shim_is_engine_thread() && shim_table() && shim_claims_ip(ip);
@@ -61,8 +81,10 @@ enum shim_name_answer shim_reverse(const struct ts_ip *ip,
 
 	if (shim_ask_for(&req, -1, &rep) != 0)
 		return SHIM_ANSWER_TRY_AGAIN;
+	/* Addresses behind a subnet router have names of other zones. */
 	if (rep.answer != TS_ANSWER_FOUND || !*rep.name)
-		return SHIM_ANSWER_NO_NAME;
+		return ts_ip_is_tailscale(ip) ? SHIM_ANSWER_NO_NAME
+					      : SHIM_ANSWER_NOT_OURS;
 	memcpy(out, rep.name, TS_BROKER_NAME_CAP);
 	return SHIM_ANSWER_FOUND;
 }

@@ -68,9 +68,14 @@ int shim_native_domain(int fd)
 	return shim_native_option(fd, SOL_SOCKET, SO_DOMAIN);
 }
 
+int shim_native_protocol(int fd)
+{
+	return shim_native_option(fd, SOL_SOCKET, SO_PROTOCOL);
+}
+
 bool shim_native_is_tcp(int fd)
 {
-	return shim_native_option(fd, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_TCP;
+	return shim_native_protocol(fd) == IPPROTO_TCP;
 }
 
 int shim_native_tcp_state(int fd)

@@ -7,6 +7,8 @@
  *   loopback      which 127.x.y.z to use
  *   native        what the kernel knows about a socket
  *   listener      which sockets the host knows to be listening
+ *   datagram_*    which loopback address stands for whom, control data, sizes
+ *   echo_socket   a UDP socket in place of one of ping's
  *   attach        requests to the host;  host_start: a host where none is
  *   environment   what tsrun told us;    note: words for a person
  *
@@ -63,9 +65,18 @@ struct shim {
 
 	_Atomic uint32_t listeners[SHIM_LISTENERS_MAX]; /* listener.c */
 
+	/* Has this process, or one it was forked from, ever had such sockets?
+	 * Those that have not pay nothing for them. */
+	_Atomic bool has_echo_sockets; /* echo_socket.c */
+	_Atomic bool has_size_rules;   /* datagram_size.c */
+
 	/* Of gethostbyname and its kin, whose results are static in libc. */
 	struct hostent hostent;
 	char hostent_bytes[SHIM_HOSTENT_BYTES];
+#ifdef __GLIBC__
+	/* hook_names_async.c: two calls that use it write the same. */
+	struct gaicb nothing_to_look_up;
+#endif
 };
 
 extern struct shim shim;
@@ -108,12 +119,18 @@ bool shim_claims_ip(const struct ts_ip *ip);
 /* The same for what a program passed; *out is only set when claimed. */
 bool shim_claims(const struct sockaddr *addr, socklen_t len,
 		 struct ts_addr *out);
+/* -- hosts_file.c -------------------------------------------------------- */
+bool shim_hosts_file_has(const char *name); /* no dot at its end */
+
+/* -- dest_rule.c, names -------------------------------------------------- */
 enum shim_name_rule {
 	SHIM_NAME_LIBC,	      /* never ours */
 	SHIM_NAME_NODE_FIRST, /* libc only when the node says so */
 	SHIM_NAME_LIBC_FIRST, /* the node only when libc knows nothing */
 };
 enum shim_name_rule shim_name_rule(const char *name);
+/* The same for the name of a DNS query: reverse names may be ours. */
+enum shim_name_rule shim_query_rule(const char *name);
 bool shim_name_is_under(const char *name, const char *suffix);
 
 /* -- native.c ------------------------------------------------------------ */
@@ -124,6 +141,7 @@ int shim_native_connect(int fd, int domain, const struct ts_addr *addr);
 /* An int option's value (>= 0) or a negative errno. */
 int shim_native_option(int fd, int level, int name);
 int shim_native_domain(int fd);
+int shim_native_protocol(int fd); /* IPPROTO_TCP, ... or a negative errno */
 bool shim_native_is_tcp(int fd);
 int shim_native_tcp_state(int fd); /* TCP_CLOSE, ... */
 bool shim_native_is_v6_only(int fd);
@@ -146,8 +164,14 @@ bool shim_rendezvous(const struct ts_table_info *info, unsigned n,
 bool shim_flow_find(const struct ts_addr *local, const struct ts_addr *remote,
 		    struct ts_flow_entry *out);
 /* What the program bound, for a native address that the host chose. */
-bool shim_flow_find_bind(const struct ts_addr *local,
+bool shim_flow_find_bind(uint8_t proto, const struct ts_addr *local,
 			 struct ts_flow_entry *out);
+/* Whom a virtual address stands for, and the other way round. */
+bool shim_flow_find_datagram(const struct ts_addr *virtual,
+			     struct ts_flow_entry *out);
+bool shim_flow_find_send(const struct ts_addr *local,
+			 const struct ts_addr *tailnet,
+			 struct ts_addr *virtual);
 /* A connect that is held or failed has no peer to ask the kernel for. */
 bool shim_flow_find_unconnected(const struct ts_addr *local,
 				struct ts_flow_entry *out);
@@ -168,12 +192,88 @@ void shim_listener_meet(int fd);
 void shim_listeners_move(const struct ts_table_layout *old);
 /* Before listen(): whatever had this number is gone. */
 void shim_listener_forget(int fd);
+/* The same of a new socket. */
+void shim_listener_is_fresh(int fd, int type);
 /* TCP_DEFER_ACCEPT: the host's connections need a queue that does not wait for
  * data, so it is taken off the tailnet's listeners. */
 void shim_listener_defer_was_set(int fd);
 int shim_listener_defer(int fd); /* seconds that were taken */
 bool shim_listens_to(const struct ts_table_layout *table,
 		     enum ts_listen_mode mode);
+
+/* -- listener.c, of datagrams --------------------------------------------- */
+/* fd is bound natively, perhaps to a wildcard: 0, or -EADDRINUSE. */
+int shim_listener_tell_datagrams(int fd);
+/* The same for one that somebody else may have bound. */
+void shim_listener_meet_datagrams(int fd);
+/* fd is connected to the tailnet: to be done again with another host. */
+void shim_listener_note(int fd);
+
+/* -- datagram_way.c ------------------------------------------------------- */
+struct shim_way {
+	struct ts_addr tailnet; /* the true destination */
+	int domain;
+	struct sockaddr_storage virtual;
+	socklen_t len;
+};
+/* Which address stands for to (way->tailnet) at this datagram socket. */
+int shim_way_find(int fd, uint8_t proto, struct shim_way *way);
+int shim_way_connect(int fd, int domain, uint8_t proto,
+		     const struct ts_addr *to);
+/* Before a connect to the host network. */
+void shim_way_leave(int fd);
+/* The flow that fd is connected to. */
+bool shim_way_peer(int fd, struct ts_flow_entry *out);
+/* Another host has taken over from the one that had this table. */
+void shim_way_move(int fd, const struct ts_table_layout *old);
+/* Is this, as the kernel wrote it (len: what is there), a loopback address? */
+bool shim_is_loopback(const struct sockaddr *addr, socklen_t len);
+/* The flow of a loopback source; false: a local sender. */
+bool shim_way_back(const struct sockaddr *addr, socklen_t len,
+		   struct ts_flow_entry *out);
+
+/* -- datagram_control.c --------------------------------------------------- */
+enum { SHIM_CONTROL_CAP = 1024 };
+/* Does msg's control data choose a source address? */
+bool shim_control_has_source(const struct msghdr *msg);
+/* *out becomes msg with control data, in room, that suits a virtual
+ * destination. -ENOBUFS: too much of it. */
+int shim_control_rewrite(const struct msghdr *msg, struct msghdr *out,
+			 uint8_t room[static SHIM_CONTROL_CAP]);
+/* Puts the flow's addresses into what the kernel delivered. */
+void shim_control_show(const struct msghdr *msg,
+		       const struct ts_flow_entry *entry);
+/* UDP_SEGMENT's size in msg's control data, or 0. */
+unsigned shim_control_segment(const struct msghdr *msg);
+
+/* -- datagram_size.c ------------------------------------------------------ */
+enum { SHIM_SIZE_FITS = 1280 - 48 }; /* needs no look at the rules */
+/* May len bytes be sent to this address? segment: UDP_SEGMENT of the message,
+ * or 0. */
+int shim_size_check(int fd, const struct ts_addr *to, size_t len,
+		    unsigned segment);
+/* The same for a socket that may be connected to the tailnet, or not. */
+int shim_size_check_connected(int fd, size_t len, unsigned segment);
+void shim_size_rule_was_set(int level, int name);
+/* IP_MTU or IPV6_MTU: the tunnel's, where that is less. */
+int shim_size_mtu(int fd, int native);
+
+/* -- echo_socket.c -------------------------------------------------------- */
+/* In place of a socket that the kernel refused with err. */
+int shim_echo_open(int domain, int type, int protocol, int err);
+/* Puts a UDP socket in place of this ICMP socket. */
+int shim_echo_replace(int fd, int domain);
+/* 0, or what fd stands in for: IPPROTO_ICMP or IPPROTO_ICMPV6. */
+uint8_t shim_echo_protocol(int fd);
+bool shim_echo_is_raw(int fd);
+/* What a stand-in says to destinations on the host network, or 0. */
+int shim_echo_refusal(int fd);
+/* An option that the stand-in does not have, but keeps. */
+bool shim_echo_keeps_option(int fd, int level, int name, socklen_t len);
+
+/* -- socket_copy.c -------------------------------------------------------- */
+/* Puts a fresh UDP socket in place of fd, with its options and flags. */
+int shim_socket_replace(int fd, int domain);
 
 /* -- hook_connect.c ------------------------------------------------------ */
 /* For MSG_FASTOPEN: connect to a claimed address. */

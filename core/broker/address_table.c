@@ -269,3 +269,18 @@ bool ts_table_claims(const struct ts_table_layout *t, const struct ts_ip *ip)
 			return true;
 	return false;
 }
+
+bool ts_table_is_own(const struct ts_table_layout *t, const struct ts_ip *ip)
+{
+	struct ts_ip own[2];
+
+	if (ts_ip_is_unspecified(ip) ||
+	    !load_stable(&t->info_seq, own, &t->info.own_v4, sizeof(own)))
+		return false;
+	return ts_ip_equal(ip, &own[0]) || ts_ip_equal(ip, &own[1]);
+}
+
+uint16_t ts_table_mtu(const struct ts_table_layout *t)
+{
+	return __atomic_load_n(&t->info.mtu, __ATOMIC_ACQUIRE);
+}

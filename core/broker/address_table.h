@@ -30,6 +30,8 @@ enum {
 	TS_TABLE_PATH_CAP = 108,
 };
 
+/* Who answers what programs ask the system's name servers? */
+enum ts_dns_mode { TS_DNS_INTERCEPT, TS_DNS_HOST };
 enum ts_listen_mode { TS_LISTEN_BOTH, TS_LISTEN_TAILNET, TS_LISTEN_HOST };
 
 /* The part of the header that changes; copied out by readers. */
@@ -120,5 +122,8 @@ bool ts_table_find(const struct ts_table_layout *t,
 /* Is ip inside one of the prefixes? Cheap: no copy of the info. Service IPs
  * count; before the netmap (no own address yet) so do the static prefixes. */
 bool ts_table_claims(const struct ts_table_layout *t, const struct ts_ip *ip);
+/* Without a copy of the info either: is it an address of this node; its MTU. */
+bool ts_table_is_own(const struct ts_table_layout *t, const struct ts_ip *ip);
+uint16_t ts_table_mtu(const struct ts_table_layout *t);
 
 #endif

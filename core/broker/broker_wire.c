@@ -10,6 +10,7 @@
  *            native remote 18, tailnet 18, name 2 + n
  *   reply:   type 1, error 4, native 18, tailnet 18, answer 1, count 1,
  *            addresses 16 each, name 2 + n
+ *   DNS alone, both ways: message 2 + n
  *
  * In: bytes of one SEQPACKET message.  Out: structs.  Owns: nothing.
  */
@@ -59,6 +60,13 @@ static void read_name(struct ts_reader *r, char *out)
 		r->bad = true;
 }
 
+static void write_block_len(struct ts_writer *w, size_t len, size_t max)
+{
+	if (len > max)
+		w->bad = true;
+	ts_write_be16(w, (uint16_t)len);
+}
+
 static bool is_known_type(uint8_t type)
 {
 	return type >= TS_BROKER_ATTACH && type <= TS_BROKER_TYPE_LAST;
@@ -83,6 +91,10 @@ int ts_broker_write_request(const struct ts_broker_request *req, uint8_t *out,
 	write_addr(&w, &req->native_remote);
 	write_addr(&w, &req->tailnet);
 	write_name(&w, req->name);
+	if (req->type == TS_BROKER_DNS) {
+		write_block_len(&w, req->data_len, TS_BROKER_QUERY_MAX);
+		ts_write_bytes(&w, req->data, req->data_len);
+	}
 	return written(&w);
 }
 
@@ -102,10 +114,44 @@ int ts_broker_read_request(const uint8_t *in, size_t len,
 	read_addr(&r, &req.native_remote);
 	read_addr(&r, &req.tailnet);
 	read_name(&r, req.name);
+	if (req.type == TS_BROKER_DNS)
+		req.data_len = ts_read_be16(&r);
+	if (req.data_len > TS_BROKER_QUERY_MAX)
+		return -EBADMSG;
+	req.data = ts_read_view(&r, req.data_len);
 	if (r.bad || r.left > 0)
 		return -EBADMSG;
 	*out = req;
 	return 0;
+}
+
+static void write_reply_head(struct ts_writer *w,
+			     const struct ts_broker_reply *rep)
+{
+	if (rep->addr_count > TS_BROKER_ADDRS_MAX) {
+		w->bad = true;
+		return;
+	}
+	ts_write_u8(w, rep->type);
+	ts_write_be32(w, (uint32_t)rep->error);
+	write_addr(w, &rep->native);
+	write_addr(w, &rep->tailnet);
+	ts_write_u8(w, rep->answer);
+	ts_write_u8(w, rep->addr_count);
+	for (size_t i = 0; i < rep->addr_count; i++)
+		ts_write_bytes(w, rep->addrs[i].bytes, TS_IP_LEN);
+	write_name(w, rep->name);
+	if (rep->type == TS_BROKER_DNS)
+		write_block_len(w, rep->data_len, TS_BROKER_ANSWER_MAX);
+}
+
+int ts_broker_write_reply_head(const struct ts_broker_reply *rep, uint8_t *out,
+			       size_t cap)
+{
+	struct ts_writer w = ts_writer_init(out, cap);
+
+	write_reply_head(&w, rep);
+	return written(&w);
 }
 
 int ts_broker_write_reply(const struct ts_broker_reply *rep, uint8_t *out,
@@ -113,18 +159,43 @@ int ts_broker_write_reply(const struct ts_broker_reply *rep, uint8_t *out,
 {
 	struct ts_writer w = ts_writer_init(out, cap);
 
-	if (rep->addr_count > TS_BROKER_ADDRS_MAX)
-		return -ENOBUFS;
-	ts_write_u8(&w, rep->type);
-	ts_write_be32(&w, (uint32_t)rep->error);
-	write_addr(&w, &rep->native);
-	write_addr(&w, &rep->tailnet);
-	ts_write_u8(&w, rep->answer);
-	ts_write_u8(&w, rep->addr_count);
-	for (size_t i = 0; i < rep->addr_count; i++)
-		ts_write_bytes(&w, rep->addrs[i].bytes, TS_IP_LEN);
-	write_name(&w, rep->name);
+	write_reply_head(&w, rep);
+	if (rep->type == TS_BROKER_DNS)
+		ts_write_bytes(&w, rep->data, rep->data_len);
 	return written(&w);
+}
+
+static int read_reply_head(struct ts_reader *r, struct ts_broker_reply *rep)
+{
+	rep->type = ts_read_u8(r);
+	rep->error = (int32_t)ts_read_be32(r);
+	if (!is_known_type(rep->type) || rep->error < 0)
+		return -EBADMSG;
+	read_addr(r, &rep->native);
+	read_addr(r, &rep->tailnet);
+	rep->answer = ts_read_u8(r);
+	rep->addr_count = ts_read_u8(r);
+	if (rep->answer > TS_ANSWER_NXDOMAIN ||
+	    rep->addr_count > TS_BROKER_ADDRS_MAX)
+		return -EBADMSG;
+	for (size_t i = 0; i < rep->addr_count; i++)
+		ts_read_bytes(r, rep->addrs[i].bytes, TS_IP_LEN);
+	read_name(r, rep->name);
+	if (rep->type == TS_BROKER_DNS)
+		rep->data_len = ts_read_be16(r);
+	return r->bad ? -EBADMSG : 0;
+}
+
+int ts_broker_read_reply_head(const uint8_t *in, size_t len,
+			      struct ts_broker_reply *out)
+{
+	struct ts_reader r = ts_reader_init(in, len);
+	struct ts_broker_reply rep = {0};
+
+	if (read_reply_head(&r, &rep) || r.left > 0)
+		return -EBADMSG;
+	*out = rep;
+	return 0;
 }
 
 int ts_broker_read_reply(const uint8_t *in, size_t len,
@@ -133,20 +204,9 @@ int ts_broker_read_reply(const uint8_t *in, size_t len,
 	struct ts_reader r = ts_reader_init(in, len);
 	struct ts_broker_reply rep = {0};
 
-	rep.type = ts_read_u8(&r);
-	rep.error = (int32_t)ts_read_be32(&r);
-	if (!is_known_type(rep.type) || rep.error < 0)
+	if (read_reply_head(&r, &rep))
 		return -EBADMSG;
-	read_addr(&r, &rep.native);
-	read_addr(&r, &rep.tailnet);
-	rep.answer = ts_read_u8(&r);
-	rep.addr_count = ts_read_u8(&r);
-	if (rep.answer > TS_ANSWER_NXDOMAIN ||
-	    rep.addr_count > TS_BROKER_ADDRS_MAX)
-		return -EBADMSG;
-	for (size_t i = 0; i < rep.addr_count; i++)
-		ts_read_bytes(&r, rep.addrs[i].bytes, TS_IP_LEN);
-	read_name(&r, rep.name);
+	rep.data = ts_read_view(&r, rep.data_len);
 	if (r.bad || r.left > 0)
 		return -EBADMSG;
 	*out = rep;

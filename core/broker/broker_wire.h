@@ -53,7 +53,9 @@
  *   OPTIONS  what a TCP socket wants of its tunnel connection (keepalive,
  *            user timeout), by its native tuple.
  *   INFO     the tunnel connection's TCP_INFO, by the native tuple.
- *   DNS      a query as res_send(3) has it, and its answer.
+ *   DNS      a query as res_send(3) has it: a block behind the other fields,
+ *            and so is the answer. Held like RESOLVE; what the tailnet cannot
+ *            answer is NOT_OURS, and the program's own resolver's business.
  *   NOTIFY   + a seccomp listener: the host serves that process tree.
  *   RESOLVE  a name; held until the netmap is there or the timeout is over.
  *   REVERSE  an address to a name.
@@ -72,6 +74,10 @@ enum {
 	TS_BROKER_MESSAGE_MAX = 1024,
 	TS_BROKER_NAME_CAP = 256,
 	TS_BROKER_ADDRS_MAX = 8,
+	TS_BROKER_QUERY_MAX = 512,
+	TS_BROKER_ANSWER_MAX = 65535,
+	/* A reply without name and addresses, up to its block. */
+	TS_BROKER_DNS_HEAD_LEN = 1 + 4 + 18 + 18 + 1 + 1 + 2 + 2,
 };
 
 enum ts_broker_type {
@@ -108,6 +114,10 @@ struct ts_broker_request {
 	struct ts_addr native_remote; /* CONNECT: R's; ACCEPTED: the peer's */
 	struct ts_addr tailnet; /* CONNECT: where to; BIND, BOUND, LISTEN */
 	char name[TS_BROKER_NAME_CAP]; /* RESOLVE */
+	const uint8_t *data; /* DNS: the query, data_len bytes */
+	size_t data_len;     /* up to TS_BROKER_QUERY_MAX */
+	void *answer;	     /* shim only: where DNS's answer is put */
+	size_t answer_cap;
 };
 
 enum ts_broker_answer { TS_ANSWER_NOT_OURS, TS_ANSWER_FOUND,
@@ -122,6 +132,8 @@ struct ts_broker_reply {
 	uint8_t addr_count;
 	struct ts_ip addrs[TS_BROKER_ADDRS_MAX];
 	char name[TS_BROKER_NAME_CAP]; /* canonical; REVERSE's answer */
+	const uint8_t *data;	       /* DNS: the answer */
+	size_t data_len;	       /* up to TS_BROKER_ANSWER_MAX */
 };
 
 /* Each returns the length written, or -ENOBUFS. */
@@ -129,10 +141,18 @@ int ts_broker_write_request(const struct ts_broker_request *req, uint8_t *out,
 			    size_t cap);
 int ts_broker_write_reply(const struct ts_broker_reply *rep, uint8_t *out,
 			  size_t cap);
-/* 0 or -EBADMSG (short, long, bad type, bad version, unterminated text). */
+/* The same up to the block's bytes, for those who send them from elsewhere. */
+int ts_broker_write_reply_head(const struct ts_broker_reply *rep, uint8_t *out,
+			       size_t cap);
+/* 0 or -EBADMSG (short, long, bad type, bad version, unterminated text). data
+ * points into in. */
 int ts_broker_read_request(const uint8_t *in, size_t len,
 			   struct ts_broker_request *out);
 int ts_broker_read_reply(const uint8_t *in, size_t len,
 			 struct ts_broker_reply *out);
+/* For those who let the block be received elsewhere: in ends where it begins,
+ * out->data_len says how long it is. */
+int ts_broker_read_reply_head(const uint8_t *in, size_t len,
+			      struct ts_broker_reply *out);
 
 #endif

@@ -165,6 +165,52 @@ int ts_dns_read_query(const uint8_t *msg, size_t len, struct ts_dns_query *out)
 	return 0;
 }
 
+/* -- answers of others ----------------------------------------------------- */
+/* What ASCII knows as letters may come back in the other case. */
+static bool is_same_question(const uint8_t *a, const uint8_t *b, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (tolower(a[i]) != tolower(b[i]))
+			return false;
+	return true;
+}
+
+static bool is_excuse(uint16_t rcode)
+{
+	return rcode == DNS_SERVFAIL || rcode == DNS_REFUSED ||
+	       rcode == DNS_NOTIMP;
+}
+
+enum ts_dns_verdict ts_dns_judge(const uint8_t *query, size_t question_len,
+				 const uint8_t *msg, size_t len)
+{
+	struct ts_reader asked = ts_reader_init(query, DNS_HEADER_LEN);
+	struct ts_reader r = ts_reader_init(msg, len);
+	uint16_t id = ts_read_be16(&r), flags = ts_read_be16(&r);
+	uint16_t questions = ts_read_be16(&r);
+	uint16_t rcode = flags & DNS_RCODE_MASK;
+	const uint8_t *question;
+
+	ts_read_skip(&r, DNS_HEADER_LEN - 6);
+	if (r.bad || id != ts_read_be16(&asked) ||
+	    !(flags & DNS_FLAG_RESPONSE))
+		return DNS_ANSWER_FOREIGN;
+	if (questions > 0) {
+		question = ts_read_view(&r, question_len);
+		if (!question || !is_same_question(question,
+						   query + DNS_HEADER_LEN,
+						   question_len))
+			return DNS_ANSWER_FOREIGN;
+	} else if (!is_excuse(rcode) && rcode != DNS_FORMERR) {
+		/* Only who could not read the question need not repeat it. */
+		return DNS_ANSWER_FOREIGN;
+	}
+	if (is_excuse(rcode))
+		return DNS_ANSWER_EXCUSE;
+	return flags & DNS_FLAG_TRUNCATED ? DNS_ANSWER_CUT_OFF
+					  : DNS_ANSWER_GOOD;
+}
+
 /* -- writing --------------------------------------------------------------- */
 static uint16_t response_flags(const struct ts_dns_response *r)
 {

@@ -38,6 +38,7 @@ enum ts_dns_rcode {
 	DNS_SERVFAIL = 2,
 	DNS_NXDOMAIN = 3,
 	DNS_NOTIMP = 4,
+	DNS_REFUSED = 5,
 };
 
 enum {
@@ -47,6 +48,7 @@ enum {
 	DNS_FLAG_TRUNCATED = 0x0200,
 	DNS_FLAG_RECURSION_DESIRED = 0x0100,
 	DNS_FLAG_RECURSION_AVAILABLE = 0x0080,
+	DNS_RCODE_MASK = 0x000f,
 };
 
 /* A query with its one question. */
@@ -73,6 +75,17 @@ int ts_dns_read_query(const uint8_t *msg, size_t len, struct ts_dns_query *out);
  * Pointers may only go backwards. 0 or -EBADMSG. */
 int ts_dns_read_name(const uint8_t *msg, size_t len, size_t *pos,
 		     char text[static DNS_TEXT_CAP], bool *is_odd);
+
+enum ts_dns_verdict {
+	DNS_ANSWER_FOREIGN, /* to another query, or forged */
+	DNS_ANSWER_GOOD,
+	DNS_ANSWER_CUT_OFF, /* TC: the rest by TCP */
+	DNS_ANSWER_EXCUSE,  /* this server cannot or will not */
+};
+/* What msg is to the sender of query, a valid one: its ID and its question, of
+ * question_len bytes behind the header, must come back. */
+enum ts_dns_verdict ts_dns_judge(const uint8_t *query, size_t question_len,
+				 const uint8_t *msg, size_t len);
 
 /* A response in the making. Counts are patched in by finish. */
 struct ts_dns_response {

@@ -126,6 +126,7 @@ static int open_host(struct ts_engine *engine, char err[static 256])
 		.socket_path = engine->socket_path,
 		.abstract_name = engine->abstract_name,
 		.listen = engine->config.listen,
+		.dns = engine->config.dns,
 		.timeout_s = engine->config.timeout_s,
 		.in_process = engine->in_process,
 	};

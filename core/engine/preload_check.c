@@ -4,7 +4,8 @@
  * What LD_PRELOAD cannot reach would silently use the host's network, so
  * tsrun refuses it by name: statically linked programs have no dynamic
  * linker, set-id programs ignore LD_PRELOAD, Go makes its system calls
- * without libc, another libc or machine cannot load our object.
+ * without libc, a libc that is neither glibc nor musl, or another machine,
+ * cannot load our object.
  * Source: ld.so(8), elf(5), Go's debug/buildinfo.
  */
 #include "core/engine/preload_check.h"
@@ -153,48 +154,30 @@ static uint16_t own_machine(void)
 #endif
 }
 
-static const char *libc_of(const char *interpreter)
+/* The shim needs only what glibc and musl both have. */
+static bool is_known_linker(const char *interpreter)
 {
-	return strstr(interpreter, "ld-musl") ? "musl" : "glibc";
+	const char *slash = strrchr(interpreter, '/');
+	const char *name = slash ? slash + 1 : interpreter;
+
+	return strncmp(name, "ld-linux", 8) == 0 ||
+	       strncmp(name, "ld-musl", 7) == 0 ||
+	       strncmp(name, "ld.so", 5) == 0;
 }
 
-static bool own_interpreter(char out[static INTERPRETER_CAP])
+static int check_linker(const struct image *image, const Elf64_Phdr *interp,
+			const char *path, char err[static 256])
 {
-	Elf64_Phdr p;
-	struct image self = {0};
-	struct stat st;
-	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-	bool ok = false;
+	char interpreter[INTERPRETER_CAP];
 
-	if (fd < 0 || fstat(fd, &st) != 0)
-		goto done;
-	self.len = (size_t)st.st_size;
-	self.data = mmap(NULL, self.len, PROT_READ, MAP_PRIVATE, fd, 0);
-	if (self.data == MAP_FAILED)
-		goto done;
-	ok = find_phdr(&self, PT_INTERP, &p) &&
-	     read_interpreter(&self, &p, out);
-	munmap((void *)(uintptr_t)self.data, self.len);
-done:
-	if (fd >= 0)
-		close(fd);
-	return ok;
-}
-
-static int check_libc(const struct image *image, const Elf64_Phdr *interp,
-		      const char *path, char err[static 256])
-{
-	char theirs[INTERPRETER_CAP], ours[INTERPRETER_CAP];
-
-	if (!read_interpreter(image, interp, theirs))
+	if (!read_interpreter(image, interp, interpreter))
 		return fail(err, -ENOEXEC, path, "its ELF header is damaged");
-	if (!own_interpreter(ours) || strcmp(libc_of(theirs),
-					     libc_of(ours)) == 0)
+	if (is_known_linker(interpreter))
 		return 0;
 	snprintf(err, 256,
-		 "%.100s: is linked to %s and this tsrun to %s: its dynamic "
-		 "linker cannot load the shim; use a tsrun built for %s",
-		 path, libc_of(theirs), libc_of(ours), libc_of(theirs));
+		 "%.80s: is loaded by %.80s, which is neither glibc's nor "
+		 "musl's: the shim cannot be loaded into it",
+		 path, interpreter);
 	return -ENOEXEC;
 }
 
@@ -218,7 +201,7 @@ static int check_elf(const struct image *image, const char *path,
 		return fail(err, -ENOEXEC, path,
 			    "is statically linked, so LD_PRELOAD has no "
 			    "effect on it");
-	return check_libc(image, &interp, path, err);
+	return check_linker(image, &interp, path, err);
 }
 
 /* -- scripts ------------------------------------------------------------------------ */

@@ -29,6 +29,7 @@
 
 #include "core/base/err.h"
 #include "core/host/app_connect.h"
+#include "core/host/dns_service.h"
 
 enum {
 	LOOK_MAX_MS = 100,
@@ -221,7 +222,9 @@ static void conn_join(struct ts_conn *conn)
 	ts_watch_free(conn->back_watch);
 	conn->back_watch = NULL;
 	conn->back_fd = -1;
-	if (conn->tcp)
+	if (conn->is_to_dns)
+		ts_dns_stream_start(conn->host, fd, conn->entry);
+	else if (conn->tcp)
 		ts_splice_start(conn->host, fd, conn->tcp, conn->entry);
 	else
 		ts_inbound_join(conn->inbound, fd, conn->entry);
@@ -429,6 +432,21 @@ static int dial_self(struct ts_conn *conn, struct ts_addr *local)
 	return conn->inbound ? 0 : err;
 }
 
+/* The name server needs no node: names of the host's network are served
+ * without one. The socket is to be released once it has knocked. */
+static int dial_dns(struct ts_conn *conn, struct ts_addr *local)
+{
+	*local = conn->key.local;
+	if (ts_ip_is_tailscale(&conn->dest.ip))
+		local->ip = ts_node_ip(conn->host->node,
+				       !ts_ip_is_v4(&conn->dest.ip));
+	if (ts_ip_is_unspecified(&local->ip))
+		local->ip = conn->key.local.ip;
+	conn->is_to_dns = true;
+	set_state(conn, CONN_RELEASING);
+	return 0;
+}
+
 static int conn_dial(struct ts_conn *conn, struct ts_addr *local)
 {
 	int err = -ENETUNREACH;
@@ -454,6 +472,8 @@ static int conn_dial(struct ts_conn *conn, struct ts_addr *local)
 
 int ts_conn_begin(struct ts_conn *conn, struct ts_addr *local)
 {
+	if (ts_dns_service_owns(conn->host, &conn->dest))
+		return dial_dns(conn, local);
 	if (ts_host_is_down(conn->host))
 		return -ENETDOWN;
 	if (ts_node_state(conn->host->node) != TS_RUNNING) {

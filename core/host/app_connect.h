@@ -40,6 +40,7 @@ struct ts_conn {
 	pid_t pid;
 	struct stack_tcp *tcp;	    /* to a peer */
 	struct ts_inbound *inbound; /* to an own address */
+	bool is_to_dns;		    /* to the host's own name server */
 };
 
 /* Takes fd, in every case. NULL: out of memory. */

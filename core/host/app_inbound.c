@@ -201,6 +201,26 @@ static void answer_far_end(struct ts_inbound *in)
 
 /* -- the listener's end -------------------------------------------------- */
 
+static int connect_native(struct ts_inbound *in);
+
+/* The listener of our choice is gone. One that was bound to the address alone
+ * may have left a record that hid another one, bound to all of them. */
+static int try_next_listener(struct ts_inbound *in)
+{
+	const struct ts_listener *next;
+
+	ts_listener_refused(in->host, IPPROTO_TCP, &in->native);
+	next = ts_listener_for(in->host, IPPROTO_TCP, &in->local);
+	if (!next || ts_addr_equal(&next->native, &in->native))
+		return -ECONNREFUSED;
+	ts_entry_drop(in->host, in->entry);
+	ts_sock_close(in->fd);
+	in->entry = NULL;
+	in->fd = -1;
+	in->native = next->native;
+	return connect_native(in);
+}
+
 /* The listener was closed, or somebody took the connection from its queue and
  * ended it without ACCEPTED: no program of ours. One that has accepted may
  * greet and close before the far end has answered us; what it wrote, and the
@@ -239,10 +259,13 @@ static void on_native(void *ctx, unsigned events)
 	int err = ts_sock_error(in->fd);
 
 	(void)events;
-	if (err == -ECONNREFUSED)
-		ts_listener_refused(in->host, &in->native);
 	ts_watch_free(in->watch);
 	in->watch = NULL;
+	if (err == -ECONNREFUSED) {
+		err = try_next_listener(in);
+		if (!err)
+			return;
+	}
 	in->hup.fn = on_hup;
 	in->hup.ctx = in;
 	if (!err)
@@ -319,6 +342,8 @@ static int connect_native(struct ts_inbound *in)
 		if (err != -EADDRNOTAVAIL && err != -EADDRINUSE)
 			break;
 	}
+	if (err == -ECONNREFUSED)
+		return try_next_listener(in);
 	if (err)
 		return err;
 	in->entry->inbound = in;
@@ -384,7 +409,8 @@ static struct ts_inbound *new_inbound(struct ts_host *host,
 				      const struct ts_addr *local,
 				      const struct ts_addr *remote, int *err)
 {
-	const struct ts_listener *listener = ts_listener_for(host, local);
+	const struct ts_listener *listener =
+		ts_listener_for(host, IPPROTO_TCP, local);
 	struct ts_inbound *in = listener ? calloc(1, sizeof(*in)) : NULL;
 
 	*err = listener ? -ENOMEM : -ECONNREFUSED;
@@ -401,8 +427,6 @@ static struct ts_inbound *new_inbound(struct ts_host *host,
 	*err = connect_native(in);
 	if (!*err)
 		return in;
-	if (*err == -ECONNREFUSED)
-		ts_listener_refused(host, &in->native);
 	close_native(in);
 	free_inbound(in);
 	return NULL;

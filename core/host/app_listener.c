@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * app_listener.c - which tailnet ports programs listen at, and where
  *
- * One record per tailnet address: {own address or all, port} -> the native
- * address that we connect to. A bind that must not happen natively (an own
- * address, or everything with listen=tailnet) gets a loopback address of ours
- * instead, always the same one while it is in use: so the kernel itself
- * decides between two programs that bind the same tailnet address, with all
- * of SO_REUSEADDR, SO_REUSEPORT and TIME_WAIT. Only overlaps between
- * different records (an own address against a wildcard) are decided here.
+ * One record per tailnet address: {TCP or UDP, own address or all, port} ->
+ * the native address that we connect or send to. A bind that must not happen
+ * natively (an own address, or everything with listen=tailnet) gets a loopback
+ * address of ours instead, always the same one while it is in use: so the
+ * kernel itself decides between two programs that bind the same tailnet
+ * address, with all of SO_REUSEADDR, SO_REUSEPORT and TIME_WAIT. Only overlaps
+ * between different records (an own address against a wildcard) are decided
+ * here. A UDP socket is served from its bind on.
  *
  * Programs do not tell when they are gone. A record is stale when its native
  * address can be bound; that is looked at when somebody else wants the port,
@@ -34,20 +35,23 @@ enum {
 
 /* Is there a socket at this native address? SO_REUSEADDR looks past what
  * closed connections left behind, but also past sockets that are bound with
- * it and do not listen yet. */
-static bool is_bound(const struct ts_host *host, const struct ts_addr *native,
-		     int reuse)
+ * it and do not listen yet; in UDP past all that are bound with it. */
+static bool is_bound(const struct ts_host *host, uint8_t proto,
+		     const struct ts_addr *native, int reuse)
 {
 	bool v4 = ts_ip_is_v4(&native->ip);
+	int type = proto == IPPROTO_UDP ? SOCK_DGRAM : SOCK_STREAM;
 	int fd = socket(v4 ? AF_INET : AF_INET6,
-			SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+			type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	const int on = 1;
 	int err;
 
 	if (fd < 0)
 		return true;
 	fd = ts_sock_keep(host, fd);
-	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof(reuse));
+	if (proto == IPPROTO_TCP)
+		(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &reuse,
+				 sizeof(reuse));
 	if (!v4) /* :: stands for IPv6 alone: dual-stack came as 0.0.0.0 */
 		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on,
 				 sizeof(on));
@@ -58,19 +62,19 @@ static bool is_bound(const struct ts_host *host, const struct ts_addr *native,
 
 static bool is_alive(const struct ts_host *host, const struct ts_listener *l)
 {
-	return is_bound(host, &l->native, l->is_listening);
+	return is_bound(host, l->proto, &l->native, l->is_listening);
 }
 
-static struct ts_flow_key bind_key(const struct ts_addr *native)
+static struct ts_flow_key bind_key(const struct ts_listener *l)
 {
-	struct ts_flow_key key = {.proto = IPPROTO_TCP, .local = *native};
+	struct ts_flow_key key = {.proto = l->proto, .local = l->native};
 
 	return key;
 }
 
 static void unpublish(struct ts_host *host, const struct ts_listener *l)
 {
-	struct ts_flow_key key = bind_key(&l->native);
+	struct ts_flow_key key = bind_key(l);
 	struct ts_entry *entry = ts_entry_find(host, &key);
 
 	if (entry && entry->value.kind == TS_FLOW_BIND)
@@ -80,7 +84,7 @@ static void unpublish(struct ts_host *host, const struct ts_listener *l)
 /* getsockname() of a socket that was bound in the program's stead. */
 static int publish(struct ts_host *host, const struct ts_listener *l)
 {
-	struct ts_flow_key key = bind_key(&l->native);
+	struct ts_flow_key key = bind_key(l);
 	struct ts_flow_entry value = {.kind = TS_FLOW_BIND,
 				      .state = TS_FLOW_UP,
 				      .tailnet_local = l->tailnet};
@@ -97,6 +101,7 @@ static int publish(struct ts_host *host, const struct ts_listener *l)
 static void free_listener(struct ts_host *host, struct ts_listener *l)
 {
 	unpublish(host, l);
+	ts_dgram_port_put(l->port);
 	ts_list_remove(&l->link);
 	free(l);
 }
@@ -111,13 +116,26 @@ static struct ts_listener *next_listener(const struct ts_host *host,
 }
 
 static struct ts_listener *find_exact(const struct ts_host *host,
+				      uint8_t proto,
 				      const struct ts_addr *tailnet)
 {
 	struct ts_link *at = host->listeners.next;
 	struct ts_listener *l;
 
 	while ((l = next_listener(host, &at)))
-		if (ts_addr_equal(&l->tailnet, tailnet))
+		if (l->proto == proto && ts_addr_equal(&l->tailnet, tailnet))
+			return l;
+	return NULL;
+}
+
+struct ts_listener *ts_listener_at(const struct ts_host *host, uint8_t proto,
+				   const struct ts_addr *native)
+{
+	struct ts_link *at = host->listeners.next;
+	struct ts_listener *l;
+
+	while ((l = next_listener(host, &at)))
+		if (l->proto == proto && ts_addr_equal(&l->native, native))
 			return l;
 	return NULL;
 }
@@ -142,11 +160,12 @@ static size_t count_listeners(const struct ts_host *host)
 	return count;
 }
 
-static struct ts_listener *new_listener(struct ts_host *host,
+static struct ts_listener *new_listener(struct ts_host *host, uint8_t proto,
 					const struct ts_addr *tailnet,
 					const struct ts_addr *native)
 {
 	struct ts_listener *l;
+	int err;
 
 	if (count_listeners(host) >= LISTENERS_MAX)
 		forget_stale(host);
@@ -155,8 +174,17 @@ static struct ts_listener *new_listener(struct ts_host *host,
 	l = calloc(1, sizeof(*l));
 	if (!l)
 		return NULL;
+	l->proto = proto;
 	l->tailnet = *tailnet;
 	l->native = *native;
+	if (proto == IPPROTO_UDP) {
+		l->port = ts_dgram_port_get(host, tailnet->port, &err);
+		l->is_listening = true;
+	}
+	if (proto == IPPROTO_UDP && !l->port) {
+		free(l);
+		return NULL;
+	}
 	ts_list_insert(&host->listeners, &l->link);
 	return l;
 }
@@ -177,14 +205,15 @@ static bool overlap(const struct ts_addr *a, const struct ts_addr *b)
 }
 
 /* -EADDRINUSE when a record other than except has part of this address. */
-static int check_overlap(struct ts_host *host, const struct ts_addr *tailnet,
-			 bool is_shared, const struct ts_listener *except)
+static int check_overlap(struct ts_host *host, uint8_t proto,
+			 const struct ts_addr *tailnet, bool is_shared, const struct ts_listener *except)
 {
 	struct ts_link *at = host->listeners.next;
 	struct ts_listener *l;
 
 	while ((l = next_listener(host, &at))) {
-		if (l == except || !overlap(&l->tailnet, tailnet))
+		if (l == except || l->proto != proto ||
+		    !overlap(&l->tailnet, tailnet))
 			continue;
 		if (!is_alive(host, l))
 			free_listener(host, l);
@@ -196,13 +225,14 @@ static int check_overlap(struct ts_host *host, const struct ts_addr *tailnet,
 
 /* -- BIND, BOUND --------------------------------------------------------- */
 
-static int pick_native(const struct ts_host *host, struct ts_addr *out)
+static int pick_native(const struct ts_host *host, uint8_t proto,
+		       struct ts_addr *out)
 {
 	for (int i = 0; i < NATIVE_PORT_TRIES; i++) {
 		out->ip = ts_sock_random_loopback(host);
 		out->port = (uint16_t)(NATIVE_PORT_FIRST +
 				       ts_random_below(NATIVE_PORT_COUNT));
-		if (!is_bound(host, out, false))
+		if (!is_bound(host, proto, out, false))
 			return 0;
 	}
 	return -EADDRNOTAVAIL;
@@ -212,8 +242,8 @@ static int bind_port(struct ts_host *host, const struct ts_broker_request *req,
 		     struct ts_addr *native)
 {
 	bool is_shared = req->flags & TS_BROKER_REUSE;
-	struct ts_listener *l = find_exact(host, &req->tailnet);
-	int err = check_overlap(host, &req->tailnet, is_shared, l);
+	struct ts_listener *l = find_exact(host, req->proto, &req->tailnet);
+	int err = check_overlap(host, req->proto, &req->tailnet, is_shared, l);
 
 	if (err)
 		return err;
@@ -222,10 +252,10 @@ static int bind_port(struct ts_host *host, const struct ts_broker_request *req,
 		l = NULL;
 	}
 	if (!l) {
-		err = pick_native(host, native);
+		err = pick_native(host, req->proto, native);
 		if (err)
 			return err;
-		l = new_listener(host, &req->tailnet, native);
+		l = new_listener(host, req->proto, &req->tailnet, native);
 		if (!l)
 			return -ENOBUFS;
 		l->is_shared = is_shared;
@@ -242,6 +272,11 @@ static int check_own(const struct ts_host *host, const struct ts_ip *ip)
 		       0 : -EADDRNOTAVAIL;
 }
 
+static bool is_proto_ok(const struct ts_broker_request *req)
+{
+	return req->proto == IPPROTO_TCP || req->proto == IPPROTO_UDP;
+}
+
 bool ts_listener_bind(struct ts_host *host, const struct ts_broker_request *req,
 		      struct ts_broker_reply *rep)
 {
@@ -251,8 +286,7 @@ bool ts_listener_bind(struct ts_host *host, const struct ts_broker_request *req,
 	if (!ts_ip_is_unspecified(ip) && !ts_host_has_netmap(host) &&
 	    !ts_host_is_down(host))
 		return false;
-	err = req->proto == IPPROTO_TCP ? check_own(host, ip)
-					: -EPROTONOSUPPORT;
+	err = is_proto_ok(req) ? check_own(host, ip) : -EPROTONOSUPPORT;
 	if (!err && req->tailnet.port == 0)
 		rep->native.ip = ts_sock_random_loopback(host);
 	else if (!err)
@@ -269,10 +303,11 @@ static bool is_native_ok(const struct ts_addr *native)
 }
 
 /* The record of tailnet, with this native address. */
-static int set_native(struct ts_host *host, const struct ts_addr *tailnet,
+static int set_native(struct ts_host *host, uint8_t proto,
+		      const struct ts_addr *tailnet,
 		      const struct ts_addr *native, struct ts_listener **out)
 {
-	struct ts_listener *l = find_exact(host, tailnet);
+	struct ts_listener *l = find_exact(host, proto, tailnet);
 
 	if (l && !ts_addr_equal(&l->native, native)) {
 		if (is_alive(host, l))
@@ -281,7 +316,7 @@ static int set_native(struct ts_host *host, const struct ts_addr *tailnet,
 		l = NULL;
 	}
 	if (!l)
-		l = new_listener(host, tailnet, native);
+		l = new_listener(host, proto, tailnet, native);
 	*out = l;
 	return l ? 0 : -ENOBUFS;
 }
@@ -295,13 +330,17 @@ void ts_listener_bound(struct ts_host *host,
 	bool is_shared = req->flags & TS_BROKER_REUSE;
 	int err = is_native_ok(&req->native_local) ? 0 : -EINVAL;
 
+	if (!is_proto_ok(req))
+		err = -EPROTONOSUPPORT;
+
 	if (tailnet.port == 0)
 		tailnet.port = req->native_local.port;
 	if (!err)
-		err = check_overlap(host, &tailnet, is_shared,
-				    find_exact(host, &tailnet));
+		err = check_overlap(host, req->proto, &tailnet, is_shared,
+				    find_exact(host, req->proto, &tailnet));
 	if (!err)
-		err = set_native(host, &tailnet, &req->native_local, &l);
+		err = set_native(host, req->proto, &tailnet,
+				 &req->native_local, &l);
 	if (!err) {
 		l->is_shared = is_shared;
 		err = publish(host, l);
@@ -312,37 +351,52 @@ void ts_listener_bound(struct ts_host *host,
 
 /* -- LISTEN -------------------------------------------------------------- */
 
+static bool is_served(const struct ts_host *host,
+		      const struct ts_broker_request *req)
+{
+	const struct ts_listener *l =
+		find_exact(host, req->proto, &req->tailnet);
+
+	return l && l->is_listening &&
+	       ts_addr_equal(&l->native, &req->native_local);
+}
+
 void ts_listener_listen(struct ts_host *host,
 			const struct ts_broker_request *req,
 			struct ts_broker_reply *rep)
 {
 	char tailnet[TS_ADDR_TEXT_CAP], native[TS_ADDR_TEXT_CAP];
 	struct ts_listener *l = NULL;
+	bool was_listening;
 	int err = 0;
 
-	if (req->proto != IPPROTO_TCP)
+	if (!is_proto_ok(req))
 		err = -EPROTONOSUPPORT;
 	else if (!is_native_ok(&req->native_local) || req->tailnet.port == 0)
 		err = -EINVAL;
 	if (!err && ts_host_has_netmap(host))
 		err = check_own(host, &req->tailnet.ip);
+	was_listening = !err && is_served(host, req);
 	if (!err)
-		err = set_native(host, &req->tailnet, &req->native_local, &l);
+		err = set_native(host, req->proto, &req->tailnet,
+				 &req->native_local, &l);
 	rep->error = -err;
-	if (err || l->is_listening)
+	if (err || was_listening)
 		return;
 	l->is_listening = true;
-	log_info("listener: %s is served at %s",
+	log_info("listener: %s %s is served at %s",
+		 req->proto == IPPROTO_UDP ? "UDP" : "TCP",
 		 ts_addr_format(&l->tailnet, tailnet),
 		 ts_addr_format(&l->native, native));
 }
 
 /* How well a record fits an own address: 0 not at all. */
-static int fit(const struct ts_listener *l, const struct ts_addr *local)
+static int fit(const struct ts_listener *l, uint8_t proto,
+	       const struct ts_addr *local)
 {
 	bool v4 = ts_ip_is_v4(&local->ip);
 
-	if (!l->is_listening || l->tailnet.port != local->port)
+	if (l->proto != proto || !l->is_listening || l->tailnet.port != local->port)
 		return 0;
 	if (v4 && !ts_ip_is_v4(&l->native.ip))
 		return 0; /* an IPv6-only socket */
@@ -353,7 +407,7 @@ static int fit(const struct ts_listener *l, const struct ts_addr *local)
 	return ts_ip_is_zero(&l->tailnet.ip) ? 1 : 0;
 }
 
-struct ts_listener *ts_listener_for(const struct ts_host *host,
+struct ts_listener *ts_listener_for(const struct ts_host *host, uint8_t proto,
 				    const struct ts_addr *local)
 {
 	struct ts_link *at = host->listeners.next;
@@ -361,24 +415,25 @@ struct ts_listener *ts_listener_for(const struct ts_host *host,
 	int best_fit = 0;
 
 	while ((l = next_listener(host, &at))) {
-		if (fit(l, local) <= best_fit)
+		if (fit(l, proto, local) <= best_fit)
 			continue;
 		best = l;
-		best_fit = fit(l, local);
+		best_fit = fit(l, proto, local);
 	}
 	return best;
 }
 
-void ts_listener_refused(struct ts_host *host, const struct ts_addr *native)
+void ts_listener_refused(struct ts_host *host, uint8_t proto,
+			 const struct ts_addr *native)
 {
 	char text[TS_ADDR_TEXT_CAP];
 	struct ts_link *at = host->listeners.next;
 	struct ts_listener *l;
 
-	if (is_bound(host, native, true))
+	if (is_bound(host, proto, native, true))
 		return; /* its queue overflowed */
 	while ((l = next_listener(host, &at))) {
-		if (!ts_addr_equal(&l->native, native))
+		if (l->proto != proto || !ts_addr_equal(&l->native, native))
 			continue;
 		log_info("listener: %s is not served any more",
 			 ts_addr_format(&l->tailnet, text));

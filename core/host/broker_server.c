@@ -12,6 +12,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +41,7 @@ struct ts_client {
 	bool is_held;
 	uint64_t deadline_ms;
 	struct ts_broker_request req; /* when held */
+	uint8_t *held_data;	      /* req.data points to it */
 };
 
 static struct ts_client *first_of(const struct ts_link *head)
@@ -107,6 +109,7 @@ static void free_client(struct ts_client *client)
 	ts_list_remove(&client->link);
 	ts_watch_free(client->watch);
 	ts_sock_close(client->fd);
+	free(client->held_data);
 	free(client);
 }
 
@@ -132,9 +135,13 @@ static void reply(const struct ts_client *client,
 		struct cmsghdr align;
 	} control = {{0}};
 	uint8_t out[TS_BROKER_MESSAGE_MAX];
-	int len = ts_broker_write_reply(rep, out, sizeof(out));
-	struct iovec iov = {.iov_base = out, .iov_len = (size_t)len};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+	int len = ts_broker_write_reply_head(rep, out, sizeof(out));
+	struct iovec iov[] = {
+		{.iov_base = out, .iov_len = (size_t)len},
+		{.iov_base = (void *)(uintptr_t)rep->data,
+		 .iov_len = rep->data_len},
+	};
+	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
 
 	if (len < 0)
 		return;
@@ -163,7 +170,14 @@ static bool answer(struct ts_client *client,
 	case TS_BROKER_ATTACH:
 		break;
 	case TS_BROKER_CONNECT:
-		ts_conn_request(host, req, fd, client->pid, &rep);
+		if (req->proto == IPPROTO_TCP)
+			ts_conn_request(host, req, fd, client->pid, &rep);
+		else
+			ts_dgram_connect(host, req, fd, client->pid, &rep);
+		fd = -1;
+		break;
+	case TS_BROKER_SEND:
+		ts_dgram_send(host, req, fd, client->pid, &rep);
 		fd = -1;
 		break;
 	case TS_BROKER_BIND:
@@ -180,6 +194,7 @@ static bool answer(struct ts_client *client,
 		break;
 	case TS_BROKER_RESOLVE:
 	case TS_BROKER_REVERSE:
+	case TS_BROKER_DNS:
 		is_done = ts_names_answer(host, req, &rep);
 		break;
 	default:
@@ -193,14 +208,31 @@ static bool answer(struct ts_client *client,
 	return is_done;
 }
 
+static void refuse(const struct ts_client *client,
+		   const struct ts_broker_request *req, int error)
+{
+	const struct ts_broker_reply rep = {.type = req->type, .error = error};
+
+	reply(client, &rep, -1);
+}
+
 static void hold(struct ts_client *client, const struct ts_broker_request *req)
 {
 	struct ts_broker_server *server = client->host->server;
 
+	client->held_data = malloc(req->data_len + 1);
+	if (!client->held_data) {
+		refuse(client, req, ENOMEM);
+		free_client(client);
+		return;
+	}
+	if (req->data_len)
+		memcpy(client->held_data, req->data, req->data_len);
 	if (!client->is_trusted)
 		server->stranger_count--; /* it was allowed to speak */
 	client->is_held = true;
 	client->req = *req;
+	client->req.data = client->held_data;
 	client->deadline_ms =
 		ts_host_now_ms(client->host) + client->host->timeout_ms;
 	ts_list_remove(&client->link);
@@ -274,14 +306,6 @@ static void complain(const struct ts_client *client, int err)
 	if (ts_log_allowed(&server->limit, ts_host_now_ms(client->host)))
 		log_warn("broker: request of pid %d: %s", (int)client->pid,
 			 ts_strerror(err));
-}
-
-static void refuse(const struct ts_client *client,
-		   const struct ts_broker_request *req, int error)
-{
-	const struct ts_broker_reply rep = {.type = req->type, .error = error};
-
-	reply(client, &rep, -1);
 }
 
 /* Attached to a host that was here before us: its table says nothing of us. */

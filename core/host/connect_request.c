@@ -21,8 +21,6 @@ static int check_request(struct ts_host *host,
 {
 	int state;
 
-	if (req->proto != IPPROTO_TCP)
-		return -EPROTONOSUPPORT;
 	if (fd < 0) /* most likely it did not fit into our fd table */
 		return -ENOBUFS;
 	state = ts_sock_state(fd);

@@ -17,6 +17,7 @@
 
 #include "core/base/err.h"
 #include "core/crypto/secret.h"
+#include "core/host/dns_service.h"
 #include "core/host/host_internal.h"
 
 enum {
@@ -112,7 +113,9 @@ static void on_changed(void *ctx)
 	ts_table_info_from_node(&host->info, host->node);
 	ts_host_publish(host);
 	ts_conns_node_changed(host);
+	ts_dgrams_node_changed(host);
 	ts_broker_retry_held(host);
+	ts_dns_service_node_changed(host);
 }
 
 static int open_parts(struct ts_host *host, const struct ts_host_config *config,
@@ -140,6 +143,14 @@ static int open_parts(struct ts_host *host, const struct ts_host_config *config,
 	if (status)
 		return status;
 	init_info(host, config);
+	status = ts_dns_service_open(host, config);
+	if (status)
+		return status;
+	status = ts_dgrams_open(host);
+	if (status) {
+		snprintf(err, 256, "%s", ts_strerror(status));
+		return status;
+	}
 	ts_host_publish(host);
 	return ts_broker_open(host, config, err);
 }
@@ -149,6 +160,7 @@ static void init_lists(struct ts_host *host)
 	struct ts_link *heads[] = {&host->conns,   &host->inbounds,
 				   &host->splices, &host->relays,
 				   &host->listeners, &host->ready,
+				   &host->dns_streams,
 				   &host->entries.lingering};
 
 	for (size_t i = 0; i < ARRAY_LEN(heads); i++)
@@ -194,7 +206,10 @@ void ts_host_close(struct ts_host *host)
 	ts_inbounds_close(host);
 	ts_splices_close(host);
 	ts_relays_close(host);
+	ts_dns_streams_close(host);
 	ts_listeners_close(host);
+	ts_dgrams_close(host);
+	ts_dns_service_close(host);
 	ts_rendezvous_close(host);
 	if (host->table && host->entries.sweep) {
 		host->info.node_state = TS_STOPPED;

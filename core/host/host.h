@@ -22,6 +22,8 @@ struct ts_host_config {
 	const char *socket_path; /* broker's path (mode 0600), or NULL */
 	const char *abstract_name; /* without the leading NUL, or NULL */
 	enum ts_listen_mode listen;
+	enum ts_dns_mode dns;
+	const char *resolv_conf; /* NULL: the system's */
 	unsigned timeout_s; /* how long a connect or a name waits for a node
 			     * that is not running yet */
 	bool in_process; /* same process as (the first of) the programs */

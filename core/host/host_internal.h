@@ -4,6 +4,7 @@
  *   broker_server -> app_connect, app_listener, names   requests
  *   app_connect   -> rendezvous, app_inbound (own address), app_splice
  *   app_listener  -> app_inbound -> app_splice | app_relay
+ *   datagram_*    -> app_listener (ports), names (DNS)
  *   all of them   -> flow_entries (table), hup_watch, native_socket
  */
 #ifndef CORE_HOST_HOST_INTERNAL_H
@@ -37,6 +38,9 @@ enum {
 struct ts_conn;
 struct ts_inbound;
 struct ts_broker_server;
+struct ts_dns_service; /* dns_service.h */
+struct ts_dgrams;
+struct ts_dgram_port;
 
 /* -- flow_entries.c: the table's flows, and how long they stay ----------- */
 struct ts_entry {
@@ -90,6 +94,10 @@ struct ts_host {
 	struct ts_hup hup;
 	struct ts_rendezvous rv;
 	struct ts_broker_server *server;
+	struct ts_dns_service *dns;
+	struct ts_link dns_streams;
+	size_t dns_stream_count;
+	struct ts_dgrams *dgrams; /* app_datagram.h */
 	struct ts_timer *ready_timer;	/* pumps what is in ready */
 	struct ts_timer *changed_timer; /* the node changed: tell all */
 	struct ts_link conns, inbounds, splices, relays, listeners, ready;
@@ -190,11 +198,13 @@ void ts_held_look(struct ts_held *held, size_t count);
 /* -- app_listener.c ------------------------------------------------------ */
 struct ts_listener {
 	struct ts_link link;
+	uint8_t proto; /* IPPROTO_TCP, IPPROTO_UDP */
 	struct ts_addr tailnet; /* ip :: = all own, 0.0.0.0 = own IPv4 */
 	/* 0.0.0.0 for dual-stack sockets, too; :: is IPv6 alone */
 	struct ts_addr native;
 	bool is_listening; /* LISTEN came; else BIND or BOUND only */
 	bool is_shared;	   /* SO_REUSEADDR or SO_REUSEPORT */
+	struct ts_dgram_port *port; /* UDP */
 };
 /* false: hold the request until the node has its addresses. */
 bool ts_listener_bind(struct ts_host *host, const struct ts_broker_request *req,
@@ -206,10 +216,14 @@ void ts_listener_listen(struct ts_host *host,
 			const struct ts_broker_request *req,
 			struct ts_broker_reply *rep);
 /* The best listener for an own address, or NULL. */
-struct ts_listener *ts_listener_for(const struct ts_host *host,
+struct ts_listener *ts_listener_for(const struct ts_host *host, uint8_t proto,
 				    const struct ts_addr *local);
+/* The one that is served at this native address, or NULL. */
+struct ts_listener *ts_listener_at(const struct ts_host *host, uint8_t proto,
+				   const struct ts_addr *native);
 /* It refused: forget it when its socket is gone. */
-void ts_listener_refused(struct ts_host *host, const struct ts_addr *native);
+void ts_listener_refused(struct ts_host *host, uint8_t proto,
+			 const struct ts_addr *native);
 void ts_listeners_close(struct ts_host *host);
 
 /* -- app_inbound.c ------------------------------------------------------- */
@@ -251,6 +265,22 @@ struct ts_relay_end {
 void ts_relay_start(struct ts_host *host, const struct ts_relay_end ends[2]);
 void ts_relays_close(struct ts_host *host);
 size_t ts_relays_undelivered(const struct ts_host *host);
+
+/* -- datagrams: app_datagram.h ------------------------------------------- */
+int ts_dgrams_open(struct ts_host *host);
+/* After the listeners, which have ports. */
+void ts_dgrams_close(struct ts_host *host);
+void ts_dgrams_node_changed(struct ts_host *host);
+/* SEND and CONNECT. They own fd (the program's socket, or -1) from here. */
+void ts_dgram_send(struct ts_host *host, const struct ts_broker_request *req,
+		   int fd, pid_t pid, struct ts_broker_reply *rep);
+void ts_dgram_connect(struct ts_host *host,
+		      const struct ts_broker_request *req, int fd, pid_t pid,
+		      struct ts_broker_reply *rep);
+/* A port of ours in the tailnet, counted; 0: a free one. NULL: *err. */
+struct ts_dgram_port *ts_dgram_port_get(struct ts_host *host, uint16_t number,
+					int *err);
+void ts_dgram_port_put(struct ts_dgram_port *port); /* NULL is fine */
 
 /* -- names.c ------------------------------------------------------------- */
 /* false: hold the request until the netmap is there. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * names.c - RESOLVE and REVERSE
+ * names.c - RESOLVE, REVERSE and DNS
  *
  * Answers come from the netmap alone; before it is there nobody can say
  * whether a name is ours, so the request is held.
@@ -52,6 +52,23 @@ static void reverse(const struct ts_host *host,
 	snprintf(rep->name, sizeof(rep->name), "%s", name);
 }
 
+/* The program's resolver takes what fits into its buffer: no limit here. */
+static void answer_query(const struct ts_host *host,
+			 const struct ts_broker_request *req,
+			 struct ts_broker_reply *rep)
+{
+	int len = ts_node_dns_answer(host->node, req->data, req->data_len,
+				     false, host->scratch, HOST_SCRATCH_BYTES);
+
+	if (len < 0)
+		rep->error = -len;
+	if (len <= 0)
+		return;
+	rep->answer = TS_ANSWER_FOUND;
+	rep->data = host->scratch;
+	rep->data_len = (size_t)len;
+}
+
 bool ts_names_answer(struct ts_host *host, const struct ts_broker_request *req,
 		     struct ts_broker_reply *rep)
 {
@@ -67,7 +84,9 @@ bool ts_names_answer(struct ts_host *host, const struct ts_broker_request *req,
 	}
 	if (req->type == TS_BROKER_RESOLVE)
 		resolve(host, req, rep);
-	else
+	else if (req->type == TS_BROKER_REVERSE)
 		reverse(host, req, rep);
+	else
+		answer_query(host, req, rep);
 	return true;
 }

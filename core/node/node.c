@@ -102,7 +102,7 @@ static bool make_cores(struct ts_node *node,
 		ts_filter_set_shields(node->filter, node->prefs.shields_up);
 	ts_wipe(&pc, sizeof(pc));
 	return node->filter && node->dns && node->stack && node->wg &&
-	       node->path && node->control;
+	       node->path && node->control && node_ping_open(node) == 0;
 }
 
 struct ts_node *ts_node_new(struct ts_node_config *config,
@@ -119,7 +119,6 @@ struct ts_node *ts_node_new(struct ts_node_config *config,
 	node->now_ms = now_ms;
 	node->prefs = *config->prefs;
 	ts_prefs_init_default(config->prefs);
-	node->ping_id = (uint16_t)ts_random_u32();
 	node->expiry_check_ms = UINT64_MAX;
 	persist = &node->prefs.persist;
 	if (!ts_private_key_is_zero(&persist->node_key))
@@ -413,6 +412,12 @@ enum ts_dns_answer ts_node_lookup(const struct ts_node *node, const char *name,
 const char *ts_node_reverse(const struct ts_node *node, const struct ts_ip *ip)
 {
 	return ts_magic_dns_reverse(node->dns, ip);
+}
+
+int ts_node_dns_answer(const struct ts_node *node, const uint8_t *query,
+		       size_t len, bool udp, uint8_t *out, size_t out_cap)
+{
+	return ts_magic_dns_answer(node->dns, query, len, udp, out, out_cap);
 }
 
 const struct ts_prefs *ts_node_prefs(const struct ts_node *node)

@@ -153,6 +153,9 @@ enum ts_dns_answer ts_node_lookup(const struct ts_node *node, const char *name,
 				  struct ts_dns_result *out);
 const char *ts_node_reverse(const struct ts_node *node,
 			    const struct ts_ip *ip);
+/* One DNS message, as ts_magic_dns_answer() has it. */
+int ts_node_dns_answer(const struct ts_node *node, const uint8_t *query,
+		       size_t len, bool udp, uint8_t *out, size_t out_cap);
 /* Peer (or self) that owns this address, for whois; NULL: nobody. */
 const struct ts_peer *ts_node_whois(const struct ts_node *node,
 				    const struct ts_ip *ip);

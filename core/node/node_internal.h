@@ -71,7 +71,8 @@ struct ts_node {
 	struct route_table routes; /* subnet routes; addresses: the netmap */
 	struct ts_key_map disco_ids; /* disco key -> struct node_peer */
 	struct node_ping pings[NODE_PINGS_MAX];
-	uint16_t ping_seq, ping_id;
+	uint16_t ping_seq;
+	struct stack_echo *echo; /* of pings by ICMP */
 	struct ts_log_limit drop_log;
 };
 
@@ -124,8 +125,8 @@ void node_tsmp_ping(struct ts_node *node, struct ts_peer *peer,
 /* node_ping.c */
 void node_ping_tsmp_pong(struct ts_node *node, const uint8_t token[static 8],
 			 uint16_t peerapi_port);
-void node_ping_echo_reply(struct ts_node *node, const struct ts_ip *from,
-			  uint16_t id, uint16_t seq);
+/* Once there is a stack. */
+int node_ping_open(struct ts_node *node);
 uint64_t node_ping_deadline_ms(const struct ts_node *node);
 void node_ping_tick(struct ts_node *node);
 void node_ping_forget_all(struct ts_node *node);

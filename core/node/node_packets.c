@@ -328,17 +328,10 @@ static void on_syn_gone(void *ctx, struct stack_syn *syn)
 	node->io.syn_gone(node->io_ctx, syn);
 }
 
-static void on_echo_reply(void *ctx, const struct ts_ip *from, uint16_t id,
-			  uint16_t seq)
-{
-	node_ping_echo_reply(ctx, from, id, seq);
-}
-
 const struct stack_ops node_stack_ops = {
 	.output = on_stack_output,
 	.inbound_syn = on_inbound_syn,
 	.syn_gone = on_syn_gone,
-	.echo_reply = on_echo_reply,
 };
 
 void ts_node_peer_status(const struct ts_node *node,

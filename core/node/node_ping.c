@@ -128,7 +128,8 @@ static void send_ping(struct ts_node *node, struct node_ping *ping,
 		node_tsmp_ping(node, peer, &ping->ip, ping->token);
 		break;
 	case TS_PING_ICMP:
-		stack_ping(node->stack, &ping->ip, node->ping_id, ping->seq);
+		stack_echo_send(node->echo, &ping->ip, ping->seq, ping->token,
+				sizeof(ping->token));
 		break;
 	}
 }
@@ -171,16 +172,29 @@ void node_ping_tsmp_pong(struct ts_node *node, const uint8_t token[static 8],
 	}
 }
 
-void node_ping_echo_reply(struct ts_node *node, const struct ts_ip *from,
-			  uint16_t id, uint16_t seq)
+static void on_echo_reply(void *user, const struct ts_ip *from, uint16_t seq,
+			  const uint8_t *data, size_t len)
 {
-	for (size_t i = 0; i < NODE_PINGS_MAX && id == node->ping_id; i++) {
+	struct ts_node *node = user;
+
+	for (size_t i = 0; i < NODE_PINGS_MAX; i++) {
 		struct node_ping *ping = &node->pings[i];
 
 		if (ping->in_use && ping->kind == TS_PING_ICMP &&
-		    ping->seq == seq && ts_ip_equal(&ping->ip, from))
+		    ping->seq == seq && ts_ip_equal(&ping->ip, from) &&
+		    len == sizeof(ping->token) &&
+		    memcmp(data, ping->token, len) == 0)
 			finish_ok(node, ping, 0);
 	}
+}
+
+int node_ping_open(struct ts_node *node)
+{
+	int err;
+
+	node->echo = stack_echo_open(node->stack, on_echo_reply, NULL, node,
+				     &err);
+	return err;
 }
 
 static uint64_t ping_end_ms(const struct node_ping *ping)

@@ -144,7 +144,8 @@ static void take_pong(struct ts_node *node, struct ts_reader *r)
 }
 
 /* The peer's rules refused our SYN: fail the connect now instead of letting
- * it run into its timeout. The IP addresses are those of the answer, the
+ * it run into its timeout. Upstream tells of TCP only; a datagram that is
+ * refused in the same way is an ICMP error to its sender. The IP addresses are those of the answer, the
  * ports those of our flow. */
 static void take_reject(struct ts_node *node, const struct ts_packet_header *h,
 			struct ts_reader *r)
@@ -158,7 +159,11 @@ static void take_reject(struct ts_node *node, const struct ts_packet_header *h,
 	local.port = ts_read_be16(r);
 	remote.port = ts_read_be16(r);
 	flags = r->left > 0 ? ts_read_u8(r) : 0;
-	if (r->bad || proto != IPPROTO_TCP || flags & TSMP_MAYBE_BROKEN)
+	if (r->bad || flags & TSMP_MAYBE_BROKEN)
+		return;
+	if (proto == IPPROTO_UDP)
+		stack_udp_fail(node->stack, &local, &remote, -ECONNREFUSED);
+	if (proto != IPPROTO_TCP)
 		return;
 	tcp = stack_tcp_find(node->stack, &local, &remote);
 	if (tcp)

@@ -24,6 +24,7 @@
  *                                         ("mem:" keeps it in memory)
  * ephemeral         TSNET_EPHEMERAL       no
  * listen            TSNET_LISTEN          both
+ * dns               TSNET_DNS             intercept
  * accept_routes     TSNET_ACCEPT_ROUTES   no
  * port              TSNET_PORT            0
  * tags              TSNET_TAGS            - (comma-separated tag:x)
@@ -40,6 +41,7 @@ struct ts_config {
 	bool state_in_memory, ephemeral, accept_routes, force_login;
 	bool direct, shields_up;
 	enum ts_listen_mode listen;
+	enum ts_dns_mode dns;
 	uint16_t port;
 	char **tags;
 	size_t tag_count;
@@ -75,6 +77,7 @@ enum ts_config_kind {
 	TS_CONF_PORT,
 	TS_CONF_SECONDS,
 	TS_CONF_LISTEN,
+	TS_CONF_DNS,
 	TS_CONF_TAGS,
 	TS_CONF_LOG_LEVEL,
 };

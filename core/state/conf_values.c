@@ -82,6 +82,20 @@ static int read_listen(const char *text, enum ts_listen_mode *out)
 	return 0;
 }
 
+static int read_dns(const char *text, enum ts_dns_mode *out)
+{
+	static const struct word words[] = {
+		{"intercept", TS_DNS_INTERCEPT},
+		{"host", TS_DNS_HOST},
+	};
+	int value;
+
+	if (find_word(words, ARRAY_LEN(words), text, &value))
+		return -EINVAL;
+	*out = (enum ts_dns_mode)value;
+	return 0;
+}
+
 /* Digits only, then suffix (which may be left out). */
 static int read_number(const char *text, const char *suffix,
 		       unsigned long max, unsigned long *out)
@@ -353,6 +367,8 @@ static int read_value(struct ts_config *config,
 		return read_seconds(value, out);
 	case TS_CONF_LISTEN:
 		return read_listen(value, out);
+	case TS_CONF_DNS:
+		return read_dns(value, out);
 	case TS_CONF_TAGS:
 		return read_tags(value, config);
 	case TS_CONF_LOG_LEVEL:

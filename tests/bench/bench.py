@@ -24,6 +24,7 @@ from ends import (Broken, GO_ENV, OurEnd, Pair, PlainEnd, TOOLS, TSNETBENCH,
                   TsnetEnd)
 from figures import Figures
 from harness import BUILD, CLEAN_ENV, Lab, SHIM, TSRUN, stop
+from unused import Unused
 
 SECONDS = 1.5           # of each bulk run
 PINGS = 3               # connections per side and round
@@ -32,7 +33,7 @@ FIRST_BYTES = 5         # starts per side and round
 TSNET_FIRST_BYTES = 2   # started again at once, it may take 5 s
 EXEC_RUNS = 200
 GROUPS = ("bulk", "derp", "pingpong", "connections", "first-byte", "rss",
-          "exec")
+          "exec", "unused")
 
 
 class Bench:
@@ -42,7 +43,9 @@ class Bench:
         self.rounds = options.rounds
         self.groups = options.only or GROUPS
         self.has_tsnet = os.access(TSNETBENCH, os.X_OK)
-        self.end = time.monotonic() + 95 + 25 * self.rounds
+        self.began = time.monotonic()
+        self.end = self.began + 95 + 25 * self.rounds + (
+            150 if self.wants("unused") else 0)
 
     def say(self, text):
         print(f"  {text}", file=sys.stderr, flush=True)
@@ -253,6 +256,14 @@ class Bench:
         self.figures.add("exec true, more memory", "KB", "ours",
                          with_kb - without_kb)
 
+    def unused(self, end, number):
+        if number == 0:
+            self.bystanders = Unused(self.subdirectory("unused"), end.program,
+                                     self.figures)
+            self.bystanders.make()
+        self.bystanders.find()
+        self.bystanders.nginx()
+
     # -- the whole run -------------------------------------------------------
 
     def others(self):
@@ -307,6 +318,8 @@ class Bench:
                 self.first_byte(lab, everyone, number)
             if self.wants("exec"):
                 self.exec_cost(tunnels["ours"].client)
+            if self.wants("unused"):
+                self.unused(tunnels["ours"].client, number)
 
 
 def curl(where):
@@ -388,8 +401,7 @@ def main():
                 shutil.copytree(directory, kept, dirs_exist_ok=True,
                                 ignore=lambda d, names: [
                                     n for n in names if n.endswith(".sock")])
-            said["seconds"] = round(time.monotonic() - bench.end + 95 +
-                                    25 * options.rounds, 1)
+            said["seconds"] = round(time.monotonic() - bench.began, 1)
             others = bench.others()
             said["other_cores"] = others
             bench.figures.dump(options.json, said)

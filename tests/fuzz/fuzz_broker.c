@@ -23,7 +23,7 @@ static void must_be_same(const uint8_t *in, size_t in_len, const uint8_t *out,
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-	uint8_t out[TS_BROKER_MESSAGE_MAX];
+	static uint8_t out[TS_BROKER_MESSAGE_MAX + TS_BROKER_ANSWER_MAX];
 	struct ts_broker_request req;
 	struct ts_broker_reply rep;
 

@@ -91,6 +91,50 @@ static void reply_survives_the_way(void **state)
 	assert_string_equal(out.name, in.name);
 }
 
+static void queries_and_answers_are_blocks(void **state)
+{
+	static uint8_t data[TS_BROKER_ANSWER_MAX + 1],
+		buf[sizeof(data) + TS_BROKER_MESSAGE_MAX];
+	struct ts_broker_request req = {.type = TS_BROKER_DNS, .data = data,
+					.data_len = TS_BROKER_QUERY_MAX};
+	struct ts_broker_reply rep = {.type = TS_BROKER_DNS, .data = data,
+				      .data_len = TS_BROKER_ANSWER_MAX};
+	struct ts_broker_request req_out;
+	struct ts_broker_reply rep_out;
+	int len;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(data); i++)
+		data[i] = (uint8_t)(i * 7);
+	len = ts_broker_write_request(&req, buf, TS_BROKER_MESSAGE_MAX);
+	assert_int_equal(ts_broker_read_request(buf, (size_t)len, &req_out), 0);
+	assert_int_equal(req_out.data_len, req.data_len);
+	assert_memory_equal(req_out.data, data, req.data_len);
+	for (int cut = 0; cut < len; cut++)
+		assert_int_equal(ts_broker_read_request(buf, (size_t)cut,
+							&req_out), -EBADMSG);
+	len = ts_broker_write_reply(&rep, buf, sizeof(buf));
+	assert_int_equal(ts_broker_read_reply(buf, (size_t)len, &rep_out), 0);
+	assert_int_equal(rep_out.data_len, rep.data_len);
+	assert_memory_equal(rep_out.data, data, rep.data_len);
+	for (int cut = 0; cut < len; cut++)
+		assert_int_equal(ts_broker_read_reply(buf, (size_t)cut,
+						      &rep_out), -EBADMSG);
+	/* The head alone, as the shim receives it. */
+	assert_int_equal(ts_broker_write_reply_head(&rep, buf, sizeof(buf)),
+			 TS_BROKER_DNS_HEAD_LEN);
+	assert_int_equal(ts_broker_read_reply_head(buf, TS_BROKER_DNS_HEAD_LEN,
+						   &rep_out), 0);
+	assert_int_equal(rep_out.data_len, rep.data_len);
+	assert_null(rep_out.data);
+	req.data_len++;
+	rep.data_len++;
+	assert_int_equal(ts_broker_write_request(&req, buf, sizeof(buf)),
+			 -ENOBUFS);
+	assert_int_equal(ts_broker_write_reply(&rep, buf, sizeof(buf)),
+			 -ENOBUFS);
+}
+
 static void request_layout_is_fixed(void **state)
 {
 	struct ts_broker_request req = {.type = TS_BROKER_ATTACH};
@@ -222,6 +266,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(request_survives_the_way),
 		cmocka_unit_test(reply_survives_the_way),
+		cmocka_unit_test(queries_and_answers_are_blocks),
 		cmocka_unit_test(request_layout_is_fixed),
 		cmocka_unit_test(largest_messages_fit_one_packet),
 		cmocka_unit_test(cut_messages_are_badmsg),

@@ -206,6 +206,64 @@ static void too_long_a_response_is_truncated(void **state)
 	assert_int_equal(ts_dns_response_finish(&r), -ENOBUFS);
 }
 
+/* -- answers of others --------------------------------------------------- */
+
+enum { QUESTION_LEN = 16 }; /* Pc.Example, A, IN */
+
+static enum ts_dns_verdict judge(const uint8_t *msg, size_t len)
+{
+	return ts_dns_judge(query, QUESTION_LEN, msg, len);
+}
+
+/* The query with the response bit and these flags besides. */
+static void make_answer(uint8_t out[static sizeof(query)], uint16_t flags)
+{
+	memcpy(out, query, sizeof(query));
+	out[2] = (uint8_t)(0x80 | flags >> 8);
+	out[3] = (uint8_t)flags;
+}
+
+static void answers_are_judged(void **state)
+{
+	uint8_t msg[sizeof(query)];
+
+	(void)state;
+	assert_int_equal(judge(query, sizeof(query)), DNS_ANSWER_FOREIGN);
+	make_answer(msg, 0);
+	assert_int_equal(judge(msg, sizeof(msg)), DNS_ANSWER_GOOD);
+	msg[13] = 'p'; /* in another case */
+	assert_int_equal(judge(msg, sizeof(msg)), DNS_ANSWER_GOOD);
+	msg[13] = 'q';
+	assert_int_equal(judge(msg, sizeof(msg)), DNS_ANSWER_FOREIGN);
+	make_answer(msg, DNS_NXDOMAIN);
+	assert_int_equal(judge(msg, sizeof(msg)), DNS_ANSWER_GOOD);
+	make_answer(msg, DNS_FLAG_TRUNCATED);
+	assert_int_equal(judge(msg, sizeof(msg)), DNS_ANSWER_CUT_OFF);
+	make_answer(msg, DNS_REFUSED);
+	assert_int_equal(judge(msg, sizeof(msg)), DNS_ANSWER_EXCUSE);
+	msg[1] ^= 1;
+	assert_int_equal(judge(msg, sizeof(msg)), DNS_ANSWER_FOREIGN);
+	make_answer(msg, 0);
+	msg[5] = 0; /* no question */
+	assert_int_equal(judge(msg, DNS_HEADER_LEN), DNS_ANSWER_FOREIGN);
+	msg[3] = DNS_SERVFAIL;
+	assert_int_equal(judge(msg, DNS_HEADER_LEN), DNS_ANSWER_EXCUSE);
+	msg[3] = DNS_FORMERR;
+	assert_int_equal(judge(msg, DNS_HEADER_LEN), DNS_ANSWER_GOOD);
+}
+
+static void answers_cut_at_each_length(void **state)
+{
+	uint8_t msg[sizeof(query)];
+
+	(void)state;
+	make_answer(msg, 0);
+	for (size_t cut = 0; cut < DNS_HEADER_LEN + QUESTION_LEN; cut++)
+		assert_int_equal(judge(msg, cut), DNS_ANSWER_FOREIGN);
+	assert_int_equal(judge(msg, DNS_HEADER_LEN + QUESTION_LEN),
+			 DNS_ANSWER_GOOD);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -219,6 +277,8 @@ int main(void)
 		cmocka_unit_test(two_questions_are_a_format_error),
 		cmocka_unit_test(response_echoes_the_question),
 		cmocka_unit_test(too_long_a_response_is_truncated),
+		cmocka_unit_test(answers_are_judged),
+		cmocka_unit_test(answers_cut_at_each_length),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -103,6 +103,8 @@ static void test_good_programs(void **state)
 
 	(void)state;
 	assert_int_equal(check(&elf, err), 0);
+	elf = make_elf(MUSL, ".text");
+	assert_int_equal(check(&elf, err), 0);
 	assert_int_equal(preload_check("/proc/self/exe", err), 0);
 	assert_int_equal(preload_check("/bin/sh", err), 0);
 	assert_int_equal(preload_check("sh", err), 0);
@@ -118,8 +120,8 @@ static void test_refused_programs(void **state)
 	check_refused(&elf, "Go program");
 	elf = make_elf(NULL, ".go.buildinfo");
 	check_refused(&elf, "Go program");
-	elf = make_elf(MUSL, ".text");
-	check_refused(&elf, "musl");
+	elf = make_elf("/system/bin/linker64", ".text");
+	check_refused(&elf, "neither glibc's nor musl's");
 	elf = make_elf(GLIBC, ".text");
 	((Elf64_Ehdr *)(void *)elf.bytes)->e_machine = EM_RISCV;
 	check_refused(&elf, "another machine");

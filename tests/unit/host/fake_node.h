@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/dns/dns_wire.h"
 #include "core/node/node.h"
 
 struct ts_node {
@@ -118,6 +119,31 @@ const char *ts_node_reverse(const struct ts_node *node, const struct ts_ip *ip)
 
 	(void)node;
 	return ts_ip_equal(ip, &peer) ? "peer.ts.net" : NULL;
+}
+
+/* Names as above; a query with any other is to be forwarded. */
+int ts_node_dns_answer(const struct ts_node *node, const uint8_t *query,
+		       size_t len, bool udp, uint8_t *out, size_t out_cap)
+{
+	struct ts_dns_result result;
+	struct ts_dns_response r;
+	struct ts_dns_query q;
+	enum ts_dns_answer answer;
+
+	if (ts_dns_read_query(query, len, &q))
+		return -EBADMSG;
+	answer = ts_node_lookup(node, q.name, q.type == DNS_TYPE_A,
+				q.type == DNS_TYPE_AAAA, &result);
+	if (answer == TS_DNS_NOT_OURS)
+		return 0;
+	if (udp && out_cap > q.udp_size)
+		out_cap = q.udp_size;
+	ts_dns_response_init(&r, &q, answer == TS_DNS_NXDOMAIN ? DNS_NXDOMAIN
+							       : DNS_NOERROR,
+			     out, out_cap);
+	for (size_t i = 0; i < result.count; i++)
+		ts_dns_add_ip(&r, &result.addrs[i], 5);
+	return ts_dns_response_finish(&r);
 }
 
 #endif

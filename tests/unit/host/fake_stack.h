@@ -9,6 +9,7 @@
 
 #include "core/base/byte_queue.h"
 #include "core/loop/loop.h"
+#include "fake_datagrams.h"
 #include "fake_node.h"
 
 enum {

@@ -212,6 +212,8 @@ static void bad_requests_are_refused(void **state)
 	req.native_remote = fake_addr("192.0.2.1:80");
 	assert_int_equal(request(&f, &req, tcp).error, EADDRNOTAVAIL);
 	req.proto = IPPROTO_UDP;
+	assert_int_equal(request(&f, &req, tcp).error, EINVAL);
+	req.proto = IPPROTO_SCTP;
 	assert_int_equal(request(&f, &req, tcp).error, EPROTONOSUPPORT);
 	req.proto = IPPROTO_TCP;
 	assert_int_equal(listen(tcp, 1), 0);

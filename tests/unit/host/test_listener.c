@@ -223,6 +223,29 @@ static void closed_listener_is_refused_and_forgotten(void **state)
 	free(again.syn);
 }
 
+static void dead_listener_does_not_hide_another(void **state)
+{
+	struct syn_call call = {.to = SELF ":8080"};
+	struct ts_addr exact = fake_addr("127.9.9.9:8081");
+	struct fixture f;
+	int dead, listener, fd;
+
+	(void)state;
+	open_fixture(&f);
+	dead = listener_at(&exact, 4);
+	assert_int_equal(say_listen(&f, SELF ":8080", &exact), 0);
+	close(dead);
+	listener = program_listens(&f, "[::]:8080");
+	on_loop(&f, send_syn, &call);
+	assert_true(eventually(&f, look_syn, &call, &call.is_accepted));
+	fd = accept(listener, NULL, NULL);
+	assert_true(fd >= 0);
+	close(fd);
+	close(listener);
+	close_fixture(&f);
+	free(call.syn);
+}
+
 static void look_far_gone(struct fixture *f, void *ctx)
 {
 	bool *is = ctx;
@@ -506,16 +529,16 @@ static void bind_gets_a_native_address(void **state)
 
 static void bind_checks_the_address(void **state)
 {
-	struct ts_broker_request udp = {.type = TS_BROKER_BIND,
-					.proto = IPPROTO_UDP,
-					.tailnet = fake_addr(SELF ":80")};
+	struct ts_broker_request sctp = {.type = TS_BROKER_BIND,
+					 .proto = IPPROTO_SCTP,
+						 .tailnet = fake_addr(SELF ":80")};
 	struct fixture f;
 
 	(void)state;
 	open_fixture(&f);
 	assert_int_equal(say_bind(&f, PEER ":80", 0).error, EADDRNOTAVAIL);
 	assert_int_equal(say_bind(&f, "192.0.2.1:80", 0).error, EADDRNOTAVAIL);
-	assert_int_equal(request(&f, &udp, -1).error, EPROTONOSUPPORT);
+	assert_int_equal(request(&f, &sctp, -1).error, EPROTONOSUPPORT);
 	close_fixture(&f);
 }
 
@@ -755,6 +778,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(program_greets_and_closes_at_once),
 	cmocka_unit_test(unregistered_port_is_refused),
 	cmocka_unit_test(closed_listener_is_refused_and_forgotten),
+	cmocka_unit_test(dead_listener_does_not_hide_another),
 	cmocka_unit_test(listener_closes_before_accept),
 	cmocka_unit_test(peer_resets_before_accept),
 	cmocka_unit_test(taken_by_a_stranger),

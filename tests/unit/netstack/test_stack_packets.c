@@ -233,20 +233,120 @@ static void bindings_by_address_and_port(void **state)
 	free(one);
 }
 
+static void a_datagram_is_refused_afterwards(void **state)
+{
+	struct net net;
+	struct inbox *a = calloc(1, sizeof(*a)), *b = calloc(1, sizeof(*b));
+
+	(void)state;
+	net_open(&net);
+	for (int v6 = 0; v6 < 2; v6++) {
+		struct ts_addr to = net_addr(&net, 1, v6, 53);
+		struct stack_udp *from = udp_open(&net, 0, "[::]:0", a);
+		struct stack_udp *at = udp_open(&net, 1, "[::]:53", b);
+
+		stack_udp_set_error(from, on_udp_error);
+		a->last_error = 0;
+		stack_udp_send(from, &to, "question", 8);
+		net_run(&net, 10);
+		assert_int_equal(b->count, v6 + 1);
+		assert_int_equal(a->last_error, 0);
+		stack_udp_refuse(at, &b->from, &b->to, b->data, b->len);
+		net_run(&net, 10);
+		assert_int_equal(a->last_error, -ECONNREFUSED);
+		/* as long as UDP can be, and not from an address of ours */
+		stack_udp_refuse(at, &b->from, &b->to, b->data, 0);
+		b->to.ip = net.node[0].v4;
+		stack_udp_refuse(at, &b->from, &b->to, b->data, b->len);
+		net_run(&net, 10);
+		assert_int_equal(a->errors, 2 * (v6 + 1));
+		stack_udp_close(from);
+		stack_udp_close(at);
+	}
+	net_close(&net);
+	free(a);
+	free(b);
+}
+
+/* -- echo ------------------------------------------------------------------ */
+struct echoes {
+	struct ts_ip from;
+	uint16_t seq;
+	int count, errors, last_error;
+	size_t len;
+	uint8_t data[65536];
+};
+
+static void on_echo(void *user, const struct ts_ip *from, uint16_t seq,
+		    const uint8_t *data, size_t len)
+{
+	struct echoes *in = user;
+
+	in->count++;
+	in->from = *from;
+	in->seq = seq;
+	in->len = len;
+	memcpy(in->data, data, len);
+}
+
+static void on_echo_error(void *user, const struct ts_ip *to, uint16_t seq,
+			  int err)
+{
+	struct echoes *in = user;
+
+	in->errors++;
+	in->from = *to;
+	in->seq = seq;
+	in->last_error = err;
+}
+
+static struct stack_echo *echo_open(struct net *net, int i, struct echoes *in)
+{
+	int err;
+	struct stack_echo *e = stack_echo_open(net->node[i].s, on_echo,
+					       on_echo_error, in, &err);
+
+	assert_non_null(e);
+	assert_int_equal(err, 0);
+	return e;
+}
+
 static void echo_in_both_families(void **state)
 {
+	static const size_t lens[] = {0, 1, 56, 1400, 20000};
+	struct echoes *a = calloc(1, sizeof(*a)), *b = calloc(1, sizeof(*b));
+	uint8_t *data = malloc(20000);
+	struct stack_echo *first, *second;
 	struct net net;
 
 	(void)state;
 	net_open(&net);
-	assert_int_equal(stack_ping(net.node[0].s, &net.node[1].v4, 7, 9), 0);
-	assert_int_equal(stack_ping(net.node[0].s, &net.node[1].v6, 7, 9), 0);
-	net_run(&net, 10);
-	assert_int_equal(net.node[0].echoes, 2);
+	first = echo_open(&net, 0, a);
+	second = echo_open(&net, 0, b);
+	for (size_t i = 0; i < 20000; i++)
+		data[i] = (uint8_t)(i * 7);
+	for (uint16_t i = 0; i < 10; i++) {
+		const struct ts_ip *to = i % 2 ? &net.node[1].v6
+					       : &net.node[1].v4;
+		size_t len = lens[i / 2];
+
+		assert_int_equal(stack_echo_send(first, to, i, data, len), 0);
+		net_run(&net, 10);
+		assert_int_equal(a->count, i + 1);
+		assert_int_equal(a->seq, i);
+		assert_int_equal(a->len, len);
+		assert_memory_equal(a->data, data, len);
+		assert_true(ts_ip_equal(&a->from, to));
+	}
+	assert_int_equal(b->count, 0);
+	stack_echo_close(second);
 	stack_set_addrs(net.node[0].s, &TS_IP_ZERO, &TS_IP_ZERO);
-	assert_int_equal(stack_ping(net.node[0].s, &net.node[1].v4, 7, 9),
+	assert_int_equal(stack_echo_send(first, &net.node[1].v4, 1, data, 8),
 			 -ENETUNREACH);
 	net_close(&net);
+	free(data);
+	free(a);
+	free(b);
 }
 
 /* -- packets made by hand -------------------------------------------------- */
@@ -321,6 +421,32 @@ static void unreachable_ends_a_dial(void **state)
 		assert_int_equal(a.err, cases[i].err);
 		net_close(&net);
 	}
+}
+
+static void an_error_about_an_echo_finds_its_owner(void **state)
+{
+	struct echoes *in = calloc(1, sizeof(*in));
+	struct stack_echo *e;
+	struct net net;
+
+	(void)state;
+	net_open(&net);
+	e = echo_open(&net, 0, in);
+	assert_int_equal(stack_echo_send(e, &net.node[1].v4, 77, "x", 1), 0);
+	inject_unreachable(&net, 1);
+	assert_int_equal(in->errors, 1);
+	assert_int_equal(in->seq, 77);
+	assert_int_equal(in->last_error, -EHOSTUNREACH);
+	assert_true(ts_ip_equal(&in->from, &net.node[1].v4));
+	net.last[20] = 0; /* a reply is nobody's request */
+	inject_unreachable(&net, 1);
+	assert_int_equal(in->errors, 1);
+	stack_echo_close(e);
+	net.last[20] = 8;
+	inject_unreachable(&net, 1);
+	assert_int_equal(in->errors, 1);
+	net_close(&net);
+	free(in);
 }
 
 static void unreachable_with_a_wrong_number_is_ignored(void **state)
@@ -647,7 +773,9 @@ int main(void)
 		cmocka_unit_test(unfinished_fragments_are_bounded_and_go),
 		cmocka_unit_test(closed_port_is_reported),
 		cmocka_unit_test(bindings_by_address_and_port),
+		cmocka_unit_test(a_datagram_is_refused_afterwards),
 		cmocka_unit_test(echo_in_both_families),
+		cmocka_unit_test(an_error_about_an_echo_finds_its_owner),
 		cmocka_unit_test(unreachable_ends_a_dial),
 		cmocka_unit_test(unreachable_with_a_wrong_number_is_ignored),
 		cmocka_unit_test(foreign_and_martian_packets_are_dropped),

@@ -9,6 +9,9 @@
 #include <cmocka.h>
 #include <dlfcn.h>
 #include <netdb.h>
+#include <netinet/in.h>
+#include <arpa/nameser.h>
+#include <resolv.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -404,26 +407,7 @@ static void refused_at_once_keeps_the_programs_port(void)
 	CHECK(connect_to(fd, FAKE_PEER, FAKE_ECHO, AF_INET) == 0);
 }
 
-/* -- datagrams ----------------------------------------------------------- */
-
-static void datagrams_fail_closed(void)
-{
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct sockaddr_storage ss;
-	socklen_t len = sock_addr(FAKE_PEER, 53, AF_INET, &ss);
-	struct iovec iov = {(char[]){"x"}, 1};
-	struct mmsghdr msg = {.msg_hdr = {.msg_name = &ss, .msg_namelen = len,
-					  .msg_iov = &iov, .msg_iovlen = 1}};
-
-	CHECK(sendto(fd, "x", 1, 0, (struct sockaddr *)&ss, len) == -1);
-	CHECK(errno == ENETUNREACH);
-	CHECK(sendmsg(fd, &msg.msg_hdr, 0) == -1 && errno == ENETUNREACH);
-	CHECK(sendmmsg(fd, &msg, 1, 0) == -1 && errno == ENETUNREACH);
-	CHECK(connect(fd, (struct sockaddr *)&ss, len) == -1);
-	CHECK(errno == ENETUNREACH);
-	len = sock_addr("127.0.0.1", 9, AF_INET, &ss);
-	CHECK(sendto(fd, "x", 1, 0, (struct sockaddr *)&ss, len) == 1);
-}
+/* -- fast open ----------------------------------------------------------- */
 
 static void fast_open_is_connect_and_send(void)
 {
@@ -880,6 +864,61 @@ static void abstract_name_is_the_second_way(void)
 	connects_and_keeps_errno();
 }
 
+/* -- DNS ----------------------------------------------------------------- */
+
+static void the_systems_resolver_is_the_nodes(void)
+{
+	struct sockaddr_storage ss;
+	int fd = tcp(AF_INET, 0);
+	socklen_t len;
+
+	CHECK(connect_to(fd, FAKE_RESOLVER, 54, AF_INET) == -1);
+	CHECK(errno == ECONNREFUSED); /* natively */
+	CHECK(connect_to(fd, "127.0.0.54", FAKE_DNS, AF_INET) == -1);
+	CHECK(errno == ECONNREFUSED);
+	close(fd);
+	fd = tcp(AF_INET, 0);
+	CHECK(connect_to(fd, FAKE_RESOLVER, FAKE_DNS, AF_INET) == 0);
+	check_echo(fd);
+	check_name(fd, peer_name, AF_INET, FAKE_RESOLVER ":53");
+	close(fd);
+	fd = tcp(AF_INET6, 0);
+	CHECK(connect_to(fd, FAKE_RESOLVER, FAKE_DNS, AF_INET6) == 0);
+	check_echo(fd);
+	close(fd);
+	fd = tcp(AF_INET, 0); /* a name server of ours binds natively */
+	len = sock_addr(FAKE_RESOLVER, FAKE_DNS, AF_INET, &ss);
+	CHECK(bind(fd, (struct sockaddr *)&ss, len) == 0);
+	check_name(fd, own_name, AF_INET, FAKE_RESOLVER ":53");
+}
+
+static void queries_are_answered_in_place(void)
+{
+	unsigned char answer[512], small[20];
+	int len;
+
+	errno = 77;
+	len = res_query("peer." FAKE_SUFFIX, C_IN, T_A, answer, sizeof(answer));
+	CHECK(len > 16 && errno == 77);
+	CHECK(memcmp(answer + len - 4, "\x64\x40\0\1", 4) == 0);
+	/* Too small a buffer: the length says what was lost. */
+	memset(small, 0x5a, sizeof(small));
+	CHECK(res_query("peer." FAKE_SUFFIX, C_IN, T_A, small, 16) == len);
+	CHECK(memcmp(small + 2, answer + 2, 14) == 0 && small[16] == 0x5a);
+	/* A reply that is shorter than it says is none. */
+	CHECK(res_query("liar." FAKE_SUFFIX, C_IN, T_A, answer,
+			sizeof(answer)) == -1);
+	CHECK(h_errno == TRY_AGAIN);
+	/* Not the node's: libc asks its servers, and none is there. */
+	CHECK(res_query("other." FAKE_SUFFIX, C_IN, T_A, answer,
+			sizeof(answer)) == -1);
+	CHECK(h_errno == TRY_AGAIN);
+	/* No name at all is libc's to refuse. */
+	CHECK(res_query("a..b." FAKE_SUFFIX, C_IN, T_A, answer,
+			sizeof(answer)) == -1);
+	CHECK(res_send(answer, -1, answer, sizeof(answer)) == -1);
+}
+
 /* -- the tests ----------------------------------------------------------- */
 
 #define PROGRAMS(X)                                                            \
@@ -896,7 +935,6 @@ static void abstract_name_is_the_second_way(void)
 	X(fork_and_dup_keep_their_names)                                       \
 	X(wrong_calls_get_the_kernels_errors)                                  \
 	X(local_sockets_stay_local)                                            \
-	X(datagrams_fail_closed)                                               \
 	X(fast_open_is_connect_and_send)                                       \
 	X(peers_reach_a_wildcard_listener)                                     \
 	X(peers_reach_a_dual_stack_listener)                                   \
@@ -916,7 +954,9 @@ static void abstract_name_is_the_second_way(void)
 	X(deferred_accept_reads_as_it_was_set)                                 \
 	X(handed_over_listener_is_met_at_accept)                               \
 	X(handed_over_listener_is_met_at_a_question)                           \
-	X(interrupted_connect_goes_on)
+	X(interrupted_connect_goes_on)                                         \
+	X(the_systems_resolver_is_the_nodes)                                   \
+	X(queries_are_answered_in_place)
 
 #define AS_PROGRAM(name) {#name, name},
 

@@ -92,6 +92,7 @@ static void defaults_are_those_of_the_header(void **state)
 	assert_false(b->config.state_in_memory);
 	assert_false(b->config.ephemeral);
 	assert_int_equal(b->config.listen, TS_LISTEN_BOTH);
+	assert_int_equal(b->config.dns, TS_DNS_INTERCEPT);
 	assert_false(b->config.accept_routes);
 	assert_int_equal(b->config.port, 0);
 	assert_int_equal(b->config.tag_count, 0);
@@ -116,6 +117,7 @@ static void every_option_can_be_in_the_file(void **state)
 				 "[node]\n"
 				 "ephemeral = YES\n"
 				 "listen = tailnet\n"
+				 "dns = host\n"
 				 "accept_routes = on\n"
 				 "port = 41641\n"
 				 "tags = tag:web, tag:b-2\n"
@@ -132,6 +134,7 @@ static void every_option_can_be_in_the_file(void **state)
 	assert_string_equal(b->config.state_dir, "/var/lib/x");
 	assert_true(b->config.ephemeral);
 	assert_int_equal(b->config.listen, TS_LISTEN_TAILNET);
+	assert_int_equal(b->config.dns, TS_DNS_HOST);
 	assert_true(b->config.accept_routes);
 	assert_int_equal(b->config.port, 41641);
 	assert_int_equal(b->config.tag_count, 2);
@@ -153,7 +156,7 @@ static void every_option_can_be_in_the_environment(void **state)
 	} values[] = {
 		{"hostname", "h"},    {"auth_key", "k"},
 		{"control_url", "http://h"}, {"state_dir", "/d"},
-		{"ephemeral", "yes"}, {"listen", "host"},
+		{"ephemeral", "yes"}, {"listen", "host"}, {"dns", "host"},
 		{"accept_routes", "yes"}, {"port", "7"}, {"tags", "tag:a"},
 		{"wait", "7"}, {"timeout", "7"}, {"log_file", "/l"},
 		{"log_level", "info"}, {"force_login", "1"},

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * datagram_port.c - our UDP ports in the tailnet, and whose they are
+ *
+ * A port is open in the stack while somebody uses it: a program that
+ * registered it (app_listener.c), or a flow. A socket that registered nothing
+ * sends from its native port number when that is free, else from another one;
+ * and as natively, whoever knows the port may send to it (the packet filter
+ * has the say), but for hosts that serve nothing (listen=host).
+ *
+ * The last user may go while the stack is delivering to the port, so unused
+ * ports are closed when the turn of the loop is over.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/host/app_datagram.h"
+
+struct native_key {
+	uint8_t bytes[TS_IP_LEN + 2];
+};
+
+static struct native_key key_of(const struct ts_addr *addr)
+{
+	struct native_key key;
+
+	memcpy(key.bytes, addr->ip.bytes, TS_IP_LEN);
+	key.bytes[TS_IP_LEN] = (uint8_t)(addr->port >> 8);
+	key.bytes[TS_IP_LEN + 1] = (uint8_t)addr->port;
+	return key;
+}
+
+static void on_datagram(void *user, const struct ts_addr *from,
+			const struct ts_addr *to, const uint8_t *data,
+			size_t len)
+{
+	struct ts_dgram_port *port = user;
+
+	ts_dgram_arrived(port->host, port, from, to, data, len);
+}
+
+/* ICMP says no more than where to: every socket that sends there is told. */
+static void on_error(void *user, const struct ts_addr *remote, int err)
+{
+	struct ts_dgram_port *port = user;
+	struct ts_dgram *flow =
+		ts_dgram_first(port->host, port->number, remote);
+
+	while (flow) {
+		struct ts_dgram *next = flow->next_same_ends;
+
+		ts_dgram_refuse(flow, err);
+		flow = next;
+	}
+}
+
+struct ts_dgram_port *ts_dgram_port_find(const struct ts_host *host,
+					 uint16_t number)
+{
+	return ts_key_map_get(&host->dgrams->ports, &number);
+}
+
+static void forget_native(struct ts_dgram_port *port)
+{
+	struct native_key key = key_of(&port->native);
+
+	if (port->native.port == 0)
+		return;
+	ts_key_map_take(&port->host->dgrams->by_native, &key);
+	port->native = (struct ts_addr){.port = 0};
+}
+
+static void close_port(struct ts_dgram_port *port)
+{
+	ts_key_map_take(&port->host->dgrams->ports, &port->number);
+	stack_udp_close(port->udp);
+	free(port);
+}
+
+static struct ts_dgram_port *open_port(struct ts_host *host, uint16_t number,
+				       int *err)
+{
+	struct ts_dgram_port *port = calloc(1, sizeof(*port));
+	struct ts_addr local = {.port = number};
+
+	*err = -ENOMEM;
+	if (!port)
+		return NULL;
+	port->host = host;
+	port->udp = stack_udp_open(ts_node_stack(host->node), &local,
+				   on_datagram, port, err);
+	if (!port->udp) {
+		free(port);
+		return NULL;
+	}
+	stack_udp_set_error(port->udp, on_error);
+	port->number = stack_udp_port(port->udp);
+	*err = ts_key_map_put(&host->dgrams->ports, &port->number, port);
+	if (!*err)
+		return port;
+	stack_udp_close(port->udp);
+	free(port);
+	return NULL;
+}
+
+struct ts_dgram_port *ts_dgram_port_get(struct ts_host *host, uint16_t number,
+					int *err)
+{
+	struct ts_dgram_port *port =
+		number ? ts_dgram_port_find(host, number) : NULL;
+
+	*err = 0;
+	if (!port)
+		port = open_port(host, number, err);
+	if (port)
+		port->users++;
+	return port;
+}
+
+void ts_dgram_port_put(struct ts_dgram_port *port)
+{
+	struct ts_dgrams *all;
+
+	if (!port || --port->users > 0)
+		return;
+	forget_native(port);
+	all = port->host->dgrams;
+	for (struct ts_dgram_port *p = all->unused; p; p = p->next_unused)
+		if (p == port) /* used and put again in the same turn */
+			return;
+	port->next_unused = all->unused;
+	all->unused = port;
+}
+
+void ts_dgram_ports_reap(struct ts_host *host)
+{
+	struct ts_dgram_port *port;
+
+	while ((port = host->dgrams->unused)) {
+		host->dgrams->unused = port->next_unused;
+		if (port->users == 0)
+			close_port(port);
+	}
+}
+
+/* The port of a socket that registered none. */
+static struct ts_dgram_port *port_of_stranger(struct ts_host *host,
+					      const struct ts_addr *asked,
+					      bool is_v6_only, int *err)
+{
+	struct ts_addr native = ts_dgram_canonical(asked, is_v6_only);
+	struct native_key key = key_of(&native);
+	struct ts_dgram_port *port =
+		ts_key_map_get(&host->dgrams->by_native, &key);
+	const struct ts_dgram_port *same =
+		ts_dgram_port_find(host, native.port);
+
+	*err = 0;
+	if (port) {
+		port->users++;
+		return port;
+	}
+	port = ts_dgram_port_get(host, same && same->users ? 0 : native.port,
+				 err);
+	if (!port)
+		return NULL;
+	*err = ts_key_map_put(&host->dgrams->by_native, &key, port);
+	if (*err) {
+		ts_dgram_port_put(port);
+		return NULL;
+	}
+	port->native = native;
+	port->is_v6_only = is_v6_only;
+	port->takes_v6 = !ts_ip_is_v4(&asked->ip);
+	return port;
+}
+
+struct ts_dgram_port *ts_dgram_port_of(struct ts_host *host,
+				       const struct ts_addr *asked,
+				       bool is_v6_only, int *err)
+{
+	struct ts_addr native = ts_dgram_canonical(asked, is_v6_only);
+	const struct ts_listener *l =
+		ts_listener_at(host, IPPROTO_UDP, &native);
+
+	if (asked->port == 0)
+		return ts_dgram_port_get(host, 0, err);
+	if (l)
+		return ts_dgram_port_get(host, l->port->number, err);
+	return port_of_stranger(host, asked, is_v6_only, err);
+}

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * datagram_refuse.c - "port unreachable", in both directions
+ *
+ * To the program: D is connected to itself for a moment, so the kernel answers
+ * what the program sends there with ICMP port unreachable, which is
+ * ECONNREFUSED. To tell at once, even to a program that waits for an answer,
+ * an empty datagram is sent on a duplicate of its own socket. (Closing D
+ * instead would free its address, and a stranger could take it.) Without the
+ * duplicate the program's next send is refused. A flow of W belongs to a
+ * socket that would not hear of ICMP natively either.
+ *
+ * The duplicate keeps the program's socket and its port alive when the program
+ * closes it. So we have it for a few seconds only (datagram_sweep.c), or until
+ * the far end has answered.
+ *
+ * To the far end: a program's socket that is gone is a closed port.
+ */
+#include <errno.h>
+#include <sys/socket.h>
+
+#include "core/base/err.h"
+#include "core/host/app_datagram.h"
+
+enum {
+	TOLD_MS = 20,	  /* for the kernel to deliver the news */
+	UNTOLD_MS = 2000, /* for the program to send again */
+};
+
+void ts_dgram_drop_dup(struct ts_dgram *flow)
+{
+	if (flow->dup_fd < 0)
+		return;
+	ts_sock_close(flow->dup_fd);
+	flow->dup_fd = -1;
+	flow->host->dgrams->dup_count--;
+}
+
+/* An earlier error that the program has not seen yet comes first, and is not
+ * lost: the second try makes it anew. */
+static bool poke(const struct ts_dgram *flow)
+{
+	struct sockaddr_storage ss;
+	int len = ts_addr_to_sockaddr(&flow->virtual,
+				      ts_addr_family(&flow->virtual), &ss);
+	int domain = AF_INET;
+	socklen_t domain_len = sizeof(domain);
+
+	if (flow->dup_fd < 0)
+		return false;
+	if (!flow->is_connected &&
+	    getsockopt(flow->dup_fd, SOL_SOCKET, SO_DOMAIN, &domain,
+		       &domain_len) == 0)
+		len = ts_addr_to_sockaddr(&flow->virtual, domain, &ss);
+	for (int i = 0; i < 2; i++) {
+		ssize_t sent;
+
+		if (flow->is_connected || len < 0)
+			sent = send(flow->dup_fd, "", 0,
+				    MSG_DONTWAIT | MSG_NOSIGNAL);
+		else
+			sent = sendto(flow->dup_fd, "", 0,
+				      MSG_DONTWAIT | MSG_NOSIGNAL,
+				      (struct sockaddr *)&ss, (socklen_t)len);
+		if (sent == 0)
+			return true;
+	}
+	return false;
+}
+
+static void close_for(struct ts_dgram *flow, uint64_t ms)
+{
+	struct ts_dgrams *all = flow->host->dgrams;
+	struct ts_link *at = &all->closed;
+
+	flow->closed_until_ms = ts_host_now_ms(flow->host) + ms;
+	while (at->prev != &all->closed &&
+	       TS_LINK_OWNER(at->prev, struct ts_dgram, closed_link)
+			       ->closed_until_ms > flow->closed_until_ms)
+		at = at->prev;
+	ts_list_insert(at, &flow->closed_link);
+	ts_timer_set(all->reopen,
+		     TS_LINK_OWNER(all->closed.next, struct ts_dgram,
+				   closed_link)->closed_until_ms);
+}
+
+void ts_dgram_refuse(struct ts_dgram *flow, int err)
+{
+	if (flow->is_over || flow->fd < 0 || flow->closed_until_ms)
+		return;
+	log_debug("datagram-%llu: refused: %s", (unsigned long long)flow->id,
+		  ts_strerror(err));
+	ts_dgram_flush(flow->host);
+	if (ts_sock_connect(flow->fd, &flow->virtual))
+		return;
+	close_for(flow, poke(flow) ? TOLD_MS : UNTOLD_MS);
+}
+
+void ts_dgram_reopen(struct ts_dgram *flow)
+{
+	flow->closed_until_ms = 0;
+	ts_list_remove(&flow->closed_link);
+	ts_dgram_socket_join(flow);
+}
+
+void ts_dgram_reopen_due(void *ctx)
+{
+	struct ts_host *host = ctx;
+	struct ts_link *closed = &host->dgrams->closed;
+
+	while (!ts_list_is_empty(closed)) {
+		struct ts_dgram *flow = TS_LINK_OWNER(
+			closed->next, struct ts_dgram, closed_link);
+
+		if (flow->closed_until_ms > ts_host_now_ms(host)) {
+			ts_timer_set(host->dgrams->reopen,
+				     flow->closed_until_ms);
+			return;
+		}
+		ts_dgram_reopen(flow);
+	}
+}
+
+void ts_dgram_program_gone(struct ts_dgram *flow)
+{
+	struct ts_host *host = flow->host;
+	struct ts_dgram *sender;
+
+	if (flow->is_over)
+		return;
+	log_debug("datagram-%llu: nobody takes its datagrams any more",
+		  (unsigned long long)flow->id);
+	if (flow->route == DGRAM_PEER && flow->port)
+		stack_udp_refuse(flow->port->udp, &flow->remote, &flow->local,
+				 NULL, 0);
+	sender = flow->route == DGRAM_SELF
+			 ? ts_dgram_first(host, flow->remote.port,
+					  &flow->local)
+			 : NULL;
+	if (!flow->is_connected)
+		ts_listener_refused(host, IPPROTO_UDP, &flow->native);
+	ts_dgram_end(flow);
+	if (sender)
+		ts_dgram_refuse(sender, -ECONNREFUSED);
+}

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * datagram_request.c - SEND and CONNECT of datagram sockets
+ *
+ * Both are answered at once, also while the node is not up yet: a datagram
+ * socket's connect never waits, so what is sent until then waits instead, a
+ * few datagrams of it. What is known to lead nowhere is refused here.
+ */
+#include <errno.h>
+#include <sys/socket.h>
+
+#include "core/host/app_datagram.h"
+
+static int int_option(int fd, int name)
+{
+	int value = -1;
+	socklen_t len = sizeof(value);
+
+	return getsockopt(fd, SOL_SOCKET, name, &value, &len) ? -1 : value;
+}
+
+static bool is_udp_socket(int fd)
+{
+	return int_option(fd, SO_TYPE) == SOCK_DGRAM &&
+	       int_option(fd, SO_PROTOCOL) == IPPROTO_UDP;
+}
+
+/* Our sockets send over the loopback device only; where they cannot be held
+ * to it, to loopback addresses only. */
+static bool is_native_ok(const struct ts_host *host,
+			 const struct ts_addr *native)
+{
+	if (ts_ip_is_multicast(&native->ip))
+		return false;
+	return !host->rv.one_loopback || ts_ip_is_unspecified(&native->ip) ||
+	       ts_ip_is_loopback(&native->ip);
+}
+
+static int check_remote(const struct ts_broker_request *req)
+{
+	bool v4 = ts_ip_is_v4(&req->tailnet.ip);
+
+	switch (req->proto) {
+	case IPPROTO_UDP:
+		return req->tailnet.port ? 0 : -EINVAL;
+	case IPPROTO_ICMP:
+		return v4 ? 0 : -EAFNOSUPPORT;
+	case IPPROTO_ICMPV6:
+		return v4 ? -EAFNOSUPPORT : 0;
+	default:
+		return -EPROTONOSUPPORT;
+	}
+}
+
+static int check(const struct ts_host *host,
+		 const struct ts_broker_request *req, int fd, bool needs_fd,
+		 enum dgram_route *route)
+{
+	int err = check_remote(req);
+
+	if (err)
+		return err;
+	if (host->dgrams->fd < 0)
+		return -ENETUNREACH;
+	if (!is_native_ok(host, &req->native_local))
+		return -EINVAL;
+	if (needs_fd && fd < 0) /* most likely it did not fit in our table */
+		return -ENOBUFS;
+	if (fd >= 0 && !is_udp_socket(fd))
+		return -EINVAL;
+	return ts_dgram_route(host, &req->tailnet, route);
+}
+
+static struct dgram_wish make_wish(const struct ts_broker_request *req, int fd,
+				   pid_t pid)
+{
+	struct dgram_wish wish = {
+		.kind = req->proto == IPPROTO_UDP ? DGRAM_UDP : DGRAM_ECHO,
+		.asked = req->native_local,
+		.remote = req->tailnet,
+		.is_v6_only = req->flags & TS_BROKER_V6_ONLY,
+		.is_dedicated = req->flags & TS_BROKER_DEDICATED,
+		.dup_fd = fd,
+		.pid = pid,
+	};
+
+	wish.is_raw = wish.kind == DGRAM_ECHO && req->flags & TS_BROKER_RAW;
+	if (wish.kind == DGRAM_ECHO)
+		wish.remote.port = 0;
+	return wish;
+}
+
+static int get_port(struct ts_host *host, struct dgram_wish *wish)
+{
+	int err = 0;
+
+	if (wish->kind == DGRAM_UDP)
+		wish->port = ts_dgram_port_of(host, &wish->asked,
+					      wish->is_v6_only, &err);
+	return err;
+}
+
+static struct ts_dgram *oldest_with_dup(const struct ts_dgrams *all)
+{
+	const struct ts_link *heads[] = {&all->unanswered, &all->answered};
+
+	for (int i = 0; i < 2; i++)
+		for (const struct ts_link *at = heads[i]->next; at != heads[i];
+		     at = at->next) {
+			struct ts_dgram *flow =
+				TS_LINK_OWNER(at, struct ts_dgram, link);
+
+			if (flow->dup_fd >= 0)
+				return flow;
+		}
+	return NULL;
+}
+
+/* One that never connected cannot be served without its duplicate. */
+static void make_room_for_dup(struct ts_host *host)
+{
+	struct ts_dgrams *all = host->dgrams;
+	struct ts_dgram *flow;
+
+	if (all->dup_count < DGRAM_DUPS_MAX)
+		return;
+	flow = oldest_with_dup(all);
+	if (flow && ts_dgram_learn_program(flow))
+		ts_dgram_drop_dup(flow);
+	else if (flow)
+		ts_dgram_end(flow);
+}
+
+static struct ts_dgram *begin(struct ts_host *host, struct dgram_wish *wish,
+			      enum dgram_route route, int *err)
+{
+	struct ts_dgram *flow;
+
+	if (wish->dup_fd >= 0)
+		make_room_for_dup(host);
+	flow = ts_dgram_new(host, wish, err);
+	if (flow)
+		flow->route = route;
+	return flow;
+}
+
+/* The socket asks again for what it has: nothing new, but a new duplicate. */
+static void take_again(struct ts_dgram *flow, const struct dgram_wish *wish)
+{
+	ts_dgram_port_put(wish->port);
+	if (wish->dup_fd < 0)
+		return;
+	make_room_for_dup(flow->host);
+	ts_dgram_drop_dup(flow);
+	flow->dup_fd = wish->dup_fd;
+	flow->pid = wish->pid;
+	flow->first_sent_ms = 0;
+	flow->host->dgrams->dup_count++;
+}
+
+void ts_dgram_send(struct ts_host *host, const struct ts_broker_request *req,
+		   int fd, pid_t pid, struct ts_broker_reply *rep)
+{
+	bool is_dedicated = req->flags & TS_BROKER_DEDICATED;
+	enum dgram_route route;
+	struct ts_dgram *flow;
+	struct dgram_wish wish;
+	int err = check(host, req, fd, is_dedicated, &route);
+
+	if (!err && req->native_local.port == 0)
+		err = -EINVAL;
+	if (!is_dedicated) {
+		ts_sock_close(fd);
+		fd = -1;
+	}
+	wish = make_wish(req, fd, pid);
+	if (!err)
+		err = get_port(host, &wish);
+	rep->error = -err;
+	if (err) {
+		ts_sock_close(fd);
+		return;
+	}
+	flow = ts_dgram_find(host, &wish);
+	if (flow)
+		take_again(flow, &wish);
+	else
+		flow = begin(host, &wish, route, &err);
+	if (flow)
+		err = ts_dgram_publish_send(flow, &req->native_local);
+	rep->error = -err;
+	if (err)
+		return;
+	rep->native = flow->virtual;
+	rep->tailnet = flow->local;
+}
+
+void ts_dgram_connect(struct ts_host *host, const struct ts_broker_request *req,
+		      int fd, pid_t pid, struct ts_broker_reply *rep)
+{
+	struct dgram_wish wish = make_wish(req, fd, pid);
+	struct ts_dgram *flow;
+	enum dgram_route route;
+	int err = check(host, req, fd, true, &route);
+
+	wish.is_connected = true;
+	if (!err)
+		err = get_port(host, &wish);
+	rep->error = -err;
+	if (err) {
+		ts_sock_close(fd);
+		return;
+	}
+	flow = begin(host, &wish, route, &err);
+	rep->error = -err;
+	if (!flow)
+		return;
+	rep->native = flow->virtual;
+	rep->tailnet = flow->local;
+}

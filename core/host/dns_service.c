@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * dns_service.c - the name server at 100.100.100.100
+ *
+ * Programs with a resolver of their own (c-ares, Go, Java, dig) ask here, by
+ * UDP or TCP. What the netmap can answer it answers (core/dns/magic_answer.c);
+ * the rest goes to the system's name servers (dns_forward.c), and is SERVFAIL
+ * when none of them helps.
+ *
+ * Before the netmap is there, a name that can only be the tailnet's waits for
+ * it. Any other is forwarded, so that a control server out of reach does not
+ * take the program's other names away; but a failure is not believed then,
+ * because the tailnet's suffix may be any. When the node has failed, the
+ * tailnet's names are SERVFAIL and never go elsewhere.
+ *
+ * With dns = intercept the table names the system's name servers, and programs
+ * are led here when they call one of them. The file is looked at again every
+ * few seconds, because networks change.
+ */
+#include "core/host/dns_service.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/wire.h"
+#include "core/dns/dns_wire.h"
+#include "core/dns/special_names.h"
+#include "core/host/dns_forward.h"
+
+enum {
+	DNS_PORT = 53,
+	ASKS_MAX = 1024,
+	WAIT_MS = 9000, /* for the netmap; programs give up after 5 to 10 s */
+	LOOK_AT_CONF_MS = 5000,
+	RCODE_AT = 3, /* the byte of the header that ends with it */
+};
+
+struct ask {
+	struct ts_link link;
+	struct ts_dns_service *service;
+	ts_dns_answer_fn fn;
+	void *ctx;
+	bool wants_all;
+	bool was_early; /* forwarded before the netmap was there */
+	struct ts_dns_forward *forward; /* NULL: waits for the netmap */
+	uint64_t end_ms;
+	size_t len;
+	uint8_t query[];
+};
+
+struct ts_dns_service {
+	struct ts_host *host;
+	bool intercepts;
+	struct ts_resolv_conf conf;
+	struct ts_dns_forwarder forwarder;
+	struct ts_link asks; /* by end_ms */
+	size_t ask_count;
+	struct ts_timer *timer;	     /* of those that wait */
+	struct ts_timer *conf_timer; /* looks at resolv.conf */
+};
+
+/* -- answers of our own -------------------------------------------------- */
+
+/* Into the host's scratch; its length, or 0. */
+static size_t plain_answer(const struct ts_host *host, const uint8_t *query,
+			   size_t len, enum ts_dns_rcode rcode)
+{
+	struct ts_dns_response r;
+	struct ts_dns_query q;
+	int answer_len;
+
+	if (ts_dns_read_query(query, len, &q) == -EBADMSG)
+		return 0;
+	ts_dns_response_init(&r, &q, rcode, host->scratch, DNS_UDP_MAX);
+	answer_len = ts_dns_response_finish(&r);
+	return answer_len > 0 ? (size_t)answer_len : 0;
+}
+
+/* Nobody but the tailnet can know this name. */
+static bool is_tailnet_name(const struct ts_dns_query *q)
+{
+	struct ts_ip ip;
+
+	if (q->is_odd || !*q->name)
+		return false;
+	return !strchr(q->name, '.') || ts_dns_is_under(q->name, "ts.net") ||
+	       (ts_dns_parse_reverse(q->name, &ip) && ts_ip_is_tailscale(&ip));
+}
+
+/* -- what becomes of a query --------------------------------------------- */
+
+enum fate { FATE_ANSWERED, FATE_FORWARD, FATE_WAIT, FATE_FAIL, FATE_NONE };
+
+/* FATE_ANSWERED: *len bytes in the host's scratch. */
+static enum fate by_netmap(const struct ask *a, size_t *len)
+{
+	struct ts_host *host = a->service->host;
+	int n = ts_node_dns_answer(host->node, a->query, a->len, !a->wants_all,
+				   host->scratch, HOST_SCRATCH_BYTES);
+
+	if (n < 0)
+		return FATE_NONE;
+	*len = (size_t)n;
+	return n > 0 ? FATE_ANSWERED : FATE_FORWARD;
+}
+
+static enum fate without_netmap(const struct ask *a, size_t *len)
+{
+	const struct ts_host *host = a->service->host;
+	struct ts_dns_query q;
+	int err = ts_dns_read_query(a->query, a->len, &q);
+
+	if (err == -EBADMSG)
+		return FATE_NONE;
+	if (err) {
+		*len = plain_answer(host, a->query, a->len, DNS_FORMERR);
+		return *len ? FATE_ANSWERED : FATE_NONE;
+	}
+	/* Whoever stopped it wants to do without. */
+	if (ts_node_state(host->node) == TS_STOPPED || !is_tailnet_name(&q))
+		return FATE_FORWARD;
+	return ts_host_is_down(host) ? FATE_FAIL : FATE_WAIT;
+}
+
+static enum fate decide(const struct ask *a, size_t *len)
+{
+	return ts_host_has_netmap(a->service->host) ? by_netmap(a, len)
+						    : without_netmap(a, len);
+}
+
+/* -- asks ---------------------------------------------------------------- */
+
+static void free_ask(struct ask *a)
+{
+	ts_dns_forward_cancel(a->forward);
+	ts_list_remove(&a->link);
+	a->service->ask_count--;
+	free(a);
+}
+
+/* fn may cancel whatever its ctx has asked: by then this is not in the list. */
+static void finish(struct ask *a, const uint8_t *answer, size_t len)
+{
+	ts_list_remove(&a->link);
+	a->fn(a->ctx, len ? answer : NULL, len);
+	free_ask(a);
+}
+
+static void finish_plainly(struct ask *a, enum ts_dns_rcode rcode)
+{
+	struct ts_host *host = a->service->host;
+
+	finish(a, host->scratch,
+	       plain_answer(host, a->query, a->len, rcode));
+}
+
+static void on_forwarded(void *ctx, const uint8_t *answer, size_t len);
+
+static void wait_for_netmap(struct ask *a)
+{
+	struct ts_dns_service *s = a->service;
+
+	a->forward = NULL;
+	ts_timer_set(s->timer, ts_host_now_ms(s->host));
+}
+
+static void forward(struct ask *a)
+{
+	struct ts_dns_service *s = a->service;
+
+	a->was_early = !ts_host_has_netmap(s->host);
+	a->forward = ts_dns_forward_start(&s->forwarder, a->query, a->len,
+					  a->wants_all, on_forwarded, a);
+	if (!a->forward)
+		finish_plainly(a, DNS_SERVFAIL);
+}
+
+static void advance(struct ask *a)
+{
+	const uint8_t *scratch = a->service->host->scratch;
+	size_t len = 0;
+
+	switch (decide(a, &len)) {
+	case FATE_FORWARD:
+		forward(a);
+		break;
+	case FATE_WAIT:
+		wait_for_netmap(a);
+		break;
+	case FATE_ANSWERED:
+		finish(a, scratch, len);
+		break;
+	case FATE_FAIL:
+		finish_plainly(a, DNS_SERVFAIL);
+		break;
+	case FATE_NONE:
+		finish(a, NULL, 0);
+		break;
+	}
+}
+
+/* No such name, or no server that would say. */
+static bool knows_nothing(const uint8_t *answer, size_t len)
+{
+	return len < DNS_HEADER_LEN ||
+	       (answer[RCODE_AT] & DNS_RCODE_MASK) != DNS_NOERROR;
+}
+
+/* The forwarder has let go of it. */
+static void on_forwarded(void *ctx, const uint8_t *answer, size_t len)
+{
+	struct ask *a = ctx;
+	struct ts_host *host = a->service->host;
+
+	a->forward = NULL;
+	if (a->was_early && knows_nothing(answer, len) &&
+	    !ts_host_is_down(host)) {
+		a->was_early = false;
+		if (ts_host_has_netmap(host))
+			advance(a);
+		else
+			wait_for_netmap(a);
+		return;
+	}
+	if (answer)
+		finish(a, answer, len);
+	else
+		finish_plainly(a, DNS_SERVFAIL);
+}
+
+/* The first that waits for the netmap, or NULL. */
+static struct ask *first_waiting(const struct ts_dns_service *s)
+{
+	for (struct ts_link *at = s->asks.next; at != &s->asks; at = at->next) {
+		struct ask *a = TS_LINK_OWNER(at, struct ask, link);
+
+		if (!a->forward)
+			return a;
+	}
+	return NULL;
+}
+
+/* Those that wait, at the end of their patience. */
+static void on_timer(void *ctx)
+{
+	struct ts_dns_service *s = ctx;
+	uint64_t now_ms = ts_host_now_ms(s->host);
+	struct ask *a;
+
+	while ((a = first_waiting(s)) && a->end_ms <= now_ms)
+		finish_plainly(a, DNS_SERVFAIL);
+	ts_timer_set(s->timer, a ? a->end_ms : UINT64_MAX);
+}
+
+void ts_dns_service_node_changed(struct ts_host *host)
+{
+	struct ts_dns_service *s = host->dns;
+	struct ask *a;
+
+	if (!ts_host_has_netmap(host) && !ts_host_is_down(host))
+		return;
+	while ((a = first_waiting(s))) /* none waits twice */
+		advance(a);
+}
+
+static void ask(struct ts_host *host, const uint8_t *query, size_t len,
+		bool wants_all, ts_dns_answer_fn fn, void *ctx)
+{
+	struct ts_dns_service *s = host->dns;
+	struct ask *a = s->ask_count < ASKS_MAX ? malloc(sizeof(*a) + len)
+						: NULL;
+	size_t answer_len;
+
+	if (!a) {
+		answer_len = plain_answer(host, query, len, DNS_SERVFAIL);
+		fn(ctx, answer_len ? host->scratch : NULL, answer_len);
+		return;
+	}
+	*a = (struct ask){.service = s, .fn = fn, .ctx = ctx,
+			  .wants_all = wants_all, .len = len,
+			  .end_ms = ts_host_now_ms(host) + WAIT_MS};
+	memcpy(a->query, query, len);
+	ts_list_insert(&s->asks, &a->link);
+	s->ask_count++;
+	advance(a);
+}
+
+void ts_dns_service_ask(struct ts_host *host, const uint8_t *query, size_t len,
+			ts_dns_answer_fn fn, void *ctx)
+{
+	ask(host, query, len, false, fn, ctx);
+}
+
+void ts_dns_service_ask_all(struct ts_host *host, const uint8_t *query,
+			    size_t len, ts_dns_answer_fn fn, void *ctx)
+{
+	ask(host, query, len, true, fn, ctx);
+}
+
+void ts_dns_service_cancel(struct ts_host *host, const void *ctx)
+{
+	struct ts_dns_service *s = host->dns;
+	struct ts_link *at, *next;
+
+	for (at = s->asks.next; at != &s->asks; at = next) {
+		struct ask *a = TS_LINK_OWNER(at, struct ask, link);
+
+		next = at->next;
+		if (a->ctx == ctx)
+			free_ask(a);
+	}
+}
+
+/* -- where we are found -------------------------------------------------- */
+
+bool ts_dns_service_owns(const struct ts_host *host, const struct ts_addr *at)
+{
+	const struct ts_table_info *info = &host->info;
+
+	if (!host->dns || at->port != DNS_PORT)
+		return false;
+	if (ts_ip_equal(&at->ip, &TS_SERVICE_IP) ||
+	    ts_ip_equal(&at->ip, &TS_SERVICE_IP6))
+		return true;
+	for (size_t i = 0; i < info->resolver_count; i++)
+		if (ts_ip_equal(&at->ip, &info->resolvers[i]))
+			return true;
+	return false;
+}
+
+static void fill_info(const struct ts_dns_service *s)
+{
+	struct ts_table_info *info = &s->host->info;
+
+	memset(info->resolvers, 0, sizeof(info->resolvers));
+	info->resolver_count = 0;
+	for (size_t i = 0; s->intercepts && i < s->conf.count; i++)
+		info->resolvers[info->resolver_count++] =
+			s->conf.servers[i].addr.ip;
+}
+
+static void on_conf_timer(void *ctx)
+{
+	struct ts_dns_service *s = ctx;
+
+	if (ts_resolv_conf_refresh(&s->conf)) {
+		log_debug("dns: %zu name servers of the system", s->conf.count);
+		fill_info(s);
+		ts_host_publish(s->host);
+	}
+	ts_timer_set(s->conf_timer,
+		     ts_host_now_ms(s->host) + LOOK_AT_CONF_MS);
+}
+
+int ts_dns_service_open(struct ts_host *host,
+			const struct ts_host_config *config)
+{
+	struct ts_dns_service *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return -ENOMEM;
+	host->dns = s;
+	s->host = host;
+	s->intercepts = config->dns == TS_DNS_INTERCEPT;
+	s->conf.path = config->resolv_conf ? config->resolv_conf
+					   : "/etc/resolv.conf";
+	ts_list_init(&s->asks);
+	s->forwarder = (struct ts_dns_forwarder){.host = host,
+						 .conf = &s->conf};
+	s->timer = ts_timer_new(host->loop, on_timer, s);
+	s->conf_timer = ts_timer_new(host->loop, on_conf_timer, s);
+	if (!s->timer || !s->conf_timer)
+		return -ENOMEM;
+	(void)ts_resolv_conf_refresh(&s->conf);
+	fill_info(s);
+	ts_timer_set(s->conf_timer, ts_host_now_ms(host) + LOOK_AT_CONF_MS);
+	return 0;
+}
+
+void ts_dns_service_close(struct ts_host *host)
+{
+	struct ts_dns_service *s = host->dns;
+
+	if (!s)
+		return;
+	while (!ts_list_is_empty(&s->asks))
+		free_ask(TS_LINK_OWNER(s->asks.next, struct ask, link));
+	ts_timer_free(s->timer);
+	ts_timer_free(s->conf_timer);
+	free(s);
+	host->dns = NULL;
+}
