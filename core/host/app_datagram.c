@@ -1,423 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * app_datagram.c - flows of datagrams, and which way each datagram goes
+ * app_datagram.c - which way each datagram goes
  *
  * A flow begins with a request of a program (SEND, CONNECT) or with a datagram
- * from the tailnet to a port that somebody uses. It is in the table before
- * anybody can see its virtual address. The way out depends on the remote end:
- * through the tunnel, to a program here (our own address: no packet is made
- * and no filter is asked), to the DNS service, or nowhere. Until the node is
- * up a few datagrams wait, as a network that comes up would lose the first
- * ones of a name server's client that asks once.
- *
- * Nothing is allocated for a datagram but while it waits for the node. Flows
- * end when their program is gone (datagram_sweep.c), by idle time, or for want
- * of room: first those whose program never answered, then those used least.
- * They may end in the middle of a delivery; what others may still hold is
- * freed before the loop sleeps.
+ * from the tailnet to a port that somebody uses. The way out depends on the
+ * remote end: through the tunnel, to a program here (our own address: no
+ * packet is made and no filter is asked), to the DNS service, or nowhere.
+ * Until the node is up a few datagrams wait, as a network that comes up would
+ * lose the first ones of a name server's client that asks once. Nothing is
+ * allocated for a datagram but then.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/err.h"
-#include "core/crypto/secret.h"
 #include "core/host/app_datagram.h"
 #include "core/host/dns_service.h"
-
-enum { VIRTUAL_TRIES = 64 };
-
-struct ends_key {
-	uint8_t bytes[2 + TS_IP_LEN + 2];
-};
-
-static struct ends_key ends_of(uint16_t port, const struct ts_addr *remote)
-{
-	struct ends_key key;
-
-	key.bytes[0] = (uint8_t)(port >> 8);
-	key.bytes[1] = (uint8_t)port;
-	memcpy(key.bytes + 2, remote->ip.bytes, TS_IP_LEN);
-	key.bytes[2 + TS_IP_LEN] = (uint8_t)(remote->port >> 8);
-	key.bytes[3 + TS_IP_LEN] = (uint8_t)remote->port;
-	return key;
-}
-
-static uint16_t port_number(const struct ts_dgram *flow)
-{
-	return flow->port ? flow->port->number : 0;
-}
-
-/* -- the maps -------------------------------------------------------------- */
-
-struct ts_dgram *ts_dgram_first(const struct ts_host *host, uint16_t port,
-				const struct ts_addr *remote)
-{
-	struct ends_key key = ends_of(port, remote);
-
-	return ts_key_map_get(&host->dgrams->by_ends, &key);
-}
-
-/* A connected socket comes before those that take from everybody, and a newer
- * one before an older: that one may be connected elsewhere by now. */
-static int join_ends(struct ts_dgram *flow)
-{
-	struct ts_key_map *map = &flow->host->dgrams->by_ends;
-	struct ends_key key = ends_of(port_number(flow), &flow->remote);
-	struct ts_dgram *first = ts_key_map_get(map, &key);
-	struct ts_dgram **at = &first;
-
-	while (!flow->is_connected && *at && (*at)->is_connected)
-		at = &(*at)->next_same_ends;
-	flow->next_same_ends = *at;
-	*at = flow;
-	if (first != flow)
-		return 0;
-	if (ts_key_map_put(map, &key, flow) == 0)
-		return 0;
-	flow->next_same_ends = NULL;
-	return -ENOMEM;
-}
-
-static void leave_ends(struct ts_dgram *flow)
-{
-	struct ts_key_map *map = &flow->host->dgrams->by_ends;
-	struct ends_key key = ends_of(port_number(flow), &flow->remote);
-	struct ts_dgram *first = ts_key_map_get(map, &key);
-	struct ts_dgram **at = &first;
-
-	while (*at && *at != flow)
-		at = &(*at)->next_same_ends;
-	if (!*at)
-		return;
-	*at = flow->next_same_ends;
-	if (at != &first)
-		return;
-	if (first) /* replaces a key that is there: needs no memory */
-		(void)ts_key_map_put(map, &key, first);
-	else
-		ts_key_map_take(map, &key);
-}
-
-struct ts_addr ts_dgram_canonical(const struct ts_addr *native, bool is_v6_only)
-{
-	struct ts_addr out = *native;
-
-	if (ts_ip_is_zero(&out.ip) && !is_v6_only)
-		out.ip = TS_IP4_ZERO;
-	return out;
-}
-
-struct ts_dgram *ts_dgram_find(const struct ts_host *host,
-			       const struct dgram_wish *wish)
-{
-	struct ts_addr native =
-		ts_dgram_canonical(&wish->asked, wish->is_v6_only);
-	struct ts_dgram *flow =
-		ts_dgram_first(host, wish->port ? wish->port->number : 0,
-			       &wish->remote);
-
-	while (flow && (flow->is_connected || flow->is_raw != wish->is_raw ||
-			!ts_addr_equal(&flow->native, &native) ||
-			(wish->is_dedicated && flow->fd < 0)))
-		flow = flow->next_same_ends;
-	return flow;
-}
-
-void ts_dgram_touch(struct ts_dgram *flow)
-{
-	struct ts_dgrams *all = flow->host->dgrams;
-
-	flow->used_ms = ts_host_now_ms(flow->host);
-	ts_list_remove(&flow->link);
-	ts_list_insert(flow->was_sent ? &all->answered : &all->unanswered,
-		       &flow->link);
-}
-
-/* -- the table ------------------------------------------------------------- */
-
-static struct ts_flow_entry value_of(const struct ts_dgram *flow, bool is_send)
-{
-	return (struct ts_flow_entry){
-		.kind = is_send ? TS_FLOW_SEND : TS_FLOW_DATAGRAM,
-		.state = TS_FLOW_UP,
-		.tailnet_local = flow->local,
-		.tailnet_remote = is_send ? flow->virtual : flow->remote,
-	};
-}
-
-static int publish_received(struct ts_dgram *flow)
-{
-	const struct ts_flow_key key = {.proto = IPPROTO_UDP,
-					.remote = flow->virtual};
-	const struct ts_flow_entry value = value_of(flow, false);
-
-	flow->entry = ts_entry_put(flow->host, &key, &value);
-	return flow->entry ? 0 : -ENOBUFS;
-}
-
-int ts_dgram_publish_send(struct ts_dgram *flow, const struct ts_addr *asked)
-{
-	const struct ts_flow_key key = {.proto = IPPROTO_UDP, .local = *asked,
-					.remote = flow->remote};
-	const struct ts_flow_entry value = value_of(flow, true);
-	struct ts_entry **at = &flow->sends[0];
-
-	if (*at && !ts_addr_equal(&(*at)->key.local, asked))
-		at = &flow->sends[1];
-	if (*at && !(*at)->is_replaced) {
-		(*at)->value = value;
-		ts_entry_publish(flow->host, *at);
-		return 0;
-	}
-	ts_entry_drop(flow->host, *at);
-	*at = ts_entry_put(flow->host, &key, &value);
-	return *at ? 0 : -ENOBUFS;
-}
-
-static void republish(struct ts_dgram *flow)
-{
-	flow->entry->value = value_of(flow, false);
-	ts_entry_publish(flow->host, flow->entry);
-	for (int i = 0; i < 2; i++) {
-		if (!flow->sends[i])
-			continue;
-		flow->sends[i]->value = value_of(flow, true);
-		ts_entry_publish(flow->host, flow->sends[i]);
-	}
-}
-
-/* -- ends ------------------------------------------------------------------ */
-
-void ts_dgram_drop_queue(struct ts_dgram *flow)
-{
-	struct dgram_queued *q;
-
-	while ((q = flow->queue_first)) {
-		flow->queue_first = q->next;
-		free(q);
-	}
-	flow->host->dgrams->queued_bytes -= flow->queue_bytes;
-	flow->queue_last = NULL;
-	flow->queue_len = flow->queue_bytes = 0;
-}
-
-void ts_dgram_end(struct ts_dgram *flow)
-{
-	struct ts_dgrams *all = flow->host->dgrams;
-
-	if (flow->is_over)
-		return;
-	flow->is_over = true;
-	leave_ends(flow);
-	if (flow->fd < 0)
-		ts_key_map_take(&all->by_virtual, flow->virtual.ip.bytes);
-	else
-		all->own_count--;
-	all->flow_count--;
-	ts_watch_free(flow->watch);
-	flow->watch = NULL;
-	ts_dgram_drop_dup(flow);
-	ts_list_remove(&flow->closed_link);
-	/* What the program has not read yet still has its source's name. */
-	ts_entry_end(flow->host, flow->entry, HOST_ENTRY_LINGER_MS);
-	for (int i = 0; i < 2; i++)
-		ts_entry_drop(flow->host, flow->sends[i]);
-	flow->entry = flow->sends[0] = flow->sends[1] = NULL;
-	ts_dgram_drop_queue(flow);
-	ts_dns_service_cancel(flow->host, flow);
-	ts_list_remove(&flow->link);
-	ts_list_insert(&all->over, &flow->link);
-}
-
-static void free_flow(struct ts_dgram *flow)
-{
-	ts_list_remove(&flow->link);
-	ts_sock_close(flow->fd);
-	stack_echo_close(flow->echo);
-	ts_dgram_port_put(flow->port);
-	free(flow);
-}
-
-static struct ts_dgram *first_in(const struct ts_link *head)
-{
-	if (ts_list_is_empty(head))
-		return NULL;
-	return TS_LINK_OWNER(head->next, struct ts_dgram, link);
-}
-
-static void before_sleep(void *ctx)
-{
-	struct ts_host *host = ctx;
-	struct ts_dgram *flow;
-
-	ts_dgram_flush(host);
-	while ((flow = first_in(&host->dgrams->over)))
-		free_flow(flow);
-	ts_dgram_ports_reap(host);
-}
-
-/* -- beginnings ------------------------------------------------------------ */
-
-static struct ts_dgram *oldest(const struct ts_dgrams *all, bool with_socket)
-{
-	const struct ts_link *heads[] = {&all->unanswered, &all->answered};
-
-	for (int i = 0; i < 2; i++)
-		for (const struct ts_link *at = heads[i]->next; at != heads[i];
-		     at = at->next) {
-			struct ts_dgram *flow =
-				TS_LINK_OWNER(at, struct ts_dgram, link);
-
-			if (!with_socket || flow->fd >= 0)
-				return flow;
-		}
-	return NULL;
-}
-
-static void make_room(struct ts_host *host, bool with_socket)
-{
-	struct ts_dgrams *all = host->dgrams;
-	struct ts_dgram *flow;
-
-	if (all->flow_count >= DGRAM_FLOWS_MAX ||
-	    (with_socket && all->own_count >= all->own_max))
-		ts_dgram_look_for_gone(host);
-	if (all->flow_count >= DGRAM_FLOWS_MAX &&
-	    (flow = oldest(all, false)))
-		ts_dgram_end(flow);
-	if (with_socket && all->own_count >= all->own_max &&
-	    (flow = oldest(all, true)))
-		ts_dgram_end(flow);
-}
-
-/* An address of W that no living or recent flow has had. */
-static int pick_virtual(struct ts_dgram *flow)
-{
-	struct ts_host *host = flow->host;
-	struct ts_dgrams *all = host->dgrams;
-	struct ts_flow_key key = {.proto = IPPROTO_UDP};
-
-	for (int i = 0; i < VIRTUAL_TRIES; i++) {
-		key.remote.ip = ts_sock_random_loopback(host);
-		key.remote.port = all->fd_port;
-		if (ts_entry_find(host, &key))
-			continue;
-		flow->virtual = key.remote;
-		return ts_key_map_put(&all->by_virtual, key.remote.ip.bytes,
-				      flow);
-	}
-	return -EADDRNOTAVAIL;
-}
-
-static int open_virtual(struct ts_dgram *flow, bool with_socket)
-{
-	int err = with_socket ? ts_dgram_socket_open(flow) : pick_virtual(flow);
-
-	if (!err && with_socket)
-		flow->host->dgrams->own_count++;
-	return err;
-}
-
-/* A wildcard socket is sent to at an address that nobody can guess: beside
- * one with SO_REUSEADDR a stranger may have bound 127.0.0.1. */
-static struct ts_addr program_of(const struct ts_dgram *flow)
-{
-	struct ts_addr out = flow->native;
-
-	if (flow->is_connected)
-		return (struct ts_addr){.port = 0};
-	if (!ts_ip_is_unspecified(&out.ip))
-		return out;
-	out.ip = flow->is_v6_only ? ts_sock_loopback(true)
-				  : ts_sock_random_loopback(flow->host);
-	return out;
-}
-
-static void set_local(struct ts_dgram *flow)
-{
-	bool v6 = !ts_ip_is_v4(&flow->remote.ip);
-
-	flow->local.ip = ts_node_ip(flow->host->node, v6);
-	flow->local.port = port_number(flow);
-}
-
-static struct ts_dgram *make_flow(struct ts_host *host,
-				  const struct dgram_wish *wish)
-{
-	struct ts_dgram *flow = calloc(1, sizeof(*flow));
-
-	if (!flow) {
-		ts_dgram_port_put(wish->port);
-		ts_sock_close(wish->dup_fd);
-		return NULL;
-	}
-	flow->host = host;
-	flow->id = ++host->next_id;
-	flow->kind = wish->kind;
-	flow->remote = wish->remote;
-	flow->port = wish->port;
-	flow->is_v6_only = wish->is_v6_only;
-	flow->is_raw = wish->is_raw;
-	flow->is_connected = wish->is_connected;
-	flow->native = ts_dgram_canonical(&wish->asked, wish->is_v6_only);
-	flow->program = program_of(flow);
-	flow->fd = -1;
-	flow->dup_fd = wish->dup_fd;
-	flow->pid = wish->pid;
-	flow->made_ms = flow->used_ms = ts_host_now_ms(host);
-	host->dgrams->dup_count += wish->dup_fd >= 0;
-	ts_list_init(&flow->closed_link);
-	ts_list_init(&flow->link);
-	set_local(flow);
-	return flow;
-}
-
-static void discard(struct ts_dgram *flow)
-{
-	if (flow->fd >= 0)
-		flow->host->dgrams->own_count--;
-	else
-		ts_key_map_take(&flow->host->dgrams->by_virtual,
-				flow->virtual.ip.bytes);
-	ts_watch_free(flow->watch);
-	ts_dgram_drop_dup(flow);
-	ts_entry_drop(flow->host, flow->entry);
-	free_flow(flow);
-}
-
-struct ts_dgram *ts_dgram_new(struct ts_host *host,
-			      const struct dgram_wish *wish, int *err)
-{
-	struct ts_dgrams *all = host->dgrams;
-	bool with_socket = wish->is_dedicated || wish->is_connected ||
-			   wish->is_v6_only || host->rv.one_loopback;
-	struct ts_dgram *flow = make_flow(host, wish);
-	char remote[TS_ADDR_TEXT_CAP], virtual[TS_ADDR_TEXT_CAP];
-
-	*err = -ENOMEM;
-	if (!flow)
-		return NULL;
-	make_room(host, with_socket);
-	*err = open_virtual(flow, with_socket);
-	if (!*err && flow->kind == DGRAM_ECHO)
-		*err = ts_dgram_echo_open(flow);
-	if (!*err)
-		*err = publish_received(flow);
-	if (!*err)
-		*err = join_ends(flow);
-	if (*err) {
-		discard(flow);
-		return NULL;
-	}
-	if (all->flow_count++ == 0)
-		ts_timer_set(all->sweep, ts_host_now_ms(host));
-	ts_list_insert(&all->unanswered, &flow->link);
-	log_debug("datagram-%llu: port %u to %s at %s",
-		  (unsigned long long)flow->id, port_number(flow),
-		  ts_addr_format(&flow->remote, remote),
-		  ts_addr_format(&flow->virtual, virtual));
-	return flow;
-}
 
 /* -- the way out ----------------------------------------------------------- */
 
@@ -456,6 +53,7 @@ int ts_dgram_route(const struct ts_host *host, const struct ts_addr *remote,
 	return -ENETUNREACH;
 }
 
+/* Until the node is up. */
 static void wait_for_node(struct ts_dgram *flow, const uint8_t *data,
 			  size_t len)
 {
@@ -633,7 +231,20 @@ void ts_dgram_arrived(struct ts_host *host, struct ts_dgram_port *port,
 		nobody_there(host, port, from, to, data, len);
 }
 
-/* -- the node changed ------------------------------------------------------ */
+/* -- what waited for the node --------------------------------------------- */
+
+void ts_dgram_drop_queue(struct ts_dgram *flow)
+{
+	struct dgram_queued *q;
+
+	while ((q = flow->queue_first)) {
+		flow->queue_first = q->next;
+		free(q);
+	}
+	flow->host->dgrams->queued_bytes -= flow->queue_bytes;
+	flow->queue_last = NULL;
+	flow->queue_len = flow->queue_bytes = 0;
+}
 
 static void send_queue(struct ts_dgram *flow)
 {
@@ -653,21 +264,24 @@ static void send_queue(struct ts_dgram *flow)
 	}
 }
 
+/* -- the node changed ------------------------------------------------------ */
+
 /* An unconnected socket asks anew, and learns what has become of the remote
- * end; a connected one is told when it sends. */
+ * end; a connected one is told when it sends, or has sent already. */
 static void look_again(struct ts_dgram *flow)
 {
 	enum dgram_route before = flow->route;
-	struct ts_addr local = flow->local;
 	int err = ts_dgram_route(flow->host, &flow->remote, &flow->route);
 
-	if (err && !flow->is_connected && before != DGRAM_WAITS) {
+	if (err && !flow->is_connected) {
 		ts_dgram_end(flow);
 		return;
 	}
-	set_local(flow);
-	if (!ts_addr_equal(&local, &flow->local))
-		republish(flow);
+	ts_dgram_republish(flow);
+	if (flow->route == DGRAM_NOBODY)
+		ts_dgram_shut(flow);
+	else if (before == DGRAM_NOBODY && flow->closed_until_ms)
+		ts_dgram_reopen(flow);
 	if (before == DGRAM_WAITS && flow->route != DGRAM_WAITS)
 		send_queue(flow);
 }
@@ -682,7 +296,7 @@ static void look_at_all(struct ts_link *head)
 	ts_list_init(&rest);
 	ts_list_insert(head, &rest);
 	ts_list_remove(head);
-	while ((flow = first_in(&rest))) {
+	while ((flow = ts_dgram_first_in(&rest))) {
 		ts_list_remove(&flow->link);
 		ts_list_insert(head, &flow->link);
 		look_again(flow);
@@ -697,15 +311,13 @@ void ts_dgrams_node_changed(struct ts_host *host)
 
 /* -- open, close ----------------------------------------------------------- */
 
-static void init_maps(struct ts_dgrams *all)
+static void before_sleep(void *ctx)
 {
-	uint64_t seed;
+	struct ts_host *host = ctx;
 
-	ts_random_bytes(&seed, sizeof(seed));
-	ts_key_map_init(&all->by_virtual, TS_IP_LEN, seed);
-	ts_key_map_init(&all->by_ends, sizeof(struct ends_key), seed);
-	ts_key_map_init(&all->ports, sizeof(uint16_t), seed);
-	ts_key_map_init(&all->by_native, TS_IP_LEN + 2, seed);
+	ts_dgram_flush(host);
+	ts_dgrams_reap(host);
+	ts_dgram_ports_reap(host);
 }
 
 int ts_dgrams_open(struct ts_host *host)
@@ -721,7 +333,7 @@ int ts_dgrams_open(struct ts_host *host)
 	all->fd = -1;
 	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
 		ts_list_init(lists[i]);
-	init_maps(all);
+	ts_dgrams_init_maps(all);
 	all->reopen = ts_timer_new(host->loop, ts_dgram_reopen_due, host);
 	all->sweep = ts_timer_new(host->loop, ts_dgram_sweep, host);
 	if (!all->reopen || !all->sweep || ts_dgram_batch_open(host) ||
@@ -737,18 +349,16 @@ void ts_dgrams_close(struct ts_host *host)
 
 	if (!all)
 		return;
-	while ((flow = oldest(all, false)))
+	while ((flow = ts_dgram_oldest(all, false)))
 		ts_dgram_end(flow);
-	before_sleep(host);
+	if (all->out)
+		before_sleep(host);
 	ts_loop_before_sleep_remove(host->loop, before_sleep, host);
 	ts_dgram_sockets_close(host);
 	ts_dgram_batch_close(host);
 	ts_timer_free(all->reopen);
 	ts_timer_free(all->sweep);
-	ts_key_map_deinit(&all->by_virtual);
-	ts_key_map_deinit(&all->by_ends);
-	ts_key_map_deinit(&all->ports);
-	ts_key_map_deinit(&all->by_native);
+	ts_dgrams_free_maps(all);
 	free(all);
 	host->dgrams = NULL;
 }

@@ -12,9 +12,10 @@
  *        only 127.0.0.1 may be bound.
  *
  *   datagram_request  SEND, CONNECT          datagram_socket  from programs
- *   app_datagram      flows, their way       datagram_batch   to programs
- *   datagram_port     ports in the tailnet   datagram_refuse  errors
- *   datagram_echo     ping                   datagram_sweep   ends, idle
+ *   datagram_flow     begin, find, end       datagram_batch   to programs
+ *   app_datagram      the way of each        datagram_refuse  errors
+ *   datagram_port     ports in the tailnet   datagram_sweep   ends
+ *   datagram_echo     ping
  */
 #ifndef CORE_HOST_APP_DATAGRAM_H
 #define CORE_HOST_APP_DATAGRAM_H
@@ -24,9 +25,9 @@
 #include "core/host/host_internal.h"
 
 enum {
-	DGRAM_FLOWS_MAX = 16384,
-	DGRAM_OWN_SOCKETS_MAX = 4096, /* D: and never a quarter of our fds */
-	DGRAM_DUPS_MAX = 1024,	      /* duplicates of programs' sockets */
+	DGRAM_FLOWS_MAX = 12288, /* two entries of the table each, or three */
+	DGRAM_OWN_SOCKETS_MAX = 4096, /* D: and no more than a quarter of our fds */
+	DGRAM_DUPS_MAX = DGRAM_OWN_SOCKETS_MAX / 4, /* of programs' sockets */
 	DGRAM_QUEUE_MAX = 16,	      /* a flow's, until the node is up */
 	DGRAM_QUEUE_BYTES = 64 * 1024,
 	DGRAM_QUEUED_BYTES_MAX = 4 * 1024 * 1024, /* of all flows */
@@ -54,6 +55,7 @@ struct ts_dgram_port {
 	struct ts_addr native;
 	bool is_v6_only, takes_v6;
 	struct ts_dgram_port *next_unused;
+	bool is_unused; /* in that list; perhaps in use again */
 };
 
 struct dgram_queued {
@@ -91,6 +93,7 @@ struct ts_dgram {
 	struct ts_watch *watch;
 	uint64_t closed_until_ms; /* 0: open */
 	int dup_fd; /* the program's socket, for errors; -1: none */
+	uint64_t inode; /* of that socket, when it is a connected one's */
 	pid_t pid;
 };
 
@@ -108,18 +111,19 @@ struct ts_dgrams {
 	struct ts_key_map by_ends; /* our port, remote end -> chain of flows */
 	struct ts_key_map ports;   /* number -> port */
 	struct ts_key_map by_native; /* native address -> its port */
+	struct ts_key_map by_inode; /* connected socket -> its flow */
 	/* Flows by last use: answered are those whose program has sent. */
 	struct ts_link answered, unanswered, over;
 	struct ts_link closed; /* D's that refuse, by closed_until_ms */
 	struct ts_dgram_port *unused;
-	size_t flow_count, own_count, own_max, dup_count;
+	size_t flow_count, own_count, own_max, dup_count, dup_max;
 	size_t queued_bytes;
 	struct ts_timer *reopen, *sweep;
 	uint64_t looked_ms; /* for programs that are gone */
 	struct ts_log_limit limit;
 };
 
-/* -- app_datagram.c ------------------------------------------------------ */
+/* -- datagram_flow.c ------------------------------------------------------ */
 struct dgram_wish {
 	enum dgram_kind kind;
 	struct ts_addr asked; /* the socket as bound; zero: not bound */
@@ -147,6 +151,19 @@ struct ts_dgram *ts_dgram_first(const struct ts_host *host, uint16_t port,
 				const struct ts_addr *remote);
 /* Puts the SEND entry of a socket that is bound as asked. */
 int ts_dgram_publish_send(struct ts_dgram *flow, const struct ts_addr *asked);
+/* Our own address may be another one: sets it, and tells the table. */
+void ts_dgram_republish(struct ts_dgram *flow);
+void ts_dgram_touch(struct ts_dgram *flow);
+struct ts_dgram *ts_dgram_first_in(const struct ts_link *head);
+/* The one to give up first; NULL: none. */
+struct ts_dgram *ts_dgram_oldest(const struct ts_dgrams *all,
+				 bool with_socket);
+/* Frees those that are over. */
+void ts_dgrams_reap(struct ts_host *host);
+void ts_dgrams_init_maps(struct ts_dgrams *all);
+void ts_dgrams_free_maps(struct ts_dgrams *all);
+
+/* -- app_datagram.c ------------------------------------------------------ */
 /* Who would carry a datagram to ip; 0 or -ENETDOWN, -ENETUNREACH,
  * -EHOSTUNREACH. */
 int ts_dgram_route(const struct ts_host *host, const struct ts_addr *remote,
@@ -160,7 +177,6 @@ bool ts_dgram_to_program(struct ts_dgram *flow, const void *data, size_t len);
 void ts_dgram_arrived(struct ts_host *host, struct ts_dgram_port *port,
 		      const struct ts_addr *from, const struct ts_addr *to,
 		      const uint8_t *data, size_t len);
-void ts_dgram_touch(struct ts_dgram *flow);
 /* What waits for the node is lost. */
 void ts_dgram_drop_queue(struct ts_dgram *flow);
 
@@ -193,6 +209,8 @@ void ts_dgram_flush(struct ts_host *host);
 /* The far end refused, err as of ICMP: tells the program where it can be
  * told. */
 void ts_dgram_refuse(struct ts_dgram *flow, int err);
+/* Refuses whatever the program sends, until it is reopened. */
+void ts_dgram_shut(struct ts_dgram *flow);
 void ts_dgram_reopen(struct ts_dgram *flow);
 void ts_dgram_reopen_due(void *host);
 void ts_dgram_drop_dup(struct ts_dgram *flow);

@@ -102,6 +102,7 @@ static void free_listener(struct ts_host *host, struct ts_listener *l)
 {
 	unpublish(host, l);
 	ts_dgram_port_put(l->port);
+	host->listener_count--;
 	ts_list_remove(&l->link);
 	free(l);
 }
@@ -140,6 +141,19 @@ struct ts_listener *ts_listener_at(const struct ts_host *host, uint8_t proto,
 	return NULL;
 }
 
+void ts_listeners_forget(struct ts_host *host,
+			 bool (*is_gone)(const struct ts_listener *l,
+					 const void *ctx),
+			 const void *ctx)
+{
+	struct ts_link *at = host->listeners.next;
+	struct ts_listener *l;
+
+	while ((l = next_listener(host, &at)))
+		if (is_gone(l, ctx))
+			free_listener(host, l);
+}
+
 static void forget_stale(struct ts_host *host)
 {
 	struct ts_link *at = host->listeners.next;
@@ -150,16 +164,6 @@ static void forget_stale(struct ts_host *host)
 			free_listener(host, l);
 }
 
-static size_t count_listeners(const struct ts_host *host)
-{
-	struct ts_link *at = host->listeners.next;
-	size_t count = 0;
-
-	while (next_listener(host, &at))
-		count++;
-	return count;
-}
-
 static struct ts_listener *new_listener(struct ts_host *host, uint8_t proto,
 					const struct ts_addr *tailnet,
 					const struct ts_addr *native)
@@ -167,9 +171,9 @@ static struct ts_listener *new_listener(struct ts_host *host, uint8_t proto,
 	struct ts_listener *l;
 	int err;
 
-	if (count_listeners(host) >= LISTENERS_MAX)
+	if (host->listener_count >= LISTENERS_MAX)
 		forget_stale(host);
-	if (count_listeners(host) >= LISTENERS_MAX)
+	if (host->listener_count >= LISTENERS_MAX)
 		return NULL;
 	l = calloc(1, sizeof(*l));
 	if (!l)
@@ -185,7 +189,9 @@ static struct ts_listener *new_listener(struct ts_host *host, uint8_t proto,
 		free(l);
 		return NULL;
 	}
+	l->made_ms = ts_host_now_ms(host);
 	ts_list_insert(&host->listeners, &l->link);
+	host->listener_count++;
 	return l;
 }
 
@@ -384,10 +390,12 @@ void ts_listener_listen(struct ts_host *host,
 	if (err || was_listening)
 		return;
 	l->is_listening = true;
-	log_info("listener: %s %s is served at %s",
-		 req->proto == IPPROTO_UDP ? "UDP" : "TCP",
-		 ts_addr_format(&l->tailnet, tailnet),
-		 ts_addr_format(&l->native, native));
+	ts_addr_format(&l->tailnet, tailnet);
+	ts_addr_format(&l->native, native);
+	if (req->proto == IPPROTO_TCP)
+		log_info("listener: %s is served at %s", tailnet, native);
+	else /* every client's socket is one, too */
+		log_debug("listener: UDP %s is served at %s", tailnet, native);
 }
 
 /* How well a record fits an own address: 0 not at all. */

@@ -2,7 +2,7 @@
  * datagram_batch.c - datagrams on their way to programs
  *
  * What arrives in one turn of the loop is copied into one buffer and goes out
- * when the loop sleeps, or when the buffer is full, by one sendmmsg per
+ * when the loop sleeps, or when it is a burst already, by one sendmmsg per
  * socket. Neighbours of one flow and one length are one message that the
  * kernel takes apart (UDP_SEGMENT); a program that did not ask for UDP_GRO
  * gets them one by one. A full socket buffer loses datagrams, as UDP does.
@@ -21,7 +21,10 @@
 
 enum {
 	MESSAGES = 64,
-	BUFFER_BYTES = 256 * 1024,
+	BUFFER_BYTES = 128 * 1024,
+	/* So much at a time: a program with the usual socket buffer has room
+	 * for it, and begins to read while more arrives. */
+	BURST_BYTES = 48 * 1024,
 	SEGMENTS_MAX = 64,
 	BUNDLE_BYTES_MAX = 60000,
 };
@@ -229,4 +232,7 @@ void ts_dgram_batch_add(struct ts_dgram *flow, const void *data, size_t len)
 		new_message(out, flow, len);
 	memcpy(out->data + out->used, data, len);
 	out->used += len;
+	if (out->used >= BURST_BYTES ||
+	    out->messages[out->count - 1].count == SEGMENTS_MAX)
+		ts_dgram_flush(flow->host);
 }

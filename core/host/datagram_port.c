@@ -124,10 +124,10 @@ void ts_dgram_port_put(struct ts_dgram_port *port)
 	if (!port || --port->users > 0)
 		return;
 	forget_native(port);
+	if (port->is_unused) /* used and put again in the same turn */
+		return;
 	all = port->host->dgrams;
-	for (struct ts_dgram_port *p = all->unused; p; p = p->next_unused)
-		if (p == port) /* used and put again in the same turn */
-			return;
+	port->is_unused = true;
 	port->next_unused = all->unused;
 	all->unused = port;
 }
@@ -138,6 +138,7 @@ void ts_dgram_ports_reap(struct ts_host *host)
 
 	while ((port = host->dgrams->unused)) {
 		host->dgrams->unused = port->next_unused;
+		port->is_unused = false;
 		if (port->users == 0)
 			close_port(port);
 	}

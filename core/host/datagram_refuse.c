@@ -6,7 +6,8 @@
  * ECONNREFUSED. To tell at once, even to a program that waits for an answer,
  * an empty datagram is sent on a duplicate of its own socket. (Closing D
  * instead would free its address, and a stranger could take it.) Without the
- * duplicate the program's next send is refused. A flow of W belongs to a
+ * duplicate the program's next send is refused. While nobody has the remote
+ * address D stays closed. A flow of W belongs to a
  * socket that would not hear of ICMP natively either.
  *
  * The duplicate keeps the program's socket and its port alive when the program
@@ -67,12 +68,13 @@ static bool poke(const struct ts_dgram *flow)
 	return false;
 }
 
-static void close_for(struct ts_dgram *flow, uint64_t ms)
+static void close_until(struct ts_dgram *flow, uint64_t until_ms)
 {
 	struct ts_dgrams *all = flow->host->dgrams;
 	struct ts_link *at = &all->closed;
 
-	flow->closed_until_ms = ts_host_now_ms(flow->host) + ms;
+	flow->closed_until_ms = until_ms;
+	ts_list_remove(&flow->closed_link);
 	while (at->prev != &all->closed &&
 	       TS_LINK_OWNER(at->prev, struct ts_dgram, closed_link)
 			       ->closed_until_ms > flow->closed_until_ms)
@@ -92,7 +94,17 @@ void ts_dgram_refuse(struct ts_dgram *flow, int err)
 	ts_dgram_flush(flow->host);
 	if (ts_sock_connect(flow->fd, &flow->virtual))
 		return;
-	close_for(flow, poke(flow) ? TOLD_MS : UNTOLD_MS);
+	close_until(flow, ts_host_now_ms(flow->host) +
+				  (poke(flow) ? TOLD_MS : UNTOLD_MS));
+}
+
+void ts_dgram_shut(struct ts_dgram *flow)
+{
+	if (flow->is_over || flow->fd < 0)
+		return;
+	ts_dgram_flush(flow->host);
+	if (ts_sock_connect(flow->fd, &flow->virtual) == 0)
+		close_until(flow, UINT64_MAX);
 }
 
 void ts_dgram_reopen(struct ts_dgram *flow)

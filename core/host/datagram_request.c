@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "core/host/app_datagram.h"
 
@@ -22,17 +23,6 @@ static bool is_udp_socket(int fd)
 {
 	return int_option(fd, SO_TYPE) == SOCK_DGRAM &&
 	       int_option(fd, SO_PROTOCOL) == IPPROTO_UDP;
-}
-
-/* Our sockets send over the loopback device only; where they cannot be held
- * to it, to loopback addresses only. */
-static bool is_native_ok(const struct ts_host *host,
-			 const struct ts_addr *native)
-{
-	if (ts_ip_is_multicast(&native->ip))
-		return false;
-	return !host->rv.one_loopback || ts_ip_is_unspecified(&native->ip) ||
-	       ts_ip_is_loopback(&native->ip);
 }
 
 static int check_remote(const struct ts_broker_request *req)
@@ -61,7 +51,7 @@ static int check(const struct ts_host *host,
 		return err;
 	if (host->dgrams->fd < 0)
 		return -ENETUNREACH;
-	if (!is_native_ok(host, &req->native_local))
+	if (ts_ip_is_multicast(&req->native_local.ip))
 		return -EINVAL;
 	if (needs_fd && fd < 0) /* most likely it did not fit in our table */
 		return -ENOBUFS;
@@ -121,7 +111,7 @@ static void make_room_for_dup(struct ts_host *host)
 	struct ts_dgrams *all = host->dgrams;
 	struct ts_dgram *flow;
 
-	if (all->dup_count < DGRAM_DUPS_MAX)
+	if (all->dup_count < all->dup_max)
 		return;
 	flow = oldest_with_dup(all);
 	if (flow && ts_dgram_learn_program(flow))
@@ -140,6 +130,8 @@ static struct ts_dgram *begin(struct ts_host *host, struct dgram_wish *wish,
 	flow = ts_dgram_new(host, wish, err);
 	if (flow)
 		flow->route = route;
+	if (flow && route == DGRAM_NOBODY)
+		ts_dgram_shut(flow);
 	return flow;
 }
 
@@ -194,6 +186,22 @@ void ts_dgram_send(struct ts_host *host, const struct ts_broker_request *req,
 	rep->tailnet = flow->local;
 }
 
+/* A socket has one peer: what it was connected to before is over. */
+static void replace_former(struct ts_dgram *flow)
+{
+	struct ts_key_map *map = &flow->host->dgrams->by_inode;
+	struct ts_dgram *former;
+	struct stat st;
+
+	if (fstat(flow->dup_fd, &st))
+		return;
+	flow->inode = st.st_ino;
+	former = ts_key_map_get(map, &flow->inode);
+	if (former)
+		ts_dgram_end(former);
+	(void)ts_key_map_put(map, &flow->inode, flow);
+}
+
 void ts_dgram_connect(struct ts_host *host, const struct ts_broker_request *req,
 		      int fd, pid_t pid, struct ts_broker_reply *rep)
 {
@@ -214,6 +222,7 @@ void ts_dgram_connect(struct ts_host *host, const struct ts_broker_request *req,
 	rep->error = -err;
 	if (!flow)
 		return;
+	replace_former(flow);
 	rep->native = flow->virtual;
 	rep->tailnet = flow->local;
 }

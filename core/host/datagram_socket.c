@@ -16,6 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
+
+#include <linux/errqueue.h> /* needs <time.h> */
 
 #include "core/base/err.h"
 #include "core/base/packet.h"
@@ -48,6 +51,7 @@ struct dgram_in {
 struct arrival {
 	struct ts_addr from;
 	struct ts_ip to; /* W only */
+	uint32_t error;	 /* in the error queue only */
 	size_t each; /* length of every datagram but the last; 0: one */
 };
 
@@ -55,6 +59,7 @@ static void read_control(struct msghdr *msg, struct arrival *a)
 {
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c;
 	     c = CMSG_NXTHDR(msg, c)) {
+		struct sock_extended_err error;
 		struct in_pktinfo info;
 		int each;
 
@@ -66,6 +71,12 @@ static void read_control(struct msghdr *msg, struct arrival *a)
 			   c->cmsg_type == UDP_GRO) {
 			memcpy(&each, CMSG_DATA(c), sizeof(each));
 			a->each = each > 0 ? (size_t)each : 0;
+		} else if ((c->cmsg_level == IPPROTO_IP &&
+			    c->cmsg_type == IP_RECVERR) ||
+			   (c->cmsg_level == IPPROTO_IPV6 &&
+			    c->cmsg_type == IPV6_RECVERR)) {
+			memcpy(&error, CMSG_DATA(c), sizeof(error));
+			a->error = error.ee_errno;
 		}
 	}
 }
@@ -121,7 +132,7 @@ static void hand_out(struct ts_dgrams *all, struct ts_dgram *flow,
 	take_apart(flow, msg->msg_iov->iov_base, message->msg_len, a.each);
 }
 
-static int receive(struct ts_dgrams *all, struct ts_dgram *flow, int fd)
+static void receive(struct ts_dgrams *all, struct ts_dgram *flow, int fd)
 {
 	struct dgram_in *in = all->in;
 	int got;
@@ -140,14 +151,12 @@ static int receive(struct ts_dgrams *all, struct ts_dgram *flow, int fd)
 	got = recvmmsg(fd, in->messages, BUNDLES, MSG_DONTWAIT, NULL);
 	for (int i = 0; i < got; i++)
 		hand_out(all, flow, &in->messages[i]);
-	return got;
 }
 
 /* -- errors ---------------------------------------------------------------- */
 
-/* Takes one error off the queue; false: there was none. to: the address of
- * ours that it is about. */
-static bool next_error(int fd, struct ts_ip *to)
+/* Takes one error off the queue; false: there was none. */
+static bool next_error(int fd, struct arrival *a)
 {
 	union in_control control[4]; /* room for the error itself as well */
 	uint8_t none[1];
@@ -155,12 +164,11 @@ static bool next_error(int fd, struct ts_ip *to)
 	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1,
 			     .msg_control = control,
 			     .msg_controllen = sizeof(control)};
-	struct arrival a = {.each = 0};
 
+	*a = (struct arrival){.each = 0};
 	if (recvmsg(fd, &msg, MSG_ERRQUEUE | MSG_DONTWAIT) < 0)
 		return false;
-	read_control(&msg, &a);
-	*to = a.to;
+	read_control(&msg, a);
 	return true;
 }
 
@@ -168,13 +176,13 @@ static void on_w(void *ctx, unsigned events)
 {
 	struct ts_dgrams *all = ctx;
 	struct ts_dgram *flow;
-	struct ts_ip to;
+	struct arrival a;
 
 	(void)events;
-	(void)receive(all, NULL, all->fd);
-	for (int i = 0; i < ERRORS_A_TURN && next_error(all->fd, &to); i++) {
-		flow = ts_key_map_get(&all->by_virtual, to.bytes);
-		if (flow)
+	receive(all, NULL, all->fd);
+	for (int i = 0; i < ERRORS_A_TURN && next_error(all->fd, &a); i++) {
+		flow = ts_key_map_get(&all->by_virtual, a.to.bytes);
+		if (flow && a.error == ECONNREFUSED)
 			ts_dgram_program_gone(flow);
 	}
 }
@@ -182,11 +190,12 @@ static void on_w(void *ctx, unsigned events)
 static void on_d(void *ctx, unsigned events)
 {
 	struct ts_dgram *flow = ctx;
-	struct ts_ip to;
+	struct arrival a;
 
 	(void)events;
-	(void)receive(flow->host->dgrams, flow, flow->fd);
-	if (!flow->is_over && next_error(flow->fd, &to))
+	receive(flow->host->dgrams, flow, flow->fd);
+	if (!flow->is_over && next_error(flow->fd, &a) &&
+	    a.error == ECONNREFUSED)
 		ts_dgram_program_gone(flow);
 }
 
@@ -211,23 +220,24 @@ static int open_at(struct ts_host *host, struct ts_addr *at, int buffer_bytes)
 	bool v4 = ts_ip_is_v4(&at->ip);
 	int fd = socket(v4 ? AF_INET : AF_INET6,
 			SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	int err = 0;
+	int err;
 
 	if (fd < 0)
 		return -errno;
 	fd = ts_sock_keep(host, fd);
-	/* Nothing of this leaves the machine, whatever a program says. */
-	if (!host->rv.one_loopback &&
-	    setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3))
-		err = -errno;
+	/* Where it is not allowed (older kernels, after setuid) W hears from
+	 * other networks what names no flow. Neither sends there, whatever
+	 * address a program says is its own: the kernel routes nothing that
+	 * comes from 127/8 or ::1 to other devices. */
+	if (!host->rv.one_loopback)
+		(void)setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3);
 	set_buffers(fd, buffer_bytes);
 	set_int(fd, SOL_UDP, UDP_GRO, 1);
 	set_int(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6,
 		v4 ? IP_RECVERR : IPV6_RECVERR, 1);
 	if (v4)
 		set_int(fd, IPPROTO_IP, IP_PKTINFO, 1);
-	if (!err)
-		err = ts_sock_bind(fd, at);
+	err = ts_sock_bind(fd, at);
 	if (!err)
 		err = ts_sock_local(fd, at);
 	if (!err)
@@ -263,7 +273,7 @@ void ts_dgram_socket_join(const struct ts_dgram *flow)
 {
 	const struct sockaddr none = {.sa_family = AF_UNSPEC};
 
-	if (flow->is_connected)
+	if (flow->is_connected && flow->program.port != 0)
 		(void)ts_sock_connect(flow->fd, &flow->program);
 	else
 		(void)connect(flow->fd, &none, sizeof(none));
@@ -282,7 +292,8 @@ bool ts_dgram_learn_program(struct ts_dgram *flow)
 	    ts_sock_local(flow->dup_fd, &local))
 		return false;
 	flow->program = local;
-	ts_dgram_socket_join(flow);
+	if (!flow->closed_until_ms)
+		ts_dgram_socket_join(flow);
 	return true;
 }
 
@@ -293,6 +304,7 @@ int ts_dgram_sockets_open(struct ts_host *host)
 
 	all->own_max = host->held_max < DGRAM_OWN_SOCKETS_MAX
 			       ? host->held_max : DGRAM_OWN_SOCKETS_MAX;
+	all->dup_max = all->own_max / 4;
 	if (host->rv.one_loopback)
 		at.ip = ts_sock_loopback(false);
 	all->in = calloc(1, sizeof(*all->in));

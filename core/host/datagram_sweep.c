@@ -12,6 +12,7 @@
  * An unconnected socket asks again for a flow that is over, so those go when
  * they have been idle.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -39,6 +40,7 @@ struct peer_key {
 
 /* What the kernel's list says. */
 struct seen {
+	uint64_t now_ms;
 	uint8_t bound[PORTS / 8];
 	struct ts_key_map peers;
 	bool is_partial; /* out of memory, or no list */
@@ -113,14 +115,27 @@ static bool read_list(struct seen *seen, const char *path,
 	return true;
 }
 
+static bool is_bound(const struct seen *seen, uint16_t port)
+{
+	return seen->bound[port / 8] >> port % 8 & 1;
+}
+
 static bool is_there(const struct seen *seen, const struct ts_dgram *flow)
 {
 	struct peer_key key = peer_key(&flow->virtual);
-	uint16_t port = flow->native.port;
 
 	if (flow->is_connected)
 		return ts_key_map_get(&seen->peers, &key) != NULL;
-	return seen->bound[port / 8] >> port % 8 & 1;
+	return is_bound(seen, flow->native.port);
+}
+
+static bool is_listener_gone(const struct ts_listener *l, const void *ctx)
+{
+	const struct seen *seen = ctx;
+
+	return l->proto == IPPROTO_UDP &&
+	       seen->now_ms - l->made_ms >= YOUNG_MS &&
+	       !is_bound(seen, l->native.port);
 }
 
 /* Calls fn for every flow; fn may end it. */
@@ -163,7 +178,7 @@ static void end_if_unseen(struct ts_dgram *flow, void *ctx)
 void ts_dgram_look_for_gone(struct ts_host *host)
 {
 	struct ts_dgrams *all = host->dgrams;
-	struct seen seen = {.is_partial = false};
+	struct seen seen = {.now_ms = ts_host_now_ms(host)};
 
 	if (all->looked_ms &&
 	    ts_host_now_ms(host) - all->looked_ms < GONE_LOOK_MIN_MS)
@@ -174,6 +189,8 @@ void ts_dgram_look_for_gone(struct ts_host *host)
 	/* not there without IPv6 */
 	(void)read_list(&seen, "/proc/net/udp6", read_line6);
 	for_all(host, seen.is_partial ? end_if_unseen : end_if_gone, &seen);
+	if (!seen.is_partial)
+		ts_listeners_forget(host, is_listener_gone, &seen);
 	ts_key_map_deinit(&seen.peers);
 }
 
@@ -235,11 +252,12 @@ static void end_if_idle(struct ts_dgram *flow, void *ctx)
 	uint64_t now_ms = ts_host_now_ms(flow->host);
 
 	(void)ctx;
-	/* Nobody answers for what has waited longer than a connect would. */
+	/* As long as a connect would have waited. */
 	if (flow->route == DGRAM_WAITS && flow->first_sent_ms &&
 	    now_ms - flow->first_sent_ms > flow->host->timeout_ms) {
 		flow->first_sent_ms = 0;
 		ts_dgram_drop_queue(flow);
+		ts_dgram_refuse(flow, -EHOSTUNREACH);
 	}
 	if (!flow->is_connected &&
 	    now_ms - flow->used_ms >= (both ? IDLE_BOTH_WAYS_MS : IDLE_MS))

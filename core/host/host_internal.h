@@ -105,6 +105,7 @@ struct ts_host {
 	struct ts_timer *inbound_look; /* those that nobody accepts */
 	bool is_looking;	       /* it is set */
 	size_t held_count, held_max;
+	size_t listener_count;
 	uint64_t next_id; /* of connections, for the log */
 	uint8_t *scratch; /* HOST_SCRATCH_BYTES, used within one call */
 	struct ts_log_limit full_limit, route_limit;
@@ -205,6 +206,7 @@ struct ts_listener {
 	bool is_listening; /* LISTEN came; else BIND or BOUND only */
 	bool is_shared;	   /* SO_REUSEADDR or SO_REUSEPORT */
 	struct ts_dgram_port *port; /* UDP */
+	uint64_t made_ms;
 };
 /* false: hold the request until the node has its addresses. */
 bool ts_listener_bind(struct ts_host *host, const struct ts_broker_request *req,
@@ -224,6 +226,11 @@ struct ts_listener *ts_listener_at(const struct ts_host *host, uint8_t proto,
 /* It refused: forget it when its socket is gone. */
 void ts_listener_refused(struct ts_host *host, uint8_t proto,
 			 const struct ts_addr *native);
+/* Forgets those that is_gone says it of. */
+void ts_listeners_forget(struct ts_host *host,
+			 bool (*is_gone)(const struct ts_listener *l,
+					 const void *ctx),
+			 const void *ctx);
 void ts_listeners_close(struct ts_host *host);
 
 /* -- app_inbound.c ------------------------------------------------------- */

@@ -21,6 +21,9 @@ struct world {
 	uint64_t now_ms;
 	uint32_t seq, ack; /* of our next segment to the stack */
 	uint16_t port;	   /* the stack's, of its last segment */
+	uint16_t echo_id;  /* of its last echo request */
+	struct stack_udp *udp;
+	struct stack_echo *echo;
 	struct stack_tcp *conns[CONNS_MAX];
 	struct stack_syn *syn;
 };
@@ -38,6 +41,10 @@ static void on_output(void *ctx, struct ts_packet *pkt)
 	memset(pkt->data - TS_PACKET_HEADROOM, 1, TS_PACKET_HEADROOM);
 	memset(pkt->data + pkt->len, 1, TS_PACKET_TAILROOM);
 	ts_read_skip(&r, head);
+	if (pkt->len > head + 6 &&
+	    (pkt->data[head] == 8 || pkt->data[head] == 128))
+		w->echo_id = (uint16_t)(pkt->data[head + 4] << 8 |
+					pkt->data[head + 5]);
 	w->port = ts_read_be16(&r);
 	ts_read_skip(&r, 2);
 	seq = ts_read_be32(&r);
@@ -123,8 +130,40 @@ static void on_datagram(void *user, const struct ts_addr *from,
 			const struct ts_addr *to, const uint8_t *data,
 			size_t len)
 {
-	(void)to;
-	stack_udp_send(*(struct stack_udp **)user, from, data, len);
+	struct world *w = user;
+
+	if (len % 2)
+		stack_udp_refuse(w->udp, from, to, data, len);
+	else
+		stack_udp_send(w->udp, from, data, len);
+}
+
+static void on_udp_error(void *user, const struct ts_addr *remote, int err)
+{
+	struct world *w = user;
+
+	if (err >= 0)
+		abort();
+	stack_udp_send(w->udp, remote, "", 0);
+}
+
+static void on_echo(void *user, const struct ts_ip *from, uint16_t seq,
+		    const uint8_t *data, size_t len)
+{
+	struct world *w = user;
+
+	if (seq % 2)
+		stack_echo_send(w->echo, from, seq, data, len);
+}
+
+static void on_echo_error(void *user, const struct ts_ip *to, uint16_t seq,
+			  int err)
+{
+	struct world *w = user;
+
+	if (err >= 0)
+		abort();
+	stack_echo_send(w->echo, to, seq, NULL, 0);
 }
 
 static void put16(uint8_t *at, uint16_t v)
@@ -160,6 +199,9 @@ static void fix_transport(struct world *w, uint8_t *at, size_t len,
 		if (at[2] & 0x80)
 			put16(at + 2, w->port);
 	}
+	if ((proto == 1 || proto == 58) && len >= 8 && at[2] & 0x80)
+		put16(at + (at[0] == 0 || at[0] == 129 || len < 34 ? 4 : 32),
+		      w->echo_id);
 	if (proto >= sizeof(sum_at) || !sum_at[proto] ||
 	    len < (size_t)sum_at[proto] + 2)
 		return;
@@ -209,6 +251,10 @@ static void owner_acts(struct world *w, uint8_t what)
 	struct ts_addr to = {what & 0x40 ? peer_v6 : peer_v4, 80};
 	int i = free_slot(w), err;
 
+	if (what == 0x7f || what == 0x3f) {
+		stack_echo_send(w->echo, &to.ip, what, zeros, what * 32u);
+		return;
+	}
 	if (what & 0x80) {
 		if (i >= 0)
 			w->conns[i] = stack_tcp_dial(w->s, &to, 0, &conn_ops,
@@ -277,7 +323,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct world w = {.now_ms = 1000000};
 	struct ts_reader r = ts_reader_init(data, size);
 	struct ts_addr any = {TS_IP_ZERO, 53};
-	struct stack_udp *udp;
 	int err;
 
 	ts_ip_parse("100.64.0.1", &own_v4);
@@ -290,7 +335,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!w.s)
 		abort();
 	stack_set_addrs(w.s, &own_v4, &own_v6);
-	udp = stack_udp_open(w.s, &any, on_datagram, &udp, &err);
+	w.udp = stack_udp_open(w.s, &any, on_datagram, &w, &err);
+	w.echo = stack_echo_open(w.s, on_echo, on_echo_error, &w, &err);
+	if (!w.udp || !w.echo)
+		abort();
+	stack_udp_set_error(w.udp, on_udp_error);
 	while (r.left && !r.bad) {
 		uint8_t op = ts_read_u8(&r);
 		size_t len = ts_read_u8(&r);
