@@ -212,13 +212,18 @@ exec mosh --ssh='ssh -F @dir@/ssh.conf' "$1" -- \
           ("getent ahostsv4 server | awk 'NR==1 {print $1}'", "@ip:server@\n"),
           ("getent ahostsv6 server | awk 'NR==1 {print $1}'",
            "@ip6:server@\n"),
+          ("getent hosts nobody.lab.ts.net || echo none", "none\n")),
+    names("getent-reverse", "the name of an address", "getent",
           ("getent hosts @ip:server@ | awk '{print $2}'",
            "server.lab.ts.net\n"),
-          ("getent hosts nobody.lab.ts.net || echo none", "none\n")),
-    names("own-resolvers", "node's c-ares; Java's InetAddress",
-          "node, java programs",
+          limits={"in-process": "only a name or a connection starts a node, "
+                                "not the question whose address it is"}),
+    names("node-resolve", "dns.resolve4 by c-ares", "node",
           ("node -e \"require('dns').resolve4('server.lab.ts.net', (e, a) => "
            "console.log(e || a.join()))\"", "@ip:server@\n"),
+          limits={"in-process": "a question to the host's name server starts "
+                                "no node, which alone could answer it"}),
+    names("java-names", "InetAddress", "java programs",
           ("java -cp @bin@/java Look server.lab.ts.net", "@ip:server@\n")),
     names("go-resolver", "Go's own resolver, statically linked", "go static",
           ("@bin@/goweb-static look server.lab.ts.net",

@@ -38,6 +38,8 @@ WEB = Server("exec /usr/bin/python3 -m http.server 8080 --bind 127.0.0.1 "
              "--directory @www@", name="web", tcp=8080, joins=False)
 # A master connection in the background, and its end.
 MASTER = SSH + " -NM -S @dir@/m -o ExitOnForwardFailure=yes "
+# Of the master only: nobody listens at port 1.
+VIA = SSH + " -S @dir@/m -p 1 @host@ "
 UP = (" & for i in $(seq 200); do [ -S @dir@/m ] && break; sleep 0.1; done; "
       "sleep 0.3; ")
 DOWN = "; " + SSH + " -qS @dir@/m -O exit @host@; wait"
@@ -80,12 +82,12 @@ CASES = [
         Call(SSH + " -W 127.0.0.1:8080 @host@ <req", has=("<p>page</p>",))],
         servers=[WEB, SSHD], programs="sshd, ssh, curl"),
     ssh("ssh-controlmaster", "sessions over one connection", [
-        Call(MASTER + "@host@" + UP + "for i in 1 2 3; do " + SSH
-             + " -S @dir@/m @host@ 'set -- $SSH_CONNECTION; echo $1 $2'; "
+        Call(MASTER + "@host@" + UP + "for i in 1 2 3; do " + VIA
+             + "'set -- $SSH_CONNECTION; echo $1 $2'; "
              "done >all" + DOWN + "; cut -d' ' -f1 all | uniq; "
              "sort -u all | wc -l", out="@client@\n1\n")]),
     ssh("ssh-background", "ssh -f: the connection goes on in a child", [
-        Call(SSH + " -fNM -S @dir@/m @host@ && " + SSH + " -S @dir@/m @host@ "
+        Call(SSH + " -fNM -S @dir@/m @host@ && sleep 1 && " + VIA +
              "'set -- $SSH_CONNECTION; echo $1'" + DOWN, out="@client@\n")],
         limits={"in-process": "ssh -f goes on in a child, and the node and its "
                               "connections end with the parent that runs it"}),

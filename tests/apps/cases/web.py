@@ -118,10 +118,10 @@ CASES = [
           Call(GET + "n/big | sha256sum | cmp - big.sum && echo same",
                out="same\n")],
          files={"nginx.conf": nginx(http("""
-  upstream back { server @ip:back@:8081; keepalive 4; }
+  upstream pool { server @ip:back@:8081; keepalive 4; }
   server { listen 8080;
     location /n/ { proxy_pass http://@name:back@:8081/; }
-    location /a/ { proxy_pass http://back/; proxy_http_version 1.1;
+    location /a/ { proxy_pass http://pool/; proxy_http_version 1.1;
                    proxy_set_header Connection ""; } }"""))},
          prepare=SUM, seen="access.log", root=True),
     Case("nginx-stream", "TCP proxy",
