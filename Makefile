@@ -50,7 +50,9 @@ MAIN_SRC := core/engine/host_main.c
 CORE_SRC := $(filter-out $(MAIN_SRC),$(sort $(wildcard $(CORE_DIRS:%=%/*.c))))
 CORE_OBJ := $(CORE_SRC:%.c=$(BUILD)/obj/%.o)
 SHIM_CORE := core/base/addr.c core/base/wire.c core/base/err.c \
-	core/broker/broker_wire.c core/broker/address_table.c
+	core/base/elf_kind.c \
+	core/broker/broker_wire.c core/broker/address_table.c \
+	core/broker/rendezvous_rule.c core/broker/datagram_control.c
 SHIM_SRC := $(sort $(wildcard shim/*.c)) $(SHIM_CORE)
 # Never with sanitizers: it is loaded into programs that have no runtime of
 # theirs.
@@ -98,11 +100,12 @@ $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_OURS) -MMD -MP -c $< -o $@
 
+# Small rather than fast: it is in every program, and is not where time goes.
 $(BUILD)/shim-obj/%.o: %.c
 	$(call say,CC,$< (shim))
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(PLAIN_CFLAGS) $(WARN) -ftls-model=initial-exec -I. -MMD -MP \
-		-c $< -o $@
+	$(Q)$(CC) $(PLAIN_CFLAGS) -Os $(WARN) -ftls-model=initial-exec \
+		-ffunction-sections -fdata-sections -I. -MMD -MP -c $< -o $@
 
 $(BUILD)/libtsnet.a: $(CORE_OBJ) $(LWIP_OBJ)
 	$(call say,AR,$@)
@@ -117,7 +120,7 @@ $(BUILD)/libtsnet.so: $(CORE_OBJ) $(LWIP_OBJ) core/engine/libtsnet.map
 
 $(BUILD)/libtsnet_shim.so: $(SHIM_OBJ) shim/libtsnet_shim.map
 	$(call say,LD,$@)
-	$(Q)$(CC) -shared -Wl,-z,relro,-z,now \
+	$(Q)$(CC) -shared -Wl,-z,relro,-z,now -Wl,--gc-sections \
 		-Wl,--version-script,shim/libtsnet_shim.map \
 		-Wl,--as-needed -Wl,-soname,libtsnet_shim.so -o $@ $(SHIM_OBJ)
 

@@ -216,6 +216,25 @@ static bool is_host_in_doubt(const struct ts_table_layout *table)
 	       atomic_compare_exchange_strong(&shim.host_asked_s, &asked_s, s);
 }
 
+bool shim_host_is_here(void)
+{
+	const struct ts_table_layout *table = atomic_load(&shim.table);
+	struct ts_table_info info;
+
+	return !shim.is_hosted && table && ts_table_read_info(table, &info) &&
+	       info.host_pid == getpid();
+}
+
+void shim_host_drain(bool ends)
+{
+	struct ts_broker_request req = {.type = TS_BROKER_DRAIN,
+					.flags = ends ? TS_BROKER_END : 0};
+	struct ts_broker_reply rep;
+
+	/* Whatever comes of it, there is nobody left to tell. */
+	(void)ask(&req, -1, &rep);
+}
+
 void shim_follow_host(void)
 {
 	const struct ts_table_layout *table = atomic_load(&shim.table);

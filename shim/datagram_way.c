@@ -23,6 +23,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "core/broker/datagram_control.h"
 #include "shim/libc_table.h"
 #include "shim/shim.h"
 
@@ -171,6 +172,19 @@ static int ask_way(struct asking *a, struct ts_addr *virtual)
 	return err ? err : ask(a, TS_BROKER_SEND, virtual);
 }
 
+/* A connected socket, which always has an address, hears its peer alone: what
+ * is addressed to that peer has to go to where answers come from. */
+static bool is_to_peer(const struct asking *a, struct ts_addr *virtual)
+{
+	struct ts_flow_entry entry;
+
+	return !ts_ip_is_unspecified(&a->local.ip) &&
+	       shim_native_peer(a->fd, virtual) == 0 &&
+	       ts_ip_is_loopback(&virtual->ip) &&
+	       shim_flow_find_datagram(virtual, &entry) &&
+	       ts_addr_equal(&entry.tailnet_remote, a->tailnet);
+}
+
 int shim_way_find(int fd, uint8_t proto, struct shim_way *way)
 {
 	struct asking a = {.fd = fd, .proto = proto, .tailnet = &way->tailnet};
@@ -185,7 +199,8 @@ int shim_way_find(int fd, uint8_t proto, struct shim_way *way)
 	if (ret)
 		return ret;
 	way->domain = a.domain = way->virtual.ss_family;
-	if (!shim_flow_find_send(&a.local, &way->tailnet, &virtual)) {
+	if (!is_to_peer(&a, &virtual) &&
+	    !shim_flow_find_send(&a.local, &way->tailnet, &virtual)) {
 		ret = ask_way(&a, &virtual);
 		if (ret)
 			return ret;
@@ -262,37 +277,13 @@ void shim_way_leave(int fd)
 
 /* -- back ---------------------------------------------------------------- */
 
-static const uint8_t MAPPED_127[] = {[10] = 0xff, 0xff, 127};
-static const uint8_t LOOPBACK6[TS_IP_LEN] = {[15] = 1};
-
-/* What has to be there of a name to know whose it is. */
-enum {
-	V4_NEEDED = offsetof(struct sockaddr_in, sin_zero),
-	V6_NEEDED = offsetof(struct sockaddr_in6, sin6_scope_id),
-};
-
-bool shim_is_loopback(const struct sockaddr *addr, socklen_t len)
-{
-	const struct sockaddr_in *in = (const struct sockaddr_in *)addr;
-	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)addr;
-	const uint8_t *ip = in6->sin6_addr.s6_addr;
-
-	if (len < V4_NEEDED)
-		return false;
-	if (addr->sa_family == AF_INET)
-		return *(const uint8_t *)&in->sin_addr == 127;
-	return addr->sa_family == AF_INET6 && len >= V6_NEEDED &&
-	       (memcmp(ip, MAPPED_127, sizeof(MAPPED_127)) == 0 ||
-		memcmp(ip, LOOPBACK6, sizeof(LOOPBACK6)) == 0);
-}
-
 bool shim_way_back(const struct sockaddr *addr, socklen_t len,
 		   struct ts_flow_entry *out)
 {
 	struct sockaddr_storage whole = {0};
 	struct ts_addr virtual;
 
-	if (!shim_is_loopback(addr, len))
+	if (!ts_sockaddr_is_loopback(addr, len))
 		return false;
 	memcpy(&whole, addr, len < sizeof(whole) ? len : sizeof(whole));
 	return ts_addr_from_sockaddr((struct sockaddr *)&whole, sizeof(whole),

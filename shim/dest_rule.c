@@ -196,7 +196,7 @@ static bool is_reverse_name(const char *name)
 
 enum shim_name_rule shim_query_rule(const char *name)
 {
-	if (shim_is_engine_thread())
+	if (shim_resolves_natively())
 		return SHIM_NAME_LIBC;
 	if (is_reverse_name(name))
 		return shim_table() ? SHIM_NAME_NODE_FIRST : SHIM_NAME_LIBC;

@@ -10,11 +10,15 @@
  *   TS_AUTHKEY, TS_AUTH_KEY, TSNET_...    a node was asked for
  *   TSNET_LISTEN, TSNET_SUFFIX            needed before a host can tell
  *   TSNET_SHIM_DEBUG=1                    say on stderr what was decided
+ *   TSNET_NOTIFY=1                        the host watches static programs
+ *   TSNET_FOLLOW_EXEC=no                  exec_environment.c stays out
  */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "core/broker/notify_abi.h"
+#include "shim/exec.h"
 #include "shim/hooks.h"
 #include "shim/libc_table.h"
 #include "shim/shim.h"
@@ -44,10 +48,12 @@ static void copy_env(const char *name, char *out, size_t cap)
 static bool has_node_variable(void)
 {
 	static const char shim_debug[] = "TSNET_SHIM_DEBUG=";
+	static const char follow_exec[] = "TSNET_FOLLOW_EXEC=";
 
 	for (char **env = environ; *env; env++)
 		if (strncmp(*env, "TSNET_", 6) == 0 &&
-		    strncmp(*env, shim_debug, sizeof(shim_debug) - 1) != 0)
+		    strncmp(*env, shim_debug, sizeof(shim_debug) - 1) != 0 &&
+		    strncmp(*env, follow_exec, sizeof(follow_exec) - 1) != 0)
 			return true;
 	return is_set("TS_AUTHKEY") || is_set("TS_AUTH_KEY");
 }
@@ -84,6 +90,21 @@ static void read_broker(void)
 	atomic_store(&shim.broker, broker);
 }
 
+/* Under a seccomp filter of this very host it does for us, by the system
+ * calls themselves, what the hooks of sockets would do. */
+static void read_notify(void)
+{
+	const struct shim_broker *broker = &shim.brokers[0];
+	uint32_t id = ts_notify_host_id(broker->abstract, broker->path);
+	int saved_errno = errno;
+
+	shim.is_notified = shim.is_hosted &&
+			   libc.getsockopt(-1, TS_NOTIFY_PROBE_LEVEL, (int)id,
+					   NULL, NULL) != 0 &&
+			   errno == TS_NOTIFY_PROBE_ERRNO;
+	errno = saved_errno;
+}
+
 void shim_read_environment(void)
 {
 	if (!environ || atomic_load_explicit(&shim.environment,
@@ -91,9 +112,11 @@ void shim_read_environment(void)
 		return;
 	shim.is_debug = is_set("TSNET_SHIM_DEBUG");
 	shim.is_configured = has_node_variable();
+	shim.has_notify = is_set("TSNET_NOTIFY");
 	copy_env("TSNET_SUFFIX", shim.suffix, sizeof(shim.suffix));
 	read_listen_mode();
 	read_broker();
+	read_notify();
 	atomic_store_explicit(&shim.environment, SHIM_ENV_READ,
 			      memory_order_release);
 }
@@ -102,9 +125,15 @@ __attribute__((constructor)) static void start(void)
 {
 	shim_libc_ready();
 	shim_read_environment();
+	shim_exec_read_environment();
 }
 
 bool shim_is_engine_thread(void)
+{
+	return is_engine_thread || shim.is_notified;
+}
+
+bool shim_resolves_natively(void)
 {
 	return is_engine_thread;
 }

@@ -6,6 +6,7 @@
  */
 #include <netinet/in.h>
 
+#include "core/broker/rendezvous_rule.h"
 #include "shim/shim.h"
 
 static bool find_of(uint8_t proto, const struct ts_addr *local,
@@ -60,34 +61,11 @@ bool shim_flow_find_send(const struct ts_addr *local,
 	return true;
 }
 
-/* The first flow from local to any R. */
-static bool find_to_any(const struct ts_table_info *info,
-			const struct ts_addr *local, bool must_have_failed,
-			struct ts_flow_entry *out)
-{
-	for (unsigned n = 0; n < SHIM_RENDEZVOUS_MAX; n++) {
-		struct ts_addr from = *local, to;
-
-		if (shim_rendezvous(info, n, &from, &to) &&
-		    find(&from, &to, out) && out->kind == TS_FLOW_CONNECT &&
-		    (!must_have_failed || out->state == TS_FLOW_FAILED))
-			return true;
-	}
-	return false;
-}
-
 static bool find_any(const struct ts_addr *local, bool must_have_failed,
 		     struct ts_flow_entry *out)
 {
-	const struct ts_addr twin = {.ip = {{[15] = 1}}, .port = local->port};
-	const struct ts_table_layout *table = atomic_load(&shim.table);
-	struct ts_table_info info;
-
-	if (!table || local->port == 0 || !ts_table_read_info(table, &info))
-		return false;
-	return find_to_any(&info, local, must_have_failed, out) ||
-	       (ts_ip_is_zero(&local->ip) &&
-		find_to_any(&info, &twin, must_have_failed, out));
+	return ts_rendezvous_find(atomic_load(&shim.table), local,
+				  must_have_failed, out);
 }
 
 bool shim_flow_find_unconnected(const struct ts_addr *local,

@@ -24,6 +24,7 @@
 #include <netinet/tcp.h>
 #include <string.h>
 
+#include "core/broker/rendezvous_rule.h"
 #include "shim/hooks.h"
 #include "shim/libc_table.h"
 #include "shim/shim.h"
@@ -148,33 +149,6 @@ static int prepare(struct attempt *a)
 
 /* -- the call ------------------------------------------------------------ */
 
-/* A failed flow has been told of by now, and is better forgotten. */
-static bool is_free(const struct ts_addr *local, const struct ts_addr *to)
-{
-	struct ts_flow_entry entry;
-
-	return !shim_flow_find(local, to, &entry) ||
-	       entry.state == TS_FLOW_FAILED;
-}
-
-/* The n-th R, or a later one that no flow from this local address uses. */
-static bool choose_rendezvous(struct attempt *a, unsigned *n)
-{
-	struct ts_addr local;
-	unsigned first = *n;
-
-	for (; *n < SHIM_RENDEZVOUS_MAX; (*n)++) {
-		local = a->local;
-		if (shim_rendezvous(&a->info, *n, &local, &a->rendezvous) &&
-		    is_free(&local, &a->rendezvous))
-			return true;
-	}
-	/* All were used a moment ago: the kernel knows which are over. */
-	local = a->local;
-	*n = first;
-	return shim_rendezvous(&a->info, first, &local, &a->rendezvous);
-}
-
 /* A wildcard goes as it is: the host knows what this kernel makes of it. */
 static int announce(const struct attempt *a)
 {
@@ -195,11 +169,13 @@ static int announce(const struct attempt *a)
 
 static int call_rendezvous(struct attempt *a)
 {
+	const struct ts_table_layout *table = atomic_load(&shim.table);
 	unsigned n = 0;
 	int err = -EADDRNOTAVAIL;
 
 	for (int i = 0; i < CONNECT_TRIES && err == -EADDRNOTAVAIL; i++, n++) {
-		if (!choose_rendezvous(a, &n))
+		if (!ts_rendezvous_choose(table, &a->info, &a->local, &n,
+					  &a->rendezvous))
 			return i ? err : -ENETUNREACH;
 		err = announce(a);
 		a->is_announced |= !err;

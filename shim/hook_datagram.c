@@ -12,6 +12,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "core/broker/datagram_control.h"
 #include "shim/hooks.h"
 #include "shim/libc_table.h"
 #include "shim/shim.h"
@@ -152,7 +153,7 @@ static size_t message_len(const struct msghdr *msg)
 static int check_message_size(int fd, const struct msghdr *msg,
 			      const struct ts_addr *to)
 {
-	unsigned segment = shim_control_segment(msg);
+	unsigned segment = ts_control_segment(msg);
 	size_t len;
 
 	if (!segment && !has_size_rules(SIZE_MAX))
@@ -222,12 +223,12 @@ ssize_t hook_sendto(int fd, const void *buf, size_t len, int flags,
 static ssize_t send_virtual(int fd, const struct msghdr *msg, int flags,
 			    struct shim_way *way)
 {
-	uint8_t room[SHIM_CONTROL_CAP];
+	uint8_t room[TS_CONTROL_CAP];
 	struct msghdr copy = *msg;
 	int err = check_message_size(fd, msg, &way->tailnet);
 
-	if (!err && shim_control_has_source(msg))
-		err = shim_control_rewrite(msg, &copy, room);
+	if (!err && ts_control_has_source(msg))
+		err = ts_control_rewrite(atomic_load(&shim.table), msg, &copy, room);
 	if (err)
 		return shim_to_libc(err);
 	copy.msg_name = &way->virtual;
@@ -258,15 +259,15 @@ static ssize_t send_message(int fd, const struct msghdr *msg, int flags)
 /* Without an address: the control data may be the tailnet's all the same. */
 static ssize_t send_control(int fd, const struct msghdr *msg, int flags)
 {
-	uint8_t room[SHIM_CONTROL_CAP];
+	uint8_t room[TS_CONTROL_CAP];
 	struct msghdr copy = *msg;
 	struct ts_flow_entry entry;
 	int saved_errno = errno;
 	int err = check_message_size(fd, msg, NULL);
 
-	if (!err && shim_control_has_source(msg) && shim_way_peer(fd, &entry) &&
+	if (!err && ts_control_has_source(msg) && shim_way_peer(fd, &entry) &&
 	    shim_native_protocol(fd) == IPPROTO_UDP)
-		err = shim_control_rewrite(msg, &copy, room);
+		err = ts_control_rewrite(atomic_load(&shim.table), msg, &copy, room);
 	errno = saved_errno;
 	return err ? shim_to_libc(err) : libc.sendmsg(fd, &copy, flags);
 }

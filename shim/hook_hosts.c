@@ -120,7 +120,7 @@ static enum shim_name_rule rule_for(const char *name, int family)
 	int saved_errno = errno;
 	enum shim_name_rule rule = SHIM_NAME_LIBC;
 
-	if (name && !shim_is_engine_thread() &&
+	if (name && !shim_resolves_natively() &&
 	    (family == AF_INET || family == AF_INET6))
 		rule = shim_name_rule(name);
 	errno = saved_errno;

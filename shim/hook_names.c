@@ -42,7 +42,7 @@ static const struct addrinfo no_hints = {
 
 static bool is_plain_lookup(const char *host, const struct addrinfo *hints)
 {
-	if (!host || shim_is_engine_thread())
+	if (!host || shim_resolves_natively())
 		return false;
 	return !hints || (!(hints->ai_flags & AI_NUMERICHOST) &&
 			  (hints->ai_family == AF_UNSPEC ||

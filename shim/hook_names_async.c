@@ -71,7 +71,7 @@ int hook_getaddrinfo_a(int mode, struct gaicb **list, int count,
 		shim_libc_look_up_late();
 	if (!libc.getaddrinfo_a)
 		return EAI_SYSTEM;
-	if (count <= 0 || !list || shim_is_engine_thread() ||
+	if (count <= 0 || !list || shim_resolves_natively() ||
 	    (mode != GAI_WAIT && mode != GAI_NOWAIT))
 		return libc.getaddrinfo_a(mode, list, count, event);
 	rest = calloc((size_t)count, sizeof(struct gaicb *));

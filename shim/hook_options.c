@@ -12,6 +12,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
+#include "core/broker/rendezvous_rule.h"
 #include "shim/hooks.h"
 #include "shim/libc_table.h"
 #include "shim/shim.h"
@@ -76,19 +77,6 @@ int hook_getpeername(int fd, struct sockaddr *addr, socklen_t *len)
 	return err ? libc.getpeername(fd, addr, len) : 0;
 }
 
-/* A connect that is under way shows what it will be; one that failed, or whose
- * end is not known yet, what an unconnected socket shows: the port alone. */
-static struct ts_addr name_of_unconnected(const struct ts_flow_entry *entry,
-					  const struct ts_addr *local)
-{
-	const struct ts_addr unnamed = {.port = local->port};
-
-	if (entry->state == TS_FLOW_FAILED ||
-	    ts_ip_is_zero(&entry->tailnet_local.ip))
-		return unnamed;
-	return entry->tailnet_local;
-}
-
 static bool find_own_name(int fd, struct ts_addr *out)
 {
 	struct ts_flow_entry entry;
@@ -112,7 +100,7 @@ static bool find_own_name(int fd, struct ts_addr *out)
 		*out = entry.tailnet_local;
 	else if (!is_found && protocol == IPPROTO_TCP &&
 		 shim_flow_find_unconnected(&local, &entry))
-		*out = name_of_unconnected(&entry, &local);
+		*out = ts_flow_unconnected_name(&entry, &local);
 	else
 		return false;
 	return true;

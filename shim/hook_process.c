@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * hook_process.c - calls that make what other hooks meet
+ * hook_process.c - calls that make what other hooks meet, and that end it
+ *
+ * exit() runs libtsnet's destructor, which delivers what was sent. _exit and
+ * its kin run nothing, so the node inside the program is asked to deliver
+ * before. (Death by a signal asks nobody.)
  *
  * An MPTCP socket cannot be completed by connecting back to it, so programs
  * get plain TCP, which is what MPTCP becomes with any peer that has none. For
@@ -32,4 +36,32 @@ int hook_socket(int domain, int type, int protocol)
 	fd = shim_echo_open(domain, type, protocol, errno);
 	errno = fd < 0 ? -fd : saved_errno;
 	return fd < 0 ? -1 : fd;
+}
+
+static void deliver(void)
+{
+	if (!shim_is_engine_thread() && shim_host_is_here())
+		shim_host_drain(true);
+}
+
+/* _Exit is the same under another name. */
+void hook__exit(int status)
+{
+	shim_libc_ready();
+	deliver();
+	for (;;)
+		libc._exit(status);
+}
+
+void hook__Exit(int status)
+{
+	hook__exit(status);
+}
+
+void hook_quick_exit(int status)
+{
+	shim_libc_ready();
+	deliver();
+	for (;;)
+		libc.quick_exit(status);
 }

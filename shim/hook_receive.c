@@ -16,6 +16,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "core/broker/datagram_control.h"
 #include "shim/hooks.h"
 #include "shim/libc_table.h"
 #include "shim/shim.h"
@@ -57,7 +58,7 @@ static void show_source(struct sockaddr *addr, socklen_t cap, socklen_t *len)
 	int saved_errno = errno;
 	socklen_t have = shorter(cap, *len);
 
-	if (!shim_is_loopback(addr, have))
+	if (!ts_sockaddr_is_loopback(addr, have))
 		return;
 	if (shim_way_back(addr, have, &entry) &&
 	    shim_write_addr(&entry.tailnet_remote, addr->sa_family, addr,
@@ -111,13 +112,13 @@ static void show_message(struct msghdr *msg, socklen_t cap)
 	struct ts_flow_entry entry;
 	int saved_errno = errno;
 
-	if (!shim_is_loopback(msg->msg_name, have))
+	if (!ts_sockaddr_is_loopback(msg->msg_name, have))
 		return;
 	if (shim_way_back(msg->msg_name, have, &entry)) {
 		sa_family_t family =
 			((struct sockaddr *)msg->msg_name)->sa_family;
 
-		shim_control_show(msg, &entry);
+		ts_control_show(msg, &entry);
 		if (shim_write_addr(&entry.tailnet_remote, family,
 				    msg->msg_name, &cap) == 0)
 			msg->msg_namelen = cap;
@@ -197,7 +198,7 @@ static void show_messages(int fd, struct mmsghdr *msgs, int count,
 				       shim_way_peer(fd, &peer);
 		has_asked = true;
 		if (is_connected)
-			shim_control_show(msg, &peer);
+			ts_control_show(msg, &peer);
 	}
 	errno = saved_errno;
 }

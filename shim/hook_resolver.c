@@ -257,7 +257,7 @@ static void get_ready(void)
 	const struct shim_resolver *r = &libc.resolver;
 
 	shim_libc_ready();
-	if (!r->query && !shim_is_engine_thread())
+	if (!r->query && !shim_resolves_natively())
 		shim_libc_look_up_late();
 }
 
@@ -276,7 +276,7 @@ static int search(res_state state, const char *name, int class, int type,
 {
 	const struct lookup l = {state,	 name, NULL, class, type,
 				 answer, cap,  libc_search};
-	int ret;
+	int ret = 0;
 
 	get_ready();
 	if (search_tailnet(&l, &ret))

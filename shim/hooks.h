@@ -10,6 +10,7 @@
 #define SHIM_HOOKS_H
 
 #include <netdb.h>
+#include <spawn.h>
 #include <sys/socket.h>
 
 struct gaicb;
@@ -107,8 +108,39 @@ int hook_res_nquerydomain(void *state, const char *name, const char *domain,
 	SHIM_HOOK(res_nquerydomain);
 int hook_res_nsend(void *state, const unsigned char *query, int len,
 		   unsigned char *answer, int cap) SHIM_HOOK(res_nsend);
+/* hook_exec.c */
+int hook_execve(const char *path, char *const argv[], char *const env[])
+	SHIM_HOOK(execve);
+int hook_execv(const char *path, char *const argv[]) SHIM_HOOK(execv);
+int hook_execvp(const char *file, char *const argv[]) SHIM_HOOK(execvp);
+int hook_execvpe(const char *file, char *const argv[], char *const env[])
+	SHIM_HOOK(execvpe);
+int hook_fexecve(int fd, char *const argv[], char *const env[])
+	SHIM_HOOK(fexecve);
+int hook_execveat(int fd, const char *path, char *const argv[],
+		  char *const env[], int flags) SHIM_HOOK(execveat);
+int hook_execl(const char *path, const char *arg, ...) SHIM_HOOK(execl);
+int hook_execlp(const char *file, const char *arg, ...) SHIM_HOOK(execlp);
+int hook_execle(const char *path, const char *arg, ...) SHIM_HOOK(execle);
+int hook_posix_spawn(pid_t *pid, const char *path,
+		     const posix_spawn_file_actions_t *actions,
+		     const posix_spawnattr_t *attr, char *const argv[],
+		     char *const env[]) SHIM_HOOK(posix_spawn);
+int hook_posix_spawnp(pid_t *pid, const char *file,
+		      const posix_spawn_file_actions_t *actions,
+		      const posix_spawnattr_t *attr, char *const argv[],
+		      char *const env[]) SHIM_HOOK(posix_spawnp);
+
+/* hook_process.c */
+void hook__exit(int status) SHIM_HOOK(_exit) __attribute__((noreturn));
+void hook__Exit(int status) SHIM_HOOK(_Exit) __attribute__((noreturn));
+void hook_quick_exit(int status) SHIM_HOOK(quick_exit)
+	__attribute__((noreturn));
 
 int hook_socket(int domain, int type, int protocol) SHIM_HOOK(socket);
+
+long hook_syscall(long number, long a, long b, long c, long d, long e, long f)
+	SHIM_HOOK(syscall);
 
 void hook_engine_thread(int on) SHIM_HOOK(tsnet_shim_engine_thread);
 

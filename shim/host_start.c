@@ -5,8 +5,8 @@
  * takes the lock of the state directory and starts the host's thread, or names
  * the broker of the process that has the lock. Its libraries stay out of the
  * program's symbol search (RTLD_LOCAL) and the program's out of theirs
- * (RTLD_DEEPBIND; sanitizers abort at it, so in a sanitized program the mark on
- * the thread does it alone).
+ * (RTLD_DEEPBIND; sanitizers abort at it, and it would mix two allocators where
+ * the program brings its own: there the mark on the thread does it alone).
  *
  * One thread at a time. The lock names its owner: a child forked while the
  * parent held it sees a process that is not itself, and a signal handler that
@@ -86,6 +86,20 @@ static int library_path(char out[static PATH_CAP])
 	return len < PATH_CAP ? 0 : -ENAMETOOLONG;
 }
 
+#ifdef RTLD_DEEPBIND
+/* What libc allocates for its callers (strdup, getdelim) comes from the
+ * program's allocator: free() must be of the same. */
+static bool has_other_allocator(const struct shim_dl *dl)
+{
+	void *libc_itself = dl->open("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
+
+	return !libc_itself ||
+	       dl->sym(RTLD_DEFAULT, "malloc") !=
+		       dl->sym(libc_itself, "malloc") ||
+	       dl->sym(RTLD_DEFAULT, "free") != dl->sym(libc_itself, "free");
+}
+#endif
+
 static int load_flags(const struct shim_dl *dl)
 {
 	int flags = RTLD_NOW | RTLD_LOCAL;
@@ -93,7 +107,7 @@ static int load_flags(const struct shim_dl *dl)
 #ifdef RTLD_DEEPBIND
 	if (!dl->sym(RTLD_DEFAULT, "__asan_init") &&
 	    !dl->sym(RTLD_DEFAULT, "__tsan_init") &&
-	    !dl->sym(RTLD_DEFAULT, "__msan_init"))
+	    !dl->sym(RTLD_DEFAULT, "__msan_init") && !has_other_allocator(dl))
 		flags |= RTLD_DEEPBIND;
 #endif
 	return flags;

@@ -36,11 +36,15 @@ static const struct {
 	ENTRY(recvmsg),	       ENTRY(send),
 	ENTRY(sendmmsg),
 	ENTRY(sendmsg),	       ENTRY(sendto),
-	ENTRY(socket),	       ENTRY(getaddrinfo),
+	ENTRY(socket), ENTRY(syscall),	       ENTRY(getaddrinfo),
 	ENTRY(getnameinfo),    ENTRY(gethostbyaddr),
 	ENTRY(gethostbyaddr_r), ENTRY(gethostbyname),
 	ENTRY(gethostbyname2), ENTRY(gethostbyname_r),
 	ENTRY(gethostbyname2_r), ENTRY(freeaddrinfo),
+	ENTRY(execve),	       ENTRY(execvpe),
+	ENTRY(fexecve),	       ENTRY(posix_spawn),
+	ENTRY(posix_spawnp),   ENTRY(_exit),
+	ENTRY(quick_exit),
 };
 
 /* Before 2.34 glibc has them under the name with underscores only. */

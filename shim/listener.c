@@ -275,6 +275,30 @@ static void tell_datagrams_again(int fd, const struct ts_table_layout *old)
 		tell_again(fd, old);
 }
 
+/* Listeners of processes that wait in accept() and do not know yet. One whose
+ * process is gone is refused, and then forgotten by the host. */
+static void tell_for_others(const struct ts_table_layout *old)
+{
+	struct ts_flow_key key;
+	uint32_t at = 0;
+
+	while (ts_table_next_listener(old, &at, &key)) {
+		struct ts_broker_request req = {.type = TS_BROKER_LISTEN,
+						.proto = IPPROTO_TCP,
+						.native_local = key.local,
+						.tailnet = key.remote};
+		struct ts_broker_reply rep;
+
+		if (!ts_ip_is_unspecified(&key.local.ip)) {
+			req.type = TS_BROKER_BOUND;
+			if (shim_ask_for(&req, -1, &rep) != 0)
+				continue;
+			req.type = TS_BROKER_LISTEN;
+		}
+		(void)shim_ask_for(&req, -1, &rep);
+	}
+}
+
 void shim_listeners_move(const struct ts_table_layout *old)
 {
 	for (int fd = 0; fd < SHIM_LISTENERS_MAX; fd++) {
@@ -288,4 +312,5 @@ void shim_listeners_move(const struct ts_table_layout *old)
 		else
 			atomic_store(&shim.listeners[fd], 0);
 	}
+	tell_for_others(old);
 }

@@ -69,7 +69,7 @@ enum shim_name_answer shim_query(const uint8_t *query, size_t len,
 
 bool shim_reverse_claims(const struct ts_ip *ip)
 {
-	return !shim_is_engine_thread() && shim_table() && shim_claims_ip(ip);
+	return !shim_resolves_natively() && shim_table() && shim_claims_ip(ip);
 }
 
 enum shim_name_answer shim_reverse(const struct ts_ip *ip,

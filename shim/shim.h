@@ -11,6 +11,7 @@
  *   echo_socket   a UDP socket in place of one of ping's
  *   attach        requests to the host;  host_start: a host where none is
  *   environment   what tsrun told us;    note: words for a person
+ *   exec_*        what a new program must be told (exec.h)
  *
  * Functions return 0 or a negative errno unless they say otherwise; hooks
  * turn that into -1 and errno (shim_to_libc). A hook that succeeds leaves
@@ -34,6 +35,8 @@
 enum {
 	SHIM_BROKERS_MAX = 8, /* re-hostings that one process can follow */
 	SHIM_HOSTENT_BYTES = 1024,
+	SHIM_LIBRARY_CAP = 1024,
+	SHIM_SETTINGS_CAP = 4096,
 	SHIM_LISTENERS_MAX = 1024, /* fds that are remembered */
 };
 
@@ -48,11 +51,19 @@ struct shim {
 	/* Written once, by environment.c. */
 	_Atomic int environment; /* enum shim_environment */
 	bool is_hosted;		 /* tsrun hosts: never host here */
+	bool is_notified;	 /* and serves our system calls */
 	bool is_configured;	 /* a node was asked for */
 	bool is_debug;
 	bool listen_is_known; /* from TSNET_LISTEN */
 	uint8_t listen_mode;  /* enum ts_listen_mode, if known */
 	char suffix[TS_TABLE_SUFFIX_CAP];
+
+	/* exec_environment.c, written once. */
+	bool follows_exec;
+	bool has_notify; /* the host watches programs without libc */
+	char library[SHIM_LIBRARY_CAP];
+	uint32_t settings_count, settings_len;
+	char settings[SHIM_SETTINGS_CAP]; /* "NAME=value", NUL, ... */
 
 	/* Old mappings stay: another thread may still read one. */
 	const struct ts_table_layout *_Atomic table;
@@ -83,8 +94,11 @@ extern struct shim shim;
 
 /* -- environment.c ------------------------------------------------------- */
 void shim_read_environment(void);
-/* The engine's threads, and a thread that starts it, go straight to libc. */
+/* The engine's threads, and a thread that starts it, go straight to libc; so
+ * does a process whose system calls the host serves (seccomp), */
 bool shim_is_engine_thread(void);
+/* but for names, which are no system calls. */
+bool shim_resolves_natively(void);
 int shim_mark_engine_thread(int on); /* returns what it was */
 
 /* -- note.c -------------------------------------------------------------- */
@@ -109,6 +123,12 @@ int shim_ask(struct ts_broker_request *req, int pass_fd,
 /* The same, with rep->error as the result. */
 int shim_ask_for(struct ts_broker_request *req, int pass_fd,
 		 struct ts_broker_reply *rep);
+
+/* Is the host a thread of this very process? Not in a vfork child. */
+bool shim_host_is_here(void);
+/* Waits until it has delivered what was sent, 5 s at most; ends: and tells the
+ * peers that no more will come. */
+void shim_host_drain(bool ends);
 
 /* -- host_start.c -------------------------------------------------------- */
 /* A new shim.broker in place of dead (may be NULL). */
@@ -154,11 +174,6 @@ int shim_write_addr(const struct ts_addr *addr, int domain,
 
 /* -- loopback.c ---------------------------------------------------------- */
 struct ts_ip shim_loopback_random(const struct ts_table_info *info);
-enum { SHIM_RENDEZVOUS_MAX = 16 }; /* addresses of R for one local port */
-/* The n-th address of R for a socket with this local address; false: none.
- * *local becomes the address that the kernel will use for a wildcard. */
-bool shim_rendezvous(const struct ts_table_info *info, unsigned n,
-		     struct ts_addr *local, struct ts_addr *out);
 
 /* -- flow.c -------------------------------------------------------------- */
 bool shim_flow_find(const struct ts_addr *local, const struct ts_addr *remote,
@@ -226,25 +241,9 @@ void shim_way_leave(int fd);
 bool shim_way_peer(int fd, struct ts_flow_entry *out);
 /* Another host has taken over from the one that had this table. */
 void shim_way_move(int fd, const struct ts_table_layout *old);
-/* Is this, as the kernel wrote it (len: what is there), a loopback address? */
-bool shim_is_loopback(const struct sockaddr *addr, socklen_t len);
 /* The flow of a loopback source; false: a local sender. */
 bool shim_way_back(const struct sockaddr *addr, socklen_t len,
 		   struct ts_flow_entry *out);
-
-/* -- datagram_control.c --------------------------------------------------- */
-enum { SHIM_CONTROL_CAP = 1024 };
-/* Does msg's control data choose a source address? */
-bool shim_control_has_source(const struct msghdr *msg);
-/* *out becomes msg with control data, in room, that suits a virtual
- * destination. -ENOBUFS: too much of it. */
-int shim_control_rewrite(const struct msghdr *msg, struct msghdr *out,
-			 uint8_t room[static SHIM_CONTROL_CAP]);
-/* Puts the flow's addresses into what the kernel delivered. */
-void shim_control_show(const struct msghdr *msg,
-		       const struct ts_flow_entry *entry);
-/* UDP_SEGMENT's size in msg's control data, or 0. */
-unsigned shim_control_segment(const struct msghdr *msg);
 
 /* -- datagram_size.c ------------------------------------------------------ */
 enum { SHIM_SIZE_FITS = 1280 - 48 }; /* needs no look at the rules */

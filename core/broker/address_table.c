@@ -199,6 +199,25 @@ _Static_assert(offsetof(struct slot_copy, entry) ==
 			       offsetof(struct ts_table_slot, key),
 	       "the copy is the payload");
 
+bool ts_table_next_listener(const struct ts_table_layout *t, uint32_t *at,
+			    struct ts_flow_key *out)
+{
+	while (*at < TS_TABLE_FLOW_CAP) {
+		const struct ts_table_slot *slot = &t->slots[(*at)++];
+		struct slot_copy copy;
+
+		/* Most were never written. */
+		if (atomic_load_explicit(&slot->seq, memory_order_relaxed) ==
+			    0 ||
+		    !load_stable(&slot->seq, &copy, &slot->key, sizeof(copy)) ||
+		    copy.entry.kind != TS_FLOW_LISTEN)
+			continue;
+		*out = copy.key;
+		return true;
+	}
+	return false;
+}
+
 bool ts_table_find(const struct ts_table_layout *t,
 		   const struct ts_flow_key *key, struct ts_flow_entry *out)
 {

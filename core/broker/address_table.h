@@ -72,6 +72,8 @@ enum ts_flow_kind {
 	TS_FLOW_DATAGRAM, /* local zero, remote: the virtual address */
 	TS_FLOW_SEND,	  /* local: the program's native address, remote: the
 			   * tailnet's; tailnet_remote: the virtual address */
+	TS_FLOW_LISTEN,	  /* TCP; local: native, remote: the tailnet's: for
+			   * who has to start another host */
 	TS_FLOW_DEAD,	 /* tombstone: probing goes on past it */
 };
 enum ts_flow_state { TS_FLOW_PENDING, TS_FLOW_UP, TS_FLOW_FAILED };
@@ -119,6 +121,9 @@ bool ts_table_read_info(const struct ts_table_layout *t,
 			struct ts_table_info *out);
 bool ts_table_find(const struct ts_table_layout *t,
 		   const struct ts_flow_key *key, struct ts_flow_entry *out);
+/* The listeners, one by one: *at is 0 at the beginning; false: no more. */
+bool ts_table_next_listener(const struct ts_table_layout *t, uint32_t *at,
+			    struct ts_flow_key *out);
 /* Is ip inside one of the prefixes? Cheap: no copy of the info. Service IPs
  * count; before the netmap (no own address yet) so do the static prefixes. */
 bool ts_table_claims(const struct ts_table_layout *t, const struct ts_ip *ip);

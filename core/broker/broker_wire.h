@@ -57,6 +57,9 @@
  *            and so is the answer. Held like RESOLVE; what the tailnet cannot
  *            answer is NOT_OURS, and the program's own resolver's business.
  *   NOTIFY   + a seccomp listener: the host serves that process tree.
+ *   DRAIN    from the host's own process alone, which is about to exec or, with
+ *            END, to end: answered when all that programs sent is delivered.
+ *            END: each of its connections gets a FIN.
  *   RESOLVE  a name; held until the netmap is there or the timeout is over.
  *   REVERSE  an address to a name.
  */
@@ -94,7 +97,8 @@ enum ts_broker_type {
 	TS_BROKER_INFO,
 	TS_BROKER_DNS,
 	TS_BROKER_NOTIFY,
-	TS_BROKER_TYPE_LAST = TS_BROKER_NOTIFY,
+	TS_BROKER_DRAIN,
+	TS_BROKER_TYPE_LAST = TS_BROKER_DRAIN,
 };
 
 enum ts_broker_flags {
@@ -105,6 +109,7 @@ enum ts_broker_flags {
 	TS_BROKER_V6_ONLY = 1 << 4, /* a socket that cannot reach 127/8 */
 	TS_BROKER_DEDICATED = 1 << 5, /* SEND */
 	TS_BROKER_RAW = 1 << 6,	      /* echo sockets */
+	TS_BROKER_END = 1 << 7,	      /* DRAIN */
 };
 
 struct ts_broker_request {

@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,20 +21,20 @@
 #include "core/base/err.h"
 #include "core/crypto/secret.h"
 #include "core/engine/config_load.h"
-#include "core/engine/engine.h"
+#include "core/engine/engine_thread.h"
 
 enum { SETTINGS_MAX = 32, ERR_CAP = 256 };
 
 struct tsnet {
 	char *settings[SETTINGS_MAX]; /* "NAME=value", wiped when freed */
 	size_t setting_count;
-	struct ts_engine *engine;
-	pthread_t thread;
+	struct ts_engine_thread host;
 	pthread_mutex_t lock; /* of what follows */
 	pthread_cond_t changed;
 	enum ts_node_state state;
 	char v4[TS_IP_TEXT_CAP], v6[TS_IP_TEXT_CAP];
 	char node_error[ERR_CAP];
+	bool has_failed; /* node_error is one, not where to log in */
 	char errmsg[ERR_CAP];
 };
 
@@ -98,7 +97,7 @@ int tsnet_set(struct tsnet *ts, const char *key, const char *value)
 	const struct ts_config_option *option = find_option(key);
 	char *entry = NULL;
 
-	if (ts->engine)
+	if (ts->host.engine)
 		return fail(ts, -EBUSY, "%s: the server has been started", key);
 	if (!option)
 		return fail(ts, -EINVAL, "%s: no such setting", key);
@@ -131,6 +130,7 @@ static void on_state(void *ctx, enum ts_node_state state, const char *error,
 
 	pthread_mutex_lock(&ts->lock);
 	ts->state = state;
+	ts->has_failed = error != NULL;
 	if (error)
 		snprintf(ts->node_error, ERR_CAP, "%s", error);
 	else if (url)
@@ -138,30 +138,10 @@ static void on_state(void *ctx, enum ts_node_state state, const char *error,
 			 "to join the tailnet, visit %.200s", url);
 	else if (state == TS_RUNNING)
 		ts->node_error[0] = '\0';
-	format_ip(ts_engine_node(ts->engine), false, ts->v4);
-	format_ip(ts_engine_node(ts->engine), true, ts->v6);
+	format_ip(ts_engine_node(ts->host.engine), false, ts->v4);
+	format_ip(ts_engine_node(ts->host.engine), true, ts->v6);
 	pthread_cond_broadcast(&ts->changed);
 	pthread_mutex_unlock(&ts->lock);
-}
-
-static void *run(void *ctx)
-{
-	struct tsnet *ts = ctx;
-
-	ts_engine_run(ts->engine);
-	return NULL;
-}
-
-static int start_thread(struct tsnet *ts)
-{
-	sigset_t all, before;
-	int err;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	err = pthread_create(&ts->thread, NULL, run, ts);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return -err;
 }
 
 /* Our settings first: the first entry of a name counts. */
@@ -187,7 +167,7 @@ int tsnet_start(struct tsnet *ts)
 	char **env;
 	int code;
 
-	if (ts->engine)
+	if (ts->host.engine)
 		return 0;
 	env = make_environment(ts);
 	if (!env)
@@ -196,17 +176,8 @@ int tsnet_start(struct tsnet *ts)
 	free(env);
 	if (code)
 		return code;
-	code = ts_engine_open(&ts->engine, &config, true, ts->errmsg);
-	ts_config_deinit(&config);
-	if (code)
-		return code;
-	ts_engine_watch_state(ts->engine, on_state, ts);
-	code = start_thread(ts);
-	if (!code)
-		return 0;
-	ts_engine_close(ts->engine);
-	ts->engine = NULL;
-	return fail(ts, code, "cannot start a thread: %s", ts_strerror(code));
+	return ts_engine_thread_open(&ts->host, &config, NULL, on_state, ts,
+				     ts->errmsg);
 }
 
 static int wait_running(struct tsnet *ts, const struct timespec *end)
@@ -214,8 +185,7 @@ static int wait_running(struct tsnet *ts, const struct timespec *end)
 	int late = 0;
 
 	while (ts->state != TS_RUNNING && !late) {
-		if (ts->state == TS_NEEDS_LOGIN && ts->node_error[0] &&
-		    strncmp(ts->node_error, "to join", 7) != 0)
+		if (ts->state == TS_NEEDS_LOGIN && ts->has_failed)
 			return -EACCES;
 		late = pthread_cond_timedwait(&ts->changed, &ts->lock, end);
 	}
@@ -260,7 +230,7 @@ int tsnet_ips(struct tsnet *ts, char *v4, char *v6, size_t cap)
 
 const char *tsnet_localapi(struct tsnet *ts)
 {
-	return ts->engine ? ts_engine_localapi_path(ts->engine) : NULL;
+	return ts->host.engine ? ts_engine_localapi_path(ts->host.engine) : NULL;
 }
 
 const char *tsnet_errmsg(struct tsnet *ts)
@@ -272,11 +242,8 @@ void tsnet_close(struct tsnet *ts)
 {
 	if (!ts)
 		return;
-	if (ts->engine) {
-		ts_engine_stop(ts->engine);
-		pthread_join(ts->thread, NULL);
-		ts_engine_close(ts->engine);
-	}
+	if (ts->host.engine)
+		ts_engine_thread_close(&ts->host);
 	for (size_t i = 0; i < ts->setting_count; i++)
 		ts_wipe_free_text(ts->settings[i]);
 	pthread_cond_destroy(&ts->changed);

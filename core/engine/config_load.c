@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * config_load.c - this process's configuration, and its log
+ * config_load.c - this process's configuration
  */
 #include "core/engine/config_load.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "core/base/environment.h"
@@ -49,51 +47,6 @@ static const char *conf_path(char *buf, size_t cap)
 	return access(buf, F_OK) == 0 ? buf : NULL;
 }
 
-/* One write a line, so that lines of several processes do not mix. */
-static void write_line(int fd, enum ts_log_level level, const char *line)
-{
-	static const char *const names[] = {"error", "warn", "info", "debug"};
-	char text[1200];
-	struct timespec now;
-	struct tm tm;
-	char stamp[32];
-	int len;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	gmtime_r(&now.tv_sec, &tm);
-	strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S", &tm);
-	len = snprintf(text, sizeof(text), "%s.%03ldZ %s %s\n", stamp,
-		       now.tv_nsec / 1000000, names[level], line);
-	if (len > 0 && write(fd, text, (size_t)len) < 0)
-		return; /* nowhere left to complain */
-}
-
-static void file_sink(void *ctx, enum ts_log_level level, const char *line)
-{
-	write_line((int)(intptr_t)ctx, level, line);
-}
-
-/* The log's descriptor lives as long as the process. */
-static int open_log(const struct ts_config *config, char err[static 256])
-{
-	int fd;
-
-	ts_log_set_level(config->log_level);
-	if (!config->log_file)
-		return 0;
-	fd = open(config->log_file,
-		  O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0600);
-	if (fd < 0) {
-		int code = -errno;
-
-		snprintf(err, 256, "cannot open log_file %.160s: %s",
-			 config->log_file, ts_strerror(code));
-		return code;
-	}
-	ts_log_set_sink(file_sink, (void *)(intptr_t)fd);
-	return 0;
-}
-
 int config_load_from_environment(struct ts_config *out, char err[static 256])
 {
 	return config_load(out, ts_environment(), err);
@@ -124,10 +77,5 @@ int config_load(struct ts_config *out, char **env, char err[static 256])
 	in.conf_len = text ? strlen(text) : 0;
 	code = ts_config_load(out, &in, err);
 	ts_wipe_free_text(text);
-	if (!code) {
-		code = open_log(out, err);
-		if (code)
-			ts_config_deinit(out);
-	}
 	return code;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * config_load.h - this process's configuration, and its log
+ * config_load.h - this process's configuration
  */
 #ifndef CORE_ENGINE_CONFIG_LOAD_H
 #define CORE_ENGINE_CONFIG_LOAD_H
@@ -8,8 +8,7 @@
 
 /* tsnet.conf (TSNET_CONF, else the first of $XDG_CONFIG_HOME/tsnet/tsnet.conf,
  * ~/.config/tsnet/tsnet.conf, /etc/tsnet/tsnet.conf that exists), then the
- * environment. Also opens the log as configured. 0 or negative errno with one
- * line in err. */
+ * environment. 0 or negative errno with one line in err. */
 int config_load_from_environment(struct ts_config *out, char err[static 256]);
 /* The same with another environment ("NAME=value", NULL at the end; of two
  * entries of one name the first counts). */

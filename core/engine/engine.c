@@ -22,8 +22,17 @@
 #include "core/crypto/secret.h"
 #include "core/engine/engine_internal.h"
 #include "core/engine/local_server.h"
+#include "core/engine/log_sink.h"
+#include "core/host/proxy.h"
 
-enum { DRAIN_MS = 5000, LOGOUT_MS = 5000, DRAIN_POLL_MS = 10 };
+enum {
+	DRAIN_MS = 5000,
+	/* For peers to answer a FIN: a reset would take from their programs
+	 * what those have not read yet. */
+	LINGER_MS = 300,
+	LOGOUT_MS = 5000,
+	DRAIN_POLL_MS = 10,
+};
 
 static void before_sleep(void *ctx)
 {
@@ -128,7 +137,8 @@ static int open_host(struct ts_engine *engine, char err[static 256])
 		.listen = engine->config.listen,
 		.dns = engine->config.dns,
 		.timeout_s = engine->config.timeout_s,
-		.in_process = engine->in_process,
+		.in_process = engine->place != TS_ENGINE_ALONE,
+		.shares_files = engine->place == TS_ENGINE_SHARES_FILES,
 	};
 
 	ts_random_bytes(random, sizeof(random));
@@ -174,7 +184,7 @@ static int open_parts(struct ts_engine *engine, char err[static 256])
 }
 
 int ts_engine_open(struct ts_engine **out, struct ts_config *config,
-		   bool in_process, char err[static 256])
+		   enum ts_engine_place place, char err[static 256])
 {
 	struct ts_engine *engine = calloc(1, sizeof(*engine));
 	int code = engine ? ts_crypto_init() : -ENOMEM;
@@ -186,9 +196,13 @@ int ts_engine_open(struct ts_engine **out, struct ts_config *config,
 	}
 	engine->config = *config;
 	memset(config, 0, sizeof(*config));
-	engine->in_process = in_process;
+	engine->place = place;
 	engine->store.lock_fd = -1;
-	code = open_parts(engine, err);
+	code = log_sink_open(&engine->config, err);
+	if (!code && place == TS_ENGINE_OWN_FILES)
+		log_sink_follow_program();
+	if (!code)
+		code = open_parts(engine, err);
 	if (!code)
 		code = ts_loop_before_sleep(engine->loop, before_sleep,
 					    engine);
@@ -258,6 +272,20 @@ static void start_logout(struct ts_engine *engine, uint64_t now_ms)
 	ts_node_logout(engine->node, now_ms);
 }
 
+/* All is delivered, and the connections have ended on both sides, or had the
+ * time to. */
+static bool is_drained(struct ts_engine *engine, uint64_t now_ms)
+{
+	if (engine->place != TS_ENGINE_ALONE)
+		ts_host_finish(engine->host);
+	if (ts_host_undelivered(engine->host) > 0)
+		return false;
+	if (engine->linger_end_ms == 0)
+		engine->linger_end_ms = now_ms + LINGER_MS;
+	return !ts_host_is_lingering(engine->host) ||
+	       now_ms >= engine->linger_end_ms;
+}
+
 static void on_stop_timer(void *ctx)
 {
 	struct ts_engine *engine = ctx;
@@ -265,7 +293,7 @@ static void on_stop_timer(void *ctx)
 	bool late = now_ms >= engine->phase_end_ms;
 
 	if (engine->phase == ENGINE_DRAINING &&
-	    (late || ts_host_undelivered(engine->host) == 0))
+	    (late || is_drained(engine, now_ms)))
 		start_logout(engine, now_ms);
 	if (engine->phase == ENGINE_LOGGING_OUT &&
 	    (late || logged_out(engine)))
@@ -309,6 +337,11 @@ void ts_engine_watch_state(struct ts_engine *engine, ts_engine_state_fn fn,
 {
 	engine->state_fn = fn;
 	engine->state_ctx = ctx;
+}
+
+int ts_engine_open_proxy(struct ts_engine *engine, char *where, size_t cap)
+{
+	return ts_proxy_open(engine->host, where, cap);
 }
 
 const char *ts_engine_broker_path(const struct ts_engine *engine)

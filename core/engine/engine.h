@@ -16,19 +16,27 @@
 
 struct ts_engine;
 
-/* Takes the state directory's lock, loads or makes the state, opens sockets
+enum ts_engine_place {
+	TS_ENGINE_ALONE, /* the process is ours */
+	TS_ENGINE_OWN_FILES, /* a program's, on a thread with a table of
+			      * descriptors of its own (engine_thread.h) */
+	TS_ENGINE_SHARES_FILES, /* a program's, its descriptors too */
+};
+
+/* Takes config's contents, opens its log, takes the state directory's lock, loads or makes the state, opens sockets
  * and the host; does not wait for the network. -EWOULDBLOCK: another process
  * hosts this state directory (err names its pid). */
 int ts_engine_open(struct ts_engine **out, struct ts_config *config,
-		   bool in_process, char err[static 256]);
+		   enum ts_engine_place place, char err[static 256]);
 /* Runs the loop on the calling thread until ts_engine_stop(). */
 void ts_engine_run(struct ts_engine *engine);
 /* Drain (bounded), log out when ephemeral (at most 5 s), stop the loop. Any
- * thread. */
+ * thread that shares the descriptors of the one that runs it. */
 void ts_engine_stop(struct ts_engine *engine);
 void ts_engine_close(struct ts_engine *engine);
-/* In a forked child: give up what the parent's engine must own alone (the
- * state directory's lock). The copy is not to be used or closed after. */
+/* In a forked child, for an engine that shares its descriptors: give up what
+ * the parent's engine must own alone (the state directory's lock). The copy is
+ * not to be used or closed after. */
 void ts_engine_disown(struct ts_engine *engine);
 /* Called on the loop's thread at every change of the node's state (error: the
  * server's or our own words, or NULL) and when a person must visit url. */
@@ -37,6 +45,8 @@ typedef void (*ts_engine_state_fn)(void *ctx, enum ts_node_state state,
 void ts_engine_watch_state(struct ts_engine *engine, ts_engine_state_fn fn,
 			   void *ctx);
 /* Names that programs need to find us; the strings are the engine's. */
+/* Opens the proxy (core/host/proxy.h): 0, or -errno. */
+int ts_engine_open_proxy(struct ts_engine *engine, char *where, size_t cap);
 const char *ts_engine_broker_path(const struct ts_engine *engine);
 const char *ts_engine_broker_abstract(const struct ts_engine *engine);
 const char *ts_engine_localapi_path(const struct ts_engine *engine);

@@ -53,9 +53,9 @@ struct ts_engine {
 	struct ts_node *node;
 	struct ts_host *host;
 	struct local_server *local;
-	bool in_process;
+	enum ts_engine_place place;
 	enum engine_phase phase;
-	uint64_t phase_end_ms;
+	uint64_t phase_end_ms, linger_end_ms;
 	char socket_path[ENGINE_PATH_CAP];   /* broker */
 	char abstract_name[64];		     /* broker */
 	char localapi_path[ENGINE_PATH_CAP];

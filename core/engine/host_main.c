@@ -2,7 +2,9 @@
  * host_main.c - tsnet-host: run a command with a tailnet node as its parent
  *
  *   tsnet-host [--] COMMAND [ARG]...      (settings come by the environment)
- *   tsnet-host --check COMMAND            can it be preloaded? says why not
+ *   tsnet-host --proxy [--] COMMAND [ARG]...   with a proxy in its environment
+ *   tsnet-host --check COMMAND [in-process]   can it be carried? or why not
+ *   tsnet-host --notify -- PATH ARGV0 [ARG]...   one that cannot (static, Go)
  *   tsnet-host --cli status|ip|whois|ping ...   ask a running node
  *
  * The node lives in this process, so it survives fork, exec, daemon() and
@@ -18,10 +20,12 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "core/base/err.h"
 #include "core/base/log.h"
 #include "core/engine/cli.h"
 #include "core/engine/config_load.h"
 #include "core/engine/engine.h"
+#include "core/engine/notify_exec.h"
 #include "core/engine/preload_check.h"
 #include "core/engine/process_tree.h"
 
@@ -34,8 +38,9 @@ struct run {
 	char **argv;
 	struct ts_timer *wait_timer;
 	unsigned wait_s;
+	bool follow_exec;
 	int exit_status;
-	bool started;
+	bool started, wants_proxy;
 };
 
 static void on_tree_ended(void *ctx, int exit_status)
@@ -52,12 +57,17 @@ static void start_command(struct run *run)
 		.broker_path = ts_engine_broker_path(run->engine),
 		.broker_abstract = ts_engine_broker_abstract(run->engine),
 		.localapi_path = ts_engine_localapi_path(run->engine),
+		.has_notify = notify_exec_probe() == 0,
+		.follow_exec = run->follow_exec,
 	};
-	char err[256];
+	char err[256], where[128];
 
 	if (run->started)
 		return;
 	run->started = true;
+	if (run->wants_proxy &&
+	    ts_engine_open_proxy(run->engine, where, sizeof(where)) == 0)
+		env.proxy = where;
 	if (run->wait_timer)
 		ts_timer_set(run->wait_timer, UINT64_MAX);
 	run->tree = process_tree_start(ts_engine_loop(run->engine), run->argv,
@@ -124,17 +134,63 @@ static void protect_secrets(void)
 	setrlimit(RLIMIT_CORE, &none);
 }
 
-static int run_command(char **argv)
+/* Carried by seccomp notifications: started through our own --notify. NULL:
+ * it is not, err says why. */
+static char **notified_argv(int argc, char **argv, char err[static 256])
 {
-	struct run run = {.argv = argv, .exit_status = EXIT_FAILED};
-	struct ts_config config;
+	static char self[512];
+	char **out = calloc((size_t)argc + 5, sizeof(*out));
+	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	int code = notify_exec_probe();
+
+	if (code || len < 0 || !out) {
+		size_t at = strlen(err);
+
+		snprintf(err + at, 256 - at,
+			 "; seccomp notifications, which could serve it, are "
+			 "not available (%s); \"tsrun --proxy\" offers it a "
+			 "proxy", ts_strerror(code ? code : -ENOMEM));
+		free(out);
+		return NULL;
+	}
+	out[0] = self;
+	out[1] = (char *)(uintptr_t)"--notify";
+	out[2] = (char *)(uintptr_t)"--";
+	out[3] = argv[0];
+	memcpy(out + 4, argv, (size_t)argc * sizeof(*out));
+	return out;
+}
+
+/* What to exec for argv; NULL: *exit_status, after a line on stderr. */
+static char **choose_way(int argc, char **argv, bool has_proxy,
+			 int *exit_status)
+{
 	char err[256] = "";
 	int code = preload_check(argv[0], err);
+	char **way = code == 0 ? argv : NULL;
 
-	if (code) {
+	if (code == -ENOTSUP && !has_proxy)
+		way = notified_argv(argc, argv, err);
+	/* Whatever it is, it can use the proxy, if it knows of proxies. */
+	if ((code == -ENOTSUP || code == -ENOEXEC) && has_proxy)
+		way = argv;
+	if (!way)
 		fprintf(stderr, "tsrun: %s\n", err);
-		return code == -ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
-	}
+	*exit_status = code == -ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN;
+	return way;
+}
+
+static int run_command(int argc, char **argv, bool wants_proxy)
+{
+	struct run run = {.exit_status = EXIT_FAILED,
+			  .wants_proxy = wants_proxy};
+	struct ts_config config;
+	char err[256] = "";
+	int code;
+
+	run.argv = choose_way(argc, argv, wants_proxy, &code);
+	if (!run.argv)
+		return code;
 	process_remember_inheritance();
 	protect_secrets();
 	if (config_load_from_environment(&config, err)) {
@@ -143,7 +199,9 @@ static int run_command(char **argv)
 	}
 	process_scrub_environment();
 	run.wait_s = config.wait_s;
-	if (ts_engine_open(&run.engine, &config, false, err)) {
+	run.follow_exec = config.follow_exec;
+	if (ts_engine_open(&run.engine, &config, TS_ENGINE_ALONE,
+			   err)) {
 		fprintf(stderr, "tsrun: %s\n", err);
 		ts_config_deinit(&config);
 		return EXIT_FAILED;
@@ -154,14 +212,23 @@ static int run_command(char **argv)
 	ts_timer_free(run.wait_timer);
 	process_tree_free(run.tree);
 	ts_engine_close(run.engine);
+	if (run.argv != argv)
+		free(run.argv);
 	return run.exit_status;
 }
 
-static int check(const char *program)
+/* A node inside the program cannot serve the calls of that very program. */
+static int check(const char *program, bool is_in_process)
 {
 	char err[256];
+	int code = preload_check(program, err);
 
-	if (preload_check(program, err)) {
+	if (code == -ENOTSUP && !is_in_process && notify_exec_probe() == 0) {
+		printf("%s: cannot be preloaded, is served by seccomp "
+		       "notifications\n", program);
+		return 0;
+	}
+	if (code) {
 		fprintf(stderr, "tsrun: %s\n", err);
 		return 1;
 	}
@@ -171,19 +238,26 @@ static int check(const char *program)
 
 int main(int argc, char **argv)
 {
-	int first = argc > 1 && strcmp(argv[1], "--") == 0 ? 2 : 1;
+	bool wants_proxy = argc > 1 && strcmp(argv[1], "--proxy") == 0;
+	int first = wants_proxy ? 2 : 1;
 
 	if (argc == 2 && strcmp(argv[1], "--version") == 0) {
 		puts("tsrun " TSNET_VERSION);
 		return 0;
 	}
 	if (argc > 2 && strcmp(argv[1], "--check") == 0)
-		return check(argv[2]);
+		return check(argv[2], argc > 3);
 	if (argc > 2 && strcmp(argv[1], "--cli") == 0)
 		return cli_main(argc - 2, argv + 2);
+	if (argc > 1 && strcmp(argv[1], "--notify") == 0) {
+		first = argc > 2 && strcmp(argv[2], "--") == 0 ? 3 : 2;
+		return notify_exec_main(argc - first, argv + first);
+	}
+	if (argc > first && strcmp(argv[first], "--") == 0)
+		first++;
 	if (argc <= first) {
-		fprintf(stderr, "usage: tsnet-host [--] COMMAND [ARG]...\n");
+		fprintf(stderr, "usage: tsnet-host [--proxy] [--] COMMAND [ARG]...\n");
 		return EXIT_USAGE;
 	}
-	return run_command(argv + first);
+	return run_command(argc - first, argv + first, wants_proxy);
 }

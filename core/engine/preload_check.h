@@ -6,8 +6,9 @@
 
 /* Looks program up in PATH as execvp does and reads its ELF header; scripts
  * are judged by their interpreter. 0, or a negative errno with one sentence
- * in err: -ENOENT not found, -EACCES not executable, -ENOEXEC it would run
- * without the shim (static, Go, set-id, foreign libc or machine). */
+ * in err: -ENOENT not found, -EACCES not executable, -ENOTSUP it would run
+ * without the shim, but its system calls can be served (static, Go), -ENOEXEC
+ * it would run without either (set-id, foreign libc or machine). */
 int preload_check(const char *program, char err[static 256]);
 
 #endif

@@ -19,12 +19,20 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/base/err.h"
 #include "core/base/log.h"
 #include "core/crypto/secret.h"
+
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
+#ifndef CLOSE_RANGE_CLOEXEC
+#define CLOSE_RANGE_CLOEXEC 4
+#endif
 
 enum { EXIT_CANNOT_RUN = 126, EXIT_NOT_FOUND = 127, SIGNAL_BASE = 128 };
 
@@ -84,6 +92,29 @@ static void close_inherited(void)
 	free(inherited.fds);
 	inherited.fds = NULL;
 	inherited.fd_count = 0;
+}
+
+static void close_on_exec_each(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	const struct dirent *entry;
+
+	while (dir && (entry = readdir(dir)))
+		if (atoi(entry->d_name) > STDERR_FILENO)
+			fcntl(atoi(entry->d_name), F_SETFD, FD_CLOEXEC);
+	if (dir)
+		closedir(dir);
+}
+
+/* Libraries of ours open descriptors that do not close on exec (libcurl): the
+ * command gets what was inherited for it and no more. */
+static void leave_only_inherited(void)
+{
+	if (syscall(SYS_close_range, STDERR_FILENO + 1, ~0u,
+		    CLOSE_RANGE_CLOEXEC) != 0)
+		close_on_exec_each();
+	for (size_t i = 0; i < inherited.fd_count; i++)
+		fcntl(inherited.fds[i], F_SETFD, 0);
 }
 
 static bool is_setting(const char *entry)
@@ -149,6 +180,28 @@ static void pass_on_listen_pid(void)
 	setenv("LISTEN_PID", own, 1);
 }
 
+/* Upper and lower case: programs look for either. */
+static void set_proxy(const char *where)
+{
+	static const struct {
+		const char *scheme, *upper, *lower;
+	} names[] = {
+		{"socks5h", "ALL_PROXY", "all_proxy"},
+		{"http", "HTTP_PROXY", "http_proxy"},
+		{"http", "HTTPS_PROXY", "https_proxy"},
+	};
+	char value[256];
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		snprintf(value, sizeof(value), "%s://%s", names[i].scheme,
+			 where);
+		setenv(names[i].upper, value, 1);
+		setenv(names[i].lower, value, 1);
+	}
+	setenv("NO_PROXY", "localhost,127.0.0.1,::1", 1);
+	setenv("no_proxy", "localhost,127.0.0.1,::1", 1);
+}
+
 static void set_environment(const struct process_env *env)
 {
 	set_preload();
@@ -156,6 +209,12 @@ static void set_environment(const struct process_env *env)
 	setenv("TSNET_BROKER", env->broker_path, 1);
 	setenv("TSNET_BROKER_ABSTRACT", env->broker_abstract, 1);
 	setenv("TSNET_LOCALAPI", env->localapi_path, 1);
+	if (env->proxy)
+		set_proxy(env->proxy);
+	if (env->has_notify)
+		setenv("TSNET_NOTIFY", "1", 1);
+	if (!env->follow_exec)
+		setenv("TSNET_FOLLOW_EXEC", "no", 1);
 }
 
 static void become_command(char **argv, const struct process_env *env,
@@ -178,6 +237,7 @@ static void become_command(char **argv, const struct process_env *env,
 	if (inherited.files.rlim_max)
 		setrlimit(RLIMIT_NOFILE, &inherited.files);
 	set_environment(env);
+	leave_only_inherited();
 	execvp(argv[0], argv);
 	err = errno;
 	if (write(error_fd, &err, sizeof(err)) < 0)

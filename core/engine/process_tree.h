@@ -4,11 +4,16 @@
 #ifndef CORE_ENGINE_PROCESS_TREE_H
 #define CORE_ENGINE_PROCESS_TREE_H
 
+#include <stdbool.h>
+
 #include "core/loop/loop.h"
 
 /* What the command's environment gets (and its descendants inherit). */
 struct process_env {
 	const char *broker_path, *broker_abstract, *localapi_path;
+	const char *proxy; /* user:password@address:port, or NULL */
+	bool has_notify; /* static children are carried by --notify */
+	bool follow_exec;
 };
 
 struct process_tree;

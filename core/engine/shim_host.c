@@ -3,14 +3,13 @@
  *
  * libtsnet_shim.so loads this library with dlopen on the first tailnet call
  * and asks for a host. The first process of a state directory runs the node
- * on a thread of its own, with every signal blocked; a later one finds the
- * lock taken and is sent to that process's broker. At exit of the process what programs wrote is delivered,
- * bounded, and an ephemeral node leaves.
+ * on a thread of its own (engine_thread.c); a later one finds the lock taken
+ * and is sent to that process's broker. At exit of the process what programs
+ * wrote is delivered, bounded, and an ephemeral node leaves.
  */
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,17 +17,14 @@
 
 #include "core/base/err.h"
 #include "core/engine/config_load.h"
-#include "core/engine/engine.h"
+#include "core/engine/engine_thread.h"
 #include "core/engine/shim_host.h"
-
-enum { STACK_BYTES = 512 * 1024 };
 
 /* The one node of this process that the shim asked for. Written under the
  * lock, read by the exit handler. */
 static struct {
 	pthread_mutex_t lock;
-	struct ts_engine *engine;
-	pthread_t thread;
+	struct ts_engine_thread host;
 	pid_t pid; /* a fork's copy is not the host */
 } shim_host = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -43,70 +39,33 @@ static void mark_engine_thread(int on)
 		mark(on);
 }
 
-static void *run_engine(void *ctx)
+static void mark_this_thread(void)
 {
 	mark_engine_thread(1);
-	ts_engine_run(ctx);
-	return NULL;
 }
 
-/* The lock is an flock, which a fork shares: a child that kept the descriptor
- * would keep the directory locked after its parent has ended. */
+/* Of the threads that were there only the one that forked is in the child.
+ * The directory's lock is an flock, which a fork shares: a child that kept the
+ * descriptor would keep the directory locked after its parent has ended. */
 static void forget_in_child(void)
 {
-	if (shim_host.engine)
-		ts_engine_disown(shim_host.engine);
-	shim_host.engine = NULL;
+	if (shim_host.host.engine && shim_host.host.shares_files)
+		ts_engine_disown(shim_host.host.engine);
+	shim_host.host.engine = NULL;
+	pthread_mutex_init(&shim_host.lock, NULL);
 }
 
-static int start_thread(struct ts_engine *engine)
+static void watch_forks(void)
 {
-	sigset_t all, before;
-	pthread_attr_t attr;
-	int err;
-
-	sigfillset(&all);
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK_BYTES);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	err = pthread_create(&shim_host.thread, &attr, run_engine, engine);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_attr_destroy(&attr);
-	if (!err)
-		pthread_setname_np(shim_host.thread, "tsnet");
-	return -err;
+	pthread_atfork(NULL, NULL, forget_in_child);
 }
 
 /* At exit(): drain and leave. Not run by _exit or in a forked child. */
 __attribute__((destructor)) static void stop_at_exit(void)
 {
 	/* vfork and raw clone do not run the fork handler. */
-	if (!shim_host.engine || shim_host.pid != getpid())
-		return;
-	ts_engine_stop(shim_host.engine);
-	pthread_join(shim_host.thread, NULL);
-	ts_engine_close(shim_host.engine);
-	shim_host.engine = NULL;
-}
-
-static int open_engine(struct ts_config *config, char err[static 256])
-{
-	struct ts_engine *engine = NULL;
-	int code = ts_engine_open(&engine, config, true, err);
-
-	if (code)
-		return code;
-	code = start_thread(engine);
-	if (code) {
-		snprintf(err, 256, "cannot start a thread: %s",
-			 ts_strerror(code));
-		ts_engine_close(engine);
-		return code;
-	}
-	shim_host.engine = engine;
-	shim_host.pid = getpid();
-	pthread_atfork(NULL, NULL, forget_in_child);
-	return 0;
+	if (shim_host.host.engine && shim_host.pid == getpid())
+		ts_engine_thread_close(&shim_host.host);
 }
 
 /* The names of the broker: of this process's engine, or of the process that
@@ -118,13 +77,15 @@ static int find_or_open(char *path, size_t path_cap, char *abstract,
 	char *state_dir = NULL;
 	int code = 0;
 
-	if (!shim_host.engine) {
+	if (!shim_host.host.engine) {
 		code = config_load_from_environment(&config, err);
 		if (code)
 			return code;
 		state_dir = config.state_dir ? strdup(config.state_dir) : NULL;
-		code = open_engine(&config, err);
-		ts_config_deinit(&config);
+		code = ts_engine_thread_open(&shim_host.host, &config,
+					     mark_this_thread, NULL, NULL,
+					     err);
+		shim_host.pid = getpid();
 	}
 	if (code == -EWOULDBLOCK && state_dir) {
 		snprintf(path, path_cap, "%s/broker.sock", state_dir);
@@ -132,9 +93,9 @@ static int find_or_open(char *path, size_t path_cap, char *abstract,
 		code = 0;
 	} else if (!code) {
 		snprintf(path, path_cap, "%s",
-			 ts_engine_broker_path(shim_host.engine));
+			 ts_engine_broker_path(shim_host.host.engine));
 		snprintf(abstract, abstract_cap, "%s",
-			 ts_engine_broker_abstract(shim_host.engine));
+			 ts_engine_broker_abstract(shim_host.host.engine));
 	}
 	free(state_dir);
 	return code;
@@ -144,15 +105,21 @@ int tsnet_shim_host_start(char *broker_path, size_t path_cap,
 			  char *broker_abstract, size_t abstract_cap,
 			  char *err, size_t err_cap)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	char why[256] = "";
-	int code;
+	int code, cancel;
 
+	/* The program's thread may be cancelled in its connect(), but not in
+	 * here, where it has locks. */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	mark_engine_thread(1);
+	pthread_once(&once, watch_forks);
 	pthread_mutex_lock(&shim_host.lock);
 	code = find_or_open(broker_path, path_cap, broker_abstract,
 			    abstract_cap, why);
 	pthread_mutex_unlock(&shim_host.lock);
 	mark_engine_thread(0);
+	pthread_setcancelstate(cancel, NULL);
 	snprintf(err, err_cap, "%s", why);
 	return code;
 }

@@ -67,6 +67,8 @@ static void free_conn(struct ts_conn *conn)
 	ts_timer_free(conn->timer);
 	ts_watch_free(conn->back_watch);
 	ts_hup_remove(conn->host, &conn->hup);
+	if (conn->is_paced)
+		ts_held_unpace(conn->dup_fd, conn->paced_ms);
 	ts_sock_close(conn->dup_fd);
 	free(conn);
 }

@@ -36,6 +36,8 @@ struct ts_conn {
 	struct ts_timer *timer;
 	uint64_t started_ms, look_ms;
 	bool was_held; /* SYN_SENT was seen */
+	bool is_paced; /* paced_ms is what ts_held_pace() said */
+	int paced_ms;
 	int join_tries;
 	pid_t pid;
 	struct stack_tcp *tcp;	    /* to a peer */

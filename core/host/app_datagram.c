@@ -148,9 +148,8 @@ bool ts_dgram_to_program(struct ts_dgram *flow, const void *data, size_t len)
 	flow->was_received = true;
 	ts_dgram_touch(flow);
 	ts_dgram_batch_add(flow, data, len);
-	/* It answered: no refusal is to be told to a waiting program. */
-	if (flow->was_sent)
-		ts_dgram_drop_dup(flow);
+	if (flow->was_sent && !flow->keeps_dup)
+		ts_dgram_drop_dup(flow); /* it answered, it will hardly refuse */
 	return true;
 }
 

@@ -93,6 +93,7 @@ struct ts_dgram {
 	struct ts_watch *watch;
 	uint64_t closed_until_ms; /* 0: open */
 	int dup_fd; /* the program's socket, for errors; -1: none */
+	bool keeps_dup; /* while the program has it: nobody misses its port */
 	uint64_t inode; /* of that socket, when it is a connected one's */
 	pid_t pid;
 };

@@ -98,9 +98,42 @@ static int publish(struct ts_host *host, const struct ts_listener *l)
 	return ts_entry_put(host, &key, &value) ? 0 : -ENOBUFS;
 }
 
+static struct ts_flow_key listen_key(const struct ts_listener *l)
+{
+	struct ts_flow_key key = {.proto = l->proto, .local = l->native,
+				  .remote = l->tailnet};
+
+	return key;
+}
+
+/* Who starts the next host reads there what this one served; a process that
+ * waits in accept() cannot tell again. */
+static void publish_listening(struct ts_host *host,
+			      const struct ts_listener *l)
+{
+	struct ts_flow_key key = listen_key(l);
+	struct ts_flow_entry value = {.kind = TS_FLOW_LISTEN,
+				      .state = TS_FLOW_UP,
+				      .tailnet_local = l->tailnet};
+
+	if (l->proto == IPPROTO_TCP && !ts_entry_find(host, &key))
+		(void)ts_entry_put(host, &key, &value);
+}
+
+static void unpublish_listening(struct ts_host *host,
+				const struct ts_listener *l)
+{
+	struct ts_flow_key key = listen_key(l);
+	struct ts_entry *entry = ts_entry_find(host, &key);
+
+	if (entry && entry->value.kind == TS_FLOW_LISTEN)
+		ts_entry_drop(host, entry);
+}
+
 static void free_listener(struct ts_host *host, struct ts_listener *l)
 {
 	unpublish(host, l);
+	unpublish_listening(host, l);
 	ts_dgram_port_put(l->port);
 	host->listener_count--;
 	ts_list_remove(&l->link);
@@ -390,6 +423,7 @@ void ts_listener_listen(struct ts_host *host,
 	if (err || was_listening)
 		return;
 	l->is_listening = true;
+	publish_listening(host, l);
 	ts_addr_format(&l->tailnet, tailnet);
 	ts_addr_format(&l->native, native);
 	if (req->proto == IPPROTO_TCP)

@@ -448,6 +448,33 @@ void ts_splice_start(struct ts_host *host, int fd, struct stack_tcp *tcp,
 		abort_tunnel(s);
 }
 
+static void finish_if_read(struct ts_splice *s)
+{
+	pump_up(s);
+	if (can_read(s) && ts_sock_unread(s->fd) == 0)
+		finish_up(s);
+}
+
+void ts_host_finish(struct ts_host *host)
+{
+	struct ts_link *at, *next;
+
+	for (at = host->splices.next; at != &host->splices; at = next) {
+		next = at->next;
+		run(TS_LINK_OWNER(at, struct ts_splice, link), finish_if_read);
+	}
+}
+
+/* The program's side has ended in order and the peer's has not yet. */
+bool ts_host_is_lingering(const struct ts_host *host)
+{
+	for (const struct ts_link *at = host->splices.next;
+	     at != &host->splices; at = at->next)
+		if (TS_LINK_OWNER(at, struct ts_splice, link)->is_up_done)
+			return true;
+	return false;
+}
+
 size_t ts_host_undelivered(const struct ts_host *host)
 {
 	size_t total = ts_relays_undelivered(host);

@@ -22,6 +22,7 @@
 #include "core/base/err.h"
 #include "core/crypto/secret.h"
 #include "core/host/broker_server.h"
+#include "core/host/notify.h"
 
 enum {
 	CLIENTS_MAX = 1024,
@@ -196,6 +197,13 @@ static bool answer(struct ts_client *client,
 	case TS_BROKER_REVERSE:
 	case TS_BROKER_DNS:
 		is_done = ts_names_answer(host, req, &rep);
+		break;
+	case TS_BROKER_NOTIFY:
+		ts_notify_request(host, fd, client->pid, &rep);
+		fd = -1;
+		break;
+	case TS_BROKER_DRAIN:
+		is_done = ts_drain_answer(host, req, client->pid, &rep);
 		break;
 	default:
 		rep.error = EOPNOTSUPP;

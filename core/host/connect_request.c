@@ -103,6 +103,14 @@ static bool is_worth_a_look(const struct ts_conn *conn, uint64_t now_ms)
 	       now_ms - conn->started_ms >= SWEEP_INTERVAL_MS;
 }
 
+static void pace(struct ts_conn *conn)
+{
+	if (conn->is_paced)
+		return;
+	conn->is_paced = true;
+	conn->paced_ms = ts_held_pace(conn->dup_fd);
+}
+
 static void on_sweep(void *ctx)
 {
 	struct ts_host *host = ctx;
@@ -120,11 +128,12 @@ static void on_sweep(void *ctx)
 
 		if (!is_worth_a_look(conn, now_ms) || fstat(conn->dup_fd, &st))
 			continue;
+		pace(conn);
 		conns[count] = conn;
 		held[count++] = (struct ts_held){.pid = conn->pid,
 						 .inode = st.st_ino};
 	}
-	ts_held_look(held, count);
+	ts_held_look(host, held, count);
 	for (size_t i = 0; i < count; i++) {
 		if (!held[i].is_held) {
 			ts_conn_abandon(conns[i]);

@@ -345,6 +345,7 @@ static struct ts_dgram *make_flow(struct ts_host *host,
 	flow->is_v6_only = wish->is_v6_only;
 	flow->is_raw = wish->is_raw;
 	flow->is_connected = wish->is_connected;
+	flow->keeps_dup = wish->is_connected && wish->asked.port == 0;
 	flow->native = ts_dgram_canonical(&wish->asked, wish->is_v6_only);
 	flow->program = program_of(flow);
 	flow->fd = -1;

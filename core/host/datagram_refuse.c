@@ -11,8 +11,7 @@
  * socket that would not hear of ICMP natively either.
  *
  * The duplicate keeps the program's socket and its port alive when the program
- * closes it. So we have it for a few seconds only (datagram_sweep.c), or until
- * the far end has answered.
+ * closes it: datagram_sweep.c says how long we have it.
  *
  * To the far end: a program's socket that is gone is a closed port.
  */
@@ -36,35 +35,35 @@ void ts_dgram_drop_dup(struct ts_dgram *flow)
 	flow->host->dgrams->dup_count--;
 }
 
+/* Where the program may have taken its socket to by now, an empty datagram has
+ * no business. */
+static bool is_still_here(const struct ts_dgram *flow)
+{
+	struct ts_addr peer;
+
+	return flow->dup_fd >= 0 &&
+	       (!flow->is_connected ||
+		(ts_sock_peer(flow->dup_fd, &peer) == 0 &&
+		 ts_addr_equal(&peer, &flow->virtual)));
+}
+
 /* An earlier error that the program has not seen yet comes first, and is not
  * lost: the second try makes it anew. */
 static bool poke(const struct ts_dgram *flow)
 {
 	struct sockaddr_storage ss;
-	int len = ts_addr_to_sockaddr(&flow->virtual,
-				      ts_addr_family(&flow->virtual), &ss);
-	int domain = AF_INET;
+	int domain = AF_INET, len;
 	socklen_t domain_len = sizeof(domain);
 
-	if (flow->dup_fd < 0)
-		return false;
-	if (!flow->is_connected &&
+	if (!is_still_here(flow) ||
 	    getsockopt(flow->dup_fd, SOL_SOCKET, SO_DOMAIN, &domain,
-		       &domain_len) == 0)
-		len = ts_addr_to_sockaddr(&flow->virtual, domain, &ss);
-	for (int i = 0; i < 2; i++) {
-		ssize_t sent;
-
-		if (flow->is_connected || len < 0)
-			sent = send(flow->dup_fd, "", 0,
-				    MSG_DONTWAIT | MSG_NOSIGNAL);
-		else
-			sent = sendto(flow->dup_fd, "", 0,
-				      MSG_DONTWAIT | MSG_NOSIGNAL,
-				      (struct sockaddr *)&ss, (socklen_t)len);
-		if (sent == 0)
+		       &domain_len))
+		return false;
+	len = ts_addr_to_sockaddr(&flow->virtual, domain, &ss);
+	for (int i = 0; i < 2 && len > 0; i++)
+		if (sendto(flow->dup_fd, "", 0, MSG_DONTWAIT | MSG_NOSIGNAL,
+			   (struct sockaddr *)&ss, (socklen_t)len) == 0)
 			return true;
-	}
 	return false;
 }
 

@@ -31,7 +31,10 @@ static int check_remote(const struct ts_broker_request *req)
 
 	switch (req->proto) {
 	case IPPROTO_UDP:
-		return req->tailnet.port ? 0 : -EINVAL;
+		/* Connected to port 0 one can ask for one's own address. */
+		return req->tailnet.port || req->type == TS_BROKER_CONNECT
+			       ? 0
+			       : -EINVAL;
 	case IPPROTO_ICMP:
 		return v4 ? 0 : -EAFNOSUPPORT;
 	case IPPROTO_ICMPV6:

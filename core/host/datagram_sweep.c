@@ -9,6 +9,11 @@
  * each question costs nothing for long. The list does not show a socket of
  * which we have the only copy left; /proc/PID/fd does (held_sweep.c).
  *
+ * A duplicate of a socket that chose its port keeps the port when the program
+ * closes it and wants it again: we have it for a few seconds. Where the kernel
+ * chose the port it stays as long as the program has the socket, but the
+ * oldest go when there are many.
+ *
  * An unconnected socket asks again for a flow that is over, so those go when
  * they have been idle.
  */
@@ -210,7 +215,8 @@ static void collect_dup(struct ts_dgram *flow, void *ctx)
 
 	if (flow->dup_fd < 0)
 		return;
-	if (flow->first_sent_ms && now_ms - flow->first_sent_ms >= DUP_MS &&
+	if (!flow->keeps_dup && flow->first_sent_ms &&
+	    now_ms - flow->first_sent_ms >= DUP_MS &&
 	    ts_dgram_learn_program(flow)) {
 		ts_dgram_drop_dup(flow);
 		return;
@@ -232,15 +238,18 @@ static void look_at_dups(struct ts_host *host)
 		return;
 	for_all(host, collect_dup, &look);
 	if (look.count > 0)
-		ts_held_look(look.held, look.count);
+		ts_held_look(host, look.held, look.count);
 	for (size_t i = 0; i < look.count; i++) {
 		struct ts_dgram *flow = look.flows[i];
 
 		if (look.held[i].is_held)
 			continue;
 		ts_dgram_drop_dup(flow);
-		if (flow->is_connected)
-			ts_dgram_end(flow);
+		if (!flow->is_connected)
+			continue;
+		log_debug("datagram-%llu: its program has closed it",
+			  (unsigned long long)flow->id);
+		ts_dgram_end(flow);
 	}
 }
 

@@ -78,8 +78,16 @@ static bool has_threads(pid_t pid)
 	return count > 1;
 }
 
+/* Is the duplicate among those that /proc shows for pid? A thread of a program
+ * that has descriptors of its own is not what /proc shows. */
+static bool has_duplicates(const struct ts_host *host, pid_t pid)
+{
+	return pid == getpid() && (!host->in_process || host->shares_files);
+}
+
 /* 0, or -errno when pid's fds cannot be read. */
-static int look_into(pid_t pid, struct ts_key_map *by_inode)
+static int look_into(const struct ts_host *host, pid_t pid,
+		     struct ts_key_map *by_inode)
 {
 	struct ts_key_map seen;
 	DIR *dir = open_dir_of(pid, "fd");
@@ -95,7 +103,7 @@ static int look_into(pid_t pid, struct ts_key_map *by_inode)
 		is_empty &= entry->d_name[0] == '.';
 		if (inode == 0)
 			continue;
-		if (pid == getpid())
+		if (has_duplicates(host, pid))
 			found_in_own(by_inode, &seen, inode);
 		else
 			found(by_inode, inode);
@@ -114,8 +122,8 @@ static void assume_held(struct ts_held *held, size_t count, pid_t pid,
 			found(by_inode, held[i].inode);
 }
 
-static void look_into_senders(struct ts_held *held, size_t count,
-			      struct ts_key_map *by_inode)
+static void look_into_senders(const struct ts_host *host, struct ts_held *held,
+			      size_t count, struct ts_key_map *by_inode)
 {
 	for (size_t i = 0; i < count && by_inode->len > 0; i++) {
 		int err;
@@ -124,14 +132,14 @@ static void look_into_senders(struct ts_held *held, size_t count,
 			continue;
 		if (held[i].is_held)
 			continue;
-		err = look_into(held[i].pid, by_inode);
+		err = look_into(host, held[i].pid, by_inode);
 		if (err && err != -ENOENT && err != -ESRCH)
 			assume_held(held, count, held[i].pid, by_inode);
 	}
 }
 
-static void look_into_all(struct ts_held *held, size_t count,
-			  struct ts_key_map *by_inode)
+static void look_into_all(const struct ts_host *host, struct ts_held *held,
+			  size_t count, struct ts_key_map *by_inode)
 {
 	DIR *dir = by_inode->len > 0 ? opendir("/proc") : NULL;
 	const struct dirent *entry;
@@ -145,12 +153,13 @@ static void look_into_all(struct ts_held *held, size_t count,
 		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
 
 		if (pid > 0)
-			(void)look_into(pid, by_inode);
+			(void)look_into(host, pid, by_inode);
 	}
 	closedir(dir);
 }
 
-void ts_held_look(struct ts_held *held, size_t count)
+void ts_held_look(const struct ts_host *host, struct ts_held *held,
+		  size_t count)
 {
 	struct ts_key_map by_inode;
 
@@ -160,7 +169,7 @@ void ts_held_look(struct ts_held *held, size_t count)
 		if (ts_key_map_put(&by_inode, &held[i].inode, &held[i]))
 			held[i].is_held = true;
 	}
-	look_into_senders(held, count, &by_inode);
-	look_into_all(held, count, &by_inode);
+	look_into_senders(host, held, count, &by_inode);
+	look_into_all(host, held, count, &by_inode);
 	ts_key_map_deinit(&by_inode);
 }

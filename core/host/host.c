@@ -19,6 +19,8 @@
 #include "core/crypto/secret.h"
 #include "core/host/dns_service.h"
 #include "core/host/host_internal.h"
+#include "core/host/notify.h"
+#include "core/host/proxy.h"
 
 enum {
 	HELD_FALLBACK = 4096, /* where /proc does not tell */
@@ -115,6 +117,7 @@ static void on_changed(void *ctx)
 	ts_conns_node_changed(host);
 	ts_dgrams_node_changed(host);
 	ts_broker_retry_held(host);
+	ts_notify_node_changed(host);
 	ts_dns_service_node_changed(host);
 }
 
@@ -182,6 +185,7 @@ struct ts_host *ts_host_open(struct ts_loop *loop, struct ts_node *node,
 	host->node = node;
 	host->timeout_ms = (uint64_t)config->timeout_s * 1000;
 	host->in_process = config->in_process;
+	host->shares_files = config->shares_files;
 	host->hup.epoll_fd = -1;
 	host->rv.fd4 = host->rv.fd6 = -1;
 	host->rv.dummy4 = host->rv.dummy6 = -1;
@@ -202,6 +206,8 @@ void ts_host_close(struct ts_host *host)
 	if (!host)
 		return;
 	ts_broker_close(host);
+	ts_notify_close(host);
+	ts_proxy_close(host);
 	ts_conns_close(host);
 	ts_inbounds_close(host);
 	ts_splices_close(host);
@@ -219,6 +225,7 @@ void ts_host_close(struct ts_host *host)
 	ts_hup_close(host);
 	ts_timer_free(host->ready_timer);
 	ts_timer_free(host->changed_timer);
+	ts_timer_free(host->drain_timer);
 	ts_table_free(host->table);
 	ts_wipe(host->info.token, sizeof(host->info.token));
 	free(host->scratch);

@@ -27,6 +27,7 @@ struct ts_host_config {
 	unsigned timeout_s; /* how long a connect or a name waits for a node
 			     * that is not running yet */
 	bool in_process; /* same process as (the first of) the programs */
+	bool shares_files; /* ... and its descriptors are the program's too */
 	bool never_hold; /* tests: as on a kernel where connects cannot be
 			  * held; programs see success early */
 };
@@ -49,6 +50,10 @@ void ts_host_inbound_syn(struct ts_host *host, struct stack_syn *syn,
 			 const struct ts_addr *local,
 			 const struct ts_addr *remote);
 void ts_host_syn_gone(struct ts_host *host, struct stack_syn *syn);
+/* The program that the host lives in ends: no more will come from it. */
+void ts_host_finish(struct ts_host *host);
+/* Has a peer yet to end a connection that a program has ended? */
+bool ts_host_is_lingering(const struct ts_host *host);
 /* Bytes that programs wrote and the tunnel has not delivered yet. */
 size_t ts_host_undelivered(const struct ts_host *host);
 const struct ts_table_layout *ts_host_table(const struct ts_host *host);

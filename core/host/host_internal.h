@@ -27,7 +27,7 @@ enum {
 	HOST_SCRATCH_BYTES = 64 * 1024,
 	/* The kernel doubles it: about a tunnel's bandwidth-delay product. */
 	HOST_SOCKET_BUFFER_BYTES = 256 * 1024,
-	/* In-process: the program's own fds stay below this. */
+	/* With shares_files: the program's own fds stay below this. */
 	HOST_FD_MIN = 512,
 	HOST_ENTRY_LINGER_MS = 60 * 1000,
 	/* An accept queue may be slow; its entry must outlive the wait. */
@@ -38,6 +38,8 @@ enum {
 struct ts_conn;
 struct ts_inbound;
 struct ts_broker_server;
+struct ts_notify;
+struct ts_proxy;
 struct ts_dns_service; /* dns_service.h */
 struct ts_dgrams;
 struct ts_dgram_port;
@@ -87,19 +89,22 @@ struct ts_host {
 	struct ts_loop *loop;
 	struct ts_node *node;
 	uint64_t timeout_ms;
-	bool in_process;
+	bool in_process, shares_files;
 	struct ts_table *table;
 	struct ts_table_info info; /* as published last */
 	struct ts_entries entries;
 	struct ts_hup hup;
 	struct ts_rendezvous rv;
 	struct ts_broker_server *server;
+	struct ts_notify *notify; /* seccomp listeners; NULL: none yet */
+	struct ts_proxy *proxy;	  /* NULL: not asked for */
 	struct ts_dns_service *dns;
 	struct ts_link dns_streams;
 	size_t dns_stream_count;
 	struct ts_dgrams *dgrams; /* app_datagram.h */
 	struct ts_timer *ready_timer;	/* pumps what is in ready */
 	struct ts_timer *changed_timer; /* the node changed: tell all */
+	struct ts_timer *drain_timer;	/* drain.c; NULL: never needed yet */
 	struct ts_link conns, inbounds, splices, relays, listeners, ready;
 	struct ts_timer *sweep; /* held connects whose program is gone */
 	struct ts_timer *inbound_look; /* those that nobody accepts */
@@ -115,7 +120,7 @@ uint64_t ts_host_now_ms(const struct ts_host *host);
 
 /* -- native_socket.c ----------------------------------------------------- */
 /* The one place where fds become ours: keeps them out of the program's low
- * numbers when in_process. Takes fd (may be -1), returns its final number. */
+ * numbers when they are shared. Takes fd (may be -1), returns its final number. */
 int ts_sock_keep(const struct ts_host *host, int fd);
 /* Non-blocking TCP socket of addr's family, CLOEXEC, SO_REUSEADDR, NODELAY;
  * with TTL 255 and bounded buffers. fd or -errno. */
@@ -194,7 +199,14 @@ struct ts_held {
 	bool is_held; /* some process that we may look into has it open */
 };
 /* Fills is_held of each. What cannot be known counts as held. */
-void ts_held_look(struct ts_held *held, size_t count);
+void ts_held_look(const struct ts_host *host, struct ts_held *held,
+		  size_t count);
+
+/* -- held_pace.c --------------------------------------------------------- */
+/* The socket in SYN_SENT knocks often from now on. What ts_held_unpace() wants
+ * to undo it; 0: nothing was done. */
+int ts_held_pace(int fd);
+void ts_held_unpace(int fd, int before_ms);
 
 /* -- app_listener.c ------------------------------------------------------ */
 struct ts_listener {
@@ -293,6 +305,11 @@ void ts_dgram_port_put(struct ts_dgram_port *port); /* NULL is fine */
 /* false: hold the request until the netmap is there. */
 bool ts_names_answer(struct ts_host *host, const struct ts_broker_request *req,
 		     struct ts_broker_reply *rep);
+
+/* -- drain.c ------------------------------------------------------------- */
+/* false: hold the request; it is looked at again soon. */
+bool ts_drain_answer(struct ts_host *host, const struct ts_broker_request *req,
+		     pid_t pid, struct ts_broker_reply *rep);
 
 /* -- broker_server.c ----------------------------------------------------- */
 int ts_broker_open(struct ts_host *host, const struct ts_host_config *config,

@@ -6,7 +6,7 @@
  * tunnel's back-pressure. TTL is 255 because a program that set IP_MINTTL
  * (GTSM) would never see our packets otherwise.
  *
- * In a program's own process a fork copies our descriptors too. A copy keeps
+ * Where our descriptors are the program's too, a fork copies them. A copy keeps
  * connections open that we have closed, and the broker's name taken when we
  * are gone, so the child closes them all. A process has one table of
  * descriptors, hence the one set here of those that are ours; it is changed by
@@ -44,7 +44,7 @@ int ts_sock_keep(const struct ts_host *host, int fd)
 {
 	int high;
 
-	if (fd < 0 || !host->in_process)
+	if (fd < 0 || !host->shares_files)
 		return fd;
 	high = fd < HOST_FD_MIN ? fcntl(fd, F_DUPFD_CLOEXEC, HOST_FD_MIN) : fd;
 	if (high < 0) /* a small RLIMIT_NOFILE: low is better than none */

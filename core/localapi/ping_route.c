@@ -17,15 +17,6 @@ struct pending_ping {
 	enum ts_ping_kind kind;
 };
 
-static const struct {
-	const char *name;
-	enum ts_ping_kind kind;
-} kinds[] = {
-	{"disco", TS_PING_DISCO},
-	{"TSMP", TS_PING_TSMP},
-	{"ICMP", TS_PING_ICMP},
-};
-
 /* Only disco pings tell the path: that of the others may change under way. */
 static void set_path(json_t *body, const struct pending_ping *ping,
 		     const struct ts_ping_result *result)
@@ -89,16 +80,6 @@ static void on_pong(void *ctx, const struct ts_ping_result *result)
 	free(ping);
 }
 
-/* Of the type parameter; a negative number when it is none of ours. */
-static int kind_of(const char *type)
-{
-	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
-		if (strcmp(type, kinds[i].name) == 0)
-			return (int)kinds[i].kind;
-	}
-	return -1;
-}
-
 static void start(const struct localapi_call *call, const struct ts_ip *ip,
 		  enum ts_ping_kind kind)
 {
@@ -121,6 +102,7 @@ void localapi_ping(const struct localapi_call *call)
 	const char *ip = rq->query(rq->query_ctx, "ip");
 	const char *type = rq->query(rq->query_ctx, "type");
 	const char *size = rq->query(rq->query_ctx, "size");
+	int kind = type ? ts_ping_kind_parse(type, strlen(type)) : -1;
 	struct ts_ip addr;
 
 	if (!ip || !*ip)
@@ -132,9 +114,9 @@ void localapi_ping(const struct localapi_call *call)
 	else if (size && *size && strcmp(size, "0") != 0)
 		localapi_reply_failure(call, "pings of a given size are not "
 					     "served by this node");
-	else if (kind_of(type) < 0)
+	else if (kind < 0)
 		localapi_reply_failure(call, "this node serves pings of the "
 					     "types disco, TSMP and ICMP");
 	else
-		start(call, &addr, (enum ts_ping_kind)kind_of(type));
+		start(call, &addr, (enum ts_ping_kind)kind);
 }

@@ -18,12 +18,14 @@ struct ts_timer;
 struct ts_loop *ts_loop_new(void);
 void ts_loop_free(struct ts_loop *loop);
 void ts_loop_run(struct ts_loop *loop); /* until ts_loop_stop() */
-void ts_loop_stop(struct ts_loop *loop); /* any thread, signal-safe */
+/* Any thread that shares this one's descriptors, signal-safe. */
+void ts_loop_stop(struct ts_loop *loop);
 /* Monotonic milliseconds, as of this turn of the loop. */
 uint64_t ts_loop_now_ms(const struct ts_loop *loop);
 /* Read the clock again (after long work). */
 void ts_loop_update(struct ts_loop *loop);
-/* Run fn(ctx) on the loop's thread soon; callable from any thread. 0/-ENOMEM */
+/* Run fn(ctx) on the loop's thread soon; callable from any thread that shares
+ * its descriptors. 0/-ENOMEM */
 int ts_loop_post(struct ts_loop *loop, void (*fn)(void *ctx), void *ctx);
 /* fn runs once before each sleep (flush batches, re-arm deadlines). */
 int ts_loop_before_sleep(struct ts_loop *loop, void (*fn)(void *ctx),

@@ -172,6 +172,9 @@ void ts_node_peer_status(const struct ts_node *node,
 			 struct ts_node_peer_status *out);
 
 enum ts_ping_kind { TS_PING_DISCO, TS_PING_TSMP, TS_PING_ICMP };
+/* Of len bytes of text, as the control server and the LocalAPI write it; a
+ * negative number: none that is served. */
+int ts_ping_kind_parse(const char *text, size_t len);
 struct ts_ping_result {
 	int err; /* 0, -ETIMEDOUT, -EHOSTUNREACH */
 	uint64_t latency_us;

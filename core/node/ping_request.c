@@ -17,19 +17,25 @@ enum { TYPES_MAX = 4 };
 
 struct request {
 	struct ts_node *node;
-	const char *type; /* of kinds[] */
+	enum ts_ping_kind kind;
 	struct ts_ip ip;
 	char url[];
 };
 
-static const struct {
-	const char *name;
-	enum ts_ping_kind kind;
-} kinds[] = {
-	{"disco", TS_PING_DISCO},
-	{"TSMP", TS_PING_TSMP},
-	{"ICMP", TS_PING_ICMP},
+static const char *const kinds[] = {
+	[TS_PING_DISCO] = "disco",
+	[TS_PING_TSMP] = "TSMP",
+	[TS_PING_ICMP] = "ICMP",
 };
+
+int ts_ping_kind_parse(const char *text, size_t len)
+{
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		if (strlen(kinds[i]) == len && memcmp(kinds[i], text, len) == 0)
+			return (int)i;
+	}
+	return -1;
+}
 
 static void on_result(void *ctx, const struct ts_ping_result *result)
 {
@@ -38,11 +44,12 @@ static void on_result(void *ctx, const struct ts_ping_result *result)
 	char *body = NULL;
 
 	if (result->err == 0 || result->err == -EHOSTUNREACH)
-		body = node_ping_answer(node, request->type, &request->ip,
+		body = node_ping_answer(node, kinds[request->kind],
+					&request->ip,
 					result);
 	else
 		log_debug("node-%s: %s ping for the control server: %s",
-			  node->prefs.hostname, request->type,
+			  node->prefs.hostname, kinds[request->kind],
 			  ts_strerror(result->err));
 	if (body)
 		ts_control_post(node->control, request->url, body,
@@ -51,8 +58,8 @@ static void on_result(void *ctx, const struct ts_ping_result *result)
 	free(request);
 }
 
-static void start(struct ts_node *node, const char *url, size_t kind,
-		  const struct ts_ip *ip)
+static void start(struct ts_node *node, const char *url,
+		  enum ts_ping_kind kind, const struct ts_ip *ip)
 {
 	size_t url_size = strlen(url) + 1;
 	struct request *request = malloc(sizeof(*request) + url_size);
@@ -60,24 +67,21 @@ static void start(struct ts_node *node, const char *url, size_t kind,
 	if (!request)
 		return;
 	request->node = node;
-	request->type = kinds[kind].name;
+	request->kind = kind;
 	request->ip = *ip;
 	memcpy(request->url, url, url_size);
-	ts_node_ping(node, ip, kinds[kind].kind, node->now_ms, on_result,
-		     request);
+	ts_node_ping(node, ip, kind, node->now_ms, on_result, request);
 }
 
 static void start_named(struct ts_node *node, const char *url,
 			const char *type, size_t len, const struct ts_ip *ip)
 {
-	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
-		if (strlen(kinds[i].name) == len &&
-		    memcmp(kinds[i].name, type, len) == 0) {
-			start(node, url, i, ip);
-			return;
-		}
-	}
-	log_debug("node-%s: the control server asks for a kind of ping that "
+	int kind = ts_ping_kind_parse(type, len);
+
+	if (kind >= 0)
+		start(node, url, (enum ts_ping_kind)kind, ip);
+	else
+		log_debug("node-%s: the control server asks for a kind of ping that "
 		  "is not served", node->prefs.hostname);
 }
 

@@ -59,6 +59,8 @@ static const struct ts_config_option options[] = {
 	{"log_level", "TSNET_LOG_LEVEL", NULL, TS_CONF_LOG_LEVEL, "warn",
 	 "off, error, warn, info, debug",
 	 offsetof(struct ts_config, log_level)},
+	{"follow_exec", "TSNET_FOLLOW_EXEC", NULL, TS_CONF_BOOL, "yes",
+	 BOOL_VALUES, offsetof(struct ts_config, follow_exec)},
 	{"force_login", "TSNET_FORCE_LOGIN", NULL, TS_CONF_BOOL, "no",
 	 BOOL_VALUES, offsetof(struct ts_config, force_login)},
 	{"direct", "TSNET_DIRECT", NULL, TS_CONF_BOOL, "yes", BOOL_VALUES,

@@ -32,6 +32,7 @@
  * timeout           TSNET_TIMEOUT         60 s
  * log_file          TSNET_LOG_FILE        stderr
  * log_level         TSNET_LOG_LEVEL       warn
+ * follow_exec       TSNET_FOLLOW_EXEC     yes
  * force_login       TSNET_FORCE_LOGIN     no
  * direct            TSNET_DIRECT          yes
  * shields_up        TSNET_SHIELDS_UP      no
@@ -39,7 +40,7 @@
 struct ts_config {
 	char *hostname, *auth_key, *control_url, *state_dir;
 	bool state_in_memory, ephemeral, accept_routes, force_login;
-	bool direct, shields_up;
+	bool direct, shields_up, follow_exec;
 	enum ts_listen_mode listen;
 	enum ts_dns_mode dns;
 	uint16_t port;

@@ -97,10 +97,10 @@ def test_host_traffic_stays_native(lab, call):
                                       "poll": "EINPROGRESS OK"}
 
 
-def test_udp_to_the_tailnet_fails_closed(server, call):
+def test_other_protocols_fail_closed(server, call):
     client = call("client", "python3", "-c", f"""
 import socket
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_UDPLITE)
 for go in (lambda: s.sendto(b"x", ("{server.ip}", 7000)),
            lambda: s.connect(("{server.ip}", 7000))):
     try:

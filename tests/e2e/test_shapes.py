@@ -59,10 +59,10 @@ def test_client(server, call, shapes, shape):
     assert (client.out, client.err) == ("ok\n", "")
 
 
-# A node per process: what was connected before exec or fork goes with the
-# process that hosts it.
-ALONE = ["fork_before_connect", "dup2_over", "close_all_first",
-         "thousand_threads", "datagrams"]
+# A node per process: what was connected before exec goes with the process
+# that hosts it.
+ALONE = ["fork_before_connect", "fork_after_connect", "dup2_over",
+         "close_all_first", "close_all_later", "thousand_threads", "datagrams"]
 
 
 @in_process
@@ -155,6 +155,33 @@ for i in range(100):
         assert client.out == "served\n", client.err
     finally:
         os.kill(child, signal.SIGKILL)
+
+
+@in_process
+def test_listeners_of_waiting_processes_are_taken_over(run, call, lab, shapes):
+    server = run("server", shapes, "killed", "7000", options=["--in-process"])
+    wait_until(lambda: lab.node("server"), "the server to join")
+    assert ask(call, "before", "server", 7000) == {"waiting": 1}
+    server.process.send_signal(signal.SIGKILL)
+    server.wait()
+    asker = """
+import socket, sys, time
+for i in range(150):
+    try:
+        s = socket.create_connection((sys.argv[1], int(sys.argv[2])), 2)
+        s.sendall(b"hello\\n")
+        line = s.makefile().readline()
+        if line:
+            print(line, end="")
+            break
+    except OSError:
+        pass
+    time.sleep(0.2)
+"""
+    for name, port in (("active", 7001), ("waiting", 7000)):
+        client = call(f"ask-{name}", "python3", "-c", asker, "server",
+                      str(port), timeout=60)
+        assert client.out == f"{client.ip} hello {name}\n", client.err
 
 
 def test_a_refused_key_is_a_network_that_is_down(call):

@@ -129,6 +129,8 @@ def main():
     with tempfile.TemporaryDirectory() as temporary:
         directory = options.keep or temporary
         os.makedirs(directory, exist_ok=True)
+        if os.listdir(directory):
+            sys.exit(f"soak: {directory} is not empty")
         soak = Soak(directory, options.minutes)
         try:
             for number in range(ROUNDS):

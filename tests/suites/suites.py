@@ -267,6 +267,9 @@ def main():
     with tempfile.TemporaryDirectory() as temporary:
         directory = options.keep or temporary
         os.makedirs(directory, exist_ok=True)
+        os.chmod(directory, 0o755)  # some suites want another user
+        if os.listdir(directory):
+            sys.exit(f"suites: {directory} is not empty")
         suites = Suites(options, directory)
         try:
             for module in modules:
@@ -277,6 +280,8 @@ def main():
                     print(f"{module} {mode}: "
                           f"{counts(suites.outcomes[module][mode])} "
                           f"({suites.seconds[module, mode]:.0f} s)", flush=True)
+                    if "ok" not in suites.outcomes[module][mode].values():
+                        sys.exit(f"suites: {module} {mode}: nothing passed")
         finally:
             suites.tailnet.close()
     text, unknown = table(suites, modules, known)

@@ -2,6 +2,7 @@
 import json
 import socket
 import sys
+import time
 
 host, port, how = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -17,8 +18,10 @@ for attempt in range(20):
     try:
         data, peer = s.recvfrom(65536)
         break
-    except (socket.timeout, ConnectionRefusedError):
-        continue  # the server may not be there yet
+    except ConnectionRefusedError:
+        time.sleep(0.2)  # the server may not be there yet
+    except socket.timeout:
+        pass
 said["seen"] = json.loads(data)
 said["from"] = list(peer[:2])
 said["own"] = list(s.getsockname()[:2])

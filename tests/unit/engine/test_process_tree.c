@@ -32,7 +32,7 @@ struct runner {
 };
 
 static const struct process_env env = {
-	"/run/broker.sock", "abstract-name", "/run/localapi.sock"};
+	"/run/broker.sock", "abstract-name", "/run/localapi.sock", NULL, false, true};
 
 static struct ts_loop *loop;
 

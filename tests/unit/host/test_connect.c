@@ -614,7 +614,8 @@ static void works_where_nothing_can_be_held(void **state)
 /* In-process, the program's low fd numbers stay free. */
 static void in_process_fds_live_high(void **state)
 {
-	struct ts_host_config config = {.timeout_s = 5, .in_process = true};
+	struct ts_host_config config = {.timeout_s = 5, .in_process = true,
+					.shares_files = true};
 	struct fixture f;
 	struct program_conn c;
 	char path[64], target[64];
@@ -652,7 +653,8 @@ static int count_high_fds(void)
 /* A forked child has copies of all: what we close must not stay open there. */
 static void forked_child_gives_them_up(void **state)
 {
-	struct ts_host_config config = {.timeout_s = 5, .in_process = true};
+	struct ts_host_config config = {.timeout_s = 5, .in_process = true,
+					.shares_files = true};
 	struct fixture f;
 	struct program_conn c;
 	struct ts_broker_request attach = {.type = TS_BROKER_ATTACH};
@@ -734,7 +736,8 @@ static void works_with_one_loopback_address(void **state)
 /* A page of the kernel's memory and an fd each: not without a limit. */
 static void held_connects_are_capped(void **state)
 {
-	struct ts_host_config config = {.timeout_s = 5, .in_process = true};
+	struct ts_host_config config = {.timeout_s = 5, .in_process = true,
+					.shares_files = true};
 	struct rlimit old, limit;
 	struct program_conn c[65];
 	struct fixture f;
@@ -764,7 +767,8 @@ static void held_connects_are_capped(void **state)
 
 static int connect_after_setuid(void)
 {
-	struct ts_host_config config = {.timeout_s = 5, .in_process = true};
+	struct ts_host_config config = {.timeout_s = 5, .in_process = true,
+					.shares_files = true};
 	struct program_conn c;
 	struct fixture f;
 

@@ -413,12 +413,12 @@ static void nobody_there_is_an_error(void **state)
 
 static void a_connected_socket_has_a_flow_of_its_own(void **state)
 {
-	struct ts_addr peer_addr = fake_addr(PEER ":7"), own, local;
+	struct ts_addr peer_addr = fake_addr(PEER ":7"), own;
 	struct ts_flow_entry entry;
 	struct ts_broker_reply rep;
 	struct fixture f;
 	char got[8];
-	int fd, same;
+	int fd;
 
 	(void)state;
 	open_tailnet(&f);
@@ -436,12 +436,60 @@ static void a_connected_socket_has_a_flow_of_its_own(void **state)
 		assert_true(wait_for(fd, POLLIN) & POLLIN);
 		assert_int_equal(recv(fd, got, sizeof(got), 0), 4);
 	}
-	/* The host has no copy left that would keep the port. */
-	local = local_of(fd);
 	close(fd);
-	same = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	assert_int_equal(bind_to(same, &local), 0);
+	close_fixture(&f);
+}
+
+/* The host has no copy left of its socket, which would keep the port. */
+static void a_program_that_chose_its_port_can_have_it_again(void **state)
+{
+	struct ts_broker_reply rep;
+	struct ts_addr native;
+	struct fixture f;
+	char got[8];
+	int fd, same;
+
+	(void)state;
+	open_tailnet(&f);
+	fd = udp_at("0.0.0.0:5000", &native);
+	rep = ask(&f, TS_BROKER_CONNECT, 0, &native, PEER ":7", fd);
+	assert_int_equal(rep.error, 0);
+	assert_int_equal(rep.tailnet.port, 5000);
+	assert_int_equal(connect_to(fd, &rep.native), 0);
+	assert_int_equal(send(fd, "ping", 4, 0), 4);
+	assert_true(wait_for(fd, POLLIN) & POLLIN);
+	assert_int_equal(recv(fd, got, sizeof(got), 0), 4);
+	close(fd);
+	same = udp_at("0.0.0.0:5000", &native);
 	close(same);
+	close_fixture(&f);
+}
+
+/* A program that has been answered waits again; then the port is closed. */
+static void close_echo(struct fixture *f, void *ctx)
+{
+	(void)f;
+	(void)ctx;
+	stack_udp_close(peer.echo);
+}
+
+static void a_later_refusal_wakes_the_program_too(void **state)
+{
+	struct ts_broker_reply rep;
+	struct fixture f;
+	char got[8];
+	int fd;
+
+	(void)state;
+	open_tailnet(&f);
+	fd = program_connects(&f, PEER ":7", &rep);
+	assert_int_equal(send(fd, "ping", 4, 0), 4);
+	assert_int_equal(recv(fd, got, sizeof(got), 0), 4);
+	on_loop(&f, close_echo, NULL);
+	assert_int_equal(send(fd, "ping", 4, 0), 4);
+	assert_int_equal(recv(fd, got, sizeof(got), 0), -1);
+	assert_int_equal(errno, ECONNREFUSED);
+	close(fd);
 	close_fixture(&f);
 }
 
@@ -904,7 +952,7 @@ static void look_for_gone(struct fixture *f, void *ctx)
 			flow->made_ms -= 10000;
 		}
 	all->looked_ms = 0;
-	ts_dgram_look_for_gone(f->host);
+	ts_dgram_sweep(f->host);
 	*(size_t *)ctx = all->flow_count;
 }
 
@@ -992,6 +1040,9 @@ int main(void)
 		cmocka_unit_test(strangers_are_not_carried),
 		cmocka_unit_test(nobody_there_is_an_error),
 		cmocka_unit_test(a_connected_socket_has_a_flow_of_its_own),
+		cmocka_unit_test(
+			a_program_that_chose_its_port_can_have_it_again),
+		cmocka_unit_test(a_later_refusal_wakes_the_program_too),
 		cmocka_unit_test(a_socket_that_connects_again_has_one_flow),
 		cmocka_unit_test(a_refusal_wakes_a_connected_program),
 		cmocka_unit_test(a_refusal_reaches_the_error_queue),

@@ -474,6 +474,39 @@ static void a_program_may_leave(void **state)
 	close_all(&f, &s);
 }
 
+/* A query with some bytes changed, cut anywhere, then the end. */
+static void random_bytes_do_no_harm(void **state)
+{
+	uint8_t msg[QUERY_CAP];
+	struct servers s;
+	struct fixture f;
+	int fd;
+
+	(void)state;
+	open_with(&f, &s, TS_RUNNING);
+	for (int round = 0; round < 200; round++) {
+		size_t len = make_query(msg + 2, 1, "peer.ts.net", DNS_TYPE_A);
+
+		msg[0] = (uint8_t)(ts_random_below(8) == 0);
+		msg[1] = (uint8_t)len;
+		for (uint32_t i = ts_random_below(4); i > 0; i--)
+			msg[ts_random_below((uint32_t)len)] ^=
+				(uint8_t)ts_random_u32();
+		fd = dial(&f);
+		(void)send(fd, msg, ts_random_below((uint32_t)len + 3),
+			   MSG_NOSIGNAL);
+		if (round % 2)
+			shutdown(fd, SHUT_WR);
+		close(fd);
+	}
+	fd = dial(&f);
+	ask(fd, 1, "peer.ts.net");
+	hear(fd, msg);
+	assert_int_equal(be16_at(msg, 6), 1);
+	close(fd);
+	close_all(&f, &s);
+}
+
 /* -- before the netmap --------------------------------------------------- */
 
 static void come_up(struct fixture *f, void *ctx)
@@ -759,6 +792,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_server_that_cannot_is_another_ones_turn),
 	cmocka_unit_test(nobody_there_is_servfail),
 	cmocka_unit_test(a_program_may_leave),
+	cmocka_unit_test(random_bytes_do_no_harm),
 	cmocka_unit_test(tailnet_names_wait_for_the_netmap),
 	cmocka_unit_test(a_refused_node_keeps_tailnet_names_at_home),
 	cmocka_unit_test(one_datagram_one_answer),

@@ -315,7 +315,9 @@ static void connected_sockets_read_and_write(void)
 	CHECK(send(fd, "more", 4, 0) == 4);
 	expect_text(fd, "more", AF_INET, FAKE_PEER ":7");
 	CHECK(get(fd, IPPROTO_IP, IP_MTU) == 1280);
-	/* an address overrides, and is not a change of mind */
+	send_text(fd, "same", FAKE_PEER, FAKE_ECHO, AF_INET);
+	expect_text(fd, "same", AF_INET, FAKE_PEER ":7");
+	/* another address overrides, and is not a change of mind */
 	send_text(fd, "else", FAKE_ROUTED, FAKE_ECHO, AF_INET);
 	CHECK(recv(fd, buf, sizeof(buf), MSG_DONTWAIT) == -1);
 	check_peer(fd, AF_INET, FAKE_PEER ":7");

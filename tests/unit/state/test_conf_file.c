@@ -103,6 +103,7 @@ static void defaults_are_those_of_the_header(void **state)
 	assert_false(b->config.force_login);
 	assert_true(b->config.direct);
 	assert_false(b->config.shields_up);
+	assert_true(b->config.follow_exec);
 }
 
 static void every_option_can_be_in_the_file(void **state)
@@ -127,6 +128,7 @@ static void every_option_can_be_in_the_file(void **state)
 				 "log_level = debug\n"
 				 "force_login = true\n"
 				 "direct = no\n"
+				 "follow_exec = off\n"
 				 "shields_up = 1"), 0);
 	assert_string_equal(b->config.hostname, "web-server");
 	assert_string_equal(b->config.auth_key, "tskey-auth-x");
@@ -147,6 +149,7 @@ static void every_option_can_be_in_the_file(void **state)
 	assert_true(b->config.force_login);
 	assert_false(b->config.direct);
 	assert_true(b->config.shields_up);
+	assert_false(b->config.follow_exec);
 }
 
 static void every_option_can_be_in_the_environment(void **state)
@@ -159,7 +162,7 @@ static void every_option_can_be_in_the_environment(void **state)
 		{"ephemeral", "yes"}, {"listen", "host"}, {"dns", "host"},
 		{"accept_routes", "yes"}, {"port", "7"}, {"tags", "tag:a"},
 		{"wait", "7"}, {"timeout", "7"}, {"log_file", "/l"},
-		{"log_level", "info"}, {"force_login", "1"},
+		{"log_level", "info"}, {"follow_exec", "no"}, {"force_login", "1"},
 		{"direct", "no"}, {"shields_up", "yes"},
 	};
 	struct bench *b = *state;

@@ -15,6 +15,9 @@
  * The lengths are read as 32 bits: so far musl's structures go, where glibc's
  * have 64; whatever the kernel takes is shorter.
  */
+#include "core/broker/datagram_control.h"
+
+#include <errno.h>
 #include <time.h>
 
 #include <linux/errqueue.h>
@@ -22,8 +25,6 @@
 #include <netinet/udp.h>
 #include <string.h>
 
-#include "shim/libc_table.h"
-#include "shim/shim.h"
 
 #ifndef IP_ORIGDSTADDR
 #define IP_ORIGDSTADDR 20
@@ -37,6 +38,32 @@
 
 enum { ICMP_PORT_UNREACHABLE = 3, ICMP6_PORT_UNREACHABLE = 4 };
 enum { ICMP_UNREACHABLE = 3, ICMP6_UNREACHABLE = 1 };
+
+/* -- names --------------------------------------------------------------- */
+
+static const uint8_t MAPPED_127[] = {[10] = 0xff, 0xff, 127};
+static const uint8_t LOOPBACK6[TS_IP_LEN] = {[15] = 1};
+
+/* What has to be there of a name to know whose it is. */
+enum {
+	V4_NEEDED = offsetof(struct sockaddr_in, sin_zero),
+	V6_NEEDED = offsetof(struct sockaddr_in6, sin6_scope_id),
+};
+
+bool ts_sockaddr_is_loopback(const struct sockaddr *addr, socklen_t len)
+{
+	const struct sockaddr_in *in = (const struct sockaddr_in *)addr;
+	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)addr;
+	const uint8_t *ip = in6->sin6_addr.s6_addr;
+
+	if (len < V4_NEEDED)
+		return false;
+	if (addr->sa_family == AF_INET)
+		return *(const uint8_t *)&in->sin_addr == 127;
+	return addr->sa_family == AF_INET6 && len >= V6_NEEDED &&
+	       (memcmp(ip, MAPPED_127, sizeof(MAPPED_127)) == 0 ||
+		memcmp(ip, LOOPBACK6, sizeof(LOOPBACK6)) == 0);
+}
 
 /* -- walking ------------------------------------------------------------- */
 
@@ -88,7 +115,7 @@ static bool is_source(const struct piece *p)
 		       sizeof(struct in6_pktinfo));
 }
 
-bool shim_control_has_source(const struct msghdr *msg)
+bool ts_control_has_source(const struct msghdr *msg)
 {
 	size_t left = control_len(msg);
 	uint8_t *at = msg->msg_control;
@@ -100,7 +127,7 @@ bool shim_control_has_source(const struct msghdr *msg)
 	return false;
 }
 
-unsigned shim_control_segment(const struct msghdr *msg)
+unsigned ts_control_segment(const struct msghdr *msg)
 {
 	size_t left = control_len(msg);
 	uint8_t *at = msg->msg_control;
@@ -132,9 +159,9 @@ static struct ts_ip source_of(const struct piece *p)
 }
 
 /* Not an address of the host, which the kernel may judge. */
-static bool is_left_out(const struct piece *p)
+static bool is_left_out(const struct ts_table_layout *table,
+			const struct piece *p)
 {
-	const struct ts_table_layout *table = atomic_load(&shim.table);
 	struct ts_ip ip = source_of(p);
 
 	return ts_ip_is_unspecified(&ip) || ts_ip_is_loopback(&ip) ||
@@ -151,18 +178,19 @@ static void forget_interface(const struct piece *p)
 	       &none, sizeof(none));
 }
 
-int shim_control_rewrite(const struct msghdr *msg, struct msghdr *out,
-			 uint8_t room[static SHIM_CONTROL_CAP])
+int ts_control_rewrite(const struct ts_table_layout *table,
+		       const struct msghdr *msg, struct msghdr *out,
+		       uint8_t room[static TS_CONTROL_CAP])
 {
 	size_t left = control_len(msg), used = 0;
 	uint8_t *at = msg->msg_control;
 	struct piece p, copy;
 
 	*out = *msg;
-	if (left > SHIM_CONTROL_CAP)
+	if (left > TS_CONTROL_CAP)
 		return -ENOBUFS;
 	for (; piece_at(at, left, &p); at += p.step, left -= p.step) {
-		if (is_source(&p) && is_left_out(&p))
+		if (is_source(&p) && is_left_out(table, &p))
 			continue;
 		memcpy(room + used, p.at, p.step);
 		if (is_source(&p) && piece_at(room + used, p.step, &copy))
@@ -210,7 +238,7 @@ static void show_name(uint8_t *at, size_t len, const struct ts_addr *addr)
 	int whole;
 
 	memcpy(&ss, at, len < sizeof(ss) ? len : sizeof(ss));
-	if (!shim_is_loopback((struct sockaddr *)&ss, (socklen_t)len))
+	if (!ts_sockaddr_is_loopback((struct sockaddr *)&ss, (socklen_t)len))
 		return;
 	whole = ts_addr_to_sockaddr(addr, ss.ss_family, &ss);
 	if (whole > 0 && (size_t)whole <= len)
@@ -252,7 +280,7 @@ static void show_piece(const struct piece *p, const struct ts_flow_entry *e)
 		show_error(p, &e->tailnet_remote);
 }
 
-void shim_control_show(const struct msghdr *msg,
+void ts_control_show(const struct msghdr *msg,
 		       const struct ts_flow_entry *entry)
 {
 	size_t left = control_len(msg);

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * engine_thread.c - an engine on a thread inside somebody else's program
+ *
+ * Everything that the engine opens belongs to its thread's table of
+ * descriptors (own_files.c), so it is opened, run and closed there. The
+ * starter waits for the result of opening, then lets it run. Opening does not
+ * wait for the network, but for a disk it may: a starter that has waited long
+ * enough goes, and the thread, when it comes back, undoes its work.
+ *
+ * To wake a loop takes a write to one of its descriptors, which other threads
+ * of the program do not have. So a second thread, made by the first, shares
+ * its table, sleeps until the engine is to end, and says so.
+ *
+ * What all need is in a block of its own that the last of them frees.
+ */
+#include "core/engine/engine_thread.h"
+
+#include <errno.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/base/err.h"
+#include "core/base/log.h"
+#include "core/engine/own_files.h"
+
+enum {
+	STACK_BYTES = 512 * 1024,
+	STOPPER_STACK_BYTES = 64 * 1024,
+	OPEN_WAIT_S = 30,
+};
+
+enum phase { OPENING, OPENED, FAILED, RUNNING, ABANDONED };
+
+struct ts_engine_control {
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	enum phase phase;
+	int users;
+	struct ts_config config;
+	void (*begin)(void);
+	ts_engine_state_fn state;
+	void *state_ctx;
+	struct ts_engine *engine;
+	bool shares_files;
+	sem_t stop; /* the stopper waits for it */
+	int code;
+	char err[256];
+};
+
+static void release(struct ts_engine_control *s)
+{
+	int left;
+
+	pthread_mutex_lock(&s->lock);
+	left = --s->users;
+	pthread_mutex_unlock(&s->lock);
+	if (left > 0)
+		return;
+	sem_destroy(&s->stop);
+	pthread_cond_destroy(&s->changed);
+	pthread_mutex_destroy(&s->lock);
+	ts_config_deinit(&s->config);
+	free(s);
+}
+
+/* -- the thread ---------------------------------------------------------- */
+
+static void open_engine(struct ts_engine_control *s)
+{
+	int err = own_files_take();
+
+	s->shares_files = err != 0;
+	s->code = ts_engine_open(&s->engine, &s->config,
+				 err ? TS_ENGINE_SHARES_FILES
+				     : TS_ENGINE_OWN_FILES,
+				 s->err);
+	if (!s->code && err)
+		log_info("engine: no descriptors of its own, the program's "
+			 "closefrom() would end it: %s",
+			 ts_strerror(err));
+}
+
+/* true: run. */
+static bool report(struct ts_engine_control *s)
+{
+	bool runs;
+
+	pthread_mutex_lock(&s->lock);
+	if (s->phase == OPENING)
+		s->phase = s->code ? FAILED : OPENED;
+	pthread_cond_broadcast(&s->changed);
+	while (s->phase == OPENED)
+		pthread_cond_wait(&s->changed, &s->lock);
+	runs = s->phase == RUNNING;
+	pthread_mutex_unlock(&s->lock);
+	return runs;
+}
+
+static void *stop_when_told(void *ctx)
+{
+	struct ts_engine_control *s = ctx;
+
+	while (sem_wait(&s->stop) != 0)
+		; /* EINTR */
+	ts_engine_stop(s->engine);
+	return NULL;
+}
+
+static int create(pthread_t *thread, void *(*fn)(void *ctx), void *ctx,
+		  size_t stack_bytes)
+{
+	sigset_t all, before;
+	pthread_attr_t attr;
+	int err;
+
+	sigfillset(&all);
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, stack_bytes);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	err = pthread_create(thread, &attr, fn, ctx);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_attr_destroy(&attr);
+	if (!err)
+		pthread_setname_np(*thread, "tsnet");
+	return -err;
+}
+
+static void open_with_stopper(struct ts_engine_control *s, pthread_t *stopper)
+{
+	open_engine(s);
+	if (s->code)
+		return;
+	s->code = create(stopper, stop_when_told, s, STOPPER_STACK_BYTES);
+	if (!s->code)
+		return;
+	snprintf(s->err, sizeof(s->err), "cannot start a thread: %s",
+		 ts_strerror(s->code));
+	ts_engine_close(s->engine);
+	s->engine = NULL;
+}
+
+static void *run(void *ctx)
+{
+	struct ts_engine_control *s = ctx;
+	pthread_t stopper;
+
+	if (s->begin)
+		s->begin();
+	open_with_stopper(s, &stopper);
+	if (s->engine && s->state)
+		ts_engine_watch_state(s->engine, s->state, s->state_ctx);
+	if (!report(s) && s->engine) /* nobody waits for it */
+		sem_post(&s->stop);
+	if (s->engine) {
+		ts_engine_run(s->engine);
+		pthread_join(stopper, NULL);
+		ts_engine_close(s->engine);
+	}
+	release(s);
+	return NULL;
+}
+
+/* -- who starts it ------------------------------------------------------- */
+
+static int wait_opened(struct ts_engine_control *s, struct ts_engine_thread *out,
+		       char err[static 256])
+{
+	struct timespec end;
+	int late = 0, code;
+
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	end.tv_sec += OPEN_WAIT_S;
+	pthread_mutex_lock(&s->lock);
+	while (s->phase == OPENING && !late)
+		late = pthread_cond_timedwait(&s->changed, &s->lock, &end);
+	if (s->phase == OPENED) {
+		out->engine = s->engine;
+		out->control = s;
+		out->shares_files = s->shares_files;
+		s->phase = RUNNING;
+		code = 0;
+	} else if (s->phase == FAILED) {
+		snprintf(err, 256, "%s", s->err);
+		code = s->code;
+	} else {
+		snprintf(err, 256, "the state directory does not answer");
+		s->phase = ABANDONED;
+		code = -ETIMEDOUT;
+	}
+	pthread_cond_broadcast(&s->changed);
+	pthread_mutex_unlock(&s->lock);
+	return code;
+}
+
+static struct ts_engine_control *new_start(struct ts_config *config)
+{
+	struct ts_engine_control *s = calloc(1, sizeof(*s));
+	pthread_condattr_t attr;
+
+	if (!s)
+		return NULL;
+	pthread_mutex_init(&s->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&s->changed, &attr);
+	pthread_condattr_destroy(&attr);
+	sem_init(&s->stop, 0, 0);
+	s->users = 2;
+	s->config = *config;
+	memset(config, 0, sizeof(*config));
+	return s;
+}
+
+int ts_engine_thread_open(struct ts_engine_thread *out,
+			  struct ts_config *config, void (*begin)(void),
+			  ts_engine_state_fn state, void *state_ctx,
+			  char err[static 256])
+{
+	struct ts_engine_control *s = new_start(config);
+	int code;
+
+	if (!s) {
+		ts_config_deinit(config);
+		snprintf(err, 256, "out of memory");
+		return -ENOMEM;
+	}
+	s->begin = begin;
+	s->state = state;
+	s->state_ctx = state_ctx;
+	code = create(&out->thread, run, s, STACK_BYTES);
+	if (code) {
+		snprintf(err, 256, "cannot start a thread: %s",
+			 ts_strerror(code));
+		release(s); /* the thread's part */
+		release(s);
+		return code;
+	}
+	code = wait_opened(s, out, err);
+	if (!code)
+		return 0;
+	release(s);
+	if (code == -ETIMEDOUT)
+		pthread_detach(out->thread);
+	else
+		pthread_join(out->thread, NULL);
+	return code;
+}
+
+void ts_engine_thread_close(struct ts_engine_thread *t)
+{
+	sem_post(&t->control->stop);
+	pthread_join(t->thread, NULL);
+	release(t->control);
+	t->control = NULL;
+	t->engine = NULL;
+}

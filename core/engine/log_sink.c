@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * log_sink.c - where the lines of a node's log go
+ *
+ * An engine's thread inside a program has descriptors of its own, so that a
+ * number means something on the thread that opened it only: hence one
+ * destination a thread. Such a thread keeps no standard error either. It
+ * would hold up the reader of a pipe that the program has closed, and miss
+ * what the program put in its place; so the program's is fetched for each
+ * line (pidfd_getfd, Linux 5.6, always permitted within one process, but a
+ * sandbox may deny the call: then the thread keeps its own).
+ */
+#include "core/engine/log_sink.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/base/err.h"
+#include "core/base/log.h"
+
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
+#ifndef SYS_pidfd_getfd
+#define SYS_pidfd_getfd 438
+#endif
+
+/* -1: none. Live as long as the thread. */
+static __thread int log_file = -1;
+static __thread int program = -1; /* pidfd */
+
+/* One write a line, so that lines of several processes do not mix. */
+static void write_to_file(int fd, enum ts_log_level level, const char *line)
+{
+	static const char *const names[] = {"error", "warn", "info", "debug"};
+	char text[1200];
+	struct timespec now;
+	struct tm tm;
+	char stamp[32];
+	int len;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &tm);
+	strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S", &tm);
+	len = snprintf(text, sizeof(text), "%s.%03ldZ %s %s\n", stamp,
+		       now.tv_nsec / 1000000, names[level], line);
+	if (len > 0 && write(fd, text, (size_t)len) < 0)
+		return; /* nowhere left to complain */
+}
+
+static bool is_network(int fd)
+{
+	int domain = 0;
+	socklen_t len = sizeof(domain);
+
+	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 &&
+	       (domain == AF_INET || domain == AF_INET6);
+}
+
+static int fetch_stderr(void)
+{
+	int fd = (int)syscall(SYS_pidfd_getfd, program, STDERR_FILENO, 0);
+
+	return fd < 0 ? -errno : fd;
+}
+
+static void write_to_stderr(const char *line)
+{
+	char text[1100];
+	int len = snprintf(text, sizeof(text), "tsnet: %s\n", line);
+	int fd = program < 0 ? STDERR_FILENO : fetch_stderr();
+
+	if (fd >= 0 && len > 0 && !is_network(fd) &&
+	    write(fd, text, (size_t)len) < 0)
+		len = 0; /* nowhere left to complain */
+	if (fd >= 0 && program >= 0)
+		close(fd);
+}
+
+static void sink(void *ctx, enum ts_log_level level, const char *line)
+{
+	(void)ctx;
+	if (log_file >= 0)
+		write_to_file(log_file, level, line);
+	else
+		write_to_stderr(line);
+}
+
+int log_sink_open(const struct ts_config *config, char err[static 256])
+{
+	ts_log_set_level(config->log_level);
+	ts_log_set_sink(sink, NULL);
+	if (!config->log_file)
+		return 0;
+	log_file = open(config->log_file,
+			O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY,
+			0600);
+	if (log_file < 0) {
+		int code = -errno;
+
+		snprintf(err, 256, "cannot open log_file %.160s: %s",
+			 config->log_file, ts_strerror(code));
+		return code;
+	}
+	return 0;
+}
+
+void log_sink_follow_program(void)
+{
+	int fd;
+
+	program = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	if (program < 0)
+		return;
+	fd = fetch_stderr();
+	/* EBADF: the program has closed it, which it may do. */
+	if (fd < 0 && fd != -EBADF) {
+		close(program);
+		program = -1;
+		return;
+	}
+	if (fd >= 0)
+		close(fd);
+	dup2(STDIN_FILENO, STDERR_FILENO); /* /dev/null */
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * notify_exec.h - tsnet-host --notify: become a program under our filter
+ */
+#ifndef CORE_ENGINE_NOTIFY_EXEC_H
+#define CORE_ENGINE_NOTIFY_EXEC_H
+
+/* argv: PATH ARGV0 [ARG]... Serves the program by the host that the
+ * environment names (TSNET_BROKER, TSNET_BROKER_ABSTRACT), and execs it.
+ * Returns only when that failed: the exit status, after a line on stderr. */
+int notify_exec_main(int argc, char **argv);
+/* 0, or a negative errno: seccomp is denied here, or too old. */
+int notify_exec_probe(void);
+
+#endif

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * notify_filter.c - the seccomp filter that shows a program's socket calls
+ *
+ * Notified are the calls that name an address, and those that ask for one.
+ * What moves bytes without one (read, write, send, recv) is not; for read and
+ * write the kernel does not even run the filter. Some calls are answered
+ * here: io_uring, whose operations no filter sees, does not exist (programs
+ * fall back to what we see), nor does MPTCP, which cannot be completed by
+ * connecting back (Go's listeners ask for it, and fall back to TCP).
+ *
+ * A filter is a short program in classic BPF over struct seccomp_data. Each
+ * rule below begins with "is it this call? else skip the rule".
+ * Source: seccomp(2), Documentation/userspace-api/seccomp_filter.rst
+ */
+#include "core/engine/notify_filter.h"
+
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/seccomp.h>
+#include <netinet/in.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "core/base/err.h"
+#include "core/broker/notify_abi.h"
+
+#ifndef SYS_io_uring_setup
+#define SYS_io_uring_setup 425
+#endif
+
+enum {
+	PROTOCOL_MPTCP = 262,
+	X32_BIT = 0x40000000,
+	I386_SOCKETCALL = 102,
+	I386_SOCKET = 359,
+	ARM_SOCKET = 281,
+};
+
+#if defined(__x86_64__)
+#define OWN_ARCH AUDIT_ARCH_X86_64
+#elif defined(__aarch64__)
+#define OWN_ARCH AUDIT_ARCH_AARCH64
+#else
+#error "name this machine's audit number here"
+#endif
+
+struct filter {
+	struct sock_filter *out;
+	int len;
+};
+
+static void put(struct filter *f, uint16_t code, uint8_t jt, uint8_t jf,
+		uint32_t k)
+{
+	if (f->len < NOTIFY_FILTER_CAP)
+		f->out[f->len] = (struct sock_filter){code, jt, jf, k};
+	f->len++;
+}
+
+static void load(struct filter *f, size_t offset)
+{
+	put(f, BPF_LD | BPF_W | BPF_ABS, 0, 0, (uint32_t)offset);
+}
+
+/* The low half of an argument; is_high: the other one. */
+static void load_arg(struct filter *f, int n, int is_high)
+{
+	/* Both machines are little-endian. */
+	load(f, offsetof(struct seccomp_data, args) + 8u * (unsigned)n +
+			4u * (unsigned)is_high);
+}
+
+/* Equal: go on; else skip what follows. */
+static void unless_equal_skip(struct filter *f, uint32_t value, uint8_t skip)
+{
+	put(f, BPF_JMP | BPF_JEQ | BPF_K, 0, skip, value);
+}
+
+static void ret(struct filter *f, uint32_t action)
+{
+	put(f, BPF_RET | BPF_K, 0, 0, action);
+}
+
+static uint32_t fail_with(int err)
+{
+	return SECCOMP_RET_ERRNO | ((uint32_t)err & SECCOMP_RET_DATA);
+}
+
+/* -- rules --------------------------------------------------------------- */
+
+static void rule_always(struct filter *f, int nr, uint32_t action)
+{
+	unless_equal_skip(f, (uint32_t)nr, 1);
+	ret(f, action);
+}
+
+/* Only when the argument, a pointer, is not NULL. */
+static void rule_with_pointer(struct filter *f, int nr, int arg)
+{
+	unless_equal_skip(f, (uint32_t)nr, 6);
+	load_arg(f, arg, 0);
+	put(f, BPF_JMP | BPF_JEQ | BPF_K, 0, 2, 0);
+	load_arg(f, arg, 1);
+	put(f, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, 0);
+	ret(f, SECCOMP_RET_USER_NOTIF);
+	ret(f, SECCOMP_RET_ALLOW);
+}
+
+/* Only when the argument, an int, has this value. */
+static void rule_with_value(struct filter *f, int nr, int arg, uint32_t value,
+			    uint32_t action)
+{
+	unless_equal_skip(f, (uint32_t)nr, 4);
+	load_arg(f, arg, 0);
+	unless_equal_skip(f, value, 1);
+	ret(f, action);
+	ret(f, SECCOMP_RET_ALLOW);
+}
+
+static void option(struct filter *f, uint32_t level, uint32_t name,
+		   uint32_t action)
+{
+	load_arg(f, 1, 0);
+	unless_equal_skip(f, level, 3);
+	load_arg(f, 2, 0);
+	unless_equal_skip(f, name, 1);
+	ret(f, action);
+}
+
+static void rule_getsockopt(struct filter *f, uint32_t host_id)
+{
+	enum { OPTION_LEN = 5, OPTIONS = 2 };
+
+	unless_equal_skip(f, SYS_getsockopt, OPTIONS * OPTION_LEN + 1);
+	option(f, SOL_SOCKET, SO_ERROR, SECCOMP_RET_USER_NOTIF);
+	option(f, TS_NOTIFY_PROBE_LEVEL, host_id,
+	       fail_with(TS_NOTIFY_PROBE_ERRNO));
+	ret(f, SECCOMP_RET_ALLOW);
+}
+
+static void write_own(struct filter *f, uint32_t host_id)
+{
+	static const int notified[] = {
+		SYS_connect, SYS_bind, SYS_listen, SYS_accept, SYS_accept4,
+		SYS_getsockname, SYS_getpeername, SYS_sendmsg, SYS_sendmmsg,
+		SYS_recvmsg, SYS_recvmmsg,
+	};
+
+#if defined(__x86_64__)
+	put(f, BPF_JMP | BPF_JGE | BPF_K, 0, 1, X32_BIT);
+	ret(f, fail_with(ENOSYS));
+#endif
+	for (size_t i = 0; i < ARRAY_LEN(notified); i++)
+		rule_always(f, notified[i], SECCOMP_RET_USER_NOTIF);
+	rule_with_pointer(f, SYS_sendto, 4);
+	rule_with_pointer(f, SYS_recvfrom, 4);
+	rule_with_value(f, SYS_socket, 2, PROTOCOL_MPTCP,
+			fail_with(EPROTONOSUPPORT));
+	rule_always(f, SYS_io_uring_setup, fail_with(ENOSYS));
+	rule_getsockopt(f, host_id);
+	ret(f, SECCOMP_RET_ALLOW);
+}
+
+/* Programs of 32 bits: their sockets are asked for. */
+static void write_foreign(struct filter *f)
+{
+#if defined(__x86_64__)
+	rule_always(f, I386_SOCKETCALL, SECCOMP_RET_USER_NOTIF);
+	rule_always(f, I386_SOCKET, SECCOMP_RET_USER_NOTIF);
+#else
+	rule_always(f, ARM_SOCKET, SECCOMP_RET_USER_NOTIF);
+#endif
+	rule_always(f, SYS_io_uring_setup, fail_with(ENOSYS));
+	ret(f, SECCOMP_RET_ALLOW);
+}
+
+int notify_filter_write(uint32_t host_id,
+			struct sock_filter out[static NOTIFY_FILTER_CAP])
+{
+	struct sock_filter foreign[NOTIFY_FILTER_CAP];
+	struct filter f = {.out = foreign}, main_part = {.out = out};
+
+	write_foreign(&f);
+	load(&main_part, offsetof(struct seccomp_data, arch));
+	put(&main_part, BPF_JMP | BPF_JEQ | BPF_K, (uint8_t)(f.len + 1), 0,
+	    OWN_ARCH);
+	load(&main_part, offsetof(struct seccomp_data, nr));
+	write_foreign(&main_part);
+	load(&main_part, offsetof(struct seccomp_data, nr));
+	write_own(&main_part, host_id);
+	return main_part.len <= NOTIFY_FILTER_CAP ? main_part.len : -ENOBUFS;
+}
+
+/* -- installing ---------------------------------------------------------- */
+
+static int seccomp(unsigned operation, unsigned flags, void *arg)
+{
+	int result = (int)syscall(SYS_seccomp, operation, flags, arg);
+
+	return result < 0 ? -errno : result;
+}
+
+/* Docker's profile denies it to containers without CAP_SYS_PTRACE. */
+static int probe_getfd(void)
+{
+	int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	int own, fd, err = 0;
+
+	if (pidfd < 0)
+		return -errno;
+	own = pidfd; /* any descriptor that is open */
+	fd = (int)syscall(SYS_pidfd_getfd, pidfd, own, 0);
+	if (fd < 0)
+		err = -errno;
+	else
+		close(fd);
+	close(pidfd);
+	return err;
+}
+
+int notify_filter_probe(void)
+{
+	uint32_t action = SECCOMP_RET_USER_NOTIF;
+	struct seccomp_notif_sizes sizes;
+	int err = seccomp(SECCOMP_GET_ACTION_AVAIL, 0, &action);
+
+	if (!err)
+		err = seccomp(SECCOMP_GET_NOTIF_SIZES, 0, &sizes);
+	return err ? err : probe_getfd();
+}
+
+int notify_filter_install(uint32_t host_id)
+{
+	struct sock_filter code[NOTIFY_FILTER_CAP];
+	int len = notify_filter_write(host_id, code);
+	struct sock_fprog program = {.len = (unsigned short)len,
+				     .filter = code};
+	int fd;
+
+	if (len < 0)
+		return len;
+	fd = seccomp(SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER,
+		     &program);
+	/* Without CAP_SYS_ADMIN only for a process that can gain no rights. */
+	if (fd == -EACCES && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)
+		fd = seccomp(SECCOMP_SET_MODE_FILTER,
+			     SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
+	return fd;
+}

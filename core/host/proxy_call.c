@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * proxy_call.c - a connection to where a proxy's client wants to go
+ *
+ * To the tailnet the proxy is a program like any other: a loopback socket that
+ * calls R. So its own addresses, services and refusals need no second way.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core/broker/rendezvous_rule.h"
+#include "core/host/notify.h"
+#include "core/host/proxy_internal.h"
+
+static int call_native(struct ts_host *host, const struct ts_addr *to)
+{
+	int fd = ts_sock_open(host, &to->ip);
+	int err = fd < 0 ? fd : ts_sock_connect(fd, to);
+
+	if (err < 0 && fd >= 0) {
+		ts_sock_close(fd);
+		return err;
+	}
+	return fd;
+}
+
+static int call_rendezvous(struct ts_host *host, int fd,
+			   const struct ts_addr *to)
+{
+	struct ts_addr local = {.ip = ts_sock_random_loopback(host)};
+	struct ts_broker_request req = {.type = TS_BROKER_CONNECT,
+					.proto = IPPROTO_TCP,
+					.flags = TS_BROKER_NONBLOCK,
+					.tailnet = *to};
+	struct ts_broker_reply rep = {.type = req.type};
+	unsigned n = 0;
+	int err = ts_sock_bind(fd, &local);
+
+	if (!err)
+		err = ts_sock_local(fd, &req.native_local);
+	if (err)
+		return err;
+	if (!ts_rendezvous_choose(ts_table_layout(host->table), &host->info,
+				  &req.native_local, &n, &req.native_remote))
+		return -ENETUNREACH;
+	/* No pid: we are not to be looked for when the wait is long. */
+	ts_conn_request(host, &req, fcntl(fd, F_DUPFD_CLOEXEC, 0), 0, &rep);
+	return rep.error ? -rep.error
+			 : ts_sock_connect(fd, &req.native_remote);
+}
+
+int ts_proxy_call(struct ts_host *host, const struct ts_addr *to)
+{
+	const struct ts_ip v4 = ts_sock_loopback(false);
+	int fd, err;
+
+	if (!ts_notify_claims(host, to))
+		return call_native(host, to);
+	ts_rendezvous_follow_uid(host);
+	fd = ts_sock_open(host, &v4);
+	if (fd < 0)
+		return fd;
+	err = call_rendezvous(host, fd, to);
+	if (err) {
+		ts_sock_close(fd);
+		return err;
+	}
+	return fd;
+}
+
+int ts_proxy_call_result(const struct ts_host *host, int fd)
+{
+	return ts_notify_flow_error(host, fd, ts_sock_error(fd));
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * exec.h - what a program takes along when it becomes, or starts, another
+ *
+ * Everything here is for vfork children and signal handlers, too: no lock, no
+ * allocation; room is the caller's stack.
+ */
+#ifndef SHIM_EXEC_H
+#define SHIM_EXEC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { SHIM_EXEC_ENV_MAX = 16384, SHIM_EXEC_PATH_CAP = 4096 };
+
+/* -- exec_environment.c -------------------------------------------------- */
+struct shim_exec_env {
+	char *const *env;
+	size_t count;
+	char *preload; /* the value of LD_PRELOAD there, or NULL */
+	bool has_library, has_settings;
+	size_t size; /* of the room that shim_exec_env_make() wants */
+};
+
+/* In the constructor. */
+void shim_exec_read_environment(void);
+/* Does env (may be NULL) lack something that program needs? program may be
+ * NULL where it has no name. */
+bool shim_exec_env_plan(struct shim_exec_env *e, const char *program,
+			char *const env[]);
+/* The whole environment, in room, which is aligned for pointers. */
+char **shim_exec_env_make(const struct shim_exec_env *e, void *room);
+
+/* -- exec_target.c ------------------------------------------------------- */
+struct shim_exec_target {
+	char path[SHIM_EXEC_PATH_CAP]; /* of what is to run in the end */
+	char host[SHIM_EXEC_PATH_CAP]; /* of tsnet-host */
+	size_t count; /* of the program's arguments */
+};
+
+/* Must program (looked for in PATH if searches) be run by tsnet-host, since
+ * it makes its system calls without libc? */
+bool shim_exec_needs_host(struct shim_exec_target *t, const char *program,
+			  bool searches, char *const argv[]);
+/* tsnet-host's arguments, in room for shim_exec_argv_size() bytes. */
+size_t shim_exec_argv_size(const struct shim_exec_target *t);
+char **shim_exec_argv_make(const struct shim_exec_target *t,
+			   char *const argv[], void *room);
+
+#endif

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * exec_target.c - programs that LD_PRELOAD does not reach
+ *
+ * A statically linked program, and one written in Go, makes system calls that
+ * no hook sees. Where the host can watch those calls (TSNET_NOTIFY=1),
+ * tsnet-host is run in its place, which has them watched and then becomes the
+ * program:
+ *
+ *   tsnet-host --notify -- PATH ARGV0 ARGUMENT...
+ *
+ * Elsewhere such a program is left alone: nothing can be done, and to look at
+ * each file would cost. Set-id programs are left alone everywhere; the kernel
+ * would take their privileges away.
+ */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "core/base/elf_kind.h"
+#include "shim/exec.h"
+#include "shim/shim.h"
+
+enum { EXTRA_ARGUMENTS = 4 }; /* tsnet-host --notify -- PATH */
+
+/* By the plain system calls: libc's stat() is younger than our libc may be,
+ * and the structure is the kernel's on the machines that we know. */
+static bool is_set_id(int fd)
+{
+	struct stat st;
+
+	return syscall(SYS_fstat, fd, &st) == 0 &&
+	       (st.st_mode & (S_ISUID | S_ISGID));
+}
+
+static bool is_regular(const char *path)
+{
+	struct stat st;
+
+	return syscall(SYS_newfstatat, AT_FDCWD, path, &st, 0) == 0 &&
+	       S_ISREG(st.st_mode);
+}
+
+/* A script is what its interpreter is; chains end as the kernel's do. */
+static bool is_out_of_reach(const char *path)
+{
+	char interpreter[2][TS_INTERPRETER_CAP];
+
+	for (int depth = 0; depth <= TS_SCRIPT_DEPTH_MAX; depth++) {
+		char *next = interpreter[depth & 1];
+		int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+		enum ts_elf_kind kind;
+		bool set_id;
+
+		if (fd < 0)
+			return false;
+		kind = ts_elf_kind_of(fd, next);
+		set_id = is_set_id(fd);
+		close(fd);
+		if (set_id) {
+			shim_note("exec: %s is set-id: not on the tailnet",
+				  path);
+			return false;
+		}
+		if (kind != TS_ELF_SCRIPT)
+			return kind == TS_ELF_STATIC || kind == TS_ELF_GO;
+		path = next;
+	}
+	return false;
+}
+
+static bool copy(char out[static SHIM_EXEC_PATH_CAP], const char *path)
+{
+	size_t len = strlen(path);
+
+	if (len >= SHIM_EXEC_PATH_CAP)
+		return false;
+	memcpy(out, path, len + 1);
+	return true;
+}
+
+/* dir's first len bytes, a slash, name; an empty dir is this one. */
+static bool join(char out[static SHIM_EXEC_PATH_CAP], const char *dir,
+		 size_t len, const char *name)
+{
+	size_t name_len = strlen(name);
+
+	if (len + 1 + name_len >= SHIM_EXEC_PATH_CAP)
+		return false;
+	memcpy(out, dir, len);
+	if (len > 0)
+		out[len++] = '/';
+	memcpy(out + len, name, name_len + 1);
+	return true;
+}
+
+/* The first that may be executed, as execvp(3) goes. */
+static bool find(char out[static SHIM_EXEC_PATH_CAP], const char *program)
+{
+	const char *path = getenv("PATH");
+
+	for (path = path ? path : "/bin:/usr/bin";;) {
+		size_t len = strcspn(path, ":");
+
+		if (join(out, path, len, program) && access(out, X_OK) == 0 &&
+		    is_regular(out))
+			return true;
+		if (!path[len])
+			return false;
+		path += len + 1;
+	}
+}
+
+static bool find_host(char out[static SHIM_EXEC_PATH_CAP])
+{
+	const char *slash = strrchr(shim.library, '/');
+
+	return slash && join(out, shim.library,
+			     (size_t)(slash - shim.library), "tsnet-host") &&
+	       access(out, X_OK) == 0;
+}
+
+bool shim_exec_needs_host(struct shim_exec_target *t, const char *program,
+			  bool searches, char *const argv[])
+{
+	int saved_errno = errno;
+	bool needs;
+
+	if (!shim.has_notify || !shim.follows_exec || !program ||
+	    shim_is_engine_thread())
+		return false;
+	needs = (searches && !strchr(program, '/') ? find(t->path, program)
+						   : copy(t->path, program)) &&
+		access(t->path, X_OK) == 0 && is_out_of_reach(t->path) &&
+		find_host(t->host);
+	for (t->count = 0; needs && argv && argv[t->count]; t->count++)
+		;
+	errno = saved_errno;
+	return needs;
+}
+
+size_t shim_exec_argv_size(const struct shim_exec_target *t)
+{
+	/* An empty argv gets an ARGV0: the kernel does so, too. */
+	return (t->count + EXTRA_ARGUMENTS + 2) * sizeof(char *);
+}
+
+char **shim_exec_argv_make(const struct shim_exec_target *t,
+			   char *const argv[], void *room)
+{
+	static char name[] = "tsnet-host", notify[] = "--notify", end[] = "--",
+		    nothing[] = "";
+	char **out = room;
+	size_t n = 0;
+
+	out[n++] = name;
+	out[n++] = notify;
+	out[n++] = end;
+	out[n++] = (char *)(uintptr_t)t->path;
+	if (t->count == 0)
+		out[n++] = nothing;
+	for (size_t i = 0; i < t->count; i++)
+		out[n++] = argv[i];
+	out[n] = NULL;
+	shim_note("exec: %s by tsnet-host", t->path);
+	return out;
+}

@@ -1,0 +1,3 @@
+module notify
+
+go 1.21
