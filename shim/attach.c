@@ -33,8 +33,8 @@ static void fill_token(struct ts_broker_request *req)
 }
 
 /* Maps what the broker hands out, in place of *seen. */
-static int fetch_table(const struct shim_broker *broker,
-		       const struct ts_table_layout *seen)
+static int fetch_table_once(const struct shim_broker *broker,
+			    const struct ts_table_layout *seen)
 {
 	struct ts_broker_request req = {.type = TS_BROKER_ATTACH};
 	struct ts_broker_reply rep;
@@ -48,7 +48,7 @@ static int fetch_table(const struct shim_broker *broker,
 	if (rep.error || fd < 0) {
 		if (fd >= 0)
 			close(fd);
-		return rep.error ? -EACCES : -EBADMSG;
+		return rep.error ? -EACCES : -EMFILE; /* it did not fit */
 	}
 	table = ts_table_map(fd, &err);
 	close(fd);
@@ -59,6 +59,28 @@ static int fetch_table(const struct shim_broker *broker,
 		ts_table_unmap(table);
 	shim_note("attached");
 	return 0;
+}
+
+struct fetch {
+	const struct shim_broker *broker;
+	const struct ts_table_layout *seen;
+};
+
+static int fetch_with_room(void *ctx)
+{
+	const struct fetch *fetch = ctx;
+
+	return fetch_table_once(fetch->broker, fetch->seen);
+}
+
+static int fetch_table(const struct shim_broker *broker,
+		       const struct ts_table_layout *seen)
+{
+	struct fetch fetch = {broker, seen};
+	int err = fetch_table_once(broker, seen);
+
+	return err == -EMFILE ? shim_with_room(-1, fetch_with_room, &fetch)
+			      : err;
 }
 
 static const struct shim_broker *current_broker(void)
@@ -156,11 +178,30 @@ const struct ts_table_layout *shim_table_if_configured(void)
 							      : try_attach();
 }
 
+struct question {
+	struct ts_broker_request *req;
+	int pass_fd;
+	struct ts_broker_reply *rep;
+};
+
+static int ask_with_room(void *ctx)
+{
+	const struct question *q = ctx;
+
+	return shim_broker_exchange(current_broker(), q->req, q->pass_fd,
+				    q->rep, NULL);
+}
+
 static int ask(struct ts_broker_request *req, int pass_fd,
 	       struct ts_broker_reply *rep)
 {
+	struct question q = {req, pass_fd, rep};
+	int err;
+
 	fill_token(req);
-	return shim_broker_exchange(current_broker(), req, pass_fd, rep, NULL);
+	err = ask_with_room(&q);
+	return err == -EMFILE ? shim_with_room(pass_fd, ask_with_room, &q)
+			      : err;
 }
 
 /* A table of a dead host is of no use; a request that no longer fits the new

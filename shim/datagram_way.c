@@ -106,9 +106,12 @@ static int read_names(struct asking *a)
 	return err ? err : a->domain < 0 ? a->domain : 0;
 }
 
-/* What the kernel would say before it looks for a route. */
-static int check_family(const struct asking *a)
+/* What the kernel would say before it looks for a route. A raw socket of UDP
+ * would have its own headers. */
+static int check_socket(const struct asking *a)
 {
+	if (shim_native_option(a->fd, SOL_SOCKET, SO_TYPE) != SOCK_DGRAM)
+		return -ENETUNREACH;
 	if (a->domain == AF_INET6 && ts_ip_is_v4(&a->tailnet->ip) &&
 	    shim_native_is_v6_only(a->fd))
 		return -ENETUNREACH;
@@ -166,7 +169,7 @@ static int ask_way(struct asking *a, struct ts_addr *virtual)
 	int err = shim_attach();
 
 	if (!err)
-		err = check_family(a);
+		err = check_socket(a);
 	if (!err)
 		err = bind_if_unbound(a);
 	return err ? err : ask(a, TS_BROKER_SEND, virtual);
@@ -251,7 +254,7 @@ int shim_way_connect(int fd, int domain, uint8_t proto,
 	int err = shim_attach();
 
 	if (!err)
-		err = check_family(&a);
+		err = check_socket(&a);
 	if (err)
 		return err;
 	err = read_names(&a);

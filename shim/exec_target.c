@@ -21,6 +21,7 @@
 
 #include "core/base/elf_kind.h"
 #include "shim/exec.h"
+#include "shim/libc_table.h"
 #include "shim/shim.h"
 
 enum { EXTRA_ARGUMENTS = 4 }; /* tsnet-host --notify -- PATH */
@@ -31,7 +32,7 @@ static bool is_set_id(int fd)
 {
 	struct stat st;
 
-	return syscall(SYS_fstat, fd, &st) == 0 &&
+	return libc.syscall(SYS_fstat, fd, (long)&st, 0, 0, 0, 0) == 0 &&
 	       (st.st_mode & (S_ISUID | S_ISGID));
 }
 
@@ -39,7 +40,8 @@ static bool is_regular(const char *path)
 {
 	struct stat st;
 
-	return syscall(SYS_newfstatat, AT_FDCWD, path, &st, 0) == 0 &&
+	return libc.syscall(SYS_newfstatat, AT_FDCWD, (long)path, (long)&st, 0,
+			    0, 0) == 0 &&
 	       S_ISREG(st.st_mode);
 }
 

@@ -297,6 +297,8 @@ static int connect_by_protocol(int fd, int domain, const struct ts_addr *dst)
 
 	switch (protocol) {
 	case IPPROTO_TCP:
+		if (shim_native_option(fd, SOL_SOCKET, SO_TYPE) != SOCK_STREAM)
+			return -ENETUNREACH;
 		return connect_tcp(fd, domain, dst);
 	case IPPROTO_UDP:
 		return echo ? connect_echo(fd, domain, echo, dst)

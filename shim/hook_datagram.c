@@ -120,7 +120,8 @@ static int decide(int fd, const struct sockaddr *addr, socklen_t len, int flags,
 	protocol = shim_native_protocol(fd);
 	if (protocol == IPPROTO_UDP)
 		return find_way(fd, addr, IPPROTO_UDP, way);
-	if (protocol != IPPROTO_TCP)
+	if (protocol != IPPROTO_TCP ||
+	    shim_native_option(fd, SOL_SOCKET, SO_TYPE) != SOCK_STREAM)
 		return decide_other(fd, addr, protocol, way);
 	if (!(flags & MSG_FASTOPEN))
 		return AS_IT_IS;

@@ -98,7 +98,8 @@ int hook_execveat(int fd, const char *path, char *const argv[],
 	if (shim_exec_env_plan(&plan, path, env))
 		env = shim_exec_env_make(&plan, alloca(plan.size));
 	errno = saved_errno;
-	return (int)syscall(SYS_execveat, fd, path, argv, env, flags);
+	return (int)libc.syscall(SYS_execveat, fd, (long)path, (long)argv,
+				 (long)env, flags, 0);
 }
 
 /* -- exec with lists ----------------------------------------------------- */

@@ -257,6 +257,18 @@ static bool tell_accepted(const struct arrival *in)
 	return shim_ask_for(&req, -1, &rep) == 0;
 }
 
+/* While we waited, another process may have started another host, whose table
+ * knows this connection. 127.0.0.1 is no host's end. */
+static bool find_accepted(const struct arrival *in, struct ts_flow_entry *out)
+{
+	if (shim_flow_find(&in->local, &in->peer, out))
+		return true;
+	if (shim.is_hosted || ts_ip_v4_host(&in->peer.ip) <= 0x7f000001)
+		return false;
+	shim_follow_host();
+	return shim_flow_find(&in->local, &in->peer, out);
+}
+
 /* Is this connection one for the program? */
 static bool is_welcome(struct arrival *in)
 {
@@ -268,8 +280,7 @@ static bool is_welcome(struct arrival *in)
 	attach_for(&in->peer);
 	if (!atomic_load(&shim.table) || shim_native_local(in->fd, &in->local))
 		return true;
-	if (!shim_flow_find(&in->local, &in->peer, &entry) ||
-	    entry.kind != TS_FLOW_ACCEPT)
+	if (!find_accepted(in, &entry) || entry.kind != TS_FLOW_ACCEPT)
 		return !is_from_host(&in->peer) &&
 		       !shim_flow_find_bind(IPPROTO_TCP, &in->local, &entry);
 	in->name = entry.tailnet_remote;

@@ -130,6 +130,12 @@ bool shim_host_is_here(void);
  * peers that no more will come. */
 void shim_host_drain(bool ends);
 
+/* -- room.c -------------------------------------------------------------- */
+/* fn(arg), where the program's descriptors are all in use: with a table of
+ * descriptors of its own, in which keep_fd is open; -EMFILE when that cannot
+ * be had. */
+int shim_with_room(int keep_fd, int (*fn)(void *arg), void *arg);
+
 /* -- host_start.c -------------------------------------------------------- */
 /* A new shim.broker in place of dead (may be NULL). */
 int shim_host_start(const struct shim_broker *dead);

@@ -83,6 +83,18 @@ static int claim(struct outgoing *out)
 
 /* -- sending ------------------------------------------------------------- */
 
+/* What the kernel allows by the rights of who calls, and those are ours. */
+static bool needs_rights(const struct msghdr *msg)
+{
+	for (const struct cmsghdr *c = CMSG_FIRSTHDR(msg); c;
+	     c = CMSG_NXTHDR((struct msghdr *)(uintptr_t)msg,
+			     (struct cmsghdr *)(uintptr_t)c))
+		if (c->cmsg_level == SOL_SOCKET &&
+		    (c->cmsg_type == SO_MARK || c->cmsg_type == SO_PRIORITY))
+			return true;
+	return false;
+}
+
 static int take_control(struct outgoing *out, struct msghdr *msg,
 			uint8_t room[static TS_CONTROL_CAP])
 {
@@ -100,6 +112,8 @@ static int take_control(struct outgoing *out, struct msghdr *msg,
 		return err;
 	msg->msg_control = out->room->control;
 	msg->msg_controllen = (size_t)out->head.control_len;
+	if (needs_rights(msg))
+		return -EPERM;
 	if (!ts_control_has_source(msg))
 		return 0;
 	copy = *msg;
@@ -110,7 +124,7 @@ static int take_control(struct outgoing *out, struct msghdr *msg,
 /* Bytes, or -errno. */
 static int send_claimed(struct outgoing *out)
 {
-	uint8_t control[TS_CONTROL_CAP];
+	_Alignas(struct cmsghdr) uint8_t control[TS_CONTROL_CAP];
 	struct sockaddr_storage virtual;
 	struct iovec iov = {.iov_base = out->room->data};
 	struct msghdr msg = {.msg_name = &virtual, .msg_iov = &iov,
@@ -176,7 +190,7 @@ static int send_native(struct outgoing *out)
 {
 	struct msghdr msg = {0};
 	struct iovec iov = {.iov_base = out->room->data};
-	uint8_t control[NOTIFY_CONTROL_CAP];
+	_Alignas(struct cmsghdr) uint8_t control[NOTIFY_CONTROL_CAP];
 	ssize_t len;
 	int err = ts_notify_room_vector(out->call, out->room, &out->head);
 
@@ -199,6 +213,8 @@ static int send_native(struct outgoing *out)
 			return err;
 		msg.msg_control = control;
 		msg.msg_controllen = (size_t)out->head.control_len;
+		if (needs_rights(&msg))
+			return -EPERM;
 	}
 	len = sendmsg(out->fd, &msg, out->flags | MSG_DONTWAIT | MSG_NOSIGNAL);
 	return len < 0 ? -errno : (int)len;

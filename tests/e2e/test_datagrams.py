@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from harness import needs, wait_until
+from harness import SANITIZERS, needs, wait_until
 
 APPS = os.path.join(os.path.dirname(__file__), "apps")
 FAMILIES = pytest.mark.parametrize("family", [0, 1], ids=["v4", "v6"])
@@ -69,6 +69,69 @@ exec python3 {app("datagram_client.py")} "$go" 7000 {how}
     said = json.loads(line.group(0))
     assert said["from"] == [own, 7000]
     assert said["seen"]["from"][0] == own
+
+
+@pytest.mark.skipif(bool(SANITIZERS),
+                    reason="a stock program has no sanitizer runtime")
+@pytest.mark.parametrize("how", ["unconnected", "connected"])
+def test_a_node_inside_the_program(lab, server, call, how):
+    said = talk(call, server.ip, "7000", how, options=["--in-process"])
+    assert said["from"] == [server.ip, 7000]
+    assert said["seen"]["from"][0] == ips(lab, "client")[0]
+
+
+@needs("ip")
+def test_connections_change_networks(lab, server, call):
+    """From the tailnet to the host's network and back, by one socket."""
+    subprocess.run(["ip", "addr", "replace", "10.9.8.7/32", "dev", "lo"],
+                   check=True)
+    client = call("client", "python3", "-c", f"""
+import socket
+local = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+local.bind(("10.9.8.7", 7100))
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(20); local.settimeout(20)
+for i in range(3):
+    s.connect(("{server.ip}", 7000)); s.send(b"x")
+    print(s.recvfrom(1000)[1][0], s.getsockname()[0])
+    s.connect(("10.9.8.7", 7100)); s.send(b"y")
+    print(local.recvfrom(100)[1][0], s.getsockname()[0])
+""", timeout=60)
+    own = ips(lab, "client")[0]
+    assert client.out.splitlines() == [
+        f"{server.ip} {own}", "10.9.8.7 10.9.8.7"] * 3, client.err
+
+
+def test_a_group_of_sockets_shares_a_port(lab, run, call):
+    """SO_REUSEPORT: a flow stays with one of them."""
+    server = run("server", "python3", "-c", """
+import os, socket
+for i in range(3):
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    s.bind(("0.0.0.0", 7000))
+    if os.fork() == 0:
+        while True:
+            data, peer = s.recvfrom(100)
+            s.sendto(b"%d" % i, peer)
+print("bound", flush=True)
+os.wait()
+""").wait_running()
+    wait_until(lambda: "bound" in server.out, "the group")
+    client = call("client", "python3", "-c", f"""
+import socket
+seen = set()
+for i in range(60):
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(20)
+    who = set()
+    for again in range(3):
+        s.sendto(b"x", ("{server.ip}", 7000))
+        who.add(s.recvfrom(100)[0])
+    assert len(who) == 1, who
+    seen |= who
+print(len(seen))
+""", timeout=60)
+    assert client.out == "3\n", client.err
 
 
 def test_what_the_filter_forbids_is_dropped(lab, server, run):

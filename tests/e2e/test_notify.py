@@ -28,10 +28,12 @@ def build(tmp_path_factory, name, *command):
     return program
 
 
-@pytest.fixture(scope="module")
-def static_shapes(tmp_path_factory):
-    return build(tmp_path_factory, "shapes", "gcc", "-static", "-std=gnu11",
-                 "-O1", "-Wno-all", os.path.join(APPS, "shapes.c"))
+@pytest.fixture(scope="module", params=["gcc", "musl-gcc"])
+def static_shapes(request, tmp_path_factory):
+    if not shutil.which(request.param):
+        pytest.skip(f"{request.param} not installed")
+    return build(tmp_path_factory, "shapes", request.param, "-static",
+                 "-std=gnu11", "-O1", "-w", os.path.join(APPS, "shapes.c"))
 
 
 @pytest.fixture
@@ -214,6 +216,22 @@ def test_other_ways_into_the_kernel(call, probe):
     client = call("client", probe, "other_abis", "127.0.0.1", "1")
     assert client.out in ("EACCES OK ENOSYS\n",
                           "ENOSYS ENOSYS ENOSYS\n")  # a kernel without i386
+
+
+def test_datagrams_for_both_networks_at_once(run, call, probe):
+    server = run("server", "python3", "-u", "-c",
+                 "import socket\n"
+                 "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+                 "s.bind(('0.0.0.0', 7000))\nprint('listening')\n"
+                 "while True:\n"
+                 "    data, who = s.recvfrom(2000)\n"
+                 "    s.sendto(who[0].encode() + b' ' + data, who)")
+    server.wait_running()
+    wait_until(lambda: "listening" in server.out, "the server")
+    client = call("client", probe, "mixed", server.ip, "7000")
+    ip = client.lab.node("client")["ips"][0]
+    assert client.out == (f"11+14 to the host {server.ip}:7000 {ip} "
+                          "to the tailnet\n"), client.err
 
 
 def test_an_address_that_changes_meanwhile(serve, call, probe):

@@ -417,6 +417,41 @@ static void mode_flip(void)
 	printf("%s %s\n", ours ? "tailnet" : "-", local ? "local" : "-");
 }
 
+/* One call for both networks, and the batch form back. */
+static void mode_mixed(void)
+{
+	struct sockaddr_storage local, names[2];
+	socklen_t len = sizeof(local);
+	char bytes[2][100] = {"to the host", "to the tailnet"}, in[100];
+	struct iovec iov[2] = {{bytes[0], 11}, {bytes[1], 14}};
+	struct mmsghdr msgs[2] = {{.msg_hdr = {.msg_iov = &iov[0],
+					       .msg_iovlen = 1}},
+				  {.msg_hdr = {.msg_iov = &iov[1],
+					       .msg_iovlen = 1}}};
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	int neighbour = socket(AF_INET, SOCK_DGRAM, 0);
+	ssize_t n;
+
+	fill("127.0.0.1", 0, &local, &len);
+	if (bind(neighbour, (void *)&local, len) ||
+	    getsockname(neighbour, (void *)&local, &len))
+		die("bind");
+	msgs[0].msg_hdr.msg_name = &local;
+	msgs[0].msg_hdr.msg_namelen = len;
+	msgs[1].msg_hdr.msg_name = &dest;
+	msgs[1].msg_hdr.msg_namelen = dest_len;
+	if (sendmmsg(fd, msgs, 2, 0) != 2)
+		die("sendmmsg");
+	n = recv(neighbour, in, sizeof(in), 0);
+	printf("%u+%u %.*s ", msgs[0].msg_len, msgs[1].msg_len, (int)n, in);
+	msgs[0].msg_hdr.msg_name = &names[0];
+	msgs[0].msg_hdr.msg_namelen = sizeof(names[0]);
+	iov[0].iov_len = sizeof(bytes[0]);
+	if (recvmmsg(fd, msgs, 1, MSG_WAITFORONE, NULL) != 1)
+		die("recvmmsg");
+	printf("%s %.*s\n", name(&names[0]), (int)msgs[0].msg_len, bytes[0]);
+}
+
 /* -- server -------------------------------------------------------------- */
 
 static int serve_on(const char *where)
@@ -530,6 +565,7 @@ int main(int argc, char **argv)
 		{"nonsense", mode_nonsense},
 		{"nonsense_connected", mode_nonsense_connected},
 		{"flip", mode_flip},
+		{"mixed", mode_mixed},
 		{"other_abis", mode_other_abis},
 		{"serve", mode_serve},
 		{"serve_signals", mode_serve_signals},

@@ -392,7 +392,7 @@ static void refused_then_elsewhere(void)
 	talk(fd);
 }
 
-/* -- datagrams: nothing may leave past the tailnet ------------------------ */
+/* -- what is not carried: nothing may leave past it ------------------------ */
 
 static void to_address(const char *text, struct sockaddr_in6 *out)
 {
@@ -432,14 +432,17 @@ static void datagrams(void)
 	strcat(text, words[0]);
 	to_address(text, &mapped);
 	to_address("fd7a:115c:a1e0::1", &ula);
-	no_way(socket(AF_INET, SOCK_DGRAM, 0), &server, sizeof(server));
-	no_way(socket(AF_INET6, SOCK_DGRAM, 0), &mapped, sizeof(mapped));
-	no_way(socket(AF_INET6, SOCK_DGRAM, 0), &ula, sizeof(ula));
 	no_way(socket(AF_INET, SOCK_DGRAM, IPPROTO_UDPLITE), &server,
 	       sizeof(server));
-	no_way(socket(AF_INET, SOCK_RAW, IPPROTO_ICMP), &server,
+	no_way(socket(AF_INET6, SOCK_DGRAM, IPPROTO_UDPLITE), &mapped,
+	       sizeof(mapped));
+	no_way(socket(AF_INET6, SOCK_DGRAM, IPPROTO_UDPLITE), &ula,
+	       sizeof(ula));
+	no_way(socket(AF_INET, SOCK_RAW, IPPROTO_UDP), &server,
 	       sizeof(server));
-	no_way(socket(AF_INET6, SOCK_RAW, IPPROTO_ICMPV6), &ula, sizeof(ula));
+	no_way(socket(AF_INET, SOCK_RAW, IPPROTO_TCP), &server,
+	       sizeof(server));
+	no_way(socket(AF_INET6, SOCK_RAW, IPPROTO_UDP), &ula, sizeof(ula));
 	no_way(socket(AF_INET, SOCK_RAW, IPPROTO_RAW), &server,
 	       sizeof(server));
 	call_and_talk();
