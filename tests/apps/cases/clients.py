@@ -84,7 +84,7 @@ http.server.ThreadingHTTPServer(("", 8080), Handler).serve_forever()
          [Call("wget -q -T 20 -t 1 -O - http://@host@:8080/", out=PAGE),
           Call("wget -q -T 20 -t 1 -O big http://@host@:8080/big && "
                + BIG % "big"),
-          Call("rm -rf tree && wget -nv -T 20 -t 1 -r -nH -P tree "
+          Call("rm -rf tree && wget -nv -T 20 -t 5 -r -nH -P tree "
                "http://@host@:8080/sub/ && cat tree/sub/a tree/sub/b",
                out="a\nb\n")],
          prepare="mkdir www/sub; echo a >www/sub/a; echo b >www/sub/b"),
