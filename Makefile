@@ -6,9 +6,11 @@
 #   LWIP_DIR=dir  an unpacked lwIP 2.2.1 instead of the pinned download
 #   DEPS=dir      libraries of scripts/build-deps instead of the system's
 #   STATIC=1      programs without a dynamic linker (with DEPS)
+#   APPS=a,b      cases of `make apps`; APPS_FLAGS=--prove and others: scripts/apps -h
 #   CORE_DIRS, UNIT_DIRS   restrict what is built (for work on one folder)
 
 SHELL := /bin/bash
+COMMA := ,
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
 
@@ -88,7 +90,7 @@ LWIP_OBJ := $(if $(filter netstack,$(CORE_DIRS)),\
 # -- products ----------------------------------------------------------------
 PRODUCTS := $(BUILD)/libtsnet.so $(BUILD)/libtsnet_shim.so \
 	$(BUILD)/tsnet-host $(BUILD)/tsrun
-.PHONY: all help demo check unit unit-programs e2e bundle musl foreign interop bench fuzz sanitize install \
+.PHONY: all help demo check unit unit-programs e2e apps suites soak bundle musl foreign interop bench fuzz sanitize install \
 	uninstall clean deps layers exports docs compile_commands.json lab
 all: deps
 	$(Q)$(MAKE) --no-print-directory products
@@ -177,6 +179,11 @@ check: deps ## all hermetic tests
 e2e: products lab
 	$(Q)BUILD=$(BUILD) scripts/run-e2e $(TESTS)
 
+apps: deps ## the matrix of programs; APPS=redis,curl: a part of it
+	$(Q)scripts/install-deps --apps
+	$(Q)$(MAKE) --no-print-directory products lab
+	$(Q)BUILD=$(BUILD) scripts/apps $(APPS_FLAGS) $(subst $(COMMA), ,$(APPS))
+
 demo: deps ## two stock programs talk over an embedded tailnet
 	$(Q)$(MAKE) --no-print-directory products lab
 	$(Q)BUILD=$(BUILD) scripts/demo
@@ -197,6 +204,16 @@ musl: ## the products built for musl in build/ARCH-linux-musl, and their tests
 foreign: ## the bundle in root file systems of others, and on another machine
 	$(Q)scripts/install-deps --tests
 	$(Q)scripts/check-foreign $(TESTS)
+
+suites: deps ## other people's test suites, natively and over the tailnet
+	$(Q)scripts/install-deps --tests
+	$(Q)$(MAKE) --no-print-directory products lab
+	$(Q)BUILD=$(BUILD) scripts/suites
+
+soak: deps ## random programs over one node for MINUTES=30
+	$(Q)scripts/install-deps --tests
+	$(Q)$(MAKE) --no-print-directory products lab
+	$(Q)BUILD=$(BUILD) scripts/soak --minutes $(or $(MINUTES),30)
 
 bench: deps ## figures over the embedded tailnet
 	$(Q)scripts/install-deps --tests

@@ -21,7 +21,7 @@
 
 /* How long a host that could not be reached is left alone by those who can
  * do without it. */
-enum { RETRY_S = 5 };
+enum { RETRY_S = 5, NEIGHBOUR_TRIES = 250, NEIGHBOUR_WAIT_MS = 20 };
 
 static void fill_token(struct ts_broker_request *req)
 {
@@ -111,14 +111,29 @@ static int as_network_error(int err)
 	}
 }
 
+/* After err from broker. A neighbour that holds the lock but does not answer
+ * is about to, or about to end: short programs that follow each other meet
+ * both, and wait. */
+static int fetch_from_new_host(const struct shim_broker *broker, int err,
+			       const struct ts_table_layout *seen)
+{
+	const struct timespec wait = {.tv_nsec = NEIGHBOUR_WAIT_MS * 1000000};
+
+	for (int i = 0; i < NEIGHBOUR_TRIES && has_new_host(broker, err); i++) {
+		if (i > 0)
+			nanosleep(&wait, NULL);
+		broker = current_broker();
+		err = fetch_table(broker, seen);
+	}
+	return err;
+}
+
 static int attach_from(const struct ts_table_layout *seen)
 {
 	const struct shim_broker *broker = current_broker();
 	int err = broker ? fetch_table(broker, seen) : -ENOENT;
 
-	if (has_new_host(broker, err))
-		err = fetch_table(current_broker(), seen);
-	return as_network_error(err);
+	return as_network_error(fetch_from_new_host(broker, err, seen));
 }
 
 int shim_attach(void)
@@ -191,10 +206,11 @@ static int ask(struct ts_broker_request *req, int pass_fd,
 
 /* A table of a dead host is of no use; a request that no longer fits the new
  * one is refused by it. */
-static int move_to_new_host(const struct ts_table_layout *old)
+static int move_to_new_host(const struct shim_broker *broker, int err,
+			    const struct ts_table_layout *old)
 {
-	int err = fetch_table(current_broker(), old);
-
+	err = err ? fetch_from_new_host(broker, err, old) :
+		    fetch_table(current_broker(), old);
 	if (!err)
 		shim_listeners_move(old);
 	return err;
@@ -213,8 +229,9 @@ int shim_ask(struct ts_broker_request *req, int pass_fd,
 	broker = current_broker();
 	err = ask(req, pass_fd, rep);
 	/* ESTALE: the one who answers is not the one who made our table. */
-	if (has_new_host(broker, err) || (!err && rep->error == ESTALE)) {
-		err = move_to_new_host(table);
+	if ((!shim.is_hosted && shim_host_is_gone(err)) ||
+	    (!err && rep->error == ESTALE)) {
+		err = move_to_new_host(broker, err, table);
 		if (!err)
 			err = ask(req, pass_fd, rep);
 	}

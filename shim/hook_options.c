@@ -21,20 +21,23 @@
 #define SO_BINDTOIFINDEX 62
 #endif
 
-/* Something other than everybody's 127.0.0.1: in an exec'ed program worth a
- * question to tsrun's host. */
+/* Something other than everybody's 127.0.0.1: in a program that was exec'ed, or
+ * was handed the socket, worth a question to the host, which is tsrun's or a
+ * neighbour's. */
 static bool has_table_for(const struct ts_addr *peer)
 {
 	if (atomic_load(&shim.table))
 		return true;
 	return ts_ip_is_loopback(&peer->ip) &&
-	       ts_ip_v4_host(&peer->ip) > 0x7f000001 && shim_table();
+	       ts_ip_v4_host(&peer->ip) > 0x7f000001 &&
+	       shim_table_if_configured();
 }
 
 static bool is_native(const void *addr, const socklen_t *len)
 {
 	return !addr || !len || shim_is_engine_thread() ||
-	       !(shim.is_hosted || atomic_load(&shim.table));
+	       !(shim.is_hosted || shim.is_configured ||
+		 atomic_load(&shim.table));
 }
 
 static bool find_connected(int fd, const struct ts_addr *local,

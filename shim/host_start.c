@@ -147,7 +147,13 @@ static int start_into(struct shim_broker *slot, char why[static REASON_CAP])
 		     sizeof(slot->abstract), why, REASON_CAP);
 }
 
-static int start(void)
+static bool is_same(const struct shim_broker *a, const struct shim_broker *b)
+{
+	return a && strcmp(a->path, b->path) == 0 &&
+	       strcmp(a->abstract, b->abstract) == 0;
+}
+
+static int start(const struct shim_broker *dead)
 {
 	struct shim_broker *slot = &shim.brokers[shim.broker_count];
 	char why[REASON_CAP] = "";
@@ -166,6 +172,8 @@ static int start(void)
 			  *why ? why : ts_strerror(err));
 		return -ENETDOWN;
 	}
+	if (is_same(dead, slot)) /* a neighbour that does not answer yet */
+		return 0;
 	shim.broker_count++;
 	atomic_store(&shim.broker, slot);
 	return 0;
@@ -178,7 +186,7 @@ int shim_host_start(const struct shim_broker *dead)
 	if (err)
 		return err;
 	if (atomic_load(&shim.broker) == dead) /* nobody was faster */
-		err = start();
+		err = start(dead);
 	unlock();
 	return err;
 }

@@ -12,17 +12,22 @@
  * so when we reset a connection that still waits in the queue, nobody can
  * come with the same tuple and be taken for the peer.
  *
+ * A connection that stands and is not accepted is looked at now and then: the
+ * kernel may have lost the listener's side of it (other_end.c). Then it is made
+ * anew, and nobody has noticed.
+ *
  * The far end is a peer's SYN, or a program here that connected to one of our
  * own addresses; then both ends are loopback sockets and a relay joins them.
  */
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "core/base/err.h"
 #include "core/host/host_internal.h"
 
-enum { SOURCE_TRIES = 8 };
+enum { SOURCE_TRIES = 8, LOOK_MIN_MS = 1000, LOOK_MAX_MS = 16000 };
 
 struct ts_inbound {
 	struct ts_link link; /* in host->inbounds */
@@ -34,7 +39,8 @@ struct ts_inbound {
 	struct ts_watch *watch;	      /* while connecting */
 	struct ts_hup_item hup;	      /* afterwards */
 	struct ts_entry *entry;
-	bool is_far_end_up, is_accepted;
+	bool is_answered, is_far_end_up, is_accepted;
+	uint64_t look_ms, look_at_ms; /* is the listener's side still there? */
 	/* A peer: syn until it was answered, tcp from then on. */
 	struct stack_syn *syn;
 	struct stack_tcp *tcp;
@@ -181,6 +187,7 @@ static void answer_far_end(struct ts_inbound *in)
 {
 	struct stack_syn *syn = in->syn;
 
+	in->is_answered = true;
 	if (in->conn) {
 		ts_conn_far_end_up(in->conn);
 		return;
@@ -226,6 +233,26 @@ static void on_hup(void *ctx)
 		inbound_fail(in, -ECONNRESET);
 }
 
+static void on_look(void *ctx);
+
+/* One timer for all: most are accepted long before it. */
+static int look_later(struct ts_inbound *in)
+{
+	struct ts_host *host = in->host;
+	uint64_t now_ms = ts_host_now_ms(host);
+
+	if (!host->inbound_look)
+		host->inbound_look = ts_timer_new(host->loop, on_look, host);
+	if (!host->inbound_look)
+		return -ENOMEM;
+	in->look_ms = LOOK_MIN_MS;
+	in->look_at_ms = now_ms + in->look_ms;
+	if (!host->is_looking)
+		ts_timer_set(host->inbound_look, in->look_at_ms);
+	host->is_looking = true;
+	return 0;
+}
+
 static void on_native(void *ctx, unsigned events)
 {
 	struct ts_inbound *in = ctx;
@@ -243,9 +270,11 @@ static void on_native(void *ctx, unsigned events)
 	in->hup.ctx = in;
 	if (!err)
 		err = ts_hup_add(in->host, &in->hup, in->fd, HUP_OR_EOF);
+	if (!err)
+		err = look_later(in);
 	if (err)
 		inbound_fail(in, err);
-	else
+	else if (!in->is_answered)
 		answer_far_end(in);
 }
 
@@ -321,6 +350,58 @@ static int connect_native(struct ts_inbound *in)
 	in->watch = ts_watch_new(in->host->loop, in->fd, TS_WRITABLE,
 				 on_native, in);
 	return in->watch ? 0 : -ENOMEM;
+}
+
+/* The listener's queue had no room for it, and nobody remembers it. */
+static void connect_again(struct ts_inbound *in)
+{
+	int err;
+
+	log_debug("inbound-%llu: lost in the listener's queue: again",
+		  (unsigned long long)in->id);
+	ts_hup_remove(in->host, &in->hup);
+	ts_entry_drop(in->host, in->entry);
+	ts_sock_close(in->fd);
+	in->entry = NULL;
+	in->fd = -1;
+	err = connect_native(in);
+	if (err)
+		inbound_fail(in, err);
+}
+
+static void look(struct ts_inbound *in, int diag_fd, uint64_t now_ms)
+{
+	if (in->fd < 0 || in->watch || in->is_accepted ||
+	    in->look_at_ms > now_ms)
+		return;
+	if (ts_other_end_is_lost(diag_fd, &in->entry->key)) {
+		connect_again(in);
+		return;
+	}
+	if (in->look_ms < LOOK_MAX_MS)
+		in->look_ms *= 2;
+	in->look_at_ms = now_ms + in->look_ms;
+}
+
+static void on_look(void *ctx)
+{
+	struct ts_host *host = ctx;
+	uint64_t now_ms = ts_host_now_ms(host);
+	int fd = ts_list_is_empty(&host->inbounds) ? -1 : ts_other_end_open();
+	struct ts_link *next;
+
+	for (struct ts_link *at = host->inbounds.next; at != &host->inbounds;
+	     at = next) {
+		next = at->next;
+		if (fd >= 0)
+			look(TS_LINK_OWNER(at, struct ts_inbound, link), fd,
+			     now_ms);
+	}
+	if (fd >= 0)
+		close(fd);
+	host->is_looking = !ts_list_is_empty(&host->inbounds);
+	if (host->is_looking)
+		ts_timer_set(host->inbound_look, now_ms + LOOK_MIN_MS);
 }
 
 /* NULL: *err. On the way to the listener otherwise. */
@@ -427,4 +508,6 @@ void ts_inbounds_close(struct ts_host *host)
 		inbound_fail(TS_LINK_OWNER(host->inbounds.next,
 					   struct ts_inbound, link),
 			     -ENETDOWN);
+	ts_timer_free(host->inbound_look);
+	host->inbound_look = NULL;
 }

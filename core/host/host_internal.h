@@ -112,6 +112,8 @@ struct ts_host {
 	struct ts_timer *drain_timer;	/* drain.c; NULL: never needed yet */
 	struct ts_link conns, inbounds, splices, relays, listeners, ready;
 	struct ts_timer *sweep; /* held connects whose program is gone */
+	struct ts_timer *inbound_look; /* those that nobody accepts */
+	bool is_looking;	       /* it is set */
 	size_t held_count, held_max;
 	size_t listener_count;
 	uint64_t next_id; /* of connections, for the log */
@@ -264,6 +266,12 @@ void ts_inbound_accepted(struct ts_host *host,
 			 const struct ts_broker_request *req, int fd,
 			 struct ts_broker_reply *rep);
 void ts_inbounds_close(struct ts_host *host);
+
+/* -- other_end.c --------------------------------------------------------- */
+int ts_other_end_open(void); /* what to ask by; fd or -errno */
+/* Of our loopback connection, as the listener's side would name it: true when
+ * the kernel has no such socket. What cannot be known is not lost. */
+bool ts_other_end_is_lost(int fd, const struct ts_flow_key *key);
 
 /* -- app_splice.c: loopback socket <-> tunnel ---------------------------- */
 /* Owns fd, tcp and entry from here, in every case. */

@@ -1,0 +1,3 @@
+module tsnet-shim/apps/goweb
+
+go 1.21
