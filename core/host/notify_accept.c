@@ -210,8 +210,10 @@ static int hand_over(const struct notify_call *call, struct arrival *in)
 		put_back(call->tree->notify, in->listener, in->fd);
 		return fd == -ENOENT || fd == -ESRCH ? NOTIFY_LATER : fd;
 	}
-	if (!ts_addr_equal(&in->name, &in->peer))
+	if (!ts_addr_equal(&in->name, &in->peer)) {
+		ts_notify_made_accepted(call, in->fd, &in->local, &in->peer);
 		(void)tell_accepted(call->tree->host, in);
+	}
 	ts_sock_close(in->fd);
 	return NOTIFY_LATER;
 }

@@ -190,9 +190,13 @@ int ts_notify_bind(const struct notify_call *call)
 		return err;
 	/* The socket of an interrupted accept may be in its way. */
 	ts_notify_sweep(call->tree->notify);
+	ts_notify_made_sweep(call->tree->notify);
 	if (binds_natively(call, &at))
 		return NOTIFY_CONTINUE;
 	fd = ts_notify_fetch(call, (int)call->args[0]);
+	if (fd == -EISCONN || (fd == -EPERM &&
+			       !is_node_address(call->tree->host, &at.addr.ip)))
+		return NOTIFY_CONTINUE;
 	return fd < 0 ? fd : bind_fetched(call, fd, &at);
 }
 

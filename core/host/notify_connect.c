@@ -261,6 +261,8 @@ int ts_notify_connect_tcp(const struct notify_call *call, int fd,
 				   .events = TS_WRITABLE,
 				   .limit_result = err};
 
+	if (err == -EINPROGRESS)
+		ts_notify_made_connecting(call);
 	if ((err != -EINPROGRESS && err != -EALREADY) ||
 	    !ts_notify_is_blocking(fd)) {
 		ts_sock_close(fd);
@@ -315,13 +317,18 @@ int ts_notify_connect(const struct notify_call *call)
 
 	if (err)
 		return err;
-	if (!to.is_inet)
+	if (!to.is_inet) {
+		ts_notify_made_leave(call); /* AF_UNSPEC ends a connection */
 		return NOTIFY_CONTINUE;
+	}
 	if (!ts_notify_claims(call->tree->host, &to.addr)) {
 		leave_loopback(call, &to);
+		ts_notify_made_leave(call);
 		return NOTIFY_CONTINUE;
 	}
 	fd = ts_notify_fetch(call, (int)call->args[0]);
+	if (fd == -EPERM && call->tree->notify->makes_sockets)
+		fd = ts_notify_made_replace(call, (int)call->args[0]);
 	if (fd < 0)
 		return fd;
 	if (!fits_family(fd, to.native.ss_family)) {

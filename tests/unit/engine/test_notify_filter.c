@@ -34,7 +34,7 @@ static int code_len;
 static int set_up(void **state)
 {
 	(void)state;
-	code_len = notify_filter_write(HOST_ID, code);
+	code_len = notify_filter_write(HOST_ID, false, code);
 	return code_len > 0 ? 0 : -1;
 }
 
