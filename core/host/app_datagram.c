@@ -290,8 +290,9 @@ size_t ts_dgrams_undelivered(const struct ts_host *host)
 
 /* An unconnected socket asks anew, and learns what has become of the remote
  * end; a connected one is told when it sends, or has sent already. */
-static void look_again(struct ts_dgram *flow)
+static void look_again(struct ts_dgram *flow, void *ctx)
 {
+	struct ts_dgram **to_send = ctx;
 	enum dgram_route before = flow->route;
 	int err = ts_dgram_route(flow->host, &flow->remote, &flow->route);
 
@@ -304,31 +305,21 @@ static void look_again(struct ts_dgram *flow)
 		ts_dgram_shut(flow);
 	else if (before == DGRAM_NOBODY && flow->closed_until_ms)
 		ts_dgram_reopen(flow);
-	if (before == DGRAM_WAITS && flow->route != DGRAM_WAITS)
-		send_queue(flow);
-}
-
-/* What is sent may begin and end other flows: each is taken from a list that
- * nobody else knows, and put back first. */
-static void look_at_all(struct ts_link *head)
-{
-	struct ts_link rest;
-	struct ts_dgram *flow;
-
-	ts_list_init(&rest);
-	ts_list_insert(head, &rest);
-	ts_list_remove(head);
-	while ((flow = ts_dgram_first_in(&rest))) {
-		ts_list_remove(&flow->link);
-		ts_list_insert(head, &flow->link);
-		look_again(flow);
+	if (before == DGRAM_WAITS && flow->route != DGRAM_WAITS) {
+		flow->next_to_send = *to_send;
+		*to_send = flow;
 	}
 }
 
+/* What is sent may begin, end and move other flows: so nothing is before all
+ * of them know their way. None is freed in this turn of the loop. */
 void ts_dgrams_node_changed(struct ts_host *host)
 {
-	look_at_all(&host->dgrams->answered);
-	look_at_all(&host->dgrams->unanswered);
+	struct ts_dgram *to_send = NULL;
+
+	ts_dgram_for_all(host, look_again, &to_send);
+	for (; to_send; to_send = to_send->next_to_send)
+		send_queue(to_send);
 }
 
 /* -- open, close ----------------------------------------------------------- */
