@@ -263,6 +263,29 @@ static void send_queue(struct ts_dgram *flow)
 	}
 }
 
+static size_t unread_of(const struct ts_link *head)
+{
+	size_t total = 0;
+
+	for (const struct ts_link *at = head->next; at != head; at = at->next) {
+		const struct ts_dgram *flow =
+			TS_LINK_OWNER(at, struct ts_dgram, link);
+
+		if (flow->fd >= 0)
+			total += ts_sock_unread(flow->fd);
+	}
+	return total;
+}
+
+size_t ts_dgrams_undelivered(const struct ts_host *host)
+{
+	const struct ts_dgrams *all = host->dgrams;
+
+	return all->queued_bytes +
+	       (all->fd >= 0 ? ts_sock_unread(all->fd) : 0) +
+	       unread_of(&all->answered) + unread_of(&all->unanswered);
+}
+
 /* -- the node changed ------------------------------------------------------ */
 
 /* An unconnected socket asks anew, and learns what has become of the remote
