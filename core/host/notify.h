@@ -11,8 +11,9 @@
  *   notify_wait    calls that are held until something happens
  *   notify_message a message in a program's memory
  *   notify_way     the loopback address that stands for a datagram's end
- *   notify_connect, notify_bind, notify_accept, notify_names, notify_send,
- *   notify_receive the calls themselves
+ *   notify_connect, notify_bind, notify_accept, notify_names, notify_options,
+ *   notify_send, notify_receive
+ *                  the calls themselves
  */
 #ifndef CORE_HOST_NOTIFY_H
 #define CORE_HOST_NOTIFY_H
@@ -185,10 +186,14 @@ int ts_notify_bind(const struct notify_call *call);
 int ts_notify_listen(const struct notify_call *call);
 /* fd listens, perhaps since before we could know: 0 or -EADDRINUSE. */
 int ts_notify_tell_listener(struct ts_host *host, int fd);
+/* TCP_DEFER_ACCEPT was set on a listener: takes it off, if need be. */
+void ts_notify_defer(struct ts_host *host, int fd);
+int ts_notify_deferred(const struct ts_host *host, int fd); /* seconds */
 int ts_notify_accept(const struct notify_call *call);
 int ts_notify_getsockname(const struct notify_call *call);
 int ts_notify_getpeername(const struct notify_call *call);
 int ts_notify_getsockopt(const struct notify_call *call);
+int ts_notify_setsockopt(const struct notify_call *call);
 int ts_notify_send(const struct notify_call *call);
 int ts_notify_receive(const struct notify_call *call);
 /* A datagram socket that may be bound since before we could know: 0, or

@@ -1,15 +1,18 @@
 """Programs that cannot be preloaded: their system calls are served."""
+import json
 import os
 import re
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 
 import pytest
 
 from harness import CLEAN_ENV, SANITIZERS, TSRUN, needs, wait_until
+from test_self import check_options
 from test_shapes import APPS, AS_ROOT, CLIENTS, root_only
 
 pytestmark = pytest.mark.skipif(not shutil.which("gcc"),
@@ -216,6 +219,24 @@ def test_other_ways_into_the_kernel(call, probe):
     client = call("client", probe, "other_abis", "127.0.0.1", "1")
     assert client.out in ("EACCES OK ENOSYS\n",
                           "ENOSYS ENOSYS ENOSYS\n")  # a kernel without i386
+
+
+@needs("busybox")
+def test_options_are_those_of_the_shim(run, call):
+    """Any program without the shim is served as a static one is."""
+    server = run("server", sys.executable, os.path.join(APPS, "self_server.py"),
+                 "7000").wait_running().wait_listening(7000)
+    client = call("client", "busybox", "sh", "-c", "unset LD_PRELOAD; exec "
+                  f"{sys.executable} {os.path.join(APPS, 'self_options.py')} "
+                  f"{server.ip} 7000")
+    assert client.code == 0, client.err
+    check_options(json.loads(client.out))
+
+
+def test_a_listener_that_defers_late(serve, call, probe):
+    server = serve("serve_greeting")
+    client = call("client", probe, "hear", server.ip, "7000")
+    assert client.out == "deferred\n", client.err
 
 
 def test_datagrams_for_both_networks_at_once(run, call, probe):

@@ -255,6 +255,17 @@ static void mode_killed(void)
 	connect(fd, (void *)&dest, dest_len);
 }
 
+static void mode_hear(void)
+{
+	int fd = new_socket(0);
+	char line[100];
+
+	if (connect(fd, (void *)&dest, dest_len))
+		die("connect");
+	ask(fd, "", line, sizeof(line));
+	puts(line);
+}
+
 /* -- nonsense ------------------------------------------------------------ */
 
 static void say(const char *what, int ret)
@@ -537,6 +548,27 @@ static void mode_serve_timeout(void)
 		answer_one(listener, 0);
 }
 
+/* Speaks first, though it has asked to hear something before. */
+static void mode_serve_greeting(void)
+{
+	int seconds = 60, listener = serve_on(host);
+	socklen_t len = sizeof(seconds);
+	const char *line;
+
+	if (setsockopt(listener, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, len))
+		die("TCP_DEFER_ACCEPT");
+	seconds = 0;
+	getsockopt(listener, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, &len);
+	line = seconds >= 60 ? "deferred\n" : "not deferred\n";
+	for (;;) {
+		int fd = accept(listener, NULL, NULL);
+
+		if (fd < 0 || write(fd, line, strlen(line)) < 0)
+			die("greeting");
+		close(fd);
+	}
+}
+
 static void mode_serve_prefork(void)
 {
 	int listener = serve_on(host);
@@ -562,6 +594,7 @@ int main(int argc, char **argv)
 		{"restart", mode_restart},
 		{"sndtimeo", mode_sndtimeo},
 		{"killed", mode_killed},
+		{"hear", mode_hear},
 		{"nonsense", mode_nonsense},
 		{"nonsense_connected", mode_nonsense_connected},
 		{"flip", mode_flip},
@@ -571,6 +604,7 @@ int main(int argc, char **argv)
 		{"serve_signals", mode_serve_signals},
 		{"serve_timeout", mode_serve_timeout},
 		{"serve_prefork", mode_serve_prefork},
+		{"serve_greeting", mode_serve_greeting},
 	};
 
 	if (argc < 4)
