@@ -110,6 +110,8 @@ int ts_notify_write(const struct notify_call *call, uint64_t at,
 		    const void *data, size_t len);
 /* The program's descriptor as one of ours: the same open file. -EBADF, ... */
 int ts_notify_fetch(const struct notify_call *call, int fd);
+/* Does another one fit into its table? */
+bool ts_notify_has_room(const struct notify_call *call);
 /* May anybody bind it? */
 bool ts_notify_is_free_port(uint16_t port);
 /* May the program? */

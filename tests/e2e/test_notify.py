@@ -279,6 +279,13 @@ def test_accept_with_limits(serve, call, probe):
     assert call("client", probe, "names", server.ip, "7000").code == 0
 
 
+def test_accept_without_a_number_left(serve, call, probe):
+    server = serve("serve_full")
+    client = call("client", probe, "names", server.ip, "7000")
+    assert client.code == 0, client.err
+    assert re.findall("accept .*", server.out) == ["accept EMFILE"] * 3
+
+
 def test_prefork(serve, call, probe):
     server = serve("serve_prefork")
     pids = set()

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
@@ -569,6 +570,27 @@ static void mode_serve_greeting(void)
 	}
 }
 
+/* No number is left: the connection stays where it is, and can be seen. */
+static void mode_serve_full(void)
+{
+	struct rlimit limit = {20, 20};
+	int listener = serve_on(host), ep = epoll_create1(0), last = -1, fd;
+	struct epoll_event ev = {.events = EPOLLIN};
+
+	setrlimit(RLIMIT_NOFILE, &limit);
+	epoll_ctl(ep, EPOLL_CTL_ADD, listener, &ev);
+	while ((fd = dup(0)) >= 0)
+		last = fd;
+	for (int i = 0; i < 3; i++) {
+		if (epoll_wait(ep, &ev, 1, 20000) != 1)
+			die("epoll");
+		answer_one(listener, SOCK_NONBLOCK);
+	}
+	close(last);
+	for (;;)
+		answer_one(listener, 0);
+}
+
 static void mode_serve_prefork(void)
 {
 	int listener = serve_on(host);
@@ -605,6 +627,7 @@ int main(int argc, char **argv)
 		{"serve_timeout", mode_serve_timeout},
 		{"serve_prefork", mode_serve_prefork},
 		{"serve_greeting", mode_serve_greeting},
+		{"serve_full", mode_serve_full},
 	};
 
 	if (argc < 4)
