@@ -181,9 +181,11 @@ void ts_notify_retry_waits(struct ts_notify *notify);
 /* -- the calls ----------------------------------------------------------- */
 bool ts_notify_claims(const struct ts_host *host, const struct ts_addr *addr);
 int ts_notify_connect(const struct notify_call *call);
-/* To a claimed address, for MSG_FASTOPEN. Owns fd. */
-int ts_notify_connect_tcp(const struct notify_call *call, int fd,
-			  const struct ts_addr *dst);
+/* To a claimed address, without waiting: 0, -EINPROGRESS, ... Then, when its
+ * socket has something to say: 0, -EAGAIN: not yet, or why not. */
+int ts_notify_connect_begin(const struct notify_call *call, int fd,
+			    const struct ts_addr *dst);
+int ts_notify_connect_end(const struct notify_call *call, int fd);
 int ts_notify_bind(const struct notify_call *call);
 int ts_notify_listen(const struct notify_call *call);
 /* fd listens, perhaps since before we could know: 0 or -EADDRINUSE. */

@@ -143,6 +143,12 @@ def test_epoll_before_connect(serve, call, probe):
     assert (first, accepted) == ("EINPROGRESS", own)
 
 
+def test_connect_and_send_in_one_call(serve, call, probe):
+    client = call("client", probe, "fastopen", serve().ip, "7000")
+    assert client.out == ("4 heard EISCONN 4 heard EINPROGRESS "
+                          "ECONNREFUSED\n"), client.err
+
+
 def test_a_signal_interrupts_a_held_connect(stopped, call, probe):
     client = call("client", probe, "eintr", stopped.ip, "7000")
     assert client.out == "EINTR EALREADY\n", client.err

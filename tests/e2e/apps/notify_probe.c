@@ -256,6 +256,33 @@ static void mode_killed(void)
 	connect(fd, (void *)&dest, dest_len);
 }
 
+/* connect and send in one call: waiting, in two pieces, not waiting, refused */
+static void mode_fastopen(void)
+{
+	struct iovec iov[2] = {{"wh", 2}, {"o\n", 2}};
+	struct msghdr msg = {.msg_name = &dest, .msg_namelen = dest_len,
+			     .msg_iov = iov, .msg_iovlen = 2};
+	struct sockaddr_in *in = (void *)&dest;
+	char answer[200];
+	int fd = new_socket(0);
+
+	printf("%d ", (int)sendto(fd, "who\n", 4, MSG_FASTOPEN, (void *)&dest,
+				  dest_len));
+	ask(fd, "", answer, sizeof(answer));
+	printf("%s ", strcmp(strtok(answer, " "), own(fd)) ? "no" : "heard");
+	printf("%s ", result((int)sendto(fd, "x", 1, MSG_FASTOPEN,
+					 (void *)&dest, dest_len)));
+	fd = new_socket(0);
+	printf("%d ", (int)sendmsg(fd, &msg, MSG_FASTOPEN));
+	ask(fd, "", answer, sizeof(answer));
+	printf("%s ", strcmp(strtok(answer, " "), own(fd)) ? "no" : "heard");
+	fd = new_socket(SOCK_NONBLOCK);
+	printf("%s ", result((int)sendmsg(fd, &msg, MSG_FASTOPEN)));
+	in->sin_port = htons(7009);
+	fd = new_socket(0);
+	printf("%s\n", result((int)sendmsg(fd, &msg, MSG_FASTOPEN)));
+}
+
 static void mode_hear(void)
 {
 	int fd = new_socket(0);
@@ -617,6 +644,7 @@ int main(int argc, char **argv)
 		{"sndtimeo", mode_sndtimeo},
 		{"killed", mode_killed},
 		{"hear", mode_hear},
+		{"fastopen", mode_fastopen},
 		{"nonsense", mode_nonsense},
 		{"nonsense_connected", mode_nonsense_connected},
 		{"flip", mode_flip},
