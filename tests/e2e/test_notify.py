@@ -245,7 +245,9 @@ def test_a_listener_that_defers_late(serve, call, probe):
     assert client.out == "deferred\n", client.err
 
 
-def test_datagrams_for_both_networks_at_once(run, call, probe):
+@pytest.fixture
+def who_server(run):
+    """Answers datagrams with whom they are from, and what they said."""
     server = run("server", "python3", "-u", "-c",
                  "import socket\n"
                  "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
@@ -255,10 +257,26 @@ def test_datagrams_for_both_networks_at_once(run, call, probe):
                  "    s.sendto(who[0].encode() + b' ' + data, who)")
     server.wait_running()
     wait_until(lambda: "listening" in server.out, "the server")
+    return server
+
+
+def test_datagrams_for_both_networks_at_once(who_server, call, probe):
+    server = who_server
     client = call("client", probe, "mixed", server.ip, "7000")
     ip = client.lab.node("client")["ips"][0]
     assert client.out == (f"11+14 to the host {server.ip}:7000 {ip} "
                           "to the tailnet\n"), client.err
+
+
+def test_the_source_that_a_datagram_names(who_server, call, probe):
+    client = call("client", probe, "pktinfo", who_server.ip, "7000")
+    ip = client.lab.node("client")["ips"][0]
+    assert client.out == f"{ip} {ip}\n", client.err
+
+
+def test_batches_that_fail_on_their_way(who_server, call, probe):
+    client = call("client", probe, "batches", who_server.ip, "7000")
+    assert client.out == "2 EFAULT 2 EAGAIN\n", client.err
 
 
 def test_an_address_that_changes_meanwhile(serve, call, probe):

@@ -491,6 +491,70 @@ static void mode_mixed(void)
 	printf("%s %.*s\n", name(&names[0]), (int)msgs[0].msg_len, bytes[0]);
 }
 
+/* Answers from the address that was written to, as DNS servers do. */
+static void mode_pktinfo(void)
+{
+	struct sockaddr_storage ss;
+	struct in_pktinfo info = {0};
+	char bytes[100] = "source", control[CMSG_SPACE(sizeof(info))];
+	struct iovec iov = {bytes, 6};
+	struct msghdr msg = {.msg_name = &dest, .msg_namelen = dest_len,
+			     .msg_iov = &iov, .msg_iovlen = 1,
+			     .msg_control = control,
+			     .msg_controllen = sizeof(control)};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+	int fd = socket(AF_INET, SOCK_DGRAM, 0), on = 1;
+	int asking = socket(AF_INET, SOCK_DGRAM, 0);
+	socklen_t len = sizeof(ss);
+
+	connect(asking, (void *)&dest, dest_len);
+	getsockname(asking, (void *)&ss, &len);
+	info.ipi_spec_dst = ((struct sockaddr_in *)&ss)->sin_addr;
+	*c = (struct cmsghdr){.cmsg_level = IPPROTO_IP, .cmsg_type = IP_PKTINFO,
+			      .cmsg_len = CMSG_LEN(sizeof(info))};
+	memcpy(CMSG_DATA(c), &info, sizeof(info));
+	setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof(on));
+	if (sendmsg(fd, &msg, 0) != 6)
+		die("sendmsg");
+	iov.iov_len = sizeof(bytes);
+	if (recvmsg(fd, &msg, 0) < 0 || !(c = CMSG_FIRSTHDR(&msg)) ||
+	    c->cmsg_type != IP_PKTINFO)
+		die("recvmsg");
+	memcpy(&info, CMSG_DATA(c), sizeof(info));
+	printf("%s %s\n", strtok(bytes, " "), inet_ntoa(info.ipi_addr));
+}
+
+/* A batch counts up to what fails; the failure is told where it is first. */
+static void mode_batches(void)
+{
+	char bytes[3][100] = {"one", "two", "three"};
+	struct iovec iov[3];
+	struct mmsghdr msgs[3] = {0};
+	int fd = socket(AF_INET, SOCK_DGRAM, 0), got = 0, n;
+
+	for (int i = 0; i < 3; i++) {
+		iov[i] = (struct iovec){bytes[i], 3};
+		msgs[i].msg_hdr = (struct msghdr){
+			.msg_name = &dest, .msg_namelen = dest_len,
+			.msg_iov = &iov[i], .msg_iovlen = 1};
+	}
+	iov[2].iov_base = (void *)8;
+	printf("%d ", sendmmsg(fd, msgs, 3, 0));
+	printf("%s ", result(sendmmsg(fd, msgs + 2, 1, 0)));
+	for (int i = 0; i < 3; i++) {
+		iov[i] = (struct iovec){bytes[i], sizeof(bytes[i])};
+		msgs[i].msg_hdr.msg_name = NULL;
+	}
+	while (got < 2) {
+		n = recvmmsg(fd, msgs, 3, MSG_WAITFORONE, NULL);
+		if (n < 1)
+			die("recvmmsg");
+		got += n;
+	}
+	printf("%d ", got);
+	printf("%s\n", result(recvmmsg(fd, msgs, 3, MSG_DONTWAIT, NULL)));
+}
+
 /* -- server -------------------------------------------------------------- */
 
 static int serve_on(const char *where)
@@ -649,6 +713,8 @@ int main(int argc, char **argv)
 		{"nonsense_connected", mode_nonsense_connected},
 		{"flip", mode_flip},
 		{"mixed", mode_mixed},
+		{"pktinfo", mode_pktinfo},
+		{"batches", mode_batches},
 		{"other_abis", mode_other_abis},
 		{"serve", mode_serve},
 		{"serve_signals", mode_serve_signals},
