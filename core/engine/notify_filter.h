@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { NOTIFY_FILTER_CAP = 192 };
+enum { NOTIFY_FILTER_CAP = 320 };
 
 /* Writes the filter for a host's id (notify_abi.h); its length, or -ENOBUFS.
  * shows_socket: socket(), too (core/host/notify_made.c). */
