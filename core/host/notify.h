@@ -185,8 +185,6 @@ void ts_notify_made_accepted(const struct notify_call *call, int fd,
 			     const struct ts_addr *peer);
 /* A stream socket goes elsewhere: from now on it is the program's alone. */
 void ts_notify_made_leave(const struct notify_call *call);
-/* A new socket takes the place of one that cannot be fetched. As fetch. */
-int ts_notify_made_replace(const struct notify_call *call, int fd);
 /* Closes what programs have closed. */
 void ts_notify_made_sweep(struct ts_notify *notify);
 void ts_notify_made_close(struct ts_notify *notify);

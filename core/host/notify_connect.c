@@ -308,6 +308,15 @@ static bool fits_family(int fd, sa_family_t family)
 				    !ts_notify_is_tcp(fd));
 }
 
+static void warn_unreached(const struct notify_call *call)
+{
+	struct ts_notify *notify = call->tree->notify;
+
+	if (ts_log_allowed(&notify->limit, ts_host_now_ms(notify->host)))
+		log_warn("notify: pid %d: its socket %d is out of our reach",
+			 (int)call->tid, (int)call->args[0]);
+}
+
 int ts_notify_connect(const struct notify_call *call)
 {
 	struct notify_sockaddr to;
@@ -327,8 +336,8 @@ int ts_notify_connect(const struct notify_call *call)
 		return NOTIFY_CONTINUE;
 	}
 	fd = ts_notify_fetch(call, (int)call->args[0]);
-	if (fd == -EPERM && call->tree->notify->makes_sockets)
-		fd = ts_notify_made_replace(call, (int)call->args[0]);
+	if (fd == -EPERM)
+		warn_unreached(call);
 	if (fd < 0)
 		return fd;
 	if (!fits_family(fd, to.native.ss_family)) {

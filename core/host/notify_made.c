@@ -16,23 +16,18 @@
  * connection is brought to a listener.
  *
  * A socket that came another way (inherited, or passed by a process outside
- * the filter) is nothing that we can act on. When it is to be connected to the
- * tailnet, a new one with the same flags takes its place; its options and its
- * place in an epoll set are lost, which is said once.
+ * the filter), and one that was connected to the host's network before, is
+ * nothing that we can act on: to connect it to the tailnet is EPERM.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "core/host/notify.h"
@@ -175,12 +170,6 @@ void ts_notify_before_inbound(struct ts_host *host)
 
 /* -- which is it? -------------------------------------------------------- */
 
-static int path_of(const struct notify_call *call, const char *dir, int fd,
-		   char path[static 64])
-{
-	return snprintf(path, 64, "/proc/%d/%s/%d", (int)call->tid, dir, fd);
-}
-
 /* A socket's inode; 0: *err says why not. */
 static uint64_t inode_at(const struct notify_call *call, int fd, int *err)
 {
@@ -188,7 +177,7 @@ static uint64_t inode_at(const struct notify_call *call, int fd, int *err)
 	char path[64], target[64];
 	ssize_t len;
 
-	(void)path_of(call, "fd", fd, path);
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)call->tid, fd);
 	len = readlink(path, target, sizeof(target) - 1);
 	*err = len < 0 ? -errno : -ENOTSOCK;
 	if (*err == -ENOENT)
@@ -376,110 +365,4 @@ int ts_notify_socket(const struct notify_call *call)
 		return NOTIFY_LATER;
 	forget(made);
 	return number == -ENOENT ? NOTIFY_LATER : number;
-}
-
-/* -- replacing one ------------------------------------------------------- */
-
-/* "TCP", "UDPv6", ...: what lsof shows. */
-static bool protocol_at(const struct notify_call *call, int fd, int *domain,
-			int *type)
-{
-	char path[64], name[32];
-	ssize_t len;
-
-	(void)path_of(call, "fd", fd, path);
-	len = getxattr(path, "system.sockprotoname", name, sizeof(name) - 1);
-	if (len < 0)
-		return false;
-	name[len] = '\0';
-	*type = strncmp(name, "TCP", 3) == 0   ? SOCK_STREAM
-		: strncmp(name, "UDP", 3) == 0 ? SOCK_DGRAM
-					       : 0;
-	*domain = name[3] ? AF_INET6 : AF_INET;
-	return *type && (!name[3] || strcmp(name + 3, "v6") == 0);
-}
-
-/* Of an open descriptor: O_NONBLOCK, O_CLOEXEC. -errno: it is gone. */
-static int flags_at(const struct notify_call *call, int fd)
-{
-	char path[64], line[64];
-	int flags = -EBADF;
-	unsigned value;
-	FILE *f;
-
-	(void)path_of(call, "fdinfo", fd, path);
-	f = fopen(path, "re");
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "flags: %o", &value) == 1)
-			flags = (int)(value & INT32_MAX);
-	if (f)
-		fclose(f);
-	return flags;
-}
-
-/* A connection or a listener, which must not be lost. */
-static bool is_in_list(const struct notify_call *call, const char *list,
-		       uint64_t inode)
-{
-	char path[64], line[256];
-	bool is_there = false;
-	uint64_t at;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/net/%s", (int)call->tid, list);
-	f = fopen(path, "re");
-	while (f && !is_there && fgets(line, sizeof(line), f))
-		is_there = sscanf(line,
-				  "%*s %*s %*s %*s %*s %*s %*s %*s %*s %" SCNu64,
-				  &at) == 1 &&
-			   at == inode;
-	if (f)
-		fclose(f);
-	return is_there;
-}
-
-static int put_over(const struct notify_call *call, int fd, int flags,
-		    int domain, int type)
-{
-	struct seccomp_notif_addfd add = {
-		.id = call->id,
-		.flags = SECCOMP_ADDFD_FLAG_SETFD,
-		.newfd = (uint32_t)fd,
-		.newfd_flags = (uint32_t)(flags & O_CLOEXEC),
-	};
-	struct notify_made *made = NULL;
-	int new = make(call->tree->notify, domain,
-		       type | (flags & O_NONBLOCK), 0);
-
-	if (new < 0)
-		return new;
-	add.srcfd = (uint32_t)new;
-	if (ioctl(call->tree->fd, SECCOMP_IOCTL_NOTIF_ADDFD, &add) >= 0)
-		made = keep(call, new, new);
-	if (made)
-		return ts_notify_made_fetch(call, fd);
-	ts_sock_close(new);
-	return -EACCES;
-}
-
-int ts_notify_made_replace(const struct notify_call *call, int fd)
-{
-	struct ts_notify *notify = call->tree->notify;
-	int domain, type, flags, err;
-	uint64_t inode = inode_at(call, fd, &err);
-
-	if (err)
-		return err;
-	if (!protocol_at(call, fd, &domain, &type) || !is_in_our_network(call))
-		return -ENETUNREACH;
-	if (type == SOCK_STREAM &&
-	    (is_in_list(call, "tcp", inode) || is_in_list(call, "tcp6", inode)))
-		return -EISCONN;
-	flags = flags_at(call, fd);
-	if (flags < 0)
-		return flags;
-	if (ts_log_allowed(&notify->limit, ts_host_now_ms(notify->host)))
-		log_warn("notify: pid %d: its socket %d is not of our making; "
-			 "a new one takes its place", (int)call->tid, fd);
-	return put_over(call, fd, flags, domain, type);
 }
