@@ -79,7 +79,7 @@ struct ts_notify {
 	struct ts_key_map made_by_inode;
 	size_t made_count;
 	struct ts_timer *made_timer;
-	uint64_t made_looked_ms;
+	uint64_t made_next_ms; /* not to be looked at sooner, for a peer */
 	struct ts_log_limit limit;
 };
 
@@ -185,8 +185,9 @@ void ts_notify_made_accepted(const struct notify_call *call, int fd,
 			     const struct ts_addr *peer);
 /* A stream socket goes elsewhere: from now on it is the program's alone. */
 void ts_notify_made_leave(const struct notify_call *call);
-/* Closes what programs have closed. */
+/* Closes what programs have closed: all, or what may be in somebody's way. */
 void ts_notify_made_sweep(struct ts_notify *notify);
+void ts_notify_made_look(struct ts_notify *notify);
 void ts_notify_made_close(struct ts_notify *notify);
 
 /* -- notify_wait.c ------------------------------------------------------- */

@@ -241,7 +241,11 @@ int ts_notify_connect_begin(const struct notify_call *call, int fd,
 	if (state != TCP_CLOSE)
 		return connect_again(host, fd, domain);
 	err = take_failure(host, fd);
-	return err ? err : connect_first(call, fd, domain, dst);
+	if (!err)
+		err = connect_first(call, fd, domain, dst);
+	if (err == -EINPROGRESS)
+		ts_notify_made_connecting(call);
+	return err;
 }
 
 int ts_notify_connect_end(const struct notify_call *call, int fd)
@@ -261,8 +265,6 @@ static int connect_tcp(const struct notify_call *call, int fd,
 				   .events = TS_WRITABLE,
 				   .limit_result = err};
 
-	if (err == -EINPROGRESS)
-		ts_notify_made_connecting(call);
 	if ((err != -EINPROGRESS && err != -EALREADY) ||
 	    !ts_notify_is_blocking(fd)) {
 		ts_sock_close(fd);

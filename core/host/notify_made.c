@@ -37,7 +37,8 @@ enum {
 	SWEEP_MIN_MS = 1000,
 	SWEEP_MAX_MS = 20000,
 	SWEEP_SHARE = 50, /* of the time, one part goes into looking */
-	FRESH_MS = 50,	  /* a look that is not repeated sooner */
+	FRESH_MIN_MS = 20, /* a look that is not repeated for each peer */
+	FRESH_SHARE = 10,
 };
 
 struct notify_made {
@@ -120,37 +121,59 @@ void ts_notify_made_close(struct ts_notify *notify)
 
 /* -- which are closed? --------------------------------------------------- */
 
-static void look(struct ts_notify *notify, struct ts_held *held)
+/* Those that keep a file open; with the others it takes longer. */
+static void look(struct ts_notify *notify, bool is_for_all)
 {
-	struct ts_link *at, *next;
-	size_t i = 0;
-
-	for (at = notify->made.next; at != &notify->made; at = at->next)
-		held[i++] = (struct ts_held){.pid = made_at(at)->pid,
-					     .inode = made_at(at)->inode,
-					     .is_elsewhere = true};
-	ts_held_look(notify->host, held, i);
-	i = 0;
-	for (at = notify->made.next; at != &notify->made; at = next) {
-		next = at->next;
-		if (!held[i++].is_held)
-			forget(made_at(at));
-	}
-}
-
-void ts_notify_made_sweep(struct ts_notify *notify)
-{
-	uint64_t begin_ms = ts_host_now_ms(notify->host), interval_ms;
 	struct ts_held *held = notify->made_count
 				       ? calloc(notify->made_count,
 						sizeof(*held))
 				       : NULL;
+	struct ts_link *at, *next;
+	size_t count = 0, i = 0;
 
-	if (held)
-		look(notify, held);
+	if (!held)
+		return;
+	for (at = notify->made.next; at != &notify->made; at = at->next)
+		if (is_for_all || made_at(at)->fd >= 0)
+			held[count++] = (struct ts_held){
+				.pid = made_at(at)->pid,
+				.inode = made_at(at)->inode,
+				.is_elsewhere = true};
+	if (count)
+		ts_held_look(notify->host, held, count);
+	for (at = notify->made.next; i < count; at = next) {
+		next = at->next;
+		if ((is_for_all || made_at(at)->fd >= 0) && !held[i++].is_held)
+			forget(made_at(at));
+	}
 	free(held);
-	notify->made_looked_ms = ts_host_now_ms(notify->host);
-	interval_ms = SWEEP_SHARE * (notify->made_looked_ms - begin_ms);
+}
+
+/* How long it took, in ms: /proc may be large. */
+static uint64_t timed_look(struct ts_notify *notify, bool is_for_all)
+{
+	struct ts_loop *loop = notify->host->loop;
+	uint64_t begin_ms;
+
+	ts_loop_update(loop);
+	begin_ms = ts_loop_now_ms(loop);
+	look(notify, is_for_all);
+	ts_loop_update(loop);
+	return ts_loop_now_ms(loop) - begin_ms;
+}
+
+void ts_notify_made_look(struct ts_notify *notify)
+{
+	uint64_t cost_ms = timed_look(notify, false);
+
+	notify->made_next_ms = ts_host_now_ms(notify->host) + FRESH_MIN_MS +
+			       FRESH_SHARE * cost_ms;
+}
+
+void ts_notify_made_sweep(struct ts_notify *notify)
+{
+	uint64_t interval_ms = SWEEP_SHARE * timed_look(notify, true);
+
 	if (interval_ms < SWEEP_MIN_MS)
 		interval_ms = SWEEP_MIN_MS;
 	if (interval_ms > SWEEP_MAX_MS)
@@ -164,8 +187,8 @@ void ts_notify_before_inbound(struct ts_host *host)
 	struct ts_notify *notify = host->notify;
 
 	if (notify && notify->made_count &&
-	    ts_host_now_ms(host) - notify->made_looked_ms >= FRESH_MS)
-		ts_notify_made_sweep(notify);
+	    ts_host_now_ms(host) >= notify->made_next_ms)
+		ts_notify_made_look(notify);
 }
 
 /* -- which is it? -------------------------------------------------------- */
