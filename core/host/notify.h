@@ -198,6 +198,7 @@ struct notify_hold {
 	ts_notify_try_fn fn;
 	int fd;		 /* owned from here; -1: none */
 	unsigned events; /* of fd, to try again at; 0: when the node changes */
+	uint64_t queue;	 /* the same: who has waited longest is first; 0: none */
 	uint64_t limit_ms; /* 0: none */
 	int limit_result;
 };

@@ -266,6 +266,7 @@ int ts_notify_accept(const struct notify_call *call)
 	err = try_accept(call, hold.fd);
 	if (err == -EAGAIN && ts_notify_is_blocking(hold.fd)) {
 		hold.limit_ms = ts_notify_time_limit(hold.fd, SO_RCVTIMEO);
+		hold.queue = inode_of(hold.fd);
 		return ts_notify_hold(call, &hold);
 	}
 	ts_sock_close(hold.fd);
