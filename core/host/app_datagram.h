@@ -201,6 +201,8 @@ void ts_dgram_sockets_close(struct ts_host *host);
 int ts_dgram_socket_open(struct ts_dgram *flow);
 /* Where the program is, once it is connected to D. */
 bool ts_dgram_learn_program(struct ts_dgram *flow);
+/* Takes in what D's program sent before it leaves. */
+void ts_dgram_socket_drain(struct ts_dgram *flow);
 /* Connects D to its program again (after a refusal). */
 void ts_dgram_socket_join(const struct ts_dgram *flow);
 

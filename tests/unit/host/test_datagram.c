@@ -522,6 +522,39 @@ static void a_socket_that_connects_again_has_one_flow(void **state)
 	close_fixture(&f);
 }
 
+/* The kernel forgets whom the socket was connected to, and we do not have to
+ * know by then whose datagrams these are. */
+static void what_was_sent_before_a_disconnect_is_taken_in(void **state)
+{
+	enum { TIMES = 100 };
+	const struct sockaddr none = {.sa_family = AF_UNSPEC};
+	struct ts_broker_reply rep;
+	struct ts_addr gone;
+	struct fixture f;
+	int other;
+
+	(void)state;
+	open_tailnet(&f);
+	for (int i = 0; i < TIMES; i++) {
+		int fd = program_connects(&f, PEER ":8", &rep);
+
+		assert_int_equal(send(fd, "one", 3, 0), 3);
+		assert_int_equal(send(fd, "two", 3, 0), 3);
+		gone = rep.native;
+		rep = ask(&f, TS_BROKER_CONNECT, 0, &rep.native, "0.0.0.0:0",
+			  fd);
+		assert_int_equal(rep.error, 0);
+		assert_int_equal(connect(fd, &none, sizeof(none)), 0);
+		close(fd);
+	}
+	await_count(&f, 2 * TIMES);
+	/* and the flow is over */
+	other = socket(AF_INET, SOCK_DGRAM, 0);
+	assert_int_equal(bind_to(other, &gone), 0);
+	close(other);
+	close_fixture(&f);
+}
+
 static void a_refusal_wakes_a_connected_program(void **state)
 {
 	struct ts_broker_reply rep;
@@ -1093,6 +1126,7 @@ int main(void)
 			a_program_that_chose_its_port_can_have_it_again),
 		cmocka_unit_test(a_later_refusal_wakes_the_program_too),
 		cmocka_unit_test(a_socket_that_connects_again_has_one_flow),
+		cmocka_unit_test(what_was_sent_before_a_disconnect_is_taken_in),
 		cmocka_unit_test(a_refusal_wakes_a_connected_program),
 		cmocka_unit_test(a_refusal_reaches_the_error_queue),
 		cmocka_unit_test(
