@@ -92,9 +92,10 @@ static int get_port(struct ts_host *host, struct dgram_wish *wish)
 	return err;
 }
 
+/* One that has not sent yet may still be on its way to its D. */
 static struct ts_dgram *oldest_with_dup(const struct ts_dgrams *all)
 {
-	const struct ts_link *heads[] = {&all->unanswered, &all->answered};
+	const struct ts_link *heads[] = {&all->answered, &all->unanswered};
 
 	for (int i = 0; i < 2; i++)
 		for (const struct ts_link *at = heads[i]->next; at != heads[i];
