@@ -296,8 +296,9 @@ struct shim_way {
 int shim_way_find(int fd, uint8_t proto, struct shim_way *way);
 int shim_way_connect(int fd, int domain, uint8_t proto,
 		     const struct ts_addr *to);
-/* Before a connect to the host network. */
-void shim_way_leave(int fd);
+/* fd is about to have no tailnet peer any more: the host takes in first what
+ * was sent. lets_go: what comes next must not have its loopback address. */
+void shim_way_leave(int fd, bool lets_go);
 /* The flow that fd is connected to. */
 bool shim_way_peer(int fd, struct ts_flow_entry *out);
 /* Another host has taken over from the one that had this table. */

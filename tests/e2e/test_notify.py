@@ -234,6 +234,17 @@ def test_datagrams_for_both_networks_at_once(run, call, probe):
                           "to the tailnet\n"), client.err
 
 
+def test_what_was_sent_before_a_disconnect_arrives(run, call, probe):
+    server = run("server", "python3", os.path.join(APPS, "datagram_server.py"),
+                 "7000").wait_running()
+    wait_until(lambda: "bound" in server.out, "the server")
+    client = call("client", probe, "leaves", server.ip, "7000")
+    assert client.code == 0, client.err
+    want = {str(100 + i) for i in range(60)}
+    wait_until(lambda: want <= {line.split()[-1] for line in
+                                server.out.splitlines()}, "all datagrams")
+
+
 def test_an_address_that_changes_meanwhile(serve, call, probe):
     server = serve()
     client = call("client", probe, "flip", server.ip, "7000", timeout=60)
