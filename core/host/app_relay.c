@@ -228,6 +228,9 @@ void ts_relay_start(struct ts_host *host, const struct ts_relay_end ends[2])
 	r->ends[1] = ends[1];
 	r->hups[0].fd = r->hups[1].fd = -1;
 	ts_list_insert(&host->relays, &r->link);
+	for (int i = 0; i < 2; i++)
+		ts_tunnel_bound_buffers(ends[i].entry, ends[i].fd,
+					ends[1 - i].fd);
 	if (!start_watching(r))
 		free_relay(r, true);
 }

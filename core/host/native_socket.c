@@ -94,6 +94,12 @@ int ts_sock_open(const struct ts_host *host, const struct ts_ip *ip)
 	return fd;
 }
 
+void ts_sock_buffer(int fd, int name, int bytes)
+{
+	if (fd >= 0)
+		set_int(fd, SOL_SOCKET, name, bytes / 2);
+}
+
 int ts_sock_reuse_port(int fd)
 {
 	int on = 1;
