@@ -121,7 +121,8 @@ class Program:
         with open(self.out_path, "ab") as out, open(self.err_path, "ab") as err:
             self.process = subprocess.Popen(command, stdin=stdin, stdout=out,
                                             stderr=err, env=environment,
-                                            cwd=self.dir, pass_fds=pass_fds)
+                                            cwd=self.dir, pass_fds=pass_fds,
+                                            start_new_session=True)
 
     @property
     def out(self):
