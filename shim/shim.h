@@ -248,12 +248,6 @@ int shim_option_was_set(int fd, int level, int name, const void *value,
 void shim_option_was_read(int fd, int level, int name, void *value,
 			  socklen_t *len);
 
-/* -- tunnel_info.c ------------------------------------------------------- */
-int shim_ask_tunnel(const struct ts_flow_key *key, struct ts_tunnel_info *out);
-/* value: len bytes of fd's TCP_INFO, as the kernel has written them. */
-void shim_tcp_info_overlay(int fd, const struct ts_tunnel_info *tunnel,
-			   void *value, socklen_t len);
-
 /* -- interface.c --------------------------------------------------------- */
 struct shim_interface {
 	char name[IFNAMSIZ];

@@ -225,6 +225,7 @@ struct ts_listener {
 	struct ts_addr native;
 	bool is_listening; /* LISTEN came; else BIND or BOUND only */
 	bool is_shared;	   /* SO_REUSEADDR or SO_REUSEPORT */
+	int deferred_s;	   /* TCP_DEFER_ACCEPT, where notify_bind.c took it */
 	struct ts_dgram_port *port; /* UDP */
 	uint64_t made_ms;
 };
