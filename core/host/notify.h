@@ -247,7 +247,8 @@ bool ts_notify_way_back(const struct ts_host *host, const struct ts_addr *from,
 			struct ts_flow_entry *out);
 int ts_notify_connect_udp(const struct notify_call *call, int fd,
 			  const struct ts_addr *to);
-/* Before a connect to the host network. */
-void ts_notify_leave_udp(const struct ts_host *host, int fd);
+/* fd is about to have no tailnet peer any more. lets_go: what comes next must
+ * not have its loopback address. */
+void ts_notify_leave_udp(struct ts_host *host, int fd, bool lets_go);
 
 #endif

@@ -282,20 +282,29 @@ static void leave_loopback(const struct notify_call *call,
 			   const struct notify_sockaddr *to)
 {
 	const struct ts_addr any = {.ip = TS_IP_ZERO};
+	bool lets_go = !ts_ip_is_loopback(&to->addr.ip);
 	struct ts_addr local;
 	int fd;
 
-	if (ts_ip_is_loopback(&to->addr.ip))
-		return;
 	fd = ts_notify_fetch(call, (int)call->args[0]);
 	if (fd < 0)
 		return;
 	if (ts_sock_local(fd, &local) || !ts_ip_is_loopback(&local.ip))
 		;
-	else if (ts_notify_is_tcp(fd))
-		(void)ts_notify_bind_native(fd, to->native.ss_family, &any);
 	else if (ts_notify_is_udp(fd))
-		ts_notify_leave_udp(call->tree->host, fd);
+		ts_notify_leave_udp(call->tree->host, fd, lets_go);
+	else if (ts_notify_is_tcp(fd) && lets_go)
+		(void)ts_notify_bind_native(fd, to->native.ss_family, &any);
+	ts_sock_close(fd);
+}
+
+/* What was sent is taken in first. */
+static void disconnect(const struct notify_call *call)
+{
+	int fd = ts_notify_fetch(call, (int)call->args[0]);
+
+	if (fd >= 0 && ts_notify_is_udp(fd))
+		ts_notify_leave_udp(call->tree->host, fd, false);
 	ts_sock_close(fd);
 }
 
@@ -328,10 +337,12 @@ int ts_notify_connect(const struct notify_call *call)
 
 	if (err)
 		return err;
-	if (!to.is_inet) {
-		ts_notify_made_leave(call); /* AF_UNSPEC ends a connection */
-		return NOTIFY_CONTINUE;
+	if (to.native.ss_family == AF_UNSPEC) {
+		disconnect(call);
+		ts_notify_made_leave(call);
 	}
+	if (!to.is_inet)
+		return NOTIFY_CONTINUE;
 	if (!ts_notify_claims(call->tree->host, &to.addr)) {
 		leave_loopback(call, &to);
 		ts_notify_made_leave(call);

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 
 import pytest
@@ -268,6 +269,17 @@ def test_datagrams_for_both_networks_at_once(who_server, call, probe):
                           "to the tailnet\n"), client.err
 
 
+def test_what_was_sent_before_a_disconnect_arrives(run, call, probe):
+    server = run("server", "python3", os.path.join(APPS, "datagram_server.py"),
+                 "7000").wait_running()
+    wait_until(lambda: "bound" in server.out, "the server")
+    client = call("client", probe, "leaves", server.ip, "7000")
+    assert client.code == 0, client.err
+    want = {str(100 + i) for i in range(60)}
+    wait_until(lambda: want <= {line.split()[-1] for line in
+                                server.out.splitlines()}, "all datagrams")
+
+
 def test_the_source_that_a_datagram_names(who_server, call, probe):
     client = call("client", probe, "pktinfo", who_server.ip, "7000")
     ip = client.lab.node("client")["ips"][0]
@@ -448,7 +460,7 @@ def test_a_preloaded_server_below_a_static_parent(run, call):
 def test_without_any_privilege(server, call, probe, make_lab, tmp_path):
     os.chmod(tmp_path, 0o777)
     for parent in tmp_path.parents:
-        if str(parent).startswith("/tmp/pytest"):
+        if str(parent).startswith(f"{tempfile.gettempdir()}/pytest"):
             os.chmod(parent, 0o755)
     directory = os.path.join(str(tmp_path), "client")
     os.makedirs(directory)

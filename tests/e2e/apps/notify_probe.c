@@ -516,6 +516,28 @@ static void mode_mixed(void)
 	printf("%s %.*s\n", name(&names[0]), (int)msgs[0].msg_len, bytes[0]);
 }
 
+/* Each socket sends and is disconnected, or connected elsewhere, at once. */
+static void mode_leaves(void)
+{
+	const struct sockaddr none = {.sa_family = AF_UNSPEC};
+	struct sockaddr_storage local;
+	char bytes[200] = "";
+	socklen_t len;
+
+	fill("127.0.0.1", 9, &local, &len);
+	for (int i = 0; i < 60; i++) {
+		int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+		if (connect(fd, (void *)&dest, dest_len) ||
+		    send(fd, bytes, (size_t)(100 + i), 0) != 100 + i)
+			die("send");
+		if (i % 2 ? connect(fd, (void *)&local, len)
+			  : connect(fd, &none, sizeof(none)))
+			die("connect");
+		close(fd);
+	}
+}
+
 /* Answers from the address that was written to, as DNS servers do. */
 static void mode_pktinfo(void)
 {
@@ -749,6 +771,7 @@ int main(int argc, char **argv)
 		{"nonsense_connected", mode_nonsense_connected},
 		{"flip", mode_flip},
 		{"mixed", mode_mixed},
+		{"leaves", mode_leaves},
 		{"pktinfo", mode_pktinfo},
 		{"batches", mode_batches},
 		{"other_abis", mode_other_abis},
