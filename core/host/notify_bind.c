@@ -255,7 +255,8 @@ static bool is_told(const struct ts_host *host,
 int ts_notify_tell_listener(struct ts_host *host, int fd)
 {
 	struct ts_broker_request req = {.type = TS_BROKER_LISTEN,
-					.proto = IPPROTO_TCP};
+					.proto = IPPROTO_TCP,
+					.flags = ts_notify_bind_flags(fd)};
 	struct ts_broker_reply rep = {.type = req.type};
 
 	if (!ts_notify_is_tcp(fd) || !listen_address(host, fd, &req))
