@@ -225,6 +225,7 @@ struct ts_listener {
 	struct ts_addr native;
 	bool is_listening; /* LISTEN came; else BIND or BOUND only */
 	bool is_shared;	   /* SO_REUSEADDR or SO_REUSEPORT */
+	int deferred_s;	   /* TCP_DEFER_ACCEPT, where notify_bind.c took it */
 	struct ts_dgram_port *port; /* UDP */
 	uint64_t made_ms;
 };
@@ -323,6 +324,8 @@ void ts_dgram_send(struct ts_host *host, const struct ts_broker_request *req,
 void ts_dgram_connect(struct ts_host *host,
 		      const struct ts_broker_request *req, int fd, pid_t pid,
 		      struct ts_broker_reply *rep);
+/* The program is about to disconnect fd, or to connect it elsewhere. */
+void ts_dgram_leave(struct ts_host *host, int fd);
 /* A port of ours in the tailnet, counted; 0: a free one. NULL: *err. */
 struct ts_dgram_port *ts_dgram_port_get(struct ts_host *host, uint16_t number,
 					int *err);
