@@ -214,7 +214,7 @@ bool shim_flow_find_failed(const struct ts_addr *local,
 int shim_flow_error(int fd, int err);
 
 /* -- listener.c ----------------------------------------------------------- */
-uint8_t shim_bind_flags(int fd); /* of BIND and BOUND */
+uint8_t shim_bind_flags(int fd); /* of BIND, BOUND, LISTEN */
 /* fd is bound natively in place of this tailnet address. */
 int shim_listener_tell_bound(int fd, const struct ts_addr *tailnet);
 /* fd listens now: 0, or -EADDRINUSE when the tailnet's port is taken. */

@@ -1,5 +1,7 @@
 """What a bound datagram socket is told, and which binds exclude each other."""
 import json
+import os
+import subprocess
 
 import pytest
 
@@ -71,3 +73,16 @@ say([data.decode(), *peer[:2]])
     assert from_us == ["us", own, kinds]
     assert from_peer[0] == "peer" and from_peer[1] != own
     assert from_peer[2] == kinds
+
+
+def test_binds_exclude_each_other_as_on_the_host(run):
+    """But a wildcard beside an own address: listen() says so, not bind()."""
+    pairs = ["python3", os.path.join(os.path.dirname(__file__), "apps",
+                                     "bind_pairs.py")]
+    native = json.loads(subprocess.run(
+        pairs, input=b"127.5.6.7 ::1", capture_output=True, check=True).stdout)
+    program = run("binds", *pairs, stdin=subprocess.PIPE).wait_running()
+    ips = program.status()["Self"]["TailscaleIPs"]
+    program.process.stdin.write(" ".join(ips).encode())
+    program.process.stdin.close()
+    assert said(program) == [native]

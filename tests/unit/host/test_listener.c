@@ -46,15 +46,22 @@ static int listener_at(const struct ts_addr *addr, int backlog)
 	return fd;
 }
 
-static int say_listen(struct fixture *f, const char *tailnet,
-		      const struct ts_addr *native)
+static int say_listen_sharing(struct fixture *f, const char *tailnet,
+			      const struct ts_addr *native, uint8_t flags)
 {
 	struct ts_broker_request req = {.type = TS_BROKER_LISTEN,
 					.proto = IPPROTO_TCP,
+					.flags = flags,
 					.native_local = *native,
 					.tailnet = fake_addr(tailnet)};
 
 	return request(f, &req, -1).error;
+}
+
+static int say_listen(struct fixture *f, const char *tailnet,
+		      const struct ts_addr *native)
+{
+	return say_listen_sharing(f, tailnet, native, 0);
 }
 
 /* A program that listens at 0.0.0.0:port and said so. */
@@ -421,7 +428,8 @@ static void best_listener_wins(void **state)
 	open_fixture(&f);
 	for (int i = 0; i < 3; i++) {
 		listener[i] = listener_at(&at[i], 4);
-		assert_int_equal(say_listen(&f, tailnet[i], &at[i]), 0);
+		assert_int_equal(say_listen_sharing(&f, tailnet[i], &at[i],
+						    TS_BROKER_REUSE_PORT), 0);
 	}
 	on_loop(&f, send_syn, &call);
 	fd = accept(listener[2], NULL, NULL);
@@ -614,6 +622,11 @@ static void listen_is_exact(void **state)
 	assert_int_equal(say_listen(&f, "[::]:80", &a), 0);
 	assert_int_equal(say_listen(&f, "[::]:80", &a), 0); /* nginx: twice */
 	assert_int_equal(say_listen(&f, "[::]:80", &b), EADDRINUSE);
+	/* It has all addresses; SO_REUSEADDR is of no use with one that
+	 * listens. */
+	assert_int_equal(say_listen(&f, SELF ":80", &b), EADDRINUSE);
+	assert_int_equal(say_listen_sharing(&f, SELF ":80", &b,
+					    TS_BROKER_REUSE), EADDRINUSE);
 	close(first);
 	assert_int_equal(say_listen(&f, "[::]:80", &b), 0);
 	/* We are nobody's relay to other machines. */
