@@ -144,6 +144,10 @@ int ts_sock_local(int fd, struct ts_addr *out);
 int ts_sock_peer(int fd, struct ts_addr *out);
 void ts_sock_reset(int fd); /* closes with RST; -1 is fine */
 void ts_sock_close(int fd); /* closes; -1 is fine */
+/* A connection whose host is killed must not look as if the peer had ended it:
+ * from now on the kernel resets it when nobody closes it otherwise. */
+void ts_sock_break_at_death(int fd);
+void ts_sock_finish(int fd); /* closes such a one in order; -1 is fine */
 size_t ts_sock_unread(int fd);
 /* A random 127.x.y.z, none of the conventional ones. */
 struct ts_ip ts_sock_random_loopback(const struct ts_host *host);
@@ -224,8 +228,8 @@ struct ts_listener {
 	/* 0.0.0.0 for dual-stack sockets, too; :: is IPv6 alone */
 	struct ts_addr native;
 	bool is_listening; /* LISTEN came; else BIND or BOUND only */
-	int deferred_s;	   /* TCP_DEFER_ACCEPT, where notify_bind.c took it */
 	uint8_t shares; /* TS_BROKER_REUSE, TS_BROKER_REUSE_PORT */
+	int deferred_s;	/* TCP_DEFER_ACCEPT, where notify_bind.c took it */
 	struct ts_dgram_port *port; /* UDP */
 	uint64_t made_ms;
 };
