@@ -234,8 +234,7 @@ static struct ts_listener *new_listener(struct ts_host *host, uint8_t proto,
 struct place {
 	uint8_t proto, shares;
 	struct ts_addr tailnet;
-	const struct ts_addr *native; /* NULL: not bound yet */
-	bool is_v6_only;	      /* of a wildcard */
+	bool is_v6_only; /* of a wildcard */
 };
 
 /* Is some address of ours asked of both? :: takes both families, but from a
@@ -266,9 +265,7 @@ static bool may_share(const struct ts_listener *l, const struct place *p)
 	       (l->proto == IPPROTO_UDP || !l->is_listening);
 }
 
-/* -EADDRINUSE when a record other than except has part of this address. What is
- * bound where a record's program was has been through the kernel: they share,
- * or that program is gone. */
+/* -EADDRINUSE when a record other than except has part of this address. */
 static int check_overlap(struct ts_host *host, const struct place *p,
 			 const struct ts_listener *except)
 {
@@ -276,8 +273,7 @@ static int check_overlap(struct ts_host *host, const struct place *p,
 	struct ts_listener *l;
 
 	while ((l = next_listener(host, &at))) {
-		if (l == except || !overlap(l, p) ||
-		    (p->native && ts_addr_equal(p->native, &l->native)))
+		if (l == except || !overlap(l, p))
 			continue;
 		if (!is_alive(host, l))
 			free_listener(host, l);
@@ -295,7 +291,6 @@ static struct place place_of(const struct ts_broker_request *req,
 		.proto = req->proto,
 		.shares = req->flags & (TS_BROKER_REUSE | TS_BROKER_REUSE_PORT),
 		.tailnet = req->tailnet,
-		.native = native,
 		.is_v6_only = native ? !ts_ip_is_v4(&native->ip)
 				     : req->flags & TS_BROKER_V6_ONLY,
 	};
