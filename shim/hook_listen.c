@@ -26,9 +26,24 @@
 
 enum { FIRST_UNPRIVILEGED_PORT = 1024 };
 
-static const struct ts_ip LOOPBACK6 = {{[15] = 1}};
-
 /* -- bind ---------------------------------------------------------------- */
+
+/* By ::1, where only IPv6 can be spoken? Datagrams then have all of IPv6's
+ * control data. (A listener of TCP is better off with an address that nobody
+ * else has.) */
+static bool binds_loopback6(int fd, int domain, const struct ts_addr *asked)
+{
+	struct ts_table_info info;
+
+	if (domain != AF_INET6)
+		return false;
+	if (shim_native_is_v6_only(fd))
+		return true;
+	return !ts_ip_is_unspecified(&asked->ip) &&
+	       shim_native_protocol(fd) == IPPROTO_UDP &&
+	       ts_table_read_info(atomic_load(&shim.table), &info) &&
+	       info.has_loopback6;
+}
 
 /* In the tailnet only: natively on an address that the host chose. */
 static int bind_tailnet(int fd, int domain, const struct ts_addr *asked)
@@ -44,13 +59,13 @@ static int bind_tailnet(int fd, int domain, const struct ts_addr *asked)
 
 	if (domain == AF_INET && ts_ip_is_unspecified(&asked->ip))
 		req.tailnet.ip = TS_IP4_ZERO;
+	if (binds_loopback6(fd, domain, asked))
+		req.flags |= TS_BROKER_V6_ONLY;
 	err = shim_ask_for(&req, -1, &rep);
 	if (err)
 		return err;
 	if (!ts_ip_is_loopback(&rep.native.ip))
 		return -EADDRNOTAVAIL;
-	if (domain == AF_INET6 && shim_native_is_v6_only(fd))
-		rep.native = (struct ts_addr){.ip = LOOPBACK6};
 	err = shim_native_bind(fd, domain, &rep.native);
 	return err ? err : shim_listener_tell_bound(fd, &req.tailnet);
 }

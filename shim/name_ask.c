@@ -69,7 +69,8 @@ enum shim_name_answer shim_query(const uint8_t *query, size_t len,
 
 bool shim_reverse_claims(const struct ts_ip *ip)
 {
-	return !shim_resolves_natively() && shim_table() && shim_claims_ip(ip);
+	return !shim_resolves_natively() && shim_claims_ip(ip) &&
+	       shim_table_if_configured();
 }
 
 enum shim_name_answer shim_reverse(const struct ts_ip *ip,

@@ -65,12 +65,14 @@ static int seal(int fd)
 	const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 	bool is_write_sealed =
 		fcntl(fd, F_ADD_SEALS, seals | F_SEAL_FUTURE_WRITE) == 0;
-	char path[32];
+	char path[48];
 	int read_only;
 
 	if (!is_write_sealed && fcntl(fd, F_ADD_SEALS, seals) != 0)
 		goto fail;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	/* The thread's, not the process's: an engine inside a program has
+	 * descriptors of its own, and there this number is another file. */
+	snprintf(path, sizeof(path), "/proc/thread-self/fd/%d", fd);
 	read_only = open(path, O_RDONLY | O_CLOEXEC);
 	if (read_only >= 0) {
 		close(fd);

@@ -23,8 +23,9 @@
  *               that family), ENOBUFS (too many held), EADDRNOTAVAIL.
  *   BIND     a bind to the node's own address, or to a wildcard with
  *               listen=tailnet: the reply's native address is what the shim
- *               must bind instead (127.x.y.z:port; a free port where none was
- *               asked for; BOUND reports it). EADDRNOTAVAIL: not our address.
+ *               must bind instead (127.x.y.z:port, with V6_ONLY at ::1; a free
+ *               port where none was asked for; BOUND reports it).
+ *               EADDRNOTAVAIL: not our address.
  *               EADDRINUSE: exact in the tailnet.
  *   BOUND    tells which native address a BIND ended with.
  *   LISTEN   the program listens: tailnet address (ip :: = all our own,

@@ -6,10 +6,17 @@
  * on a thread of its own (engine_thread.c); a later one finds the lock taken
  * and is sent to that process's broker. At exit of the process what programs
  * wrote is delivered, bounded, and an ephemeral node leaves.
+ *
+ * The program and the node share one libcrypto, and a program may clean it up
+ * before our destructor runs, as BIND's tools do at their end: a node that talks
+ * TLS at that moment would find its locks gone. So the node ends when libcrypto
+ * says that it is about to, and no other is started after that.
  */
 #include <dlfcn.h>
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +33,7 @@ static struct {
 	pthread_mutex_t lock;
 	struct ts_engine_thread host;
 	pid_t pid; /* a fork's copy is not the host */
+	bool is_over; /* libcrypto has cleaned up */
 } shim_host = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* Tells the shim's hooks to let this thread through. RTLD_DEEPBIND does the
@@ -55,17 +63,26 @@ static void forget_in_child(void)
 	pthread_mutex_init(&shim_host.lock, NULL);
 }
 
-static void watch_forks(void)
-{
-	pthread_atfork(NULL, NULL, forget_in_child);
-}
-
 /* At exit(): drain and leave. Not run by _exit or in a forked child. */
 __attribute__((destructor)) static void stop_at_exit(void)
 {
 	/* vfork and raw clone do not run the fork handler. */
 	if (shim_host.host.engine && shim_host.pid == getpid())
 		ts_engine_thread_close(&shim_host.host);
+}
+
+static void stop_before_libcrypto(void)
+{
+	pthread_mutex_lock(&shim_host.lock);
+	stop_at_exit();
+	shim_host.is_over = true;
+	pthread_mutex_unlock(&shim_host.lock);
+}
+
+static void watch_process(void)
+{
+	pthread_atfork(NULL, NULL, forget_in_child);
+	OPENSSL_atexit(stop_before_libcrypto);
 }
 
 /* The names of the broker: of this process's engine, or of the process that
@@ -77,6 +94,10 @@ static int find_or_open(char *path, size_t path_cap, char *abstract,
 	char *state_dir = NULL;
 	int code = 0;
 
+	if (shim_host.is_over) {
+		snprintf(err, 256, "the process is about to end");
+		return -ESHUTDOWN;
+	}
 	if (!shim_host.host.engine) {
 		code = config_load_from_environment(&config, err);
 		if (code)
@@ -113,7 +134,7 @@ int tsnet_shim_host_start(char *broker_path, size_t path_cap,
 	 * here, where it has locks. */
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	mark_engine_thread(1);
-	pthread_once(&once, watch_forks);
+	pthread_once(&once, watch_process);
 	pthread_mutex_lock(&shim_host.lock);
 	code = find_or_open(broker_path, path_cap, broker_abstract,
 			    abstract_cap, why);

@@ -263,12 +263,36 @@ static void send_queue(struct ts_dgram *flow)
 	}
 }
 
+static size_t unread_of(const struct ts_link *head)
+{
+	size_t total = 0;
+
+	for (const struct ts_link *at = head->next; at != head; at = at->next) {
+		const struct ts_dgram *flow =
+			TS_LINK_OWNER(at, struct ts_dgram, link);
+
+		if (flow->fd >= 0)
+			total += ts_sock_unread(flow->fd);
+	}
+	return total;
+}
+
+size_t ts_dgrams_undelivered(const struct ts_host *host)
+{
+	const struct ts_dgrams *all = host->dgrams;
+
+	return all->queued_bytes +
+	       (all->fd >= 0 ? ts_sock_unread(all->fd) : 0) +
+	       unread_of(&all->answered) + unread_of(&all->unanswered);
+}
+
 /* -- the node changed ------------------------------------------------------ */
 
 /* An unconnected socket asks anew, and learns what has become of the remote
  * end; a connected one is told when it sends, or has sent already. */
-static void look_again(struct ts_dgram *flow)
+static void look_again(struct ts_dgram *flow, void *ctx)
 {
+	struct ts_dgram **to_send = ctx;
 	enum dgram_route before = flow->route;
 	int err = ts_dgram_route(flow->host, &flow->remote, &flow->route);
 
@@ -281,31 +305,21 @@ static void look_again(struct ts_dgram *flow)
 		ts_dgram_shut(flow);
 	else if (before == DGRAM_NOBODY && flow->closed_until_ms)
 		ts_dgram_reopen(flow);
-	if (before == DGRAM_WAITS && flow->route != DGRAM_WAITS)
-		send_queue(flow);
-}
-
-/* What is sent may begin and end other flows: each is taken from a list that
- * nobody else knows, and put back first. */
-static void look_at_all(struct ts_link *head)
-{
-	struct ts_link rest;
-	struct ts_dgram *flow;
-
-	ts_list_init(&rest);
-	ts_list_insert(head, &rest);
-	ts_list_remove(head);
-	while ((flow = ts_dgram_first_in(&rest))) {
-		ts_list_remove(&flow->link);
-		ts_list_insert(head, &flow->link);
-		look_again(flow);
+	if (before == DGRAM_WAITS && flow->route != DGRAM_WAITS) {
+		flow->next_to_send = *to_send;
+		*to_send = flow;
 	}
 }
 
+/* What is sent may begin, end and move other flows: so nothing is before all
+ * of them know their way. None is freed in this turn of the loop. */
 void ts_dgrams_node_changed(struct ts_host *host)
 {
-	look_at_all(&host->dgrams->answered);
-	look_at_all(&host->dgrams->unanswered);
+	struct ts_dgram *to_send = NULL;
+
+	ts_dgram_for_all(host, look_again, &to_send);
+	for (; to_send; to_send = to_send->next_to_send)
+		send_queue(to_send);
 }
 
 /* -- open, close ----------------------------------------------------------- */

@@ -87,6 +87,7 @@ struct ts_dgram {
 	struct ts_entry *entry;	   /* TS_FLOW_DATAGRAM */
 	struct ts_entry *sends[2]; /* TS_FLOW_SEND; second: dual-stack twin */
 	struct dgram_queued *queue_first, *queue_last;
+	struct ts_dgram *next_to_send; /* while the node changes */
 	size_t queue_len, queue_bytes;
 	/* D */
 	int fd; /* -1: W serves it */
@@ -156,6 +157,9 @@ int ts_dgram_publish_send(struct ts_dgram *flow, const struct ts_addr *asked);
 void ts_dgram_republish(struct ts_dgram *flow);
 void ts_dgram_touch(struct ts_dgram *flow);
 struct ts_dgram *ts_dgram_first_in(const struct ts_link *head);
+/* Calls fn for every flow; fn may end it, and no other. */
+void ts_dgram_for_all(struct ts_host *host,
+		      void (*fn)(struct ts_dgram *flow, void *ctx), void *ctx);
 /* The one to give up first; NULL: none. */
 struct ts_dgram *ts_dgram_oldest(const struct ts_dgrams *all,
 				 bool with_socket);

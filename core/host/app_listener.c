@@ -266,11 +266,17 @@ static int check_overlap(struct ts_host *host, uint8_t proto,
 
 /* -- BIND, BOUND --------------------------------------------------------- */
 
+static struct ts_ip native_ip(const struct ts_host *host, bool is_v6_only)
+{
+	return is_v6_only ? ts_sock_loopback(true)
+			  : ts_sock_random_loopback(host);
+}
+
 static int pick_native(const struct ts_host *host, uint8_t proto,
-		       struct ts_addr *out)
+		       bool is_v6_only, struct ts_addr *out)
 {
 	for (int i = 0; i < NATIVE_PORT_TRIES; i++) {
-		out->ip = ts_sock_random_loopback(host);
+		out->ip = native_ip(host, is_v6_only);
 		out->port = (uint16_t)(NATIVE_PORT_FIRST +
 				       ts_random_below(NATIVE_PORT_COUNT));
 		if (!is_bound(host, proto, out, false))
@@ -283,6 +289,7 @@ static int bind_port(struct ts_host *host, const struct ts_broker_request *req,
 		     struct ts_addr *native)
 {
 	bool is_shared = req->flags & TS_BROKER_REUSE;
+	bool is_v6_only = req->flags & TS_BROKER_V6_ONLY;
 	struct ts_listener *l = find_exact(host, req->proto, &req->tailnet);
 	int err = check_overlap(host, req->proto, &req->tailnet, is_shared, l);
 
@@ -292,8 +299,11 @@ static int bind_port(struct ts_host *host, const struct ts_broker_request *req,
 		free_listener(host, l);
 		l = NULL;
 	}
+	/* A dual-stack wildcard has it. */
+	if (l && is_v6_only == ts_ip_is_v4(&l->native.ip))
+		return -EADDRINUSE;
 	if (!l) {
-		err = pick_native(host, req->proto, native);
+		err = pick_native(host, req->proto, is_v6_only, native);
 		if (err)
 			return err;
 		l = new_listener(host, req->proto, &req->tailnet, native);
@@ -307,13 +317,15 @@ static int bind_port(struct ts_host *host, const struct ts_broker_request *req,
 
 /* Any port: one that is free here and in the tailnet, where the kernel alone
  * would choose without looking. The native port is the tailnet's. */
-static int pick_port(struct ts_host *host, uint8_t proto,
-		     const struct ts_ip *ip, struct ts_addr *out)
+static int pick_port(struct ts_host *host,
+		     const struct ts_broker_request *req, struct ts_addr *out)
 {
-	for (int i = 0; i < NATIVE_PORT_TRIES; i++) {
-		struct ts_addr tailnet = {.ip = *ip};
+	uint8_t proto = req->proto;
 
-		out->ip = ts_sock_random_loopback(host);
+	for (int i = 0; i < NATIVE_PORT_TRIES; i++) {
+		struct ts_addr tailnet = {.ip = req->tailnet.ip};
+
+		out->ip = native_ip(host, req->flags & TS_BROKER_V6_ONLY);
 		out->port = (uint16_t)(EPHEMERAL_PORT_FIRST +
 				       ts_random_below(EPHEMERAL_PORT_COUNT));
 		tailnet.port = out->port;
@@ -348,7 +360,7 @@ bool ts_listener_bind(struct ts_host *host, const struct ts_broker_request *req,
 		return false;
 	err = is_proto_ok(req) ? check_own(host, ip) : -EPROTONOSUPPORT;
 	if (!err && req->tailnet.port == 0)
-		err = pick_port(host, req->proto, ip, &rep->native);
+		err = pick_port(host, req, &rep->native);
 	else if (!err)
 		err = bind_port(host, req, &rep->native);
 	rep->error = -err;

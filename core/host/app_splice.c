@@ -492,7 +492,9 @@ bool ts_host_is_lingering(const struct ts_host *host)
 
 size_t ts_host_undelivered(const struct ts_host *host)
 {
-	size_t total = ts_relays_undelivered(host);
+	size_t total = ts_relays_undelivered(host) +
+		       ts_dgrams_undelivered(host) +
+		       ts_node_unsent(host->node, ts_host_now_ms(host));
 
 	for (const struct ts_link *at = host->splices.next;
 	     at != &host->splices; at = at->next) {

@@ -250,6 +250,22 @@ void ts_dgrams_reap(struct ts_host *host)
 		free_flow(flow);
 }
 
+void ts_dgram_for_all(struct ts_host *host,
+		      void (*fn)(struct ts_dgram *flow, void *ctx), void *ctx)
+{
+	struct ts_link *heads[] = {&host->dgrams->unanswered,
+				   &host->dgrams->answered};
+
+	for (int i = 0; i < 2; i++) {
+		struct ts_link *at, *next;
+
+		for (at = heads[i]->next; at != heads[i]; at = next) {
+			next = at->next;
+			fn(TS_LINK_OWNER(at, struct ts_dgram, link), ctx);
+		}
+	}
+}
+
 /* -- beginnings ------------------------------------------------------------ */
 
 struct ts_dgram *ts_dgram_oldest(const struct ts_dgrams *all, bool with_socket)
@@ -361,11 +377,13 @@ static struct ts_dgram *make_flow(struct ts_host *host,
 
 static void discard(struct ts_dgram *flow)
 {
+	struct ts_dgrams *all = flow->host->dgrams;
+
 	if (flow->fd >= 0)
-		flow->host->dgrams->own_count--;
-	else
-		ts_key_map_take(&flow->host->dgrams->by_virtual,
-				flow->virtual.ip.bytes);
+		all->own_count--;
+	else if (ts_key_map_get(&all->by_virtual, flow->virtual.ip.bytes) ==
+		 flow)
+		ts_key_map_take(&all->by_virtual, flow->virtual.ip.bytes);
 	ts_watch_free(flow->watch);
 	ts_dgram_drop_dup(flow);
 	ts_entry_drop(flow->host, flow->entry);

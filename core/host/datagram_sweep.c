@@ -143,23 +143,6 @@ static bool is_listener_gone(const struct ts_listener *l, const void *ctx)
 	       !is_bound(seen, l->native.port);
 }
 
-/* Calls fn for every flow; fn may end it. */
-static void for_all(struct ts_host *host,
-		    void (*fn)(struct ts_dgram *flow, void *ctx), void *ctx)
-{
-	struct ts_link *heads[] = {&host->dgrams->unanswered,
-				   &host->dgrams->answered};
-
-	for (int i = 0; i < 2; i++) {
-		struct ts_link *at, *next;
-
-		for (at = heads[i]->next; at != heads[i]; at = next) {
-			next = at->next;
-			fn(TS_LINK_OWNER(at, struct ts_dgram, link), ctx);
-		}
-	}
-}
-
 static void end_if_gone(struct ts_dgram *flow, void *ctx)
 {
 	const struct seen *seen = ctx;
@@ -193,7 +176,8 @@ void ts_dgram_look_for_gone(struct ts_host *host)
 	seen.is_partial = !read_list(&seen, "/proc/net/udp", read_line4);
 	/* not there without IPv6 */
 	(void)read_list(&seen, "/proc/net/udp6", read_line6);
-	for_all(host, seen.is_partial ? end_if_unseen : end_if_gone, &seen);
+	ts_dgram_for_all(host, seen.is_partial ? end_if_unseen : end_if_gone,
+			 &seen);
 	if (!seen.is_partial)
 		ts_listeners_forget(host, is_listener_gone, &seen);
 	ts_key_map_deinit(&seen.peers);
@@ -236,7 +220,7 @@ static void look_at_dups(struct ts_host *host)
 
 	if (host->dgrams->dup_count == 0)
 		return;
-	for_all(host, collect_dup, &look);
+	ts_dgram_for_all(host, collect_dup, &look);
 	if (look.count > 0)
 		ts_held_look(host, look.held, look.count);
 	for (size_t i = 0; i < look.count; i++) {
@@ -282,7 +266,7 @@ void ts_dgram_sweep(void *ctx)
 	ts_loop_update(host->loop);
 	now_ms = ts_host_now_ms(host);
 	look_at_dups(host);
-	for_all(host, end_if_idle, NULL);
+	ts_dgram_for_all(host, end_if_idle, NULL);
 	if (now_ms - all->looked_ms >= GONE_LOOK_MS)
 		ts_dgram_look_for_gone(host);
 	if (all->flow_count == 0)

@@ -308,6 +308,8 @@ size_t ts_relays_undelivered(const struct ts_host *host);
 int ts_dgrams_open(struct ts_host *host);
 /* After the listeners, which have ports. */
 void ts_dgrams_close(struct ts_host *host);
+/* Bytes of datagrams that programs have sent and that are still here. */
+size_t ts_dgrams_undelivered(const struct ts_host *host);
 void ts_dgrams_node_changed(struct ts_host *host);
 /* SEND and CONNECT. They own fd (the program's socket, or -1) from here. */
 void ts_dgram_send(struct ts_host *host, const struct ts_broker_request *req,

@@ -15,8 +15,6 @@
 #include "core/base/err.h"
 #include "core/host/notify.h"
 
-static const struct ts_ip LOOPBACK6 = {{[15] = 1}};
-
 /* -- bind ---------------------------------------------------------------- */
 
 static uint8_t protocol_of(int fd)
@@ -48,6 +46,17 @@ static int tell_bound(struct ts_host *host, int fd,
 	return -rep.error;
 }
 
+/* By ::1, where only IPv6 can be spoken? */
+static bool binds_loopback6(const struct ts_host *host, int fd,
+			    const struct ts_addr *asked)
+{
+	if (ts_notify_domain(fd) != AF_INET6)
+		return false;
+	return ts_notify_is_v6_only(fd) ||
+	       (!ts_ip_is_unspecified(&asked->ip) &&
+		ts_notify_is_udp(fd) && host->info.has_loopback6);
+}
+
 /* In the tailnet only: natively on an address that we choose. -EAGAIN: the
  * node does not know its addresses yet. */
 static int bind_tailnet(struct ts_host *host, int fd,
@@ -65,12 +74,12 @@ static int bind_tailnet(struct ts_host *host, int fd,
 
 	if (domain == AF_INET && ts_ip_is_unspecified(&asked->ip))
 		req.tailnet.ip = TS_IP4_ZERO;
+	if (binds_loopback6(host, fd, asked))
+		req.flags |= TS_BROKER_V6_ONLY;
 	if (!ts_listener_bind(host, &req, &rep))
 		return -EAGAIN;
 	if (rep.error)
 		return -rep.error;
-	if (domain == AF_INET6 && ts_notify_is_v6_only(fd))
-		rep.native = (struct ts_addr){.ip = LOOPBACK6};
 	err = ts_notify_bind_native(fd, domain, &rep.native);
 	return err ? err : tell_bound(host, fd, &req.tailnet);
 }

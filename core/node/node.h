@@ -156,6 +156,9 @@ const char *ts_node_reverse(const struct ts_node *node,
 /* One DNS message, as ts_magic_dns_answer() has it. */
 int ts_node_dns_answer(const struct ts_node *node, const uint8_t *query,
 		       size_t len, bool udp, uint8_t *out, size_t out_cap);
+/* Packets that were sent and wait for a peer's handshake, which began within
+ * the last second: what a node that is about to end should wait for. */
+size_t ts_node_unsent(const struct ts_node *node, uint64_t now_ms);
 /* Peer (or self) that owns this address, for whois; NULL: nobody. */
 const struct ts_peer *ts_node_whois(const struct ts_node *node,
 				    const struct ts_ip *ip);

@@ -13,6 +13,8 @@
 #include "core/base/log.h"
 #include "core/node/node_internal.h"
 
+enum { UNSENT_PATIENCE_MS = 1000 };
+
 /* -- routes ------------------------------------------------------------- */
 bool node_is_self(const struct ts_node *node, const struct ts_ip *ip)
 {
@@ -50,6 +52,11 @@ enum ts_route ts_node_route(const struct ts_node *node, const struct ts_ip *ip,
 	if (peer)
 		*peer = found;
 	return route;
+}
+
+size_t ts_node_unsent(const struct ts_node *node, uint64_t now_ms)
+{
+	return ts_wg_staged(node->wg, UNSENT_PATIENCE_MS, now_ms);
 }
 
 const struct ts_peer *ts_node_whois(const struct ts_node *node,

@@ -109,6 +109,19 @@ void ts_wg_set_key(struct ts_wg *wg, const struct ts_private_key *node_key)
 	}
 }
 
+size_t ts_wg_staged(const struct ts_wg *wg, uint64_t patience_ms,
+		    uint64_t now_ms)
+{
+	const struct ts_wg_peer *peer;
+	size_t pos = 0, total = 0;
+
+	while ((peer = ts_key_map_next(&wg->peers, &pos)))
+		if (peer->tries <= 1 && peer->sent_handshake_ms != WG_NEVER &&
+		    now_ms - peer->sent_handshake_ms < patience_ms)
+			total += peer->staged_count;
+	return total;
+}
+
 struct ts_wg_peer *ts_wg_peer_add(struct ts_wg *wg,
 				  const struct ts_public_key *key,
 				  void *peer_ctx)

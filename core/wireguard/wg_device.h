@@ -71,6 +71,11 @@ int ts_wg_input(struct ts_wg *wg, const struct ts_addr *from,
 uint64_t ts_wg_deadline_ms(const struct ts_wg *wg); /* UINT64_MAX: none */
 void ts_wg_tick(struct ts_wg *wg, uint64_t now_ms);
 
+/* Packets that wait for a session whose handshake began less than patience_ms
+ * ago: worth waiting for before the device goes. */
+size_t ts_wg_staged(const struct ts_wg *wg, uint64_t patience_ms,
+		    uint64_t now_ms);
+
 struct ts_wg_peer_stats {
 	uint64_t rx_bytes, tx_bytes;
 	uint64_t last_handshake_ms; /* loop time, 0: never */

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from harness import SANITIZERS, wait_until
+from harness import CLEAN_ENV, SANITIZERS, SHIM, wait_until
 
 pytestmark = pytest.mark.skipif(not shutil.which("gcc"),
                                 reason="gcc not installed")
@@ -265,3 +265,22 @@ def test_local_clients_of_a_tailnet_listener(run, call, shapes):
             assert local_answer(int(port, 16), address) == ""
         except ConnectionResetError:
             pass
+
+
+@in_process
+def test_libcrypto_cleans_up_first(lab, run, tmp_path):
+    """By the program, before our destructor: a node that was just setting up
+    TLS crashed it (1 in 100 dig)."""
+    program = tmp_path / "tls_exit"
+    subprocess.run(["gcc", "-o", str(program),
+                    os.path.join(APPS, "tls_exit.c"), "-lcrypto"], check=True)
+    run("web", "sleep", "100").wait_running()
+    result = subprocess.run(
+        [str(program), "web.lab.ts.net"], capture_output=True, text=True,
+        timeout=60, check=False,
+        env=dict(CLEAN_ENV, LD_PRELOAD=SHIM, TS_AUTHKEY="key-bob",
+                 TS_CONTROL_URL=lab.url, TSNET_HOSTNAME="brief",
+                 TSNET_SUFFIX="lab.ts.net",
+                 TSNET_STATE_DIR=str(tmp_path / "state")))
+    assert (result.returncode, result.stdout) == (0, "found\ncleaned up\n"), \
+        result.stderr

@@ -138,9 +138,7 @@ s.on('message', (m, from) => {
                  "'SYSTEM:cat; echo \" $SOCAT_PEERADDR\"'", udp=7514)],
          [Call("for i in $(seq 20); do logger -n @host@ -P 7514 -d -t tag "
                "greeting; grep -q greeting server.out && break; sleep 0.3; "
-               "done; grep -c greeting server.out", has=("^[1-9]",))],
-         limits={"in-process": "the program ends at once, and its node with "
-                               "it, before there is a path for the datagram"}),
+               "done; grep -c greeting server.out", has=("^[1-9]",))]),
     Case("openssl-dtls", "TLS over datagrams", "openssl",
          [Server("sleep 100 | openssl s_server -dtls1_2 -quiet -mtu 1200 "
                  "-accept 8443 -key key.pem -cert cert.pem", udp=8443)],
@@ -217,9 +215,7 @@ exec mosh --ssh='ssh -F @dir@/ssh.conf' "$1" -- \
           ("getent hosts nobody.lab.ts.net || echo none", "none\n")),
     names("getent-reverse", "the name of an address", "getent",
           ("getent hosts @ip:server@ | awk '{print $2}'",
-           "server.lab.ts.net\n"),
-          limits={"in-process": "only a name or a connection starts a node, "
-                                "not the question whose address it is"}),
+           "server.lab.ts.net\n")),
     names("node-resolve", "dns.resolve4 by c-ares", "node",
           ("node -e \"require('dns').resolve4('server.lab.ts.net', (e, a) => "
            "console.log(e || a.join()))\"", "@ip:server@\n"),

@@ -96,6 +96,13 @@ enum ts_route ts_node_route(const struct ts_node *node, const struct ts_ip *ip,
 	return ts_ip_is_tailscale(ip) ? TS_ROUTE_NONE : TS_ROUTE_HOST;
 }
 
+size_t ts_node_unsent(const struct ts_node *node, uint64_t now_ms)
+{
+	(void)node;
+	(void)now_ms;
+	return 0;
+}
+
 enum ts_dns_answer ts_node_lookup(const struct ts_node *node, const char *name,
 				  bool want_v4, bool want_v6,
 				  struct ts_dns_result *out)

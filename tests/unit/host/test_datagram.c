@@ -786,6 +786,25 @@ static void a_socket_of_ipv6_alone_is_served_at_its_loopback(void **state)
 
 /* -- the node comes and goes ----------------------------------------------- */
 
+struct queued {
+	size_t want;
+	bool is_there;
+};
+
+static void look_queued(struct fixture *f, void *ctx)
+{
+	struct queued *queued = ctx;
+
+	queued->is_there = f->host->dgrams->queued_bytes == queued->want;
+}
+
+static void await_queued(struct fixture *f, size_t bytes)
+{
+	struct queued queued = {.want = bytes};
+
+	assert_true(eventually(f, look_queued, &queued, &queued.is_there));
+}
+
 static void come_up(struct fixture *f, void *ctx)
 {
 	(void)ctx;
@@ -821,6 +840,36 @@ static void datagrams_wait_for_the_node(void **state)
 	assert_true(ts_ip_equal(&entry.tailnet_local.ip, &own.ip));
 	close(fd);
 	close(conn);
+	close_fixture(&f);
+}
+
+/* What the one sends first reaches the other's flow before that one's turn. */
+static void programs_that_wait_hear_of_each_other(void **state)
+{
+	static const char *const other[] = {SELF ":6011", SELF ":6010"};
+	struct ts_host_config config = {.timeout_s = 5};
+	struct ts_addr native[2], from;
+	struct ts_broker_reply rep[2];
+	struct fixture f;
+	char got[16];
+	int fd[2];
+
+	(void)state;
+	open_fixture_with(&f, config, TS_STARTING);
+	fd[0] = udp_at("0.0.0.0:6010", &native[0]);
+	fd[1] = udp_at("0.0.0.0:6011", &native[1]);
+	for (int i = 0; i < 2; i++) {
+		rep[i] = say_send(&f, &native[i], other[i]);
+		assert_int_equal(send_at(fd[i], &rep[i].native, "early", 5), 5);
+	}
+	await_queued(&f, 10);
+	on_loop(&f, come_up, NULL);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(receive_from(fd[i], got, sizeof(got), &from),
+				 5);
+		assert_true(ts_addr_equal(&from, &rep[i].native));
+		close(fd[i]);
+	}
 	close_fixture(&f);
 }
 
@@ -1055,6 +1104,7 @@ int main(void)
 		cmocka_unit_test(
 			a_socket_of_ipv6_alone_is_served_at_its_loopback),
 		cmocka_unit_test(datagrams_wait_for_the_node),
+		cmocka_unit_test(programs_that_wait_hear_of_each_other),
 		cmocka_unit_test(a_node_that_stopped_takes_no_datagrams),
 		cmocka_unit_test(ping_is_answered_with_the_programs_identifier),
 		cmocka_unit_test(only_echo_requests_leave),

@@ -1,0 +1,73 @@
+"""What a bound datagram socket is told, and which binds exclude each other."""
+import json
+
+import pytest
+
+from harness import wait_until
+
+FAMILIES = pytest.mark.parametrize("family", [0, 1], ids=["v4", "v6"])
+PRELUDE = """
+import errno, json, os, socket, struct, sys, time
+V = 6 if sys.argv[1] == "1" else 4
+FAMILY = socket.AF_INET6 if V == 6 else socket.AF_INET
+def own():
+    return socket.getaddrinfo(socket.gethostname() if len(sys.argv) < 3
+                              else sys.argv[2], 0, FAMILY)[0][4][0]
+def udp(*options):
+    s = socket.socket(FAMILY, socket.SOCK_DGRAM)
+    s.settimeout(20)
+    for option in options:
+        s.setsockopt(*option, 1)
+    return s
+def say(what):
+    print(json.dumps(what), flush=True)
+"""
+
+
+@pytest.fixture
+def python(run):
+    def start(name, family, code, **kwargs):
+        return run(name, "python3", "-c", PRELUDE + code, str(family), name,
+                   options=("--wait", *kwargs.pop("options", ())), **kwargs)
+    return start
+
+
+def said(program):
+    program.code = program.wait(60)
+    assert program.code == 0, program.err + program.log[-3000:]
+    return [json.loads(line) for line in program.out.splitlines()]
+
+
+def test_our_ipv6_address_has_ipv6_control_data(python):
+    """From a peer and from ourselves."""
+    server = python("server", 1, """
+IP6 = socket.IPPROTO_IPV6
+s = udp((IP6, socket.IPV6_RECVTCLASS), (IP6, socket.IPV6_RECVHOPLIMIT),
+        (IP6, socket.IPV6_RECVPKTINFO))
+s.bind((own(), 7000))
+say(s.getsockname()[:2])
+udp().sendto(b"us", (own(), 7000))
+while True:
+    data, control, flags, peer = s.recvmsg(100, 1000)
+    say([data.decode(), peer[0],
+         sorted([kind, len(value)] for level, kind, value in control)])
+    s.sendto(b"back", peer)
+    if data == b"peer":
+        break
+""")
+    wait_until(lambda: "us" in server.out, "the server")
+    client = python("client", 1, f"""
+s = udp()
+s.sendto(b"peer", ({server.status()["Self"]["TailscaleIPs"][1]!r}, 7000))
+data, peer = s.recvfrom(100)
+say([data.decode(), *peer[:2]])
+""")
+    own = server.status()["Self"]["TailscaleIPs"][1]
+    answer = said(client)
+    assert answer == [["back", own, 7000]]
+    at, from_us, from_peer = said(server)
+    kinds = [[50, 20], [52, 4], [67, 4]]  # PKTINFO, HOPLIMIT, TCLASS
+    assert at == [own, 7000]
+    assert from_us == ["us", own, kinds]
+    assert from_peer[0] == "peer" and from_peer[1] != own
+    assert from_peer[2] == kinds
