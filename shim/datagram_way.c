@@ -270,11 +270,17 @@ int shim_way_connect(int fd, int domain, uint8_t proto,
 	return err;
 }
 
-void shim_way_leave(int fd)
+void shim_way_leave(int fd, bool lets_go)
 {
+	struct ts_broker_request req = {.type = TS_BROKER_CONNECT,
+					.proto = IPPROTO_UDP};
 	struct ts_flow_entry entry;
+	struct ts_broker_reply rep;
 
-	if (shim_way_peer(fd, &entry))
+	if (!shim_way_peer(fd, &entry))
+		return;
+	(void)shim_ask_for(&req, fd, &rep);
+	if (lets_go)
 		let_go(fd, shim_native_domain(fd));
 }
 

@@ -344,14 +344,13 @@ static void leave_loopback(int fd, const struct sockaddr *addr, socklen_t len)
 	if (!atomic_load(&shim.table) || shim_is_engine_thread() ||
 	    !shim_can_read_addr(addr, len) ||
 	    ts_addr_from_sockaddr(addr, len, &dst) ||
-	    ts_ip_is_loopback(&dst.ip) || shim_native_local(fd, &local) ||
-	    !ts_ip_is_loopback(&local.ip))
+	    shim_native_local(fd, &local) || !ts_ip_is_loopback(&local.ip))
 		return;
 	protocol = shim_native_protocol(fd);
-	if (protocol == IPPROTO_TCP)
+	if (protocol == IPPROTO_UDP)
+		shim_way_leave(fd, !ts_ip_is_loopback(&dst.ip));
+	else if (protocol == IPPROTO_TCP && !ts_ip_is_loopback(&dst.ip))
 		shim_native_bind(fd, addr->sa_family, &any);
-	else if (protocol == IPPROTO_UDP)
-		shim_way_leave(fd);
 }
 
 /* To an address, not to none. */
@@ -395,6 +394,9 @@ static int disconnect(int fd, const struct sockaddr *addr, socklen_t len)
 {
 	int saved_errno = errno;
 
+	if (atomic_load(&shim.table) && !shim_is_engine_thread())
+		shim_way_leave(fd, false);
+	errno = saved_errno;
 	if (libc.connect(fd, addr, len) != 0)
 		return -1;
 	forget_loopback(fd);

@@ -248,12 +248,6 @@ int shim_option_was_set(int fd, int level, int name, const void *value,
 void shim_option_was_read(int fd, int level, int name, void *value,
 			  socklen_t *len);
 
-/* -- tunnel_info.c ------------------------------------------------------- */
-int shim_ask_tunnel(const struct ts_flow_key *key, struct ts_tunnel_info *out);
-/* value: len bytes of fd's TCP_INFO, as the kernel has written them. */
-void shim_tcp_info_overlay(int fd, const struct ts_tunnel_info *tunnel,
-			   void *value, socklen_t len);
-
 /* -- interface.c --------------------------------------------------------- */
 struct shim_interface {
 	char name[IFNAMSIZ];
@@ -296,8 +290,9 @@ struct shim_way {
 int shim_way_find(int fd, uint8_t proto, struct shim_way *way);
 int shim_way_connect(int fd, int domain, uint8_t proto,
 		     const struct ts_addr *to);
-/* Before a connect to the host network. */
-void shim_way_leave(int fd);
+/* fd is about to have no tailnet peer any more: the host takes in first what
+ * was sent. lets_go: what comes next must not have its loopback address. */
+void shim_way_leave(int fd, bool lets_go);
 /* The flow that fd is connected to. */
 bool shim_way_peer(int fd, struct ts_flow_entry *out);
 /* Another host has taken over from the one that had this table. */

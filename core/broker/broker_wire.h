@@ -44,7 +44,8 @@
  *            socket that serves this flow alone, is what the shim connects
  *            to; the table has its DATAGRAM entry. native_local is what the
  *            socket is bound to, zero if it is not: then the far end sees a
- *            port that the host chooses. native_remote is not used.
+ *            port that the host chooses. native_remote is not used. To no
+ *            address: the program is about to disconnect the socket.
  *   BIND, BOUND as for TCP. LISTEN: a native bind to a wildcard was made, the
  *            tailnet address serves the same port.
  *   An echo socket (ping) is a UDP socket that stands in for one of

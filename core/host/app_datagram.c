@@ -355,15 +355,19 @@ int ts_dgrams_open(struct ts_host *host)
 	return ts_dgram_sockets_open(host);
 }
 
+static void end_one(struct ts_dgram *flow, void *ctx)
+{
+	(void)ctx;
+	ts_dgram_end(flow);
+}
+
 void ts_dgrams_close(struct ts_host *host)
 {
 	struct ts_dgrams *all = host->dgrams;
-	struct ts_dgram *flow;
 
 	if (!all)
 		return;
-	while ((flow = ts_dgram_oldest(all, false)))
-		ts_dgram_end(flow);
+	ts_dgram_for_all(host, end_one, NULL);
 	if (all->out)
 		before_sleep(host);
 	ts_loop_before_sleep_remove(host->loop, before_sleep, host);

@@ -79,6 +79,7 @@ struct ts_dgram {
 	bool is_v6_only, is_connected, is_raw;
 	bool is_over; /* in no map any more; freed when the turn ends */
 	bool was_sent, was_received; /* by the program */
+	bool is_answered; /* in that list */
 	uint64_t made_ms, used_ms, first_sent_ms;
 	struct ts_dgram_port *port; /* NULL: echo */
 	struct stack_echo *echo;
@@ -116,6 +117,7 @@ struct ts_dgrams {
 	struct ts_key_map by_inode; /* connected socket -> its flow */
 	/* Flows by last use: answered are those whose program has sent. */
 	struct ts_link answered, unanswered, over;
+	size_t unanswered_count[2]; /* of W; of D's */
 	struct ts_link closed; /* D's that refuse, by closed_until_ms */
 	struct ts_dgram_port *unused;
 	size_t flow_count, own_count, own_max, dup_count, dup_max;
@@ -160,9 +162,9 @@ struct ts_dgram *ts_dgram_first_in(const struct ts_link *head);
 /* Calls fn for every flow; fn may end it, and no other. */
 void ts_dgram_for_all(struct ts_host *host,
 		      void (*fn)(struct ts_dgram *flow, void *ctx), void *ctx);
-/* The one to give up first; NULL: none. */
+/* The one of W, or of the D's, to give up first; NULL: none. */
 struct ts_dgram *ts_dgram_oldest(const struct ts_dgrams *all,
-				 bool with_socket);
+				 bool has_socket);
 /* Frees those that are over. */
 void ts_dgrams_reap(struct ts_host *host);
 void ts_dgrams_init_maps(struct ts_dgrams *all);
@@ -201,6 +203,8 @@ void ts_dgram_sockets_close(struct ts_host *host);
 int ts_dgram_socket_open(struct ts_dgram *flow);
 /* Where the program is, once it is connected to D. */
 bool ts_dgram_learn_program(struct ts_dgram *flow);
+/* Takes in what D's program sent before it leaves. */
+void ts_dgram_socket_drain(struct ts_dgram *flow);
 /* Connects D to its program again (after a refusal). */
 void ts_dgram_socket_join(const struct ts_dgram *flow);
 

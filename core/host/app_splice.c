@@ -457,6 +457,7 @@ void ts_splice_start(struct ts_host *host, int fd, struct stack_tcp *tcp,
 	stack_tcp_set_user(tcp, &splice_ops, s);
 	stack_tcp_set_nodelay(tcp, true);
 	ts_tunnel_attach(entry, tcp);
+	ts_tunnel_bound_buffers(entry, fd, -1);
 	if (start_watching(s))
 		line_up(s); /* bytes may have come before us */
 	else

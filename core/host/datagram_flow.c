@@ -6,9 +6,11 @@
  * one peer). It is in the table before anybody can see its virtual address.
  *
  * Flows end when their program is gone or by idle time (datagram_sweep.c), or
- * for want of room: first those whose program never answered, then those used
- * least. They may end in the middle of a delivery; what others may still hold
- * is freed before the loop sleeps.
+ * for want of room: the one used least of those whose program has sent, for a
+ * program may be about to answer the others; but these are anybody's making,
+ * and when they fill a quarter of the room the oldest of them goes. They may
+ * end in the middle of a delivery; what others may still hold is freed before
+ * the loop sleeps.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -18,7 +20,7 @@
 #include "core/host/app_datagram.h"
 #include "core/host/dns_service.h"
 
-enum { VIRTUAL_TRIES = 64 };
+enum { VIRTUAL_TRIES = 64, UNANSWERED_SHARE = 4 };
 
 struct ends_key {
 	uint8_t bytes[2 + TS_IP_LEN + 2];
@@ -122,8 +124,12 @@ void ts_dgram_touch(struct ts_dgram *flow)
 	struct ts_dgrams *all = flow->host->dgrams;
 
 	flow->used_ms = ts_host_now_ms(flow->host);
+	if (flow->was_sent && !flow->is_answered) {
+		flow->is_answered = true;
+		all->unanswered_count[flow->fd >= 0]--;
+	}
 	ts_list_remove(&flow->link);
-	ts_list_insert(flow->was_sent ? &all->answered : &all->unanswered,
+	ts_list_insert(flow->is_answered ? &all->answered : &all->unanswered,
 		       &flow->link);
 }
 
@@ -211,6 +217,7 @@ void ts_dgram_end(struct ts_dgram *flow)
 	else
 		all->own_count--;
 	all->flow_count--;
+	all->unanswered_count[flow->fd >= 0] -= !flow->is_answered;
 	ts_watch_free(flow->watch);
 	flow->watch = NULL;
 	ts_dgram_drop_dup(flow);
@@ -268,20 +275,28 @@ void ts_dgram_for_all(struct ts_host *host,
 
 /* -- beginnings ------------------------------------------------------------ */
 
-struct ts_dgram *ts_dgram_oldest(const struct ts_dgrams *all, bool with_socket)
+static struct ts_dgram *oldest_in(const struct ts_link *head, bool has_socket)
 {
-	const struct ts_link *heads[] = {&all->unanswered, &all->answered};
+	for (const struct ts_link *at = head->next; at != head; at = at->next) {
+		struct ts_dgram *flow =
+			TS_LINK_OWNER(at, struct ts_dgram, link);
 
-	for (int i = 0; i < 2; i++)
-		for (const struct ts_link *at = heads[i]->next; at != heads[i];
-		     at = at->next) {
-			struct ts_dgram *flow =
-				TS_LINK_OWNER(at, struct ts_dgram, link);
-
-			if (!with_socket || flow->fd >= 0)
-				return flow;
-		}
+		if ((flow->fd >= 0) == has_socket)
+			return flow;
+	}
 	return NULL;
+}
+
+struct ts_dgram *ts_dgram_oldest(const struct ts_dgrams *all, bool has_socket)
+{
+	size_t max = has_socket ? all->own_max : DGRAM_FLOWS_MAX;
+	bool are_many =
+		all->unanswered_count[has_socket] > max / UNANSWERED_SHARE;
+	struct ts_dgram *flow =
+		oldest_in(are_many ? &all->unanswered : &all->answered,
+			  has_socket);
+
+	return flow ? flow : oldest_in(&all->unanswered, has_socket);
 }
 
 static void make_room(struct ts_host *host, bool with_socket)
@@ -416,6 +431,7 @@ struct ts_dgram *ts_dgram_new(struct ts_host *host,
 	}
 	if (all->flow_count++ == 0)
 		ts_timer_set(all->sweep, ts_host_now_ms(host));
+	all->unanswered_count[flow->fd >= 0]++;
 	ts_list_insert(&all->unanswered, &flow->link);
 	log_debug("datagram-%llu: port %u to %s at %s",
 		  (unsigned long long)flow->id, port_number(flow),

@@ -92,9 +92,10 @@ static int get_port(struct ts_host *host, struct dgram_wish *wish)
 	return err;
 }
 
+/* One that has not sent yet may still be on its way to its D. */
 static struct ts_dgram *oldest_with_dup(const struct ts_dgrams *all)
 {
-	const struct ts_link *heads[] = {&all->unanswered, &all->answered};
+	const struct ts_link *heads[] = {&all->answered, &all->unanswered};
 
 	for (int i = 0; i < 2; i++)
 		for (const struct ts_link *at = heads[i]->next; at != heads[i];
@@ -189,20 +190,29 @@ void ts_dgram_send(struct ts_host *host, const struct ts_broker_request *req,
 	rep->tailnet = flow->local;
 }
 
-/* A socket has one peer: what it was connected to before is over. */
-static void replace_former(struct ts_dgram *flow)
+/* A socket has one peer: what it was connected to before is over. It still is
+ * while the program waits for our answer, and so what it sent is known to be
+ * its own now, and not any more in a moment. */
+static uint64_t end_former(struct ts_host *host, int fd)
 {
-	struct ts_key_map *map = &flow->host->dgrams->by_inode;
 	struct ts_dgram *former;
+	uint64_t inode;
 	struct stat st;
 
-	if (fstat(flow->dup_fd, &st))
-		return;
-	flow->inode = st.st_ino;
-	former = ts_key_map_get(map, &flow->inode);
+	if (fstat(fd, &st))
+		return 0;
+	inode = st.st_ino;
+	former = ts_key_map_get(&host->dgrams->by_inode, &inode);
+	if (former)
+		ts_dgram_socket_drain(former);
 	if (former)
 		ts_dgram_end(former);
-	(void)ts_key_map_put(map, &flow->inode, flow);
+	return inode;
+}
+
+void ts_dgram_leave(struct ts_host *host, int fd)
+{
+	(void)end_former(host, fd);
 }
 
 void ts_dgram_connect(struct ts_host *host, const struct ts_broker_request *req,
@@ -211,8 +221,14 @@ void ts_dgram_connect(struct ts_host *host, const struct ts_broker_request *req,
 	struct dgram_wish wish = make_wish(req, fd, pid);
 	struct ts_dgram *flow;
 	enum dgram_route route;
-	int err = check(host, req, fd, true, &route);
+	int err;
 
+	if (ts_ip_is_unspecified(&req->tailnet.ip)) {
+		ts_dgram_leave(host, fd);
+		ts_sock_close(fd);
+		return;
+	}
+	err = check(host, req, fd, true, &route);
 	wish.is_connected = true;
 	if (!err)
 		err = get_port(host, &wish);
@@ -225,7 +241,8 @@ void ts_dgram_connect(struct ts_host *host, const struct ts_broker_request *req,
 	rep->error = -err;
 	if (!flow)
 		return;
-	replace_former(flow);
+	flow->inode = end_former(host, fd);
+	(void)ts_key_map_put(&host->dgrams->by_inode, &flow->inode, flow);
 	rep->native = flow->virtual;
 	rep->tailnet = flow->local;
 }

@@ -30,6 +30,7 @@ enum {
 	W_BUFFER_BYTES = 8 << 20,
 	D_BUFFER_BYTES = 1 << 20,
 	ERRORS_A_TURN = 64,
+	DRAIN_TURNS = 64, /* more than a socket's buffer holds of large ones */
 };
 
 union in_control {
@@ -132,7 +133,7 @@ static void hand_out(struct ts_dgrams *all, struct ts_dgram *flow,
 	take_apart(flow, msg->msg_iov->iov_base, message->msg_len, a.each);
 }
 
-static void receive(struct ts_dgrams *all, struct ts_dgram *flow, int fd)
+static int receive(struct ts_dgrams *all, struct ts_dgram *flow, int fd)
 {
 	struct dgram_in *in = all->in;
 	int got;
@@ -151,6 +152,7 @@ static void receive(struct ts_dgrams *all, struct ts_dgram *flow, int fd)
 	got = recvmmsg(fd, in->messages, BUNDLES, MSG_DONTWAIT, NULL);
 	for (int i = 0; i < got; i++)
 		hand_out(all, flow, &in->messages[i]);
+	return got;
 }
 
 /* -- errors ---------------------------------------------------------------- */
@@ -179,7 +181,7 @@ static void on_w(void *ctx, unsigned events)
 	struct arrival a;
 
 	(void)events;
-	receive(all, NULL, all->fd);
+	(void)receive(all, NULL, all->fd);
 	for (int i = 0; i < ERRORS_A_TURN && next_error(all->fd, &a); i++) {
 		flow = ts_key_map_get(&all->by_virtual, a.to.bytes);
 		if (flow && a.error == ECONNREFUSED)
@@ -193,7 +195,7 @@ static void on_d(void *ctx, unsigned events)
 	struct arrival a;
 
 	(void)events;
-	receive(flow->host->dgrams, flow, flow->fd);
+	(void)receive(flow->host->dgrams, flow, flow->fd);
 	if (!flow->is_over && next_error(flow->fd, &a) &&
 	    a.error == ECONNREFUSED)
 		ts_dgram_program_gone(flow);
@@ -295,6 +297,16 @@ bool ts_dgram_learn_program(struct ts_dgram *flow)
 	if (!flow->closed_until_ms)
 		ts_dgram_socket_join(flow);
 	return true;
+}
+
+void ts_dgram_socket_drain(struct ts_dgram *flow)
+{
+	int turns = flow->fd >= 0 && ts_dgram_learn_program(flow) ? DRAIN_TURNS
+								  : 0;
+
+	while (turns-- > 0 && !flow->is_over &&
+	       receive(flow->host->dgrams, flow, flow->fd) > 0)
+		;
 }
 
 int ts_dgram_sockets_open(struct ts_host *host)

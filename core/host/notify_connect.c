@@ -229,11 +229,11 @@ static int connect_again(const struct ts_host *host, int fd, int domain)
 		host, fd, ts_notify_connect_native(fd, domain, &nowhere));
 }
 
-static int step(const struct notify_call *call, int fd, int domain,
-		const struct ts_addr *dst)
+int ts_notify_connect_begin(const struct notify_call *call, int fd,
+			    const struct ts_addr *dst)
 {
 	const struct ts_host *host = call->tree->host;
-	int state = ts_sock_state(fd);
+	int state = ts_sock_state(fd), domain = ts_notify_domain(fd);
 	int err;
 
 	if (state < 0)
@@ -244,20 +244,20 @@ static int step(const struct notify_call *call, int fd, int domain,
 	return err ? err : connect_first(call, fd, domain, dst);
 }
 
-/* Its socket has something to say. */
-static int finish_held(const struct notify_call *call, int fd)
+int ts_notify_connect_end(const struct notify_call *call, int fd)
 {
 	int err = connect_again(call->tree->host, fd, ts_notify_domain(fd));
 
 	return err == -EALREADY || err == -EINPROGRESS ? -EAGAIN : err;
 }
 
-int ts_notify_connect_tcp(const struct notify_call *call, int fd,
-			  const struct ts_addr *dst)
+/* Owns fd. */
+static int connect_tcp(const struct notify_call *call, int fd,
+		       const struct ts_addr *dst)
 {
-	int err = step(call, fd, ts_notify_domain(fd), dst);
+	int err = ts_notify_connect_begin(call, fd, dst);
 	/* Out of time a call says what it would without waiting. */
-	struct notify_hold hold = {.fn = finish_held, .fd = fd,
+	struct notify_hold hold = {.fn = ts_notify_connect_end, .fd = fd,
 				   .events = TS_WRITABLE,
 				   .limit_result = err};
 
@@ -278,20 +278,29 @@ static void leave_loopback(const struct notify_call *call,
 			   const struct notify_sockaddr *to)
 {
 	const struct ts_addr any = {.ip = TS_IP_ZERO};
+	bool lets_go = !ts_ip_is_loopback(&to->addr.ip);
 	struct ts_addr local;
 	int fd;
 
-	if (ts_ip_is_loopback(&to->addr.ip))
-		return;
 	fd = ts_notify_fetch(call, (int)call->args[0]);
 	if (fd < 0)
 		return;
 	if (ts_sock_local(fd, &local) || !ts_ip_is_loopback(&local.ip))
 		;
-	else if (ts_notify_is_tcp(fd))
-		(void)ts_notify_bind_native(fd, to->native.ss_family, &any);
 	else if (ts_notify_is_udp(fd))
-		ts_notify_leave_udp(call->tree->host, fd);
+		ts_notify_leave_udp(call->tree->host, fd, lets_go);
+	else if (ts_notify_is_tcp(fd) && lets_go)
+		(void)ts_notify_bind_native(fd, to->native.ss_family, &any);
+	ts_sock_close(fd);
+}
+
+/* What was sent is taken in first. */
+static void disconnect(const struct notify_call *call)
+{
+	int fd = ts_notify_fetch(call, (int)call->args[0]);
+
+	if (fd >= 0 && ts_notify_is_udp(fd))
+		ts_notify_leave_udp(call->tree->host, fd, false);
 	ts_sock_close(fd);
 }
 
@@ -315,6 +324,8 @@ int ts_notify_connect(const struct notify_call *call)
 
 	if (err)
 		return err;
+	if (to.native.ss_family == AF_UNSPEC)
+		disconnect(call);
 	if (!to.is_inet)
 		return NOTIFY_CONTINUE;
 	if (!ts_notify_claims(call->tree->host, &to.addr)) {
@@ -329,7 +340,7 @@ int ts_notify_connect(const struct notify_call *call)
 		return NOTIFY_CONTINUE; /* the kernel's own complaint */
 	}
 	if (ts_notify_is_tcp(fd))
-		return ts_notify_connect_tcp(call, fd, &to.addr);
+		return connect_tcp(call, fd, &to.addr);
 	err = ts_notify_is_udp(fd) ? ts_notify_connect_udp(call, fd, &to.addr)
 				   : -ENETUNREACH;
 	ts_sock_close(fd);

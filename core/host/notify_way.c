@@ -203,8 +203,11 @@ int ts_notify_connect_udp(const struct notify_call *call, int fd,
 	return ts_notify_connect_native(fd, a.domain, &virtual);
 }
 
-void ts_notify_leave_udp(const struct ts_host *host, int fd)
+void ts_notify_leave_udp(struct ts_host *host, int fd, bool lets_go)
 {
-	if (has_tailnet_peer(host, fd))
+	if (!has_tailnet_peer(host, fd))
+		return;
+	ts_dgram_leave(host, fd);
+	if (lets_go)
 		let_go(fd);
 }

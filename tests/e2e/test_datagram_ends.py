@@ -48,6 +48,16 @@ def test_a_peer_that_leaves_the_tailnet(lab, run, echo):
                                        "True"]
 
 
+@pytest.mark.parametrize("family", [0, 1], ids=["v4", "v6"])
+def test_what_was_sent_before_a_disconnect_arrives(run, call, family):
+    server = run("server", "python3", app("datagram_server.py"), "7000"
+                 ).wait_running()
+    ends(call, "leaves", server.lab.node("server")["ips"][family])
+    want = {str(100 + i) for i in range(60)}
+    wait_until(lambda: want <= {line.split()[-1] for line in
+                                server.out.splitlines()}, "all datagrams")
+
+
 @pytest.mark.parametrize("how,family", [
     ("dual", 0), ("dual", 1), ("v6only", 1), ("group", 0)])
 def test_sockets_of_every_shape_are_reached(run, echo, how, family):

@@ -1,4 +1,5 @@
 """What a program sees of remote ends that come and go: CASE HOST PORT"""
+import ctypes
 import errno
 import socket
 import sys
@@ -96,5 +97,21 @@ def own():
     say(outcome(lambda: client.recv(100)))
 
 
+def leaves():
+    """Disconnects, or connects elsewhere, right after it has sent."""
+    libc = ctypes.CDLL(None)
+    unspec = b"\0" * 16
+    say(await_answer(new_socket(), b"first") is not None)
+    for i in range(60):
+        s = new_socket(connected=True)
+        s.send(b"x" * (100 + i))
+        if i % 3 == 0:
+            libc.connect(s.fileno(), unspec, len(unspec))
+        else:
+            s.connect(("127.0.0.1" if family == socket.AF_INET else "::1", 9)
+                      if i % 3 == 1 else (host, port + 1))
+        s.close()
+
+
 {"closed_port": closed_port, "peer_leaves": peer_leaves, "many": many,
- "own": own}[case]()
+ "own": own, "leaves": leaves}[case]()

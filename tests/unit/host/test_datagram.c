@@ -522,6 +522,39 @@ static void a_socket_that_connects_again_has_one_flow(void **state)
 	close_fixture(&f);
 }
 
+/* The kernel forgets whom the socket was connected to, and we do not have to
+ * know by then whose datagrams these are. */
+static void what_was_sent_before_a_disconnect_is_taken_in(void **state)
+{
+	enum { TIMES = 100 };
+	const struct sockaddr none = {.sa_family = AF_UNSPEC};
+	struct ts_broker_reply rep;
+	struct ts_addr gone;
+	struct fixture f;
+	int other;
+
+	(void)state;
+	open_tailnet(&f);
+	for (int i = 0; i < TIMES; i++) {
+		int fd = program_connects(&f, PEER ":8", &rep);
+
+		assert_int_equal(send(fd, "one", 3, 0), 3);
+		assert_int_equal(send(fd, "two", 3, 0), 3);
+		gone = rep.native;
+		rep = ask(&f, TS_BROKER_CONNECT, 0, &rep.native, "0.0.0.0:0",
+			  fd);
+		assert_int_equal(rep.error, 0);
+		assert_int_equal(connect(fd, &none, sizeof(none)), 0);
+		close(fd);
+	}
+	await_count(&f, 2 * TIMES);
+	/* and the flow is over */
+	other = socket(AF_INET, SOCK_DGRAM, 0);
+	assert_int_equal(bind_to(other, &gone), 0);
+	close(other);
+	close_fixture(&f);
+}
+
 static void a_refusal_wakes_a_connected_program(void **state)
 {
 	struct ts_broker_reply rep;
@@ -1078,6 +1111,95 @@ static void the_oldest_flows_make_room(void **state)
 	close_fixture(&f);
 }
 
+/* As after a few minutes of a busy server. */
+static void have_answered_all(struct fixture *f, void *ctx)
+{
+	struct ts_dgrams *all = f->host->dgrams;
+	struct ts_dgram *flow;
+
+	(void)ctx;
+	while ((flow = ts_dgram_first_in(&all->unanswered))) {
+		flow->was_sent = true;
+		ts_dgram_touch(flow);
+	}
+}
+
+static void what_is_about_to_be_answered_does_not_make_room(void **state)
+{
+	static const char *const to[] = {PEER ":8", "[fd7a:115c:a1e0::2]:8",
+					 PEER ":7"};
+	struct ts_addr native;
+	struct ts_broker_request req = {.type = TS_BROKER_SEND,
+					.proto = IPPROTO_UDP};
+	struct ts_broker_reply rep[3];
+	struct fixture f;
+	int fd;
+
+	(void)state;
+	open_tailnet(&f);
+	fd = udp_at("0.0.0.0:0", &native);
+	req.native_local = native;
+	req.tailnet = fake_addr(PEER ":1");
+	for (int i = 0; i < DGRAM_FLOWS_MAX; i++) {
+		req.tailnet.port = (uint16_t)(40000 - i);
+		assert_int_equal(request(&f, &req, -1).error, 0);
+	}
+	on_loop(&f, have_answered_all, NULL);
+	for (int i = 0; i < 3; i++)
+		rep[i] = say_send(&f, &native, to[i]);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(send_at(fd, &rep[i].native, "hello", 5), 5);
+	check_echo(fd, &rep[2].native, "hello", 5);
+	await_count(&f, 2);
+	close(fd);
+	close_fixture(&f);
+}
+
+enum { FEW = 8 };
+
+static void allow_few(struct fixture *f, void *ctx)
+{
+	(void)ctx;
+	f->host->dgrams->own_max = f->host->dgrams->dup_max = FEW;
+}
+
+/* Programs that have connected natively only when all have an answer. */
+static void what_connects_does_not_make_room(void **state)
+{
+	const struct ts_addr unbound = {.port = 0};
+	struct ts_broker_reply rep[3];
+	struct fixture f;
+	int old[FEW], fd[3];
+	char got[8];
+
+	(void)state;
+	open_tailnet(&f);
+	on_loop(&f, allow_few, NULL);
+	for (int i = 0; i < FEW; i++) {
+		old[i] = program_connects(&f, PEER ":7", &rep[0]);
+		assert_int_equal(send(old[i], "old", 3, 0), 3);
+		assert_true(wait_for(old[i], POLLIN) & POLLIN);
+	}
+	for (int i = 0; i < 3; i++) {
+		fd[i] = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+		rep[i] = ask(&f, TS_BROKER_CONNECT, 0, &unbound, PEER ":7",
+			     fd[i]);
+		assert_int_equal(rep[i].error, 0);
+	}
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(connect_to(fd[i], &rep[i].native), 0);
+		assert_int_equal(send(fd[i], "new", 3, 0), 3);
+	}
+	for (int i = 0; i < 3; i++) {
+		assert_true(wait_for(fd[i], POLLIN) & POLLIN);
+		assert_int_equal(recv(fd[i], got, sizeof(got), 0), 3);
+		close(fd[i]);
+	}
+	for (int i = 0; i < FEW; i++)
+		close(old[i]);
+	close_fixture(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1093,6 +1215,7 @@ int main(void)
 			a_program_that_chose_its_port_can_have_it_again),
 		cmocka_unit_test(a_later_refusal_wakes_the_program_too),
 		cmocka_unit_test(a_socket_that_connects_again_has_one_flow),
+		cmocka_unit_test(what_was_sent_before_a_disconnect_is_taken_in),
 		cmocka_unit_test(a_refusal_wakes_a_connected_program),
 		cmocka_unit_test(a_refusal_reaches_the_error_queue),
 		cmocka_unit_test(
@@ -1110,6 +1233,9 @@ int main(void)
 		cmocka_unit_test(only_echo_requests_leave),
 		cmocka_unit_test(programs_that_are_gone_lose_their_flows),
 		cmocka_unit_test(the_oldest_flows_make_room),
+		cmocka_unit_test(
+			what_is_about_to_be_answered_does_not_make_room),
+		cmocka_unit_test(what_connects_does_not_make_room),
 	};
 
 	if (!enter_empty_net()) {
