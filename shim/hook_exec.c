@@ -36,10 +36,12 @@ static int exec_by(exec_fn exec, bool searches, const char *program,
 	int saved_errno = errno;
 	struct shim_exec_env plan;
 	struct shim_exec_target target;
+	size_t size = shim_exec_paths_size(program, searches);
 
 	if (shim_exec_env_plan(&plan, program, env))
 		env = shim_exec_env_make(&plan, alloca(plan.size));
-	if (shim_exec_needs_host(&target, program, searches, argv)) {
+	if (size > 0 && shim_exec_needs_host(&target, program, searches, argv,
+					     alloca(size), size)) {
 		argv = shim_exec_argv_make(
 			&target, argv, alloca(shim_exec_argv_size(&target)));
 		program = target.host;
@@ -184,10 +186,12 @@ static int spawn_by(int (*spawn)(pid_t *, const char *,
 	int saved_errno = errno;
 	struct shim_exec_env plan;
 	struct shim_exec_target target;
+	size_t size = shim_exec_paths_size(program, searches);
 
 	if (shim_exec_env_plan(&plan, program, env))
 		env = shim_exec_env_make(&plan, alloca(plan.size));
-	if (shim_exec_needs_host(&target, program, searches, argv)) {
+	if (size > 0 && shim_exec_needs_host(&target, program, searches, argv,
+					     alloca(size), size)) {
 		argv = shim_exec_argv_make(
 			&target, argv, alloca(shim_exec_argv_size(&target)));
 		program = target.host;
