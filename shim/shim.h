@@ -150,7 +150,8 @@ int shim_host_start(const struct shim_broker *dead);
 
 /* -- dest_rule.c --------------------------------------------------------- */
 bool shim_claims_ip(const struct ts_ip *ip);
-/* The same for what a program passed; *out is only set when claimed. */
+/* The same for what a program passed and shim_can_read_addr() has seen; *out is
+ * only set when claimed. */
 bool shim_claims(const struct sockaddr *addr, socklen_t len,
 		 struct ts_addr *out);
 /* -- hosts_file.c -------------------------------------------------------- */
@@ -237,8 +238,8 @@ bool shim_listens_to(const struct ts_table_layout *table,
 /* Memory of the program that the kernel has not been through yet. */
 bool shim_can_read(const void *memory, size_t len);
 bool shim_can_write(void *memory, size_t len);
-/* An address, of a length that the kernel would take. */
-bool shim_can_read_addr(const struct sockaddr *addr, socklen_t len);
+/* An address, of a length that the kernel would take, for a call with fd. */
+bool shim_can_read_addr(int fd, const struct sockaddr *addr, socklen_t len);
 
 /* -- socket_options.c ---------------------------------------------------- */
 /* After the kernel has taken it: 0, or why not after all. */

@@ -145,6 +145,10 @@ int ts_sock_local(int fd, struct ts_addr *out);
 int ts_sock_peer(int fd, struct ts_addr *out);
 void ts_sock_reset(int fd); /* closes with RST; -1 is fine */
 void ts_sock_close(int fd); /* closes; -1 is fine */
+/* A connection whose host is killed must not look as if the peer had ended it:
+ * from now on the kernel resets it when nobody closes it otherwise. */
+void ts_sock_break_at_death(int fd);
+void ts_sock_finish(int fd); /* closes such a one in order; -1 is fine */
 size_t ts_sock_unread(int fd);
 /* A random 127.x.y.z, none of the conventional ones. */
 struct ts_ip ts_sock_random_loopback(const struct ts_host *host);

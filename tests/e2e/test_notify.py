@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 
 import pytest
@@ -459,7 +460,7 @@ def test_a_preloaded_server_below_a_static_parent(run, call):
 def test_without_any_privilege(server, call, probe, make_lab, tmp_path):
     os.chmod(tmp_path, 0o777)
     for parent in tmp_path.parents:
-        if str(parent).startswith("/tmp/pytest"):
+        if str(parent).startswith(f"{tempfile.gettempdir()}/pytest"):
             os.chmod(parent, 0o755)
     directory = os.path.join(str(tmp_path), "client")
     os.makedirs(directory)
