@@ -64,7 +64,7 @@ static int check_device(int fd)
 	socklen_t len = sizeof(name);
 
 	if (libc.getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, &len) != 0 ||
-	    !*name || strcmp(name, "lo") == 0)
+	    len == 0 || !*name || strcmp(name, "lo") == 0)
 		return 0;
 	return -ENETUNREACH;
 }
