@@ -8,14 +8,21 @@ SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)),
                       "apps/tied.c")
 
 
+def ip(*args):
+    return subprocess.run(["ip", *args], capture_output=True, text=True)
+
+
 @pytest.fixture
 def interface():
-    done = subprocess.run(["ip", "link", "add", "other0", "type", "veth",
-                           "peer", "name", "other1"], capture_output=True)
+    """One that leads everywhere."""
+    done = ip("link", "add", "other0", "type", "veth", "peer", "name", "other1")
     if done.returncode:
-        pytest.skip("no veth here: " + done.stderr.decode())
+        pytest.skip("no veth here: " + done.stderr)
+    for args in ("address add 10.77.0.1/24 dev other0", "link set other1 up",
+                 "link set other0 up", "route add default via 10.77.0.2"):
+        assert ip(*args.split()).returncode == 0, args
     yield "other0"
-    subprocess.run(["ip", "link", "delete", "other0"], check=True)
+    ip("link", "delete", "other0")
 
 
 @pytest.mark.parametrize("how", ["-no-pie", "-static"])
