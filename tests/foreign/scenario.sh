@@ -126,7 +126,7 @@ exchange() { # CLIENT SERVER [udp-] PROBE...: one question, by address
 	shift 3
 	TS_AUTHKEY=key-alice "$bin" --hostname "$server" \
 		--state "/tmp/$server" --control-url "$url" --listen tailnet \
-		"$@" "${kind}serve" 80 1 >"$server.log" 2>"$server.err" &
+		"$@" "${kind}serve" 80 2 >"$server.log" 2>"$server.err" &
 	pids="$pids $!"
 	wait_for "$server" "$bin" --socket "/tmp/$server/tailscaled.sock" status
 	wait_for "$server to serve" grep -q listening "$server.log"
