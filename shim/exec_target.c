@@ -8,11 +8,15 @@
  *
  *   tsnet-host --notify -- PATH ARGV0 ARGUMENT...
  *
+ * A program that is open and has no name to rely on (fexecve) goes along as a
+ * descriptor, /proc/self/fd/N, of which it is not to know: --notify-open.
+ *
  * Elsewhere such a program is left alone: nothing can be done, and to look at
  * each file would cost. Set-id programs are left alone everywhere; the kernel
  * would take their privileges away.
  */
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -159,6 +163,7 @@ bool shim_exec_needs_host(struct shim_exec_target *t, const char *program,
 
 	t->host = room;
 	t->path = program;
+	t->is_open = false;
 	if (is_searched(program, searches)) {
 		needs = find(found, size - host_size(), program);
 		t->path = found;
@@ -171,6 +176,31 @@ bool shim_exec_needs_host(struct shim_exec_target *t, const char *program,
 	return needs;
 }
 
+void shim_exec_fd_path(char out[static SHIM_EXEC_FD_PATH_CAP], int fd)
+{
+	snprintf(out, SHIM_EXEC_FD_PATH_CAP, "/proc/self/fd/%d", fd);
+}
+
+/* A script whose descriptor is closed by exec fails, as it does without us. */
+bool shim_exec_file_needs_host(struct shim_exec_target *t, int fd,
+			       char name[static SHIM_EXEC_FD_PATH_CAP],
+			       char *const argv[], int *copy, char *room,
+			       size_t size)
+{
+	int saved_errno = errno;
+
+	*copy = -1;
+	if (fd < 0 || !shim_exec_needs_host(t, name, false, argv, room, size))
+		return false;
+	if (fcntl(fd, F_GETFD) & FD_CLOEXEC) {
+		*copy = fcntl(fd, F_DUPFD, 3);
+		shim_exec_fd_path(name, *copy);
+		t->is_open = true;
+	}
+	errno = saved_errno;
+	return !t->is_open || *copy >= 0;
+}
+
 size_t shim_exec_argv_size(const struct shim_exec_target *t)
 {
 	/* An empty argv gets an ARGV0: the kernel does so, too. */
@@ -180,13 +210,14 @@ size_t shim_exec_argv_size(const struct shim_exec_target *t)
 char **shim_exec_argv_make(const struct shim_exec_target *t,
 			   char *const argv[], void *room)
 {
-	static char name[] = "tsnet-host", notify[] = "--notify", end[] = "--",
+	static char name[] = "tsnet-host", notify[] = "--notify",
+		    notify_open[] = "--notify-open", end[] = "--",
 		    nothing[] = "";
 	char **out = room;
 	size_t n = 0;
 
 	out[n++] = name;
-	out[n++] = notify;
+	out[n++] = t->is_open ? notify_open : notify;
 	out[n++] = end;
 	out[n++] = (char *)(uintptr_t)t->path;
 	if (t->count == 0)

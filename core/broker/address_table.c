@@ -297,3 +297,8 @@ uint16_t ts_table_mtu(const struct ts_table_layout *t)
 {
 	return __atomic_load_n(&t->info.mtu, __ATOMIC_ACQUIRE);
 }
+
+uint16_t ts_table_datagram_port(const struct ts_table_layout *t)
+{
+	return __atomic_load_n(&t->info.datagram_port, __ATOMIC_ACQUIRE);
+}

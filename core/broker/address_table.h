@@ -130,8 +130,10 @@ bool ts_table_next_listener(const struct ts_table_layout *t, uint32_t *at,
 /* Is ip inside one of the prefixes? Cheap: no copy of the info. Service IPs
  * count; before the netmap (no own address yet) so do the static prefixes. */
 bool ts_table_claims(const struct ts_table_layout *t, const struct ts_ip *ip);
-/* Without a copy of the info either: is it an address of this node; its MTU. */
+/* Without a copy of the info either: is it an address of this node; its MTU;
+ * the host's port for datagrams. */
 bool ts_table_is_own(const struct ts_table_layout *t, const struct ts_ip *ip);
 uint16_t ts_table_mtu(const struct ts_table_layout *t);
+uint16_t ts_table_datagram_port(const struct ts_table_layout *t);
 
 #endif

@@ -110,7 +110,9 @@ enum ts_broker_flags {
 	TS_BROKER_NONBLOCK = 1 << 0,
 	TS_BROKER_WANT_V4 = 1 << 1, /* RESOLVE */
 	TS_BROKER_WANT_V6 = 1 << 2,
-	TS_BROKER_REUSE = 1 << 3, /* BIND: SO_REUSEADDR or SO_REUSEPORT */
+	/* BIND, BOUND, LISTEN: SO_REUSEADDR, SO_REUSEPORT */
+	TS_BROKER_REUSE = 1 << 3,
+	TS_BROKER_REUSE_PORT = 1 << 1,
 	TS_BROKER_V6_ONLY = 1 << 4, /* a socket that cannot reach 127/8 */
 	TS_BROKER_DEDICATED = 1 << 5, /* SEND */
 	TS_BROKER_RAW = 1 << 6,	      /* echo sockets */

@@ -229,8 +229,8 @@ struct ts_listener {
 	/* 0.0.0.0 for dual-stack sockets, too; :: is IPv6 alone */
 	struct ts_addr native;
 	bool is_listening; /* LISTEN came; else BIND or BOUND only */
-	bool is_shared;	   /* SO_REUSEADDR or SO_REUSEPORT */
-	int deferred_s;	   /* TCP_DEFER_ACCEPT, where notify_bind.c took it */
+	uint8_t shares; /* TS_BROKER_REUSE, TS_BROKER_REUSE_PORT */
+	int deferred_s;	/* TCP_DEFER_ACCEPT, where notify_bind.c took it */
 	struct ts_dgram_port *port; /* UDP */
 	uint64_t made_ms;
 };
