@@ -8,8 +8,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#define HAVE_UINTPTR_T 1 /* by stdint.h; cmocka.h knows glibc's only */
 #include <cmocka.h>
 
 #endif
