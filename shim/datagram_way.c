@@ -41,11 +41,11 @@ struct asking {
 static bool is_tied_to_device(int fd)
 {
 	char name[IFNAMSIZ] = "";
-	socklen_t len = sizeof(name) - 1;
+	socklen_t len = sizeof(name);
 
 	return libc.getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, &len) ==
 		       0 &&
-	       *name && strcmp(name, "lo") != 0;
+	       len > 0 && *name && strcmp(name, "lo") != 0;
 }
 
 /* By ::1, because 127/8 is out of reach? */

@@ -98,6 +98,7 @@ struct ts_host {
 	bool in_process, shares_files;
 	struct ts_table *table;
 	struct ts_table_info info; /* as published last */
+	struct ts_prefix prefixes[TS_TABLE_PREFIX_MAX]; /* info's */
 	struct ts_entries entries;
 	struct ts_hup hup;
 	struct ts_rendezvous rv;
@@ -358,6 +359,7 @@ bool ts_host_has_netmap(const struct ts_host *host);
 bool ts_host_is_down(const struct ts_host *host);
 void ts_host_publish(struct ts_host *host);
 void ts_table_info_from_node(struct ts_table_info *info,
+			     struct ts_prefix prefixes[TS_TABLE_PREFIX_MAX],
 			     const struct ts_node *node);
 
 #endif
