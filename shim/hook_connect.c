@@ -36,7 +36,8 @@
 #define TCP_FASTOPEN_CONNECT 30
 #endif
 
-enum { BIND_TRIES = 8, CONNECT_TRIES = 3 };
+enum { BIND_TRIES = 8, CONNECT_TRIES = 3, HOST_TRIES = 4 };
+enum { STOPPED = 4 }; /* enum ts_node_state: the host has closed */
 
 static const struct ts_ip LOOPBACK6 = {{[15] = 1}};
 
@@ -194,6 +195,11 @@ static int connect_by(struct attempt *a, const struct ts_table_layout *table)
 
 	if (!table || !ts_table_read_info(table, &a->info))
 		return -ENETDOWN;
+	if (a->info.node_state == STOPPED) {
+		shim_follow_host_now();
+		if (atomic_load(&shim.table) != table)
+			return -ENETDOWN; /* has_moved() */
+	}
 	err = prepare(a);
 	if (!err)
 		err = call_rendezvous(a);
@@ -216,6 +222,18 @@ static bool has_moved(const struct attempt *a,
 		now.rendezvous6_port != a->info.rendezvous6_port);
 }
 
+/* The far end never knew of a connect that failed because the host, a
+ * neighbour's thread, has ended: there is another one to ask. */
+static bool ended_with_host(const struct attempt *a, int err,
+			    const struct ts_table_layout *table)
+{
+	if (shim.is_hosted || !a->is_announced ||
+	    (err != -ECONNREFUSED && err != -ECONNRESET && err != -ENETDOWN))
+		return false;
+	shim_follow_host_now();
+	return atomic_load(&shim.table) != table;
+}
+
 static int connect_first(int fd, int domain, const struct ts_addr *dst)
 {
 	struct attempt a = {.fd = fd, .domain = domain, .tailnet = dst};
@@ -229,9 +247,13 @@ static int connect_first(int fd, int domain, const struct ts_addr *dst)
 		return -ENETUNREACH;
 	table = atomic_load(&shim.table);
 	err = connect_by(&a, table);
-	if (err && !a.is_announced && has_moved(&a, table)) {
-		a.is_bound = false;
-		err = connect_by(&a, atomic_load(&shim.table));
+	for (int i = 0; i < HOST_TRIES &&
+			((err && !a.is_announced && has_moved(&a, table)) ||
+			 ended_with_host(&a, err, table));
+	     i++) {
+		a.is_bound = a.is_announced = false;
+		table = atomic_load(&shim.table);
+		err = connect_by(&a, table);
 	}
 	return err;
 }
