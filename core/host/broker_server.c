@@ -191,7 +191,7 @@ static bool answer(struct ts_client *client,
 		ts_listener_listen(host, req, &rep);
 		break;
 	case TS_BROKER_ACCEPTED:
-		ts_inbound_accepted(host, req, fd, &rep);
+		ts_inbound_accepted(host, req, fd, client->pid, &rep);
 		break;
 	case TS_BROKER_OPTIONS:
 		ts_tunnel_options(host, req, fd, &rep);
@@ -264,6 +264,25 @@ static void give_up(struct ts_client *client)
 }
 
 /* -- requests ------------------------------------------------------------ */
+
+/* The table, and what is to last longer than we do. */
+static bool is_for_the_next(const struct ts_client *client,
+			    const struct ts_broker_request *req)
+{
+	if (!client->host->is_ending || client->pid == getpid())
+		return false;
+	switch ((enum ts_broker_type)req->type) {
+	case TS_BROKER_ATTACH:
+	case TS_BROKER_CONNECT:
+	case TS_BROKER_SEND:
+	case TS_BROKER_BIND:
+	case TS_BROKER_BOUND:
+	case TS_BROKER_LISTEN:
+		return true;
+	default:
+		return false;
+	}
+}
 
 /* Keeps the first fd of a message, closes the others. */
 static int take_fd(const struct ts_host *host, struct msghdr *msg)
@@ -356,7 +375,7 @@ static bool serve(struct ts_client *client)
 		complain(client, -EACCES);
 		ts_sock_close(fd);
 		refuse(client, &req, EACCES);
-	} else if (is_stale(client, &req)) {
+	} else if (is_stale(client, &req) || is_for_the_next(client, &req)) {
 		ts_sock_close(fd);
 		refuse(client, &req, ESTALE);
 	} else if (!answer(client, &req, fd)) {

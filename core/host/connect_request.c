@@ -151,6 +151,15 @@ static void on_sweep(void *ctx)
 		     now_ms + SWEEP_INTERVAL_MS + 100 * cost_ms);
 }
 
+bool ts_conns_are_held_for_others(const struct ts_host *host)
+{
+	for (const struct ts_link *at = host->conns.next; at != &host->conns;
+	     at = at->next)
+		if (TS_LINK_OWNER(at, struct ts_conn, link)->pid != getpid())
+			return true;
+	return false;
+}
+
 void ts_conns_close(struct ts_host *host)
 {
 	while (!ts_list_is_empty(&host->conns)) {
