@@ -64,7 +64,8 @@ CORE_OBJ := $(CORE_SRC:%.c=$(BUILD)/obj/%.o)
 SHIM_CORE := core/base/addr.c core/base/wire.c core/base/err.c \
 	core/base/elf_kind.c \
 	core/broker/broker_wire.c core/broker/address_table.c \
-	core/broker/rendezvous_rule.c core/broker/datagram_control.c
+	core/broker/rendezvous_rule.c core/broker/datagram_control.c \
+	core/broker/option_rule.c core/broker/tcp_info.c
 SHIM_SRC := $(sort $(wildcard shim/*.c)) $(SHIM_CORE)
 # Never with sanitizers: it is loaded into programs that have no runtime of
 # theirs.

@@ -65,7 +65,7 @@ bool shim_claims(const struct sockaddr *addr, socklen_t len,
 {
 	struct ts_addr dst;
 
-	if (shim_is_engine_thread() || !shim_can_read_addr(addr, len) ||
+	if (shim_is_engine_thread() ||
 	    ts_addr_from_sockaddr(addr, len, &dst) != 0 ||
 	    !(shim_claims_ip(&dst.ip) || is_intercepted(&dst)))
 		return false;

@@ -341,8 +341,7 @@ static void leave_loopback(int fd, const struct sockaddr *addr, socklen_t len)
 	const struct ts_addr any = {.ip = TS_IP_ZERO};
 	int protocol;
 
-	if (!atomic_load(&shim.table) || shim_is_engine_thread() ||
-	    !shim_can_read_addr(addr, len) ||
+	if (!atomic_load(&shim.table) ||
 	    ts_addr_from_sockaddr(addr, len, &dst) ||
 	    shim_native_local(fd, &local) || !ts_ip_is_loopback(&local.ip))
 		return;
@@ -353,20 +352,12 @@ static void leave_loopback(int fd, const struct sockaddr *addr, socklen_t len)
 		shim_native_bind(fd, addr->sa_family, &any);
 }
 
-/* To an address, not to none. */
-static bool connects_echo(const struct sockaddr *addr, socklen_t len)
-{
-	return atomic_load_explicit(&shim.has_echo_sockets,
-				    memory_order_relaxed) &&
-	       shim_can_read_addr(addr, len) && addr->sa_family != AF_UNSPEC;
-}
-
 /* To the host network, by a socket that is for the tailnet alone? */
 static bool is_shut_out(int fd, const struct sockaddr *addr, socklen_t len)
 {
 	struct ts_addr dst;
 
-	return atomic_load(&shim.has_tied) && shim_can_read_addr(addr, len) &&
+	return atomic_load(&shim.has_tied) &&
 	       ts_addr_from_sockaddr(addr, len, &dst) == 0 && shim_is_tied(fd);
 }
 
@@ -409,12 +400,11 @@ static int connect_elsewhere(int fd, const struct sockaddr *addr, socklen_t len)
 	int saved_errno = errno;
 	int err;
 
-	if (len >= sizeof(addr->sa_family) && shim_can_read_addr(addr, len) &&
-	    addr->sa_family == AF_UNSPEC)
+	if (len >= sizeof(addr->sa_family) && addr->sa_family == AF_UNSPEC)
 		return disconnect(fd, addr, len);
 	if (is_shut_out(fd, addr, len))
 		return shim_to_libc(-ENETUNREACH);
-	err = connects_echo(addr, len) ? shim_echo_refusal(fd) : 0;
+	err = shim_echo_refusal(fd);
 	if (err)
 		return shim_to_libc(err);
 	leave_loopback(fd, addr, len);
@@ -429,6 +419,8 @@ int hook_connect(int fd, const struct sockaddr *addr, socklen_t len)
 	int err;
 
 	shim_libc_ready();
+	if (shim_is_engine_thread() || !shim_can_read_addr(fd, addr, len))
+		return libc.connect(fd, addr, len);
 	if (!shim_claims(addr, len, &dst))
 		return connect_elsewhere(fd, addr, len);
 	err = shim_connect_tailnet(fd, addr, len, &dst);

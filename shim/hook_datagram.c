@@ -38,12 +38,12 @@ static bool is_bad(const void *memory, size_t len)
 /* -- to whom ------------------------------------------------------------- */
 
 /* An AF_INET socket takes AF_UNSPEC for AF_INET. */
-static bool claims(const struct sockaddr *addr, socklen_t len,
+static bool claims(int fd, const struct sockaddr *addr, socklen_t len,
 		   struct ts_addr *out)
 {
 	struct sockaddr_in in;
 
-	if (len < sizeof(in) || !shim_can_read_addr(addr, len))
+	if (len < sizeof(in) || !shim_can_read_addr(fd, addr, len))
 		return false;
 	if (addr->sa_family != AF_UNSPEC)
 		return shim_claims(addr, len, out);
@@ -110,7 +110,7 @@ static int decide(int fd, const struct sockaddr *addr, socklen_t len, int flags,
 {
 	int protocol, err;
 
-	if (!claims(addr, len, &way->tailnet)) {
+	if (!claims(fd, addr, len, &way->tailnet)) {
 		err = shim_echo_refusal(fd);
 		return err && !shim_is_engine_thread() ? err : AS_IT_IS;
 	}
@@ -292,11 +292,12 @@ ssize_t hook_sendmsg(int fd, const struct msghdr *msg, int flags)
 
 /* -- many ---------------------------------------------------------------- */
 
-static bool is_claimed(const struct msghdr *msg)
+static bool is_claimed(int fd, const struct msghdr *msg)
 {
 	struct ts_addr dst;
 
-	return msg->msg_name && claims(msg->msg_name, msg->msg_namelen, &dst);
+	return msg->msg_name &&
+	       claims(fd, msg->msg_name, msg->msg_namelen, &dst);
 }
 
 /* Needs more than another address? */
@@ -328,7 +329,7 @@ static int send_chunk(int fd, struct mmsghdr *msgs, unsigned count, int flags,
 	for (; n < count && n < CHUNK; n++) {
 		const struct msghdr *msg = &msgs[n].msg_hdr;
 
-		if (!is_claimed(msg) || is_special(msg))
+		if (!is_claimed(fd, msg) || is_special(msg))
 			break;
 		ret = decide(fd, msg->msg_name, msg->msg_namelen, 0, &ways[n]);
 		if (ret != VIRTUAL)
@@ -346,11 +347,11 @@ static int send_chunk(int fd, struct mmsghdr *msgs, unsigned count, int flags,
 	return ret < 0 ? -errno : ret;
 }
 
-static unsigned native_run(const struct mmsghdr *msgs, unsigned count)
+static unsigned native_run(int fd, const struct mmsghdr *msgs, unsigned count)
 {
 	unsigned n = 0;
 
-	while (n < count && !is_claimed(&msgs[n].msg_hdr) &&
+	while (n < count && !is_claimed(fd, &msgs[n].msg_hdr) &&
 	       (is_plain(&msgs[n].msg_hdr) || msgs[n].msg_hdr.msg_name))
 		n++;
 	return n;
@@ -362,7 +363,7 @@ static int send_run(int fd, struct mmsghdr *msgs, unsigned count, int flags,
 {
 	int ret;
 
-	*wanted = native_run(msgs, count);
+	*wanted = native_run(fd, msgs, count);
 	if (*wanted > 0) {
 		ret = shim_echo_refusal(fd);
 		if (ret)
@@ -403,7 +404,7 @@ int hook_sendmmsg(int fd, struct mmsghdr *msgs, unsigned count, int flags)
 	if (shim_is_engine_thread() || is_bad(msgs, sizeof(*msgs)))
 		return libc.sendmmsg(fd, msgs, count, flags);
 	count = readable(msgs, count);
-	if (native_run(msgs, count) == count)
+	if (native_run(fd, msgs, count) == count)
 		return shim_echo_refusal(fd)
 			       ? shim_to_libc(shim_echo_refusal(fd))
 			       : libc.sendmmsg(fd, msgs, count, flags);

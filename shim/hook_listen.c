@@ -205,7 +205,7 @@ int hook_bind(int fd, const struct sockaddr *addr, socklen_t len)
 	int err;
 
 	shim_libc_ready();
-	if (shim_is_engine_thread() || !shim_can_read_addr(addr, len) ||
+	if (shim_is_engine_thread() || !shim_can_read_addr(fd, addr, len) ||
 	    ts_addr_from_sockaddr(addr, len, &asked) != 0 ||
 	    !(ts_ip_is_unspecified(&asked.ip) || is_node_address(&asked.ip)))
 		return libc.bind(fd, addr, len);

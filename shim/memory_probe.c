@@ -4,8 +4,13 @@
  * The kernel answers a bad pointer with EFAULT; a hook that reads it dies. So
  * memory of the program that the kernel has not been through yet is looked at
  * by the kernel first: futex(2) reads or writes one word, or says EFAULT, and
- * every sandbox allows it. One word a page is enough (0.15 us). What lies on the
- * stack, a little above us, as the arguments of most calls do, is there.
+ * nearly every sandbox allows it. One word a page is enough (0.15 us). What
+ * lies on the stack, a little above us, as the arguments of most calls do, is
+ * there.
+ *
+ * A sandbox for one thread may do without futex, but not without what connect()
+ * to the tailnet takes anyway; so addresses are looked at by setsockopt(2),
+ * which reads the value before it says that it has no such option.
  */
 #include <sys/syscall.h>
 
@@ -21,6 +26,7 @@ enum {
 	OP_CMP_REQUEUE = 4 | OP_PRIVATE,
 	OP_WAKE_OP = 5 | OP_PRIVATE,
 	OR_NOTHING = 2 << 28,
+	NO_OPTION = -1,
 };
 
 #ifndef SYS_futex /* 32-bit machines with 64-bit time alone */
@@ -33,19 +39,21 @@ static bool is_fine(long ret)
 }
 
 /* Comparing the word is a read. Whoever sleeps there, none is moved. */
-static bool is_readable(uintptr_t at)
+static bool is_readable(int fd, uintptr_t at)
 {
 	uint32_t own = 0;
 
+	(void)fd;
 	return is_fine(libc.syscall(SYS_futex, (long)at, OP_CMP_REQUEUE, 0, 0,
 				    (long)(uintptr_t)&own, 0));
 }
 
 /* Adding no bit to the word is a write. Nobody sleeps at ours. */
-static bool is_writable(uintptr_t at)
+static bool is_writable(int fd, uintptr_t at)
 {
 	uint32_t own = 0;
 
+	(void)fd;
 	return is_fine(libc.syscall(SYS_futex, (long)(uintptr_t)&own,
 				    OP_WAKE_OP, 0, 0, (long)at, OR_NOTHING));
 }
@@ -57,8 +65,17 @@ static bool is_on_stack(uintptr_t at, size_t len)
 	return at >= here && at - here < NEAR_BYTES && len < NEAR_BYTES;
 }
 
-static bool is_each_page(const void *memory, size_t len,
-			 bool (*test)(uintptr_t at))
+static bool is_readable_by(int fd, uintptr_t at)
+{
+	if (libc.setsockopt(fd, SOL_SOCKET, NO_OPTION, (const void *)at,
+			    sizeof(uint32_t)) == 0 ||
+	    errno == ENOPROTOOPT)
+		return true;
+	return errno != EFAULT && is_readable(fd, at);
+}
+
+static bool is_each_page(int fd, const void *memory, size_t len,
+			 bool (*test)(int fd, uintptr_t at))
 {
 	uintptr_t at = (uintptr_t)memory, end = at + len;
 	int saved_errno = errno;
@@ -67,23 +84,23 @@ static bool is_each_page(const void *memory, size_t len,
 	if (is_on_stack(at, len))
 		return true;
 	for (; ok && at < end; at = (at / PAGE_BYTES + 1) * PAGE_BYTES)
-		ok = test(at & ~(uintptr_t)WORD_MASK);
+		ok = test(fd, at & ~(uintptr_t)WORD_MASK);
 	errno = saved_errno;
 	return ok;
 }
 
 bool shim_can_read(const void *memory, size_t len)
 {
-	return is_each_page(memory, len, is_readable);
+	return is_each_page(-1, memory, len, is_readable);
 }
 
 bool shim_can_write(void *memory, size_t len)
 {
-	return is_each_page(memory, len, is_writable);
+	return is_each_page(-1, memory, len, is_writable);
 }
 
-bool shim_can_read_addr(const struct sockaddr *addr, socklen_t len)
+bool shim_can_read_addr(int fd, const struct sockaddr *addr, socklen_t len)
 {
 	return len <= sizeof(struct sockaddr_storage) &&
-	       shim_can_read(addr, len);
+	       is_each_page(fd, addr, len, is_readable_by);
 }

@@ -152,7 +152,8 @@ int shim_host_start(const struct shim_broker *dead);
 
 /* -- dest_rule.c --------------------------------------------------------- */
 bool shim_claims_ip(const struct ts_ip *ip);
-/* The same for what a program passed; *out is only set when claimed. */
+/* The same for what a program passed and shim_can_read_addr() has seen; *out is
+ * only set when claimed. */
 bool shim_claims(const struct sockaddr *addr, socklen_t len,
 		 struct ts_addr *out);
 /* -- hosts_file.c -------------------------------------------------------- */
@@ -239,8 +240,8 @@ bool shim_listens_to(const struct ts_table_layout *table,
 /* Memory of the program that the kernel has not been through yet. */
 bool shim_can_read(const void *memory, size_t len);
 bool shim_can_write(void *memory, size_t len);
-/* An address, of a length that the kernel would take. */
-bool shim_can_read_addr(const struct sockaddr *addr, socklen_t len);
+/* An address, of a length that the kernel would take, for a call with fd. */
+bool shim_can_read_addr(int fd, const struct sockaddr *addr, socklen_t len);
 
 /* -- socket_options.c ---------------------------------------------------- */
 /* After the kernel has taken it: 0, or why not after all. */
@@ -249,12 +250,6 @@ int shim_option_was_set(int fd, int level, int name, const void *value,
 /* After the kernel has written *len bytes: puts the tunnel's in their place. */
 void shim_option_was_read(int fd, int level, int name, void *value,
 			  socklen_t *len);
-
-/* -- tunnel_info.c ------------------------------------------------------- */
-int shim_ask_tunnel(const struct ts_flow_key *key, struct ts_tunnel_info *out);
-/* value: len bytes of fd's TCP_INFO, as the kernel has written them. */
-void shim_tcp_info_overlay(int fd, const struct ts_tunnel_info *tunnel,
-			   void *value, socklen_t len);
 
 /* -- interface.c --------------------------------------------------------- */
 struct shim_interface {

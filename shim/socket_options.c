@@ -1,14 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * socket_options.c - what an option means on a connection to the tailnet
  *
- * The program's kernel keeps every option of its sockets; that is the truth for
- * most of them, since a socket to the tailnet is a TCP socket over loopback.
- * Only these are more:
- *
- *   carried    the host reads them from the socket, into the tunnel's
- *              connection: with CONNECT and ACCEPTED, and when they change
- *   answered   about the way to the far end: by the tunnel's connection
- *   refused    what neither loopback nor the tunnel would do
+ * The rules are in core/broker/option_rule.c.
  *
  * The kernel is always asked first, so that a bad pointer, a bad length and a
  * bad descriptor get its own answer, and what it wrote to may be written to.
@@ -18,88 +11,10 @@
 #include <netinet/tcp.h>
 #include <string.h>
 
+#include "core/broker/option_rule.h"
+#include "core/broker/tcp_info.h"
 #include "shim/libc_table.h"
 #include "shim/shim.h"
-
-#ifndef TCP_CC_INFO
-#define TCP_CC_INFO 26
-#endif
-#ifndef TCP_MD5SIG_EXT
-#define TCP_MD5SIG_EXT 32
-#endif
-#ifndef TCP_AO_ADD_KEY
-#define TCP_AO_ADD_KEY 38
-#endif
-#ifndef IP_MTU
-#define IP_MTU 14
-#endif
-#ifndef TCP_REPAIR
-#define TCP_REPAIR 19
-#endif
-#ifndef IP_MINTTL
-#define IP_MINTTL 21
-#endif
-#ifndef IPV6_MINHOPCOUNT
-#define IPV6_MINHOPCOUNT 73
-#endif
-
-enum { CC_NAME_CAP = 16 };
-
-/* The tunnel's congestion control: lwIP's, which is NewReno. */
-static const char OUR_CC[CC_NAME_CAP] = "reno";
-
-static bool is_from(int level, int name, const int (*list)[2], size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		if (list[i][0] == level && list[i][1] == name)
-			return true;
-	return false;
-}
-
-static bool is_carried(int level, int name)
-{
-	static const int list[][2] = {
-		{SOL_SOCKET, SO_KEEPALIVE},
-		{IPPROTO_TCP, TCP_KEEPIDLE},
-		{IPPROTO_TCP, TCP_KEEPINTVL},
-		{IPPROTO_TCP, TCP_KEEPCNT},
-		{IPPROTO_TCP, TCP_USER_TIMEOUT},
-		{IPPROTO_TCP, TCP_MAXSEG},
-		{IPPROTO_IP, IP_TOS},
-		{IPPROTO_IP, IP_TTL},
-		{IPPROTO_IPV6, IPV6_TCLASS},
-		{IPPROTO_IPV6, IPV6_UNICAST_HOPS},
-	};
-
-	return is_from(level, name, list, sizeof(list) / sizeof(*list));
-}
-
-static bool is_answered(int level, int name)
-{
-	static const int list[][2] = {
-		{IPPROTO_TCP, TCP_INFO},
-		{IPPROTO_TCP, TCP_MAXSEG},
-		{IPPROTO_TCP, TCP_CONGESTION},
-		{IPPROTO_TCP, TCP_CC_INFO},
-		{IPPROTO_IP, IP_MTU},
-		{IPPROTO_IPV6, IPV6_MTU},
-	};
-
-	return is_from(level, name, list, sizeof(list) / sizeof(*list));
-}
-
-static bool is_refused(int level, int name)
-{
-	static const int list[][2] = {
-		{IPPROTO_TCP, TCP_CONGESTION},
-		{IPPROTO_TCP, TCP_REPAIR},
-		{IPPROTO_IP, IP_OPTIONS},
-		{IPPROTO_IP, IP_MINTTL},
-		{IPPROTO_IPV6, IPV6_MINHOPCOUNT},
-	};
-
-	return is_from(level, name, list, sizeof(list) / sizeof(*list));
-}
 
 /* The flow of a connected TCP socket; cheap for all that have none. */
 static bool find_flow(int fd, struct ts_flow_key *key)
@@ -136,46 +51,14 @@ static int carry(int fd)
 	return err == 0 || err == -ENOENT ? 0 : -ENOBUFS;
 }
 
-/* IP options that say nothing: ends of the list, and fillers. */
-static bool is_padding(const void *value, socklen_t len)
-{
-	const uint8_t *bytes = value;
-
-	for (socklen_t i = 0; i < len; i++)
-		if (bytes[i] > 1)
-			return false;
-	return true;
-}
-
-/* After the kernel took it: would it do anything on the way to the far end? */
-static int judge(int level, int name, const void *value, socklen_t len)
-{
-	char text[CC_NAME_CAP] = "";
-	int number = 0;
-
-	if (level == IPPROTO_TCP && name == TCP_CONGESTION) {
-		memcpy(text, value,
-		       len < sizeof(text) ? len : sizeof(text) - 1);
-		return strcmp(text, OUR_CC) ? -ENOENT : 0;
-	}
-	if (level == IPPROTO_IP && name == IP_OPTIONS)
-		return is_padding(value, len) ? 0 : -EINVAL;
-	if (len >= sizeof(number))
-		memcpy(&number, value, sizeof(number));
-	else if (len > 0)
-		number = *(const uint8_t *)value;
-	if (number == 0)
-		return 0;
-	return name == TCP_REPAIR && level == IPPROTO_TCP ? -EPERM
-							  : -ENOPROTOOPT;
-}
-
 static int refuse_or_not(int fd, int level, int name, const void *value,
 			 socklen_t len)
 {
 	const int off = 0;
 	struct ts_flow_key key;
-	int err = find_flow(fd, &key) ? judge(level, name, value, len) : 0;
+	int err = find_flow(fd, &key)
+			  ? ts_option_judge(level, name, value, len)
+			  : 0;
 
 	if (!err)
 		return 0;
@@ -186,10 +69,8 @@ static int refuse_or_not(int fd, int level, int name, const void *value,
 	return err;
 }
 
-/* A key for an address of the tailnet: the segments to it are the tunnel's, and
- * would go unsigned. Both structs begin with the address; the kernel has read
- * them. */
-static int refuse_key(int fd, int name, const void *value)
+/* The segments to the tailnet are the tunnel's, and would go unsigned. */
+static int refuse_key(int fd, int name, const void *value, socklen_t len)
 {
 	struct {
 		struct sockaddr_storage addr;
@@ -197,11 +78,9 @@ static int refuse_key(int fd, int name, const void *value)
 	} none = {0};
 	struct ts_addr peer;
 
-	memcpy(&none.addr, value, sizeof(none.addr));
-	if (ts_addr_from_sockaddr((struct sockaddr *)&none.addr,
-				  sizeof(none.addr), &peer) ||
-	    !shim_claims_ip(&peer.ip))
+	if (!ts_option_key_addr(value, len, &peer) || !shim_claims_ip(&peer.ip))
 		return 0;
+	memcpy(&none.addr, value, sizeof(none.addr));
 	if (name == TCP_MD5SIG)
 		libc.setsockopt(fd, IPPROTO_TCP, TCP_MD5SIG, &none,
 				sizeof(none));
@@ -211,15 +90,13 @@ static int refuse_key(int fd, int name, const void *value)
 int shim_option_was_set(int fd, int level, int name, const void *value,
 			socklen_t len)
 {
-	if (is_refused(level, name))
+	unsigned rules = ts_option_rule(level, name);
+
+	if (rules & TS_OPTION_REFUSED)
 		return refuse_or_not(fd, level, name, value, len);
-	if (is_carried(level, name))
+	if (rules & TS_OPTION_CARRIED)
 		return carry(fd);
-	if (level == IPPROTO_TCP &&
-	    (name == TCP_MD5SIG || name == TCP_MD5SIG_EXT) &&
-	    len >= sizeof(struct sockaddr_storage))
-		return refuse_key(fd, name, value);
-	return 0;
+	return rules & TS_OPTION_KEYED ? refuse_key(fd, name, value, len) : 0;
 }
 
 /* -- getting ------------------------------------------------------------- */
@@ -229,17 +106,35 @@ static void put_int(int number, void *value, socklen_t len)
 	memcpy(value, &number, len < sizeof(number) ? len : sizeof(number));
 }
 
+static void answer_info(int fd, const struct ts_tunnel_info *tunnel,
+			void *value, socklen_t len)
+{
+	struct ts_tcp_info info = {0};
+	socklen_t whole = sizeof(info);
+
+	if (libc.getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &whole) != 0)
+		return;
+	ts_tcp_info_overlay(tunnel, &info);
+	memcpy(value, &info, len < sizeof(info) ? len : sizeof(info));
+}
+
 static void answer_by_tunnel(int fd, int name, const struct ts_flow_key *key,
 			     void *value, socklen_t len)
 {
-	struct ts_tunnel_info tunnel;
+	struct ts_broker_request req = {
+		.type = TS_BROKER_INFO,
+		.proto = IPPROTO_TCP,
+		.native_local = key->local,
+		.native_remote = key->remote,
+	};
+	struct ts_broker_reply rep;
 
-	if (shim_ask_tunnel(key, &tunnel) != 0)
+	if (shim_ask_for(&req, -1, &rep) != 0)
 		return;
 	if (name == TCP_INFO)
-		shim_tcp_info_overlay(fd, &tunnel, value, len);
+		answer_info(fd, &rep.tunnel, value, len);
 	else
-		put_int(tunnel.send_mss, value, len);
+		put_int(rep.tunnel.send_mss, value, len);
 }
 
 static void answer_mtu(void *value, socklen_t len)
@@ -255,13 +150,14 @@ void shim_option_was_read(int fd, int level, int name, void *value,
 {
 	struct ts_flow_key key;
 
-	if (!is_answered(level, name) || !find_flow(fd, &key))
+	if (!(ts_option_rule(level, name) & TS_OPTION_ANSWERED) ||
+	    !find_flow(fd, &key))
 		return;
 	if (level != IPPROTO_TCP)
 		answer_mtu(value, *len);
 	else if (name == TCP_CONGESTION)
-		memcpy(value, OUR_CC,
-		       *len < sizeof(OUR_CC) ? *len : sizeof(OUR_CC));
+		memcpy(value, ts_option_cc,
+		       *len < TS_CC_NAME_CAP ? *len : TS_CC_NAME_CAP);
 	else if (name == TCP_CC_INFO)
 		*len = 0; /* as reno has none in the kernel, too */
 	else

@@ -25,6 +25,7 @@
 
 #include "core/base/err.h"
 #include "core/base/log.h"
+#include "core/engine/fork_gate.h"
 #include "core/engine/own_files.h"
 
 enum {
@@ -150,7 +151,11 @@ static void *run(void *ctx)
 
 	if (s->begin)
 		s->begin();
+	fork_gate_enter();
 	open_with_stopper(s, &stopper);
+	if (s->engine)
+		ts_loop_around_wait(ts_engine_loop(s->engine),
+				    fork_gate_leave, fork_gate_enter);
 	if (s->engine && s->state)
 		ts_engine_watch_state(s->engine, s->state, s->state_ctx);
 	if (!report(s) && s->engine) /* nobody waits for it */
@@ -160,6 +165,7 @@ static void *run(void *ctx)
 		pthread_join(stopper, NULL);
 		ts_engine_close(s->engine);
 	}
+	fork_gate_leave();
 	release(s);
 	return NULL;
 }
@@ -228,6 +234,7 @@ int ts_engine_thread_open(struct ts_engine_thread *out,
 		snprintf(err, 256, "out of memory");
 		return -ENOMEM;
 	}
+	fork_gate_watch();
 	s->begin = begin;
 	s->state = state;
 	s->state_ctx = state_ctx;

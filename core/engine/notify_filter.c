@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * notify_filter.c - the seccomp filter that shows a program's socket calls
  *
- * Notified are the calls that name an address, and those that ask for one.
- * What moves bytes without one (read, write, send, recv) is not; for read and
+ * Notified are the calls that name an address, and those that ask for one,
+ * and the few options that mean something else in the tailnet. What moves bytes without one (read, write, send, recv) is not; for read and
  * write the kernel does not even run the filter. Some calls are answered
  * here: io_uring, whose operations no filter sees, does not exist (programs
  * fall back to what we see), nor does MPTCP, which cannot be completed by
@@ -18,6 +18,7 @@
 #include <linux/audit.h>
 #include <linux/seccomp.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stddef.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -26,6 +27,7 @@
 
 #include "core/base/err.h"
 #include "core/broker/notify_abi.h"
+#include "core/broker/option_rule.h"
 
 #ifndef SYS_io_uring_setup
 #define SYS_io_uring_setup 425
@@ -130,15 +132,51 @@ static void option(struct filter *f, uint32_t level, uint32_t name,
 	ret(f, action);
 }
 
+/* Those that have one of the rules. */
+static void options(struct filter *f, unsigned rules)
+{
+	size_t count;
+	const struct ts_option_rule *list = ts_option_rules(&count);
+
+	for (size_t i = 0; i < count; i++)
+		if (list[i].rules & rules)
+			option(f, (uint32_t)list[i].level,
+			       (uint32_t)list[i].name, SECCOMP_RET_USER_NOTIF);
+}
+
+/* Opens a rule of any length below 256; closes it. */
+static int begin_rule(struct filter *f, int nr)
+{
+	unless_equal_skip(f, (uint32_t)nr, 0);
+	return f->len - 1;
+}
+
+static void end_rule(struct filter *f, int begin)
+{
+	ret(f, SECCOMP_RET_ALLOW);
+	if (f->len <= NOTIFY_FILTER_CAP)
+		f->out[begin].jf = (uint8_t)(f->len - begin - 1);
+}
+
 static void rule_getsockopt(struct filter *f, uint32_t host_id)
 {
-	enum { OPTION_LEN = 5, OPTIONS = 2 };
+	int begin = begin_rule(f, SYS_getsockopt);
 
-	unless_equal_skip(f, SYS_getsockopt, OPTIONS * OPTION_LEN + 1);
 	option(f, SOL_SOCKET, SO_ERROR, SECCOMP_RET_USER_NOTIF);
+	option(f, IPPROTO_TCP, TCP_DEFER_ACCEPT, SECCOMP_RET_USER_NOTIF);
+	options(f, TS_OPTION_ANSWERED);
 	option(f, TS_NOTIFY_PROBE_LEVEL, host_id,
 	       fail_with(TS_NOTIFY_PROBE_ERRNO));
-	ret(f, SECCOMP_RET_ALLOW);
+	end_rule(f, begin);
+}
+
+static void rule_setsockopt(struct filter *f)
+{
+	int begin = begin_rule(f, SYS_setsockopt);
+
+	option(f, IPPROTO_TCP, TCP_DEFER_ACCEPT, SECCOMP_RET_USER_NOTIF);
+	options(f, TS_OPTION_CARRIED | TS_OPTION_REFUSED | TS_OPTION_KEYED);
+	end_rule(f, begin);
 }
 
 static void write_own(struct filter *f, uint32_t host_id)
@@ -161,6 +199,7 @@ static void write_own(struct filter *f, uint32_t host_id)
 			fail_with(EPROTONOSUPPORT));
 	rule_always(f, SYS_io_uring_setup, fail_with(ENOSYS));
 	rule_getsockopt(f, host_id);
+	rule_setsockopt(f);
 	ret(f, SECCOMP_RET_ALLOW);
 }
 

@@ -7,7 +7,7 @@
 #include <linux/filter.h>
 #include <stdint.h>
 
-enum { NOTIFY_FILTER_CAP = 192 };
+enum { NOTIFY_FILTER_CAP = 320 };
 
 /* Writes the filter for a host's id (notify_abi.h); its length, or -ENOBUFS. */
 int notify_filter_write(uint32_t host_id,

@@ -4,11 +4,12 @@
  * A connect to one of our own tailnet addresses never sees the tunnel: two
  * loopback sockets are joined here, with the splice's rules for ends, resets
  * and fairness. Each direction keeps at most one piece that its target did
- * not take.
+ * not take. Urgent data stays urgent: the byte is sent on its own, as such.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@
 struct direction {
 	uint8_t *rest; /* read from one end, not taken by the other */
 	size_t rest_at, rest_len;
+	int rest_flags; /* MSG_OOB or 0 */
 	bool is_done, is_full;
 };
 
@@ -38,7 +40,7 @@ static void free_relay(struct ts_relay *r, bool reset)
 		if (reset)
 			ts_sock_reset(r->ends[i].fd);
 		else
-			ts_sock_close(r->ends[i].fd);
+			ts_sock_finish(r->ends[i].fd);
 		ts_entry_end(r->host, r->ends[i].entry, HOST_ENTRY_LINGER_MS);
 		free(r->from[i].rest);
 	}
@@ -47,9 +49,9 @@ static void free_relay(struct ts_relay *r, bool reset)
 }
 
 /* Bytes that fd took, 0 when full, or -errno. */
-static ssize_t send_some(int fd, const uint8_t *data, size_t len)
+static ssize_t send_some(int fd, const uint8_t *data, size_t len, int flags)
 {
-	ssize_t n = send(fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	ssize_t n = send(fd, data, len, flags | MSG_NOSIGNAL | MSG_DONTWAIT);
 
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
@@ -62,7 +64,7 @@ static int flush_rest(struct direction *d, int to)
 
 	if (!d->rest)
 		return 0;
-	n = send_some(to, d->rest + d->rest_at, d->rest_len);
+	n = send_some(to, d->rest + d->rest_at, d->rest_len, d->rest_flags);
 	if (n < 0)
 		return (int)n;
 	d->rest_at += (size_t)n;
@@ -75,7 +77,8 @@ static int flush_rest(struct direction *d, int to)
 	return 0;
 }
 
-static int keep_rest(struct direction *d, const uint8_t *data, size_t len)
+static int keep_rest(struct direction *d, const uint8_t *data, size_t len,
+		     int flags)
 {
 	d->rest = malloc(len);
 	if (!d->rest)
@@ -83,8 +86,28 @@ static int keep_rest(struct direction *d, const uint8_t *data, size_t len)
 	memcpy(d->rest, data, len);
 	d->rest_at = 0;
 	d->rest_len = len;
+	d->rest_flags = flags;
 	d->is_full = true;
 	return 0;
+}
+
+/* As recv; *flags are those to send it with. The sockets have SO_OOBINLINE, and
+ * a read ends before the urgent byte, but goes past one that comes first. So
+ * there must be something to read when we look what comes first. */
+static ssize_t read_some(int fd, uint8_t *data, int *flags)
+{
+	size_t cap = HOST_SCRATCH_BYTES;
+	int at_mark = 0;
+	ssize_t n = recv(fd, data, 1, MSG_PEEK);
+
+	*flags = 0;
+	if (n <= 0)
+		return n;
+	if (ioctl(fd, SIOCATMARK, &at_mark) == 0 && at_mark) {
+		*flags = MSG_OOB;
+		cap = 1;
+	}
+	return recv(fd, data, cap, 0);
 }
 
 /* Bytes moved, 0 when there is no more for now, or -errno. */
@@ -92,8 +115,8 @@ static ssize_t move_once(struct ts_relay *r, int i)
 {
 	struct direction *d = &r->from[i];
 	uint8_t *scratch = r->host->scratch;
-	int to = r->ends[1 - i].fd;
-	ssize_t n = recv(r->ends[i].fd, scratch, HOST_SCRATCH_BYTES, 0);
+	int to = r->ends[1 - i].fd, flags;
+	ssize_t n = read_some(r->ends[i].fd, scratch, &flags);
 	ssize_t sent;
 
 	if (n < 0)
@@ -105,10 +128,11 @@ static ssize_t move_once(struct ts_relay *r, int i)
 			(void)shutdown(to, SHUT_WR);
 		return 0;
 	}
-	sent = send_some(to, scratch, (size_t)n);
+	sent = send_some(to, scratch, (size_t)n, flags);
 	if (sent < 0)
 		return sent;
-	if (sent < n && keep_rest(d, scratch + sent, (size_t)(n - sent)))
+	if (sent < n &&
+	    keep_rest(d, scratch + sent, (size_t)(n - sent), flags))
 		return -ENOMEM;
 	return n;
 }
@@ -202,8 +226,13 @@ void ts_relay_start(struct ts_host *host, const struct ts_relay_end ends[2])
 	r->host = host;
 	r->ends[0] = ends[0];
 	r->ends[1] = ends[1];
+	ts_sock_break_at_death(ends[0].fd);
+	ts_sock_break_at_death(ends[1].fd);
 	r->hups[0].fd = r->hups[1].fd = -1;
 	ts_list_insert(&host->relays, &r->link);
+	for (int i = 0; i < 2; i++)
+		ts_tunnel_bound_buffers(ends[i].entry, ends[i].fd,
+					ends[1 - i].fd);
 	if (!start_watching(r))
 		free_relay(r, true);
 }

@@ -62,7 +62,7 @@ static void close_fd(struct ts_splice *s, bool reset)
 	if (reset)
 		ts_sock_reset(s->fd);
 	else
-		ts_sock_close(s->fd);
+		ts_sock_finish(s->fd);
 	s->fd = -1;
 }
 
@@ -452,11 +452,13 @@ void ts_splice_start(struct ts_host *host, int fd, struct stack_tcp *tcp,
 	s->hup.fd = -1;
 	s->tcp = tcp;
 	s->entry = entry;
+	ts_sock_break_at_death(fd);
 	ts_list_init(&s->ready);
 	ts_list_insert(&host->splices, &s->link);
 	stack_tcp_set_user(tcp, &splice_ops, s);
 	stack_tcp_set_nodelay(tcp, true);
 	ts_tunnel_attach(entry, tcp);
+	ts_tunnel_bound_buffers(entry, fd, -1);
 	if (start_watching(s))
 		line_up(s); /* bytes may have come before us */
 	else

@@ -57,6 +57,7 @@ struct ts_entry {
 	struct stack_tcp *tcp; /* NULL: not there yet, over, or a relay */
 	struct stack_tcp_options options;
 	bool is_half_closed; /* the program ended its side */
+	int receive_bytes;   /* the program's small SO_RCVBUF; 0: as usual */
 };
 struct ts_entries {
 	struct ts_key_map by_key;
@@ -130,6 +131,8 @@ int ts_sock_keep(const struct ts_host *host, int fd);
 /* Non-blocking TCP socket of addr's family, CLOEXEC, SO_REUSEADDR, NODELAY;
  * with TTL 255 and bounded buffers. fd or -errno. */
 int ts_sock_open(const struct ts_host *host, const struct ts_ip *ip);
+/* SO_SNDBUF or SO_RCVBUF, counted as the kernel reads it back. -1 is fine. */
+void ts_sock_buffer(int fd, int name, int bytes);
 int ts_sock_reuse_port(int fd);
 int ts_sock_bind(int fd, const struct ts_addr *addr);
 /* 0 also while in progress. */
@@ -141,6 +144,10 @@ int ts_sock_local(int fd, struct ts_addr *out);
 int ts_sock_peer(int fd, struct ts_addr *out);
 void ts_sock_reset(int fd); /* closes with RST; -1 is fine */
 void ts_sock_close(int fd); /* closes; -1 is fine */
+/* A connection whose host is killed must not look as if the peer had ended it:
+ * from now on the kernel resets it when nobody closes it otherwise. */
+void ts_sock_break_at_death(int fd);
+void ts_sock_finish(int fd); /* closes such a one in order; -1 is fine */
 size_t ts_sock_unread(int fd);
 /* A random 127.x.y.z, none of the conventional ones. */
 struct ts_ip ts_sock_random_loopback(const struct ts_host *host);
@@ -222,6 +229,7 @@ struct ts_listener {
 	struct ts_addr native;
 	bool is_listening; /* LISTEN came; else BIND or BOUND only */
 	uint8_t shares; /* TS_BROKER_REUSE, TS_BROKER_REUSE_PORT */
+	int deferred_s;	/* TCP_DEFER_ACCEPT, where notify_bind.c took it */
 	struct ts_dgram_port *port; /* UDP */
 	uint64_t made_ms;
 };
@@ -284,6 +292,9 @@ void ts_splices_close(struct ts_host *host);
 /* From the program's socket fd into entry, and on to its connection. NULL and
  * -1 are fine. */
 void ts_tunnel_read_options(struct ts_entry *entry, int fd);
+/* Of our socket to the program, and of the one, if any (-1), where what we send
+ * there comes from: no larger than the program's own. */
+void ts_tunnel_bound_buffers(const struct ts_entry *entry, int fd, int from_fd);
 /* The connection is there; NULL: it is not any more. */
 void ts_tunnel_attach(struct ts_entry *entry, struct stack_tcp *tcp);
 /* Nothing more is sent: is the peer still there? */

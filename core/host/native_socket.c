@@ -84,13 +84,20 @@ int ts_sock_open(const struct ts_host *host, const struct ts_ip *ip)
 	set_int(fd, SOL_SOCKET, SO_SNDBUF, HOST_SOCKET_BUFFER_BYTES);
 	set_int(fd, SOL_SOCKET, SO_RCVBUF, HOST_SOCKET_BUFFER_BYTES);
 	set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-	/* The tunnel has no urgent data: the byte at least is not lost. */
+	/* The tunnel has no urgent data: the byte at least is not lost. Between
+	 * two programs of ours it stays urgent (app_relay.c). */
 	set_int(fd, SOL_SOCKET, SO_OOBINLINE, 1);
 	if (v4)
 		set_int(fd, IPPROTO_IP, IP_TTL, 255);
 	else
 		set_int(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, 255);
 	return fd;
+}
+
+void ts_sock_buffer(int fd, int name, int bytes)
+{
+	if (fd >= 0)
+		set_int(fd, SOL_SOCKET, name, bytes / 2);
 }
 
 int ts_sock_reuse_port(int fd)
@@ -172,13 +179,31 @@ void ts_sock_close(int fd)
 	close(fd);
 }
 
-void ts_sock_reset(int fd)
+static void set_reset_at_close(int fd, bool on)
 {
-	const struct linger now = {.l_onoff = 1};
+	const struct linger now = {.l_onoff = on};
 
+	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+}
+
+void ts_sock_break_at_death(int fd)
+{
+	set_reset_at_close(fd, true);
+}
+
+void ts_sock_finish(int fd)
+{
 	if (fd < 0)
 		return;
-	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+	set_reset_at_close(fd, false);
+	ts_sock_close(fd);
+}
+
+void ts_sock_reset(int fd)
+{
+	if (fd < 0)
+		return;
+	set_reset_at_close(fd, true);
 	ts_sock_close(fd);
 }
 

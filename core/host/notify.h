@@ -11,8 +11,9 @@
  *   notify_wait    calls that are held until something happens
  *   notify_message a message in a program's memory
  *   notify_way     the loopback address that stands for a datagram's end
- *   notify_connect, notify_bind, notify_accept, notify_names, notify_send,
- *   notify_receive the calls themselves
+ *   notify_connect, notify_bind, notify_accept, notify_names, notify_options,
+ *   notify_send, notify_receive
+ *                  the calls themselves
  */
 #ifndef CORE_HOST_NOTIFY_H
 #define CORE_HOST_NOTIFY_H
@@ -109,6 +110,8 @@ int ts_notify_write(const struct notify_call *call, uint64_t at,
 		    const void *data, size_t len);
 /* The program's descriptor as one of ours: the same open file. -EBADF, ... */
 int ts_notify_fetch(const struct notify_call *call, int fd);
+/* Does another one fit into its table? */
+bool ts_notify_has_room(const struct notify_call *call);
 /* May anybody bind it? */
 bool ts_notify_is_free_port(uint16_t port);
 /* May the program? */
@@ -178,17 +181,23 @@ void ts_notify_retry_waits(struct ts_notify *notify);
 /* -- the calls ----------------------------------------------------------- */
 bool ts_notify_claims(const struct ts_host *host, const struct ts_addr *addr);
 int ts_notify_connect(const struct notify_call *call);
-/* To a claimed address, for MSG_FASTOPEN. Owns fd. */
-int ts_notify_connect_tcp(const struct notify_call *call, int fd,
-			  const struct ts_addr *dst);
+/* To a claimed address, without waiting: 0, -EINPROGRESS, ... Then, when its
+ * socket has something to say: 0, -EAGAIN: not yet, or why not. */
+int ts_notify_connect_begin(const struct notify_call *call, int fd,
+			    const struct ts_addr *dst);
+int ts_notify_connect_end(const struct notify_call *call, int fd);
 int ts_notify_bind(const struct notify_call *call);
 int ts_notify_listen(const struct notify_call *call);
 /* fd listens, perhaps since before we could know: 0 or -EADDRINUSE. */
 int ts_notify_tell_listener(struct ts_host *host, int fd);
+/* TCP_DEFER_ACCEPT was set on a listener: takes it off, if need be. */
+void ts_notify_defer(struct ts_host *host, int fd);
+int ts_notify_deferred(const struct ts_host *host, int fd); /* seconds */
 int ts_notify_accept(const struct notify_call *call);
 int ts_notify_getsockname(const struct notify_call *call);
 int ts_notify_getpeername(const struct notify_call *call);
 int ts_notify_getsockopt(const struct notify_call *call);
+int ts_notify_setsockopt(const struct notify_call *call);
 int ts_notify_send(const struct notify_call *call);
 int ts_notify_receive(const struct notify_call *call);
 /* A datagram socket that may be bound since before we could know: 0, or

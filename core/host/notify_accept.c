@@ -219,8 +219,12 @@ static int hand_over(const struct notify_call *call, struct arrival *in)
 static int try_accept(const struct notify_call *call, int listener)
 {
 	struct arrival in = {.listener = listener};
-	int err = take_welcome(call, &in);
+	int err;
 
+	/* As natively: before anything is taken from the queue. */
+	if (!ts_notify_has_room(call))
+		return -EMFILE;
+	err = take_welcome(call, &in);
 	return err ? err : hand_over(call, &in);
 }
 

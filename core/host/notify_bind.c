@@ -233,15 +233,6 @@ static bool listen_address(const struct ts_host *host, int fd,
 	return true;
 }
 
-/* The host waits for the program to accept before it sends, the kernel for
- * data before it lets the program accept: one of the two has to go. */
-static void take_defer(int fd)
-{
-	const int off = 0;
-
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &off, sizeof(off));
-}
-
 static bool is_told(const struct ts_host *host,
 		    const struct ts_broker_request *req)
 {
@@ -252,22 +243,65 @@ static bool is_told(const struct ts_host *host,
 	       ts_addr_equal(&l->tailnet, &req->tailnet);
 }
 
+static struct ts_listener *listener_of(const struct ts_host *host, int fd)
+{
+	struct ts_broker_request req = {.proto = IPPROTO_TCP};
+
+	return ts_notify_is_tcp(fd) && listen_address(host, fd, &req)
+		       ? ts_listener_at(host, IPPROTO_TCP, &req.native_local)
+		       : NULL;
+}
+
+/* The host waits for the program to accept before it sends, the kernel for
+ * data before it lets the program accept: one of the two has to go. */
+static int take_defer(int fd)
+{
+	const int off = 0;
+	int seconds = ts_notify_option(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT);
+
+	if (seconds > 0)
+		(void)setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &off,
+				 sizeof(off));
+	return seconds > 0 ? seconds : 0;
+}
+
+void ts_notify_defer(struct ts_host *host, int fd)
+{
+	struct ts_listener *l = listener_of(host, fd);
+
+	if (l)
+		l->deferred_s = take_defer(fd);
+}
+
+int ts_notify_deferred(const struct ts_host *host, int fd)
+{
+	const struct ts_listener *l = ts_sock_state(fd) == TCP_LISTEN
+					      ? listener_of(host, fd)
+					      : NULL;
+
+	return l ? l->deferred_s : 0;
+}
+
 int ts_notify_tell_listener(struct ts_host *host, int fd)
 {
 	struct ts_broker_request req = {.type = TS_BROKER_LISTEN,
 					.proto = IPPROTO_TCP,
 					.flags = ts_notify_bind_flags(fd)};
 	struct ts_broker_reply rep = {.type = req.type};
+	struct ts_listener *l;
+	int deferred_s;
 
 	if (!ts_notify_is_tcp(fd) || !listen_address(host, fd, &req))
 		return 0;
-	take_defer(fd);
-	if (is_told(host, &req))
-		return 0;
-	ts_listener_listen(host, &req, &rep);
+	deferred_s = take_defer(fd);
+	if (!is_told(host, &req))
+		ts_listener_listen(host, &req, &rep);
 	if (rep.error)
 		log_warn("notify: port %u is not reached from the tailnet: %s",
 			 req.tailnet.port, ts_strerror(-rep.error));
+	l = deferred_s ? listener_of(host, fd) : NULL;
+	if (l)
+		l->deferred_s = deferred_s;
 	return rep.error == EADDRINUSE ? -EADDRINUSE : 0;
 }
 

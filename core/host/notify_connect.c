@@ -229,11 +229,11 @@ static int connect_again(const struct ts_host *host, int fd, int domain)
 		host, fd, ts_notify_connect_native(fd, domain, &nowhere));
 }
 
-static int step(const struct notify_call *call, int fd, int domain,
-		const struct ts_addr *dst)
+int ts_notify_connect_begin(const struct notify_call *call, int fd,
+			    const struct ts_addr *dst)
 {
 	const struct ts_host *host = call->tree->host;
-	int state = ts_sock_state(fd);
+	int state = ts_sock_state(fd), domain = ts_notify_domain(fd);
 	int err;
 
 	if (state < 0)
@@ -244,20 +244,20 @@ static int step(const struct notify_call *call, int fd, int domain,
 	return err ? err : connect_first(call, fd, domain, dst);
 }
 
-/* Its socket has something to say. */
-static int finish_held(const struct notify_call *call, int fd)
+int ts_notify_connect_end(const struct notify_call *call, int fd)
 {
 	int err = connect_again(call->tree->host, fd, ts_notify_domain(fd));
 
 	return err == -EALREADY || err == -EINPROGRESS ? -EAGAIN : err;
 }
 
-int ts_notify_connect_tcp(const struct notify_call *call, int fd,
-			  const struct ts_addr *dst)
+/* Owns fd. */
+static int connect_tcp(const struct notify_call *call, int fd,
+		       const struct ts_addr *dst)
 {
-	int err = step(call, fd, ts_notify_domain(fd), dst);
+	int err = ts_notify_connect_begin(call, fd, dst);
 	/* Out of time a call says what it would without waiting. */
-	struct notify_hold hold = {.fn = finish_held, .fd = fd,
+	struct notify_hold hold = {.fn = ts_notify_connect_end, .fd = fd,
 				   .events = TS_WRITABLE,
 				   .limit_result = err};
 
@@ -340,7 +340,7 @@ int ts_notify_connect(const struct notify_call *call)
 		return NOTIFY_CONTINUE; /* the kernel's own complaint */
 	}
 	if (ts_notify_is_tcp(fd))
-		return ts_notify_connect_tcp(call, fd, &to.addr);
+		return connect_tcp(call, fd, &to.addr);
 	err = ts_notify_is_udp(fd) ? ts_notify_connect_udp(call, fd, &to.addr)
 				   : -ENETUNREACH;
 	ts_sock_close(fd);

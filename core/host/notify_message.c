@@ -48,6 +48,17 @@ int ts_notify_room_vector(const struct notify_call *call,
 	return 0;
 }
 
+void ts_notify_room_cut(struct notify_room *room)
+{
+	size_t left = NOTIFY_DATAGRAM_CAP - 1;
+
+	for (size_t i = 0; i < room->iov_count; i++) {
+		if (room->iov[i].len > left)
+			room->iov[i].len = left;
+		left -= (size_t)room->iov[i].len;
+	}
+}
+
 ssize_t ts_notify_gather(const struct notify_call *call,
 			 struct notify_room *room)
 {

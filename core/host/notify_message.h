@@ -49,6 +49,8 @@ void ts_notify_room_plain(struct notify_room *room, uint64_t base,
 int ts_notify_room_vector(const struct notify_call *call,
 			  struct notify_room *room,
 			  const struct notify_msghdr *head);
+/* Keeps of the vector what can be gathered. */
+void ts_notify_room_cut(struct notify_room *room);
 /* The program's bytes into room->data: how many, or -errno. */
 ssize_t ts_notify_gather(const struct notify_call *call,
 			 struct notify_room *room);

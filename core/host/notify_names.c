@@ -1,17 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * notify_names.c - names and errors of sockets, as the tailnet has them
+ * notify_names.c - names of sockets, as the tailnet has them
  *
  * As shim/hook_options.c: only where the kernel answers with a loopback
  * address the table is looked at; everything else is the kernel's to say, with
  * its own treatment of bad pointers and lengths.
- *
- * A new error that a socket keeps (SO_ERROR) is told once, by us or by the
- * kernel: what we have taken we also deliver.
  */
-#include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <string.h>
 #include <sys/socket.h>
 
 #include "core/broker/rendezvous_rule.h"
@@ -105,51 +99,4 @@ int ts_notify_getpeername(const struct notify_call *call)
 int ts_notify_getsockname(const struct notify_call *call)
 {
 	return get_name(call, find_own_name);
-}
-
-/* -- SO_ERROR ------------------------------------------------------------ */
-
-static bool has_failed(const struct ts_host *host, int fd)
-{
-	struct ts_flow_entry entry;
-	struct ts_addr local;
-
-	return ts_sock_local(fd, &local) == 0 && local.port != 0 &&
-	       ts_rendezvous_find(ts_table_layout(host->table), &local, true,
-				  &entry);
-}
-
-static int write_option(const struct notify_call *call, int value)
-{
-	int32_t cap, whole = sizeof(value);
-	int err = ts_notify_read(call, call->args[4], &cap, sizeof(cap));
-
-	if (err)
-		return err;
-	if (cap < 0)
-		return -EINVAL;
-	if (cap > whole)
-		cap = whole;
-	err = ts_notify_write(call, call->args[3], &value, (size_t)cap);
-	return err ? err : ts_notify_write(call, call->args[4], &cap,
-					   sizeof(cap));
-}
-
-int ts_notify_getsockopt(const struct notify_call *call)
-{
-	const struct ts_host *host = call->tree->host;
-	int fd, err;
-
-	if (call->args[1] != SOL_SOCKET || call->args[2] != SO_ERROR)
-		return NOTIFY_CONTINUE;
-	fd = ts_notify_fetch(call, (int)call->args[0]);
-	if (fd < 0)
-		return NOTIFY_CONTINUE;
-	if (!has_failed(host, fd)) {
-		ts_sock_close(fd);
-		return NOTIFY_CONTINUE;
-	}
-	err = ts_notify_flow_error(host, fd, ts_notify_take_error(fd));
-	ts_sock_close(fd);
-	return write_option(call, -err);
 }

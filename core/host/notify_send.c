@@ -3,11 +3,11 @@
  *
  * What is addressed to the tailnet is sent by us, from a copy of the program's
  * bytes, to the loopback address that stands for its destination. All else
- * goes on as it was called. MSG_FASTOPEN to the tailnet is answered as by a
- * kernel that has it switched off, and programs fall back to connect(); a TCP
- * send without it ignores its address, as natively.
+ * goes on as it was called. MSG_FASTOPEN is connect and send in one call, and
+ * becomes just that; a TCP send without it ignores its address, as natively.
  */
 #include <errno.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -20,6 +20,7 @@
 #endif
 
 enum { MESSAGES_MAX = 1024 /* UIO_MAXIOV: what sendmmsg takes */ };
+enum { OPENS = INT_MIN + 2 /* beside NOTIFY_CONTINUE: to be connected */ };
 
 struct outgoing {
 	const struct notify_call *call;
@@ -27,6 +28,7 @@ struct outgoing {
 	struct notify_msghdr head;
 	struct notify_sockaddr to;
 	int fd, flags;
+	bool is_open; /* by MSG_FASTOPEN, in this call */
 };
 
 /* -- whose is it? -------------------------------------------------------- */
@@ -54,7 +56,7 @@ static bool fits_family(int domain, sa_family_t family)
 	return domain == AF_INET ? family != AF_INET6 : family != AF_UNSPEC;
 }
 
-/* 0: it is for us to send, out->fd is open; NOTIFY_CONTINUE, or -errno. */
+/* 0: it is for us to send, out->fd is open; NOTIFY_CONTINUE, OPENS, -errno. */
 static int claim(struct outgoing *out)
 {
 	const struct notify_call *call = out->call;
@@ -75,9 +77,11 @@ static int claim(struct outgoing *out)
 	if ((domain != AF_INET && domain != AF_INET6) ||
 	    !fits_family(domain, out->to.native.ss_family))
 		return NOTIFY_CONTINUE; /* the kernel's own complaint */
+	if (protocol == IPPROTO_TCP && (!(out->flags & MSG_FASTOPEN) ||
+					domain != out->to.native.ss_family))
+		return NOTIFY_CONTINUE;
 	if (protocol == IPPROTO_TCP)
-		return out->flags & MSG_FASTOPEN ? -EOPNOTSUPP
-						 : NOTIFY_CONTINUE;
+		return out->is_open ? 0 : OPENS;
 	return protocol == IPPROTO_UDP ? 0 : -ENETUNREACH;
 }
 
@@ -127,22 +131,27 @@ static int send_claimed(struct outgoing *out)
 	_Alignas(struct cmsghdr) uint8_t control[TS_CONTROL_CAP];
 	struct sockaddr_storage virtual;
 	struct iovec iov = {.iov_base = out->room->data};
-	struct msghdr msg = {.msg_name = &virtual, .msg_iov = &iov,
-			     .msg_iovlen = 1};
-	ssize_t len = ts_notify_gather(out->call, out->room);
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+	ssize_t len;
 	int ret;
 
+	if (out->is_open)
+		ts_notify_room_cut(out->room); /* a stream: the rest later */
+	len = ts_notify_gather(out->call, out->room);
 	if (len < 0)
 		return (int)len;
 	iov.iov_len = (size_t)len;
 	ret = take_control(out, &msg, control);
-	if (!ret)
+	if (!ret && !out->is_open) {
 		ret = ts_notify_way(out->call, out->fd, &out->to.addr,
 				    &virtual);
+		msg.msg_name = &virtual;
+		msg.msg_namelen = (socklen_t)ret;
+	}
 	if (ret < 0)
 		return ret;
-	msg.msg_namelen = (socklen_t)ret;
-	len = sendmsg(out->fd, &msg, out->flags | MSG_DONTWAIT | MSG_NOSIGNAL);
+	len = sendmsg(out->fd, &msg, (out->flags & ~MSG_FASTOPEN) |
+					     MSG_DONTWAIT | MSG_NOSIGNAL);
 	return len < 0 ? -errno : (int)len;
 }
 
@@ -236,7 +245,8 @@ static int claim_nth(struct outgoing *out, uint32_t i)
 		return err;
 	out->head = msg.head;
 	memset(&out->to, 0, sizeof(out->to));
-	return msg.head.name ? claim(out) : NOTIFY_CONTINUE;
+	err = msg.head.name ? claim(out) : NOTIFY_CONTINUE;
+	return err == OPENS ? -EOPNOTSUPP : err;
 }
 
 static bool has_claimed(struct outgoing *out, uint32_t count, int *err)
@@ -318,6 +328,26 @@ static int send_held(const struct notify_call *call, int fd)
 	return ret == NOTIFY_CONTINUE ? -EINVAL : ret; /* it was changed */
 }
 
+static int send_opened(const struct notify_call *call, int fd)
+{
+	struct outgoing out = {.call = call, .fd = fd, .is_open = true};
+	int ret = ts_notify_connect_end(call, fd);
+
+	if (!ret)
+		ret = send_by_call(&out);
+	return ret == NOTIFY_CONTINUE ? -EINVAL : ret;
+}
+
+/* Without waiting the data stays with the program, as it does natively where
+ * the peer is not known yet. */
+static int open_and_send(struct outgoing *out)
+{
+	int ret = ts_notify_connect_begin(out->call, out->fd, &out->to.addr);
+
+	out->is_open = !ret;
+	return ret ? ret : send_by_call(out);
+}
+
 int ts_notify_send(const struct notify_call *call)
 {
 	struct outgoing out = {.call = call, .fd = -1};
@@ -325,7 +355,13 @@ int ts_notify_send(const struct notify_call *call)
 				   .limit_result = -EAGAIN};
 	int ret = send_by_call(&out);
 
-	if (ret == -EAGAIN && !(out.flags & MSG_DONTWAIT) && out.fd >= 0 &&
+	if (ret == OPENS) {
+		ret = open_and_send(&out);
+		hold.fn = send_opened;
+		hold.limit_result = ret;
+	}
+	if ((ret == -EAGAIN || ret == -EINPROGRESS || ret == -EALREADY) &&
+	    !(out.flags & MSG_DONTWAIT) && out.fd >= 0 &&
 	    ts_notify_is_blocking(out.fd)) {
 		hold.fd = out.fd;
 		hold.limit_ms = ts_notify_time_limit(out.fd, SO_SNDTIMEO);

@@ -10,10 +10,14 @@
  * has, also under Yama. Docker's profile denies pidfd_getfd to containers
  * without CAP_SYS_PTRACE; -EPERM then.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -140,6 +144,40 @@ int ts_notify_fetch(const struct notify_call *call, int fd)
 		return -ESRCH;
 	}
 	return got;
+}
+
+/* -- room for another one ------------------------------------------------ */
+
+static rlim_t count_below(const char *dir, rlim_t limit)
+{
+	DIR *d = opendir(dir);
+	const struct dirent *e;
+	rlim_t count = 0;
+
+	while (d && (e = readdir(d)))
+		if (e->d_name[0] != '.' &&
+		    strtoull(e->d_name, NULL, 10) < limit)
+			count++;
+	if (d)
+		closedir(d);
+	return count;
+}
+
+/* Before Linux 6.2 the folder has no size; the table's is never too small. */
+bool ts_notify_has_room(const struct notify_call *call)
+{
+	struct rlimit limit;
+	struct stat st;
+	char dir[32];
+	int64_t most;
+
+	snprintf(dir, sizeof(dir), "/proc/%d/fd", (int)call->tid);
+	if (prlimit(call->tid, RLIMIT_NOFILE, NULL, &limit) || stat(dir, &st))
+		return true; /* as far as we can know */
+	most = st.st_size > 0 ? st.st_size
+			      : status_number(call->tid, "FDSize:", 10);
+	return most < 0 || (rlim_t)most < limit.rlim_cur ||
+	       count_below(dir, limit.rlim_cur) < limit.rlim_cur;
 }
 
 /* -- rights -------------------------------------------------------------- */

@@ -192,6 +192,8 @@ static int handle(const struct notify_call *call)
 		return ts_notify_getpeername(call);
 	case SYS_getsockopt:
 		return ts_notify_getsockopt(call);
+	case SYS_setsockopt:
+		return ts_notify_setsockopt(call);
 	case SYS_sendto:
 	case SYS_sendmsg:
 	case SYS_sendmmsg:

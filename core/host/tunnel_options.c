@@ -16,7 +16,13 @@
 #include "core/host/host_internal.h"
 #include "netstack/stack.h"
 
-enum { MS_PER_S = 1000, TTL_MAX = 255 };
+enum {
+	MS_PER_S = 1000,
+	TTL_MAX = 255,
+	/* Half of what systems start with. */
+	SMALL_BUFFER_BYTES = 64 * 1024,
+	LEAST_BUFFER_BYTES = 8 * 1024,
+};
 
 /* An option's value, 0 where it cannot be had. */
 static uint32_t option_of(int fd, int level, int name)
@@ -68,6 +74,26 @@ static void read_options(int fd, struct stack_tcp_options *out)
 	read_header(fd, out);
 }
 
+/* A program that asked for a small receive buffer wants to hold its sender back,
+ * and wants it to know soon when nobody reads any more. Ours, which lie between
+ * them, must not undo that. 0: it is not small. */
+static int small_buffer_of(int fd)
+{
+	int bytes = (int)option_of(fd, SOL_SOCKET, SO_RCVBUF);
+
+	if (bytes == 0 || bytes >= SMALL_BUFFER_BYTES)
+		return 0;
+	return bytes > LEAST_BUFFER_BYTES ? bytes : LEAST_BUFFER_BYTES;
+}
+
+void ts_tunnel_bound_buffers(const struct ts_entry *entry, int fd, int from_fd)
+{
+	if (!entry || !entry->receive_bytes)
+		return;
+	ts_sock_buffer(fd, SO_SNDBUF, entry->receive_bytes);
+	ts_sock_buffer(from_fd, SO_RCVBUF, entry->receive_bytes);
+}
+
 static void apply(struct ts_entry *entry)
 {
 	struct stack_tcp_options options = entry->options;
@@ -84,6 +110,7 @@ void ts_tunnel_read_options(struct ts_entry *entry, int fd)
 	if (!entry || fd < 0)
 		return;
 	read_options(fd, &entry->options);
+	entry->receive_bytes = small_buffer_of(fd);
 	apply(entry);
 }
 

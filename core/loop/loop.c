@@ -55,6 +55,7 @@ struct ts_loop {
 	struct post *first_post, **last_post;
 	struct before_sleep *before_sleep;
 	struct on_signal *on_signal;
+	void (*leave)(void), (*enter)(void); /* around each wait */
 };
 
 struct ts_watch {
@@ -190,6 +191,25 @@ void ts_loop_before_sleep_remove(struct ts_loop *loop, void (*fn)(void *ctx),
 		b->fn = NULL;
 		return;
 	}
+}
+
+static void on_wait(struct ev_loop *ev)
+{
+	((struct ts_loop *)ev_userdata(ev))->leave();
+}
+
+static void on_waited(struct ev_loop *ev)
+{
+	((struct ts_loop *)ev_userdata(ev))->enter();
+}
+
+void ts_loop_around_wait(struct ts_loop *loop, void (*leave)(void),
+			 void (*enter)(void))
+{
+	loop->leave = leave;
+	loop->enter = enter;
+	ev_set_userdata(loop->ev, loop);
+	ev_set_loop_release_cb(loop->ev, on_wait, on_waited);
 }
 
 /* -- the loop ------------------------------------------------------------- */

@@ -30,6 +30,10 @@ int ts_loop_post(struct ts_loop *loop, void (*fn)(void *ctx), void *ctx);
 /* fn runs once before each sleep (flush batches, re-arm deadlines). */
 int ts_loop_before_sleep(struct ts_loop *loop, void (*fn)(void *ctx),
 			 void *ctx);
+/* leave runs when the loop is about to wait for events, enter when it is back;
+ * both on the loop's thread, nothing of the loop may be called from them. */
+void ts_loop_around_wait(struct ts_loop *loop, void (*leave)(void),
+			 void (*enter)(void));
 void ts_loop_before_sleep_remove(struct ts_loop *loop, void (*fn)(void *ctx),
 				 void *ctx);
 

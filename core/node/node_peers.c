@@ -268,21 +268,26 @@ static void drop_disco_key(struct ts_node *node, struct node_peer *np)
 		ts_key_map_take(&node->disco_ids, np->disco_key.bytes);
 }
 
-static void update_disco_key(struct ts_node *node, struct node_peer *np)
+/* True when the peer began anew: it makes that key at its start. */
+static bool update_disco_key(struct ts_node *node, struct node_peer *np)
 {
 	const struct ts_public_key *key = &np->peer->disco_key;
+	bool had_one = !ts_public_key_is_zero(&np->disco_key);
 
 	if (ts_public_key_equal(&np->disco_key, key))
-		return;
+		return false;
 	drop_disco_key(node, np);
 	np->disco_key = *key;
-	if (!ts_public_key_is_zero(key))
-		ts_key_map_put(&node->disco_ids, key->bytes, np);
+	if (ts_public_key_is_zero(key))
+		return false;
+	ts_key_map_put(&node->disco_ids, key->bytes, np);
+	return had_one;
 }
 
 void node_peer_update(struct ts_node *node, struct ts_peer *peer)
 {
 	struct node_peer *np = entry_of(peer);
+	bool has_restarted;
 
 	if (!np) {
 		log_error("node-%s: peer %s left out: out of memory",
@@ -293,9 +298,11 @@ void node_peer_update(struct ts_node *node, struct ts_peer *peer)
 	if (np->is_unsigned || peer->unsigned_peerapi_only)
 		node->filter_is_stale = true;
 	np->is_unsigned = peer->unsigned_peerapi_only;
-	update_disco_key(node, np);
+	has_restarted = update_disco_key(node, np);
 	update_routes(node, np);
 	update_data_plane(node, peer);
+	if (has_restarted && np->wg)
+		ts_wg_peer_restarted(node->wg, np->wg, node->now_ms);
 }
 
 void node_peer_forget(struct ts_node *node, struct ts_peer *peer)

@@ -149,6 +149,18 @@ void ts_wg_peer_remove(struct ts_wg *wg, struct ts_wg_peer *peer)
 	free_peer(wg, peer);
 }
 
+void ts_wg_peer_restarted(struct ts_wg *wg, struct ts_wg_peer *peer,
+			  uint64_t now_ms)
+{
+	if (peer->keypairs.current)
+		peer->keypairs.current->send_counter =
+			WG_REJECT_AFTER_MESSAGES;
+	/* Our last initiation was another's: it does not hold up this one. */
+	peer->sent_handshake_ms = WG_NEVER;
+	if (peer->staged_count > 0)
+		ts_wg_initiate(wg, peer, WG_FIRST_TRY, now_ms);
+}
+
 struct ts_wg_peer *ts_wg_peer_find(const struct ts_wg *wg,
 				   const struct ts_public_key *key)
 {

@@ -55,6 +55,12 @@ void ts_wg_peer_remove(struct ts_wg *wg, struct ts_wg_peer *peer);
 struct ts_wg_peer *ts_wg_peer_find(const struct ts_wg *wg,
 				   const struct ts_public_key *key);
 
+/* The peer began anew and may have lost its sessions: nothing more is sealed
+ * under ours, so that what is sent next starts a handshake. What comes is
+ * opened still, as we may be late to know. */
+void ts_wg_peer_restarted(struct ts_wg *wg, struct ts_wg_peer *peer,
+			  uint64_t now_ms);
+
 /* An inner IP packet for the peer; sealed in place (packet.h) or, without a
  * session, copied to the staged queue (128 packets, oldest dropped) while a
  * handshake starts. */

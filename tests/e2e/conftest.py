@@ -4,9 +4,23 @@ Every test gets a tailnet of its own in a network namespace that has nothing
 but loopback. A test that only "connects" proves nothing: check content, peer
 identity and path.
 """
+import ctypes
+
 import pytest
 
-from harness import Lab, Program
+from harness import Lab, Program, set_loopback_up
+
+CLONE_NEWNET = 0x40000000
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+@pytest.fixture(autouse=True)
+def network():
+    """A port in TIME_WAIT, or whatever else one test leaves, is not in the
+    next one's way."""
+    if LIBC.unshare(CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "cannot make a network namespace")
+    set_loopback_up()
 
 
 @pytest.fixture

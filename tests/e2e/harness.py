@@ -1,9 +1,11 @@
 """The embedded tailnet and programs under tsrun, as objects of a test."""
+import fcntl
 import json
 import os
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import time
 
@@ -23,6 +25,15 @@ CLEAN_ENV = {k: v for k, v in os.environ.items()
              if not k.startswith(("TS_", "TSNET_", "LD_", "http_", "https_",
                                   "HTTP_", "HTTPS_", "ALL_PROXY"))}
 CLEAN_ENV["TSNET_CONF"] = "/dev/null"
+
+SIOCSIFFLAGS, IFF_UP = 0x8914, 1
+
+
+def set_loopback_up():
+    """In a network namespace that was just made."""
+    name_and_flags = struct.pack("16sH14x", b"lo", IFF_UP)
+    with socket.socket() as s:
+        fcntl.ioctl(s, SIOCSIFFLAGS, name_and_flags)
 
 
 def wait_until(condition, what, timeout=None):
@@ -121,7 +132,8 @@ class Program:
         with open(self.out_path, "ab") as out, open(self.err_path, "ab") as err:
             self.process = subprocess.Popen(command, stdin=stdin, stdout=out,
                                             stderr=err, env=environment,
-                                            cwd=self.dir, pass_fds=pass_fds)
+                                            cwd=self.dir, pass_fds=pass_fds,
+                                            start_new_session=True)
 
     @property
     def out(self):

@@ -1,15 +1,19 @@
 """Programs that cannot be preloaded: their system calls are served."""
+import json
 import os
 import re
 import shutil
 import signal
 import socket
 import subprocess
+import sys
+import tempfile
 import time
 
 import pytest
 
 from harness import CLEAN_ENV, SANITIZERS, TSRUN, needs, wait_until
+from test_self import check_options
 from test_shapes import APPS, AS_ROOT, CLIENTS, root_only
 
 pytestmark = pytest.mark.skipif(not shutil.which("gcc"),
@@ -140,6 +144,12 @@ def test_epoll_before_connect(serve, call, probe):
     assert (first, accepted) == ("EINPROGRESS", own)
 
 
+def test_connect_and_send_in_one_call(serve, call, probe):
+    client = call("client", probe, "fastopen", serve().ip, "7000")
+    assert client.out == ("4 heard EISCONN 4 heard EINPROGRESS "
+                          "ECONNREFUSED\n"), client.err
+
+
 def test_a_signal_interrupts_a_held_connect(stopped, call, probe):
     client = call("client", probe, "eintr", stopped.ip, "7000")
     assert client.out == "EINTR EALREADY\n", client.err
@@ -218,7 +228,27 @@ def test_other_ways_into_the_kernel(call, probe):
                           "ENOSYS ENOSYS ENOSYS\n")  # a kernel without i386
 
 
-def test_datagrams_for_both_networks_at_once(run, call, probe):
+@needs("busybox")
+def test_options_are_those_of_the_shim(run, call):
+    """Any program without the shim is served as a static one is."""
+    server = run("server", sys.executable, os.path.join(APPS, "self_server.py"),
+                 "7000").wait_running().wait_listening(7000)
+    client = call("client", "busybox", "sh", "-c", "unset LD_PRELOAD; exec "
+                  f"{sys.executable} {os.path.join(APPS, 'self_options.py')} "
+                  f"{server.ip} 7000")
+    assert client.code == 0, client.err
+    check_options(json.loads(client.out))
+
+
+def test_a_listener_that_defers_late(serve, call, probe):
+    server = serve("serve_greeting")
+    client = call("client", probe, "hear", server.ip, "7000")
+    assert client.out == "deferred\n", client.err
+
+
+@pytest.fixture
+def who_server(run):
+    """Answers datagrams with whom they are from, and what they said."""
     server = run("server", "python3", "-u", "-c",
                  "import socket\n"
                  "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
@@ -228,6 +258,11 @@ def test_datagrams_for_both_networks_at_once(run, call, probe):
                  "    s.sendto(who[0].encode() + b' ' + data, who)")
     server.wait_running()
     wait_until(lambda: "listening" in server.out, "the server")
+    return server
+
+
+def test_datagrams_for_both_networks_at_once(who_server, call, probe):
+    server = who_server
     client = call("client", probe, "mixed", server.ip, "7000")
     ip = client.lab.node("client")["ips"][0]
     assert client.out == (f"11+14 to the host {server.ip}:7000 {ip} "
@@ -243,6 +278,17 @@ def test_what_was_sent_before_a_disconnect_arrives(run, call, probe):
     want = {str(100 + i) for i in range(60)}
     wait_until(lambda: want <= {line.split()[-1] for line in
                                 server.out.splitlines()}, "all datagrams")
+
+
+def test_the_source_that_a_datagram_names(who_server, call, probe):
+    client = call("client", probe, "pktinfo", who_server.ip, "7000")
+    ip = client.lab.node("client")["ips"][0]
+    assert client.out == f"{ip} {ip}\n", client.err
+
+
+def test_batches_that_fail_on_their_way(who_server, call, probe):
+    client = call("client", probe, "batches", who_server.ip, "7000")
+    assert client.out == "2 EFAULT 2 EAGAIN\n", client.err
 
 
 def test_an_address_that_changes_meanwhile(serve, call, probe):
@@ -267,6 +313,13 @@ def test_accept_with_limits(serve, call, probe):
                                                   "accept EINTR",
                                                   "accept EAGAIN"]
     assert call("client", probe, "names", server.ip, "7000").code == 0
+
+
+def test_accept_without_a_number_left(serve, call, probe):
+    server = serve("serve_full")
+    client = call("client", probe, "names", server.ip, "7000")
+    assert client.code == 0, client.err
+    assert re.findall("accept .*", server.out) == ["accept EMFILE"] * 3
 
 
 def test_prefork(serve, call, probe):
@@ -407,7 +460,7 @@ def test_a_preloaded_server_below_a_static_parent(run, call):
 def test_without_any_privilege(server, call, probe, make_lab, tmp_path):
     os.chmod(tmp_path, 0o777)
     for parent in tmp_path.parents:
-        if str(parent).startswith("/tmp/pytest"):
+        if str(parent).startswith(f"{tempfile.gettempdir()}/pytest"):
             os.chmod(parent, 0o755)
     directory = os.path.join(str(tmp_path), "client")
     os.makedirs(directory)

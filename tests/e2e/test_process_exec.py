@@ -93,6 +93,7 @@ def test_what_is_added(server, call, starter):
     lines = dict(line.split("=", 1) for line in client.out.splitlines())
     assert lines.pop("MARK") == "1"
     assert lines.pop("LD_PRELOAD") == SHIM
+    assert lines.pop("TSNET_NOTIFY", "1") == "1"  # where the kernel has it
     assert set(lines) == {"TSNET_BROKER", "TSNET_BROKER_ABSTRACT",
                           "TSNET_LOCALAPI"}
 

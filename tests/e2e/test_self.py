@@ -72,8 +72,7 @@ def server(run):
                ).wait_running().wait_listening(7000)
 
 
-def test_options_of_a_connection(server, go):
-    seen = go("client", "self_options.py", server.ip, "7000").seen
+def check_options(seen):
     info = seen["info"]
     assert info["state"] == "ESTABLISHED"
     assert (info["pmtu"], info["snd_mss"], info["advmss"]) == (1280, 1240, 1240)
@@ -97,6 +96,10 @@ def test_options_of_a_connection(server, go):
     assert seen["kept"] == {"TCP_KEEPIDLE": 11, "TCP_KEEPINTVL": 12,
                             "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 7654,
                             "SO_KEEPALIVE": 1, "TCP_NODELAY": 1}
+
+
+def test_options_of_a_connection(server, go):
+    check_options(go("client", "self_options.py", server.ip, "7000").seen)
 
 
 def test_a_silent_peer_is_found_as_asked(server, run):

@@ -157,6 +157,33 @@ for i in range(100):
         os.kill(child, signal.SIGKILL)
 
 
+@in_process
+def test_listeners_of_waiting_processes_are_taken_over(run, call, lab, shapes):
+    server = run("server", shapes, "killed", "7000", options=["--in-process"])
+    wait_until(lambda: lab.node("server"), "the server to join")
+    assert ask(call, "before", "server", 7000) == {"waiting": 1}
+    server.process.send_signal(signal.SIGKILL)
+    server.wait()
+    asker = """
+import socket, sys, time
+for i in range(150):
+    try:
+        s = socket.create_connection((sys.argv[1], int(sys.argv[2])), 2)
+        s.sendall(b"hello\\n")
+        line = s.makefile().readline()
+        if line:
+            print(line, end="")
+            break
+    except OSError:
+        pass
+    time.sleep(0.2)
+"""
+    for name, port in (("active", 7001), ("waiting", 7000)):
+        client = call(f"ask-{name}", "python3", "-c", asker, "server",
+                      str(port), timeout=60)
+        assert client.out == f"{client.ip} hello {name}\n", client.err
+
+
 def test_a_refused_key_is_a_network_that_is_down(call):
     """Nothing to wait for: at once, not after the timeout."""
     client = call("client", "python3", "-c", """

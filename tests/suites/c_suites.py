@@ -15,6 +15,13 @@ def command(built, suite, mode, directory):
             "--clear-groups", "--", "env", "-C", directory, program]
 
 
+def at_a_time(suite, tests):
+    """As the programs take them: libuv's one, libevent's any number."""
+    if suite == "libuv":
+        return [[test] for test in tests]
+    return [tests] if tests else []
+
+
 def parse_tap(text):
     """ok 12 - name # SKIP why"""
     outcomes = {}

@@ -4,12 +4,13 @@ One module of CPython's own test suite, with the addresses that its servers
 and clients use (test.support.socket_helper's HOST, HOSTv4, HOSTv6) replaced.
 Each outcome is appended to RESULTS as "OUTCOME ID", so that a test that hangs
 is known by what stands there last; ids that are there already are not run
-again. With --relay, what connects to these addresses goes to a peer instead,
-which carries it back (relay.py).
+again, nor are those that --match does not match. With --relay, what connects
+to these addresses goes to a peer instead, which carries it back (relay.py).
 """
 import argparse
 import ast
 import faulthandler
+import fnmatch
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -73,8 +74,9 @@ class Outcomes(unittest.TextTestResult):
 
 
 class Addresses(ast.NodeTransformer):
-    """Where a module has the address written out: everywhere, or only where
-    it is given a name (others are certificates' and parsers' examples)."""
+    """Where a module has the address written out: everywhere, messages
+    included, or only where it is given a name (others are certificates' and
+    parsers' examples)."""
 
     def __init__(self, hosts, everywhere):
         self.hosts, self.everywhere = hosts, everywhere
@@ -88,9 +90,12 @@ class Addresses(ast.NodeTransformer):
         return self.replaced(node) if self.everywhere else node
 
     def replaced(self, node):
-        if isinstance(node.value, str) and node.value in self.hosts:
-            return ast.copy_location(ast.Constant(self.hosts[node.value]), node)
-        return node
+        if not isinstance(node.value, str):
+            return node
+        text = self.hosts.get(node.value, node.value)
+        if self.everywhere:
+            text = text.replace("127.0.0.1", self.hosts["127.0.0.1"])
+        return ast.copy_location(ast.Constant(text), node)
 
 
 class Loader(importlib.machinery.SourceFileLoader):
@@ -136,10 +141,11 @@ def use_hosts(host, host4, host6):
     sys.meta_path.insert(0, Finder())
 
 
-def redirect_connects():
-    """What connects to localhost, for which the suite has certificates, goes
-    to our address; and with a relay, what connects there goes to the peer's
-    port for it."""
+def redirect_sockets():
+    """What binds or connects to localhost, for which the suite has
+    certificates, gets our address; and with a relay, what connects there goes
+    to the peer's port for it."""
+    real_bind = socket.socket.bind
     real_connect = socket.socket.connect
     real_connect_ex = socket.socket.connect_ex
     # FTP's data connections go to the address that the control connection
@@ -147,12 +153,17 @@ def redirect_connects():
     hosts = (OPTIONS.host, OPTIONS.host4, OPTIONS.host6, *OPTIONS.relay_hosts)
     means_us = OPTIONS.module in MEANS_US_BY_LOCALHOST
 
+    def to_us(sock, address):
+        if (means_us and isinstance(address, tuple) and
+                sock.family == socket.AF_INET and
+                address[0] in ("localhost", "127.0.0.1")):
+            return (OPTIONS.host4,) + tuple(address[1:])
+        return address
+
     def redirect(sock, address):
-        if not isinstance(address, tuple) or sock.family == socket.AF_UNIX:
-            return address
-        if means_us and address[0] in ("localhost", "127.0.0.1", "::1"):
-            address = (OPTIONS.host4,) + tuple(address[1:])
-        if (not OPTIONS.relay or address[0] not in hosts or
+        address = to_us(sock, address)
+        if (not OPTIONS.relay or not isinstance(address, tuple) or
+                sock.family == socket.AF_UNIX or address[0] not in hosts or
                 sock.type != socket.SOCK_STREAM):
             return address
         is_v6 = sock.family == socket.AF_INET6
@@ -163,6 +174,7 @@ def redirect_connects():
             host, port = control.makefile().readline().split()
         return (host, int(port)) + tuple(address[2:])
 
+    socket.socket.bind = lambda s, a: real_bind(s, to_us(s, a))
     socket.socket.connect = lambda s, a: real_connect(s, redirect(s, a))
     socket.socket.connect_ex = lambda s, a: real_connect_ex(s, redirect(s, a))
 
@@ -185,7 +197,7 @@ def flat(suite):
 def main():
     if OPTIONS.host:
         use_hosts(OPTIONS.host, OPTIONS.host4, OPTIONS.host6)
-        redirect_connects()
+        redirect_sockets()
     support.verbose = 0
     support.use_resources = {"subprocess": None, "cpu": None}
     if OPTIONS.module == "test_socketserver":
@@ -194,7 +206,8 @@ def main():
     known = done_before()
     suite = unittest.TestSuite(
         test for test in flat(unittest.defaultTestLoader.loadTestsFromModule(
-            module)) if test.id() not in known)
+            module)) if test.id() not in known and
+        fnmatch.fnmatchcase(test.id(), OPTIONS.match))
     unittest.TextTestRunner(resultclass=Outcomes, verbosity=0,
                             warnings="ignore").run(suite)
 
@@ -203,6 +216,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("module")
     parser.add_argument("results")
+    parser.add_argument("--match", default="*")
     parser.add_argument("--host")
     parser.add_argument("--host4")
     parser.add_argument("--host6")

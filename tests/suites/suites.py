@@ -4,8 +4,9 @@ Each module of CPython's suite runs three times: natively on loopback; under
 tsrun with its addresses replaced by the node's own; and, for what connects by
 TCP, with every connection going through a peer. libuv's and libevent's suites
 run natively and at the node's own address. What fails over the tailnet and not
-natively is a defect, or stands in known.txt with its cause. The table goes to
-docs/SUITES.md when all was run.
+natively is tried again, as many tests measure time; what fails each time is a
+defect, or stands in known.txt with its cause. The table goes to docs/SUITES.md
+when all was run.
 """
 import argparse
 import collections
@@ -35,6 +36,8 @@ MODE_NAMES = {"native": "on loopback", "own": "at the node's own address",
               "peer": "through a peer"}
 MODULE_S = 900
 RESTARTS = 12
+TRIES = 3
+BAD = ("fail", "hang")
 
 
 def read_outcomes(path):
@@ -46,6 +49,15 @@ def read_outcomes(path):
                 outcome, name = line.rstrip("\n").split(" ", 1)
                 outcomes[name] = "hang" if outcome == "running" else outcome
     return outcomes
+
+
+def forget(path, names):
+    """The outcomes of these tests, so that they run once more."""
+    with open(path, encoding="utf-8") as f:
+        lines = [line for line in f
+                 if line.rstrip("\n").split(" ", 1)[1] not in names]
+    with open(path, "w", encoding="utf-8") as f:
+        f.writelines(lines)
 
 
 class Tailnet:
@@ -87,6 +99,8 @@ class Suites:
         self.directory = directory
         self.tailnet = Tailnet(directory)
         self.outcomes = collections.defaultdict(dict)  # module -> mode -> {}
+        self.repeated = collections.defaultdict(list)  # passed at last
+        self.known = read_known(os.path.join(HERE, "known.txt"))
         self.seconds = {}
 
     def results_path(self, module, mode):
@@ -94,7 +108,7 @@ class Suites:
 
     def run_python(self, module, mode, results, log):
         command = [sys.executable, "-B", os.path.join(HERE, "cpython_main.py"),
-                   module, results]
+                   module, results, "--match", self.options.match]
         if mode == "native":
             return subprocess.run(command, stdout=log, stderr=log,
                                   timeout=MODULE_S, cwd=self.directory,
@@ -115,11 +129,11 @@ class Suites:
             for path in (program.err_path, program.out_path):
                 os.unlink(path)
 
-    def run_c(self, suite, mode):
-        """libuv's or libevent's suite; their outcomes."""
+    def run_c(self, suite, mode, tests=()):
+        """libuv's or libevent's suite, or some of it; their outcomes."""
         where = os.path.join(self.directory, f"{suite}.{mode}.dir")
         command = c_suites.command(os.path.join(BUILD, "suites"), suite, mode,
-                                   where)
+                                   where) + list(tests)
         if mode == "native":
             text = subprocess.run(command, env=CLEAN_ENV, capture_output=True,
                                   timeout=MODULE_S, check=False).stdout.decode(
@@ -135,7 +149,7 @@ class Suites:
                     program.stop()
             text = program.out
             os.unlink(program.out_path)
-        with open(self.results_path(suite, mode) + ".log", "w",
+        with open(self.results_path(suite, mode) + ".log", "a",
                   encoding="utf-8") as log:
             log.write(text)
         return c_suites.parse(suite, text)
@@ -153,11 +167,32 @@ class Suites:
             self.outcomes[module][mode] = self.run_c(module, mode)
         else:
             self.run_module(module, mode)
+        for _ in range(1, TRIES):
+            if mode == "native" or not self.try_again(module, mode):
+                break
         self.seconds[module, mode] = time.monotonic() - began
+
+    def try_again(self, module, mode):
+        """Once more what ought not to fail; is there still anything?"""
+        bad = [name for name in self.only_over_the_tailnet(module, mode)
+               if not cause_of(self.known, mode, name)]
+        outcomes = self.outcomes[module][mode]
+        if module in C_SUITES:
+            for tests in c_suites.at_a_time(module, bad):
+                outcomes.update(self.run_c(module, mode, tests))
+        elif bad:
+            results = self.results_path(module, mode)
+            forget(results, bad)
+            self.outcomes[module][mode] = read_outcomes(results)
+            self.run_module(module, mode)
+        outcomes = self.outcomes[module][mode]
+        passed = [name for name in bad if outcomes.get(name) == "ok"]
+        self.repeated[module, mode] += passed
+        return len(passed) < len(bad)
 
     def run_module(self, module, mode):
         results = self.results_path(module, mode)
-        with open(results + ".log", "w", encoding="utf-8") as log:
+        with open(results + ".log", "a", encoding="utf-8") as log:
             for _ in range(RESTARTS):
                 code = self.run_python(module, mode, results, log)
                 outcomes = read_outcomes(results)
@@ -178,8 +213,7 @@ class Suites:
         native = self.outcomes[module]["native"]
         return sorted(name for name, outcome in
                       self.outcomes[module].get(mode, {}).items()
-                      if outcome in ("fail", "hang") and
-                      native.get(name) not in ("fail", "hang"))
+                      if outcome in BAD and native.get(name) not in BAD)
 
     def not_run(self, module, mode):
         """Tests that ran natively, and here neither failed nor ran."""
@@ -215,7 +249,8 @@ def counts(outcomes):
     return f"{tally['ok']} / {failed} / {tally['skip']}"
 
 
-def table(suites, modules, known):
+def table(suites, modules):
+    known = suites.known
     lines = ["| module | " + " | ".join(MODE_NAMES[m] for m in MODES) + " |",
              "|---|" + "---|" * len(MODES)]
     for module in modules:
@@ -240,6 +275,12 @@ def table(suites, modules, known):
     if rows:
         lines += ["", "What passes natively and not here:", "",
                   "| test | where | cause |", "|---|---|---|", *rows]
+    repeated = [f"- `{short(name)}`, {MODE_NAMES[mode]}"
+                for (_, mode), names in suites.repeated.items()
+                for name in names]
+    if repeated:
+        lines += ["", f"What failed in this run, and passed when tried again "
+                  f"(up to {TRIES - 1} times):", "", *repeated]
     return "\n".join(lines), unknown
 
 
@@ -251,6 +292,8 @@ def parse_options():
     parser = argparse.ArgumentParser()
     parser.add_argument("--only", help="modules, with commas")
     parser.add_argument("--modes", default=",".join(MODES[1:]))
+    parser.add_argument("--match", default="*",
+                        help="tests of CPython's to run")
     parser.add_argument("--keep", help="directory for logs")
     parser.add_argument("--write", help="file for the table")
     parser.add_argument("--tsrun", action="append", default=[],
@@ -263,7 +306,6 @@ def main():
     modules = options.only.split(",") if options.only else [
         *CPYTHON, *C_SUITES]
     modes = ["native"] + options.modes.split(",")
-    known = read_known(os.path.join(HERE, "known.txt"))
     with tempfile.TemporaryDirectory() as temporary:
         directory = options.keep or temporary
         os.makedirs(directory, exist_ok=True)
@@ -284,9 +326,9 @@ def main():
                         sys.exit(f"suites: {module} {mode}: nothing passed")
         finally:
             suites.tailnet.close()
-    text, unknown = table(suites, modules, known)
+    text, unknown = table(suites, modules)
     print(text)
-    if options.write and not options.only:
+    if options.write and not options.only and options.match == "*":
         with open(options.write, "w", encoding="utf-8") as f:
             f.write(PAGE.format(python=platform.python_version(), table=text))
     for name in unknown:

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
@@ -255,6 +256,44 @@ static void mode_killed(void)
 	connect(fd, (void *)&dest, dest_len);
 }
 
+/* connect and send in one call: waiting, in two pieces, not waiting, refused */
+static void mode_fastopen(void)
+{
+	struct iovec iov[2] = {{"wh", 2}, {"o\n", 2}};
+	struct msghdr msg = {.msg_name = &dest, .msg_namelen = dest_len,
+			     .msg_iov = iov, .msg_iovlen = 2};
+	struct sockaddr_in *in = (void *)&dest;
+	char answer[200];
+	int fd = new_socket(0);
+
+	printf("%d ", (int)sendto(fd, "who\n", 4, MSG_FASTOPEN, (void *)&dest,
+				  dest_len));
+	ask(fd, "", answer, sizeof(answer));
+	printf("%s ", strcmp(strtok(answer, " "), own(fd)) ? "no" : "heard");
+	printf("%s ", result((int)sendto(fd, "x", 1, MSG_FASTOPEN,
+					 (void *)&dest, dest_len)));
+	fd = new_socket(0);
+	printf("%d ", (int)sendmsg(fd, &msg, MSG_FASTOPEN));
+	ask(fd, "", answer, sizeof(answer));
+	printf("%s ", strcmp(strtok(answer, " "), own(fd)) ? "no" : "heard");
+	fd = new_socket(SOCK_NONBLOCK);
+	printf("%s ", result((int)sendmsg(fd, &msg, MSG_FASTOPEN)));
+	in->sin_port = htons(7009);
+	fd = new_socket(0);
+	printf("%s\n", result((int)sendmsg(fd, &msg, MSG_FASTOPEN)));
+}
+
+static void mode_hear(void)
+{
+	int fd = new_socket(0);
+	char line[100];
+
+	if (connect(fd, (void *)&dest, dest_len))
+		die("connect");
+	ask(fd, "", line, sizeof(line));
+	puts(line);
+}
+
 /* -- nonsense ------------------------------------------------------------ */
 
 static void say(const char *what, int ret)
@@ -474,6 +513,70 @@ static void mode_leaves(void)
 	}
 }
 
+/* Answers from the address that was written to, as DNS servers do. */
+static void mode_pktinfo(void)
+{
+	struct sockaddr_storage ss;
+	struct in_pktinfo info = {0};
+	char bytes[100] = "source", control[CMSG_SPACE(sizeof(info))];
+	struct iovec iov = {bytes, 6};
+	struct msghdr msg = {.msg_name = &dest, .msg_namelen = dest_len,
+			     .msg_iov = &iov, .msg_iovlen = 1,
+			     .msg_control = control,
+			     .msg_controllen = sizeof(control)};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+	int fd = socket(AF_INET, SOCK_DGRAM, 0), on = 1;
+	int asking = socket(AF_INET, SOCK_DGRAM, 0);
+	socklen_t len = sizeof(ss);
+
+	connect(asking, (void *)&dest, dest_len);
+	getsockname(asking, (void *)&ss, &len);
+	info.ipi_spec_dst = ((struct sockaddr_in *)&ss)->sin_addr;
+	*c = (struct cmsghdr){.cmsg_level = IPPROTO_IP, .cmsg_type = IP_PKTINFO,
+			      .cmsg_len = CMSG_LEN(sizeof(info))};
+	memcpy(CMSG_DATA(c), &info, sizeof(info));
+	setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof(on));
+	if (sendmsg(fd, &msg, 0) != 6)
+		die("sendmsg");
+	iov.iov_len = sizeof(bytes);
+	if (recvmsg(fd, &msg, 0) < 0 || !(c = CMSG_FIRSTHDR(&msg)) ||
+	    c->cmsg_type != IP_PKTINFO)
+		die("recvmsg");
+	memcpy(&info, CMSG_DATA(c), sizeof(info));
+	printf("%s %s\n", strtok(bytes, " "), inet_ntoa(info.ipi_addr));
+}
+
+/* A batch counts up to what fails; the failure is told where it is first. */
+static void mode_batches(void)
+{
+	char bytes[3][100] = {"one", "two", "three"};
+	struct iovec iov[3];
+	struct mmsghdr msgs[3] = {0};
+	int fd = socket(AF_INET, SOCK_DGRAM, 0), got = 0, n;
+
+	for (int i = 0; i < 3; i++) {
+		iov[i] = (struct iovec){bytes[i], 3};
+		msgs[i].msg_hdr = (struct msghdr){
+			.msg_name = &dest, .msg_namelen = dest_len,
+			.msg_iov = &iov[i], .msg_iovlen = 1};
+	}
+	iov[2].iov_base = (void *)8;
+	printf("%d ", sendmmsg(fd, msgs, 3, 0));
+	printf("%s ", result(sendmmsg(fd, msgs + 2, 1, 0)));
+	for (int i = 0; i < 3; i++) {
+		iov[i] = (struct iovec){bytes[i], sizeof(bytes[i])};
+		msgs[i].msg_hdr.msg_name = NULL;
+	}
+	while (got < 2) {
+		n = recvmmsg(fd, msgs, 3, MSG_WAITFORONE, NULL);
+		if (n < 1)
+			die("recvmmsg");
+		got += n;
+	}
+	printf("%d ", got);
+	printf("%s\n", result(recvmmsg(fd, msgs, 3, MSG_DONTWAIT, NULL)));
+}
+
 /* -- server -------------------------------------------------------------- */
 
 static int serve_on(const char *where)
@@ -559,6 +662,48 @@ static void mode_serve_timeout(void)
 		answer_one(listener, 0);
 }
 
+/* Speaks first, though it has asked to hear something before. */
+static void mode_serve_greeting(void)
+{
+	int seconds = 60, listener = serve_on(host);
+	socklen_t len = sizeof(seconds);
+	const char *line;
+
+	if (setsockopt(listener, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, len))
+		die("TCP_DEFER_ACCEPT");
+	seconds = 0;
+	getsockopt(listener, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, &len);
+	line = seconds >= 60 ? "deferred\n" : "not deferred\n";
+	for (;;) {
+		int fd = accept(listener, NULL, NULL);
+
+		if (fd < 0 || write(fd, line, strlen(line)) < 0)
+			die("greeting");
+		close(fd);
+	}
+}
+
+/* No number is left: the connection stays where it is, and can be seen. */
+static void mode_serve_full(void)
+{
+	struct rlimit limit = {20, 20};
+	int listener = serve_on(host), ep = epoll_create1(0), last = -1, fd;
+	struct epoll_event ev = {.events = EPOLLIN};
+
+	setrlimit(RLIMIT_NOFILE, &limit);
+	epoll_ctl(ep, EPOLL_CTL_ADD, listener, &ev);
+	while ((fd = dup(0)) >= 0)
+		last = fd;
+	for (int i = 0; i < 3; i++) {
+		if (epoll_wait(ep, &ev, 1, 20000) != 1)
+			die("epoll");
+		answer_one(listener, SOCK_NONBLOCK);
+	}
+	close(last);
+	for (;;)
+		answer_one(listener, 0);
+}
+
 static void mode_serve_prefork(void)
 {
 	int listener = serve_on(host);
@@ -584,16 +729,22 @@ int main(int argc, char **argv)
 		{"restart", mode_restart},
 		{"sndtimeo", mode_sndtimeo},
 		{"killed", mode_killed},
+		{"hear", mode_hear},
+		{"fastopen", mode_fastopen},
 		{"nonsense", mode_nonsense},
 		{"nonsense_connected", mode_nonsense_connected},
 		{"flip", mode_flip},
 		{"mixed", mode_mixed},
 		{"leaves", mode_leaves},
+		{"pktinfo", mode_pktinfo},
+		{"batches", mode_batches},
 		{"other_abis", mode_other_abis},
 		{"serve", mode_serve},
 		{"serve_signals", mode_serve_signals},
 		{"serve_timeout", mode_serve_timeout},
 		{"serve_prefork", mode_serve_prefork},
+		{"serve_greeting", mode_serve_greeting},
+		{"serve_full", mode_serve_full},
 	};
 
 	if (argc < 4)

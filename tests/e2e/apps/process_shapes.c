@@ -418,7 +418,8 @@ static void daemonized(void)
 	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_##name, 0, 1),               \
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
 
-/* A worker that may use sockets, read, write and end: all else kills. */
+/* A worker that may use sockets, read, write, ask for its pid and end; all else
+ * kills, and what the shim needs is what the man page says. */
 static void sandboxed(void)
 {
 	static struct sock_filter rules[] = {
@@ -429,10 +430,7 @@ static void sandboxed(void)
 		ALLOW(close), ALLOW(sendmsg), ALLOW(recvmsg), ALLOW(sendto),
 		ALLOW(recvfrom), ALLOW(getsockname), ALLOW(getpeername),
 		ALLOW(getsockopt), ALLOW(setsockopt), ALLOW(fcntl),
-		ALLOW(getpid), ALLOW(geteuid), ALLOW(clock_gettime),
-		ALLOW(exit_group), ALLOW(rt_sigreturn), ALLOW(mmap),
-		ALLOW(munmap), ALLOW(brk), ALLOW(fstat), ALLOW(newfstatat),
-		ALLOW(gettid), ALLOW(getrandom),
+		ALLOW(getpid), ALLOW(exit_group),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
 	};
 	struct sock_fprog program = {sizeof(rules) / sizeof(*rules), rules};
@@ -442,9 +440,8 @@ static void sandboxed(void)
 	CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
 	call_and_talk();
 	call_and_talk();
-	puts("ok");
-	fflush(stdout);
-	syscall(SYS_exit_group, 0);
+	CHECK(write(STDOUT_FILENO, "ok\n", 3) == 3);
+	_exit(0);
 }
 
 static void plain(void)

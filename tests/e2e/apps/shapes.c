@@ -581,6 +581,29 @@ static void orphan(void)
 	}
 }
 
+/* The process that hosts the node is killed; one child waits in accept() and
+ * cannot know, another one starts the next host by listening itself. */
+static void killed(void)
+{
+	int fd = listening("0.0.0.0", atoi(words[0]), false);
+	int parent = getpid();
+
+	if (fork() == 0) {
+		alarm(60);
+		serve(fd, "waiting");
+	}
+	if (fork() == 0) {
+		alarm(60);
+		close(fd);
+		while (getppid() == parent)
+			usleep(100000);
+		fd = listening("0.0.0.0", atoi(words[0]) + 1, false);
+		serve(fd, "active");
+	}
+	for (;;)
+		pause();
+}
+
 /* As systemd hands it over: bound and listening, by someone else. */
 static void activated(void)
 {
@@ -660,7 +683,7 @@ static const struct {
 	SHAPE(prefork), SHAPE(reuse_port_workers), SHAPE(setuid_workers),
 	SHAPE(jailed_workers), SHAPE(exec_listening), SHAPE(activated),
 	SHAPE(one_worker_as_nobody), SHAPE(reopened), SHAPE(orphan),
-	SHAPE(any_port), SHAPE(at), SHAPE(defer_accept),
+	SHAPE(killed), SHAPE(any_port), SHAPE(at), SHAPE(defer_accept),
 };
 
 int main(int argc, char **argv)

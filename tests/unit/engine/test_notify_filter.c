@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <linux/audit.h>
 #include <linux/seccomp.h>
+#include <netinet/tcp.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -130,6 +131,16 @@ static void test_options(void **state)
 	assert_int_equal(own(SYS_getsockopt, SOL_SOCKET, SO_TYPE, 0),
 			 SECCOMP_RET_ALLOW);
 	assert_int_equal(own(SYS_getsockopt, TCP_LEVEL, SO_ERROR, 0),
+			 SECCOMP_RET_ALLOW);
+	assert_int_equal(own(SYS_getsockopt, TCP_LEVEL, TCP_INFO, 0),
+			 SECCOMP_RET_USER_NOTIF);
+	assert_int_equal(own(SYS_setsockopt, TCP_LEVEL, TCP_INFO, 0),
+			 SECCOMP_RET_ALLOW);
+	assert_int_equal(own(SYS_setsockopt, SOL_SOCKET, SO_KEEPALIVE, 0),
+			 SECCOMP_RET_USER_NOTIF);
+	assert_int_equal(own(SYS_getsockopt, SOL_SOCKET, SO_KEEPALIVE, 0),
+			 SECCOMP_RET_ALLOW);
+	assert_int_equal(own(SYS_setsockopt, TCP_LEVEL, TCP_NODELAY, 0),
 			 SECCOMP_RET_ALLOW);
 }
 

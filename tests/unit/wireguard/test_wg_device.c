@@ -344,6 +344,56 @@ static void restarted_peer_is_heard_again(void **state)
 	assert_int_equal(b->got[b->delivered - 1], 3);
 }
 
+static void restarted_peer_is_called_at_once_if_we_know(void **state)
+{
+	struct end *b = &net.ends[1];
+
+	(void)state;
+	handshake();
+	ts_wg_free(b->wg);
+	b->wg = ts_wg_new(&b->key, &end_ops, b);
+	b->peer = NULL;
+	b->takes_strangers = true;
+	ts_wg_peer_restarted(net.ends[0].wg, net.ends[0].peer, net.now_ms);
+	net_say(&net, 0, 2, 100);
+	net_run(&net, 100);
+	assert_int_equal(net.ends[0].ups, 2);
+	assert_int_equal(b->got[b->delivered - 1], 2);
+}
+
+/* We hear of it when it has already called us. */
+static void late_news_of_a_restart_lose_nothing(void **state)
+{
+	struct end *a = &net.ends[0], *b = &net.ends[1];
+
+	(void)state;
+	handshake();
+	ts_wg_peer_restarted(a->wg, a->peer, net.now_ms);
+	net_say(&net, 1, 3, 100);
+	net_run(&net, 100);
+	assert_int_equal(a->got[a->delivered - 1], 3);
+	net_say(&net, 0, 4, 100);
+	net_run(&net, 100);
+	assert_int_equal(b->got[b->delivered - 1], 4);
+	net_say(&net, 1, 5, 100);
+	net_run(&net, 100);
+	assert_int_equal(a->got[a->delivered - 1], 5);
+}
+
+static void restart_while_packets_wait_starts_another_handshake(void **state)
+{
+	struct end *b = &net.ends[1];
+
+	(void)state;
+	net.is_cut = true;
+	net_say(&net, 0, 1, 100);
+	net_run(&net, 100);
+	net.is_cut = false;
+	ts_wg_peer_restarted(net.ends[0].wg, net.ends[0].peer, net.now_ms);
+	net_run(&net, 100);
+	assert_int_equal(b->delivered, 1);
+}
+
 static void strangers_are_asked_about_and_may_be_refused(void **state)
 {
 	struct end *b = &net.ends[1];
@@ -855,6 +905,9 @@ int main(void)
 		CASE(new_handshake_after_15_s_of_silence),
 		CASE(idle_peers_lose_their_keys_and_timers_at_540_s),
 		CASE(restarted_peer_is_heard_again),
+		CASE(restarted_peer_is_called_at_once_if_we_know),
+		CASE(late_news_of_a_restart_lose_nothing),
+		CASE(restart_while_packets_wait_starts_another_handshake),
 		CASE(strangers_are_asked_about_and_may_be_refused),
 		CASE(peer_added_for_a_forged_initiation_goes_again),
 		CASE(replays_are_refused),

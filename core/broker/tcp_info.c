@@ -1,44 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * tunnel_info.c - TCP_INFO, as the connection through the tunnel has it
+ * tcp_info.c - TCP_INFO, as the connection through the tunnel has it
  *
  * The kernel's answer is about the loopback hop. What says something about the
  * way to the far end - round trip, losses, windows, segment sizes - is replaced
  * by what the host says of the tunnel's connection; what is counted at the
  * program's end (times since the last byte, its buffers) stays; what the tunnel
  * does not measure is 0, the kernel's "not known".
- *
- * libc's struct tcp_info is old and short, or not as the kernel has it (musl),
- * so the kernel's is written down here: it only ever grows at its end, and what
- * a program asks for may be any part of it.
  */
-#include <netinet/in.h>
+#include "core/broker/tcp_info.h"
+
 #include <netinet/tcp.h>
-#include <string.h>
+#include <stddef.h>
 
-#include "shim/libc_table.h"
-#include "shim/shim.h"
-
-struct kernel_tcp_info {
-	uint8_t state, ca_state, retransmits, probes, backoff, options;
-	uint8_t window_scales; /* send | receive, four bits each */
-	uint8_t flags;
-	uint32_t rto, ato, snd_mss, rcv_mss;
-	uint32_t unacked, sacked, lost, retrans, fackets;
-	uint32_t last_data_sent, last_ack_sent, last_data_recv, last_ack_recv;
-	uint32_t pmtu, rcv_ssthresh, rtt, rttvar, snd_ssthresh, snd_cwnd;
-	uint32_t advmss, reordering, rcv_rtt, rcv_space, total_retrans;
-	uint64_t pacing_rate, max_pacing_rate, bytes_acked, bytes_received;
-	uint32_t segs_out, segs_in, notsent_bytes, min_rtt;
-	uint32_t data_segs_in, data_segs_out;
-	uint64_t delivery_rate, busy_time, rwnd_limited, sndbuf_limited;
-	uint32_t delivered, delivered_ce;
-	uint64_t bytes_sent, bytes_retrans;
-	uint32_t dsack_dups, reord_seen, rcv_ooopack, snd_wnd;
-	uint8_t newer[256]; /* of kernels to come: theirs */
-};
-
-_Static_assert(offsetof(struct kernel_tcp_info, pacing_rate) == 104 &&
-		       offsetof(struct kernel_tcp_info, newer) == 232,
+_Static_assert(offsetof(struct ts_tcp_info, pacing_rate) == 104 &&
+		       offsetof(struct ts_tcp_info, newer) == 232,
 	       "the kernel's layout");
 
 enum {
@@ -72,7 +47,7 @@ static uint8_t pack_scales(const struct ts_tunnel_info *t)
 #endif
 }
 
-static void put_state(struct kernel_tcp_info *out,
+static void put_state(struct ts_tcp_info *out,
 		      const struct ts_tunnel_info *t)
 {
 	out->state = joint_state(out->state, t->state);
@@ -87,7 +62,7 @@ static void put_state(struct kernel_tcp_info *out,
 	out->window_scales = t->has_scale ? pack_scales(t) : 0;
 }
 
-static void put_path(struct kernel_tcp_info *out,
+static void put_path(struct ts_tcp_info *out,
 		     const struct ts_tunnel_info *t)
 {
 	out->rto = t->rto_us;
@@ -107,7 +82,7 @@ static void put_path(struct kernel_tcp_info *out,
 	out->rcv_space = t->receive_window;
 }
 
-static void put_counts(struct kernel_tcp_info *out,
+static void put_counts(struct ts_tcp_info *out,
 		       const struct ts_tunnel_info *t)
 {
 	out->unacked = t->unacked;
@@ -124,34 +99,10 @@ static void put_counts(struct kernel_tcp_info *out,
 	out->dsack_dups = out->reord_seen = out->rcv_ooopack = 0;
 }
 
-int shim_ask_tunnel(const struct ts_flow_key *key, struct ts_tunnel_info *out)
+void ts_tcp_info_overlay(const struct ts_tunnel_info *tunnel,
+			 struct ts_tcp_info *info)
 {
-	struct ts_broker_request req = {
-		.type = TS_BROKER_INFO,
-		.proto = IPPROTO_TCP,
-		.native_local = key->local,
-		.native_remote = key->remote,
-	};
-	struct ts_broker_reply rep;
-	int err = shim_ask_for(&req, -1, &rep);
-
-	if (!err)
-		*out = rep.tunnel;
-	return err;
-}
-
-void shim_tcp_info_overlay(int fd, const struct ts_tunnel_info *tunnel,
-			   void *value, socklen_t len)
-{
-	struct kernel_tcp_info info = {0};
-	socklen_t whole = sizeof(info);
-
-	if (len > sizeof(info))
-		len = sizeof(info);
-	if (libc.getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &whole) != 0)
-		return;
-	put_state(&info, tunnel);
-	put_path(&info, tunnel);
-	put_counts(&info, tunnel);
-	memcpy(value, &info, len);
+	put_state(info, tunnel);
+	put_path(info, tunnel);
+	put_counts(info, tunnel);
 }

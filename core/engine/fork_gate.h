@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * fork_gate.h - no fork() while an engine is in the middle of something
+ *
+ * For engines on threads inside somebody else's program.
+ */
+#ifndef CORE_ENGINE_FORK_GATE_H
+#define CORE_ENGINE_FORK_GATE_H
+
+/* From now on fork() of this process waits, at most a second, for all that are
+ * inside. May be repeated. */
+void fork_gate_watch(void);
+/* Around whatever takes locks or changes data of libraries; may wait for a
+ * fork() that is under way. Not to be nested. */
+void fork_gate_enter(void);
+void fork_gate_leave(void);
+
+#endif
