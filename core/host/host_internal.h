@@ -256,7 +256,7 @@ struct ts_listener *ts_listener_at(const struct ts_host *host, uint8_t proto,
 /* It refused: forget it when its socket is gone. */
 void ts_listener_refused(struct ts_host *host, uint8_t proto,
 			 const struct ts_addr *native);
-/* Forgets those that is_gone says it of. */
+/* Forgets those that is_gone says it of, and whose port is free. */
 void ts_listeners_forget(struct ts_host *host,
 			 bool (*is_gone)(const struct ts_listener *l,
 					 const void *ctx),
