@@ -2,8 +2,9 @@
  * broker_server.c - one request, one reply, for programs that may ask
  *
  * A client gets READ_LIMIT_MS to say what it wants, and the reply must fit
- * into its socket at once, so no client can hold up another. Requests that
- * need the netmap may be held until it is there or the node's timeout is over.
+ * into its socket at once, so no client can hold up another; nor can a crowd of
+ * those who say nothing, since they give way. Requests that need the netmap may
+ * be held until it is there or the node's timeout is over.
  *
  * The abstract name can be reached by every uid of the network namespace, so
  * who may speak is decided per request (see broker_wire.h), and those who are
@@ -378,6 +379,9 @@ static bool serve(struct ts_client *client)
 	} else if (is_stale(client, &req) || is_for_the_next(client, &req)) {
 		ts_sock_close(fd);
 		refuse(client, &req, ESTALE);
+	} else if ((err = ts_request_prove(client->host, &req, fd))) {
+		ts_sock_close(fd);
+		refuse(client, &req, -err);
 	} else if (!answer(client, &req, fd)) {
 		hold(client, &req);
 		return true;
@@ -400,22 +404,28 @@ static void on_client(void *ctx, unsigned events)
 
 /* -- coming and going ---------------------------------------------------- */
 
+/* The one that has said nothing for longest goes. */
+static void drop_silent(struct ts_broker_server *server, bool of_strangers)
+{
+	struct ts_link *at = server->reading.next;
+
+	for (; at != &server->reading; at = at->next) {
+		struct ts_client *client =
+			TS_LINK_OWNER(at, struct ts_client, link);
+
+		if (of_strangers && client->is_trusted)
+			continue;
+		free_client(client);
+		return;
+	}
+}
+
 bool ts_broker_has_room(struct ts_broker_server *server)
 {
-	struct ts_link *at;
-
-	if (server->stranger_count >= STRANGERS_MAX) {
-		for (at = server->reading.next; at != &server->reading;
-		     at = at->next) {
-			struct ts_client *client =
-				TS_LINK_OWNER(at, struct ts_client, link);
-
-			if (client->is_trusted)
-				continue;
-			free_client(client);
-			break;
-		}
-	}
+	if (server->stranger_count >= STRANGERS_MAX)
+		drop_silent(server, true);
+	if (server->client_count >= CLIENTS_MAX)
+		drop_silent(server, false);
 	return server->client_count < CLIENTS_MAX;
 }
 

@@ -350,6 +350,15 @@ bool ts_names_answer(struct ts_host *host, const struct ts_broker_request *req,
 bool ts_drain_answer(struct ts_host *host, const struct ts_broker_request *req,
 		     pid_t pid, struct ts_broker_reply *rep);
 
+/* -- request_proof.c ------------------------------------------------------ */
+/* Puts the name that the socket fd (or -1) has into the request that speaks of
+ * it. 0, or the errno to answer with. */
+int ts_request_prove(const struct ts_host *host, struct ts_broker_request *req,
+		     int fd);
+/* Is fd the connection with these two ends? */
+bool ts_request_is_of(const struct ts_host *host,
+		      const struct ts_flow_key *key, int fd);
+
 /* -- broker_server.c ----------------------------------------------------- */
 int ts_broker_open(struct ts_host *host, const struct ts_host_config *config,
 		   char err[static 256]);
