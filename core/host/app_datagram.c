@@ -147,7 +147,6 @@ bool ts_dgram_to_program(struct ts_dgram *flow, const void *data, size_t len,
 		return false;
 	if (flow->closed_until_ms)
 		ts_dgram_reopen(flow); /* the far end is there after all */
-	flow->was_received = true;
 	ts_dgram_touch(flow);
 	ts_dgram_batch_add(flow, data, len, marks);
 	if (flow->was_sent && !flow->keeps_dup)

@@ -84,7 +84,7 @@ struct ts_dgram {
 	struct ts_addr native, program;
 	bool is_v6_only, is_connected, is_raw;
 	bool is_over; /* in no map any more; freed when the turn ends */
-	bool was_sent, was_received; /* by the program */
+	bool was_sent; /* by the program */
 	bool is_answered; /* in that list */
 	bool was_missed; /* in the kernel's list, when it was last read */
 	uint64_t made_ms, used_ms, first_sent_ms;

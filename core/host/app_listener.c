@@ -422,9 +422,10 @@ static int set_native(struct ts_host *host, uint8_t proto,
 		      const struct ts_addr *native, struct ts_listener **out)
 {
 	struct ts_listener *l = find_exact(host, proto, tailnet);
+	const struct place place = {.native = *native};
 
 	if (l && !ts_addr_equal(&l->native, native)) {
-		if (is_alive(host, l))
+		if (!is_decided(l, &place) && is_alive(host, l))
 			return -EADDRINUSE;
 		free_listener(host, l);
 		l = NULL;

@@ -665,6 +665,23 @@ static void a_wildcard_takes_the_port_of_a_closed_listener(void **state)
 	close_fixture(&f);
 }
 
+/* The new program's own socket makes the record look alive. */
+static void a_dual_stack_wildcard_replaces_a_dead_one_of_ipv6(void **state)
+{
+	const struct ts_addr v6 = fake_addr("[::]:9001");
+	const struct ts_addr both = fake_addr("0.0.0.0:9001");
+	struct fixture f;
+	int fd;
+
+	(void)state;
+	open_fixture(&f);
+	fd = listener_at(&v6, 4);
+	assert_int_equal(say_listen(&f, "[::]:9001", &v6), 0);
+	assert_int_equal(say_listen(&f, "[::]:9001", &both), 0);
+	close(fd);
+	close_fixture(&f);
+}
+
 /* -- from here to here --------------------------------------------------- */
 
 static void connects_to_itself(void **state)
@@ -834,6 +851,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(bind_waits_for_the_addresses),
 	cmocka_unit_test(listen_is_exact),
 	cmocka_unit_test(a_wildcard_takes_the_port_of_a_closed_listener),
+	cmocka_unit_test(a_dual_stack_wildcard_replaces_a_dead_one_of_ipv6),
 	cmocka_unit_test(connects_to_itself),
 	cmocka_unit_test(reset_passes_the_relay),
 	cmocka_unit_test(stale_listener_refuses_itself),
