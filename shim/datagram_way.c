@@ -136,7 +136,7 @@ static int ask(const struct asking *a, uint8_t type, struct ts_addr *virtual)
 		req.flags |= TS_BROKER_DEDICATED;
 	if (a->local.port == 0)
 		req.native_local = ANY;
-	err = shim_ask_for(&req, is_alone ? a->fd : -1, &rep);
+	err = shim_ask_for(&req, a->fd, &rep);
 	if (err)
 		return err;
 	if (!ts_ip_is_loopback(&rep.native.ip) || rep.native.port == 0)

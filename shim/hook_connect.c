@@ -36,7 +36,8 @@
 #define TCP_FASTOPEN_CONNECT 30
 #endif
 
-enum { BIND_TRIES = 8, CONNECT_TRIES = 3 };
+enum { BIND_TRIES = 8, CONNECT_TRIES = 3, HOST_TRIES = 4 };
+enum { STOPPED = 4 }; /* enum ts_node_state: the host has closed */
 
 static const struct ts_ip LOOPBACK6 = {{[15] = 1}};
 
@@ -210,13 +211,25 @@ static int call_rendezvous(struct attempt *a)
 	return err;
 }
 
+static BRIEF_FRAME bool has_stopped(const struct ts_table_layout *table)
+{
+	struct ts_table_info info;
+
+	return ts_table_read_info(table, &info) && info.node_state == STOPPED;
+}
+
 static int connect_by(struct attempt *a, const struct ts_table_layout *table)
 {
 	int err;
 
+	a->table = table;
 	if (!table)
 		return -ENETDOWN;
-	a->table = table;
+	if (has_stopped(table)) {
+		shim_follow_host_now();
+		if (atomic_load(&shim.table) != table)
+			return -ENETDOWN; /* has_moved() */
+	}
 	err = prepare(a);
 	if (!err)
 		err = call_rendezvous(a);
@@ -238,6 +251,17 @@ static BRIEF_FRAME bool has_moved(const struct attempt *a)
 		now.rendezvous6_port != a->port6);
 }
 
+/* The far end never knew of a connect that failed because the host, a
+ * neighbour's thread, has ended: there is another one to ask. */
+static bool ended_with_host(const struct attempt *a, int err)
+{
+	if (shim.is_hosted || !a->is_announced ||
+	    (err != -ECONNREFUSED && err != -ECONNRESET && err != -ENETDOWN))
+		return false;
+	shim_follow_host_now();
+	return atomic_load(&shim.table) != a->table;
+}
+
 static int connect_first(int fd, int domain, const struct ts_addr *dst)
 {
 	struct attempt a = {.fd = fd, .domain = domain, .tailnet = dst};
@@ -249,8 +273,11 @@ static int connect_first(int fd, int domain, const struct ts_addr *dst)
 	    shim_native_is_v6_only(fd))
 		return -ENETUNREACH;
 	err = connect_by(&a, atomic_load(&shim.table));
-	if (err && !a.is_announced && has_moved(&a)) {
-		a.is_bound = false;
+	for (int i = 0; i < HOST_TRIES &&
+			((err && !a.is_announced && has_moved(&a)) ||
+			 ended_with_host(&a, err));
+	     i++) {
+		a.is_bound = a.is_announced = false;
 		err = connect_by(&a, atomic_load(&shim.table));
 	}
 	return err;
