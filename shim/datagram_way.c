@@ -41,11 +41,11 @@ struct asking {
 static bool is_tied_to_device(int fd)
 {
 	char name[IFNAMSIZ] = "";
-	socklen_t len = sizeof(name) - 1;
+	socklen_t len = sizeof(name);
 
 	return libc.getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, &len) ==
 		       0 &&
-	       *name && strcmp(name, "lo") != 0;
+	       len > 0 && *name && strcmp(name, "lo") != 0;
 }
 
 /* By ::1, because 127/8 is out of reach? */
@@ -136,7 +136,7 @@ static int ask(const struct asking *a, uint8_t type, struct ts_addr *virtual)
 		req.flags |= TS_BROKER_DEDICATED;
 	if (a->local.port == 0)
 		req.native_local = ANY;
-	err = shim_ask_for(&req, is_alone ? a->fd : -1, &rep);
+	err = shim_ask_for(&req, a->fd, &rep);
 	if (err)
 		return err;
 	if (!ts_ip_is_loopback(&rep.native.ip) || rep.native.port == 0)

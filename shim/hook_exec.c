@@ -37,10 +37,12 @@ static int exec_by(exec_fn exec, bool searches, const char *program,
 	int saved_errno = errno;
 	struct shim_exec_env plan;
 	struct shim_exec_target target;
+	size_t size = shim_exec_paths_size(program, searches);
 
 	if (shim_exec_env_plan(&plan, program, env))
 		env = shim_exec_env_make(&plan, alloca(plan.size));
-	if (shim_exec_needs_host(&target, program, searches, argv)) {
+	if (size > 0 && shim_exec_needs_host(&target, program, searches, argv,
+					     alloca(size), size)) {
 		argv = shim_exec_argv_make(
 			&target, argv, alloca(shim_exec_argv_size(&target)));
 		program = target.host;
@@ -81,8 +83,13 @@ static bool exec_open_by_host(int fd, char *const argv[], char *const env[])
 {
 	struct shim_exec_target target;
 	int saved_errno = errno, copy;
+	char name[SHIM_EXEC_FD_PATH_CAP];
+	size_t size;
 
-	if (!shim_exec_file_needs_host(&target, fd, argv, &copy))
+	shim_exec_fd_path(name, fd);
+	size = shim_exec_paths_size(name, false);
+	if (size == 0 || !shim_exec_file_needs_host(&target, fd, name, argv,
+						    &copy, alloca(size), size))
 		return false;
 	errno = saved_errno;
 	libc.execve(target.host,
@@ -230,10 +237,12 @@ static int spawn_by(int (*spawn)(pid_t *, const char *,
 	int saved_errno = errno;
 	struct shim_exec_env plan;
 	struct shim_exec_target target;
+	size_t size = shim_exec_paths_size(program, searches);
 
 	if (shim_exec_env_plan(&plan, program, env))
 		env = shim_exec_env_make(&plan, alloca(plan.size));
-	if (shim_exec_needs_host(&target, program, searches, argv)) {
+	if (size > 0 && shim_exec_needs_host(&target, program, searches, argv,
+					     alloca(size), size)) {
 		argv = shim_exec_argv_make(
 			&target, argv, alloca(shim_exec_argv_size(&target)));
 		program = target.host;

@@ -134,7 +134,7 @@ int shim_listener_tell_bound(int fd, const struct ts_addr *tailnet)
 		return err;
 	if (req.tailnet.port == 0)
 		req.tailnet.port = req.native_local.port;
-	return shim_ask_for(&req, -1, &rep);
+	return shim_ask_for(&req, fd, &rep);
 }
 
 int shim_listener_tell(int fd)

@@ -86,6 +86,7 @@ struct ts_dgram {
 	bool is_over; /* in no map any more; freed when the turn ends */
 	bool was_sent; /* by the program */
 	bool is_answered; /* in that list */
+	bool was_missed; /* in the kernel's list, when it was last read */
 	uint64_t made_ms, used_ms, first_sent_ms;
 	struct ts_dgram_port *port; /* NULL: echo */
 	struct stack_echo *echo;

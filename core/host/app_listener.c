@@ -185,7 +185,7 @@ void ts_listeners_forget(struct ts_host *host,
 	struct ts_listener *l;
 
 	while ((l = next_listener(host, &at)))
-		if (is_gone(l, ctx))
+		if (is_gone(l, ctx) && !is_alive(host, l))
 			free_listener(host, l);
 }
 

@@ -7,7 +7,10 @@
  * one while its program's port is bound. So a connected socket that sends once
  * in an hour keeps its flow, and a name server's client with a new port for
  * each question costs nothing for long. The list does not show a socket of
- * which we have the only copy left; /proc/PID/fd does (held_sweep.c).
+ * which we have the only copy left; /proc/PID/fd does (held_sweep.c). And it
+ * may miss one: it is read in pieces, which the kernel tells apart by counting,
+ * and sockets that end in between make it skip others. So a flow ends when it
+ * was missed twice, and a listener when its port can be had as well.
  *
  * A duplicate of a socket that chose its port keeps the port when the program
  * closes it and wants it again: we have it for a few seconds. Where the kernel
@@ -145,9 +148,11 @@ static bool is_listener_gone(const struct ts_listener *l, const void *ctx)
 static void end_if_gone(struct ts_dgram *flow, void *ctx)
 {
 	const struct seen *seen = ctx;
+	bool was_missed = flow->was_missed;
 
+	flow->was_missed = !is_there(seen, flow);
 	if (ts_host_now_ms(flow->host) - flow->made_ms < YOUNG_MS ||
-	    flow->dup_fd >= 0 || is_there(seen, flow))
+	    flow->dup_fd >= 0 || !flow->was_missed || !was_missed)
 		return;
 	log_debug("datagram-%llu: its program is gone",
 		  (unsigned long long)flow->id);

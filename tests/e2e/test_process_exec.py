@@ -195,3 +195,24 @@ def test_a_session_of_sshd_is_on_the_tailnet(server, run, call, shapes,
                   "root@sshd", f"{shapes} call_and_talk {server.ip} 7000; "
                   "echo $SSH_CONNECTION")
     assert client.out.startswith("ok\n100."), client.err + sshd.err
+
+
+SHORT = """
+import socket, sys
+with socket.create_connection((sys.argv[1], 7000), 30) as s:
+    s.sendall(b"hello\\n")
+    print(s.makefile().readline(), end="")
+"""
+
+
+@pytest.mark.parametrize("where", ["hosted", pytest.param(
+    "in-process", marks=in_process)])
+def test_many_short_programs_at_once(server, call, where, tmp_path):
+    """In-process the node goes from one to the next, and nobody notices."""
+    script = tmp_path / "short.py"
+    script.write_text(SHORT)
+    client = call("client", "sh", "-c",
+                  f"seq 40 | xargs -P 4 -I N python3 {script} {server.ip}",
+                  timeout=120,
+                  options=["--in-process"] if where == "in-process" else [])
+    assert (client.out, client.err) == (f"{client.ip} hello\n" * 40, "")

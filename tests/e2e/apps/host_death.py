@@ -90,6 +90,7 @@ for order in sys.stdin:
         def held():
             ready.release()
             socket.create_connection(server)
+            return "OK"
         ready.acquire()
         say("holding")
         continue

@@ -567,7 +567,8 @@ static void bind_to_any_port(void **state)
 	assert_int_equal(bind_to(fd, &rep.native), 0);
 	bound.native_local = local_of(fd);
 	bound.tailnet = fake_addr(SELF ":0");
-	rep = request(&f, &bound, -1);
+	assert_int_equal(request(&f, &bound, -1).error, ENOBUFS);
+	rep = request(&f, &bound, fd);
 	assert_int_equal(rep.error, 0);
 	assert_int_equal(rep.tailnet.port, bound.native_local.port);
 	key.local = bound.native_local;
