@@ -497,9 +497,10 @@ void ts_inbound_accepted(struct ts_host *host,
 	rep->tailnet = entry->value.tailnet_remote;
 	if (!entry->inbound) /* reset while it was in the queue */
 		return;
-	if (ts_request_is_of(host, &entry->key, fd))
+	if (ts_request_is_of(host, &entry->key, fd)) {
 		ts_tunnel_read_options(entry, fd);
-	entry->pid = pid;
+		entry->pid = pid;
+	}
 	entry->inbound->is_accepted = true;
 	try_start(entry->inbound);
 }
