@@ -207,7 +207,7 @@ foreign: ## the bundle in root file systems of others, and on another machine
 	$(Q)scripts/check-foreign $(TESTS)
 
 suites: deps ## other people's test suites, natively and over the tailnet
-	$(Q)scripts/install-deps --tests
+	$(Q)scripts/install-deps --suites
 	$(Q)$(MAKE) --no-print-directory products lab
 	$(Q)BUILD=$(BUILD) scripts/suites
 

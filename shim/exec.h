@@ -35,12 +35,20 @@ struct shim_exec_target {
 	char path[SHIM_EXEC_PATH_CAP]; /* of what is to run in the end */
 	char host[SHIM_EXEC_PATH_CAP]; /* of tsnet-host */
 	size_t count; /* of the program's arguments */
+	bool is_open; /* path is a descriptor that the program must not see */
 };
 
+enum { SHIM_EXEC_FD_PATH_CAP = 32 };
+/* The name of an open file, for as long as it is open. */
+void shim_exec_fd_path(char out[static SHIM_EXEC_FD_PATH_CAP], int fd);
 /* Must program (looked for in PATH if searches) be run by tsnet-host, since
  * it makes its system calls without libc? */
 bool shim_exec_needs_host(struct shim_exec_target *t, const char *program,
 			  bool searches, char *const argv[]);
+/* The same for the program that is open as fd; the result is open until a
+ * successful exec, *copy for the caller to close after another. */
+bool shim_exec_file_needs_host(struct shim_exec_target *t, int fd,
+			       char *const argv[], int *copy);
 /* tsnet-host's arguments, in room for shim_exec_argv_size() bytes. */
 size_t shim_exec_argv_size(const struct shim_exec_target *t);
 char **shim_exec_argv_make(const struct shim_exec_target *t,

@@ -8,11 +8,15 @@
  *
  *   tsnet-host --notify -- PATH ARGV0 ARGUMENT...
  *
+ * A program that is open and has no name to rely on (fexecve) goes along as a
+ * descriptor, /proc/self/fd/N, of which it is not to know: --notify-open.
+ *
  * Elsewhere such a program is left alone: nothing can be done, and to look at
  * each file would cost. Set-id programs are left alone everywhere; the kernel
  * would take their privileges away.
  */
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -137,10 +141,36 @@ bool shim_exec_needs_host(struct shim_exec_target *t, const char *program,
 						   : copy(t->path, program)) &&
 		access(t->path, X_OK) == 0 && is_out_of_reach(t->path) &&
 		find_host(t->host);
+	t->is_open = false;
 	for (t->count = 0; needs && argv && argv[t->count]; t->count++)
 		;
 	errno = saved_errno;
 	return needs;
+}
+
+void shim_exec_fd_path(char out[static SHIM_EXEC_FD_PATH_CAP], int fd)
+{
+	snprintf(out, SHIM_EXEC_FD_PATH_CAP, "/proc/self/fd/%d", fd);
+}
+
+/* A script whose descriptor is closed by exec fails, as it does without us. */
+bool shim_exec_file_needs_host(struct shim_exec_target *t, int fd,
+			       char *const argv[], int *copy)
+{
+	char name[SHIM_EXEC_FD_PATH_CAP];
+	int saved_errno = errno;
+
+	*copy = -1;
+	shim_exec_fd_path(name, fd);
+	if (fd < 0 || !shim_exec_needs_host(t, name, false, argv))
+		return false;
+	if (fcntl(fd, F_GETFD) & FD_CLOEXEC) {
+		*copy = fcntl(fd, F_DUPFD, 3);
+		shim_exec_fd_path(t->path, *copy);
+		t->is_open = true;
+	}
+	errno = saved_errno;
+	return !t->is_open || *copy >= 0;
 }
 
 size_t shim_exec_argv_size(const struct shim_exec_target *t)
@@ -152,13 +182,14 @@ size_t shim_exec_argv_size(const struct shim_exec_target *t)
 char **shim_exec_argv_make(const struct shim_exec_target *t,
 			   char *const argv[], void *room)
 {
-	static char name[] = "tsnet-host", notify[] = "--notify", end[] = "--",
+	static char name[] = "tsnet-host", notify[] = "--notify",
+		    notify_open[] = "--notify-open", end[] = "--",
 		    nothing[] = "";
 	char **out = room;
 	size_t n = 0;
 
 	out[n++] = name;
-	out[n++] = notify;
+	out[n++] = t->is_open ? notify_open : notify;
 	out[n++] = end;
 	out[n++] = (char *)(uintptr_t)t->path;
 	if (t->count == 0)

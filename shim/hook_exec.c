@@ -15,6 +15,7 @@
  * vfork children, whose memory is the parent's, and in signal handlers.
  */
 #include <alloca.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -75,7 +76,26 @@ int hook_execvpe(const char *file, char *const argv[], char *const env[])
 	return exec_by(libc.execvpe, true, file, argv, env);
 }
 
-/* An open file has no name to judge by, and tsnet-host none to run. */
+/* true: it was tried, and errno says why it failed. */
+static bool exec_open_by_host(int fd, char *const argv[], char *const env[])
+{
+	struct shim_exec_target target;
+	int saved_errno = errno, copy;
+
+	if (!shim_exec_file_needs_host(&target, fd, argv, &copy))
+		return false;
+	errno = saved_errno;
+	libc.execve(target.host,
+		    shim_exec_argv_make(&target, argv,
+					alloca(shim_exec_argv_size(&target))),
+		    env);
+	saved_errno = errno;
+	if (copy >= 0)
+		close(copy);
+	errno = saved_errno;
+	return true;
+}
+
 int hook_fexecve(int fd, char *const argv[], char *const env[])
 {
 	struct shim_exec_env plan;
@@ -84,8 +104,25 @@ int hook_fexecve(int fd, char *const argv[], char *const env[])
 	shim_libc_ready();
 	if (shim_exec_env_plan(&plan, NULL, env))
 		env = shim_exec_env_make(&plan, alloca(plan.size));
+	if (shim_host_is_here())
+		shim_host_drain(false);
+	if (exec_open_by_host(fd, argv, env))
+		return -1;
 	errno = saved_errno;
 	return libc.fexecve(fd, argv, env);
+}
+
+static bool exec_below_by_host(int dir, const char *path, char *const argv[],
+			       char *const env[])
+{
+	int fd = openat(dir, path, O_PATH | O_CLOEXEC), saved_errno;
+	bool tried = fd >= 0 && exec_open_by_host(fd, argv, env);
+
+	saved_errno = errno;
+	if (fd >= 0)
+		close(fd);
+	errno = saved_errno;
+	return tried;
 }
 
 int hook_execveat(int fd, const char *path, char *const argv[],
@@ -95,8 +132,17 @@ int hook_execveat(int fd, const char *path, char *const argv[],
 	int saved_errno = errno;
 
 	shim_libc_ready();
+	if (flags == 0 && path && (fd == AT_FDCWD || *path == '/'))
+		return exec_by(libc.execve, false, path, argv, env);
 	if (shim_exec_env_plan(&plan, path, env))
 		env = shim_exec_env_make(&plan, alloca(plan.size));
+	if (shim_host_is_here())
+		shim_host_drain(false);
+	if (path && !*path && flags == AT_EMPTY_PATH
+		    ? exec_open_by_host(fd, argv, env)
+		    : path && flags == 0 &&
+			      exec_below_by_host(fd, path, argv, env))
+		return -1;
 	errno = saved_errno;
 	return (int)libc.syscall(SYS_execveat, fd, (long)path, (long)argv,
 				 (long)env, flags, 0);

@@ -234,7 +234,8 @@ static struct ts_listener *new_listener(struct ts_host *host, uint8_t proto,
 struct place {
 	uint8_t proto, shares;
 	struct ts_addr tailnet;
-	bool is_v6_only; /* of a wildcard */
+	struct ts_addr native; /* port 0: not bound yet */
+	bool is_v6_only;       /* of a wildcard */
 };
 
 /* Is some address of ours asked of both? :: takes both families, but from a
@@ -265,6 +266,15 @@ static bool may_share(const struct ts_listener *l, const struct place *p)
 	       (l->proto == IPPROTO_UDP || !l->is_listening);
 }
 
+/* Where the native ports are one the kernel has had its say; and it cannot be
+ * known whether the record is stale. */
+static bool is_decided(const struct ts_listener *l, const struct place *p)
+{
+	return l->native.port == p->native.port &&
+	       (ts_ip_is_unspecified(&l->native.ip) ||
+		ts_ip_is_unspecified(&p->native.ip));
+}
+
 /* -EADDRINUSE when a record other than except has part of this address. */
 static int check_overlap(struct ts_host *host, const struct place *p,
 			 const struct ts_listener *except)
@@ -273,7 +283,7 @@ static int check_overlap(struct ts_host *host, const struct place *p,
 	struct ts_listener *l;
 
 	while ((l = next_listener(host, &at))) {
-		if (l == except || !overlap(l, p))
+		if (l == except || !overlap(l, p) || is_decided(l, p))
 			continue;
 		if (!is_alive(host, l))
 			free_listener(host, l);
@@ -291,6 +301,7 @@ static struct place place_of(const struct ts_broker_request *req,
 		.proto = req->proto,
 		.shares = req->flags & (TS_BROKER_REUSE | TS_BROKER_REUSE_PORT),
 		.tailnet = req->tailnet,
+		.native = native ? *native : (struct ts_addr){.port = 0},
 		.is_v6_only = native ? !ts_ip_is_v4(&native->ip)
 				     : req->flags & TS_BROKER_V6_ONLY,
 	};
@@ -411,9 +422,10 @@ static int set_native(struct ts_host *host, uint8_t proto,
 		      const struct ts_addr *native, struct ts_listener **out)
 {
 	struct ts_listener *l = find_exact(host, proto, tailnet);
+	const struct place place = {.native = *native};
 
 	if (l && !ts_addr_equal(&l->native, native)) {
-		if (is_alive(host, l))
+		if (!is_decided(l, &place) && is_alive(host, l))
 			return -EADDRINUSE;
 		free_listener(host, l);
 		l = NULL;

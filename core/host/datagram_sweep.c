@@ -32,8 +32,7 @@ enum {
 	YOUNG_MS = 3000,      /* the socket may still be on its way */
 	DUP_MS = 5000,	      /* from the first datagram on */
 	DUP_LOOK_MS = 2000,
-	IDLE_MS = 5 * 60 * 1000,
-	IDLE_BOTH_WAYS_MS = 30 * 60 * 1000,
+	IDLE_MS = 5 * 60 * 1000, /* RFC 4787, REQ-5 */
 	IDLE_UNSEEN_MS = 60 * 60 * 1000, /* where the list cannot be read */
 	COST_FACTOR = 100, /* at most 1 % of the time */
 	PORTS = 65536,
@@ -241,7 +240,6 @@ static void look_at_dups(struct ts_host *host)
 
 static void end_if_idle(struct ts_dgram *flow, void *ctx)
 {
-	bool both = flow->was_sent && flow->was_received;
 	uint64_t now_ms = ts_host_now_ms(flow->host);
 
 	(void)ctx;
@@ -252,8 +250,7 @@ static void end_if_idle(struct ts_dgram *flow, void *ctx)
 		ts_dgram_drop_queue(flow);
 		ts_dgram_refuse(flow, -EHOSTUNREACH);
 	}
-	if (!flow->is_connected &&
-	    now_ms - flow->used_ms >= (both ? IDLE_BOTH_WAYS_MS : IDLE_MS))
+	if (!flow->is_connected && now_ms - flow->used_ms >= IDLE_MS)
 		ts_dgram_end(flow);
 }
 

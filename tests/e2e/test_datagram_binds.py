@@ -86,3 +86,24 @@ def test_binds_exclude_each_other_as_on_the_host(run):
     program.process.stdin.write(" ".join(ips).encode())
     program.process.stdin.close()
     assert said(program) == [native]
+
+
+@FAMILIES
+def test_hop_limit_and_traffic_class_at_our_own_address(python, family):
+    program = python("node", family, """
+LEVEL = socket.IPPROTO_IPV6 if V == 6 else socket.IPPROTO_IP
+HOPS, CLASS = (52, 67) if V == 6 else (socket.IP_TTL, socket.IP_TOS)
+WANT_HOPS, WANT_CLASS = (51, 66) if V == 6 else (12, 13)
+server, client = udp((LEVEL, WANT_HOPS), (LEVEL, WANT_CLASS)), udp()
+server.bind((own(), 7000))
+client.bind((own(), 0))
+usual = client.getsockopt(LEVEL, 16 if V == 6 else HOPS)
+for hops, kind in (usual, 0), (3, 0x15), (usual, 0), (250, 0xb8):
+    control = [(LEVEL, HOPS, struct.pack("i", hops)),
+               (LEVEL, CLASS, struct.pack("i", kind))]
+    client.sendmsg([b"marked"], control if kind else [], 0, (own(), 7000))
+    data, control, flags, peer = server.recvmsg(100, 1000)
+    told = {(level, kind): value[0] for level, kind, value in control}
+    say([data.decode(), told == {(LEVEL, HOPS): hops, (LEVEL, CLASS): kind}])
+""")
+    assert said(program) == [["marked", True]] * 4

@@ -637,6 +637,52 @@ static void listen_is_exact(void **state)
 	close_fixture(&f);
 }
 
+/* A port that is found free by a bind to our own address is free for all. */
+static void a_wildcard_takes_the_port_of_a_closed_listener(void **state)
+{
+	struct ts_broker_request req = {.type = TS_BROKER_BIND,
+					.proto = IPPROTO_TCP,
+					.tailnet = fake_addr(SELF ":0")};
+	struct ts_addr any = {.ip = TS_IP4_ZERO};
+	struct ts_broker_reply rep;
+	char text[TS_ADDR_TEXT_CAP];
+	struct fixture f;
+	int fd;
+
+	(void)state;
+	open_fixture(&f);
+	rep = request(&f, &req, -1);
+	assert_int_equal(rep.error, 0);
+	req.type = TS_BROKER_BOUND;
+	req.native_local = rep.native;
+	fd = new_tcp(false);
+	assert_int_equal(bind_to(fd, &rep.native), 0);
+	assert_int_equal(request(&f, &req, -1).error, 0);
+	close(fd);
+	any.port = rep.native.port;
+	fd = listener_at(&any, 4);
+	assert_int_equal(say_listen(&f, ts_addr_format(&any, text), &any), 0);
+	close(fd);
+	close_fixture(&f);
+}
+
+/* The new program's own socket makes the record look alive. */
+static void a_dual_stack_wildcard_replaces_a_dead_one_of_ipv6(void **state)
+{
+	const struct ts_addr v6 = fake_addr("[::]:9001");
+	const struct ts_addr both = fake_addr("0.0.0.0:9001");
+	struct fixture f;
+	int fd;
+
+	(void)state;
+	open_fixture(&f);
+	fd = listener_at(&v6, 4);
+	assert_int_equal(say_listen(&f, "[::]:9001", &v6), 0);
+	assert_int_equal(say_listen(&f, "[::]:9001", &both), 0);
+	close(fd);
+	close_fixture(&f);
+}
+
 /* -- from here to here --------------------------------------------------- */
 
 static void connects_to_itself(void **state)
@@ -805,6 +851,8 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(bind_to_any_port),
 	cmocka_unit_test(bind_waits_for_the_addresses),
 	cmocka_unit_test(listen_is_exact),
+	cmocka_unit_test(a_wildcard_takes_the_port_of_a_closed_listener),
+	cmocka_unit_test(a_dual_stack_wildcard_replaces_a_dead_one_of_ipv6),
 	cmocka_unit_test(connects_to_itself),
 	cmocka_unit_test(reset_passes_the_relay),
 	cmocka_unit_test(stale_listener_refuses_itself),
