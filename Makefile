@@ -195,19 +195,22 @@ interop: deps ## the same scenarios against the real Go peers
 	$(Q)BUILD=$(BUILD) scripts/interop
 
 bundle: ## a tarball that needs no libraries; ARCH=aarch64 for another machine
+	$(Q)scripts/install-deps --bundle $(ARCH)
 	$(Q)scripts/build-lwip $(LWIP_DIR)
 	$(Q)scripts/build-bundle $(VERSION) $(ARCH)
 
 musl: ## the products built for musl in build/ARCH-linux-musl, and their tests
+	$(Q)scripts/install-deps --bundle $(ARCH)
 	$(Q)scripts/build-lwip $(LWIP_DIR)
 	$(Q)scripts/check-musl $(ARCH)
 
 foreign: ## the bundle in root file systems of others, and on another machine
-	$(Q)scripts/install-deps --tests
+	$(Q)scripts/install-deps --foreign
+	$(Q)scripts/build-lwip $(LWIP_DIR)
 	$(Q)scripts/check-foreign $(TESTS)
 
 suites: deps ## other people's test suites, natively and over the tailnet
-	$(Q)scripts/install-deps --tests
+	$(Q)scripts/install-deps --suites
 	$(Q)$(MAKE) --no-print-directory products lab
 	$(Q)BUILD=$(BUILD) scripts/suites
 

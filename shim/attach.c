@@ -209,8 +209,10 @@ static int ask(struct ts_broker_request *req, int pass_fd,
 static int move_to_new_host(const struct shim_broker *broker, int err,
 			    const struct ts_table_layout *old)
 {
-	err = err ? fetch_from_new_host(broker, err, old) :
-		    fetch_table(current_broker(), old);
+	if (!err) /* who answers is another, or about to end (EACCES) */
+		err = fetch_table(current_broker(), old);
+	if (err)
+		err = fetch_from_new_host(broker, err, old);
 	if (!err)
 		shim_listeners_move(old);
 	return err;

@@ -41,11 +41,11 @@ struct asking {
 static bool is_tied_to_device(int fd)
 {
 	char name[IFNAMSIZ] = "";
-	socklen_t len = sizeof(name) - 1;
+	socklen_t len = sizeof(name);
 
 	return libc.getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, &len) ==
 		       0 &&
-	       *name && strcmp(name, "lo") != 0;
+	       len > 0 && *name && strcmp(name, "lo") != 0;
 }
 
 /* By ::1, because 127/8 is out of reach? */
@@ -136,7 +136,7 @@ static int ask(const struct asking *a, uint8_t type, struct ts_addr *virtual)
 		req.flags |= TS_BROKER_DEDICATED;
 	if (a->local.port == 0)
 		req.native_local = ANY;
-	err = shim_ask_for(&req, is_alone ? a->fd : -1, &rep);
+	err = shim_ask_for(&req, a->fd, &rep);
 	if (err)
 		return err;
 	if (!ts_ip_is_loopback(&rep.native.ip) || rep.native.port == 0)
@@ -188,6 +188,18 @@ static bool is_to_peer(const struct asking *a, struct ts_addr *virtual)
 	       ts_addr_equal(&entry.tailnet_remote, a->tailnet);
 }
 
+/* What was found is one of W's, which has no errors for this socket, and it
+ * wants them now? */
+static bool is_without_errors(const struct asking *a,
+			      const struct ts_addr *virtual)
+{
+	return atomic_load_explicit(&shim.has_late_errors,
+				    memory_order_relaxed) &&
+	       virtual->port ==
+		       ts_table_datagram_port(atomic_load(&shim.table)) &&
+	       wants_errors(a);
+}
+
 int shim_way_find(int fd, uint8_t proto, struct shim_way *way)
 {
 	struct asking a = {.fd = fd, .proto = proto, .tailnet = &way->tailnet};
@@ -203,7 +215,8 @@ int shim_way_find(int fd, uint8_t proto, struct shim_way *way)
 		return ret;
 	way->domain = a.domain = way->virtual.ss_family;
 	if (!is_to_peer(&a, &virtual) &&
-	    !shim_flow_find_send(&a.local, &way->tailnet, &virtual)) {
+	    (!shim_flow_find_send(&a.local, &way->tailnet, &virtual) ||
+	     is_without_errors(&a, &virtual))) {
 		ret = ask_way(&a, &virtual);
 		if (ret)
 			return ret;
@@ -268,6 +281,21 @@ int shim_way_connect(int fd, int domain, uint8_t proto,
 	if (!err)
 		shim_listener_note(fd);
 	return err;
+}
+
+void shim_way_option_was_set(int fd, int level, int name)
+{
+	struct asking a = {.fd = fd};
+	struct ts_flow_entry entry;
+
+	if (!((level == IPPROTO_IP && name == IP_RECVERR) ||
+	      (level == IPPROTO_IPV6 && name == IPV6_RECVERR)) ||
+	    shim_native_protocol(fd) != IPPROTO_UDP || read_names(&a) != 0 ||
+	    a.local.port == 0)
+		return;
+	atomic_store(&shim.has_late_errors, true);
+	if (shim_way_peer(fd, &entry))
+		(void)wants_errors(&a);
 }
 
 void shim_way_leave(int fd, bool lets_go)

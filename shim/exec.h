@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { SHIM_EXEC_ENV_MAX = 16384, SHIM_EXEC_PATH_CAP = 4096 };
+enum { SHIM_EXEC_ENV_MAX = 16384 };
 
 /* -- exec_environment.c -------------------------------------------------- */
 struct shim_exec_env {
@@ -32,15 +32,30 @@ char **shim_exec_env_make(const struct shim_exec_env *e, void *room);
 
 /* -- exec_target.c ------------------------------------------------------- */
 struct shim_exec_target {
-	char path[SHIM_EXEC_PATH_CAP]; /* of what is to run in the end */
-	char host[SHIM_EXEC_PATH_CAP]; /* of tsnet-host */
-	size_t count; /* of the program's arguments */
+	const char *path; /* of what is to run in the end */
+	const char *host; /* of tsnet-host */
+	size_t count;	  /* of the program's arguments */
+	bool is_open; /* path is a descriptor that the program must not see */
 };
 
+enum { SHIM_EXEC_FD_PATH_CAP = 32 };
+/* The name of an open file, for as long as it is open. */
+void shim_exec_fd_path(char out[static SHIM_EXEC_FD_PATH_CAP], int fd);
+/* What shim_exec_needs_host() wants as room for paths; 0: do not ask it. */
+size_t shim_exec_paths_size(const char *program, bool searches);
 /* Must program (looked for in PATH if searches) be run by tsnet-host, since
- * it makes its system calls without libc? */
+ * it makes its system calls without libc? The paths in t are in room, of
+ * that size, or program itself. */
 bool shim_exec_needs_host(struct shim_exec_target *t, const char *program,
-			  bool searches, char *const argv[]);
+			  bool searches, char *const argv[], char *room,
+			  size_t size);
+/* The same for the program that is open as fd, by the name that
+ * shim_exec_fd_path() gave; it changes to that of *copy, where this is for the
+ * caller to close after an exec that failed. */
+bool shim_exec_file_needs_host(struct shim_exec_target *t, int fd,
+			       char name[static SHIM_EXEC_FD_PATH_CAP],
+			       char *const argv[], int *copy, char *room,
+			       size_t size);
 /* tsnet-host's arguments, in room for shim_exec_argv_size() bytes. */
 size_t shim_exec_argv_size(const struct shim_exec_target *t);
 char **shim_exec_argv_make(const struct shim_exec_target *t,

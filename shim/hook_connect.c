@@ -36,13 +36,18 @@
 #define TCP_FASTOPEN_CONNECT 30
 #endif
 
-enum { BIND_TRIES = 8, CONNECT_TRIES = 3 };
+enum { BIND_TRIES = 8, CONNECT_TRIES = 3, HOST_TRIES = 4 };
 
 static const struct ts_ip LOOPBACK6 = {{[15] = 1}};
 
+/* What is read of the table's info lies in the frames of functions that have
+ * returned before the host is asked: this may be a signal handler's stack. */
+#define BRIEF_FRAME __attribute__((noinline))
+
 struct attempt {
 	int fd, domain;
-	struct ts_table_info info;
+	const struct ts_table_layout *table;
+	uint16_t port, port6; /* of R */
 	struct ts_addr local, rendezvous;
 	const struct ts_addr *tailnet;
 	bool is_bound;	   /* by us */
@@ -59,7 +64,7 @@ static int check_device(int fd)
 	socklen_t len = sizeof(name);
 
 	if (libc.getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, &len) != 0 ||
-	    !*name || strcmp(name, "lo") == 0)
+	    len == 0 || !*name || strcmp(name, "lo") == 0)
 		return 0;
 	return -ENETUNREACH;
 }
@@ -74,19 +79,24 @@ static bool needs_twin(const struct attempt *a)
 }
 
 /* EINVAL: the program has bound it, then its choice stands. */
-static int bind_if_unbound(struct attempt *a, bool is_twin)
+static BRIEF_FRAME int bind_if_unbound(struct attempt *a, bool is_twin)
 {
 	const int off = 0;
 	int err = -EADDRINUSE;
+	struct ts_table_info info;
 
-	if (is_twin && !a->info.has_loopback6)
+	if (!ts_table_read_info(a->table, &info))
+		return -ENETDOWN;
+	a->port = info.rendezvous_port;
+	a->port6 = info.rendezvous6_port;
+	if (is_twin && !info.has_loopback6)
 		return -ENETUNREACH;
 	libc.setsockopt(a->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &off,
 			sizeof(off));
 	for (int i = 0; i < BIND_TRIES && err == -EADDRINUSE; i++) {
 		struct ts_addr addr = {
 			.ip = is_twin ? LOOPBACK6
-				      : shim_loopback_random(&a->info)};
+				      : shim_loopback_random(&info)};
 
 		err = shim_native_bind(a->fd, a->domain, &addr);
 		if (err == -EADDRNOTAVAIL && !is_twin) {
@@ -169,16 +179,28 @@ static int announce(const struct attempt *a)
 	return shim_ask_for(&req, a->fd, &rep);
 }
 
+static BRIEF_FRAME int choose_rendezvous(struct attempt *a, unsigned *n)
+{
+	struct ts_table_info info;
+
+	if (!ts_table_read_info(a->table, &info))
+		return -ENETDOWN;
+	return ts_rendezvous_choose(a->table, &info, &a->local, n,
+				    &a->rendezvous)
+		       ? 0
+		       : -ENETUNREACH;
+}
+
 static int call_rendezvous(struct attempt *a)
 {
-	const struct ts_table_layout *table = atomic_load(&shim.table);
 	unsigned n = 0;
 	int err = -EADDRNOTAVAIL;
 
 	for (int i = 0; i < CONNECT_TRIES && err == -EADDRNOTAVAIL; i++, n++) {
-		if (!ts_rendezvous_choose(table, &a->info, &a->local, &n,
-					  &a->rendezvous))
-			return i ? err : -ENETUNREACH;
+		int none = choose_rendezvous(a, &n);
+
+		if (none)
+			return i ? err : none;
 		err = announce(a);
 		a->is_announced |= !err;
 		if (err)
@@ -192,7 +214,8 @@ static int connect_by(struct attempt *a, const struct ts_table_layout *table)
 {
 	int err;
 
-	if (!table || !ts_table_read_info(table, &a->info))
+	a->table = table;
+	if (!table)
 		return -ENETDOWN;
 	err = prepare(a);
 	if (!err)
@@ -204,22 +227,30 @@ static int connect_by(struct attempt *a, const struct ts_table_layout *table)
 
 /* A host that took over meanwhile has another R, and so has one in a process
  * that changed its user. */
-static bool has_moved(const struct attempt *a,
-		      const struct ts_table_layout *table)
+static BRIEF_FRAME bool has_moved(const struct attempt *a)
 {
 	struct ts_table_info now;
 
-	if (atomic_load(&shim.table) != table)
+	if (atomic_load(&shim.table) != a->table)
 		return true;
-	return ts_table_read_info(table, &now) &&
-	       (now.rendezvous_port != a->info.rendezvous_port ||
-		now.rendezvous6_port != a->info.rendezvous6_port);
+	return a->table && ts_table_read_info(a->table, &now) &&
+	       (now.rendezvous_port != a->port ||
+		now.rendezvous6_port != a->port6);
+}
+
+/* The far end never knew of a connect that failed because the host, a
+ * neighbour's thread, has ended: there is another one to ask. */
+static bool ended_with_host(const struct attempt *a, int err)
+{
+	if (shim.is_hosted || !err || err == -EINPROGRESS || err == -EINTR)
+		return false;
+	shim_follow_host_now();
+	return atomic_load(&shim.table) != a->table;
 }
 
 static int connect_first(int fd, int domain, const struct ts_addr *dst)
 {
 	struct attempt a = {.fd = fd, .domain = domain, .tailnet = dst};
-	const struct ts_table_layout *table;
 	int err = shim_attach();
 
 	if (err)
@@ -227,10 +258,12 @@ static int connect_first(int fd, int domain, const struct ts_addr *dst)
 	if (ts_ip_is_v4(&dst->ip) && domain == AF_INET6 &&
 	    shim_native_is_v6_only(fd))
 		return -ENETUNREACH;
-	table = atomic_load(&shim.table);
-	err = connect_by(&a, table);
-	if (err && !a.is_announced && has_moved(&a, table)) {
-		a.is_bound = false;
+	err = connect_by(&a, atomic_load(&shim.table));
+	for (int i = 0; i < HOST_TRIES &&
+			((err && !a.is_announced && has_moved(&a)) ||
+			 ended_with_host(&a, err));
+	     i++) {
+		a.is_bound = a.is_announced = false;
 		err = connect_by(&a, atomic_load(&shim.table));
 	}
 	return err;

@@ -22,7 +22,7 @@
 #endif
 
 /* The kernel's own limits of sendmmsg and sendmsg, and ours of one go. */
-enum { MESSAGES_MAX = 1024, IOVECS_MAX = 1024, CHUNK = 16 };
+enum { MESSAGES_MAX = 1024, IOVECS_MAX = 1024, CHUNK = 8 };
 
 enum verdict {
 	AS_IT_IS,

@@ -15,6 +15,7 @@
  * vfork children, whose memory is the parent's, and in signal handlers.
  */
 #include <alloca.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -36,10 +37,12 @@ static int exec_by(exec_fn exec, bool searches, const char *program,
 	int saved_errno = errno;
 	struct shim_exec_env plan;
 	struct shim_exec_target target;
+	size_t size = shim_exec_paths_size(program, searches);
 
 	if (shim_exec_env_plan(&plan, program, env))
 		env = shim_exec_env_make(&plan, alloca(plan.size));
-	if (shim_exec_needs_host(&target, program, searches, argv)) {
+	if (size > 0 && shim_exec_needs_host(&target, program, searches, argv,
+					     alloca(size), size)) {
 		argv = shim_exec_argv_make(
 			&target, argv, alloca(shim_exec_argv_size(&target)));
 		program = target.host;
@@ -75,31 +78,65 @@ int hook_execvpe(const char *file, char *const argv[], char *const env[])
 	return exec_by(libc.execvpe, true, file, argv, env);
 }
 
-/* An open file has no name to judge by, and tsnet-host none to run. */
-int hook_fexecve(int fd, char *const argv[], char *const env[])
+/* true: it was tried, and errno says why it failed. */
+static bool exec_open_by_host(int fd, char *const argv[], char *const env[])
 {
-	struct shim_exec_env plan;
-	int saved_errno = errno;
+	struct shim_exec_target target;
+	int saved_errno = errno, copy;
+	char name[SHIM_EXEC_FD_PATH_CAP];
+	size_t size;
 
-	shim_libc_ready();
-	if (shim_exec_env_plan(&plan, NULL, env))
-		env = shim_exec_env_make(&plan, alloca(plan.size));
+	shim_exec_fd_path(name, fd);
+	size = shim_exec_paths_size(name, false);
+	if (size == 0 || !shim_exec_file_needs_host(&target, fd, name, argv,
+						    &copy, alloca(size), size))
+		return false;
 	errno = saved_errno;
-	return libc.fexecve(fd, argv, env);
+	libc.execve(target.host,
+		    shim_exec_argv_make(&target, argv,
+					alloca(shim_exec_argv_size(&target))),
+		    env);
+	saved_errno = errno;
+	if (copy >= 0)
+		close(copy);
+	errno = saved_errno;
+	return true;
 }
 
 int hook_execveat(int fd, const char *path, char *const argv[],
 		  char *const env[], int flags)
 {
 	struct shim_exec_env plan;
-	int saved_errno = errno;
+	int saved_errno = errno, file = -1;
+	bool was_tried;
 
 	shim_libc_ready();
-	if (shim_exec_env_plan(&plan, path, env))
+	if (shim_exec_env_plan(&plan, path && *path ? path : NULL, env))
 		env = shim_exec_env_make(&plan, alloca(plan.size));
+	if (shim_host_is_here())
+		shim_host_drain(false);
+	if (path && !*path && flags == AT_EMPTY_PATH)
+		file = fd;
+	else if (path && flags == 0 && shim.has_notify)
+		file = openat(fd, path, O_PATH | O_CLOEXEC);
+	was_tried = exec_open_by_host(file, argv, env);
+	if (was_tried)
+		saved_errno = errno;
+	if (file >= 0 && file != fd)
+		close(file);
 	errno = saved_errno;
-	return (int)libc.syscall(SYS_execveat, fd, (long)path, (long)argv,
-				 (long)env, flags, 0);
+	return was_tried ? -1
+			 : (int)libc.syscall(SYS_execveat, fd, (long)path,
+					     (long)argv, (long)env, flags, 0);
+}
+
+/* As libc's does, where it has the choice. */
+int hook_fexecve(int fd, char *const argv[], char *const env[])
+{
+	shim_libc_ready();
+	if (fd < 0 || !argv || !env)
+		return libc.fexecve(fd, argv, env);
+	return hook_execveat(fd, "", argv, env, AT_EMPTY_PATH);
 }
 
 /* -- exec with lists ----------------------------------------------------- */
@@ -184,10 +221,12 @@ static int spawn_by(int (*spawn)(pid_t *, const char *,
 	int saved_errno = errno;
 	struct shim_exec_env plan;
 	struct shim_exec_target target;
+	size_t size = shim_exec_paths_size(program, searches);
 
 	if (shim_exec_env_plan(&plan, program, env))
 		env = shim_exec_env_make(&plan, alloca(plan.size));
-	if (shim_exec_needs_host(&target, program, searches, argv)) {
+	if (size > 0 && shim_exec_needs_host(&target, program, searches, argv,
+					     alloca(size), size)) {
 		argv = shim_exec_argv_make(
 			&target, argv, alloca(shim_exec_argv_size(&target)));
 		program = target.host;

@@ -169,12 +169,15 @@ static int bind_node_address(int fd, int domain, const struct sockaddr *addr,
 }
 
 /* An ephemeral port of datagrams is a client's more often than not: it starts
- * no node, and stays on the host network whatever `listen` says. */
-static int bind_ephemeral(int fd, int domain, const struct sockaddr *addr,
-			  socklen_t len)
+ * no node, stays on the host network whatever `listen` says, and is given even
+ * where it is somebody else's in the tailnet. */
+static int bind_ephemeral(int fd, const struct sockaddr *addr, socklen_t len)
 {
 	(void)shim_table();
-	return bind_natively(fd, domain, addr, len);
+	if (libc.bind(fd, addr, len) != 0)
+		return -errno;
+	(void)shim_listener_tell_datagrams(fd);
+	return 0;
 }
 
 static int bind_claimed(int fd, const struct sockaddr *addr, socklen_t len,
@@ -191,7 +194,7 @@ static int bind_claimed(int fd, const struct sockaddr *addr, socklen_t len,
 	    domain != addr->sa_family || shim_echo_protocol(fd))
 		return libc.bind(fd, addr, len) ? -errno : 0;
 	if (protocol == IPPROTO_UDP && asked->port == 0)
-		return bind_ephemeral(fd, domain, addr, len);
+		return bind_ephemeral(fd, addr, len);
 	return bind_wildcard(fd, domain, addr, len, asked);
 }
 

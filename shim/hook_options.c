@@ -231,6 +231,7 @@ int hook_setsockopt(int fd, int level, int name, const void *value,
 		shim_listener_defer_was_set(fd);
 	else
 		err = shim_option_was_set(fd, level, name, value, len);
+	shim_way_option_was_set(fd, level, name);
 	errno = saved_errno;
 	return shim_to_libc(err);
 }

@@ -105,6 +105,11 @@ ssize_t hook_recvfrom_chk(int fd, void *buf, size_t len, size_t buf_len,
 
 /* -- recvmsg ------------------------------------------------------------- */
 
+static unsigned interface_of(const struct msghdr *msg)
+{
+	return ts_control_has_source(msg) ? shim_interface_index() : 0;
+}
+
 /* What the kernel delivered; cap: of the name, before. */
 static void show_message(struct msghdr *msg, socklen_t cap)
 {
@@ -118,7 +123,7 @@ static void show_message(struct msghdr *msg, socklen_t cap)
 		sa_family_t family =
 			((struct sockaddr *)msg->msg_name)->sa_family;
 
-		ts_control_show(msg, &entry);
+		ts_control_show(msg, &entry, interface_of(msg));
 		if (shim_write_addr(&entry.tailnet_remote, family,
 				    msg->msg_name, &cap) == 0)
 			msg->msg_namelen = cap;
@@ -199,7 +204,7 @@ static void show_messages(int fd, struct mmsghdr *msgs, int count,
 				shim_way_peer(fd, &peer);
 		has_asked = true;
 		if (is_connected)
-			ts_control_show(msg, &peer);
+			ts_control_show(msg, &peer, interface_of(msg));
 	}
 	errno = saved_errno;
 }

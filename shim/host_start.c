@@ -12,6 +12,7 @@
  * parent held it sees a process that is not itself, and a signal handler that
  * comes back here from within sees its own thread; neither waits for ever.
  */
+#include <alloca.h>
 #include <dlfcn.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,7 +25,7 @@
 #include "shim/libc_table.h"
 #include "shim/shim.h"
 
-enum { WAIT_MS = 2, PATH_CAP = 4096, REASON_CAP = 256 };
+enum { WAIT_MS = 2, NAME_CAP = 32, REASON_CAP = 256 };
 
 typedef int (*start_fn)(char *broker_path, size_t path_cap,
 			char *broker_abstract, size_t abstract_cap, char *err,
@@ -73,17 +74,14 @@ static const char *library_name(void)
 	return "libtsnet.so";
 }
 
-static int library_path(char out[static PATH_CAP])
+/* Beside the shim; in room for own and NAME_CAP. */
+static void library_path(const char *own, char *out)
 {
-	const char *own = shim_own_path(), *slash;
-	int len;
+	const char *slash = strrchr(own, '/');
+	size_t len = slash ? (size_t)(slash + 1 - own) : 0;
 
-	if (!own)
-		return -ENOENT;
-	slash = strrchr(own, '/');
-	len = snprintf(out, PATH_CAP, "%.*s%s",
-		       slash ? (int)(slash + 1 - own) : 0, own, library_name());
-	return len < PATH_CAP ? 0 : -ENAMETOOLONG;
+	memcpy(out, own, len);
+	memcpy(out + len, library_name(), strlen(library_name()) + 1);
 }
 
 #ifdef RTLD_DEEPBIND
@@ -116,12 +114,19 @@ static int load_flags(const struct shim_dl *dl)
 
 static int load(start_fn *out, char why[static REASON_CAP])
 {
-	char path[PATH_CAP];
+	const char *own = shim_own_path();
+	/* This may be a small stack; mostly the path is short. */
+	char *path = alloca((own ? strlen(own) : 0) + NAME_CAP);
 	struct shim_dl dl;
-	int err = shim_dl_ready(&dl) ? library_path(path) : -ENOSYS;
-	void *library = err ? NULL : dl.open(path, load_flags(&dl));
-	const char *reason = library || err ? NULL : dl.error();
+	int err = !own ? -ENOENT : shim_dl_ready(&dl) ? 0 : -ENOSYS;
+	const char *reason = NULL;
+	void *library = NULL;
 
+	if (!err) {
+		library_path(own, path);
+		library = dl.open(path, load_flags(&dl));
+		reason = library ? NULL : dl.error();
+	}
 	if (!library) {
 		snprintf(why, REASON_CAP, "cannot load %s: %s",
 			 library_name(), reason ? reason : ts_strerror(err));

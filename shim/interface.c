@@ -55,6 +55,17 @@ static unsigned choose_index(void)
 	return index;
 }
 
+unsigned shim_interface_index(void)
+{
+	unsigned index = atomic_load(&shim.interface_index);
+
+	if (index == 0) {
+		index = choose_index();
+		atomic_store(&shim.interface_index, index);
+	}
+	return index;
+}
+
 bool shim_interface_get(struct shim_interface *out)
 {
 	const struct ts_table_layout *table;
@@ -69,7 +80,7 @@ bool shim_interface_get(struct shim_interface *out)
 	is_there = table && ts_table_read_info(table, &info) &&
 		   choose_name(out->name);
 	if (is_there) {
-		out->index = choose_index();
+		out->index = shim_interface_index();
 		out->mtu = info.mtu;
 		out->v4 = info.own_v4;
 		out->v6 = info.own_v6;

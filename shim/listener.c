@@ -22,6 +22,8 @@ enum {
 	TOLD = 1 << 30,
 	TOLD_DATAGRAMS = 1 << 29,
 	SECONDS_MASK = TOLD_DATAGRAMS - 1,
+	/* The host before has allowed it. */
+	ANY_SHARING = TS_BROKER_REUSE | TS_BROKER_REUSE_PORT,
 };
 
 static _Atomic uint32_t *word_of(int fd)
@@ -106,15 +108,15 @@ int shim_listener_defer(int fd)
 
 /* -- telling ------------------------------------------------------------- */
 
-static bool is_shared(int fd)
-{
-	return shim_native_option(fd, SOL_SOCKET, SO_REUSEADDR) > 0 ||
-	       shim_native_option(fd, SOL_SOCKET, SO_REUSEPORT) > 0;
-}
-
 uint8_t shim_bind_flags(int fd)
 {
-	return is_shared(fd) ? TS_BROKER_REUSE : 0;
+	uint8_t flags = 0;
+
+	if (shim_native_option(fd, SOL_SOCKET, SO_REUSEADDR) > 0)
+		flags |= TS_BROKER_REUSE;
+	if (shim_native_option(fd, SOL_SOCKET, SO_REUSEPORT) > 0)
+		flags |= TS_BROKER_REUSE_PORT;
+	return flags;
 }
 
 int shim_listener_tell_bound(int fd, const struct ts_addr *tailnet)
@@ -132,13 +134,14 @@ int shim_listener_tell_bound(int fd, const struct ts_addr *tailnet)
 		return err;
 	if (req.tailnet.port == 0)
 		req.tailnet.port = req.native_local.port;
-	return shim_ask_for(&req, -1, &rep);
+	return shim_ask_for(&req, fd, &rep);
 }
 
 int shim_listener_tell(int fd)
 {
 	struct ts_broker_request req = {.type = TS_BROKER_LISTEN,
-					.proto = IPPROTO_TCP};
+					.proto = IPPROTO_TCP,
+					.flags = shim_bind_flags(fd)};
 	_Atomic uint32_t *word = word_of(fd);
 	struct ts_broker_reply rep;
 	struct ts_addr local;
@@ -286,6 +289,7 @@ static void tell_for_others(const struct ts_table_layout *old)
 	while (ts_table_next_listener(old, &at, &key)) {
 		struct ts_broker_request req = {.type = TS_BROKER_LISTEN,
 						.proto = IPPROTO_TCP,
+						.flags = ANY_SHARING,
 						.native_local = key.local,
 						.tailnet = key.remote};
 		struct ts_broker_reply rep;

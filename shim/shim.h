@@ -78,6 +78,7 @@ struct shim {
 	_Atomic uint32_t host_asked_s;	 /* by shim_follow_host, as below */
 	_Atomic uint32_t attach_failed_s; /* when, CLOCK_MONOTONIC; 0: never */
 
+	_Atomic unsigned interface_index; /* 0: not chosen yet */
 	_Atomic uint32_t listeners[SHIM_LISTENERS_MAX]; /* listener.c */
 
 	/* Has this process, or one it was forked from, tied a socket to the
@@ -87,6 +88,7 @@ struct shim {
 	 * Those that have not pay nothing for them. */
 	_Atomic bool has_echo_sockets; /* echo_socket.c */
 	_Atomic bool has_size_rules;   /* datagram_size.c */
+	_Atomic bool has_late_errors;  /* datagram_way.c */
 
 	/* Of gethostbyname and its kin, whose results are static in libc. */
 	struct hostent hostent;
@@ -214,7 +216,7 @@ bool shim_flow_find_failed(const struct ts_addr *local,
 int shim_flow_error(int fd, int err);
 
 /* -- listener.c ----------------------------------------------------------- */
-uint8_t shim_bind_flags(int fd); /* of BIND and BOUND */
+uint8_t shim_bind_flags(int fd); /* of BIND, BOUND, LISTEN */
 /* fd is bound natively in place of this tailnet address. */
 int shim_listener_tell_bound(int fd, const struct ts_addr *tailnet);
 /* fd listens now: 0, or -EADDRINUSE when the tailnet's port is taken. */
@@ -256,6 +258,7 @@ struct shim_interface {
 	uint16_t mtu;
 	struct ts_ip v4, v6; /* :: for none */
 };
+unsigned shim_interface_index(void);
 /* false: there is none, as there is no host. */
 bool shim_interface_get(struct shim_interface *out);
 /* Cheap: could this be its name? */
@@ -291,6 +294,8 @@ struct shim_way {
 int shim_way_find(int fd, uint8_t proto, struct shim_way *way);
 int shim_way_connect(int fd, int domain, uint8_t proto,
 		     const struct ts_addr *to);
+/* An option was set: perhaps that errors are wanted from now on. */
+void shim_way_option_was_set(int fd, int level, int name);
 /* fd is about to have no tailnet peer any more: the host takes in first what
  * was sent. lets_go: what comes next must not have its loopback address. */
 void shim_way_leave(int fd, bool lets_go);

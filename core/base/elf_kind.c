@@ -17,7 +17,8 @@ enum {
 	 * all would take time. */
 	PHDRS_MAX = 128,
 	SECTIONS_MAX = 512,
-	SECTIONS_A_READ = 16,
+	SECTIONS_A_READ = 8,
+	NAMES_A_READ = 512,
 	NAMES_CAP = 4096, /* Go's own section names stand in front */
 };
 
@@ -103,24 +104,31 @@ static enum found find_interpreter(int fd, const Elf64_Ehdr *e,
 }
 
 /* Go links a section .go.buildinfo into everything it makes. The offset of
- * that name, or 0: names begin with an empty one. */
+ * that name, or 0: names begin with an empty one. Piece by piece, as the stack
+ * may be a signal handler's; a name across two pieces is whole in the next. */
 static uint32_t find_go_name(int fd, const Elf64_Ehdr *e)
 {
 	static const char go[] = ".go.buildinfo";
-	char names[NAMES_CAP];
+	char names[NAMES_A_READ];
 	Elf64_Shdr s;
-	size_t len;
-	const char *at;
 
 	if (e->e_shentsize != sizeof(s) || e->e_shnum > SECTIONS_MAX ||
 	    e->e_shstrndx >= e->e_shnum ||
 	    !read_all(fd, e->e_shoff + (uint64_t)e->e_shstrndx * sizeof(s), &s,
 		      sizeof(s)))
 		return 0;
-	len = s.sh_size < sizeof(names) ? (size_t)s.sh_size : sizeof(names);
-	len = read_some(fd, s.sh_offset, names, len);
-	at = memmem(names, len, go, sizeof(go));
-	return at ? (uint32_t)(at - names) : 0;
+	for (uint32_t at = 0; at < s.sh_size && at < NAMES_CAP;
+	     at += NAMES_A_READ - sizeof(go)) {
+		size_t len = read_some(fd, s.sh_offset + at, names,
+				       s.sh_size - at < sizeof(names)
+					       ? (size_t)(s.sh_size - at)
+					       : sizeof(names));
+		const char *found = memmem(names, len, go, sizeof(go));
+
+		if (found)
+			return at + (uint32_t)(found - names);
+	}
+	return 0;
 }
 
 static bool is_go(int fd, const Elf64_Ehdr *e)

@@ -241,52 +241,46 @@ bool ts_table_find(const struct ts_table_layout *t,
 	return false;
 }
 
-/* Only as many prefixes as there are: this is on the path of every connect
- * of every program. */
-static bool load_prefixes(const struct ts_table_layout *t,
-			  struct ts_prefix *out, size_t *count,
-			  struct ts_ip own[static 2])
+/* On the path of every connect of every program, in signal handlers, too: only
+ * as many as there are, a few at a time. Four of them are whole words. */
+static bool is_in_prefixes(const struct ts_table_layout *t,
+			   const struct ts_ip *ip)
 {
-	uint32_t before;
-	int tries = 0;
-	size_t n;
+	struct ts_prefix some[4];
+	size_t count = __atomic_load_n(&t->info.prefix_count, __ATOMIC_ACQUIRE);
 
-	while (begin_read(&t->info_seq, &tries, &before)) {
-		n = __atomic_load_n(&t->info.prefix_count, __ATOMIC_ACQUIRE);
-		if (n > TS_TABLE_PREFIX_MAX)
-			n = TS_TABLE_PREFIX_MAX;
-		/* Up to three bytes more: the array is followed by suffix. */
-		load_words(out, t->info.prefixes,
-			   (n * sizeof(*out) + 3) / 4 * 4);
-		load_words(own, &t->info.own_v4, 2 * sizeof(*own));
-		if (end_read(&t->info_seq, &tries, before)) {
-			*count = n;
+	if (count > TS_TABLE_PREFIX_MAX)
+		count = TS_TABLE_PREFIX_MAX;
+	for (size_t i = 0; i < count; i++) {
+		if (i % 4 == 0)
+			load_words(some, &t->prefixes[i], sizeof(some));
+		if (ts_prefix_contains(&some[i % 4], ip))
 			return true;
-		}
 	}
 	return false;
 }
 
 bool ts_table_claims(const struct ts_table_layout *t, const struct ts_ip *ip)
 {
-	struct ts_prefix prefixes[TS_TABLE_PREFIX_MAX + 1];
 	struct ts_ip own[2];
-	size_t count;
+	uint32_t before;
+	int tries = 0;
+	bool is_in;
 
 	if (ts_ip_equal(ip, &TS_SERVICE_IP) ||
 	    ts_ip_equal(ip, &TS_SERVICE_IP6))
 		return true;
+	while (begin_read(&t->info_seq, &tries, &before)) {
+		is_in = is_in_prefixes(t, ip);
+		load_words(own, &t->info.own_v4, sizeof(own));
+		if (end_read(&t->info_seq, &tries, before))
+			return is_in || (ts_ip_is_zero(&own[0]) &&
+					 ts_ip_is_zero(&own[1]) &&
+					 ts_ip_is_tailscale(ip));
+	}
 	/* A host that died while it wrote must not send its programs' private
 	 * traffic to the host network. */
-	if (!load_prefixes(t, prefixes, &count, own))
-		return ts_ip_is_tailscale(ip);
-	if (ts_ip_is_zero(&own[0]) && ts_ip_is_zero(&own[1]) &&
-	    ts_ip_is_tailscale(ip))
-		return true;
-	for (size_t i = 0; i < count; i++)
-		if (ts_prefix_contains(&prefixes[i], ip))
-			return true;
-	return false;
+	return ts_ip_is_tailscale(ip);
 }
 
 bool ts_table_is_own(const struct ts_table_layout *t, const struct ts_ip *ip)
@@ -302,4 +296,9 @@ bool ts_table_is_own(const struct ts_table_layout *t, const struct ts_ip *ip)
 uint16_t ts_table_mtu(const struct ts_table_layout *t)
 {
 	return __atomic_load_n(&t->info.mtu, __ATOMIC_ACQUIRE);
+}
+
+uint16_t ts_table_datagram_port(const struct ts_table_layout *t)
+{
+	return __atomic_load_n(&t->info.datagram_port, __ATOMIC_ACQUIRE);
 }

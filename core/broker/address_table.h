@@ -20,7 +20,7 @@
 
 enum {
 	TS_TABLE_MAGIC = 0x74736e54,
-	TS_TABLE_VERSION = 2,
+	TS_TABLE_VERSION = 3,
 	TS_TABLE_FLOW_CAP = 1 << 16, /* slots; at most 3/4 in use */
 	TS_TABLE_PROBE_MAX = 64,
 	TS_TABLE_PREFIX_MAX = 128,
@@ -34,7 +34,8 @@ enum {
 enum ts_dns_mode { TS_DNS_INTERCEPT, TS_DNS_HOST };
 enum ts_listen_mode { TS_LISTEN_BOTH, TS_LISTEN_TAILNET, TS_LISTEN_HOST };
 
-/* The part of the header that changes; copied out by readers. */
+/* The part of the header that changes; copied out by readers, onto stacks that
+ * may be small. */
 struct ts_table_info {
 	uint32_t generation; /* of the host: 1, 2, ... on re-hosting */
 	int32_t host_pid;
@@ -50,9 +51,8 @@ struct ts_table_info {
 	uint16_t rendezvous_port; /* R; 0: not there */
 	uint16_t rendezvous6_port;
 	uint16_t datagram_port; /* W; 0: not there */
-	uint16_t prefix_count;
+	uint16_t prefix_count; /* of the layout's */
 	struct ts_ip own_v4, own_v6; /* :: before the netmap */
-	struct ts_prefix prefixes[TS_TABLE_PREFIX_MAX];
 	/* The system's name servers: port 53 there is the node's (dns =
 	 * intercept). */
 	struct ts_ip resolvers[TS_TABLE_RESOLVER_MAX];
@@ -98,6 +98,7 @@ struct ts_table_layout {
 	uint32_t flow_cap, slot_size;
 	_Atomic uint32_t info_seq;
 	struct ts_table_info info;
+	struct ts_prefix prefixes[TS_TABLE_PREFIX_MAX]; /* info_seq's, too */
 	struct ts_table_slot slots[]; /* flow_cap of them */
 };
 
@@ -107,7 +108,9 @@ struct ts_table *ts_table_new(void); /* memfd made, mapped, sealed; or NULL */
 void ts_table_free(struct ts_table *t);
 int ts_table_fd(const struct ts_table *t); /* read-only fd to hand out */
 const struct ts_table_layout *ts_table_layout(const struct ts_table *t);
-void ts_table_set_info(struct ts_table *t, const struct ts_table_info *info);
+/* prefixes: info->prefix_count of them. */
+void ts_table_set_info(struct ts_table *t, const struct ts_table_info *info,
+		       const struct ts_prefix *prefixes);
 /* Adds or replaces. 0 or -ENOSPC. */
 int ts_table_put(struct ts_table *t, const struct ts_flow_key *key,
 		 const struct ts_flow_entry *entry);
@@ -127,8 +130,10 @@ bool ts_table_next_listener(const struct ts_table_layout *t, uint32_t *at,
 /* Is ip inside one of the prefixes? Cheap: no copy of the info. Service IPs
  * count; before the netmap (no own address yet) so do the static prefixes. */
 bool ts_table_claims(const struct ts_table_layout *t, const struct ts_ip *ip);
-/* Without a copy of the info either: is it an address of this node; its MTU. */
+/* Without a copy of the info either: is it an address of this node; its MTU;
+ * the host's port for datagrams. */
 bool ts_table_is_own(const struct ts_table_layout *t, const struct ts_ip *ip);
 uint16_t ts_table_mtu(const struct ts_table_layout *t);
+uint16_t ts_table_datagram_port(const struct ts_table_layout *t);
 
 #endif

@@ -147,10 +147,18 @@ const struct ts_table_layout *ts_table_layout(const struct ts_table *t)
 	return t->layout;
 }
 
-void ts_table_set_info(struct ts_table *t, const struct ts_table_info *info)
+void ts_table_set_info(struct ts_table *t, const struct ts_table_info *info,
+		       const struct ts_prefix *prefixes)
 {
-	store_stable(&t->layout->info_seq, &t->layout->info, info,
-		     sizeof(*info));
+	struct {
+		struct ts_table_info info;
+		struct ts_prefix prefixes[TS_TABLE_PREFIX_MAX];
+	} next = {.info = *info};
+
+	for (size_t i = 0; i < info->prefix_count; i++)
+		next.prefixes[i] = prefixes[i];
+	store_stable(&t->layout->info_seq, &t->layout->info, &next,
+		     sizeof(next));
 }
 
 static struct ts_table_slot *slot_at(const struct ts_table *t, uint32_t i)

@@ -14,6 +14,10 @@
  * the token of another host's table is answered ESTALE, but for ATTACH: fetch
  * the table again.
  *
+ * The table says which addresses programs have, and all who may ask read it. So
+ * CONNECT, SEND, BOUND and OPTIONS bring the socket that they speak of, and
+ * native_local is what the kernel says of it (core/host/request_proof.c).
+ *
  *   ATTACH   -> ATTACHED, the table's fd by SCM_RIGHTS. The host answers as
  *               soon as the table exists, whether or not the node is up.
  *   CONNECT  + the program's socket by SCM_RIGHTS. Answered at once: 0 means
@@ -27,18 +31,18 @@
  *               port where none was asked for; BOUND reports it).
  *               EADDRNOTAVAIL: not our address.
  *               EADDRINUSE: exact in the tailnet.
- *   BOUND    tells which native address a BIND ended with.
+ *   BOUND    + the socket: tells which native address a BIND ended with.
  *   LISTEN   the program listens: tailnet address (ip :: = all our own,
  *            0.0.0.0 = our own IPv4 only: an AF_INET socket cannot name a v6
  *            peer) and the native address that the host connects to: an
  *            address, 0.0.0.0 (IPv4 or dual-stack wildcard) or :: (v6 only).
  *   ACCEPTED + the socket: the program took this tuple from its queue, bytes
  *            may flow.
- *   SEND     a datagram socket (bound natively, perhaps to a wildcard) wants
- *            to send to a tailnet address: the reply's native address is the
- *            flow's virtual one, and the table has SEND and DATAGRAM entries.
- *            With DEDICATED (the socket has IP_RECVERR) also the socket by
- *            SCM_RIGHTS: errors of the far end reach its queue.
+ *   SEND     + the socket, one of datagrams (bound natively, perhaps to a
+ *            wildcard) that wants to send to a tailnet address: the reply's
+ *            native address is the flow's virtual one, and the table has SEND
+ *            and DATAGRAM entries. With DEDICATED (the socket has IP_RECVERR)
+ *            errors of the far end reach its queue.
  *            For datagrams (proto UDP) the others mean:
  *   CONNECT  + the socket. The reply's native address, a virtual one of a host
  *            socket that serves this flow alone, is what the shim connects
@@ -110,7 +114,9 @@ enum ts_broker_flags {
 	TS_BROKER_NONBLOCK = 1 << 0,
 	TS_BROKER_WANT_V4 = 1 << 1, /* RESOLVE */
 	TS_BROKER_WANT_V6 = 1 << 2,
-	TS_BROKER_REUSE = 1 << 3, /* BIND: SO_REUSEADDR or SO_REUSEPORT */
+	/* BIND, BOUND, LISTEN: SO_REUSEADDR, SO_REUSEPORT */
+	TS_BROKER_REUSE = 1 << 3,
+	TS_BROKER_REUSE_PORT = 1 << 1,
 	TS_BROKER_V6_ONLY = 1 << 4, /* a socket that cannot reach 127/8 */
 	TS_BROKER_DEDICATED = 1 << 5, /* SEND */
 	TS_BROKER_RAW = 1 << 6,	      /* echo sockets */

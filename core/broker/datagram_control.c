@@ -206,7 +206,8 @@ int ts_control_rewrite(const struct ts_table_layout *table,
 
 /* -- delivered ----------------------------------------------------------- */
 
-static void show_pktinfo(const struct piece *p, const struct ts_ip *own)
+static void show_pktinfo(const struct piece *p, const struct ts_ip *own,
+			 unsigned interface)
 {
 	struct in_pktinfo info;
 	struct in_addr addr = {htonl(ts_ip_v4_host(own))};
@@ -215,10 +216,13 @@ static void show_pktinfo(const struct piece *p, const struct ts_ip *own)
 	if (!ts_ip_is_v4(own) || ntohl(info.ipi_addr.s_addr) >> 24 != 127)
 		return;
 	info.ipi_addr = info.ipi_spec_dst = addr;
+	if (interface)
+		info.ipi_ifindex = (int)interface;
 	memcpy(p->data, &info, sizeof(info));
 }
 
-static void show_pktinfo6(const struct piece *p, const struct ts_ip *own)
+static void show_pktinfo6(const struct piece *p, const struct ts_ip *own,
+			  unsigned interface)
 {
 	struct in6_pktinfo info;
 	struct ts_ip now;
@@ -228,6 +232,8 @@ static void show_pktinfo6(const struct piece *p, const struct ts_ip *own)
 	if (!ts_ip_is_loopback(&now))
 		return;
 	memcpy(&info.ipi6_addr, own->bytes, sizeof(info.ipi6_addr));
+	if (interface)
+		info.ipi6_ifindex = interface;
 	memcpy(p->data, &info, sizeof(info));
 }
 
@@ -263,13 +269,14 @@ static void show_error(const struct piece *p, const struct ts_addr *peer)
 	show_name(p->data + sizeof(err), p->data_len - sizeof(err), &offender);
 }
 
-static void show_piece(const struct piece *p, const struct ts_flow_entry *e)
+static void show_piece(const struct piece *p, const struct ts_flow_entry *e,
+		       unsigned interface)
 {
 	if (is_type(p, IPPROTO_IP, IP_PKTINFO, sizeof(struct in_pktinfo)))
-		show_pktinfo(p, &e->tailnet_local.ip);
+		show_pktinfo(p, &e->tailnet_local.ip, interface);
 	else if (is_type(p, IPPROTO_IPV6, IPV6_PKTINFO,
 			 sizeof(struct in6_pktinfo)))
-		show_pktinfo6(p, &e->tailnet_local.ip);
+		show_pktinfo6(p, &e->tailnet_local.ip, interface);
 	else if (is_type(p, IPPROTO_IP, IP_ORIGDSTADDR, 1) ||
 		 is_type(p, IPPROTO_IPV6, IPV6_ORIGDSTADDR, 1))
 		show_name(p->data, p->data_len, &e->tailnet_local);
@@ -281,12 +288,12 @@ static void show_piece(const struct piece *p, const struct ts_flow_entry *e)
 }
 
 void ts_control_show(const struct msghdr *msg,
-		       const struct ts_flow_entry *entry)
+		     const struct ts_flow_entry *entry, unsigned interface)
 {
 	size_t left = control_len(msg);
 	uint8_t *at = msg->msg_control;
 	struct piece p;
 
 	for (; piece_at(at, left, &p); at += p.step, left -= p.step)
-		show_piece(&p, entry);
+		show_piece(&p, entry, interface);
 }

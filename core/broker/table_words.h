@@ -26,7 +26,13 @@ _Static_assert(offsetof(struct ts_table_slot, key) % 4 == 0, "words");
 _Static_assert(TS_TABLE_SLOT_PAYLOAD % 4 == 0, "words");
 _Static_assert(sizeof(struct ts_table_info) % 4 == 0, "words");
 _Static_assert(offsetof(struct ts_table_layout, info) % 4 == 0, "words");
-_Static_assert(offsetof(struct ts_table_info, prefixes) % 4 == 0, "words");
+_Static_assert(sizeof(((struct ts_table_layout *)0)->prefixes) % 4 == 0,
+	       "words");
+_Static_assert(offsetof(struct ts_table_layout, prefixes) ==
+		       offsetof(struct ts_table_layout, info) +
+			       sizeof(struct ts_table_info),
+	       "both are written as one");
+_Static_assert(TS_TABLE_PREFIX_MAX % 4 == 0, "read by four");
 _Static_assert(offsetof(struct ts_table_info, own_v4) % 4 == 0, "words");
 _Static_assert(offsetof(struct ts_table_info, own_v6) ==
 		       offsetof(struct ts_table_info, own_v4) + TS_IP_LEN,

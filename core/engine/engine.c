@@ -30,6 +30,8 @@ enum {
 	/* For peers to answer a FIN: a reset would take from their programs
 	 * what those have not read yet. */
 	LINGER_MS = 300,
+	/* Other processes' connections had this long to end. */
+	OTHERS_MS = 1000,
 	LOGOUT_MS = 5000,
 	DRAIN_POLL_MS = 10,
 };
@@ -276,8 +278,12 @@ static void start_logout(struct ts_engine *engine, uint64_t now_ms)
  * time to. */
 static bool is_drained(struct ts_engine *engine, uint64_t now_ms)
 {
-	if (engine->place != TS_ENGINE_ALONE)
+	if (engine->place != TS_ENGINE_ALONE) {
 		ts_host_finish(engine->host);
+		if (ts_host_serves_others(engine->host) &&
+		    now_ms + DRAIN_MS < engine->phase_end_ms + OTHERS_MS)
+			return false;
+	}
 	if (ts_host_undelivered(engine->host) > 0)
 		return false;
 	if (engine->linger_end_ms == 0)
@@ -310,6 +316,8 @@ static void begin_stop(void *ctx)
 		return;
 	engine->phase = ENGINE_DRAINING;
 	engine->phase_end_ms = ts_loop_now_ms(engine->loop) + DRAIN_MS;
+	if (engine->place != TS_ENGINE_ALONE)
+		ts_host_take_no_more(engine->host);
 	engine->stop_timer =
 		ts_timer_new(engine->loop, on_stop_timer, engine);
 	if (engine->stop_timer)

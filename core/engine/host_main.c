@@ -5,6 +5,7 @@
  *   tsnet-host --proxy [--] COMMAND [ARG]...   with a proxy in its environment
  *   tsnet-host --check COMMAND [in-process]   can it be carried? or why not
  *   tsnet-host --notify -- PATH ARGV0 [ARG]...   one that cannot (static, Go)
+ *   tsnet-host --notify-open -- PATH ARGV0 [ARG]...   /proc/self/fd/N, closed then
  *   tsnet-host --cli status|ip|whois|ping ...   ask a running node
  *
  * The node lives in this process, so it survives fork, exec, daemon() and
@@ -249,9 +250,11 @@ int main(int argc, char **argv)
 		return check(argv[2], argc > 3);
 	if (argc > 2 && strcmp(argv[1], "--cli") == 0)
 		return cli_main(argc - 2, argv + 2);
-	if (argc > 1 && strcmp(argv[1], "--notify") == 0) {
+	if (argc > 1 && (strcmp(argv[1], "--notify") == 0 ||
+			 strcmp(argv[1], "--notify-open") == 0)) {
 		first = argc > 2 && strcmp(argv[2], "--") == 0 ? 3 : 2;
-		return notify_exec_main(argc - first, argv + first);
+		return notify_exec_main(argc - first, argv + first,
+					strlen(argv[1]) > strlen("--notify"));
 	}
 	if (argc > first && strcmp(argv[first], "--") == 0)
 		first++;

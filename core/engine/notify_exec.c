@@ -13,6 +13,7 @@
  */
 #include "core/engine/notify_exec.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -193,7 +194,26 @@ static int complain(const char *program, int err)
 	return EXIT_CANNOT_RUN;
 }
 
-int notify_exec_main(int argc, char **argv)
+/* The shim that is preloaded here, for the program's sake, would have us start
+ * ourselves once more. */
+static void pass_hooks(void)
+{
+	void (*mark)(int on) =
+		(void (*)(int))dlsym(RTLD_DEFAULT, "tsnet_shim_engine_thread");
+
+	if (mark)
+		mark(1);
+}
+
+/* The descriptor that this is the name of. */
+static int fd_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? atoi(slash + 1) : -1;
+}
+
+int notify_exec_main(int argc, char **argv, bool is_open)
 {
 	const char *path = getenv("TSNET_BROKER");
 	const char *abstract = getenv("TSNET_BROKER_ABSTRACT");
@@ -216,6 +236,9 @@ int notify_exec_main(int argc, char **argv)
 	}
 	if (err)
 		return complain(argv[0], err);
+	if (is_open)
+		(void)fcntl(fd_of(argv[0]), F_SETFD, FD_CLOEXEC);
+	pass_hooks();
 	execvp(argv[0], argv + 1);
 	err = errno;
 	fprintf(stderr, "tsrun: cannot run %s: %s\n", argv[0],

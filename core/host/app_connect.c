@@ -225,6 +225,7 @@ static void conn_join(struct ts_conn *conn)
 	conn->back_watch = NULL;
 	conn->back_fd = -1;
 	ts_tunnel_read_options(conn->entry, conn->dup_fd);
+	conn->entry->pid = conn->pid;
 	if (conn->is_to_dns)
 		ts_dns_stream_start(conn->host, fd, conn->entry);
 	else if (conn->tcp)

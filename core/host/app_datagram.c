@@ -96,10 +96,11 @@ static void send_out(struct ts_dgram *flow, const uint8_t *data, size_t len)
 static void on_answer(void *ctx, const uint8_t *answer, size_t len)
 {
 	if (len > 0)
-		(void)ts_dgram_to_program(ctx, answer, len);
+		(void)ts_dgram_to_program(ctx, answer, len, NULL);
 }
 
-static void carry(struct ts_dgram *flow, const uint8_t *data, size_t len)
+static void carry(struct ts_dgram *flow, const uint8_t *data, size_t len,
+		  const struct dgram_marks *marks)
 {
 	switch (flow->route) {
 	case DGRAM_WAITS:
@@ -111,7 +112,7 @@ static void carry(struct ts_dgram *flow, const uint8_t *data, size_t len)
 					 ts_dgram_port_find(flow->host,
 							flow->remote.port),
 					 &flow->local, &flow->remote, data,
-					 len);
+					 len, marks);
 			break;
 		}
 		/* fallthrough */
@@ -128,26 +129,26 @@ static void carry(struct ts_dgram *flow, const uint8_t *data, size_t len)
 }
 
 void ts_dgram_from_program(struct ts_dgram *flow, const uint8_t *data,
-			   size_t len)
+			   size_t len, const struct dgram_marks *marks)
 {
 	flow->was_sent = true;
 	ts_dgram_touch(flow);
 	if (flow->first_sent_ms == 0)
 		flow->first_sent_ms = flow->used_ms;
-	carry(flow, data, len);
+	carry(flow, data, len, marks);
 }
 
 /* -- the way in ------------------------------------------------------------ */
 
-bool ts_dgram_to_program(struct ts_dgram *flow, const void *data, size_t len)
+bool ts_dgram_to_program(struct ts_dgram *flow, const void *data, size_t len,
+			 const struct dgram_marks *marks)
 {
 	if (flow->is_over || !ts_dgram_learn_program(flow))
 		return false;
 	if (flow->closed_until_ms)
 		ts_dgram_reopen(flow); /* the far end is there after all */
-	flow->was_received = true;
 	ts_dgram_touch(flow);
-	ts_dgram_batch_add(flow, data, len);
+	ts_dgram_batch_add(flow, data, len, marks);
 	if (flow->was_sent && !flow->keeps_dup)
 		ts_dgram_drop_dup(flow); /* it answered, it will hardly refuse */
 	return true;
@@ -216,17 +217,18 @@ static void nobody_there(struct ts_host *host, struct ts_dgram_port *port,
 
 void ts_dgram_arrived(struct ts_host *host, struct ts_dgram_port *port,
 		      const struct ts_addr *from, const struct ts_addr *to,
-		      const uint8_t *data, size_t len)
+		      const uint8_t *data, size_t len,
+		      const struct dgram_marks *marks)
 {
 	struct ts_dgram *flow = ts_dgram_first(host, to->port, from);
 
 	if (from->port == 0)
 		return; /* cannot be answered, nor told from an echo */
 	for (; flow; flow = flow->next_same_ends)
-		if (ts_dgram_to_program(flow, data, len))
+		if (ts_dgram_to_program(flow, data, len, marks))
 			return;
 	flow = begin_inbound(host, port, from, to);
-	if (!flow || !ts_dgram_to_program(flow, data, len))
+	if (!flow || !ts_dgram_to_program(flow, data, len, marks))
 		nobody_there(host, port, from, to, data, len);
 }
 
@@ -257,7 +259,7 @@ static void send_queue(struct ts_dgram *flow)
 		struct dgram_queued *next = q->next;
 
 		if (!flow->is_over)
-			carry(flow, q->data, q->len);
+			carry(flow, q->data, q->len, NULL);
 		free(q);
 		q = next;
 	}

@@ -58,6 +58,12 @@ struct ts_dgram_port {
 	bool is_unused; /* in that list; perhaps in use again */
 };
 
+/* What the IP header said of it. The program that it is for may ask. */
+struct dgram_marks {
+	uint8_t hop_limit; /* 0: not known */
+	uint8_t traffic_class;
+};
+
 struct dgram_queued {
 	struct dgram_queued *next;
 	size_t len;
@@ -78,8 +84,9 @@ struct ts_dgram {
 	struct ts_addr native, program;
 	bool is_v6_only, is_connected, is_raw;
 	bool is_over; /* in no map any more; freed when the turn ends */
-	bool was_sent, was_received; /* by the program */
+	bool was_sent; /* by the program */
 	bool is_answered; /* in that list */
+	bool was_missed; /* in the kernel's list, when it was last read */
 	uint64_t made_ms, used_ms, first_sent_ms;
 	struct ts_dgram_port *port; /* NULL: echo */
 	struct stack_echo *echo;
@@ -177,13 +184,15 @@ int ts_dgram_route(const struct ts_host *host, const struct ts_addr *remote,
 		   enum dgram_route *out);
 /* What a program sent into a flow. */
 void ts_dgram_from_program(struct ts_dgram *flow, const uint8_t *data,
-			   size_t len);
-/* To the program; false: it is not connected (yet). */
-bool ts_dgram_to_program(struct ts_dgram *flow, const void *data, size_t len);
-/* From the tailnet, or from a flow to ourselves. */
+			   size_t len, const struct dgram_marks *marks);
+/* To the program; marks may be NULL. false: it is not connected (yet). */
+bool ts_dgram_to_program(struct ts_dgram *flow, const void *data, size_t len,
+			 const struct dgram_marks *marks);
+/* From the tailnet, or from a flow to ourselves, which has marks. */
 void ts_dgram_arrived(struct ts_host *host, struct ts_dgram_port *port,
 		      const struct ts_addr *from, const struct ts_addr *to,
-		      const uint8_t *data, size_t len);
+		      const uint8_t *data, size_t len,
+		      const struct dgram_marks *marks);
 /* What waits for the node is lost. */
 void ts_dgram_drop_queue(struct ts_dgram *flow);
 
@@ -211,7 +220,8 @@ void ts_dgram_socket_join(const struct ts_dgram *flow);
 /* -- datagram_batch.c ---------------------------------------------------- */
 int ts_dgram_batch_open(struct ts_host *host);
 void ts_dgram_batch_close(struct ts_host *host);
-void ts_dgram_batch_add(struct ts_dgram *flow, const void *data, size_t len);
+void ts_dgram_batch_add(struct ts_dgram *flow, const void *data, size_t len,
+			const struct dgram_marks *marks);
 void ts_dgram_flush(struct ts_host *host);
 
 /* -- datagram_refuse.c --------------------------------------------------- */

@@ -483,7 +483,7 @@ void ts_host_syn_gone(struct ts_host *host, struct stack_syn *syn)
 }
 
 void ts_inbound_accepted(struct ts_host *host,
-			 const struct ts_broker_request *req, int fd,
+			 const struct ts_broker_request *req, int fd, pid_t pid,
 			 struct ts_broker_reply *rep)
 {
 	struct ts_flow_key key = {.proto = IPPROTO_TCP,
@@ -498,7 +498,10 @@ void ts_inbound_accepted(struct ts_host *host,
 	rep->tailnet = entry->value.tailnet_remote;
 	if (!entry->inbound) /* reset while it was in the queue */
 		return;
-	ts_tunnel_read_options(entry, fd);
+	if (ts_request_is_of(host, &entry->key, fd)) {
+		ts_tunnel_read_options(entry, fd);
+		entry->pid = pid;
+	}
 	entry->inbound->is_accepted = true;
 	try_start(entry->inbound);
 }

@@ -185,7 +185,7 @@ void ts_listeners_forget(struct ts_host *host,
 	struct ts_listener *l;
 
 	while ((l = next_listener(host, &at)))
-		if (is_gone(l, ctx))
+		if (is_gone(l, ctx) && !is_alive(host, l))
 			free_listener(host, l);
 }
 
@@ -230,38 +230,81 @@ static struct ts_listener *new_listener(struct ts_host *host, uint8_t proto,
 	return l;
 }
 
-/* Would both be asked for some address of ours? */
-static bool overlap(const struct ts_addr *a, const struct ts_addr *b)
-{
-	bool a4 = ts_ip_is_v4(&a->ip), b4 = ts_ip_is_v4(&b->ip);
+/* An address that is asked for, and by what kind of socket. */
+struct place {
+	uint8_t proto, shares;
+	struct ts_addr tailnet;
+	struct ts_addr native; /* port 0: not bound yet */
+	bool is_v6_only;       /* of a wildcard */
+};
 
-	if (a->port != b->port)
+/* Is some address of ours asked of both? :: takes both families, but from a
+ * socket of IPv6 alone. */
+static bool overlap(const struct ts_listener *l, const struct place *p)
+{
+	const struct ts_ip *a = &l->tailnet.ip, *b = &p->tailnet.ip;
+	bool a4 = ts_ip_is_v4(a), b4 = ts_ip_is_v4(b);
+
+	if (l->proto != p->proto || l->tailnet.port != p->tailnet.port)
 		return false;
-	if (ts_ip_is_zero(&a->ip) || ts_ip_is_zero(&b->ip))
-		return true; /* :: takes both families */
-	if (a4 != b4)
+	if (a4 != b4 && (a4 ? p->is_v6_only : !ts_ip_is_v4(&l->native.ip)))
 		return false;
-	return ts_ip_is_unspecified(&a->ip) || ts_ip_is_unspecified(&b->ip) ||
-	       ts_ip_equal(&a->ip, &b->ip);
+	if (ts_ip_is_zero(a) || ts_ip_is_zero(b))
+		return true;
+	return a4 == b4 && (ts_ip_is_unspecified(a) ||
+			    ts_ip_is_unspecified(b) || ts_ip_equal(a, b));
+}
+
+/* As the kernel has it for sockets at one address. */
+static bool may_share(const struct ts_listener *l, const struct place *p)
+{
+	uint8_t both = l->shares & p->shares;
+
+	if (both & TS_BROKER_REUSE_PORT)
+		return true;
+	return both & TS_BROKER_REUSE &&
+	       (l->proto == IPPROTO_UDP || !l->is_listening);
+}
+
+/* Where the native ports are one the kernel has had its say; and it cannot be
+ * known whether the record is stale. */
+static bool is_decided(const struct ts_listener *l, const struct place *p)
+{
+	return l->native.port == p->native.port &&
+	       (ts_ip_is_unspecified(&l->native.ip) ||
+		ts_ip_is_unspecified(&p->native.ip));
 }
 
 /* -EADDRINUSE when a record other than except has part of this address. */
-static int check_overlap(struct ts_host *host, uint8_t proto,
-			 const struct ts_addr *tailnet, bool is_shared, const struct ts_listener *except)
+static int check_overlap(struct ts_host *host, const struct place *p,
+			 const struct ts_listener *except)
 {
 	struct ts_link *at = host->listeners.next;
 	struct ts_listener *l;
 
 	while ((l = next_listener(host, &at))) {
-		if (l == except || l->proto != proto ||
-		    !overlap(&l->tailnet, tailnet))
+		if (l == except || !overlap(l, p) || is_decided(l, p))
 			continue;
 		if (!is_alive(host, l))
 			free_listener(host, l);
-		else if (!is_shared || !l->is_shared)
+		else if (!may_share(l, p))
 			return -EADDRINUSE;
 	}
 	return 0;
+}
+
+/* native: what it is bound to, or NULL. */
+static struct place place_of(const struct ts_broker_request *req,
+			     const struct ts_addr *native)
+{
+	return (struct place){
+		.proto = req->proto,
+		.shares = req->flags & (TS_BROKER_REUSE | TS_BROKER_REUSE_PORT),
+		.tailnet = req->tailnet,
+		.native = native ? *native : (struct ts_addr){.port = 0},
+		.is_v6_only = native ? !ts_ip_is_v4(&native->ip)
+				     : req->flags & TS_BROKER_V6_ONLY,
+	};
 }
 
 /* -- BIND, BOUND --------------------------------------------------------- */
@@ -288,10 +331,9 @@ static int pick_native(const struct ts_host *host, uint8_t proto,
 static int bind_port(struct ts_host *host, const struct ts_broker_request *req,
 		     struct ts_addr *native)
 {
-	bool is_shared = req->flags & TS_BROKER_REUSE;
-	bool is_v6_only = req->flags & TS_BROKER_V6_ONLY;
+	const struct place place = place_of(req, NULL);
 	struct ts_listener *l = find_exact(host, req->proto, &req->tailnet);
-	int err = check_overlap(host, req->proto, &req->tailnet, is_shared, l);
+	int err = check_overlap(host, &place, l);
 
 	if (err)
 		return err;
@@ -300,16 +342,17 @@ static int bind_port(struct ts_host *host, const struct ts_broker_request *req,
 		l = NULL;
 	}
 	/* A dual-stack wildcard has it. */
-	if (l && is_v6_only == ts_ip_is_v4(&l->native.ip))
+	if (l && place.is_v6_only == ts_ip_is_v4(&l->native.ip))
 		return -EADDRINUSE;
 	if (!l) {
-		err = pick_native(host, req->proto, is_v6_only, native);
+		err = pick_native(host, req->proto, place.is_v6_only,
+				  native);
 		if (err)
 			return err;
 		l = new_listener(host, req->proto, &req->tailnet, native);
 		if (!l)
 			return -ENOBUFS;
-		l->is_shared = is_shared;
+		l->shares = place.shares;
 	}
 	*native = l->native; /* taken: the kernel knows who may share it */
 	return publish(host, l);
@@ -320,17 +363,16 @@ static int bind_port(struct ts_host *host, const struct ts_broker_request *req,
 static int pick_port(struct ts_host *host,
 		     const struct ts_broker_request *req, struct ts_addr *out)
 {
-	uint8_t proto = req->proto;
+	struct place place = {.proto = req->proto};
 
 	for (int i = 0; i < NATIVE_PORT_TRIES; i++) {
-		struct ts_addr tailnet = {.ip = req->tailnet.ip};
-
 		out->ip = native_ip(host, req->flags & TS_BROKER_V6_ONLY);
 		out->port = (uint16_t)(EPHEMERAL_PORT_FIRST +
 				       ts_random_below(EPHEMERAL_PORT_COUNT));
-		tailnet.port = out->port;
-		if (!is_bound(host, proto, out, false) &&
-		    check_overlap(host, proto, &tailnet, false, NULL) == 0)
+		place.tailnet = (struct ts_addr){.ip = req->tailnet.ip,
+						 .port = out->port};
+		if (!is_bound(host, req->proto, out, false) &&
+		    check_overlap(host, &place, NULL) == 0)
 			return 0;
 	}
 	return -EADDRINUSE;
@@ -380,9 +422,10 @@ static int set_native(struct ts_host *host, uint8_t proto,
 		      const struct ts_addr *native, struct ts_listener **out)
 {
 	struct ts_listener *l = find_exact(host, proto, tailnet);
+	const struct place place = {.native = *native};
 
 	if (l && !ts_addr_equal(&l->native, native)) {
-		if (is_alive(host, l))
+		if (!is_decided(l, &place) && is_alive(host, l))
 			return -EADDRINUSE;
 		free_listener(host, l);
 		l = NULL;
@@ -397,28 +440,28 @@ void ts_listener_bound(struct ts_host *host,
 		       const struct ts_broker_request *req,
 		       struct ts_broker_reply *rep)
 {
-	struct ts_addr tailnet = req->tailnet;
+	struct place place = place_of(req, &req->native_local);
+	struct ts_addr *tailnet = &place.tailnet;
 	struct ts_listener *l = NULL;
-	bool is_shared = req->flags & TS_BROKER_REUSE;
 	int err = is_native_ok(&req->native_local) ? 0 : -EINVAL;
 
 	if (!is_proto_ok(req))
 		err = -EPROTONOSUPPORT;
 
-	if (tailnet.port == 0)
-		tailnet.port = req->native_local.port;
+	if (tailnet->port == 0)
+		tailnet->port = req->native_local.port;
 	if (!err)
-		err = check_overlap(host, req->proto, &tailnet, is_shared,
-				    find_exact(host, req->proto, &tailnet));
+		err = check_overlap(host, &place,
+				    find_exact(host, req->proto, tailnet));
 	if (!err)
-		err = set_native(host, req->proto, &tailnet,
+		err = set_native(host, req->proto, tailnet,
 				 &req->native_local, &l);
 	if (!err) {
-		l->is_shared = is_shared;
+		l->shares = place.shares;
 		err = publish(host, l);
 	}
 	rep->error = -err;
-	rep->tailnet = tailnet;
+	rep->tailnet = *tailnet;
 }
 
 /* -- LISTEN -------------------------------------------------------------- */
@@ -438,6 +481,7 @@ void ts_listener_listen(struct ts_host *host,
 			struct ts_broker_reply *rep)
 {
 	char tailnet[TS_ADDR_TEXT_CAP], native[TS_ADDR_TEXT_CAP];
+	const struct place place = place_of(req, &req->native_local);
 	struct ts_listener *l = NULL;
 	bool was_listening;
 	int err = 0;
@@ -449,6 +493,10 @@ void ts_listener_listen(struct ts_host *host,
 	if (!err && ts_host_has_netmap(host))
 		err = check_own(host, &req->tailnet.ip);
 	was_listening = !err && is_served(host, req);
+	if (!err && !was_listening)
+		err = check_overlap(host, &place,
+				    find_exact(host, req->proto,
+					       &req->tailnet));
 	if (!err)
 		err = set_native(host, req->proto, &req->tailnet,
 				 &req->native_local, &l);
@@ -456,6 +504,7 @@ void ts_listener_listen(struct ts_host *host,
 	if (err || was_listening)
 		return;
 	l->is_listening = true;
+	l->shares = place.shares;
 	publish_listening(host, l);
 	ts_addr_format(&l->tailnet, tailnet);
 	ts_addr_format(&l->native, native);

@@ -40,7 +40,7 @@ static void free_relay(struct ts_relay *r, bool reset)
 		if (reset)
 			ts_sock_reset(r->ends[i].fd);
 		else
-			ts_sock_close(r->ends[i].fd);
+			ts_sock_finish(r->ends[i].fd);
 		ts_entry_end(r->host, r->ends[i].entry, HOST_ENTRY_LINGER_MS);
 		free(r->from[i].rest);
 	}
@@ -226,6 +226,8 @@ void ts_relay_start(struct ts_host *host, const struct ts_relay_end ends[2])
 	r->host = host;
 	r->ends[0] = ends[0];
 	r->ends[1] = ends[1];
+	ts_sock_break_at_death(ends[0].fd);
+	ts_sock_break_at_death(ends[1].fd);
 	r->hups[0].fd = r->hups[1].fd = -1;
 	ts_list_insert(&host->relays, &r->link);
 	for (int i = 0; i < 2; i++)

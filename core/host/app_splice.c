@@ -62,7 +62,7 @@ static void close_fd(struct ts_splice *s, bool reset)
 	if (reset)
 		ts_sock_reset(s->fd);
 	else
-		ts_sock_close(s->fd);
+		ts_sock_finish(s->fd);
 	s->fd = -1;
 }
 
@@ -452,6 +452,7 @@ void ts_splice_start(struct ts_host *host, int fd, struct stack_tcp *tcp,
 	s->hup.fd = -1;
 	s->tcp = tcp;
 	s->entry = entry;
+	ts_sock_break_at_death(fd);
 	ts_list_init(&s->ready);
 	ts_list_insert(&host->splices, &s->link);
 	stack_tcp_set_user(tcp, &splice_ops, s);
@@ -464,8 +465,31 @@ void ts_splice_start(struct ts_host *host, int fd, struct stack_tcp *tcp,
 		abort_tunnel(s);
 }
 
+static bool is_of_another(const struct ts_splice *s)
+{
+	return s->entry->pid != 0 && s->entry->pid != getpid();
+}
+
+bool ts_host_serves_others(const struct ts_host *host)
+{
+	for (const struct ts_link *at = host->splices.next;
+	     at != &host->splices; at = at->next)
+		if (is_of_another(TS_LINK_OWNER(at, struct ts_splice, link)))
+			return true;
+	return ts_conns_are_held_for_others(host);
+}
+
+void ts_host_take_no_more(struct ts_host *host)
+{
+	host->is_ending = true;
+}
+
+/* Our process ends its own; what another one still writes would be cut off, and
+ * look whole to the peer. That one is reset when the host is closed. */
 static void finish_if_read(struct ts_splice *s)
 {
+	if (is_of_another(s))
+		return;
 	pump_up(s);
 	if (can_read(s) && ts_sock_unread(s->fd) == 0)
 		finish_up(s);

@@ -2,8 +2,9 @@
  * broker_server.c - one request, one reply, for programs that may ask
  *
  * A client gets READ_LIMIT_MS to say what it wants, and the reply must fit
- * into its socket at once, so no client can hold up another. Requests that
- * need the netmap may be held until it is there or the node's timeout is over.
+ * into its socket at once, so no client can hold up another; nor can a crowd of
+ * those who say nothing, since they give way. Requests that need the netmap may
+ * be held until it is there or the node's timeout is over.
  *
  * The abstract name can be reached by every uid of the network namespace, so
  * who may speak is decided per request (see broker_wire.h), and those who are
@@ -191,7 +192,7 @@ static bool answer(struct ts_client *client,
 		ts_listener_listen(host, req, &rep);
 		break;
 	case TS_BROKER_ACCEPTED:
-		ts_inbound_accepted(host, req, fd, &rep);
+		ts_inbound_accepted(host, req, fd, client->pid, &rep);
 		break;
 	case TS_BROKER_OPTIONS:
 		ts_tunnel_options(host, req, fd, &rep);
@@ -264,6 +265,25 @@ static void give_up(struct ts_client *client)
 }
 
 /* -- requests ------------------------------------------------------------ */
+
+/* The table, and what is to last longer than we do. */
+static bool is_for_the_next(const struct ts_client *client,
+			    const struct ts_broker_request *req)
+{
+	if (!client->host->is_ending || client->pid == getpid())
+		return false;
+	switch ((enum ts_broker_type)req->type) {
+	case TS_BROKER_ATTACH:
+	case TS_BROKER_CONNECT:
+	case TS_BROKER_SEND:
+	case TS_BROKER_BIND:
+	case TS_BROKER_BOUND:
+	case TS_BROKER_LISTEN:
+		return true;
+	default:
+		return false;
+	}
+}
 
 /* Keeps the first fd of a message, closes the others. */
 static int take_fd(const struct ts_host *host, struct msghdr *msg)
@@ -356,9 +376,12 @@ static bool serve(struct ts_client *client)
 		complain(client, -EACCES);
 		ts_sock_close(fd);
 		refuse(client, &req, EACCES);
-	} else if (is_stale(client, &req)) {
+	} else if (is_stale(client, &req) || is_for_the_next(client, &req)) {
 		ts_sock_close(fd);
 		refuse(client, &req, ESTALE);
+	} else if ((err = ts_request_prove(client->host, &req, fd))) {
+		ts_sock_close(fd);
+		refuse(client, &req, -err);
 	} else if (!answer(client, &req, fd)) {
 		hold(client, &req);
 		return true;
@@ -381,22 +404,28 @@ static void on_client(void *ctx, unsigned events)
 
 /* -- coming and going ---------------------------------------------------- */
 
+/* The one that has said nothing for longest goes. */
+static void drop_silent(struct ts_broker_server *server, bool of_strangers)
+{
+	struct ts_link *at = server->reading.next;
+
+	for (; at != &server->reading; at = at->next) {
+		struct ts_client *client =
+			TS_LINK_OWNER(at, struct ts_client, link);
+
+		if (of_strangers && client->is_trusted)
+			continue;
+		free_client(client);
+		return;
+	}
+}
+
 bool ts_broker_has_room(struct ts_broker_server *server)
 {
-	struct ts_link *at;
-
-	if (server->stranger_count >= STRANGERS_MAX) {
-		for (at = server->reading.next; at != &server->reading;
-		     at = at->next) {
-			struct ts_client *client =
-				TS_LINK_OWNER(at, struct ts_client, link);
-
-			if (client->is_trusted)
-				continue;
-			free_client(client);
-			break;
-		}
-	}
+	if (server->stranger_count >= STRANGERS_MAX)
+		drop_silent(server, true);
+	if (server->client_count >= CLIENTS_MAX)
+		drop_silent(server, false);
 	return server->client_count < CLIENTS_MAX;
 }
 

@@ -15,6 +15,22 @@
 
 enum { SWEEP_INTERVAL_MS = 2000, SWEEP_BATCH = 1024 };
 
+/* By a living connection, whose name in the table would be replaced: a socket
+ * that shares its address (SO_REUSEADDR) cannot call the same R. Where R has
+ * one address it may be the program's own former call, which we have not seen
+ * the end of yet. */
+static bool is_taken(const struct ts_host *host,
+		     const struct ts_broker_request *req)
+{
+	const struct ts_flow_key key = {.proto = IPPROTO_TCP,
+					.local = req->native_local,
+					.remote = req->native_remote};
+	const struct ts_entry *entry = ts_entry_find(host, &key);
+
+	return entry && entry->expires_ms == UINT64_MAX &&
+	       ts_ip_is_v4(&key.remote.ip) && !host->rv.one_loopback;
+}
+
 /* Is fd a TCP socket that is about to be connected to R? */
 static int check_request(struct ts_host *host,
 			 const struct ts_broker_request *req, int fd)
@@ -35,7 +51,8 @@ static int check_request(struct ts_host *host,
 	if (req->tailnet.port == 0)
 		return -ECONNREFUSED;
 	ts_rendezvous_follow_uid(host);
-	if (!ts_rendezvous_owns(host, &req->native_remote))
+	if (!ts_rendezvous_owns(host, &req->native_remote) ||
+	    req->native_local.port == 0 || is_taken(host, req))
 		return -EADDRNOTAVAIL;
 	if (host->held_count >= host->held_max) {
 		if (ts_log_allowed(&host->full_limit, ts_host_now_ms(host)))
@@ -149,6 +166,15 @@ static void on_sweep(void *ctx)
 	cost_ms = ts_host_now_ms(host) - now_ms;
 	ts_timer_set(host->sweep,
 		     now_ms + SWEEP_INTERVAL_MS + 100 * cost_ms);
+}
+
+bool ts_conns_are_held_for_others(const struct ts_host *host)
+{
+	for (const struct ts_link *at = host->conns.next; at != &host->conns;
+	     at = at->next)
+		if (TS_LINK_OWNER(at, struct ts_conn, link)->pid != getpid())
+			return true;
+	return false;
 }
 
 void ts_conns_close(struct ts_host *host)

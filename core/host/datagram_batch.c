@@ -32,7 +32,8 @@ enum {
 union out_control {
 	struct cmsghdr align;
 	uint8_t bytes[CMSG_SPACE(sizeof(struct in_pktinfo)) +
-		      CMSG_SPACE(sizeof(uint16_t))];
+		      CMSG_SPACE(sizeof(uint16_t)) +
+		      2 * CMSG_SPACE(sizeof(int))];
 };
 
 struct out_message {
@@ -42,6 +43,8 @@ struct out_message {
 	socklen_t to_len; /* 0: the socket is connected */
 	struct in_addr from;
 	bool has_from; /* W: which virtual address */
+	bool is_v6;
+	struct dgram_marks marks;
 	size_t at, len;
 	size_t each; /* length of every datagram but the last */
 	unsigned count;
@@ -86,6 +89,18 @@ static void add_control(struct msghdr *msg, int level, int type,
 	msg->msg_controllen += CMSG_SPACE(len);
 }
 
+static void add_marks(struct msghdr *msg, const struct out_message *m)
+{
+	const int hop_limit = m->marks.hop_limit;
+	const int traffic_class = m->marks.traffic_class;
+	int level = m->is_v6 ? IPPROTO_IPV6 : IPPROTO_IP;
+
+	add_control(msg, level, m->is_v6 ? IPV6_HOPLIMIT : IP_TTL, &hop_limit,
+		    sizeof(hop_limit));
+	add_control(msg, level, m->is_v6 ? IPV6_TCLASS : IP_TOS,
+		    &traffic_class, sizeof(traffic_class));
+}
+
 static void make_header(struct dgram_out *out, unsigned i)
 {
 	struct out_message *m = &out->messages[i];
@@ -105,6 +120,8 @@ static void make_header(struct dgram_out *out, unsigned i)
 		add_control(msg, IPPROTO_IP, IP_PKTINFO, &from, sizeof(from));
 	if (m->count > 1)
 		add_control(msg, SOL_UDP, UDP_SEGMENT, &each, sizeof(each));
+	if (m->marks.hop_limit)
+		add_marks(msg, m);
 	if (msg->msg_controllen == 0)
 		msg->msg_control = NULL;
 }
@@ -181,8 +198,16 @@ void ts_dgram_flush(struct ts_host *host)
 
 /* -- in -------------------------------------------------------------------- */
 
+static bool has_same_marks(const struct out_message *m,
+			   const struct dgram_marks *marks)
+{
+	const struct dgram_marks none = {0};
+
+	return memcmp(&m->marks, marks ? marks : &none, sizeof(none)) == 0;
+}
+
 static bool join_bundle(struct dgram_out *out, const struct ts_dgram *flow,
-			size_t len)
+			size_t len, const struct dgram_marks *marks)
 {
 	struct out_message *m;
 
@@ -190,7 +215,8 @@ static bool join_bundle(struct dgram_out *out, const struct ts_dgram *flow,
 		return false;
 	m = &out->messages[out->count - 1];
 	if (m->flow_id != flow->id || m->is_closed || len > m->each ||
-	    m->count >= SEGMENTS_MAX || m->len + len > BUNDLE_BYTES_MAX)
+	    !has_same_marks(m, marks) || m->count >= SEGMENTS_MAX ||
+	    m->len + len > BUNDLE_BYTES_MAX)
 		return false;
 	m->len += len;
 	m->count++;
@@ -199,7 +225,7 @@ static bool join_bundle(struct dgram_out *out, const struct ts_dgram *flow,
 }
 
 static void new_message(struct dgram_out *out, const struct ts_dgram *flow,
-			size_t len)
+			size_t len, const struct dgram_marks *marks)
 {
 	struct out_message *m = &out->messages[out->count++];
 	int to_len;
@@ -210,6 +236,8 @@ static void new_message(struct dgram_out *out, const struct ts_dgram *flow,
 	m->len = m->each = len;
 	m->count = 1;
 	m->is_closed = len == 0;
+	m->is_v6 = !ts_ip_is_v4(&flow->virtual.ip);
+	m->marks = marks ? *marks : (struct dgram_marks){0};
 	m->fd = flow->fd < 0 ? flow->host->dgrams->fd : flow->fd;
 	if (flow->is_connected)
 		return;
@@ -220,7 +248,8 @@ static void new_message(struct dgram_out *out, const struct ts_dgram *flow,
 	m->from.s_addr = htonl(ts_ip_v4_host(&flow->virtual.ip));
 }
 
-void ts_dgram_batch_add(struct ts_dgram *flow, const void *data, size_t len)
+void ts_dgram_batch_add(struct ts_dgram *flow, const void *data, size_t len,
+			const struct dgram_marks *marks)
 {
 	struct dgram_out *out = flow->host->dgrams->out;
 
@@ -228,8 +257,8 @@ void ts_dgram_batch_add(struct ts_dgram *flow, const void *data, size_t len)
 		return;
 	if (out->count == MESSAGES || out->used + len > BUFFER_BYTES)
 		ts_dgram_flush(flow->host);
-	if (!join_bundle(out, flow, len))
-		new_message(out, flow, len);
+	if (!join_bundle(out, flow, len, marks))
+		new_message(out, flow, len, marks);
 	memcpy(out->data + out->used, data, len);
 	out->used += len;
 	if (out->used >= BURST_BYTES ||

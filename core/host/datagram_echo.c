@@ -90,7 +90,7 @@ static void on_reply(void *user, const struct ts_ip *from, uint16_t seq,
 		return;
 	seal(icmp, 2, ECHO_HEAD + len,
 	     v4 ? 0 : pseudo_header(flow, ECHO_HEAD + len));
-	(void)ts_dgram_to_program(flow, flow->host->scratch, w.len);
+	(void)ts_dgram_to_program(flow, flow->host->scratch, w.len, NULL);
 }
 
 static void on_error(void *user, const struct ts_ip *to, uint16_t seq, int err)

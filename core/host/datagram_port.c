@@ -36,7 +36,7 @@ static void on_datagram(void *user, const struct ts_addr *from,
 {
 	struct ts_dgram_port *port = user;
 
-	ts_dgram_arrived(port->host, port, from, to, data, len);
+	ts_dgram_arrived(port->host, port, from, to, data, len, NULL);
 }
 
 /* ICMP says no more than where to: every socket that sends there is told. */

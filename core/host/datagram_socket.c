@@ -36,7 +36,7 @@ enum {
 union in_control {
 	struct cmsghdr align;
 	uint8_t bytes[CMSG_SPACE(sizeof(struct in_pktinfo)) +
-		      CMSG_SPACE(sizeof(int))];
+		      3 * CMSG_SPACE(sizeof(int))];
 };
 
 struct dgram_in {
@@ -54,7 +54,22 @@ struct arrival {
 	struct ts_ip to; /* W only */
 	uint32_t error;	 /* in the error queue only */
 	size_t each; /* length of every datagram but the last; 0: one */
+	struct dgram_marks marks;
 };
+
+/* A byte or an int, by family; IPv4's first, as the values are few. */
+static void read_mark(const struct cmsghdr *c, struct dgram_marks *marks)
+{
+	bool v4 = c->cmsg_level == IPPROTO_IP;
+	int value = *CMSG_DATA(c);
+
+	if (c->cmsg_len >= CMSG_LEN(sizeof(value)))
+		memcpy(&value, CMSG_DATA(c), sizeof(value));
+	if (c->cmsg_type == (v4 ? IP_TTL : IPV6_HOPLIMIT))
+		marks->hop_limit = (uint8_t)value;
+	else if (c->cmsg_type == (v4 ? IP_TOS : IPV6_TCLASS))
+		marks->traffic_class = (uint8_t)value;
+}
 
 static void read_control(struct msghdr *msg, struct arrival *a)
 {
@@ -78,6 +93,9 @@ static void read_control(struct msghdr *msg, struct arrival *a)
 			    c->cmsg_type == IPV6_RECVERR)) {
 			memcpy(&error, CMSG_DATA(c), sizeof(error));
 			a->error = error.ee_errno;
+		} else if (c->cmsg_level == IPPROTO_IP ||
+			   c->cmsg_level == IPPROTO_IPV6) {
+			read_mark(c, &a->marks);
 		}
 	}
 }
@@ -101,14 +119,16 @@ static bool is_from_program(const struct ts_dgram *flow,
 }
 
 static void take_apart(struct ts_dgram *flow, const uint8_t *data, size_t len,
-		       size_t each)
+		       const struct arrival *a)
 {
+	size_t each = a->each;
+
 	if (each == 0)
 		each = len;
 	do {
 		size_t n = len < each ? len : each;
 
-		ts_dgram_from_program(flow, data, n);
+		ts_dgram_from_program(flow, data, n, &a->marks);
 		data += n;
 		len -= n;
 	} while (len > 0 && !flow->is_over);
@@ -130,7 +150,7 @@ static void hand_out(struct ts_dgrams *all, struct ts_dgram *flow,
 	if (!flow || flow->is_over || !ts_dgram_learn_program(flow) ||
 	    !is_from_program(flow, &a.from))
 		return;
-	take_apart(flow, msg->msg_iov->iov_base, message->msg_len, a.each);
+	take_apart(flow, msg->msg_iov->iov_base, message->msg_len, &a);
 }
 
 static int receive(struct ts_dgrams *all, struct ts_dgram *flow, int fd)
@@ -237,6 +257,10 @@ static int open_at(struct ts_host *host, struct ts_addr *at, int buffer_bytes)
 	set_int(fd, SOL_UDP, UDP_GRO, 1);
 	set_int(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6,
 		v4 ? IP_RECVERR : IPV6_RECVERR, 1);
+	set_int(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6,
+		v4 ? IP_RECVTTL : IPV6_RECVHOPLIMIT, 1);
+	set_int(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6,
+		v4 ? IP_RECVTOS : IPV6_RECVTCLASS, 1);
 	if (v4)
 		set_int(fd, IPPROTO_IP, IP_PKTINFO, 1);
 	err = ts_sock_bind(fd, at);

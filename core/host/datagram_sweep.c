@@ -7,7 +7,11 @@
  * one while its program's port is bound. So a connected socket that sends once
  * in an hour keeps its flow, and a name server's client with a new port for
  * each question costs nothing for long. The list does not show a socket of
- * which we have the only copy left; /proc/PID/fd does (held_sweep.c).
+ * which we have the only copy left; /proc/PID/fd does (held_sweep.c). And it
+ * may miss one: it is read in pieces, which the kernel tells apart by counting,
+ * and sockets that end in between make it skip others. So it is read twice, a
+ * flow ends when it was missed in two looks, and a listener when its port can
+ * be had as well.
  *
  * A duplicate of a socket that chose its port keeps the port when the program
  * closes it and wants it again: we have it for a few seconds. Where the kernel
@@ -27,16 +31,15 @@
 
 enum {
 	SWEEP_MS = 2000,
-	GONE_LOOK_MS = 6000,
 	GONE_LOOK_MIN_MS = 1000,
 	YOUNG_MS = 3000,      /* the socket may still be on its way */
 	DUP_MS = 5000,	      /* from the first datagram on */
 	DUP_LOOK_MS = 2000,
-	IDLE_MS = 5 * 60 * 1000,
-	IDLE_BOTH_WAYS_MS = 30 * 60 * 1000,
+	IDLE_MS = 5 * 60 * 1000, /* RFC 4787, REQ-5 */
 	IDLE_UNSEEN_MS = 60 * 60 * 1000, /* where the list cannot be read */
 	COST_FACTOR = 100, /* at most 1 % of the time */
 	PORTS = 65536,
+	READS = 2, /* of a list that misses some */
 };
 
 struct peer_key {
@@ -146,9 +149,11 @@ static bool is_listener_gone(const struct ts_listener *l, const void *ctx)
 static void end_if_gone(struct ts_dgram *flow, void *ctx)
 {
 	const struct seen *seen = ctx;
+	bool was_missed = flow->was_missed;
 
+	flow->was_missed = !is_there(seen, flow);
 	if (ts_host_now_ms(flow->host) - flow->made_ms < YOUNG_MS ||
-	    flow->dup_fd >= 0 || is_there(seen, flow))
+	    flow->dup_fd >= 0 || !flow->was_missed || !was_missed)
 		return;
 	log_debug("datagram-%llu: its program is gone",
 		  (unsigned long long)flow->id);
@@ -173,9 +178,12 @@ void ts_dgram_look_for_gone(struct ts_host *host)
 		return;
 	all->looked_ms = ts_host_now_ms(host);
 	ts_key_map_init(&seen.peers, sizeof(struct peer_key), 0);
-	seen.is_partial = !read_list(&seen, "/proc/net/udp", read_line4);
-	/* not there without IPv6 */
-	(void)read_list(&seen, "/proc/net/udp6", read_line6);
+	for (int i = 0; i < READS; i++) {
+		if (!read_list(&seen, "/proc/net/udp", read_line4))
+			seen.is_partial = true;
+		/* not there without IPv6 */
+		(void)read_list(&seen, "/proc/net/udp6", read_line6);
+	}
 	ts_dgram_for_all(host, seen.is_partial ? end_if_unseen : end_if_gone,
 			 &seen);
 	if (!seen.is_partial)
@@ -241,7 +249,6 @@ static void look_at_dups(struct ts_host *host)
 
 static void end_if_idle(struct ts_dgram *flow, void *ctx)
 {
-	bool both = flow->was_sent && flow->was_received;
 	uint64_t now_ms = ts_host_now_ms(flow->host);
 
 	(void)ctx;
@@ -252,8 +259,7 @@ static void end_if_idle(struct ts_dgram *flow, void *ctx)
 		ts_dgram_drop_queue(flow);
 		ts_dgram_refuse(flow, -EHOSTUNREACH);
 	}
-	if (!flow->is_connected &&
-	    now_ms - flow->used_ms >= (both ? IDLE_BOTH_WAYS_MS : IDLE_MS))
+	if (!flow->is_connected && now_ms - flow->used_ms >= IDLE_MS)
 		ts_dgram_end(flow);
 }
 
@@ -267,8 +273,7 @@ void ts_dgram_sweep(void *ctx)
 	now_ms = ts_host_now_ms(host);
 	look_at_dups(host);
 	ts_dgram_for_all(host, end_if_idle, NULL);
-	if (now_ms - all->looked_ms >= GONE_LOOK_MS)
-		ts_dgram_look_for_gone(host);
+	ts_dgram_look_for_gone(host);
 	if (all->flow_count == 0)
 		return;
 	ts_loop_update(host->loop);

@@ -88,7 +88,7 @@ void ts_host_publish(struct ts_host *host)
 	info->source_follows = host->rv.source_follows;
 	info->rendezvous_port = host->rv.port4;
 	info->rendezvous6_port = host->rv.port6;
-	ts_table_set_info(host->table, info);
+	ts_table_set_info(host->table, info, host->prefixes);
 }
 
 static void init_info(struct ts_host *host, const struct ts_host_config *config)
@@ -105,14 +105,14 @@ static void init_info(struct ts_host *host, const struct ts_host_config *config)
 		snprintf(info->broker_abstract, sizeof(info->broker_abstract),
 			 "%s", config->abstract_name);
 	ts_random_bytes(info->token, sizeof(info->token));
-	ts_table_info_from_node(info, host->node);
+	ts_table_info_from_node(info, host->prefixes, host->node);
 }
 
 static void on_changed(void *ctx)
 {
 	struct ts_host *host = ctx;
 
-	ts_table_info_from_node(&host->info, host->node);
+	ts_table_info_from_node(&host->info, host->prefixes, host->node);
 	ts_host_publish(host);
 	ts_conns_node_changed(host);
 	ts_dgrams_node_changed(host);

@@ -52,6 +52,10 @@ void ts_host_inbound_syn(struct ts_host *host, struct stack_syn *syn,
 void ts_host_syn_gone(struct ts_host *host, struct stack_syn *syn);
 /* The program that the host lives in ends: no more will come from it. */
 void ts_host_finish(struct ts_host *host);
+/* From now on programs of other processes are sent to the next host. */
+void ts_host_take_no_more(struct ts_host *host);
+/* Have other processes connections here, or are about to? */
+bool ts_host_serves_others(const struct ts_host *host);
 /* Has a peer yet to end a connection that a program has ended? */
 bool ts_host_is_lingering(const struct ts_host *host);
 /* Bytes that programs wrote and the tunnel has not delivered yet. */

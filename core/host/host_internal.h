@@ -53,6 +53,7 @@ struct ts_entry {
 	uint64_t expires_ms; /* UINT64_MAX: its flow lives */
 	bool is_replaced;    /* a newer flow has this tuple */
 	struct ts_inbound *inbound; /* for ACCEPTED; NULL: over, or none */
+	pid_t pid; /* whose connection it is; 0: unknown */
 	/* tunnel_options.c */
 	struct stack_tcp *tcp; /* NULL: not there yet, over, or a relay */
 	struct stack_tcp_options options;
@@ -96,8 +97,10 @@ struct ts_host {
 	struct ts_node *node;
 	uint64_t timeout_ms;
 	bool in_process, shares_files;
+	bool is_ending; /* takes nothing new */
 	struct ts_table *table;
 	struct ts_table_info info; /* as published last */
+	struct ts_prefix prefixes[TS_TABLE_PREFIX_MAX]; /* info's */
 	struct ts_entries entries;
 	struct ts_hup hup;
 	struct ts_rendezvous rv;
@@ -144,6 +147,10 @@ int ts_sock_local(int fd, struct ts_addr *out);
 int ts_sock_peer(int fd, struct ts_addr *out);
 void ts_sock_reset(int fd); /* closes with RST; -1 is fine */
 void ts_sock_close(int fd); /* closes; -1 is fine */
+/* A connection whose host is killed must not look as if the peer had ended it:
+ * from now on the kernel resets it when nobody closes it otherwise. */
+void ts_sock_break_at_death(int fd);
+void ts_sock_finish(int fd); /* closes such a one in order; -1 is fine */
 size_t ts_sock_unread(int fd);
 /* A random 127.x.y.z, none of the conventional ones. */
 struct ts_ip ts_sock_random_loopback(const struct ts_host *host);
@@ -193,6 +200,8 @@ void ts_self_test(struct ts_host *host);
 void ts_conn_request(struct ts_host *host, const struct ts_broker_request *req,
 		     int fd, pid_t pid, struct ts_broker_reply *rep);
 void ts_conns_node_changed(struct ts_host *host);
+/* By a process that is not this one. */
+bool ts_conns_are_held_for_others(const struct ts_host *host);
 void ts_conns_close(struct ts_host *host);
 /* Where R does not hold: the program's connection arrived at R. */
 void ts_conns_arrived(struct ts_host *host, int fd);
@@ -229,8 +238,8 @@ struct ts_listener {
 	/* 0.0.0.0 for dual-stack sockets, too; :: is IPv6 alone */
 	struct ts_addr native;
 	bool is_listening; /* LISTEN came; else BIND or BOUND only */
-	bool is_shared;	   /* SO_REUSEADDR or SO_REUSEPORT */
-	int deferred_s;	   /* TCP_DEFER_ACCEPT, where notify_bind.c took it */
+	uint8_t shares; /* TS_BROKER_REUSE, TS_BROKER_REUSE_PORT */
+	int deferred_s;	/* TCP_DEFER_ACCEPT, where notify_bind.c took it */
 	struct ts_dgram_port *port; /* UDP */
 	uint64_t made_ms;
 };
@@ -252,7 +261,7 @@ struct ts_listener *ts_listener_at(const struct ts_host *host, uint8_t proto,
 /* It refused: forget it when its socket is gone. */
 void ts_listener_refused(struct ts_host *host, uint8_t proto,
 			 const struct ts_addr *native);
-/* Forgets those that is_gone says it of. */
+/* Forgets those that is_gone says it of, and whose port is free. */
 void ts_listeners_forget(struct ts_host *host,
 			 bool (*is_gone)(const struct ts_listener *l,
 					 const void *ctx),
@@ -272,7 +281,7 @@ void ts_inbound_join(struct ts_inbound *in, int fd, struct ts_entry *entry);
 /* The connecting program gave up before that. */
 void ts_inbound_abandon(struct ts_inbound *in);
 void ts_inbound_accepted(struct ts_host *host,
-			 const struct ts_broker_request *req, int fd,
+			 const struct ts_broker_request *req, int fd, pid_t pid,
 			 struct ts_broker_reply *rep);
 void ts_inbounds_close(struct ts_host *host);
 
@@ -346,6 +355,15 @@ bool ts_names_answer(struct ts_host *host, const struct ts_broker_request *req,
 bool ts_drain_answer(struct ts_host *host, const struct ts_broker_request *req,
 		     pid_t pid, struct ts_broker_reply *rep);
 
+/* -- request_proof.c ------------------------------------------------------ */
+/* Puts the name that the socket fd (or -1) has into the request that speaks of
+ * it. 0, or the errno to answer with. */
+int ts_request_prove(const struct ts_host *host, struct ts_broker_request *req,
+		     int fd);
+/* Is fd the connection with these two ends? */
+bool ts_request_is_of(const struct ts_host *host,
+		      const struct ts_flow_key *key, int fd);
+
 /* -- broker_server.c ----------------------------------------------------- */
 int ts_broker_open(struct ts_host *host, const struct ts_host_config *config,
 		   char err[static 256]);
@@ -359,6 +377,7 @@ bool ts_host_has_netmap(const struct ts_host *host);
 bool ts_host_is_down(const struct ts_host *host);
 void ts_host_publish(struct ts_host *host);
 void ts_table_info_from_node(struct ts_table_info *info,
+			     struct ts_prefix prefixes[TS_TABLE_PREFIX_MAX],
 			     const struct ts_node *node);
 
 #endif

@@ -179,13 +179,31 @@ void ts_sock_close(int fd)
 	close(fd);
 }
 
-void ts_sock_reset(int fd)
+static void set_reset_at_close(int fd, bool on)
 {
-	const struct linger now = {.l_onoff = 1};
+	const struct linger now = {.l_onoff = on};
 
+	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+}
+
+void ts_sock_break_at_death(int fd)
+{
+	set_reset_at_close(fd, true);
+}
+
+void ts_sock_finish(int fd)
+{
 	if (fd < 0)
 		return;
-	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+	set_reset_at_close(fd, false);
+	ts_sock_close(fd);
+}
+
+void ts_sock_reset(int fd)
+{
+	if (fd < 0)
+		return;
+	set_reset_at_close(fd, true);
 	ts_sock_close(fd);
 }
 

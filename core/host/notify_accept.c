@@ -100,7 +100,7 @@ static bool tell_accepted(struct ts_host *host, const struct arrival *in)
 	};
 	struct ts_broker_reply rep = {.type = req.type};
 
-	ts_inbound_accepted(host, &req, in->fd, &rep);
+	ts_inbound_accepted(host, &req, in->fd, 0, &rep);
 	return rep.error == 0;
 }
 

@@ -290,7 +290,8 @@ int ts_notify_deferred(const struct ts_host *host, int fd)
 int ts_notify_tell_listener(struct ts_host *host, int fd)
 {
 	struct ts_broker_request req = {.type = TS_BROKER_LISTEN,
-					.proto = IPPROTO_TCP};
+					.proto = IPPROTO_TCP,
+					.flags = ts_notify_bind_flags(fd)};
 	struct ts_broker_reply rep = {.type = req.type};
 	struct ts_listener *l;
 	int deferred_s;

@@ -57,18 +57,16 @@ bool ts_notify_claims(const struct ts_host *host, const struct ts_addr *addr)
 
 /* -- before -------------------------------------------------------------- */
 
-/* A socket tied to another interface cannot reach lo. */
-static int leave_device(int fd)
+/* The tailnet is not behind another interface that the socket is tied to. */
+static int check_device(int fd)
 {
 	char name[IFNAMSIZ] = "";
-	socklen_t len = sizeof(name) - 1;
+	socklen_t len = sizeof(name);
 
 	if (getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, &len) != 0 ||
-	    !*name || strcmp(name, "lo") == 0)
+	    len == 0 || !*name || strcmp(name, "lo") == 0)
 		return 0;
-	return setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "", 0)
-		       ? -ENETUNREACH
-		       : 0;
+	return -ENETUNREACH;
 }
 
 /* Through 127/8, or the twin of R on ::1? */
@@ -125,7 +123,7 @@ static void unbind(const struct attempt *a)
 static int prepare(struct attempt *a)
 {
 	const int off = 0;
-	int err = leave_device(a->fd);
+	int err = check_device(a->fd);
 	bool is_twin;
 
 	if (!err)

@@ -42,7 +42,7 @@ static void show(struct incoming *in)
 	    ts_addr_from_sockaddr(sa, in->msg.msg_namelen, &from) ||
 	    !ts_notify_way_back(in->call->tree->host, &from, &entry))
 		return;
-	ts_control_show(&in->msg, &entry);
+	ts_control_show(&in->msg, &entry, 0);
 	len = ts_addr_to_sockaddr(&entry.tailnet_remote, sa->sa_family,
 				  &in->name);
 	if (len > 0)

@@ -41,10 +41,13 @@ bool ts_notify_is_udp(int fd)
 
 uint8_t ts_notify_bind_flags(int fd)
 {
-	if (ts_notify_option(fd, SOL_SOCKET, SO_REUSEADDR) > 0 ||
-	    ts_notify_option(fd, SOL_SOCKET, SO_REUSEPORT) > 0)
-		return TS_BROKER_REUSE;
-	return 0;
+	uint8_t flags = 0;
+
+	if (ts_notify_option(fd, SOL_SOCKET, SO_REUSEADDR) > 0)
+		flags |= TS_BROKER_REUSE;
+	if (ts_notify_option(fd, SOL_SOCKET, SO_REUSEPORT) > 0)
+		flags |= TS_BROKER_REUSE_PORT;
+	return flags;
 }
 
 bool ts_notify_is_v6_only(int fd)

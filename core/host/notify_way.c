@@ -26,10 +26,10 @@ struct asking {
 static bool is_tied_to_device(int fd)
 {
 	char name[IFNAMSIZ] = "";
-	socklen_t len = sizeof(name) - 1;
+	socklen_t len = sizeof(name);
 
 	return getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, &len) == 0 &&
-	       *name && strcmp(name, "lo") != 0;
+	       len > 0 && *name && strcmp(name, "lo") != 0;
 }
 
 static bool wants_errors(const struct asking *a)

@@ -16,31 +16,30 @@ static const char *const TAILNET_RANGES[] = {"100.64.0.0/10",
 					     "fd7a:115c:a1e0::/48"};
 
 struct prefix_list {
-	struct ts_table_info *info;
+	struct ts_prefix *at;
+	uint16_t count;
 	size_t dropped; /* did not fit */
 };
 
-static bool is_covered(const struct ts_table_info *info,
+static bool is_covered(const struct prefix_list *list,
 		       const struct ts_prefix *prefix)
 {
-	for (size_t i = 0; i < info->prefix_count; i++)
-		if (info->prefixes[i].bits <= prefix->bits &&
-		    ts_prefix_contains(&info->prefixes[i], &prefix->ip))
+	for (size_t i = 0; i < list->count; i++)
+		if (list->at[i].bits <= prefix->bits &&
+		    ts_prefix_contains(&list->at[i], &prefix->ip))
 			return true;
 	return false;
 }
 
 static void add_prefix(struct prefix_list *list, const struct ts_prefix *prefix)
 {
-	struct ts_table_info *info = list->info;
-
-	if (ts_prefix_is_default(prefix) || is_covered(info, prefix))
+	if (ts_prefix_is_default(prefix) || is_covered(list, prefix))
 		return;
-	if (info->prefix_count == TS_TABLE_PREFIX_MAX) {
+	if (list->count == TS_TABLE_PREFIX_MAX) {
 		list->dropped++;
 		return;
 	}
-	info->prefixes[info->prefix_count++] = *prefix;
+	list->at[list->count++] = *prefix;
 }
 
 static void add_prefixes(struct prefix_list *list, const struct ts_peer *peer,
@@ -52,28 +51,24 @@ static void add_prefixes(struct prefix_list *list, const struct ts_peer *peer,
 		add_prefix(list, &peer->allowed_ips[i]);
 }
 
-static void fill_prefixes(struct ts_table_info *info,
-			  const struct ts_node *node)
+static void fill_prefixes(struct prefix_list *list, const struct ts_node *node)
 {
-	struct prefix_list list = {.info = info};
 	const struct ts_netmap *map = ts_node_netmap(node);
 	const struct ts_prefs *prefs = ts_node_prefs(node);
 	size_t pos = 0;
 	const struct ts_peer *peer;
 
-	info->prefix_count = 0;
-	memset(info->prefixes, 0, sizeof(info->prefixes));
 	for (size_t i = 0; i < 2; i++)
 		(void)ts_prefix_parse(TAILNET_RANGES[i],
-				      &info->prefixes[info->prefix_count++]);
+				      &list->at[list->count++]);
 	if (!map || !map->self)
 		return;
-	add_prefixes(&list, map->self, false);
+	add_prefixes(list, map->self, false);
 	while ((peer = ts_netmap_next_peer(map, &pos)))
-		add_prefixes(&list, peer, prefs && prefs->route_all);
-	if (list.dropped > 0)
+		add_prefixes(list, peer, prefs && prefs->route_all);
+	if (list->dropped > 0)
 		log_warn("host: %zu routes stay on the host network: the table "
-			 "holds %d", list.dropped, (int)TS_TABLE_PREFIX_MAX);
+			 "holds %d", list->dropped, (int)TS_TABLE_PREFIX_MAX);
 }
 
 static void fill_suffix(struct ts_table_info *info, const struct ts_node *node)
@@ -88,12 +83,16 @@ static void fill_suffix(struct ts_table_info *info, const struct ts_node *node)
 }
 
 void ts_table_info_from_node(struct ts_table_info *info,
+			     struct ts_prefix prefixes[TS_TABLE_PREFIX_MAX],
 			     const struct ts_node *node)
 {
+	struct prefix_list list = {.at = prefixes};
+
 	info->node_state = (uint8_t)ts_node_state(node);
 	info->mtu = TS_INNER_MTU;
 	info->own_v4 = ts_node_ip(node, false);
 	info->own_v6 = ts_node_ip(node, true);
-	fill_prefixes(info, node);
+	fill_prefixes(&list, node);
+	info->prefix_count = list.count;
 	fill_suffix(info, node);
 }

@@ -150,10 +150,10 @@ void ts_tunnel_options(struct ts_host *host,
 {
 	struct ts_entry *entry = entry_of(host, req);
 
-	if (!entry)
-		rep->error = ENOENT;
-	else if (fd < 0) /* it did not fit into our table of descriptors */
+	if (entry && fd < 0) /* it did not fit into our table of descriptors */
 		rep->error = ENOBUFS;
+	else if (!entry || !ts_request_is_of(host, &entry->key, fd))
+		rep->error = ENOENT;
 	else
 		ts_tunnel_read_options(entry, fd);
 }

@@ -1,5 +1,7 @@
 """What a bound datagram socket is told, and which binds exclude each other."""
 import json
+import os
+import subprocess
 
 import pytest
 
@@ -71,3 +73,37 @@ say([data.decode(), *peer[:2]])
     assert from_us == ["us", own, kinds]
     assert from_peer[0] == "peer" and from_peer[1] != own
     assert from_peer[2] == kinds
+
+
+def test_binds_exclude_each_other_as_on_the_host(run):
+    """But a wildcard beside an own address: listen() says so, not bind()."""
+    pairs = ["python3", os.path.join(os.path.dirname(__file__), "apps",
+                                     "bind_pairs.py")]
+    native = json.loads(subprocess.run(
+        pairs, input=b"127.5.6.7 ::1", capture_output=True, check=True).stdout)
+    program = run("binds", *pairs, stdin=subprocess.PIPE).wait_running()
+    ips = program.status()["Self"]["TailscaleIPs"]
+    program.process.stdin.write(" ".join(ips).encode())
+    program.process.stdin.close()
+    assert said(program) == [native]
+
+
+@FAMILIES
+def test_hop_limit_and_traffic_class_at_our_own_address(python, family):
+    program = python("node", family, """
+LEVEL = socket.IPPROTO_IPV6 if V == 6 else socket.IPPROTO_IP
+HOPS, CLASS = (52, 67) if V == 6 else (socket.IP_TTL, socket.IP_TOS)
+WANT_HOPS, WANT_CLASS = (51, 66) if V == 6 else (12, 13)
+server, client = udp((LEVEL, WANT_HOPS), (LEVEL, WANT_CLASS)), udp()
+server.bind((own(), 7000))
+client.bind((own(), 0))
+usual = client.getsockopt(LEVEL, 16 if V == 6 else HOPS)
+for hops, kind in (usual, 0), (3, 0x15), (usual, 0), (250, 0xb8):
+    control = [(LEVEL, HOPS, struct.pack("i", hops)),
+               (LEVEL, CLASS, struct.pack("i", kind))]
+    client.sendmsg([b"marked"], control if kind else [], 0, (own(), 7000))
+    data, control, flags, peer = server.recvmsg(100, 1000)
+    told = {(level, kind): value[0] for level, kind, value in control}
+    say([data.decode(), told == {(LEVEL, HOPS): hops, (LEVEL, CLASS): kind}])
+""")
+    assert said(program) == [["marked", True]] * 4

@@ -49,6 +49,13 @@ def test_a_peer_that_leaves_the_tailnet(lab, run, echo):
 
 
 @pytest.mark.parametrize("family", [0, 1], ids=["v4", "v6"])
+def test_errors_that_are_wanted_later(run, call, family):
+    server = run("idle", "sleep", "1000").wait_running()
+    said = ends(call, "late_errors", server.lab.node("idle")["ips"][family])
+    assert said == [f"[({(0, 41)[family]}, {(11, 25)[family]}, 111)] True"] * 4
+
+
+@pytest.mark.parametrize("family", [0, 1], ids=["v4", "v6"])
 def test_what_was_sent_before_a_disconnect_arrives(run, call, family):
     server = run("server", "python3", app("datagram_server.py"), "7000"
                  ).wait_running()

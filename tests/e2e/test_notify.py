@@ -273,7 +273,8 @@ def test_what_was_sent_before_a_disconnect_arrives(run, call, probe):
     server = run("server", "python3", os.path.join(APPS, "datagram_server.py"),
                  "7000").wait_running()
     wait_until(lambda: "bound" in server.out, "the server")
-    client = call("client", probe, "leaves", server.ip, "7000")
+    client = call("client", probe, "leaves", server.ip, "7000",
+                  options=["--wait"])
     assert client.code == 0, client.err
     want = {str(100 + i) for i in range(60)}
     wait_until(lambda: want <= {line.split()[-1] for line in

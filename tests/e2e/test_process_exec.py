@@ -33,6 +33,11 @@ def starter(tmp_path_factory):
     return build(tmp_path_factory.mktemp("starter"), "exec_shapes")
 
 
+@pytest.fixture(scope="module")
+def static_shapes(tmp_path_factory):
+    return build(tmp_path_factory.mktemp("static"), "shapes", "-static")
+
+
 @pytest.fixture
 def server(run):
     return run("server", "python3", os.path.join(APPS, "shape_server.py"),
@@ -41,6 +46,7 @@ def server(run):
 
 FUNCTIONS = ["by_execve", "by_execv", "by_execvp", "by_execvpe", "by_execl",
              "by_execlp", "by_execle", "by_fexecve", "by_execveat",
+             "by_execveat_fd", "by_execveat_below", "by_memfd",
              "by_posix_spawn", "by_posix_spawnp", "by_vfork",
              "by_signal_handler", "no_environment"]
 
@@ -51,6 +57,25 @@ def test_all_functions(server, call, shapes, starter):
         f"echo {name}; {starter} {name} {talk}" for name in FUNCTIONS))
     assert client.out == "".join(f"{name}\nok\n" for name in FUNCTIONS)
     assert client.err == ""
+
+
+@in_process  # a sanitized --notify needs its settings
+def test_all_functions_and_a_static_program(server, call, static_shapes,
+                                            starter):
+    test_all_functions(server, call, static_shapes, starter)
+
+
+def test_what_libc_starts(server, call, shapes, starter):
+    """Has this program's environment; without one it is on the host's network,
+    which has no way to the server."""
+    talk = f"{shapes} call_and_talk {server.ip} 7000"
+    for function in ("with_system", "with_popen"):
+        client = call("client", starter, function, *talk.split())
+        assert (client.out[-3:], client.err) == ("ok\n", "")
+    for function in ("system_after_clearenv", "popen_after_clearenv"):
+        client = call("client", starter, function, *talk.split())
+        assert client.code == 3
+    assert client.err.count("Network is unreachable") == 2
 
 
 @in_process
@@ -170,3 +195,24 @@ def test_a_session_of_sshd_is_on_the_tailnet(server, run, call, shapes,
                   "root@sshd", f"{shapes} call_and_talk {server.ip} 7000; "
                   "echo $SSH_CONNECTION")
     assert client.out.startswith("ok\n100."), client.err + sshd.err
+
+
+SHORT = """
+import socket, sys
+with socket.create_connection((sys.argv[1], 7000), 30) as s:
+    s.sendall(b"hello\\n")
+    print(s.makefile().readline(), end="")
+"""
+
+
+@pytest.mark.parametrize("where", ["hosted", pytest.param(
+    "in-process", marks=in_process)])
+def test_many_short_programs_at_once(server, call, where, tmp_path):
+    """In-process the node goes from one to the next, and nobody notices."""
+    script = tmp_path / "short.py"
+    script.write_text(SHORT)
+    client = call("client", "sh", "-c",
+                  f"seq 40 | xargs -P 4 -I N python3 {script} {server.ip}",
+                  timeout=120,
+                  options=["--in-process"] if where == "in-process" else [])
+    assert (client.out, client.err) == (f"{client.ip} hello\n" * 40, "")

@@ -157,14 +157,7 @@ for i in range(100):
         os.kill(child, signal.SIGKILL)
 
 
-@in_process
-def test_listeners_of_waiting_processes_are_taken_over(run, call, lab, shapes):
-    server = run("server", shapes, "killed", "7000", options=["--in-process"])
-    wait_until(lambda: lab.node("server"), "the server to join")
-    assert ask(call, "before", "server", 7000) == {"waiting": 1}
-    server.process.send_signal(signal.SIGKILL)
-    server.wait()
-    asker = """
+ASKS_UNTIL_ANSWERED = """
 import socket, sys, time
 for i in range(150):
     try:
@@ -178,10 +171,25 @@ for i in range(150):
         pass
     time.sleep(0.2)
 """
-    for name, port in (("active", 7001), ("waiting", 7000)):
-        client = call(f"ask-{name}", "python3", "-c", asker, "server",
-                      str(port), timeout=60)
-        assert client.out == f"{client.ip} hello {name}\n", client.err
+
+
+@in_process
+def test_listeners_of_waiting_processes_are_taken_over(run, call, lab, shapes):
+    server = run("server", shapes, "killed", "7000", options=["--in-process"])
+    wait_until(lambda: lab.node("server"), "the server to join")
+    children = wait_until(lambda: "\n" in server.out and server.out.split(),
+                          "the children")
+    try:
+        assert ask(call, "before", "server", 7000) == {"waiting": 1}
+        server.process.send_signal(signal.SIGKILL)
+        server.wait()
+        for name, port in (("active", 7001), ("waiting", 7000)):
+            client = call(f"ask-{name}", "python3", "-c", ASKS_UNTIL_ANSWERED,
+                          "server", str(port), timeout=60)
+            assert client.out == f"{client.ip} hello {name}\n", client.err
+    finally:
+        for pid in children:
+            os.kill(int(pid), signal.SIGKILL)
 
 
 def test_a_refused_key_is_a_network_that_is_down(call):

@@ -44,11 +44,13 @@ def test_files():
     directory = os.path.join(WORK, "test")
     os.makedirs(directory, exist_ok=True)
     compiler = os.path.join(MUSL, "bin", f"{ARCH}-linux-musl-gcc")
-    output(compiler, "-O1", "-D_GNU_SOURCE",
-           os.path.join(HERE, "libc_probe.c"), "-o",
-           os.path.join(directory, "libc_probe"))
+    for name, how in (("libc_probe", "-pie"), ("static_probe", "-static")):
+        output(compiler, "-O1", "-D_GNU_SOURCE", how,
+               os.path.join(HERE, "libc_probe.c"), "-o",
+               os.path.join(directory, name))
     lab = os.path.join(TOP, "build", f"{ARCH}-linux-musl", "tsnet-lab")
-    for file in (lab, os.path.join(HERE, "scenario.sh")):
+    for file in (lab, os.path.join(HERE, "scenario.sh"),
+                 os.path.join(HERE, "udp_probe.py")):
         output("install", "-m", "755", file, directory)
     return directory
 

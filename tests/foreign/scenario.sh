@@ -104,6 +104,10 @@ check() { # CLIENT SERVER: content and identity of the last ask
 	else
 		[ "$(grep -c 'says hello' "$1.log")" = 2 ] || fail "$1: content"
 	fi
+	check_peer "$1" "$2"
+}
+
+check_peer() { # CLIENT SERVER: as whom the server saw it
 	peer=$(grep -hoE '100\.64\.0\.[0-9]+ (- -|says)' "$2.log" "$2.err" |
 		tail -n 1 | cut -d' ' -f1)
 	"$bin" --socket "/tmp/$2/tailscaled.sock" whois "$peer" >whois.log ||
@@ -116,6 +120,50 @@ start_server web
 ask laptop web
 check laptop web
 ok hosted
+
+exchange() { # CLIENT SERVER [udp-] PROBE...: one question, by address
+	client=$1 server=$2 kind=$3
+	shift 3
+	TS_AUTHKEY=key-alice "$bin" --hostname "$server" \
+		--state "/tmp/$server" --control-url "$url" --listen tailnet \
+		"$@" "${kind}serve" 80 2 >"$server.log" 2>"$server.err" &
+	pids="$pids $!"
+	wait_for "$server" "$bin" --socket "/tmp/$server/tailscaled.sock" status
+	wait_for "$server to serve" grep -q listening "$server.log"
+	ip=$("$bin" --socket "/tmp/$server/tailscaled.sock" ip | head -n 1)
+	TS_AUTHKEY=key-bob "$bin" --hostname "$client" \
+		--state "/tmp/$client" --control-url "$url" --wait \
+		"$@" "${kind}call" "$ip" 80 hello \
+		>"$client.log" 2>"$client.err" || fail "$client asks $server"
+	grep -q "^$ip: .*100[.]64[.]0[.][0-9]* says hello" "$client.log" ||
+		fail "$client: content"
+	check_peer "$client" "$server"
+}
+
+if [ "$how" = probe ]; then
+	exchange pigeon tree udp- /opt/test/libc_probe
+else
+	exchange pigeon tree udp- python3 -u /opt/test/udp_probe.py
+fi
+ok datagrams
+
+# Where descriptors cannot be fetched (pidfd_getfd), --check says whether it goes.
+static_programs() {
+	if "$bin" --check /opt/test/static_probe >check.log 2>&1; then
+		exchange still fixed '' /opt/test/static_probe
+		ok 'static programs'
+		exchange stone rock udp- /opt/test/static_probe
+		ok 'static programs: datagrams'
+		return
+	fi
+	status=0
+	"$bin" --state mem: --control-url "$url" /opt/test/static_probe \
+		call 100.64.0.1 80 hello >still.log 2>&1 || status=$?
+	[ $status = 126 ] && grep -q -e '"tsrun --proxy" offers' still.log ||
+		fail "a static program ended with $status"
+	ok 'static programs refused'
+}
+static_programs
 
 in_process() {
 	ask thread web --in-process

@@ -82,7 +82,5 @@ def test_programs_talk(stage, libcs):
     end_to_end(stage, libcs, "libcs_talk")
 
 
-@pytest.mark.xfail(strict=True, reason="sendmsg is ENETUNREACH under "
-                   "qemu-user 7.2; whether by qemu or by us is not known")
 def test_datagrams_talk(stage, libcs):
     end_to_end(stage, libcs, "datagrams_talk")

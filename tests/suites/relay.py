@@ -17,6 +17,7 @@ import termios
 CONTROL, HOST4, HOST6 = sys.argv[1:4]
 DIAL_S = 1  # a full queue: then it is dialled when the other half is there
 AWAIT_S = 30
+BUFFER_BYTES = 16384
 UNSENT_LOOKS, LOOK_S = 100, 0.01
 CLOSE_BY_RESET = struct.pack("ii", 1, 0)
 
@@ -58,10 +59,17 @@ async def carry_both(near, far):
         await asyncio.gather(reset(near), reset(far), return_exceptions=True)
 
 
+def stream(family):
+    """A socket that keeps little: a sender is to feel a slow reader."""
+    sock = socket.socket(family)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
+    return sock
+
+
 async def dial(target):
     host, port = target
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family)
+    sock = stream(socket.AF_INET6 if ":" in host else socket.AF_INET)
     sock.setblocking(False)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
@@ -73,7 +81,7 @@ async def dial(target):
 
 
 def new_socket():
-    sock = socket.socket(socket.AF_INET6)
+    sock = stream(socket.AF_INET6)
     sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
     sock.bind(("::", 0))
     return sock

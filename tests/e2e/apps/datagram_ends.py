@@ -1,6 +1,7 @@
 """What a program sees of remote ends that come and go: CASE HOST PORT"""
 import ctypes
 import errno
+import select
 import socket
 import sys
 import time
@@ -97,6 +98,28 @@ def own():
     say(outcome(lambda: client.recv(100)))
 
 
+def late_errors():
+    """Sockets that want their errors only after they were used."""
+    level, option = (0, 11) if family == socket.AF_INET else (41, 25)
+    for bound in (False, True):
+        for connected in (False, True):
+            s = socket.socket(family, socket.SOCK_DGRAM)
+            if bound:
+                s.bind(("", 0))
+            if connected:
+                s.connect((host, port))
+            else:
+                s.sendto(b"nobody is told", (host, port))
+            s.setsockopt(level, option, 1)
+            s.sendto(b"x", (host, port))
+            waiting = select.poll()
+            waiting.register(s, 0)
+            waiting.poll(20000)
+            data, control, flags, peer = s.recvmsg(100, 500,
+                                                   socket.MSG_ERRQUEUE)
+            say([(*c[:2], c[2][0]) for c in control], peer[:2] == (host, port))
+
+
 def leaves():
     """Disconnects, or connects elsewhere, right after it has sent."""
     libc = ctypes.CDLL(None)
@@ -114,4 +137,5 @@ def leaves():
 
 
 {"closed_port": closed_port, "peer_leaves": peer_leaves, "many": many,
- "own": own, "leaves": leaves}[case]()
+ "own": own, "leaves": leaves,
+ "late_errors": late_errors}[case]()

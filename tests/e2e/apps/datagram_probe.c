@@ -12,6 +12,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/errqueue.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <poll.h>
@@ -267,6 +268,11 @@ static void probe_pktinfo(const struct target *t)
 	if (strcmp(text, t->own) != 0)
 		fprintf(stderr, "is %s, should be %s\n", text, t->own);
 	CHECK(strcmp(text, t->own) == 0);
+	CHECK((unsigned)(is_v4 ? ((struct in_pktinfo *)CMSG_DATA(cmsg))
+					 ->ipi_ifindex
+			       : (int)((struct in6_pktinfo *)CMSG_DATA(cmsg))
+					 ->ipi6_ifindex) ==
+	      if_nametoindex("tailscale0"));
 }
 
 static void expect_counts(int fd, const struct target *t, unsigned long count,

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -93,6 +94,78 @@ static void by_fexecve(void)
 static void by_execveat(void)
 {
 	execveat(AT_FDCWD, args[0], args, bare, 0);
+}
+
+/* The program has no name. */
+static void by_memfd(void)
+{
+	int fd = memfd_create("program", MFD_CLOEXEC);
+	int file = open(args[0], O_RDONLY | O_CLOEXEC);
+	char bytes[65536];
+	ssize_t n;
+
+	while ((n = read(file, bytes, sizeof(bytes))) > 0)
+		if (write(fd, bytes, (size_t)n) != n)
+			return;
+	fexecve(fd, args, bare);
+}
+
+static void by_execveat_fd(void)
+{
+	execveat(open(args[0], O_PATH), "", args, bare, AT_EMPTY_PATH);
+}
+
+static void by_execveat_below(void)
+{
+	char *slash = strrchr(args[0], '/');
+	int dir;
+
+	*slash = '\0';
+	dir = open(args[0], O_PATH | O_CLOEXEC);
+	*slash = '/';
+	execveat(dir, slash + 1, args, bare, 0);
+}
+
+static void start(int (*fn)(const char *command))
+{
+	char command[4096] = "";
+
+	for (char **arg = args; *arg; arg++)
+		snprintf(command + strlen(command),
+			 sizeof(command) - strlen(command), "%s ", *arg);
+	exit(fn(command) == 0 ? 0 : 3);
+}
+
+static int by_popen(const char *command)
+{
+	FILE *f = popen(command, "r");
+	char line[256];
+
+	while (f && fgets(line, sizeof(line), f))
+		fputs(line, stdout);
+	return f ? pclose(f) : -1;
+}
+
+static void with_system(void)
+{
+	start(system);
+}
+
+static void with_popen(void)
+{
+	start(by_popen);
+}
+
+static void system_after_clearenv(void)
+{
+	clearenv();
+	start(system);
+}
+
+static void popen_after_clearenv(void)
+{
+	clearenv();
+	start(by_popen);
 }
 
 static void by_posix_spawn(void)
@@ -175,6 +248,10 @@ static const struct {
 	FUNCTION(by_execve), FUNCTION(by_execv), FUNCTION(by_execvp),
 	FUNCTION(by_execvpe), FUNCTION(by_execl), FUNCTION(by_execlp),
 	FUNCTION(by_execle), FUNCTION(by_fexecve), FUNCTION(by_execveat),
+	FUNCTION(by_memfd), FUNCTION(by_execveat_fd),
+	FUNCTION(by_execveat_below), FUNCTION(with_system), FUNCTION(with_popen),
+	FUNCTION(system_after_clearenv),
+	FUNCTION(popen_after_clearenv),
 	FUNCTION(by_posix_spawn), FUNCTION(by_posix_spawnp),
 	FUNCTION(by_vfork), FUNCTION(by_signal_handler),
 	FUNCTION(no_environment), FUNCTION(errors),

@@ -587,19 +587,23 @@ static void killed(void)
 {
 	int fd = listening("0.0.0.0", atoi(words[0]), false);
 	int parent = getpid();
+	pid_t pid;
 
-	if (fork() == 0) {
-		alarm(60);
+	pid = fork();
+	if (pid == 0)
 		serve(fd, "waiting");
-	}
-	if (fork() == 0) {
-		alarm(60);
+	printf("%d ", (int)pid);
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
 		close(fd);
 		while (getppid() == parent)
 			usleep(100000);
 		fd = listening("0.0.0.0", atoi(words[0]) + 1, false);
 		serve(fd, "active");
 	}
+	printf("%d\n", (int)pid);
+	fflush(stdout);
 	for (;;)
 		pause();
 }

@@ -196,18 +196,19 @@ static void info_goes_across(void **state)
 
 	(void)state;
 	memset(info.token, 9, sizeof(info.token));
-	ts_table_set_info(table, &info);
+	ts_table_set_info(table, &info, NULL);
 	assert_true(ts_table_read_info(view, &got));
 	assert_memory_equal(&got, &info, sizeof(got));
 }
 
 static void wild_info_is_bounded(void **state)
 {
-	struct ts_table_info info, got;
+	struct ts_table_layout *host =
+		(struct ts_table_layout *)(uintptr_t)ts_table_layout(table);
+	struct ts_table_info got;
 
 	(void)state;
-	memset(&info, 0xff, sizeof(info));
-	ts_table_set_info(table, &info);
+	memset(&host->info, 0xff, sizeof(host->info));
 	assert_true(ts_table_read_info(view, &got));
 	assert_int_equal(got.prefix_count, TS_TABLE_PREFIX_MAX);
 	assert_int_equal(got.suffix[TS_TABLE_SUFFIX_CAP - 1], 0);
@@ -224,6 +225,7 @@ static bool claims(const char *text)
 
 static void prefixes_decide(void **state)
 {
+	struct ts_prefix prefixes[TS_TABLE_PREFIX_MAX];
 	struct ts_table_info info = {0};
 
 	(void)state;
@@ -232,13 +234,13 @@ static void prefixes_decide(void **state)
 	assert_true(claims("100.64.0.5")); /* no netmap yet */
 	assert_false(claims("100.115.92.5"));
 	info.own_v4 = ts_ip_from_v4_host(0x64400001);
-	ts_table_set_info(table, &info);
+	ts_table_set_info(table, &info, prefixes);
 	info.prefix_count = 3;
 	assert_false(claims("100.64.0.5"));
-	ts_prefix_parse("100.64.0.5/32", &info.prefixes[0]);
-	ts_prefix_parse("fd7a:115c:a1e0::5/128", &info.prefixes[1]);
-	ts_prefix_parse("10.9.0.0/16", &info.prefixes[2]);
-	ts_table_set_info(table, &info);
+	ts_prefix_parse("100.64.0.5/32", &prefixes[0]);
+	ts_prefix_parse("fd7a:115c:a1e0::5/128", &prefixes[1]);
+	ts_prefix_parse("10.9.0.0/16", &prefixes[2]);
+	ts_table_set_info(table, &info, prefixes);
 	assert_true(claims("100.64.0.5"));
 	assert_true(claims("fd7a:115c:a1e0::5"));
 	assert_true(claims("10.9.77.1"));
@@ -246,10 +248,10 @@ static void prefixes_decide(void **state)
 	assert_false(claims("100.64.0.6"));
 	info.prefix_count = TS_TABLE_PREFIX_MAX;
 	for (size_t i = 0; i < TS_TABLE_PREFIX_MAX; i++)
-		info.prefixes[i] = info.prefixes[2];
+		prefixes[i] = prefixes[2];
 	ts_prefix_parse("192.168.1.0/24",
-			&info.prefixes[TS_TABLE_PREFIX_MAX - 1]);
-	ts_table_set_info(table, &info);
+			&prefixes[TS_TABLE_PREFIX_MAX - 1]);
+	ts_table_set_info(table, &info, prefixes);
 	assert_true(claims("192.168.1.9"));
 }
 
@@ -374,6 +376,7 @@ static void *read_all_the_time(void *arg)
 
 static void readers_never_see_half_a_write(void **state)
 {
+	static const struct ts_prefix prefixes[TS_TABLE_PREFIX_MAX];
 	_Atomic bool stop = false;
 	pthread_t readers[2];
 	void *torn;
@@ -395,7 +398,7 @@ static void readers_never_see_half_a_write(void **state)
 		else
 			assert_int_equal(ts_table_put(table, &key, &entry), 0);
 		if (round % 8 == 0)
-			ts_table_set_info(table, &info);
+			ts_table_set_info(table, &info, prefixes);
 	}
 	atomic_store(&stop, true);
 	for (size_t i = 0; i < 2; i++) {

@@ -293,6 +293,26 @@ static inline struct ts_addr local_of(int fd)
 	return addr;
 }
 
+/* Our own socket of that name, or -1. */
+static inline int socket_named(int type, const struct ts_addr *name)
+{
+	for (int fd = 3; fd < 1024; fd++) {
+		struct sockaddr_storage ss;
+		socklen_t len = sizeof(ss), type_len = sizeof(int);
+		struct ts_addr addr;
+		int its_type = 0;
+
+		if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &its_type, &type_len) ||
+		    its_type != type ||
+		    getsockname(fd, (struct sockaddr *)&ss, &len) ||
+		    ts_addr_from_sockaddr((struct sockaddr *)&ss, len, &addr))
+			continue;
+		if (ts_addr_equal(&addr, name))
+			return fd;
+	}
+	return -1;
+}
+
 static inline struct ts_addr peer_of(int fd)
 {
 	struct sockaddr_storage ss;

@@ -46,15 +46,22 @@ static int listener_at(const struct ts_addr *addr, int backlog)
 	return fd;
 }
 
-static int say_listen(struct fixture *f, const char *tailnet,
-		      const struct ts_addr *native)
+static int say_listen_sharing(struct fixture *f, const char *tailnet,
+			      const struct ts_addr *native, uint8_t flags)
 {
 	struct ts_broker_request req = {.type = TS_BROKER_LISTEN,
 					.proto = IPPROTO_TCP,
+					.flags = flags,
 					.native_local = *native,
 					.tailnet = fake_addr(tailnet)};
 
 	return request(f, &req, -1).error;
+}
+
+static int say_listen(struct fixture *f, const char *tailnet,
+		      const struct ts_addr *native)
+{
+	return say_listen_sharing(f, tailnet, native, 0);
 }
 
 /* A program that listens at 0.0.0.0:port and said so. */
@@ -421,7 +428,8 @@ static void best_listener_wins(void **state)
 	open_fixture(&f);
 	for (int i = 0; i < 3; i++) {
 		listener[i] = listener_at(&at[i], 4);
-		assert_int_equal(say_listen(&f, tailnet[i], &at[i]), 0);
+		assert_int_equal(say_listen_sharing(&f, tailnet[i], &at[i],
+						    TS_BROKER_REUSE_PORT), 0);
 	}
 	on_loop(&f, send_syn, &call);
 	fd = accept(listener[2], NULL, NULL);
@@ -559,7 +567,8 @@ static void bind_to_any_port(void **state)
 	assert_int_equal(bind_to(fd, &rep.native), 0);
 	bound.native_local = local_of(fd);
 	bound.tailnet = fake_addr(SELF ":0");
-	rep = request(&f, &bound, -1);
+	assert_int_equal(request(&f, &bound, -1).error, ENOBUFS);
+	rep = request(&f, &bound, fd);
 	assert_int_equal(rep.error, 0);
 	assert_int_equal(rep.tailnet.port, bound.native_local.port);
 	key.local = bound.native_local;
@@ -614,12 +623,63 @@ static void listen_is_exact(void **state)
 	assert_int_equal(say_listen(&f, "[::]:80", &a), 0);
 	assert_int_equal(say_listen(&f, "[::]:80", &a), 0); /* nginx: twice */
 	assert_int_equal(say_listen(&f, "[::]:80", &b), EADDRINUSE);
+	/* It has all addresses; SO_REUSEADDR is of no use with one that
+	 * listens. */
+	assert_int_equal(say_listen(&f, SELF ":80", &b), EADDRINUSE);
+	assert_int_equal(say_listen_sharing(&f, SELF ":80", &b,
+					    TS_BROKER_REUSE), EADDRINUSE);
 	close(first);
 	assert_int_equal(say_listen(&f, "[::]:80", &b), 0);
 	/* We are nobody's relay to other machines. */
 	assert_int_equal(say_listen(&f, "[::]:81", &out), EINVAL);
 	assert_int_equal(say_listen(&f, PEER ":82", &b), EADDRNOTAVAIL);
 	close(second);
+	close_fixture(&f);
+}
+
+/* A port that is found free by a bind to our own address is free for all. */
+static void a_wildcard_takes_the_port_of_a_closed_listener(void **state)
+{
+	struct ts_broker_request req = {.type = TS_BROKER_BIND,
+					.proto = IPPROTO_TCP,
+					.tailnet = fake_addr(SELF ":0")};
+	struct ts_addr any = {.ip = TS_IP4_ZERO};
+	struct ts_broker_reply rep;
+	char text[TS_ADDR_TEXT_CAP];
+	struct fixture f;
+	int fd;
+
+	(void)state;
+	open_fixture(&f);
+	rep = request(&f, &req, -1);
+	assert_int_equal(rep.error, 0);
+	req.type = TS_BROKER_BOUND;
+	req.native_local = rep.native;
+	fd = new_tcp(false);
+	assert_int_equal(bind_to(fd, &rep.native), 0);
+	assert_int_equal(request(&f, &req, fd).error, 0);
+	close(fd);
+	any.port = rep.native.port;
+	fd = listener_at(&any, 4);
+	assert_int_equal(say_listen(&f, ts_addr_format(&any, text), &any), 0);
+	close(fd);
+	close_fixture(&f);
+}
+
+/* The new program's own socket makes the record look alive. */
+static void a_dual_stack_wildcard_replaces_a_dead_one_of_ipv6(void **state)
+{
+	const struct ts_addr v6 = fake_addr("[::]:9001");
+	const struct ts_addr both = fake_addr("0.0.0.0:9001");
+	struct fixture f;
+	int fd;
+
+	(void)state;
+	open_fixture(&f);
+	fd = listener_at(&v6, 4);
+	assert_int_equal(say_listen(&f, "[::]:9001", &v6), 0);
+	assert_int_equal(say_listen(&f, "[::]:9001", &both), 0);
+	close(fd);
 	close_fixture(&f);
 }
 
@@ -791,6 +851,8 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(bind_to_any_port),
 	cmocka_unit_test(bind_waits_for_the_addresses),
 	cmocka_unit_test(listen_is_exact),
+	cmocka_unit_test(a_wildcard_takes_the_port_of_a_closed_listener),
+	cmocka_unit_test(a_dual_stack_wildcard_replaces_a_dead_one_of_ipv6),
 	cmocka_unit_test(connects_to_itself),
 	cmocka_unit_test(reset_passes_the_relay),
 	cmocka_unit_test(stale_listener_refuses_itself),
