@@ -176,13 +176,17 @@ static int build(const struct lookup *lookup, struct addrinfo **out)
 	return err;
 }
 
+/* musl has EAI_NODATA since 1.2.4 only. It says of a number of the other family
+ * what it says of a name with no address of the family that is asked for. */
 static int no_address(void)
 {
-#ifdef EAI_NODATA
-	if (!libc.is_musl)
-		return EAI_NODATA;
-#endif
-	return EAI_NONAME;
+	const struct addrinfo hints = {.ai_family = AF_INET6,
+				       .ai_flags = AI_NUMERICHOST};
+	struct addrinfo *list;
+
+	if (libc.is_musl)
+		return libc.getaddrinfo("0.0.0.0", NULL, &hints, &list);
+	return EAI_NODATA;
 }
 
 /* EAI_... or 0; *is_ours false: libc must say. */
@@ -228,11 +232,7 @@ int shim_getaddrinfo(const char *host, const char *service,
 
 static bool knows_nothing(int err)
 {
-#ifdef EAI_NODATA
-	if (err == EAI_NODATA)
-		return true;
-#endif
-	return err == EAI_NONAME || err == EAI_AGAIN;
+	return err == EAI_NODATA || err == EAI_NONAME || err == EAI_AGAIN;
 }
 
 int hook_getaddrinfo(const char *host, const char *service,
