@@ -163,8 +163,8 @@ $(BUILD)/tsnet-lab: $(LAB_OBJ) $(BUILD)/libtsnet.a
 $(BUILD)/tests/unit/%: tests/unit/%.c $(BUILD)/libtsnet.a
 	$(call say,TEST,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS_OURS) -Itests -MMD -MP -MF $@.d $(LDFLAGS_ALL) \
-		$(TEST_LDFLAGS) $< $(BUILD)/libtsnet.a -o $@ $(PKG_LIBS) -lcmocka -lpthread
+	$(Q)$(CC) $(CFLAGS_OURS) -Itests -DTEST_CC='"$(CC)"' -MMD -MP -MF $@.d \
+		$(LDFLAGS_ALL) $(TEST_LDFLAGS) $< $(BUILD)/libtsnet.a -o $@ $(PKG_LIBS) -lcmocka -lpthread
 
 $(filter $(BUILD)/tests/unit/shim/%,$(UNIT_BIN)): $(BUILD)/libtsnet_shim.so
 
@@ -199,8 +199,8 @@ bundle: ## a tarball that needs no libraries; ARCH=aarch64 for another machine
 	$(Q)scripts/build-lwip $(LWIP_DIR)
 	$(Q)scripts/build-bundle $(VERSION) $(ARCH)
 
-musl: ## the products built for musl in build/ARCH-linux-musl, and their tests
-	$(Q)scripts/install-deps --bundle $(ARCH)
+musl: ## built for musl in build/ARCH-linux-musl, and its unit tests; ARCH=aarch64
+	$(Q)scripts/install-deps --musl $(ARCH)
 	$(Q)scripts/build-lwip $(LWIP_DIR)
 	$(Q)scripts/check-musl $(ARCH)
 
