@@ -37,7 +37,6 @@
 #endif
 
 enum { BIND_TRIES = 8, CONNECT_TRIES = 3, HOST_TRIES = 4 };
-enum { STOPPED = 4 }; /* enum ts_node_state: the host has closed */
 
 static const struct ts_ip LOOPBACK6 = {{[15] = 1}};
 
@@ -211,13 +210,6 @@ static int call_rendezvous(struct attempt *a)
 	return err;
 }
 
-static BRIEF_FRAME bool has_stopped(const struct ts_table_layout *table)
-{
-	struct ts_table_info info;
-
-	return ts_table_read_info(table, &info) && info.node_state == STOPPED;
-}
-
 static int connect_by(struct attempt *a, const struct ts_table_layout *table)
 {
 	int err;
@@ -225,11 +217,6 @@ static int connect_by(struct attempt *a, const struct ts_table_layout *table)
 	a->table = table;
 	if (!table)
 		return -ENETDOWN;
-	if (has_stopped(table)) {
-		shim_follow_host_now();
-		if (atomic_load(&shim.table) != table)
-			return -ENETDOWN; /* has_moved() */
-	}
 	err = prepare(a);
 	if (!err)
 		err = call_rendezvous(a);
@@ -255,8 +242,7 @@ static BRIEF_FRAME bool has_moved(const struct attempt *a)
  * neighbour's thread, has ended: there is another one to ask. */
 static bool ended_with_host(const struct attempt *a, int err)
 {
-	if (shim.is_hosted || !a->is_announced ||
-	    (err != -ECONNREFUSED && err != -ECONNRESET && err != -ENETDOWN))
+	if (shim.is_hosted || !err || err == -EINPROGRESS || err == -EINTR)
 		return false;
 	shim_follow_host_now();
 	return atomic_load(&shim.table) != a->table;

@@ -103,56 +103,40 @@ static bool exec_open_by_host(int fd, char *const argv[], char *const env[])
 	return true;
 }
 
-int hook_fexecve(int fd, char *const argv[], char *const env[])
-{
-	struct shim_exec_env plan;
-	int saved_errno = errno;
-
-	shim_libc_ready();
-	if (shim_exec_env_plan(&plan, NULL, env))
-		env = shim_exec_env_make(&plan, alloca(plan.size));
-	if (shim_host_is_here())
-		shim_host_drain(false);
-	if (exec_open_by_host(fd, argv, env))
-		return -1;
-	errno = saved_errno;
-	return libc.fexecve(fd, argv, env);
-}
-
-static bool exec_below_by_host(int dir, const char *path, char *const argv[],
-			       char *const env[])
-{
-	int fd = openat(dir, path, O_PATH | O_CLOEXEC), saved_errno;
-	bool tried = fd >= 0 && exec_open_by_host(fd, argv, env);
-
-	saved_errno = errno;
-	if (fd >= 0)
-		close(fd);
-	errno = saved_errno;
-	return tried;
-}
-
 int hook_execveat(int fd, const char *path, char *const argv[],
 		  char *const env[], int flags)
 {
 	struct shim_exec_env plan;
-	int saved_errno = errno;
+	int saved_errno = errno, file = -1;
+	bool was_tried;
 
 	shim_libc_ready();
-	if (flags == 0 && path && (fd == AT_FDCWD || *path == '/'))
-		return exec_by(libc.execve, false, path, argv, env);
-	if (shim_exec_env_plan(&plan, path, env))
+	if (shim_exec_env_plan(&plan, path && *path ? path : NULL, env))
 		env = shim_exec_env_make(&plan, alloca(plan.size));
 	if (shim_host_is_here())
 		shim_host_drain(false);
-	if (path && !*path && flags == AT_EMPTY_PATH
-		    ? exec_open_by_host(fd, argv, env)
-		    : path && flags == 0 &&
-			      exec_below_by_host(fd, path, argv, env))
-		return -1;
+	if (path && !*path && flags == AT_EMPTY_PATH)
+		file = fd;
+	else if (path && flags == 0 && shim.has_notify)
+		file = openat(fd, path, O_PATH | O_CLOEXEC);
+	was_tried = exec_open_by_host(file, argv, env);
+	if (was_tried)
+		saved_errno = errno;
+	if (file >= 0 && file != fd)
+		close(file);
 	errno = saved_errno;
-	return (int)libc.syscall(SYS_execveat, fd, (long)path, (long)argv,
-				 (long)env, flags, 0);
+	return was_tried ? -1
+			 : (int)libc.syscall(SYS_execveat, fd, (long)path,
+					     (long)argv, (long)env, flags, 0);
+}
+
+/* As libc's does, where it has the choice. */
+int hook_fexecve(int fd, char *const argv[], char *const env[])
+{
+	shim_libc_ready();
+	if (fd < 0 || !argv || !env)
+		return libc.fexecve(fd, argv, env);
+	return hook_execveat(fd, "", argv, env, AT_EMPTY_PATH);
 }
 
 /* -- exec with lists ----------------------------------------------------- */

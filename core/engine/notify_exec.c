@@ -184,7 +184,7 @@ static int complain(const char *program, int err)
 		why = "it is under another supervisor already (a tsrun in a "
 		      "tsrun?)";
 	else if (err == -EPERM || err == -EACCES)
-		why = "seccomp is denied here";
+		why = "seccomp, or reading its memory, is denied here";
 	else if (err == -ENOSYS || err == -EINVAL || err == -EOPNOTSUPP)
 		why = "this kernel is too old";
 	fprintf(stderr,

@@ -111,15 +111,15 @@ static void rule_with_pointer(struct filter *f, int nr, int arg)
 	ret(f, SECCOMP_RET_ALLOW);
 }
 
-/* Only when the argument, an int, has this value. */
+/* When the argument, an int, has this value, and when not. */
 static void rule_with_value(struct filter *f, int nr, int arg, uint32_t value,
-			    uint32_t action)
+			    uint32_t action, uint32_t otherwise)
 {
 	unless_equal_skip(f, (uint32_t)nr, 4);
 	load_arg(f, arg, 0);
 	unless_equal_skip(f, value, 1);
 	ret(f, action);
-	ret(f, SECCOMP_RET_ALLOW);
+	ret(f, otherwise);
 }
 
 static void option(struct filter *f, uint32_t level, uint32_t name,
@@ -179,7 +179,7 @@ static void rule_setsockopt(struct filter *f)
 	end_rule(f, begin);
 }
 
-static void write_own(struct filter *f, uint32_t host_id)
+static void write_own(struct filter *f, uint32_t host_id, bool shows_socket)
 {
 	static const int notified[] = {
 		SYS_connect, SYS_bind, SYS_listen, SYS_accept, SYS_accept4,
@@ -196,7 +196,9 @@ static void write_own(struct filter *f, uint32_t host_id)
 	rule_with_pointer(f, SYS_sendto, 4);
 	rule_with_pointer(f, SYS_recvfrom, 4);
 	rule_with_value(f, SYS_socket, 2, PROTOCOL_MPTCP,
-			fail_with(EPROTONOSUPPORT));
+			fail_with(EPROTONOSUPPORT),
+			shows_socket ? SECCOMP_RET_USER_NOTIF
+				     : SECCOMP_RET_ALLOW);
 	rule_always(f, SYS_io_uring_setup, fail_with(ENOSYS));
 	rule_getsockopt(f, host_id);
 	rule_setsockopt(f);
@@ -216,7 +218,7 @@ static void write_foreign(struct filter *f)
 	ret(f, SECCOMP_RET_ALLOW);
 }
 
-int notify_filter_write(uint32_t host_id,
+int notify_filter_write(uint32_t host_id, bool shows_socket,
 			struct sock_filter out[static NOTIFY_FILTER_CAP])
 {
 	struct sock_filter foreign[NOTIFY_FILTER_CAP];
@@ -229,7 +231,7 @@ int notify_filter_write(uint32_t host_id,
 	load(&main_part, offsetof(struct seccomp_data, nr));
 	write_foreign(&main_part);
 	load(&main_part, offsetof(struct seccomp_data, nr));
-	write_own(&main_part, host_id);
+	write_own(&main_part, host_id, shows_socket);
 	return main_part.len <= NOTIFY_FILTER_CAP ? main_part.len : -ENOBUFS;
 }
 
@@ -243,21 +245,18 @@ static int seccomp(unsigned operation, unsigned flags, void *arg)
 }
 
 /* Docker's profile denies it to containers without CAP_SYS_PTRACE. */
-static int probe_getfd(void)
+static bool can_fetch(void)
 {
 	int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
-	int own, fd, err = 0;
+	int fd = -1;
 
-	if (pidfd < 0)
-		return -errno;
-	own = pidfd; /* any descriptor that is open */
-	fd = (int)syscall(SYS_pidfd_getfd, pidfd, own, 0);
-	if (fd < 0)
-		err = -errno;
-	else
+	if (pidfd >= 0) {
+		fd = (int)syscall(SYS_pidfd_getfd, pidfd, pidfd, 0);
+		close(pidfd);
+	}
+	if (fd >= 0)
 		close(fd);
-	close(pidfd);
-	return err;
+	return fd >= 0;
 }
 
 int notify_filter_probe(void)
@@ -268,13 +267,13 @@ int notify_filter_probe(void)
 
 	if (!err)
 		err = seccomp(SECCOMP_GET_NOTIF_SIZES, 0, &sizes);
-	return err ? err : probe_getfd();
+	return err;
 }
 
 int notify_filter_install(uint32_t host_id)
 {
 	struct sock_filter code[NOTIFY_FILTER_CAP];
-	int len = notify_filter_write(host_id, code);
+	int len = notify_filter_write(host_id, !can_fetch(), code);
 	struct sock_fprog program = {.len = (unsigned short)len,
 				     .filter = code};
 	int fd;

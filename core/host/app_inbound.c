@@ -319,6 +319,7 @@ static int connect_once(struct ts_inbound *in, struct ts_flow_key *key)
 		return in->fd;
 	/* Before the connect: the program may accept at once. */
 	in->entry = ts_entry_put(in->host, key, &value);
+	ts_notify_before_inbound(in->host);
 	err = in->entry ? ts_sock_connect(in->fd, &key->local) : -ENOBUFS;
 	if (!err)
 		return 0;

@@ -9,8 +9,9 @@
  * each question costs nothing for long. The list does not show a socket of
  * which we have the only copy left; /proc/PID/fd does (held_sweep.c). And it
  * may miss one: it is read in pieces, which the kernel tells apart by counting,
- * and sockets that end in between make it skip others. So a flow ends when it
- * was missed twice, and a listener when its port can be had as well.
+ * and sockets that end in between make it skip others. So it is read twice, a
+ * flow ends when it was missed in two looks, and a listener when its port can
+ * be had as well.
  *
  * A duplicate of a socket that chose its port keeps the port when the program
  * closes it and wants it again: we have it for a few seconds. Where the kernel
@@ -30,7 +31,6 @@
 
 enum {
 	SWEEP_MS = 2000,
-	GONE_LOOK_MS = 6000,
 	GONE_LOOK_MIN_MS = 1000,
 	YOUNG_MS = 3000,      /* the socket may still be on its way */
 	DUP_MS = 5000,	      /* from the first datagram on */
@@ -39,6 +39,7 @@ enum {
 	IDLE_UNSEEN_MS = 60 * 60 * 1000, /* where the list cannot be read */
 	COST_FACTOR = 100, /* at most 1 % of the time */
 	PORTS = 65536,
+	READS = 2, /* of a list that misses some */
 };
 
 struct peer_key {
@@ -177,9 +178,12 @@ void ts_dgram_look_for_gone(struct ts_host *host)
 		return;
 	all->looked_ms = ts_host_now_ms(host);
 	ts_key_map_init(&seen.peers, sizeof(struct peer_key), 0);
-	seen.is_partial = !read_list(&seen, "/proc/net/udp", read_line4);
-	/* not there without IPv6 */
-	(void)read_list(&seen, "/proc/net/udp6", read_line6);
+	for (int i = 0; i < READS; i++) {
+		if (!read_list(&seen, "/proc/net/udp", read_line4))
+			seen.is_partial = true;
+		/* not there without IPv6 */
+		(void)read_list(&seen, "/proc/net/udp6", read_line6);
+	}
 	ts_dgram_for_all(host, seen.is_partial ? end_if_unseen : end_if_gone,
 			 &seen);
 	if (!seen.is_partial)
@@ -269,8 +273,7 @@ void ts_dgram_sweep(void *ctx)
 	now_ms = ts_host_now_ms(host);
 	look_at_dups(host);
 	ts_dgram_for_all(host, end_if_idle, NULL);
-	if (now_ms - all->looked_ms >= GONE_LOOK_MS)
-		ts_dgram_look_for_gone(host);
+	ts_dgram_look_for_gone(host);
 	if (all->flow_count == 0)
 		return;
 	ts_loop_update(host->loop);

@@ -46,7 +46,7 @@ static void found_in_own(struct ts_key_map *by_inode, struct ts_key_map *seen,
 {
 	struct ts_held *held = ts_key_map_get(by_inode, &inode);
 
-	if (!held)
+	if (!held || held->is_elsewhere)
 		return;
 	if (ts_key_map_get(seen, &inode))
 		found(by_inode, inode);

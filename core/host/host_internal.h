@@ -214,10 +214,15 @@ struct ts_held {
 	pid_t pid;
 	uint64_t inode;
 	bool is_held; /* some process that we may look into has it open */
+	bool is_elsewhere; /* our own process does not count */
 };
 /* Fills is_held of each. What cannot be known counts as held. */
 void ts_held_look(const struct ts_host *host, struct ts_held *held,
 		  size_t count);
+
+/* -- notify_made.c -------------------------------------------------------- */
+/* A peer's connection is brought to a listener: is it there? */
+void ts_notify_before_inbound(struct ts_host *host);
 
 /* -- held_pace.c --------------------------------------------------------- */
 /* The socket in SYN_SENT knocks often from now on. What ts_held_unpace() wants

@@ -8,6 +8,7 @@
  *   notify_tree    a listener: takes calls, finds who handles them, answers
  *   notify_target  a program's memory and its descriptors
  *   notify_socket  questions to a program's socket
+ *   notify_made    sockets that we make, where none can be fetched
  *   notify_wait    calls that are held until something happens
  *   notify_message a message in a program's memory
  *   notify_way     the loopback address that stands for a datagram's end
@@ -73,6 +74,12 @@ struct ts_notify {
 	struct notify_unreported unreported[NOTIFY_UNREPORTED_MAX];
 	unsigned unreported_count;
 	struct notify_room *room; /* NULL: no datagrams yet */
+	bool makes_sockets;	  /* since none can be fetched */
+	struct ts_link made;	  /* struct notify_made */
+	struct ts_key_map made_by_inode;
+	size_t made_count;
+	struct ts_timer *made_timer;
+	uint64_t made_next_ms; /* not to be looked at sooner, for a peer */
 	struct ts_log_limit limit;
 };
 
@@ -108,8 +115,14 @@ int ts_notify_read(const struct notify_call *call, uint64_t at, void *out,
 		   size_t len);
 int ts_notify_write(const struct notify_call *call, uint64_t at,
 		    const void *data, size_t len);
-/* The program's descriptor as one of ours: the same open file. -EBADF, ... */
+/* The program's descriptor as one of ours: the same open file. -EBADF, ...
+ * Where that is denied (notify_made.c), of the sockets that we made; -EISCONN:
+ * it was one of them, and is connected; -EPERM: of another one. */
 int ts_notify_fetch(const struct notify_call *call, int fd);
+/* Is pidfd_getfd allowed? */
+bool ts_notify_can_fetch(void);
+/* May the memory of this process be read? */
+bool ts_notify_can_read(pid_t pid);
 /* Does another one fit into its table? */
 bool ts_notify_has_room(const struct notify_call *call);
 /* May anybody bind it? */
@@ -157,6 +170,26 @@ bool ts_notify_find_bind(const struct ts_host *host, uint8_t proto,
 			 const struct ts_addr *local,
 			 struct ts_flow_entry *out);
 
+/* -- notify_made.c ------------------------------------------------------- */
+int ts_notify_socket(const struct notify_call *call);
+int ts_notify_made_fetch(const struct notify_call *call, int fd);
+/* The two ends of a connection whose file is not ours any more. */
+bool ts_notify_made_ends(const struct notify_call *call, int fd,
+			 struct ts_addr *local, struct ts_addr *peer,
+			 int *domain);
+/* The socket of this connect() is on its way: ours until it is there. */
+void ts_notify_made_connecting(const struct notify_call *call);
+/* fd was handed to the program. */
+void ts_notify_made_accepted(const struct notify_call *call, int fd,
+			     const struct ts_addr *local,
+			     const struct ts_addr *peer);
+/* A stream socket goes elsewhere: from now on it is the program's alone. */
+void ts_notify_made_leave(const struct notify_call *call);
+/* Closes what programs have closed: all, or what may be in somebody's way. */
+void ts_notify_made_sweep(struct ts_notify *notify);
+void ts_notify_made_look(struct ts_notify *notify);
+void ts_notify_made_close(struct ts_notify *notify);
+
 /* -- notify_wait.c ------------------------------------------------------- */
 struct notify_wait;
 /* The result, or NOTIFY_LATER: not yet. */
@@ -165,6 +198,7 @@ struct notify_hold {
 	ts_notify_try_fn fn;
 	int fd;		 /* owned from here; -1: none */
 	unsigned events; /* of fd, to try again at; 0: when the node changes */
+	uint64_t queue;	 /* the same: who has waited longest is first; 0: none */
 	uint64_t limit_ms; /* 0: none */
 	int limit_result;
 };

@@ -210,8 +210,10 @@ static int hand_over(const struct notify_call *call, struct arrival *in)
 		put_back(call->tree->notify, in->listener, in->fd);
 		return fd == -ENOENT || fd == -ESRCH ? NOTIFY_LATER : fd;
 	}
-	if (!ts_addr_equal(&in->name, &in->peer))
+	if (!ts_addr_equal(&in->name, &in->peer)) {
+		ts_notify_made_accepted(call, in->fd, &in->local, &in->peer);
 		(void)tell_accepted(call->tree->host, in);
+	}
 	ts_sock_close(in->fd);
 	return NOTIFY_LATER;
 }
@@ -264,6 +266,7 @@ int ts_notify_accept(const struct notify_call *call)
 	err = try_accept(call, hold.fd);
 	if (err == -EAGAIN && ts_notify_is_blocking(hold.fd)) {
 		hold.limit_ms = ts_notify_time_limit(hold.fd, SO_RCVTIMEO);
+		hold.queue = inode_of(hold.fd);
 		return ts_notify_hold(call, &hold);
 	}
 	ts_sock_close(hold.fd);

@@ -199,9 +199,14 @@ int ts_notify_bind(const struct notify_call *call)
 		return err;
 	/* The socket of an interrupted accept may be in its way. */
 	ts_notify_sweep(call->tree->notify);
+	if (at.is_inet && at.addr.port != 0)
+		ts_notify_made_look(call->tree->notify);
 	if (binds_natively(call, &at))
 		return NOTIFY_CONTINUE;
 	fd = ts_notify_fetch(call, (int)call->args[0]);
+	if (fd == -EISCONN || (fd == -EPERM &&
+			       !is_node_address(call->tree->host, &at.addr.ip)))
+		return NOTIFY_CONTINUE;
 	return fd < 0 ? fd : bind_fetched(call, fd, &at);
 }
 

@@ -239,7 +239,11 @@ int ts_notify_connect_begin(const struct notify_call *call, int fd,
 	if (state != TCP_CLOSE)
 		return connect_again(host, fd, domain);
 	err = take_failure(host, fd);
-	return err ? err : connect_first(call, fd, domain, dst);
+	if (!err)
+		err = connect_first(call, fd, domain, dst);
+	if (err == -EINPROGRESS)
+		ts_notify_made_connecting(call);
+	return err;
 }
 
 int ts_notify_connect_end(const struct notify_call *call, int fd)
@@ -313,6 +317,15 @@ static bool fits_family(int fd, sa_family_t family)
 				    !ts_notify_is_tcp(fd));
 }
 
+static void warn_unreached(const struct notify_call *call)
+{
+	struct ts_notify *notify = call->tree->notify;
+
+	if (ts_log_allowed(&notify->limit, ts_host_now_ms(notify->host)))
+		log_warn("notify: pid %d: its socket %d is out of our reach",
+			 (int)call->tid, (int)call->args[0]);
+}
+
 int ts_notify_connect(const struct notify_call *call)
 {
 	struct notify_sockaddr to;
@@ -322,15 +335,20 @@ int ts_notify_connect(const struct notify_call *call)
 
 	if (err)
 		return err;
-	if (to.native.ss_family == AF_UNSPEC)
+	if (to.native.ss_family == AF_UNSPEC) {
 		disconnect(call);
+		ts_notify_made_leave(call);
+	}
 	if (!to.is_inet)
 		return NOTIFY_CONTINUE;
 	if (!ts_notify_claims(call->tree->host, &to.addr)) {
 		leave_loopback(call, &to);
+		ts_notify_made_leave(call);
 		return NOTIFY_CONTINUE;
 	}
 	fd = ts_notify_fetch(call, (int)call->args[0]);
+	if (fd == -EPERM)
+		warn_unreached(call);
 	if (fd < 0)
 		return fd;
 	if (!fits_family(fd, to.native.ss_family)) {

@@ -5,8 +5,10 @@
  * address the table is looked at; everything else is the kernel's to say, with
  * its own treatment of bad pointers and lengths.
  */
+#include <errno.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 
 #include "core/broker/rendezvous_rule.h"
 #include "core/host/notify.h"
@@ -71,6 +73,22 @@ static bool find_own_name(const struct ts_host *host, int fd,
 	return true;
 }
 
+/* Of a connection that we made, and do not have any more. */
+static bool find_made(const struct notify_call *call, struct ts_addr *name,
+		      int *domain)
+{
+	struct ts_flow_entry entry;
+	struct ts_addr local, peer;
+
+	if (!ts_notify_made_ends(call, (int)call->args[0], &local, &peer,
+				 domain) ||
+	    !ts_notify_flow_find(call->tree->host, &local, &peer, &entry))
+		return false;
+	*name = call->nr == SYS_getpeername ? entry.tailnet_remote
+					    : entry.tailnet_local;
+	return !ts_ip_is_zero(&name->ip);
+}
+
 static int get_name(const struct notify_call *call,
 		    bool (*find)(const struct ts_host *host, int fd,
 				 struct ts_addr *out))
@@ -78,12 +96,12 @@ static int get_name(const struct notify_call *call,
 	struct sockaddr_storage ss;
 	struct ts_addr name;
 	int fd = ts_notify_fetch(call, (int)call->args[0]);
-	int len = -1;
+	int domain, len = -1;
 
-	if (fd < 0)
-		return NOTIFY_CONTINUE;
-	if (find(call->tree->host, fd, &name))
+	if (fd >= 0 && find(call->tree->host, fd, &name))
 		len = ts_addr_to_sockaddr(&name, ts_notify_domain(fd), &ss);
+	else if (fd == -EISCONN && find_made(call, &name, &domain))
+		len = ts_addr_to_sockaddr(&name, domain, &ss);
 	ts_sock_close(fd);
 	if (len < 0)
 		return NOTIFY_CONTINUE;

@@ -28,7 +28,7 @@
 struct option {
 	const struct notify_call *call;
 	struct ts_host *host;
-	int fd, level, name;
+	int fd, level, name; /* fd -1: a connection that is not ours any more */
 };
 
 /* -- whose is it? -------------------------------------------------------- */
@@ -37,7 +37,15 @@ static bool find_flow(const struct option *o, struct ts_broker_request *req)
 {
 	struct ts_flow_entry entry;
 
+	int domain;
+
 	*req = (struct ts_broker_request){.proto = IPPROTO_TCP};
+	if (o->fd < 0)
+		return ts_notify_made_ends(o->call, (int)o->call->args[0],
+					   &req->native_local,
+					   &req->native_remote, &domain) &&
+		       ts_notify_flow_find(o->host, &req->native_local,
+					   &req->native_remote, &entry);
 	return ts_notify_is_tcp(o->fd) &&
 	       ts_sock_peer(o->fd, &req->native_remote) == 0 &&
 	       ts_ip_is_loopback(&req->native_remote.ip) &&
@@ -90,10 +98,12 @@ static int tell_error(const struct option *o)
 static int tell_info(const struct option *o,
 		     const struct ts_tunnel_info *tunnel)
 {
-	struct ts_tcp_info info = {0};
-	socklen_t len = sizeof(info);
+	struct ts_tcp_info info = {.state = TCP_ESTABLISHED};
+	socklen_t len = o->fd < 0 ? offsetof(struct ts_tcp_info, newer)
+				  : sizeof(info);
 
-	if (getsockopt(o->fd, IPPROTO_TCP, TCP_INFO, &info, &len))
+	if (o->fd >= 0 &&
+	    getsockopt(o->fd, IPPROTO_TCP, TCP_INFO, &info, &len))
 		return NOTIFY_CONTINUE;
 	ts_tcp_info_overlay(tunnel, &info);
 	return write_value(o->call, &info, len);
@@ -117,7 +127,8 @@ static int tell_tunnel(const struct option *o,
 static int tell_mtu(const struct option *o)
 {
 	int mtu = o->host->info.mtu;
-	int native = ts_notify_option(o->fd, o->level, o->name);
+	int native = o->fd < 0 ? mtu
+			       : ts_notify_option(o->fd, o->level, o->name);
 
 	if (native < 0 || mtu == 0 || mtu > native)
 		return NOTIFY_CONTINUE;
@@ -185,7 +196,7 @@ static int carry(const struct option *o, const void *value, size_t len)
 	struct ts_broker_request req;
 	int err;
 
-	if (!find_flow(o, &req))
+	if (o->fd < 0 || !find_flow(o, &req))
 		return NOTIFY_CONTINUE;
 	err = set_native(o, value, len);
 	if (!err)
@@ -261,7 +272,9 @@ static int with_option(const struct notify_call *call,
 	int result;
 
 	o.fd = ts_notify_fetch(call, (int)call->args[0]);
-	if (o.fd < 0)
+	if (o.fd == -EISCONN)
+		o.fd = -1;
+	else if (o.fd < 0)
 		return NOTIFY_CONTINUE;
 	result = fn(&o);
 	ts_sock_close(o.fd);

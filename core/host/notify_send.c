@@ -66,12 +66,15 @@ static int claim(struct outgoing *out)
 	if (err)
 		return err;
 	if (!out->to.is_inet ||
-	    !ts_notify_claims(call->tree->host, &out->to.addr))
+	    !ts_notify_claims(call->tree->host, &out->to.addr)) {
+		if (out->flags & MSG_FASTOPEN)
+			ts_notify_made_leave(call);
 		return NOTIFY_CONTINUE;
+	}
 	if (out->fd < 0)
 		out->fd = ts_notify_fetch(call, (int)call->args[0]);
 	if (out->fd < 0)
-		return out->fd;
+		return out->fd == -EISCONN ? NOTIFY_CONTINUE : out->fd;
 	domain = ts_notify_domain(out->fd);
 	protocol = ts_notify_option(out->fd, SOL_SOCKET, SO_PROTOCOL);
 	if ((domain != AF_INET && domain != AF_INET6) ||

@@ -8,7 +8,7 @@
  *
  * Both need the right to trace the program, which an ancestor of the same user
  * has, also under Yama. Docker's profile denies pidfd_getfd to containers
- * without CAP_SYS_PTRACE; -EPERM then.
+ * without CAP_SYS_PTRACE, though not the rest; see notify_made.c.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -132,6 +132,8 @@ int ts_notify_fetch(const struct notify_call *call, int fd)
 
 	if (fd < 0)
 		return -EBADF;
+	if (call->tree->notify->makes_sockets)
+		return ts_notify_made_fetch(call, fd);
 	pidfd = open_pidfd(call->tid);
 	if (pidfd < 0)
 		return pidfd == -ENOSYS ? -EPERM : pidfd;
@@ -144,6 +146,31 @@ int ts_notify_fetch(const struct notify_call *call, int fd)
 		return -ESRCH;
 	}
 	return got;
+}
+
+bool ts_notify_can_fetch(void)
+{
+	int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	int fd = pidfd < 0 ? -1
+			   : (int)syscall(SYS_pidfd_getfd, pidfd, pidfd, 0);
+
+	if (pidfd >= 0)
+		close(pidfd);
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+bool ts_notify_can_read(pid_t pid)
+{
+	char path[32];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/mem", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
 }
 
 /* -- room for another one ------------------------------------------------ */

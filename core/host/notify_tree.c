@@ -177,6 +177,8 @@ static int handle_foreign(const struct notify_call *call)
 static int handle(const struct notify_call *call)
 {
 	switch (call->nr) {
+	case SYS_socket:
+		return ts_notify_socket(call);
 	case SYS_connect:
 		return ts_notify_connect(call);
 	case SYS_bind:
@@ -239,6 +241,7 @@ static void free_tree(struct notify_tree *tree)
 	ts_sock_close(tree->fd);
 	free(tree->request);
 	free(tree->response);
+	ts_notify_made_sweep(tree->notify);
 	free(tree);
 }
 
@@ -312,6 +315,9 @@ static struct ts_notify *get_notify(struct ts_host *host)
 	ts_list_init(&notify->trees);
 	ts_list_init(&notify->waits);
 	ts_list_init(&notify->orphans);
+	ts_list_init(&notify->made);
+	ts_key_map_init(&notify->made_by_inode, sizeof(uint64_t), 0);
+	notify->makes_sockets = !ts_notify_can_fetch();
 	notify->sweep = ts_timer_new(host->loop, on_sweep, notify);
 	if (!notify->sweep) {
 		free(notify);
@@ -361,6 +367,8 @@ void ts_notify_request(struct ts_host *host, int fd, pid_t pid,
 		err = -EOPNOTSUPP;
 	else if (!is_listener(fd))
 		err = -EINVAL;
+	else if (pid > 0 && !ts_notify_can_read(pid))
+		err = -EACCES;
 	if (err)
 		ts_sock_close(fd);
 	else
@@ -395,6 +403,7 @@ void ts_notify_close(struct ts_host *host)
 		free(o);
 	}
 	ts_timer_free(notify->sweep);
+	ts_notify_made_close(notify);
 	free(notify->room);
 	free(notify);
 	host->notify = NULL;

@@ -55,10 +55,28 @@ static void try_again(struct notify_wait *wait)
 	finish(wait, result);
 }
 
+static struct notify_wait *wait_at(struct ts_link *at)
+{
+	return TS_LINK_OWNER(at, struct notify_wait, link);
+}
+
+/* epoll would wake the latest comer first, and that again and again. */
+static struct notify_wait *first_in_queue(struct notify_wait *wait)
+{
+	struct ts_link *waits = &wait->call.tree->notify->waits;
+
+	for (struct ts_link *at = waits->next; at != waits; at = at->next)
+		if (wait_at(at)->hold.queue == wait->hold.queue)
+			return wait_at(at);
+	return wait;
+}
+
 static void on_event(void *ctx, unsigned events)
 {
+	struct notify_wait *wait = ctx;
+
 	(void)events;
-	try_again(ctx);
+	try_again(wait->hold.queue ? first_in_queue(wait) : wait);
 }
 
 static void on_limit(void *ctx)
@@ -117,11 +135,6 @@ int ts_notify_hold(const struct notify_call *call,
 	}
 	arm_sweep(notify, SWEEP_MIN_MS);
 	return NOTIFY_LATER;
-}
-
-static struct notify_wait *wait_at(struct ts_link *at)
-{
-	return TS_LINK_OWNER(at, struct notify_wait, link);
 }
 
 static void drop_orphans(struct ts_notify *notify)

@@ -273,7 +273,8 @@ def test_what_was_sent_before_a_disconnect_arrives(run, call, probe):
     server = run("server", "python3", os.path.join(APPS, "datagram_server.py"),
                  "7000").wait_running()
     wait_until(lambda: "bound" in server.out, "the server")
-    client = call("client", probe, "leaves", server.ip, "7000")
+    client = call("client", probe, "leaves", server.ip, "7000",
+                  options=["--wait"])
     assert client.code == 0, client.err
     want = {str(100 + i) for i in range(60)}
     wait_until(lambda: want <= {line.split()[-1] for line in
@@ -508,11 +509,10 @@ int main(int argc, char **argv)
     return build(tmp_path_factory, "deny-bin", "gcc", str(source))
 
 
-@pytest.mark.parametrize("number", [317, 438], ids=["seccomp", "pidfd_getfd"])
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="numbers of x86-64")
-def test_where_it_is_denied_tsrun_says_so(call, probe, deny, number):
+def test_where_it_is_denied_tsrun_says_so(call, probe, deny):
     client = call("client", probe, "names", "100.64.0.1", "7000",
-                  wrap=[deny, str(number)])
+                  wrap=[deny, "317"])
     assert client.code == 126
     assert "statically linked" in client.err and "--proxy" in client.err
     assert client.err.count("\n") == 1
@@ -528,6 +528,125 @@ def test_a_tsrun_in_a_tsrun(run, call, serve, probe):
                   env={"TS_AUTHKEY": "key-alice"})
     assert "another supervisor" in client.err
     assert client.code == 126
+
+
+# -- where descriptors cannot be fetched -----------------------------------------
+
+@pytest.fixture
+def denied(deny):
+    """pidfd_getfd fails, as with Docker's default profile."""
+    return {"wrap": [deny, "438"]}
+
+
+def test_denied_names_of_both_ends(serve, call, probe, denied):
+    server = serve(**denied)
+    client = call("client", probe, "names", server.ip, "7000", **denied)
+    assert client.code == 0, client.err
+    own, peer, accepted, accepted_peer, accepted_own, _ = client.out.split()
+    assert own.split(":")[0] == client.lab.node("client")["ips"][0]
+    assert peer == accepted_own == f"{server.ip}:7000"
+    assert accepted == accepted_peer == own
+
+
+@pytest.mark.parametrize("shape", ["fork_after_connect", "exec_connected",
+                                   "dup2_over", "thousand_threads"])
+def test_denied_shapes(server, call, static_shapes, denied, shape):
+    client = call("client", static_shapes, shape, server.ip, "7000",
+                  timeout=60, **denied)
+    assert (client.out, client.err) == ("ok\n", "")
+
+
+def test_denied_refusals(server, call, probe, denied):
+    client = call("client", probe, "refused", server.ip, "7009", **denied)
+    assert client.out == ("ECONNREFUSED EINPROGRESS ECONNREFUSED once "
+                          "ECONNREFUSED ENOTCONN\n"), client.err
+
+
+def test_denied_epoll_before_connect(serve, call, probe, denied):
+    client = call("client", probe, "epoll", serve(**denied).ip, "7000",
+                  **denied)
+    assert client.code == 0, client.err
+    first, accepted, *_, own = client.out.split()
+    assert (first, accepted) == ("EINPROGRESS", own)
+
+
+def test_denied_connect_and_send(serve, call, probe, denied):
+    client = call("client", probe, "fastopen", serve(**denied).ip, "7000",
+                  **denied)
+    assert client.out == ("4 heard EISCONN 4 heard EINPROGRESS "
+                          "ECONNREFUSED\n"), client.err
+
+
+@pytest.mark.parametrize("mode, expected", [
+    ("mixed", "11+14 to the host {server}:7000 {client} to the tailnet\n"),
+    ("pktinfo", "{client} {client}\n"),
+    ("batches", "2 EFAULT 2 EAGAIN\n")])
+def test_denied_datagrams(who_server, call, probe, denied, mode, expected):
+    client = call("client", probe, mode, who_server.ip, "7000", **denied)
+    ip = client.lab.node("client")["ips"][0]
+    assert client.out == expected.format(server=who_server.ip,
+                                         client=ip), client.err
+
+
+def test_denied_many_sockets_leave_nothing(serve, run, probe, denied):
+    server = serve(**denied)
+    before = fds_of(server)
+    client = run("client", probe, "many", server.ip, "7000", **denied)
+    wait_until(lambda: client.out == "done\n", "300 connections")
+    for program, few in ((server, before), (client, before)):
+        wait_until(lambda program=program, few=few:
+                   fds_of(program) <= few + 5, "their descriptors")
+
+
+def test_denied_listener_is_closed(serve, call, probe, denied):
+    server = serve("serve_once", **denied)
+    assert call("client", probe, "names", server.ip, "7000", **denied
+                ).code == 0
+    again = call("client2", probe, "names", server.ip, "7000", **denied)
+    assert again.err == "connect: Connection refused\n"
+
+
+def test_denied_listener_is_reopened(serve, call, probe, denied):
+    server = serve("serve_timeout", **denied)
+    wait_until(lambda: server.out.count("listening") == 2, "both listeners")
+    assert call("client", probe, "names", server.ip, "7000", **denied
+                ).code == 0
+
+
+def test_denied_go(run, call, go_program, denied):
+    server = run("server", go_program, "serve", ":8000", **denied)
+    server.wait_running()
+    wait_until(lambda: "listening" in server.out, "the server")
+    client = call("client", go_program, "get", f"http://{server.ip}:8000/",
+                  "200", "50", timeout=60, **denied)
+    ip = client.lab.node("client")["ips"][0]
+    assert client.out == f"200 from {ip} at {server.ip}:8000\n"
+
+
+def test_denied_go_datagrams(run, call, go_program, denied):
+    server = run("server", go_program, "echo", ":7000", **denied)
+    server.wait_running()
+    wait_until(lambda: "listening" in server.out, "the server")
+    client = call("client", go_program, "send", f"{server.ip}:7000", "3000",
+                  **denied)
+    assert client.code == 0, client.err
+    own, peer, seen, length = client.out.split()
+    assert own == seen and length == "3000" and peer == f"{server.ip}:7000"
+
+
+@needs("busybox")
+def test_denied_options(run, call, denied):
+    """Of an open connection the socket is the program's alone."""
+    server = run("server", sys.executable, os.path.join(APPS, "self_server.py"),
+                 "7000").wait_running().wait_listening(7000)
+    client = call("client", "busybox", "sh", "-c", "unset LD_PRELOAD; exec "
+                  f"{sys.executable} {os.path.join(APPS, 'self_options.py')} "
+                  f"{server.ip} 7000", **denied)
+    assert client.code == 0, client.err
+    seen = json.loads(client.out)
+    assert (seen["info"]["pmtu"], seen["info"]["snd_mss"]) == (1280, 1240)
+    assert seen["refused"]["TCP_CONGESTION cubic"] == "ENOENT"
+    assert seen["refused"]["IP_MINTTL"] == "ENOPROTOOPT"
 
 
 # -- the proxy ---------------------------------------------------------------------

@@ -294,6 +294,31 @@ static void mode_hear(void)
 	puts(line);
 }
 
+/* Many sockets of each kind, one after the other; then it waits. */
+static void mode_many(void)
+{
+	char answer[200];
+
+	for (int i = 0; i < 300; i++) {
+		int fd = new_socket(i & 1 ? SOCK_CLOEXEC : 0), udp;
+
+		if (connect(fd, (void *)&dest, dest_len))
+			die("connect");
+		ask(fd, "who\n", answer, sizeof(answer));
+		if (strcmp(strtok(answer, " "), own(fd)))
+			die("names");
+		close(fd);
+		udp = socket(dest.ss_family, SOCK_DGRAM, 0);
+		if (sendto(udp, "x", 1, 0, (void *)&dest, dest_len) != 1)
+			die("sendto");
+		close(udp);
+		close(new_socket(0));
+	}
+	puts("done");
+	fflush(stdout);
+	pause();
+}
+
 /* -- nonsense ------------------------------------------------------------ */
 
 static void say(const char *what, int ret)
@@ -704,6 +729,16 @@ static void mode_serve_full(void)
 		answer_one(listener, 0);
 }
 
+/* Then nobody listens any more. */
+static void mode_serve_once(void)
+{
+	int listener = serve_on(host);
+
+	answer_one(listener, 0);
+	close(listener);
+	pause();
+}
+
 static void mode_serve_prefork(void)
 {
 	int listener = serve_on(host);
@@ -729,6 +764,7 @@ int main(int argc, char **argv)
 		{"restart", mode_restart},
 		{"sndtimeo", mode_sndtimeo},
 		{"killed", mode_killed},
+		{"many", mode_many},
 		{"hear", mode_hear},
 		{"fastopen", mode_fastopen},
 		{"nonsense", mode_nonsense},
@@ -745,6 +781,7 @@ int main(int argc, char **argv)
 		{"serve_prefork", mode_serve_prefork},
 		{"serve_greeting", mode_serve_greeting},
 		{"serve_full", mode_serve_full},
+		{"serve_once", mode_serve_once},
 	};
 
 	if (argc < 4)

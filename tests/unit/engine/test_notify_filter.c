@@ -35,7 +35,7 @@ static int code_len;
 static int set_up(void **state)
 {
 	(void)state;
-	code_len = notify_filter_write(HOST_ID, code);
+	code_len = notify_filter_write(HOST_ID, false, code);
 	return code_len > 0 ? 0 : -1;
 }
 
@@ -107,6 +107,18 @@ static void test_what_moves_bytes_is_not(void **state)
 		    nr == SYS_getsockopt)
 			assert_int_equal(action, SECCOMP_RET_ALLOW);
 	}
+}
+
+static void test_socket_is_when_asked_for(void **state)
+{
+	(void)state;
+	code_len = notify_filter_write(HOST_ID, true, code);
+	assert_int_equal(own(SYS_socket, SOCK_STREAM, 0, 0),
+			 SECCOMP_RET_USER_NOTIF);
+	assert_int_equal(own(SYS_socket, SOCK_STREAM, MPTCP, 0),
+			 SECCOMP_RET_ERRNO | EPROTONOSUPPORT);
+	assert_int_equal(own(SYS_read, 0, 0, 0), SECCOMP_RET_ALLOW);
+	code_len = notify_filter_write(HOST_ID, false, code);
 }
 
 /* A pointer counts with both halves. */
@@ -182,6 +194,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_named_calls_are_notified),
 		cmocka_unit_test(test_what_moves_bytes_is_not),
+		cmocka_unit_test(test_socket_is_when_asked_for),
 		cmocka_unit_test(test_addressed_ones_are),
 		cmocka_unit_test(test_options),
 		cmocka_unit_test(test_the_probe_knows_its_host),
