@@ -657,7 +657,7 @@ static void a_wildcard_takes_the_port_of_a_closed_listener(void **state)
 	req.native_local = rep.native;
 	fd = new_tcp(false);
 	assert_int_equal(bind_to(fd, &rep.native), 0);
-	assert_int_equal(request(&f, &req, -1).error, 0);
+	assert_int_equal(request(&f, &req, fd).error, 0);
 	close(fd);
 	any.port = rep.native.port;
 	fd = listener_at(&any, 4);
