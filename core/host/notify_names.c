@@ -84,7 +84,7 @@ static int get_name(const struct notify_call *call,
 		return NOTIFY_CONTINUE;
 	if (find(call->tree->host, fd, &name))
 		len = ts_addr_to_sockaddr(&name, ts_notify_domain(fd), &ss);
-	ts_sock_close(fd);
+	ts_hurry_drop(fd);
 	if (len < 0)
 		return NOTIFY_CONTINUE;
 	return ts_notify_write_sockaddr(call, call->args[1], call->args[2],
