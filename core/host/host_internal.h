@@ -96,7 +96,7 @@ struct ts_host {
 	struct ts_loop *loop;
 	struct ts_node *node;
 	uint64_t timeout_ms;
-	bool in_process, shares_files;
+	bool in_process, shares_files, has_hurry;
 	bool is_ending; /* takes nothing new */
 	struct ts_table *table;
 	struct ts_table_info info; /* as published last */
@@ -157,7 +157,7 @@ struct ts_ip ts_sock_random_loopback(const struct ts_host *host);
 struct ts_ip ts_sock_loopback(bool v6); /* 127.0.0.1 or ::1 */
 
 /* -- hurry.c ------------------------------------------------------------- */
-void ts_hurry_open(const struct ts_host *host);
+void ts_hurry_open(struct ts_host *host);
 void ts_hurry_close(const struct ts_host *host);
 /* Between them no call waits for long: EINTR. */
 void ts_hurry_begin(void);

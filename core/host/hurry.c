@@ -33,7 +33,7 @@ static void on_hurry(int signo)
 	(void)signo;
 }
 
-void ts_hurry_open(const struct ts_host *host)
+void ts_hurry_open(struct ts_host *host)
 {
 	struct sigevent event = {.sigev_notify = SIGEV_SIGNAL,
 				 .sigev_signo = SIGURG};
@@ -49,11 +49,12 @@ void ts_hurry_open(const struct ts_host *host)
 		return;
 	}
 	hurry.users++;
+	host->has_hurry = true;
 }
 
 void ts_hurry_close(const struct ts_host *host)
 {
-	if (!host->in_process && hurry.users > 0 && --hurry.users == 0)
+	if (host->has_hurry && --hurry.users == 0)
 		timer_delete(hurry.timer);
 }
 

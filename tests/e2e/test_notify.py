@@ -298,6 +298,12 @@ def test_an_address_that_changes_meanwhile(serve, call, probe):
     assert client.out == "tailnet local\n", client.err
 
 
+def test_the_host_waits_for_no_socket(server, call, probe):
+    """Its other thread takes O_NONBLOCK away in the middle of a call."""
+    client = call("client", probe, "unblock", server.ip, "7000", timeout=60)
+    assert client.out == "ok\n", client.err
+
+
 def test_accept_is_interrupted_and_restarted(serve, call, probe):
     server = serve("serve_signals")
     client = call("client", "sh", "-ec", "for i in $(seq 30); do nc -N "
