@@ -385,8 +385,9 @@ def test_go_datagrams(run, call, go_program, how):
     wait_until(lambda: "listening" in server.out, "the server")
     ip = None
     for size in (10, 3000, 60000):
+        # What address it has is not known before the node is up.
         client = call("client", go_program, how, f"{server.ip}:7000",
-                      str(size))
+                      str(size), options=["--wait"])
         assert client.code == 0, client.err
         ip = client.lab.node("client")["ips"][0]
         words = client.out.split()
