@@ -254,7 +254,8 @@ static bool is_in_prefixes(const struct ts_table_layout *t,
 	for (size_t i = 0; i < count; i++) {
 		if (i % 4 == 0)
 			load_words(some, &t->prefixes[i], sizeof(some));
-		if (ts_prefix_contains(&some[i % 4], ip))
+		if (some[i % 4].bits <= 8 * TS_IP_LEN &&
+		    ts_prefix_contains(&some[i % 4], ip))
 			return true;
 	}
 	return false;

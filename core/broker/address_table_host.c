@@ -6,7 +6,7 @@
  * writable mapping and write(), whoever holds the fd. What is handed out is a
  * second, read-only descriptor; on kernels without the seal that one alone
  * protects the table against accidents, not against a program of the same
- * uid, which could ptrace the host just as well.
+ * uid.
  *
  * Open addressing with linear probing. Removing leaves a tombstone, unless
  * the slot behind it is free: then the tombstones before it go too, so that a

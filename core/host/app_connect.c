@@ -69,7 +69,7 @@ static void free_conn(struct ts_conn *conn)
 	ts_hup_remove(conn->host, &conn->hup);
 	if (conn->is_paced)
 		ts_held_unpace(conn->dup_fd, conn->paced_ms);
-	ts_sock_close(conn->dup_fd);
+	ts_hurry_drop(conn->dup_fd);
 	free(conn);
 }
 

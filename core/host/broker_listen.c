@@ -63,7 +63,9 @@ static void on_path(void *ctx, unsigned events)
 	struct ts_broker_server *server = ctx;
 
 	(void)events;
+	ts_hurry_begin();
 	accept_some(server, server->path_fd);
+	ts_hurry_end();
 }
 
 static void on_abstract(void *ctx, unsigned events)
@@ -71,7 +73,9 @@ static void on_abstract(void *ctx, unsigned events)
 	struct ts_broker_server *server = ctx;
 
 	(void)events;
+	ts_hurry_begin();
 	accept_some(server, server->abstract_fd);
+	ts_hurry_end();
 }
 
 /* fd or -errno. addr_len says how much of the name counts. */

@@ -395,11 +395,13 @@ static void on_client(void *ctx, unsigned events)
 	struct ts_client *client = ctx;
 
 	(void)events;
+	ts_hurry_begin();
 	/* One request is all: more, or the end, ends a held client. */
 	if (client->is_held)
 		free_client(client);
 	else
 		(void)serve(client);
+	ts_hurry_end();
 }
 
 /* -- coming and going ---------------------------------------------------- */
@@ -467,9 +469,11 @@ static void on_timer(void *ctx)
 	uint64_t now_ms = ts_host_now_ms(server->host);
 	struct ts_client *client;
 
+	ts_hurry_begin();
 	while ((client = first_of(&server->reading)) &&
 	       client->deadline_ms <= now_ms)
 		free_client(client);
+	ts_hurry_end();
 	while ((client = first_of(&server->held)) &&
 	       client->deadline_ms <= now_ms)
 		give_up(client);

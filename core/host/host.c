@@ -135,6 +135,7 @@ static int open_parts(struct ts_host *host, const struct ts_host_config *config,
 	if (!host->scratch || !host->table || !host->ready_timer ||
 	    !host->changed_timer)
 		return -ENOMEM;
+	ts_hurry_open(host);
 	status = ts_entries_open(host);
 	if (!status)
 		status = ts_hup_open(host);
@@ -222,6 +223,7 @@ void ts_host_close(struct ts_host *host)
 		ts_host_publish(host);
 	}
 	ts_entries_close(host);
+	ts_hurry_close(host);
 	ts_hup_close(host);
 	ts_timer_free(host->ready_timer);
 	ts_timer_free(host->changed_timer);

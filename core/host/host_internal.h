@@ -96,7 +96,7 @@ struct ts_host {
 	struct ts_loop *loop;
 	struct ts_node *node;
 	uint64_t timeout_ms;
-	bool in_process, shares_files;
+	bool in_process, shares_files, has_hurry;
 	bool is_ending; /* takes nothing new */
 	struct ts_table *table;
 	struct ts_table_info info; /* as published last */
@@ -155,6 +155,19 @@ size_t ts_sock_unread(int fd);
 /* A random 127.x.y.z, none of the conventional ones. */
 struct ts_ip ts_sock_random_loopback(const struct ts_host *host);
 struct ts_ip ts_sock_loopback(bool v6); /* 127.0.0.1 or ::1 */
+
+/* -- hurry.c ------------------------------------------------------------- */
+void ts_hurry_open(struct ts_host *host);
+void ts_hurry_close(const struct ts_host *host);
+/* Between them no call waits for long: EINTR. */
+void ts_hurry_begin(void);
+void ts_hurry_end(void);
+/* On programs' sockets. 0 or -errno: -EINPROGRESS where it would wait. */
+int ts_hurry_connect(int fd, const struct sockaddr *addr, socklen_t len);
+/* fd or -errno: -EAGAIN where it would wait. */
+int ts_hurry_accept(int fd, struct sockaddr *addr, socklen_t *len, int flags);
+/* Closes what may be the last of a program's sockets. -1 is fine. */
+void ts_hurry_drop(int fd);
 
 /* -- flow_entries.c ------------------------------------------------------ */
 int ts_entries_open(struct ts_host *host);

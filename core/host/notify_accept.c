@@ -51,7 +51,7 @@ static void put_back(struct ts_notify *notify, int listener, int fd)
 					  : NULL;
 
 	if (!o) {
-		ts_sock_close(fd);
+		ts_hurry_drop(fd);
 		return;
 	}
 	o->inode = inode_of(listener);
@@ -130,19 +130,18 @@ static int accept_native(struct arrival *in, int flags)
 {
 	int file = fcntl(in->listener, F_GETFL);
 	struct pollfd p = {.fd = in->listener, .events = POLLIN};
-	int fd, err;
+	int fd;
 
 	/* Also when it is not listening: then accept() says so. */
 	if (!(file & O_NONBLOCK) && poll(&p, 1, 0) == 0)
 		return -EAGAIN;
 	if (!(file & O_NONBLOCK))
 		(void)fcntl(in->listener, F_SETFL, file | O_NONBLOCK);
-	fd = accept4(in->listener, (struct sockaddr *)&in->native_peer,
-		     &in->native_len, flags | SOCK_CLOEXEC);
-	err = -errno;
+	fd = ts_hurry_accept(in->listener, (struct sockaddr *)&in->native_peer,
+			     &in->native_len, flags | SOCK_CLOEXEC);
 	if (!(file & O_NONBLOCK))
 		(void)fcntl(in->listener, F_SETFL, file);
-	return fd < 0 ? err : fd;
+	return fd;
 }
 
 /* -ECONNABORTED: not one that can be handed over; the next, please. */
@@ -162,7 +161,7 @@ static int take_one(const struct notify_call *call, struct arrival *in)
 	if (ts_addr_from_sockaddr((struct sockaddr *)&in->native_peer,
 				  in->native_len, &in->peer) == 0)
 		return 0;
-	ts_sock_close(in->fd);
+	ts_hurry_drop(in->fd);
 	return -ECONNABORTED;
 }
 
@@ -175,7 +174,7 @@ static int take_welcome(const struct notify_call *call, struct arrival *in)
 			continue;
 		if (err || is_welcome(call->tree->host, in))
 			return err;
-		ts_sock_close(in->fd);
+		ts_hurry_drop(in->fd);
 	}
 }
 
@@ -202,7 +201,7 @@ static int hand_over(const struct notify_call *call, struct arrival *in)
 	int fd;
 
 	if (err == -EFAULT || err == -EINVAL) {
-		ts_sock_close(in->fd); /* as the kernel does */
+		ts_hurry_drop(in->fd); /* as the kernel does */
 		return err;
 	}
 	fd = err ? err : ts_notify_answer_fd(call, in->fd, cloexec);
@@ -214,7 +213,7 @@ static int hand_over(const struct notify_call *call, struct arrival *in)
 		ts_notify_made_accepted(call, in->fd, &in->local, &in->peer);
 		(void)tell_accepted(call->tree->host, in);
 	}
-	ts_sock_close(in->fd);
+	ts_hurry_drop(in->fd);
 	return NOTIFY_LATER;
 }
 
@@ -259,7 +258,7 @@ int ts_notify_accept(const struct notify_call *call)
 	if (hold.fd < 0)
 		return NOTIFY_CONTINUE;
 	if (!is_ours(call, hold.fd)) {
-		ts_sock_close(hold.fd);
+		ts_hurry_drop(hold.fd);
 		return NOTIFY_CONTINUE;
 	}
 	(void)ts_notify_tell_listener(call->tree->host, hold.fd);
@@ -269,6 +268,6 @@ int ts_notify_accept(const struct notify_call *call)
 		hold.queue = inode_of(hold.fd);
 		return ts_notify_hold(call, &hold);
 	}
-	ts_sock_close(hold.fd);
+	ts_hurry_drop(hold.fd);
 	return err;
 }

@@ -109,7 +109,7 @@ static int bind_or_hold(const struct notify_call *call, int fd,
 
 	if (err == -EAGAIN)
 		return ts_notify_hold(call, &hold);
-	ts_sock_close(fd);
+	ts_hurry_drop(fd);
 	return err;
 }
 
@@ -159,7 +159,7 @@ static int bind_both(const struct notify_call *call, int fd,
 	/* A listener is told of by listen(); of datagrams, now. */
 	if (ts_notify_is_udp(fd) && ts_notify_is_free_port(asked->port))
 		err = bind_datagrams(call->tree->host, fd, asked);
-	ts_sock_close(fd);
+	ts_hurry_drop(fd);
 	return err;
 }
 
@@ -184,7 +184,7 @@ static int bind_fetched(const struct notify_call *call, int fd,
 		return bind_or_hold(call, fd, &at->addr);
 	else
 		return bind_both(call, fd, &at->addr);
-	ts_sock_close(fd);
+	ts_hurry_drop(fd);
 	return err;
 }
 
@@ -334,7 +334,7 @@ int ts_notify_listen(const struct notify_call *call)
 	domain = ts_notify_domain(fd);
 	if (!ts_notify_is_tcp(fd) ||
 	    (domain != AF_INET && domain != AF_INET6)) {
-		ts_sock_close(fd);
+		ts_hurry_drop(fd);
 		return NOTIFY_CONTINUE;
 	}
 	err = listen(fd, (int)call->args[1]) ? -errno : 0;
@@ -342,6 +342,6 @@ int ts_notify_listen(const struct notify_call *call)
 		err = ts_notify_tell_listener(call->tree->host, fd);
 	if (err == -EADDRINUSE)
 		(void)shutdown(fd, SHUT_RD); /* no longer listening */
-	ts_sock_close(fd);
+	ts_hurry_drop(fd);
 	return err;
 }

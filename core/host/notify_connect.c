@@ -265,7 +265,7 @@ static int connect_tcp(const struct notify_call *call, int fd,
 
 	if ((err != -EINPROGRESS && err != -EALREADY) ||
 	    !ts_notify_is_blocking(fd)) {
-		ts_sock_close(fd);
+		ts_hurry_drop(fd);
 		return err;
 	}
 	hold.limit_ms = ts_notify_time_limit(fd, SO_SNDTIMEO);
@@ -293,7 +293,7 @@ static void leave_loopback(const struct notify_call *call,
 		ts_notify_leave_udp(call->tree->host, fd, lets_go);
 	else if (ts_notify_is_tcp(fd) && lets_go)
 		(void)ts_notify_bind_native(fd, to->native.ss_family, &any);
-	ts_sock_close(fd);
+	ts_hurry_drop(fd);
 }
 
 /* What was sent is taken in first. */
@@ -303,7 +303,7 @@ static void disconnect(const struct notify_call *call)
 
 	if (fd >= 0 && ts_notify_is_udp(fd))
 		ts_notify_leave_udp(call->tree->host, fd, false);
-	ts_sock_close(fd);
+	ts_hurry_drop(fd);
 }
 
 /* An AF_INET6 datagram socket takes an AF_INET address as well. */
@@ -352,13 +352,13 @@ int ts_notify_connect(const struct notify_call *call)
 	if (fd < 0)
 		return fd;
 	if (!fits_family(fd, to.native.ss_family)) {
-		ts_sock_close(fd);
+		ts_hurry_drop(fd);
 		return NOTIFY_CONTINUE; /* the kernel's own complaint */
 	}
 	if (ts_notify_is_tcp(fd))
 		return connect_tcp(call, fd, &to.addr);
 	err = ts_notify_is_udp(fd) ? ts_notify_connect_udp(call, fd, &to.addr)
 				   : -ENETUNREACH;
-	ts_sock_close(fd);
+	ts_hurry_drop(fd);
 	return err;
 }

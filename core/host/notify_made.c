@@ -60,7 +60,7 @@ static void forget(struct notify_made *made)
 	ts_list_remove(&made->link);
 	made->notify->made_count--;
 	ts_watch_free(made->watch);
-	ts_sock_close(made->fd);
+	ts_hurry_drop(made->fd);
 	free(made);
 }
 
@@ -279,7 +279,7 @@ static void on_connected(void *ctx, unsigned events)
 	if (state == TCP_CLOSE || ts_sock_local(made->fd, &made->local) ||
 	    ts_sock_peer(made->fd, &made->peer))
 		return;
-	ts_sock_close(made->fd);
+	ts_hurry_drop(made->fd);
 	made->fd = -1;
 }
 

@@ -102,7 +102,7 @@ static int get_name(const struct notify_call *call,
 		len = ts_addr_to_sockaddr(&name, ts_notify_domain(fd), &ss);
 	else if (fd == -EISCONN && find_made(call, &name, &domain))
 		len = ts_addr_to_sockaddr(&name, domain, &ss);
-	ts_sock_close(fd);
+	ts_hurry_drop(fd);
 	if (len < 0)
 		return NOTIFY_CONTINUE;
 	return ts_notify_write_sockaddr(call, call->args[1], call->args[2],

@@ -277,7 +277,7 @@ static int with_option(const struct notify_call *call,
 	else if (o.fd < 0)
 		return NOTIFY_CONTINUE;
 	result = fn(&o);
-	ts_sock_close(o.fd);
+	ts_hurry_drop(o.fd);
 	return result;
 }
 

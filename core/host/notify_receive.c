@@ -250,7 +250,7 @@ int ts_notify_receive(const struct notify_call *call)
 	if (hold.fd < 0)
 		return NOTIFY_CONTINUE;
 	if (!is_ours(call, hold.fd)) {
-		ts_sock_close(hold.fd);
+		ts_hurry_drop(hold.fd);
 		return NOTIFY_CONTINUE;
 	}
 	ret = receive_by_call(call, hold.fd);
@@ -261,6 +261,6 @@ int ts_notify_receive(const struct notify_call *call)
 							     SO_RCVTIMEO);
 		return ts_notify_hold(call, &hold);
 	}
-	ts_sock_close(hold.fd);
+	ts_hurry_drop(hold.fd);
 	return ret;
 }

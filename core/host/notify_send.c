@@ -370,6 +370,6 @@ int ts_notify_send(const struct notify_call *call)
 		hold.limit_ms = ts_notify_time_limit(out.fd, SO_SNDTIMEO);
 		return ts_notify_hold(call, &hold);
 	}
-	ts_sock_close(out.fd);
+	ts_hurry_drop(out.fd);
 	return ret == -EPERM && out.fd < 0 ? -EACCES : ret;
 }

@@ -95,7 +95,7 @@ int ts_notify_connect_native(int fd, int domain, const struct ts_addr *addr)
 		return len;
 	if (!(flags & O_NONBLOCK))
 		(void)fcntl(fd, F_SETFL, flags | O_NONBLOCK);
-	err = connect(fd, (struct sockaddr *)&ss, (socklen_t)len) ? -errno : 0;
+	err = ts_hurry_connect(fd, (struct sockaddr *)&ss, (socklen_t)len);
 	if (!(flags & O_NONBLOCK))
 		(void)fcntl(fd, F_SETFL, flags);
 	return err;

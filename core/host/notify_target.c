@@ -142,7 +142,7 @@ int ts_notify_fetch(const struct notify_call *call, int fd)
 		got = errno == ENOSYS ? -EPERM : -errno;
 	close(pidfd);
 	if (got >= 0 && !ts_notify_is_valid(call)) {
-		close(got);
+		ts_hurry_drop(got);
 		return -ESRCH;
 	}
 	return got;

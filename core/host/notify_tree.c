@@ -399,7 +399,7 @@ void ts_notify_close(struct ts_host *host)
 				      struct notify_orphan, link);
 
 		ts_list_remove(&o->link);
-		ts_sock_close(o->fd);
+		ts_hurry_drop(o->fd);
 		free(o);
 	}
 	ts_timer_free(notify->sweep);

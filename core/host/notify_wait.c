@@ -28,7 +28,7 @@ static void free_wait(struct notify_wait *wait)
 	ts_list_remove(&wait->link);
 	ts_watch_free(wait->watch);
 	ts_timer_free(wait->timer);
-	ts_sock_close(wait->hold.fd);
+	ts_hurry_drop(wait->hold.fd);
 	free(wait);
 }
 
@@ -123,7 +123,7 @@ int ts_notify_hold(const struct notify_call *call,
 	struct notify_wait *wait = calloc(1, sizeof(*wait));
 
 	if (!wait) {
-		ts_sock_close(hold->fd);
+		ts_hurry_drop(hold->fd);
 		return -ENOMEM;
 	}
 	wait->call = *call;
@@ -150,7 +150,7 @@ static void drop_orphans(struct ts_notify *notify)
 		if (o->until_ms > now_ms)
 			continue;
 		ts_list_remove(&o->link);
-		ts_sock_close(o->fd);
+		ts_hurry_drop(o->fd);
 		notify->orphan_count--;
 		free(o);
 	}

@@ -97,6 +97,7 @@ static enum ts_proxy_step socks_authorize(struct ts_proxy_parser *p,
 	static const uint8_t yes[] = {SOCKS_AUTH_VERSION, 0};
 	static const uint8_t no[] = {SOCKS_AUTH_VERSION, 1};
 	size_t user_len, password_len;
+	bool is_user, is_password;
 	const uint8_t *password;
 
 	if (len < 2 || len < 3u + data[1])
@@ -107,9 +108,10 @@ static enum ts_proxy_step socks_authorize(struct ts_proxy_parser *p,
 	if (len < 3 + user_len + password_len)
 		return PROXY_MORE;
 	*used = 3 + user_len + password_len;
-	if (data[0] != SOCKS_AUTH_VERSION ||
-	    !(is_secret(p->user, data + 2, user_len) &
-	      is_secret(p->password, password, password_len)))
+	/* Both, in the same time whichever is wrong. */
+	is_user = is_secret(p->user, data + 2, user_len);
+	is_password = is_secret(p->password, password, password_len);
+	if (data[0] != SOCKS_AUTH_VERSION || !is_user || !is_password)
 		return say(p, PROXY_FAIL, no, sizeof(no));
 	p->is_authorized = true;
 	return say(p, PROXY_SAY, yes, sizeof(yes));

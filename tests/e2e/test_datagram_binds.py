@@ -58,13 +58,13 @@ while True:
         break
 """)
     wait_until(lambda: "us" in server.out, "the server")
+    own = server.status()["Self"]["TailscaleIPs"][1]
     client = python("client", 1, f"""
 s = udp()
-s.sendto(b"peer", ({server.status()["Self"]["TailscaleIPs"][1]!r}, 7000))
+s.sendto(b"peer", ({own!r}, 7000))
 data, peer = s.recvfrom(100)
 say([data.decode(), *peer[:2]])
 """)
-    own = server.status()["Self"]["TailscaleIPs"][1]
     answer = said(client)
     assert answer == [["back", own, 7000]]
     at, from_us, from_peer = said(server)

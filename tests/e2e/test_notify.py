@@ -298,6 +298,12 @@ def test_an_address_that_changes_meanwhile(serve, call, probe):
     assert client.out == "tailnet local\n", client.err
 
 
+def test_the_host_waits_for_no_socket(server, call, probe):
+    """Its other thread takes O_NONBLOCK away in the middle of a call."""
+    client = call("client", probe, "unblock", server.ip, "7000", timeout=60)
+    assert client.out == "ok\n", client.err
+
+
 def test_accept_is_interrupted_and_restarted(serve, call, probe):
     server = serve("serve_signals")
     client = call("client", "sh", "-ec", "for i in $(seq 30); do nc -N "
@@ -379,8 +385,9 @@ def test_go_datagrams(run, call, go_program, how):
     wait_until(lambda: "listening" in server.out, "the server")
     ip = None
     for size in (10, 3000, 60000):
+        # What address it has is not known before the node is up.
         client = call("client", go_program, how, f"{server.ip}:7000",
-                      str(size))
+                      str(size), options=["--wait"])
         assert client.code == 0, client.err
         ip = client.lab.node("client")["ips"][0]
         words = client.out.split()

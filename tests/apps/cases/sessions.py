@@ -8,9 +8,6 @@ CHROMIUM = ("chromium --headless --no-sandbox --disable-gpu --disable-quic "
             "--no-first-run --disable-background-networking "
             "--disable-component-update --disable-sync "
             "--user-data-dir=@dir@/profile ")
-SHARED_NODE = {
-    "in-process": "short programs at the same time share the node of one of "
-                  "them, and its end ends the connections of the others"}
 FFMPEG = "ffmpeg -hide_banner -nostdin -y "
 SOURCE = "-re -f lavfi -i testsrc=size=160x120:rate=10 -t %d "
 
@@ -61,8 +58,7 @@ image.src = '/dot.svg';
          "curl, python3", [WIDE],
          [Call("for i in $(seq 10); do (for j in $(seq 20); do curl -sS -m 30 "
                "http://@host@:8080/; done) & done | sort | uniq -c | "
-               "sed 's/^ *//'; wait", out=f"200 {PAGE}", seconds=60)],
-         limits=SHARED_NODE),
+               "sed 's/^ *//'; wait", out=f"200 {PAGE}", seconds=60)]),
     Case("shell-row", "50 curls, one after the other", "curl, python3", [WIDE],
          [Call("for i in $(seq 50); do curl -sS -m 30 http://@host@:8080/; done "
                "| uniq -c | sed 's/^ *//'", out=f"50 {PAGE}", seconds=80)],

@@ -481,6 +481,41 @@ static void mode_flip(void)
 	printf("%s %s\n", ours ? "tailnet" : "-", local ? "local" : "-");
 }
 
+static _Atomic int unblocked = -1;
+
+static void *unblock(void *unused)
+{
+	(void)unused;
+	while (!stop)
+		fcntl(unblocked, F_SETFL, 0);
+	return NULL;
+}
+
+/* The other thread takes O_NONBLOCK away from whoever wants it for a moment:
+ * that one would wait for an answer that it has to give itself. */
+static void mode_unblock(void)
+{
+	pthread_t thread;
+
+	pthread_create(&thread, NULL, unblock, NULL);
+	for (int i = 0; i < 500; i++) {
+		char answer[200];
+		int fd = new_socket(0);
+
+		unblocked = fd;
+		if (connect(fd, (void *)&dest, dest_len) != 0)
+			die("connect");
+		ask(fd, "who\n", answer, sizeof(answer));
+		if (!*answer)
+			die("answer");
+		unblocked = -1;
+		close(fd);
+	}
+	stop = true;
+	pthread_join(thread, NULL);
+	puts("ok");
+}
+
 /* One call for both networks, and the batch form back. */
 static void mode_mixed(void)
 {
@@ -770,6 +805,7 @@ int main(int argc, char **argv)
 		{"nonsense", mode_nonsense},
 		{"nonsense_connected", mode_nonsense_connected},
 		{"flip", mode_flip},
+		{"unblock", mode_unblock},
 		{"mixed", mode_mixed},
 		{"leaves", mode_leaves},
 		{"pktinfo", mode_pktinfo},

@@ -20,6 +20,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -151,6 +152,7 @@ static inline void open_fixture_with(struct fixture *f,
 				     enum ts_node_state state)
 {
 	char err[256] = "";
+	sigset_t hurry;
 
 	memset(f, 0, sizeof(*f));
 	f->loop = ts_loop_new();
@@ -168,8 +170,13 @@ static inline void open_fixture_with(struct fixture *f,
 	if (!f->host)
 		fail_msg("ts_host_open: %s", err);
 	assert_true(ts_table_read_info(ts_host_table(f->host), &f->info));
+	/* What core/host/hurry.c sends is for the loop's thread. */
+	sigemptyset(&hurry);
+	sigaddset(&hurry, SIGURG);
+	pthread_sigmask(SIG_UNBLOCK, &hurry, NULL);
 	assert_int_equal(pthread_create(&f->thread, NULL, run_loop, f->loop),
 			 0);
+	pthread_sigmask(SIG_BLOCK, &hurry, NULL);
 }
 
 static inline void open_fixture(struct fixture *f)

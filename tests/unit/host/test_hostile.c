@@ -8,6 +8,7 @@
 
 #include "host_fixture.h"
 
+#include <sys/prctl.h>
 #include <sys/resource.h>
 
 enum { NAMED_PORT = 5353, CROWD = 1100 };
@@ -292,6 +293,70 @@ static void a_silent_crowd_keeps_nobody_out(void **state)
 	close_fixture(&f);
 }
 
+/* A socket that cannot be closed at once: its far end takes no more bytes. */
+static int lingering_socket(void)
+{
+	static const char bytes[65536];
+	const struct linger long_time = {.l_onoff = 1, .l_linger = 1000};
+	struct ts_addr at = {.ip = ts_ip_from_v4_host(INADDR_LOOPBACK)};
+	int listener = new_tcp(false), fd = new_tcp(false);
+
+	assert_int_equal(bind_to(listener, &at), 0);
+	assert_int_equal(listen(listener, 1), 0);
+	at = local_of(listener);
+	assert_int_equal(connect_to(fd, &at), 0);
+	while (send(fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+		;
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &long_time,
+				    sizeof(long_time)), 0);
+	return fd;
+}
+
+static pid_t send_lingering_socket(struct fixture *f)
+{
+	static const struct ts_broker_request reverse = {
+		.type = TS_BROKER_REVERSE};
+	pid_t pid = fork();
+	int fd;
+
+	if (pid != 0)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	fd = lingering_socket();
+	send_request(broker_connect(f->abstract_name), &reverse, fd);
+	close(fd); /* now the host has the last of it, nearly always */
+	pause();
+	_exit(0);
+}
+
+static void a_socket_that_lingers_does_not_stop_the_host(void **state)
+{
+	static const struct ts_broker_request attach = {
+		.type = TS_BROKER_ATTACH};
+	struct ts_broker_reply rep;
+	struct fixture f;
+	pid_t pids[4];
+	int fd;
+
+	(void)state;
+	open_fixture(&f);
+	for (int i = 0; i < 4; i++)
+		pids[i] = send_lingering_socket(&f);
+	for (int i = 0; i < 100; i++) {
+		fd = broker_connect(f.abstract_name);
+		send_request(fd, &attach, -1);
+		assert_true(wait_for(fd, POLLIN) & POLLIN);
+		assert_true(receive_reply(fd, &rep, NULL) > 0);
+		close(fd);
+		poll(NULL, 0, 2);
+	}
+	for (int i = 0; i < 4; i++) {
+		kill(pids[i], SIGKILL);
+		waitpid(pids[i], NULL, 0);
+	}
+	close_fixture(&f);
+}
+
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_connect_in_anothers_name_is_its_own),
 	cmocka_unit_test(a_name_that_is_shared_is_not_taken_over),
@@ -301,6 +366,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_bound_address_keeps_its_name),
 	cmocka_unit_test(a_socket_of_another_network_is_refused),
 	cmocka_unit_test(a_silent_crowd_keeps_nobody_out),
+	cmocka_unit_test(a_socket_that_lingers_does_not_stop_the_host),
 };
 
 RUN_IN_EMPTY_NET(tests)
