@@ -670,6 +670,8 @@ def test_java(ask, ips, tmp_path):
 
 
 @needs("go", "gcc")
+@pytest.mark.skipif(bool(SANITIZERS),
+                    reason="a stock program has no sanitizer runtime")
 def test_go_by_libc(ask, ips, tmp_path):
     source = tmp_path / "names.go"
     source.write_text(textwrap.dedent(GO))
@@ -677,7 +679,6 @@ def test_go_by_libc(ask, ips, tmp_path):
     subprocess.run(["go", "build", "-o", program, source], check=True,
                    env=dict(CLEAN_ENV, CGO_ENABLED="1", GO111MODULE="off",
                             GOCACHE="/tmp/go-build-e2e", GOFLAGS=""))
-    # tsrun itself would not start a Go program; this one only looks names up.
     out = ask("env", "GODEBUG=netdns=cgo", program).splitlines()
     assert out == [f"[{ips[0]} {ips[1]}] <nil>", f"[{WEB}.] <nil>"]
 
