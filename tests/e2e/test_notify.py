@@ -20,12 +20,6 @@ pytestmark = pytest.mark.skipif(not shutil.which("gcc"),
                                 reason="gcc not installed")
 
 
-if SANITIZERS:
-    # tsnet-host --notify, too, has the shim preloaded, for its program's sake.
-    CLEAN_ENV["ASAN_OPTIONS"] = os.environ.get(
-        "ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
-
-
 def build(tmp_path_factory, name, *command):
     program = str(tmp_path_factory.mktemp(name) / name)
     subprocess.run([*command, "-o", program], check=True)

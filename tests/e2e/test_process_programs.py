@@ -53,6 +53,8 @@ def allocators():
 
 @pytest.mark.parametrize("where", WHERE)
 @pytest.mark.parametrize("allocator", allocators())
+@pytest.mark.skipif(bool(SANITIZERS),
+                    reason="AddressSanitizer is an allocator itself")
 def test_another_allocator(server, call, shapes, allocator, where):
     for shape in ("connect_in_handler", "all_closed_in_child"):
         client = call(f"client-{shape.replace('_', '-')}", shapes, shape,
