@@ -5,6 +5,7 @@ but loopback. A test that only "connects" proves nothing: check content, peer
 identity and path.
 """
 import ctypes
+import stat
 
 import pytest
 
@@ -12,6 +13,16 @@ from harness import Lab, Program, set_loopback_up
 
 CLONE_NEWNET = 0x40000000
 LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def reachable(tmp_path_factory):
+    """Programs that change their user still find their files."""
+    base = tmp_path_factory.getbasetemp()
+    for directory in (base, base.parent):
+        mode = directory.stat().st_mode
+        if not mode & (stat.S_ISVTX | 0o001):  # not /tmp itself
+            directory.chmod(mode | 0o055)
 
 
 @pytest.fixture(autouse=True)
