@@ -625,7 +625,7 @@ def test_denied_go_datagrams(run, call, go_program, denied):
     server.wait_running()
     wait_until(lambda: "listening" in server.out, "the server")
     client = call("client", go_program, "send", f"{server.ip}:7000", "3000",
-                  **denied)
+                  options=["--wait"], **denied)
     assert client.code == 0, client.err
     own, peer, seen, length = client.out.split()
     assert own == seen and length == "3000" and peer == f"{server.ip}:7000"
