@@ -7,11 +7,11 @@ import threading
 import time
 
 
-def unacked(conn):
-    """In the tunnel, once that has the connection (its MTU tells)."""
-    info = conn.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+def acknowledged(conn):
+    """Bytes that the peer has, once the tunnel tells (its MTU shows it)."""
+    info = conn.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 192)
     mtu = struct.unpack_from("I", info, 60)[0]
-    return mtu != 1280 or struct.unpack_from("I", info, 24)[0]
+    return struct.unpack_from("Q", info, 120)[0] if mtu == 1280 else 0
 
 
 def serve(conn, peer):
@@ -22,8 +22,10 @@ def serve(conn, peer):
 
     with conn:
         try:
-            conn.sendall(repr(conn.getpeername()[:2]).encode() + b"\n")
-            while peer[0].startswith("100.") and unacked(conn):
+            name = repr(conn.getpeername()[:2]).encode() + b"\n"
+            conn.sendall(name)
+            while (peer[0].startswith("100.") and
+                   acknowledged(conn) < len(name)):
                 time.sleep(0.01)
             say("acknowledged")
             while data := conn.recv(65536):
