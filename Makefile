@@ -33,7 +33,10 @@ pkg_config := $(if $(DEPS),PKG_CONFIG_PATH= \
 	PKG_CONFIG_LIBDIR=$(DEPS)/lib/pkgconfig) pkg-config $(if $(DEPS),--static)
 PKG_CFLAGS := $(shell $(pkg_config) --cflags $(PKGS) 2>/dev/null) \
 	$(if $(DEPS),-isystem $(DEPS)/include -DCARES_NO_DEPRECATED)
-PKG_LIBS := $(shell $(pkg_config) --libs $(PKGS) 2>/dev/null) \
+# Faster AEAD (core/crypto/aead_mb.c); `make IPSEC_MB=` builds without.
+IPSEC_MB ?= $(if $(DEPS),,$(filter x86_64-linux-gnu,$(shell $(CC) -dumpmachine)))
+PKG_CFLAGS += $(if $(IPSEC_MB),-DTS_HAVE_IPSEC_MB)
+PKG_LIBS := $(if $(IPSEC_MB),-lIPSec_MB) $(shell $(pkg_config) --libs $(PKGS) 2>/dev/null) \
 	$(if $(DEPS),-L$(DEPS)/lib) -lev -lm
 
 LWIP_DIR ?= build/lwip/src-2.2.1
