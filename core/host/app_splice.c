@@ -14,7 +14,8 @@
  * The stack calls readable() and writable() per packet. Acting right then
  * would cost a system call per packet, and call the stack from inside itself;
  * so connections that can go on line up and are served once the loop has
- * taken in all that arrived (a timer at 0 ms).
+ * taken in all that arrived, before it sleeps. A timer at 0 ms keeps it from
+ * sleeping while there are any.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -358,8 +359,11 @@ void ts_splices_pump_ready(void *ctx)
 	struct ts_host *host = ctx;
 	struct ts_link turn;
 
+	if (ts_list_is_empty(&host->ready))
+		return;
 	/* Who lines up again waits for the next turn of the loop. */
 	ts_list_init(&turn);
+	ts_timer_set(host->ready_timer, UINT64_MAX);
 	while (!ts_list_is_empty(&host->ready)) {
 		struct ts_link *first = host->ready.next;
 

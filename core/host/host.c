@@ -136,7 +136,9 @@ static int open_parts(struct ts_host *host, const struct ts_host_config *config,
 	    !host->changed_timer)
 		return -ENOMEM;
 	ts_hurry_open(host);
-	status = ts_entries_open(host);
+	status = ts_loop_before_sleep(host->loop, ts_splices_pump_ready, host);
+	if (!status)
+		status = ts_entries_open(host);
 	if (!status)
 		status = ts_hup_open(host);
 	if (status) {
@@ -225,6 +227,7 @@ void ts_host_close(struct ts_host *host)
 	ts_entries_close(host);
 	ts_hurry_close(host);
 	ts_hup_close(host);
+	ts_loop_before_sleep_remove(host->loop, ts_splices_pump_ready, host);
 	ts_timer_free(host->ready_timer);
 	ts_timer_free(host->changed_timer);
 	ts_timer_free(host->drain_timer);
