@@ -202,6 +202,7 @@ static void answer_far_end(struct ts_inbound *in)
 /* -- the listener's end -------------------------------------------------- */
 
 static int connect_native(struct ts_inbound *in);
+static int await_native(struct ts_inbound *in);
 
 /* The listener of our choice is gone. One that was bound to the address alone
  * may have left a record that hid another one, bound to all of them. */
@@ -219,6 +220,13 @@ static int try_next_listener(struct ts_inbound *in)
 	in->fd = -1;
 	in->native = next->native;
 	return connect_native(in);
+}
+
+static int try_and_await_next(struct ts_inbound *in)
+{
+	int err = try_next_listener(in);
+
+	return err ? err : await_native(in);
 }
 
 /* The listener was closed, or somebody took the connection from its queue and
@@ -253,6 +261,22 @@ static int look_later(struct ts_inbound *in)
 	return 0;
 }
 
+/* The listener's queue has it. */
+static void native_is_up(struct ts_inbound *in)
+{
+	int err;
+
+	in->hup.fn = on_hup;
+	in->hup.ctx = in;
+	err = ts_hup_add(in->host, &in->hup, in->fd, HUP_OR_EOF);
+	if (!err)
+		err = look_later(in);
+	if (err)
+		inbound_fail(in, err);
+	else if (!in->is_answered)
+		answer_far_end(in);
+}
+
 static void on_native(void *ctx, unsigned events)
 {
 	struct ts_inbound *in = ctx;
@@ -262,20 +286,21 @@ static void on_native(void *ctx, unsigned events)
 	ts_watch_free(in->watch);
 	in->watch = NULL;
 	if (err == -ECONNREFUSED) {
-		err = try_next_listener(in);
+		err = try_and_await_next(in);
 		if (!err)
 			return;
 	}
-	in->hup.fn = on_hup;
-	in->hup.ctx = in;
-	if (!err)
-		err = ts_hup_add(in->host, &in->hup, in->fd, HUP_OR_EOF);
-	if (!err)
-		err = look_later(in);
 	if (err)
 		inbound_fail(in, err);
-	else if (!in->is_answered)
-		answer_far_end(in);
+	else
+		native_is_up(in);
+}
+
+static int await_native(struct ts_inbound *in)
+{
+	in->watch = ts_watch_new(in->host->loop, in->fd, TS_WRITABLE,
+				 on_native, in);
+	return in->watch ? 0 : -ENOMEM;
 }
 
 /* A socket at an address that no living or recent flow has had. */
@@ -348,9 +373,7 @@ static int connect_native(struct ts_inbound *in)
 	if (err)
 		return err;
 	in->entry->inbound = in;
-	in->watch = ts_watch_new(in->host->loop, in->fd, TS_WRITABLE,
-				 on_native, in);
-	return in->watch ? 0 : -ENOMEM;
+	return 0;
 }
 
 /* The listener's queue had no room for it, and nobody remembers it. */
@@ -366,6 +389,8 @@ static void connect_again(struct ts_inbound *in)
 	in->entry = NULL;
 	in->fd = -1;
 	err = connect_native(in);
+	if (!err)
+		err = await_native(in);
 	if (err)
 		inbound_fail(in, err);
 }
@@ -405,7 +430,7 @@ static void on_look(void *ctx)
 		ts_timer_set(host->inbound_look, now_ms + LOOK_MIN_MS);
 }
 
-/* NULL: *err. On the way to the listener otherwise. */
+/* NULL: *err. On the way to the listener otherwise, or there. */
 static struct ts_inbound *new_inbound(struct ts_host *host,
 				      const struct ts_addr *local,
 				      const struct ts_addr *remote, int *err)
@@ -442,9 +467,32 @@ struct ts_inbound *ts_inbound_from_self(struct ts_host *host,
 {
 	struct ts_inbound *in = new_inbound(host, local, remote, err);
 
-	if (in)
+	if (!in)
+		return NULL;
+	*err = await_native(in); /* conn is not ready to hear of it */
+	if (!*err) {
 		in->conn = conn;
-	return in;
+		return in;
+	}
+	inbound_fail(in, *err);
+	return NULL;
+}
+
+/* On loopback the handshake is over before connect() returns, unless the
+ * listener's queue is full, or nobody listens. */
+static void take_syn(struct ts_inbound *in, struct stack_syn *syn)
+{
+	struct ts_addr peer;
+	int err;
+
+	in->syn = syn;
+	if (ts_sock_peer(in->fd, &peer) == 0) {
+		native_is_up(in);
+		return;
+	}
+	err = await_native(in);
+	if (err)
+		inbound_fail(in, err);
 }
 
 void ts_host_inbound_syn(struct ts_host *host, struct stack_syn *syn,
@@ -456,7 +504,7 @@ void ts_host_inbound_syn(struct ts_host *host, struct stack_syn *syn,
 	struct ts_inbound *in = new_inbound(host, local, remote, &err);
 
 	if (in) {
-		in->syn = syn;
+		take_syn(in, syn);
 		return;
 	}
 	log_debug("host: SYN from %s to %s: %s", ts_addr_format(remote, from),
