@@ -37,7 +37,9 @@
  *            peer) and the native address that the host connects to: an
  *            address, 0.0.0.0 (IPv4 or dual-stack wildcard) or :: (v6 only).
  *   ACCEPTED + the socket: the program took this tuple from its queue, bytes
- *            may flow.
+ *            may flow. UNANSWERED by programs under tsrun, whose host is not
+ *            replaced by another one: all that a reply could say is in the
+ *            table.
  *   SEND     + the socket, one of datagrams (bound natively, perhaps to a
  *            wildcard) that wants to send to a tailnet address: the reply's
  *            native address is the flow's virtual one, and the table has SEND
@@ -121,6 +123,7 @@ enum ts_broker_flags {
 	TS_BROKER_DEDICATED = 1 << 5, /* SEND */
 	TS_BROKER_RAW = 1 << 6,	      /* echo sockets */
 	TS_BROKER_END = 1 << 7,	      /* DRAIN */
+	TS_BROKER_UNANSWERED = 1 << 7, /* ACCEPTED: nobody waits for a reply */
 };
 
 struct ts_broker_request {

@@ -40,6 +40,7 @@ struct ts_inbound {
 	struct ts_hup_item hup;	      /* afterwards */
 	struct ts_entry *entry;
 	bool is_answered, is_far_end_up, is_accepted;
+	bool has_ended; /* the listener's side, without an error */
 	uint64_t look_ms, look_at_ms; /* is the listener's side still there? */
 	/* A peer: syn until it was answered, tcp from then on. */
 	struct stack_syn *syn;
@@ -229,16 +230,21 @@ static int try_and_await_next(struct ts_inbound *in)
 	return err ? err : await_native(in);
 }
 
-/* The listener was closed, or somebody took the connection from its queue and
- * ended it without ACCEPTED: no program of ours. One that has accepted may
- * greet and close before the far end has answered us; what it wrote, and the
- * end, are the splice's to carry. */
+/* The listener was closed; or somebody took the connection from its queue and
+ * ended it. That was a program of ours if its ACCEPTED is on the way: nobody
+ * waits for it to arrive. One that has accepted may greet and close before the
+ * far end has answered us; what it wrote, and the end, are the splice's to
+ * carry. */
 static void on_hup(void *ctx)
 {
 	struct ts_inbound *in = ctx;
 
-	if (!in->is_accepted || ts_sock_error(in->fd))
+	if (ts_sock_error(in->fd)) {
 		inbound_fail(in, -ECONNRESET);
+		return;
+	}
+	in->has_ended = true;
+	in->look_at_ms = ts_host_now_ms(in->host) + LOOK_MIN_MS;
 }
 
 static void on_look(void *ctx);
@@ -395,12 +401,17 @@ static void connect_again(struct ts_inbound *in)
 		inbound_fail(in, err);
 }
 
+/* diag_fd may be -1. */
 static void look(struct ts_inbound *in, int diag_fd, uint64_t now_ms)
 {
 	if (in->fd < 0 || in->watch || in->is_accepted ||
 	    in->look_at_ms > now_ms)
 		return;
-	if (ts_other_end_is_lost(diag_fd, &in->entry->key)) {
+	if (in->has_ended) {
+		inbound_fail(in, -ECONNRESET);
+		return;
+	}
+	if (diag_fd >= 0 && ts_other_end_is_lost(diag_fd, &in->entry->key)) {
 		connect_again(in);
 		return;
 	}
@@ -419,9 +430,7 @@ static void on_look(void *ctx)
 	for (struct ts_link *at = host->inbounds.next; at != &host->inbounds;
 	     at = next) {
 		next = at->next;
-		if (fd >= 0)
-			look(TS_LINK_OWNER(at, struct ts_inbound, link), fd,
-			     now_ms);
+		look(TS_LINK_OWNER(at, struct ts_inbound, link), fd, now_ms);
 	}
 	if (fd >= 0)
 		close(fd);

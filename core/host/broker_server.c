@@ -128,6 +128,12 @@ void ts_broker_arm_timer(struct ts_broker_server *server)
 	ts_timer_set(server->timer, at_ms);
 }
 
+static bool is_unanswered(const struct ts_broker_request *req)
+{
+	return req->type == TS_BROKER_ACCEPTED &&
+	       (req->flags & TS_BROKER_UNANSWERED);
+}
+
 /* Sends rep, with pass_fd when >= 0. A client that cannot take it loses it. */
 static void reply(const struct ts_client *client,
 		  const struct ts_broker_reply *rep, int pass_fd)
@@ -217,7 +223,7 @@ static bool answer(struct ts_client *client,
 		break;
 	}
 	ts_sock_close(fd);
-	if (is_done)
+	if (is_done && !is_unanswered(req))
 		reply(client, &rep, req->type == TS_BROKER_ATTACH ?
 					    ts_table_fd(host->table) : -1);
 	return is_done;
@@ -406,7 +412,7 @@ static void on_client(void *ctx, unsigned events)
 
 /* -- coming and going ---------------------------------------------------- */
 
-/* The one that has said nothing for longest goes. */
+/* The one that has said nothing for longest goes. (It may just have.) */
 static void drop_silent(struct ts_broker_server *server, bool of_strangers)
 {
 	struct ts_link *at = server->reading.next;
@@ -417,7 +423,8 @@ static void drop_silent(struct ts_broker_server *server, bool of_strangers)
 
 		if (of_strangers && client->is_trusted)
 			continue;
-		free_client(client);
+		if (!serve(client))
+			free_client(client);
 		return;
 	}
 }
