@@ -150,9 +150,6 @@ static void note_held(struct ts_conn *conn)
 	struct ts_entry *entry;
 
 	conn->was_held = true;
-	conn->hup.fn = on_hup;
-	conn->hup.ctx = conn;
-	(void)ts_hup_add(host, &conn->hup, conn->dup_fd, HUP_ONLY);
 	if (ts_sock_local(conn->dup_fd, &key.local) ||
 	    ts_addr_equal(&key.local, &conn->key.local))
 		return;
@@ -162,6 +159,16 @@ static void note_held(struct ts_conn *conn)
 	ts_entry_drop(host, conn->entry);
 	conn->entry = entry;
 	conn->key = key;
+}
+
+/* It stays held: its shutdown and a second connect are to be heard. */
+static void watch_held(struct ts_conn *conn)
+{
+	if (conn->hup.fd >= 0)
+		return;
+	conn->hup.fn = on_hup;
+	conn->hup.ctx = conn;
+	(void)ts_hup_add(conn->host, &conn->hup, conn->dup_fd, HUP_ONLY);
 }
 
 /* A closed socket with an error pending has knocked, and was shut down before
@@ -208,16 +215,13 @@ static void look_again(struct ts_conn *conn)
 
 /* -- connecting back ----------------------------------------------------- */
 
-/* Both ends stand: the splice takes over. */
-static void conn_join(struct ts_conn *conn)
+/* Both ends stand: the splice takes over. Anybody but R as the program's peer
+ * means that back_fd leads to a stranger who took its port. */
+static void conn_join(struct ts_conn *conn, const struct ts_addr *peer)
 {
-	struct ts_addr peer;
 	int fd = conn->back_fd;
 
-	/* Anybody but R as its peer means that fd leads to a stranger who
-	 * took the program's port. */
-	if (ts_sock_peer(conn->dup_fd, &peer) ||
-	    !ts_addr_equal(&peer, &conn->key.remote)) {
+	if (!ts_addr_equal(peer, &conn->key.remote)) {
 		ts_conn_abandon(conn);
 		return;
 	}
@@ -233,6 +237,17 @@ static void conn_join(struct ts_conn *conn)
 	else
 		ts_inbound_join(conn->inbound, fd, conn->entry);
 	free_conn(conn);
+}
+
+/* Is the program's socket connected? Then to whom decides. */
+static bool try_join(struct ts_conn *conn)
+{
+	struct ts_addr peer;
+
+	if (ts_sock_peer(conn->dup_fd, &peer))
+		return false;
+	conn_join(conn, &peer);
+	return true;
 }
 
 static void retry_release(struct ts_conn *conn, int err)
@@ -255,9 +270,7 @@ static void on_back(void *ctx, unsigned events)
 	(void)events;
 	if (err)
 		retry_release(conn, err);
-	else if (conn_look(conn) == LOOK_UP)
-		conn_join(conn);
-	else
+	else if (!try_join(conn))
 		ts_conn_abandon(conn);
 }
 
@@ -275,10 +288,8 @@ static void conn_release(struct ts_conn *conn)
 		retry_release(conn, conn->back_fd);
 		return;
 	}
-	if (conn_look(conn) == LOOK_UP) {
-		conn_join(conn);
+	if (try_join(conn))
 		return;
-	}
 	conn->back_watch = ts_watch_new(host->loop, conn->back_fd, TS_WRITABLE,
 					on_back, conn);
 	if (!conn->back_watch)
@@ -298,7 +309,8 @@ static void settle_accepted(struct ts_conn *conn)
 	if (conn->state == CONN_RELEASING) {
 		conn->entry->value.state = TS_FLOW_UP;
 		ts_entry_publish(conn->host, conn->entry);
-		conn_join(conn);
+		if (!try_join(conn))
+			ts_conn_abandon(conn);
 	} else if (conn->state == CONN_REFUSING) {
 		drop_back(conn); /* a reset: the best that is left */
 		ts_entry_end(conn->host, conn->entry, HOST_ENTRY_LINGER_MS);
@@ -319,10 +331,12 @@ static void settle_held(struct ts_conn *conn)
 		retry_release(conn, -ETIMEDOUT);
 		break;
 	case CONN_WAITING:
+		watch_held(conn);
 		ts_timer_set(conn->timer,
 			     conn->started_ms + conn->host->timeout_ms);
 		break;
 	case CONN_DIALLING:
+		watch_held(conn);
 		break;
 	}
 }
@@ -342,10 +356,8 @@ static void conn_advance(struct ts_conn *conn)
 	case LOOK_UP:
 		if (!conn->host->rv.holds)
 			settle_accepted(conn);
-		else if (conn->state == CONN_JOINING)
-			conn_join(conn);
-		else /* connected to something that is not R */
-			ts_conn_abandon(conn);
+		else if (conn->state != CONN_JOINING || !try_join(conn))
+			ts_conn_abandon(conn); /* connected, but not to R */
 		break;
 	}
 }

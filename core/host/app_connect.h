@@ -11,6 +11,7 @@
 
 enum {
 	CONN_LOOK_FIRST_MS = 1, /* then doubled: has it knocked at R? */
+	CONN_WATCH_MS = 5, /* before that the far end has mostly answered */
 };
 
 enum conn_state {

@@ -327,7 +327,8 @@ static int bind_source(struct ts_inbound *in, struct ts_flow_key *key)
 	}
 	if (!err)
 		err = ts_sock_bind(fd, &source);
-	if (!err)
+	key->remote = source;
+	if (!err && source.port == 0)
 		err = ts_sock_local(fd, &key->remote);
 	if (!err && ts_entry_find(host, key))
 		err = -EADDRINUSE;

@@ -229,6 +229,17 @@ static bool answer(struct ts_client *client,
 	return is_done;
 }
 
+static void on_client(void *ctx, unsigned events);
+
+/* false: out of memory. */
+static bool watch(struct ts_client *client)
+{
+	if (!client->watch)
+		client->watch = ts_watch_new(client->host->loop, client->fd,
+					     TS_READABLE, on_client, client);
+	return client->watch;
+}
+
 static void refuse(const struct ts_client *client,
 		   const struct ts_broker_request *req, int error)
 {
@@ -242,7 +253,7 @@ static void hold(struct ts_client *client, const struct ts_broker_request *req)
 	struct ts_broker_server *server = client->host->server;
 
 	client->held_data = malloc(req->data_len + 1);
-	if (!client->held_data) {
+	if (!client->held_data || !watch(client)) {
 		refuse(client, req, ENOMEM);
 		free_client(client);
 		return;
@@ -459,15 +470,13 @@ void ts_broker_add_client(struct ts_broker_server *server, int fd)
 	if (!client->is_trusted)
 		server->stranger_count++;
 	ts_list_insert(&server->reading, &client->link);
-	client->watch = ts_watch_new(host->loop, fd, TS_READABLE, on_client,
-				     client);
-	if (!client->watch) {
-		free_client(client);
-		return;
-	}
 	/* Mostly the request is there already. */
-	if (!serve(client))
+	if (serve(client))
+		return;
+	if (watch(client))
 		ts_broker_arm_timer(server);
+	else
+		free_client(client);
 }
 
 static void on_timer(void *ctx)

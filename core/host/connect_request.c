@@ -65,12 +65,13 @@ static int check_request(struct ts_host *host,
 
 static void on_sweep(void *ctx);
 
-/* One look at the socket soon, so that the hup watch stands; then only what
- * happens moves the connection, and the sweep. */
+/* One look at the socket, so that the hup watch stands; then only what happens
+ * moves the connection, and the sweep. */
 static int arm_timers(struct ts_conn *conn)
 {
 	struct ts_host *host = conn->host;
 	uint64_t now_ms = ts_host_now_ms(host);
+	bool waits = conn->state == CONN_DIALLING;
 
 	if (!host->sweep)
 		host->sweep = ts_timer_new(host->loop, on_sweep, host);
@@ -78,7 +79,8 @@ static int arm_timers(struct ts_conn *conn)
 		return -ENOMEM;
 	if (host->held_count == 1)
 		ts_timer_set(host->sweep, now_ms + SWEEP_INTERVAL_MS);
-	ts_timer_set(conn->timer, now_ms + conn->look_ms);
+	ts_timer_set(conn->timer,
+		     now_ms + (waits ? CONN_WATCH_MS : conn->look_ms));
 	return 0;
 }
 

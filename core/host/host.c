@@ -148,6 +148,7 @@ static int open_parts(struct ts_host *host, const struct ts_host_config *config,
 	status = ts_rendezvous_open(host, config->never_hold, err);
 	if (status)
 		return status;
+	ts_request_proof_open(host);
 	init_info(host, config);
 	status = ts_dns_service_open(host, config);
 	if (status)
