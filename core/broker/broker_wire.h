@@ -25,6 +25,9 @@
  *               end is told by the socket itself and the table (DESIGN 2.1).
  *               Errors: ENETUNREACH/EHOSTUNREACH (no such peer, no address of
  *               that family), ENOBUFS (too many held), EADDRNOTAVAIL.
+ *               UNANSWERED by those that wait in connect() anyway: all errors
+ *               are told there. Whose socket fails without an entry in the
+ *               table was turned away, or never met the host: ask again.
  *   BIND     a bind to the node's own address, or to a wildcard with
  *               listen=tailnet: the reply's native address is what the shim
  *               must bind instead (127.x.y.z:port, with V6_ONLY at ::1; a free
@@ -123,7 +126,8 @@ enum ts_broker_flags {
 	TS_BROKER_DEDICATED = 1 << 5, /* SEND */
 	TS_BROKER_RAW = 1 << 6,	      /* echo sockets */
 	TS_BROKER_END = 1 << 7,	      /* DRAIN */
-	TS_BROKER_UNANSWERED = 1 << 7, /* ACCEPTED: nobody waits for a reply */
+	/* CONNECT, ACCEPTED: nobody waits for a reply */
+	TS_BROKER_UNANSWERED = 1 << 7,
 };
 
 struct ts_broker_request {
@@ -138,6 +142,13 @@ struct ts_broker_request {
 	void *answer;	     /* shim only: where DNS's answer is put */
 	size_t answer_cap;
 };
+
+static inline bool ts_broker_is_unanswered(const struct ts_broker_request *req)
+{
+	return (req->type == TS_BROKER_CONNECT ||
+		req->type == TS_BROKER_ACCEPTED) &&
+	       (req->flags & TS_BROKER_UNANSWERED);
+}
 
 enum ts_broker_answer { TS_ANSWER_NOT_OURS, TS_ANSWER_FOUND,
 			TS_ANSWER_NXDOMAIN };

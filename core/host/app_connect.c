@@ -106,12 +106,14 @@ void ts_conn_abandon(struct ts_conn *conn)
 
 static void publish_failure(struct ts_conn *conn, int err)
 {
+	if (!conn->entry)
+		return;
 	conn->entry->value.state = TS_FLOW_FAILED;
 	conn->entry->value.error = -err;
 	ts_entry_publish(conn->host, conn->entry);
 }
 
-static void conn_fail(struct ts_conn *conn, int err)
+void ts_conn_fail(struct ts_conn *conn, int err)
 {
 	char text[TS_ADDR_TEXT_CAP];
 
@@ -142,8 +144,9 @@ static void on_hup(void *ctx)
 }
 
 /* It knocked. A socket bound to a wildcard has its address only now, and
- * R's rule for it may be wrong on a kernel that we do not know. */
-static void note_held(struct ts_conn *conn)
+ * R's rule for it may be wrong on a kernel that we do not know. false: another
+ * connect of a program that was turned away, and asked why. */
+static bool note_held(struct ts_conn *conn)
 {
 	struct ts_host *host = conn->host;
 	struct ts_flow_key key = conn->key;
@@ -152,13 +155,16 @@ static void note_held(struct ts_conn *conn)
 	conn->was_held = true;
 	if (ts_sock_local(conn->dup_fd, &key.local) ||
 	    ts_addr_equal(&key.local, &conn->key.local))
-		return;
+		return true;
+	if (!conn->entry)
+		return false;
 	entry = ts_entry_put(host, &key, &conn->entry->value);
 	if (!entry)
-		return;
+		return true;
 	ts_entry_drop(host, conn->entry);
 	conn->entry = entry;
 	conn->key = key;
+	return true;
 }
 
 /* It stays held: its shutdown and a second connect are to be heard. */
@@ -188,9 +194,8 @@ static enum look conn_look(struct ts_conn *conn)
 		/* Where nothing is held it is on its way to R's queue. */
 		if (!conn->host->rv.holds)
 			return LOOK_NOT_YET;
-		if (!conn->was_held)
-			note_held(conn);
-		return LOOK_HELD;
+		return conn->was_held || note_held(conn) ? LOOK_HELD
+							 : LOOK_GONE;
 	}
 	if (state < 0 || state == TCP_CLOSE)
 		return conn->was_held || has_error(conn->dup_fd) ?
@@ -254,7 +259,7 @@ static void retry_release(struct ts_conn *conn, int err)
 {
 	drop_back(conn);
 	if (++conn->join_tries > JOIN_TRIES_MAX) {
-		conn_fail(conn, err);
+		ts_conn_fail(conn, err);
 		return;
 	}
 	set_state(conn, CONN_RELEASING);
@@ -293,7 +298,7 @@ static void conn_release(struct ts_conn *conn)
 	conn->back_watch = ts_watch_new(host->loop, conn->back_fd, TS_WRITABLE,
 					on_back, conn);
 	if (!conn->back_watch)
-		conn_fail(conn, -ENOMEM);
+		ts_conn_fail(conn, -ENOMEM);
 	else
 		ts_timer_set(conn->timer,
 			     ts_host_now_ms(host) + JOIN_LIMIT_MS);
@@ -369,7 +374,7 @@ static void on_timer(void *ctx)
 
 	if (conn->state == CONN_WAITING &&
 	    ts_host_now_ms(host) >= conn->started_ms + host->timeout_ms)
-		conn_fail(conn, -ETIMEDOUT);
+		ts_conn_fail(conn, -ETIMEDOUT);
 	else
 		conn_advance(conn);
 }
@@ -395,7 +400,7 @@ static void on_gone(void *user, int err)
 	struct ts_conn *conn = user;
 
 	conn->tcp = NULL;
-	conn_fail(conn, err ? err : -ECONNRESET);
+	ts_conn_fail(conn, err ? err : -ECONNRESET);
 }
 
 static const struct stack_tcp_ops dial_ops = {
@@ -413,7 +418,7 @@ void ts_conn_far_end_up(struct ts_conn *conn)
 void ts_conn_far_end_gone(struct ts_conn *conn, int err)
 {
 	conn->inbound = NULL;
-	conn_fail(conn, err);
+	ts_conn_fail(conn, err);
 }
 
 /* What the program bound in the tailnet, where the native address is ours. */
@@ -528,16 +533,15 @@ void ts_conns_node_changed(struct ts_host *host)
 
 	for (at = host->conns.next; at != &host->conns; at = next) {
 		struct ts_conn *conn = TS_LINK_OWNER(at, struct ts_conn, link);
-		struct ts_addr *local = &conn->entry->value.tailnet_local;
 		int err;
 
 		next = at->next;
 		if (conn->state != CONN_WAITING)
 			continue;
-		err = ts_conn_begin(conn, local);
+		err = ts_conn_begin(conn, &conn->entry->value.tailnet_local);
 		ts_entry_publish(host, conn->entry);
 		if (err)
-			conn_fail(conn, err);
+			ts_conn_fail(conn, err);
 	}
 }
 

@@ -128,12 +128,6 @@ void ts_broker_arm_timer(struct ts_broker_server *server)
 	ts_timer_set(server->timer, at_ms);
 }
 
-static bool is_unanswered(const struct ts_broker_request *req)
-{
-	return req->type == TS_BROKER_ACCEPTED &&
-	       (req->flags & TS_BROKER_UNANSWERED);
-}
-
 /* Sends rep, with pass_fd when >= 0. A client that cannot take it loses it. */
 static void reply(const struct ts_client *client,
 		  const struct ts_broker_reply *rep, int pass_fd)
@@ -223,7 +217,7 @@ static bool answer(struct ts_client *client,
 		break;
 	}
 	ts_sock_close(fd);
-	if (is_done && !is_unanswered(req))
+	if (is_done && !ts_broker_is_unanswered(req))
 		reply(client, &rep, req->type == TS_BROKER_ATTACH ?
 					    ts_table_fd(host->table) : -1);
 	return is_done;
@@ -246,6 +240,18 @@ static void refuse(const struct ts_client *client,
 	const struct ts_broker_reply rep = {.type = req->type, .error = error};
 
 	reply(client, &rep, -1);
+}
+
+/* Takes fd. */
+static void turn_away(const struct ts_client *client,
+		      const struct ts_broker_request *req, int fd, int error)
+{
+	if (req->type == TS_BROKER_CONNECT && ts_broker_is_unanswered(req)) {
+		ts_conn_turn_away(client->host, req, fd, client->pid);
+		return;
+	}
+	ts_sock_close(fd);
+	refuse(client, req, error);
 }
 
 static void hold(struct ts_client *client, const struct ts_broker_request *req)
@@ -391,14 +397,11 @@ static bool serve(struct ts_client *client)
 		ts_sock_close(fd);
 	} else if (!may_speak(client, &req)) {
 		complain(client, -EACCES);
-		ts_sock_close(fd);
-		refuse(client, &req, EACCES);
+		turn_away(client, &req, fd, EACCES);
 	} else if (is_stale(client, &req) || is_for_the_next(client, &req)) {
-		ts_sock_close(fd);
-		refuse(client, &req, ESTALE);
+		turn_away(client, &req, fd, ESTALE);
 	} else if ((err = ts_request_prove(client->host, &req, fd))) {
-		ts_sock_close(fd);
-		refuse(client, &req, -err);
+		turn_away(client, &req, fd, -err);
 	} else if (!answer(client, &req, fd)) {
 		hold(client, &req);
 		return true;

@@ -86,6 +86,7 @@ void ts_host_publish(struct ts_host *host)
 	info->has_loopback6 = host->rv.port6 != 0;
 	info->one_loopback = host->rv.one_loopback;
 	info->source_follows = host->rv.source_follows;
+	info->holds = host->rv.holds;
 	info->rendezvous_port = host->rv.port4;
 	info->rendezvous6_port = host->rv.port6;
 	ts_table_set_info(host->table, info, host->prefixes);

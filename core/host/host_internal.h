@@ -214,6 +214,9 @@ void ts_self_test(struct ts_host *host);
 /* Owns fd (the program's socket) from here. */
 void ts_conn_request(struct ts_host *host, const struct ts_broker_request *req,
 		     int fd, pid_t pid, struct ts_broker_reply *rep);
+/* The same, and nobody hears an answer: the connect fails, without a trace. */
+void ts_conn_turn_away(struct ts_host *host,
+		       const struct ts_broker_request *req, int fd, pid_t pid);
 void ts_conns_node_changed(struct ts_host *host);
 /* By a process that is not this one. */
 bool ts_conns_are_held_for_others(const struct ts_host *host);
