@@ -4,7 +4,10 @@
  * The data path uses OpenSSL: one EVP context a key, keyed once, given only a
  * nonce per packet. Measured at 1,280 bytes on AVX2: OpenSSL 955 ns to seal
  * and 845 ns to open, libsodium 985 ns, and OpenSSL gains more where there is
- * AVX-512. The one-shot functions use libsodium, which needs no context.
+ * AVX-512. For short packets - acknowledgements, small answers - its way to the
+ * cipher is longer than the cipher's: 600 ns against 280 at 60 bytes, 770
+ * against 510 at 512. So those, and the one-shot functions, use libsodium,
+ * which needs no context.
  *
  * Sealing cannot fail for want of input; if OpenSSL fails all the same, the
  * output is zeroed, so that plain text or a reused key stream never leaves.
@@ -25,9 +28,10 @@
 
 struct ts_aead {
 	EVP_CIPHER_CTX *ctx; /* OpenSSL cleanses the key when it is freed */
+	uint8_t key[TS_AEAD_KEY_LEN];
 };
 
-enum { OPEN = 0, SEAL = 1 };
+enum { OPEN = 0, SEAL = 1, SHORT_MAX_BYTES = 512 };
 
 struct ts_aead *ts_aead_new(const uint8_t key[static TS_AEAD_KEY_LEN])
 {
@@ -41,6 +45,7 @@ struct ts_aead *ts_aead_new(const uint8_t key[static TS_AEAD_KEY_LEN])
 		ts_aead_free(aead);
 		return NULL;
 	}
+	memcpy(aead->key, key, sizeof(aead->key));
 	return aead;
 }
 
@@ -49,6 +54,7 @@ void ts_aead_free(struct ts_aead *aead)
 	if (!aead)
 		return;
 	EVP_CIPHER_CTX_free(aead->ctx);
+	ts_wipe(aead, sizeof(*aead));
 	free(aead);
 }
 
@@ -80,6 +86,10 @@ void ts_aead_seal(struct ts_aead *aead,
 {
 	int done;
 
+	if (len <= SHORT_MAX_BYTES) {
+		ts_aead_seal_once(aead->key, nonce, ad, ad_len, in, len, out);
+		return;
+	}
 	if (start(aead, nonce, ad, ad_len, SEAL) &&
 	    EVP_CipherUpdate(aead->ctx, out, &done, in, (int)len) == 1 &&
 	    EVP_CipherFinal_ex(aead->ctx, out + len, &done) == 1 &&
@@ -101,6 +111,9 @@ int ts_aead_unseal(struct ts_aead *aead,
 	if (len < TS_AEAD_TAG_LEN)
 		return -EACCES;
 	text_len = len - TS_AEAD_TAG_LEN;
+	if (text_len <= SHORT_MAX_BYTES)
+		return ts_aead_unseal_once(aead->key, nonce, ad, ad_len, in,
+					   len, out);
 	if (start(aead, nonce, ad, ad_len, OPEN) &&
 	    set_tag(aead->ctx, in + text_len) &&
 	    EVP_CipherUpdate(aead->ctx, out, &done, in, (int)text_len) == 1 &&
