@@ -25,6 +25,9 @@
  *               end is told by the socket itself and the table (DESIGN 2.1).
  *               Errors: ENETUNREACH/EHOSTUNREACH (no such peer, no address of
  *               that family), ENOBUFS (too many held), EADDRNOTAVAIL.
+ *               UNANSWERED by those that wait in connect() anyway: all errors
+ *               are told there. Whose socket fails without an entry in the
+ *               table was turned away, or never met the host: ask again.
  *   BIND     a bind to the node's own address, or to a wildcard with
  *               listen=tailnet: the reply's native address is what the shim
  *               must bind instead (127.x.y.z:port, with V6_ONLY at ::1; a free
@@ -37,7 +40,9 @@
  *            peer) and the native address that the host connects to: an
  *            address, 0.0.0.0 (IPv4 or dual-stack wildcard) or :: (v6 only).
  *   ACCEPTED + the socket: the program took this tuple from its queue, bytes
- *            may flow.
+ *            may flow. UNANSWERED by programs under tsrun, whose host is not
+ *            replaced by another one: all that a reply could say is in the
+ *            table.
  *   SEND     + the socket, one of datagrams (bound natively, perhaps to a
  *            wildcard) that wants to send to a tailnet address: the reply's
  *            native address is the flow's virtual one, and the table has SEND
@@ -121,6 +126,8 @@ enum ts_broker_flags {
 	TS_BROKER_DEDICATED = 1 << 5, /* SEND */
 	TS_BROKER_RAW = 1 << 6,	      /* echo sockets */
 	TS_BROKER_END = 1 << 7,	      /* DRAIN */
+	/* CONNECT, ACCEPTED: nobody waits for a reply */
+	TS_BROKER_UNANSWERED = 1 << 7,
 };
 
 struct ts_broker_request {
@@ -135,6 +142,13 @@ struct ts_broker_request {
 	void *answer;	     /* shim only: where DNS's answer is put */
 	size_t answer_cap;
 };
+
+static inline bool ts_broker_is_unanswered(const struct ts_broker_request *req)
+{
+	return (req->type == TS_BROKER_CONNECT ||
+		req->type == TS_BROKER_ACCEPTED) &&
+	       (req->flags & TS_BROKER_UNANSWERED);
+}
 
 enum ts_broker_answer { TS_ANSWER_NOT_OURS, TS_ANSWER_FOUND,
 			TS_ANSWER_NXDOMAIN };

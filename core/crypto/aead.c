@@ -5,7 +5,10 @@
  * (aead_mb.c), else OpenSSL: one EVP context a key, keyed once, given only a
  * nonce per packet. Measured at 1,280 bytes on AVX2: OpenSSL 955 ns to seal
  * and 845 ns to open, libsodium 985 ns, and OpenSSL gains more where there is
- * AVX-512. The one-shot functions use libsodium, which needs no context.
+ * AVX-512. For short packets - acknowledgements, small answers - its way to the
+ * cipher is longer than the cipher's: 600 ns against libsodium's 280 at 60
+ * bytes, 770 against 510 at 512. So those, and the one-shot functions, use
+ * libsodium, which needs no context.
  *
  * Sealing cannot fail for want of input; if OpenSSL fails all the same, the
  * output is zeroed, so that plain text or a reused key stream never leaves.
@@ -25,12 +28,12 @@
 #include "core/crypto/secret.h"
 
 struct ts_aead {
-	struct ts_aead_unit *unit;    /* or NULL, then */
-	EVP_CIPHER_CTX *ctx;          /* OpenSSL cleanses its key when freed */
-	uint8_t key[TS_AEAD_KEY_LEN]; /* the unit's */
+	struct ts_aead_unit *unit; /* or NULL, then */
+	EVP_CIPHER_CTX *ctx;       /* OpenSSL cleanses its key when freed */
+	uint8_t key[TS_AEAD_KEY_LEN];
 };
 
-enum { OPEN = 0, SEAL = 1 };
+enum { OPEN = 0, SEAL = 1, SHORT_MAX_BYTES = 512 };
 
 struct ts_aead *ts_aead_new(struct ts_aead_unit *unit,
 			    const uint8_t key[static TS_AEAD_KEY_LEN])
@@ -40,10 +43,9 @@ struct ts_aead *ts_aead_new(struct ts_aead_unit *unit,
 	if (!aead)
 		return NULL;
 	aead->unit = unit;
-	if (unit) {
-		memcpy(aead->key, key, sizeof(aead->key));
+	memcpy(aead->key, key, sizeof(aead->key));
+	if (unit)
 		return aead;
-	}
 	aead->ctx = EVP_CIPHER_CTX_new();
 	if (!aead->ctx || EVP_CipherInit_ex(aead->ctx, EVP_chacha20_poly1305(),
 					    NULL, key, NULL, SEAL) != 1) {
@@ -96,6 +98,10 @@ void ts_aead_seal(struct ts_aead *aead,
 			ts_wipe(out, len + TS_AEAD_TAG_LEN);
 		return;
 	}
+	if (len <= SHORT_MAX_BYTES) {
+		ts_aead_seal_once(aead->key, nonce, ad, ad_len, in, len, out);
+		return;
+	}
 	if (start(aead, nonce, ad, ad_len, SEAL) &&
 	    EVP_CipherUpdate(aead->ctx, out, &done, in, (int)len) == 1 &&
 	    EVP_CipherFinal_ex(aead->ctx, out + len, &done) == 1 &&
@@ -116,6 +122,10 @@ static bool unseal(struct ts_aead *aead, const uint8_t *nonce, const void *ad,
 		return ts_aead_mb_run(aead->unit, false, aead->key, nonce, ad,
 				      ad_len, in, text_len, out, tag) &&
 		       sodium_memcmp(tag, in + text_len, sizeof(tag)) == 0;
+	if (text_len <= SHORT_MAX_BYTES)
+		return ts_aead_unseal_once(aead->key, nonce, ad, ad_len, in,
+					   text_len + TS_AEAD_TAG_LEN,
+					   out) == 0;
 	return start(aead, nonce, ad, ad_len, OPEN) &&
 	       set_tag(aead->ctx, in + text_len) &&
 	       EVP_CipherUpdate(aead->ctx, out, &done, in, (int)text_len) ==

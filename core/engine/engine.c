@@ -69,9 +69,10 @@ static int open_loop(struct ts_engine *engine)
 	engine->http = ts_http_client_new(engine->loop);
 	engine->node_timer =
 		ts_timer_new(engine->loop, on_node_timer, engine);
-	return engine->resolver && engine->http && engine->node_timer
-		       ? 0
-		       : -ENOMEM;
+	if (!engine->resolver || !engine->http || !engine->node_timer)
+		return -ENOMEM;
+	/* The first: the node's deadline is known once all others ran. */
+	return ts_loop_before_sleep(engine->loop, before_sleep, engine);
 }
 
 static char *read_os_release(const char *key)
@@ -205,9 +206,6 @@ int ts_engine_open(struct ts_engine **out, struct ts_config *config,
 		log_sink_follow_program();
 	if (!code)
 		code = open_parts(engine, err);
-	if (!code)
-		code = ts_loop_before_sleep(engine->loop, before_sleep,
-					    engine);
 	if (code) {
 		ts_engine_close(engine);
 		return code;

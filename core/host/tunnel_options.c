@@ -42,6 +42,17 @@ static uint32_t seconds_of(int fd, int name)
 	return s > UINT32_MAX / MS_PER_S ? 0 : s * MS_PER_S;
 }
 
+/* How often and how long, where the program wants it at all. */
+static void read_keepalive(int fd, struct stack_tcp_options *out)
+{
+	out->keepalive = option_of(fd, SOL_SOCKET, SO_KEEPALIVE);
+	if (!out->keepalive)
+		return;
+	out->keep_idle_ms = seconds_of(fd, TCP_KEEPIDLE);
+	out->keep_interval_ms = seconds_of(fd, TCP_KEEPINTVL);
+	out->keep_count = option_of(fd, IPPROTO_TCP, TCP_KEEPCNT);
+}
+
 static void read_header(int fd, struct stack_tcp_options *out)
 {
 	bool v6 = option_of(fd, SOL_SOCKET, SO_DOMAIN) == AF_INET6;
@@ -61,16 +72,13 @@ static void read_options(int fd, struct stack_tcp_options *out)
 	uint32_t mss = option_of(fd, IPPROTO_TCP, TCP_MAXSEG);
 
 	*out = (struct stack_tcp_options){
-		.keepalive = option_of(fd, SOL_SOCKET, SO_KEEPALIVE),
-		.keep_idle_ms = seconds_of(fd, TCP_KEEPIDLE),
-		.keep_interval_ms = seconds_of(fd, TCP_KEEPINTVL),
-		.keep_count = option_of(fd, IPPROTO_TCP, TCP_KEEPCNT),
 		.user_timeout_ms =
 			option_of(fd, IPPROTO_TCP, TCP_USER_TIMEOUT),
 		/* Of a connected socket: loopback's is far above ours, so a
 		 * small one was asked for. */
 		.mss = (uint16_t)(mss < UINT16_MAX ? mss : 0),
 	};
+	read_keepalive(fd, out);
 	read_header(fd, out);
 }
 

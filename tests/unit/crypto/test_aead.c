@@ -118,6 +118,12 @@ static void both_libraries_agree_at_every_length(void **state)
 						b, len + 16, b),
 				 0);
 		assert_memory_equal(b, in, len);
+		a[len * 7 % (len + 16)] ^= 1;
+		assert_int_equal(ts_aead_unseal(aead, v.nonce, v.ad, len % 13,
+						a, len + 16, a),
+				 -EACCES);
+		if (len > 0)
+			assert_memory_not_equal(a, in, len);
 	}
 	ts_aead_free(aead);
 }
