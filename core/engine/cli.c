@@ -70,6 +70,7 @@ static const char *first_ip(const json_t *peer)
 static void print_path(const json_t *peer)
 {
 	const char *addr = text_of(peer, "CurAddr");
+	const char *relay = text_of(peer, "PeerRelay");
 
 	if (!json_is_true(json_object_get(peer, "Online")))
 		printf("offline");
@@ -77,6 +78,8 @@ static void print_path(const json_t *peer)
 		printf("idle");
 	else if (*addr)
 		printf("active; direct %s", addr);
+	else if (*relay)
+		printf("active; peer-relay %s", relay);
 	else
 		printf("active; relay \"%s\"", text_of(peer, "Relay"));
 	printf(", tx %lld rx %lld\n",
@@ -245,6 +248,8 @@ static bool print_pong(const json_t *body)
 {
 	const char *err = text_of(body, "Err");
 	const char *endpoint = text_of(body, "Endpoint");
+	const char *relay = text_of(body, "PeerRelay");
+	char via[128];
 	double ms = 1e3 * json_real_value(json_object_get(body,
 							  "LatencySeconds"));
 
@@ -252,11 +257,15 @@ static bool print_pong(const json_t *body)
 		printf("no pong from %s: %s\n", text_of(body, "IP"), err);
 		return false;
 	}
-	printf("pong from %s (%s) via %s%s%s in %.2f ms\n",
-	       text_of(body, "NodeName"), text_of(body, "IP"),
-	       *endpoint ? endpoint : "DERP(",
-	       *endpoint ? "" : text_of(body, "DERPRegionCode"),
-	       *endpoint ? "" : ")", ms);
+	if (*endpoint)
+		snprintf(via, sizeof(via), "%s", endpoint);
+	else if (*relay)
+		snprintf(via, sizeof(via), "peer-relay(%s)", relay);
+	else
+		snprintf(via, sizeof(via), "DERP(%s)",
+			 text_of(body, "DERPRegionCode"));
+	printf("pong from %s (%s) via %s in %.2f ms\n",
+	       text_of(body, "NodeName"), text_of(body, "IP"), via, ms);
 	return true;
 }
 

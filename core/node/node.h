@@ -181,7 +181,8 @@ int ts_ping_kind_parse(const char *text, size_t len);
 struct ts_ping_result {
 	int err; /* 0, -ETIMEDOUT, -EHOSTUNREACH */
 	uint64_t latency_us;
-	struct ts_addr endpoint; /* direct path; zero otherwise */
+	/* The path, direct or by a peer relay (vni); zero otherwise. */
+	struct ts_path_addr endpoint;
 	int derp_region;	 /* via DERP */
 	uint16_t peerapi_port;	 /* TSMP */
 	bool is_local_ip;

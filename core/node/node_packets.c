@@ -138,25 +138,26 @@ static void on_wg_deliver(void *ctx, void *peer_ctx, struct ts_packet *pkt)
 }
 
 static void on_path_wireguard(void *ctx, struct ts_path_peer *peer,
-			      const struct ts_addr *from,
+			      const struct ts_path_addr *from,
 			      struct ts_packet *pkt)
 {
 	struct ts_node *node = ctx;
 	uint8_t buf[TS_PACKET_HEADROOM + 64 + TS_PACKET_TAILROOM];
 	struct ts_packet reply = {.data = buf + TS_PACKET_HEADROOM};
 	void *who = NULL;
-	int err = ts_wg_input(node->wg, from, pkt, node->now_ms, &who,
+	int err = ts_wg_input(node->wg, &from->addr, pkt, node->now_ms, &who,
 			      reply.data, &reply.len);
 
 	if (who) {
 		struct node_peer *np = who;
 
+		ts_path_heard(np->path, from, node->now_ms);
 		if (np->path != peer)
 			ts_path_learn(node->path, np->path, from, node->now_ms);
 	} else if (err == -EAGAIN && peer) {
 		ts_path_send(node->path, peer, &reply, node->now_ms);
 	} else if (err == -EAGAIN) {
-		node->io.udp_send(node->io_ctx, from, reply.data, reply.len);
+		ts_path_answer(node->path, from, &reply, node->now_ms);
 	}
 }
 

@@ -12,6 +12,12 @@
  *   no trust           -> the caller sends on the best path and on DERP
  *   ping times out     -> an untrusted best path is forgotten: DERP only
  *   every 60 s         -> all candidates again, unless the path is a LAN's
+ *   no direct path     -> peer relays are asked too, at most every 30 s, and
+ *                         every 60 s while one is in use
+ *
+ * A path through a relay is no candidate: it is set up by a handshake
+ * (relay_client.h) and is either the best path or none. A direct one always
+ * takes its place.
  *
  * Source: wgengine/magicsock/endpoint.go, PROTOCOL 6.3-6.5
  */
@@ -33,6 +39,8 @@ enum {
 	DISCO_PING_TIMEOUT_MS = 5000,
 	DISCO_PING_INTERVAL_MS = 5000,
 	DISCO_UPGRADE_INTERVAL_MS = 60000,
+	DISCO_RELAY_INTERVAL_MS = 30000,
+	DISCO_RELAY_UPGRADE_MS = 60000,
 	DISCO_GOOD_LATENCY_US = 5000,
 	/* Above PRUNE the learned candidates that went silent are dropped, at
 	 * MAX no more are taken. */
@@ -76,6 +84,8 @@ struct ts_disco_ops {
 	void (*send_ping)(void *ctx, const struct ts_path_addr *to,
 			  const uint8_t tx_id[DISCO_TX_ID_LEN]);
 	void (*send_call_me_maybe)(void *ctx);
+	/* Look for a path through peer relays. False: there are none. */
+	bool (*discover_relays)(void *ctx);
 	/* The best path was set or, with path NULL, lost. */
 	void (*best_changed)(void *ctx, const struct ts_path_addr *best);
 	/* Answered, timed out or given up: the caller takes the probe, calls
@@ -87,6 +97,8 @@ struct ts_disco_peer {
 	const struct ts_disco_ops *ops;
 	void *ctx;
 	bool derp_only; /* keep no candidates, ping nobody by UDP */
+	bool may_relay; /* it knows peer relays, and so may we */
+	bool is_silent; /* no heartbeats: what it sends is proof enough */
 	struct ts_disco_candidate *candidates;
 	size_t candidate_count, candidate_cap;
 	struct ts_disco_sent *first_ping, **last_ping; /* oldest first */
@@ -97,6 +109,7 @@ struct ts_disco_peer {
 	uint64_t heartbeat_ms;     /* UINT64_MAX: none */
 	uint64_t discovery_due_ms; /* no candidate may be pinged before */
 	uint64_t full_ping_due_ms;
+	uint64_t relays_asked_ms; /* 0: never */
 	struct ts_token_bucket pongs;
 	bool has_pongs; /* the bucket was filled */
 	uint64_t dropped_candidates, dropped_pings, dropped_pongs;
@@ -130,6 +143,14 @@ bool ts_disco_peer_got_pong(struct ts_disco_peer *p, bool is_derp,
 void ts_disco_peer_got_call_me_maybe(struct ts_disco_peer *p,
 				     const struct ts_disco_endpoints *endpoints,
 				     uint64_t now_ms);
+/* A handshake with a relay ended well: use that path, unless the one in use
+ * is better. */
+void ts_disco_peer_relay_ready(struct ts_disco_peer *p,
+			       const struct ts_path_quality *path,
+			       uint64_t now_ms);
+/* Something of the peer, authenticated, came from there. */
+void ts_disco_peer_heard(struct ts_disco_peer *p,
+			 const struct ts_path_addr *from, uint64_t now_ms);
 /* Ping now: through DERP when has_derp, the trusted path or else all
  * candidates. 0, -ENOMEM, -EHOSTUNREACH (nowhere to send to; fn is not
  * called). */

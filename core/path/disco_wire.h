@@ -47,6 +47,7 @@ enum {
 	DISCO_WRITE_CAP =
 		DISCO_HEADER_LEN + TS_BOX_OVERHEAD + DISCO_WRITE_PAYLOAD_CAP,
 	DISCO_GENEVE_LEN = 8,
+	DISCO_VNI_MAX = 0xffffff, /* 24 bits */
 };
 
 struct ts_disco_ping {

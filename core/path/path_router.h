@@ -23,9 +23,11 @@
 #include "core/base/packet.h"
 #include "core/crypto/keys.h"
 #include "core/model/netmap.h"
+#include "core/path/path_addr.h"
 
 struct ts_path;
 struct ts_path_peer;
+struct ts_relay_server;
 
 struct ts_path_ops {
 	/* One datagram from our UDP socket. The bytes are the caller's. */
@@ -41,11 +43,12 @@ struct ts_path_ops {
 	/* Close; no callback follows. */
 	void (*derp_close)(void *ctx, int region);
 	/* A WireGuard message arrived. peer: whom the source belongs to - a
-	 * hint only - or NULL (an unknown UDP address). from: real address, or
-	 * 127.3.3.40:region for DERP. Call ts_path_learn() once WireGuard has
-	 * authenticated it. */
+	 * hint only - or NULL (an unknown UDP address). from: real address, a
+	 * relay's with its VNI, or 127.3.3.40:region for DERP. Call
+	 * ts_path_learn() once WireGuard has authenticated it. */
 	void (*wireguard)(void *ctx, struct ts_path_peer *peer,
-			  const struct ts_addr *from, struct ts_packet *pkt);
+			  const struct ts_path_addr *from,
+			  struct ts_packet *pkt);
 	/* DERP names a sender that is not in the router (a lazy peer): look it
 	 * up in the netmap and add it, or return NULL to drop. */
 	struct ts_path_peer *(*unknown_sender)(void *ctx,
@@ -99,6 +102,17 @@ void ts_path_set_derp_map(struct ts_path *path, const struct ts_derp_map *map,
 void ts_path_set_local_endpoints(struct ts_path *path,
 				 const struct ts_addr *addrs, size_t count,
 				 uint64_t now_ms);
+/* What the tailnet wants of us; all false at first. */
+struct ts_path_settings {
+	bool silent_disco; /* no heartbeats */
+	bool no_relays;    /* neither ask relays nor take offers */
+};
+void ts_path_configure(struct ts_path *path,
+		       const struct ts_path_settings *settings,
+		       uint64_t now_ms);
+/* The nodes that may relay for us; copied, at most RELAY_SERVERS_MAX. */
+void ts_path_set_relays(struct ts_path *path,
+			const struct ts_relay_server *relays, size_t count);
 /* Control is reachable: the home region may be changed. */
 void ts_path_set_control_up(struct ts_path *path, bool up);
 
@@ -108,6 +122,7 @@ struct ts_path_peer_config {
 	const struct ts_addr *endpoints;
 	size_t endpoint_count;
 	bool is_wireguard_only;
+	bool may_relay; /* its version knows peer relays */
 };
 struct ts_path_peer *ts_path_peer_add(struct ts_path *path,
 				      const struct ts_path_peer_config *config,
@@ -127,7 +142,13 @@ void ts_path_input_udp(struct ts_path *path, const struct ts_addr *from,
 /* WireGuard authenticated a datagram from this address as this peer: remember
  * the attribution (never moves the send path). */
 void ts_path_learn(struct ts_path *path, struct ts_path_peer *peer,
-		   const struct ts_addr *from, uint64_t now_ms);
+		   const struct ts_path_addr *from, uint64_t now_ms);
+/* WireGuard authenticated it, and the attribution was right. */
+void ts_path_heard(struct ts_path_peer *peer, const struct ts_path_addr *from,
+		   uint64_t now_ms);
+/* An answer to where a packet came from, UDP or relayed, whoever that was. */
+void ts_path_answer(struct ts_path *path, const struct ts_path_addr *to,
+		    struct ts_packet *pkt, uint64_t now_ms);
 
 void ts_path_derp_opened(struct ts_path *path, int region,
 			 const struct ts_public_key *meta_cert_key,
@@ -148,8 +169,8 @@ void ts_path_network_changed(struct ts_path *path, uint64_t now_ms);
  * returns), -ECANCELED (peer or router went away). Exactly once. */
 struct ts_path_pong {
 	uint64_t latency_us;
-	struct ts_addr from; /* 127.3.3.40:region for DERP */
-	int derp_region;     /* 0: direct */
+	struct ts_path_addr from; /* 127.3.3.40:region for DERP */
+	int derp_region;          /* 0: direct or by a peer relay */
 };
 typedef void (*ts_path_ping_fn)(void *ctx, int err,
 				const struct ts_path_pong *pong);
@@ -157,9 +178,9 @@ void ts_path_ping(struct ts_path *path, struct ts_path_peer *peer,
 		  uint64_t now_ms, ts_path_ping_fn cb, void *cb_ctx);
 
 struct ts_path_peer_status {
-	bool is_direct;
-	struct ts_addr best; /* when is_direct */
-	int derp_region;     /* region used, or the peer's home */
+	bool is_direct, is_relayed; /* neither: DERP */
+	struct ts_path_addr best;   /* when one of them */
+	int derp_region;            /* region used, or the peer's home */
 	bool active;         /* sent within the last 45 s */
 	uint64_t last_send_ms;
 };

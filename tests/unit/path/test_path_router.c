@@ -803,15 +803,17 @@ static void learned_sources_are_attributed_until_the_peer_goes(void **state)
 	struct sim *sim = sim_two(false);
 	struct sim_node *a = &sim->nodes[0];
 	uint8_t data[SIM_PKT_LEN] = {4};
-	struct ts_addr from = sim->nodes[1].addr;
+	struct ts_path_addr path = {.addr = sim->nodes[1].addr};
+	struct ts_addr from = path.addr;
 
 	(void)state;
 	sim_input_udp(a, &from, data, sizeof(data));
 	assert_int_equal(a->got_unattributed, 1);
 	for (int i = 0; i < 100; i++) { /* more than are kept */
-		from.port = (uint16_t)(1000 + i);
-		ts_path_learn(a->path, a->peers[1], &from, sim->now_ms);
+		path.addr.port = (uint16_t)(1000 + i);
+		ts_path_learn(a->path, a->peers[1], &path, sim->now_ms);
 	}
+	from = path.addr;
 	sim_input_udp(a, &from, data, sizeof(data));
 	assert_int_equal(a->got_udp[1], 1);
 	from.port = 1000;
