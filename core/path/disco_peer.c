@@ -473,9 +473,13 @@ static void expire_pings(struct ts_disco_peer *p, uint64_t now_ms)
 	       now_ms >= p->first_ping->sent_ms + DISCO_PING_TIMEOUT_MS) {
 		struct ts_disco_sent *ping = unlink_ping(p, &p->first_ping);
 
-		if (ts_path_addr_equal(&ping->to, &p->best.to) &&
-		    !ts_disco_peer_is_trusted(p, now_ms))
+		if (ts_path_addr_is_set(&p->best.to) &&
+		    ts_path_addr_equal(&ping->to, &p->best.to) &&
+		    !ts_disco_peer_is_trusted(p, now_ms)) {
 			clear_best(p);
+			/* What relays said while it worked is no answer. */
+			p->relays_asked_ms = 0;
+		}
 		give_up_probe(p, ping, -ETIMEDOUT);
 		free(ping);
 	}
