@@ -112,6 +112,7 @@ static int open_node(struct ts_engine *engine,
 		.ephemeral = engine->config.ephemeral,
 		.force_login = engine->config.force_login,
 		.direct = engine->config.direct,
+		.path_mtu = engine->config.path_mtu,
 		.distro = distro,
 		.distro_version = version,
 		.container = access("/.dockerenv", F_OK) == 0 ||

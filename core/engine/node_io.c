@@ -140,6 +140,15 @@ static void udp_send(void *ctx, const struct ts_addr *to, const uint8_t *pkt,
 		ts_udp_port_send(engine->udp, to, pkt, len);
 }
 
+static void udp_send_whole(void *ctx, const struct ts_addr *to,
+			   const uint8_t *pkt, size_t len)
+{
+	struct ts_engine *engine = ctx;
+
+	if (engine->udp)
+		ts_udp_port_send_whole(engine->udp, to, pkt, len);
+}
+
 void engine_on_udp(void *ctx, const struct ts_addr *from,
 		   struct ts_packet *pkt)
 {
@@ -409,6 +418,7 @@ const struct ts_node_io engine_node_io = {
 	.control_write = control_write,
 	.control_hangup = control_hangup,
 	.udp_send = udp_send,
+	.udp_send_whole = udp_send_whole,
 	.derp_open = derp_open,
 	.derp_write = derp_write,
 	.derp_close = derp_close,

@@ -86,6 +86,7 @@ static bool make_cores(struct ts_node *node,
 		.node_key = node->prefs.persist.node_key,
 		.disco_key = node->disco_key,
 		.disable_direct = !config->direct,
+		.measure_mtu = config->path_mtu,
 	};
 
 	/* Until the first login: nobody will hear of this one. */

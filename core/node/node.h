@@ -45,6 +45,8 @@ struct ts_node_io {
 	/* paths: as in ts_path_ops */
 	void (*udp_send)(void *ctx, const struct ts_addr *to,
 			 const uint8_t *pkt, size_t len);
+	void (*udp_send_whole)(void *ctx, const struct ts_addr *to,
+			       const uint8_t *pkt, size_t len);
 	void (*derp_open)(void *ctx, int region,
 			  const struct ts_derp_node *node);
 	void (*derp_write)(void *ctx, int region, const uint8_t *data,
@@ -83,6 +85,7 @@ struct ts_node_config {
 	const char *app;	    /* Hostinfo.App: the program's name, or NULL */
 	bool ephemeral, force_login;
 	bool direct; /* false: DERP only */
+	bool path_mtu; /* measure what direct paths carry */
 	/* as uname and os-release say; distro may be NULL */
 	const char *os_version, *machine_arch, *distro, *distro_version;
 	bool container;

@@ -234,6 +234,14 @@ static void on_udp_send(void *ctx, const struct ts_addr *to,
 	node->io.udp_send(node->io_ctx, to, pkt, len);
 }
 
+static void on_udp_send_whole(void *ctx, const struct ts_addr *to,
+			      const uint8_t *pkt, size_t len)
+{
+	struct ts_node *node = ctx;
+
+	node->io.udp_send_whole(node->io_ctx, to, pkt, len);
+}
+
 static void on_derp_write(void *ctx, int region, const uint8_t *data,
 			  size_t len)
 {
@@ -306,6 +314,7 @@ static void on_derp_ready(void *ctx, int region, bool connected)
 
 const struct ts_path_ops node_path_ops = {
 	.udp_send = on_udp_send,
+	.udp_send_whole = on_udp_send_whole,
 	.derp_write = on_derp_write,
 	.derp_open = on_derp_open,
 	.derp_close = on_derp_close,

@@ -16,15 +16,32 @@ struct ts_disco_sent {
 	struct ts_disco_sent *next;
 	uint8_t tx_id[DISCO_TX_ID_LEN];
 	struct ts_path_addr to; /* not set: DERP */
+	size_t wire;            /* padded to make such an IP packet; or 0 */
 	uint64_t sent_ms;
 	struct ts_disco_probe *probe; /* or NULL */
 };
 
 /* -- best path ----------------------------------------------------------- */
 
+size_t ts_disco_peer_mtu(const struct ts_disco_peer *p)
+{
+	return ts_path_mtu_inner(p->mtu.wire,
+				 !ts_ip_is_v4(&p->best.to.addr.ip));
+}
+
+static void forget_mtu(struct ts_disco_peer *p)
+{
+	size_t before = ts_disco_peer_mtu(p);
+
+	ts_path_mtu_reset(&p->mtu);
+	if (ts_disco_peer_mtu(p) != before)
+		p->ops->mtu_changed(p->ctx);
+}
+
 static void set_best(struct ts_disco_peer *p,
 		     const struct ts_path_quality *best)
 {
+	forget_mtu(p);
 	p->best = *best;
 	p->ops->best_changed(p->ctx, &p->best.to);
 }
@@ -33,6 +50,7 @@ static void clear_best(struct ts_disco_peer *p)
 {
 	if (!ts_path_addr_is_set(&p->best.to))
 		return;
+	forget_mtu(p);
 	p->best = (struct ts_path_quality){0};
 	p->trust_until_ms = 0;
 	p->ops->best_changed(p->ctx, NULL);
@@ -186,9 +204,10 @@ static struct ts_disco_sent *unlink_ping(struct ts_disco_peer *p,
 	return ping;
 }
 
-/* to NULL: DERP. */
-static void start_ping(struct ts_disco_peer *p, const struct ts_path_addr *to,
-		       struct ts_disco_probe *probe, uint64_t now_ms)
+/* to NULL: DERP. wire: as in the op. */
+static void start_sized_ping(struct ts_disco_peer *p,
+			     const struct ts_path_addr *to, size_t wire,
+			     struct ts_disco_probe *probe, uint64_t now_ms)
 {
 	struct ts_disco_sent *ping = NULL;
 
@@ -201,6 +220,7 @@ static void start_ping(struct ts_disco_peer *p, const struct ts_path_addr *to,
 	ts_random_bytes(ping->tx_id, sizeof(ping->tx_id));
 	if (to)
 		ping->to = *to;
+	ping->wire = wire;
 	ping->sent_ms = now_ms;
 	ping->probe = probe;
 	if (probe)
@@ -208,7 +228,27 @@ static void start_ping(struct ts_disco_peer *p, const struct ts_path_addr *to,
 	*p->last_ping = ping;
 	p->last_ping = &ping->next;
 	p->ping_count++;
-	p->ops->send_ping(p->ctx, to, ping->tx_id);
+	p->ops->send_ping(p->ctx, to, ping->tx_id, wire);
+}
+
+static void start_ping(struct ts_disco_peer *p, const struct ts_path_addr *to,
+		       struct ts_disco_probe *probe, uint64_t now_ms)
+{
+	start_sized_ping(p, to, 0, probe, now_ms);
+}
+
+/* Through a relay the sizes would be the relay's own affair. */
+static void probe_mtu(struct ts_disco_peer *p, uint64_t now_ms)
+{
+	size_t sizes[PATH_MTU_SIZES_MAX];
+	size_t count;
+
+	if (!p->probes_mtu || !ts_path_addr_is_direct(&p->best.to) ||
+	    !ts_disco_peer_is_trusted(p, now_ms))
+		return;
+	count = ts_path_mtu_due(&p->mtu, now_ms, sizes);
+	for (size_t i = 0; i < count; i++)
+		start_sized_ping(p, &p->best.to, sizes[i], NULL, now_ms);
 }
 
 static void ping_candidate(struct ts_disco_peer *p,
@@ -342,6 +382,8 @@ static void promote(struct ts_disco_peer *p, const struct ts_path_addr *to,
 	     !ts_disco_peer_is_trusted(p, now_ms)))
 		set_best(p, &pong);
 	confirm(p, to, latency_us, now_ms);
+	if (p->mtu.searches == 0) /* a new path */
+		probe_mtu(p, now_ms);
 }
 
 void ts_disco_peer_relay_ready(struct ts_disco_peer *p,
@@ -368,6 +410,18 @@ void ts_disco_peer_heard(struct ts_disco_peer *p,
 		p->trust_until_ms = now_ms + DISCO_TRUST_MS;
 }
 
+static void sized_pong(struct ts_disco_peer *p,
+		       const struct ts_disco_sent *ping)
+{
+	size_t before = ts_disco_peer_mtu(p);
+
+	if (!ts_path_addr_equal(&ping->to, &p->best.to))
+		return;
+	ts_path_mtu_answered(&p->mtu, ping->wire);
+	if (ts_disco_peer_mtu(p) != before)
+		p->ops->mtu_changed(p->ctx);
+}
+
 static struct ts_disco_sent **find_ping(struct ts_disco_peer *p,
 					const uint8_t *tx_id)
 {
@@ -392,7 +446,9 @@ bool ts_disco_peer_got_pong(struct ts_disco_peer *p, bool is_derp,
 	latency_us = (now_ms - ping->sent_ms) * 1000;
 	/* An address that is no candidate any more was dropped for a reason,
 	 * and a relayed path comes by its handshake only. */
-	if (!is_derp && ping->to.vni != 0)
+	if (ping->wire != 0)
+		sized_pong(p, ping);
+	else if (!is_derp && ping->to.vni != 0)
 		confirm(p, &ping->to, latency_us, now_ms);
 	else if (!is_derp && find_candidate(p, &ping->to))
 		promote(p, &ping->to, latency_us, now_ms);
@@ -467,19 +523,42 @@ uint64_t ts_disco_peer_deadline_ms(const struct ts_disco_peer *p)
 	return at_ms;
 }
 
+/* A large one that is lost says nothing of the path while small ones are. */
+static void expire_sized_ping(struct ts_disco_peer *p,
+			      const struct ts_disco_sent *ping, uint64_t now_ms)
+{
+	size_t before = ts_disco_peer_mtu(p);
+
+	if (!ts_path_addr_equal(&ping->to, &p->best.to) ||
+	    !ts_disco_peer_is_trusted(p, now_ms))
+		return;
+	ts_path_mtu_lost(&p->mtu, ping->wire, now_ms);
+	if (ts_disco_peer_mtu(p) != before)
+		p->ops->mtu_changed(p->ctx);
+}
+
+static void expire_ping(struct ts_disco_peer *p,
+			const struct ts_disco_sent *ping, uint64_t now_ms)
+{
+	if (!ts_path_addr_is_set(&p->best.to) ||
+	    !ts_path_addr_equal(&ping->to, &p->best.to) ||
+	    ts_disco_peer_is_trusted(p, now_ms))
+		return;
+	clear_best(p);
+	/* What relays said while it worked is no answer. */
+	p->relays_asked_ms = 0;
+}
+
 static void expire_pings(struct ts_disco_peer *p, uint64_t now_ms)
 {
 	while (p->first_ping &&
 	       now_ms >= p->first_ping->sent_ms + DISCO_PING_TIMEOUT_MS) {
 		struct ts_disco_sent *ping = unlink_ping(p, &p->first_ping);
 
-		if (ts_path_addr_is_set(&p->best.to) &&
-		    ts_path_addr_equal(&ping->to, &p->best.to) &&
-		    !ts_disco_peer_is_trusted(p, now_ms)) {
-			clear_best(p);
-			/* What relays said while it worked is no answer. */
-			p->relays_asked_ms = 0;
-		}
+		if (ping->wire != 0)
+			expire_sized_ping(p, ping, now_ms);
+		else
+			expire_ping(p, ping, now_ms);
 		give_up_probe(p, ping, -ETIMEDOUT);
 		free(ping);
 	}
@@ -498,6 +577,7 @@ static void heartbeat(struct ts_disco_peer *p, uint64_t now_ms)
 		ping_candidate(p, best, now_ms);
 	else if (ts_path_addr_is_set(&p->best.to))
 		start_ping(p, &p->best.to, NULL, now_ms);
+	probe_mtu(p, now_ms);
 	if (wants_full_ping(p, now_ms))
 		discover(p, true, now_ms);
 	discover_relays(p, now_ms);

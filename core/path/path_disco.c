@@ -58,15 +58,37 @@ void ts_path_disco_send(struct ts_path_peer *peer,
 		path->dropped_disco++;
 }
 
+/* In one piece or not at all, as the size is what it asks about. */
+static void send_sized(struct ts_path_peer *peer, const struct ts_addr *to,
+		       const struct ts_disco_message *msg)
+{
+	struct ts_path *path = peer->path;
+	const struct ts_box *box = ts_path_peer_box(peer);
+	uint8_t buf[DISCO_WRITE_CAP];
+	size_t len;
+
+	if (box && ts_path_disco_seal(path, box, msg, buf, &len) == 0)
+		path->ops->udp_send_whole(path->ctx, to, buf, len);
+	else
+		path->dropped_disco++;
+}
+
 static void send_ping(void *ctx, const struct ts_path_addr *to,
-		      const uint8_t tx_id[DISCO_TX_ID_LEN])
+		      const uint8_t tx_id[DISCO_TX_ID_LEN], size_t wire)
 {
 	struct ts_path_peer *peer = ctx;
 	struct ts_disco_message msg = {.type = DISCO_PING};
 
 	memcpy(msg.ping.tx_id, tx_id, DISCO_TX_ID_LEN);
 	msg.ping.node_key = peer->path->node_public;
-	ts_path_disco_send(peer, to, &msg);
+	if (wire == 0) {
+		ts_path_disco_send(peer, to, &msg);
+		return;
+	}
+	wire = ts_path_mtu_payload(wire, !ts_ip_is_v4(&to->addr.ip));
+	if (wire > DISCO_PING_LEN)
+		msg.ping.padding_len = wire - DISCO_PING_LEN;
+	send_sized(peer, &to->addr, &msg);
 }
 
 static void send_pong(struct ts_path_peer *peer, const struct ts_path_addr *to,
@@ -151,6 +173,19 @@ static void best_changed(void *ctx, const struct ts_path_addr *best)
 		log_info("path-%s: path lost, DERP only", name);
 }
 
+static void mtu_changed(void *ctx)
+{
+	struct ts_path_peer *peer = ctx;
+	struct ts_path *path = peer->path;
+	size_t mtu = ts_disco_peer_mtu(&peer->disco);
+	char name[TS_KEY_SHORT_CAP];
+
+	log_info("path-%s: carries packets of %zu bytes",
+		 ts_public_key_short(&peer->node_key, name), mtu);
+	if (path->ops->peer_mtu_changed)
+		path->ops->peer_mtu_changed(path->ctx, peer, mtu);
+}
+
 static bool discover_relays(void *ctx)
 {
 	return ts_path_discover_relays(ctx);
@@ -180,6 +215,7 @@ const struct ts_disco_ops TS_PATH_DISCO_OPS = {
 	.send_ping = send_ping,
 	.send_call_me_maybe = send_call_me_maybe,
 	.discover_relays = discover_relays,
+	.mtu_changed = mtu_changed,
 	.best_changed = best_changed,
 	.probe_done = probe_done,
 };

@@ -201,6 +201,7 @@ struct ts_path_peer *ts_path_peer_add(struct ts_path *path,
 	peer->disco_key = config->disco_key;
 	ts_disco_peer_init(&peer->disco, &TS_PATH_DISCO_OPS, peer, false);
 	peer->disco.is_silent = path->settings.silent_disco;
+	peer->disco.probes_mtu = path->config.measure_mtu;
 	if (ts_key_map_put(&path->by_node_key, &peer->node_key, peer) != 0) {
 		free(peer);
 		return NULL;

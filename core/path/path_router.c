@@ -367,6 +367,11 @@ void ts_path_peer_status(const struct ts_path *path,
 		out->best = peer->disco.best.to;
 }
 
+size_t ts_path_peer_mtu(const struct ts_path_peer *peer)
+{
+	return ts_disco_peer_mtu(&peer->disco);
+}
+
 int ts_path_home_region(const struct ts_path *path)
 {
 	return path->pool.home;

@@ -33,6 +33,10 @@ struct ts_path_ops {
 	/* One datagram from our UDP socket. The bytes are the caller's. */
 	void (*udp_send)(void *ctx, const struct ts_addr *to,
 			 const uint8_t *pkt, size_t len);
+	/* The same, but never in fragments: larger than the way out allows, it
+	 * is lost. Needed with measure_mtu only. */
+	void (*udp_send_whole)(void *ctx, const struct ts_addr *to,
+			       const uint8_t *pkt, size_t len);
 	/* Bytes for the TCP/TLS stream of a DERP region's connection. */
 	void (*derp_write)(void *ctx, int region, const uint8_t *data,
 			   size_t len);
@@ -68,6 +72,9 @@ struct ts_path_ops {
 	/* The DERP server reports a problem with our connection (two nodes with
 	 * our key, usually), or NULL: it is over. May be NULL. */
 	void (*derp_health)(void *ctx, int region, const char *problem);
+	/* ts_path_peer_mtu() is another now. May be NULL. */
+	void (*peer_mtu_changed)(void *ctx, struct ts_path_peer *peer,
+				 size_t mtu);
 	/* Our candidate endpoints changed (STUN, local addresses); types as in
 	 * tailcfg.EndpointType. */
 	void (*endpoints_changed)(void *ctx, const struct ts_addr *endpoints,
@@ -85,6 +92,7 @@ struct ts_path_config {
 	struct ts_private_key node_key;
 	struct ts_private_key disco_key;
 	bool disable_direct; /* DERP only: TS_DEBUG_ALWAYS_USE_DERP */
+	bool measure_mtu;    /* of direct paths */
 };
 
 struct ts_path *ts_path_new(const struct ts_path_config *config,
@@ -133,6 +141,9 @@ void ts_path_peer_update(struct ts_path *path, struct ts_path_peer *peer,
 void ts_path_peer_remove(struct ts_path *path, struct ts_path_peer *peer);
 void *ts_path_peer_ctx(const struct ts_path_peer *peer);
 
+/* The largest packet inside the tunnel that the peer's path carries now, as
+ * far as it has been measured; 1,280 where it has not. */
+size_t ts_path_peer_mtu(const struct ts_path_peer *peer);
 /* A sealed WireGuard packet; headroom of 37 bytes is used for DERP. 0, or
  * -EHOSTUNREACH when there is neither an address nor a DERP region. */
 int ts_path_send(struct ts_path *path, struct ts_path_peer *peer,

@@ -65,6 +65,8 @@ static const struct ts_config_option options[] = {
 	 BOOL_VALUES, offsetof(struct ts_config, force_login)},
 	{"direct", "TSNET_DIRECT", NULL, TS_CONF_BOOL, "yes", BOOL_VALUES,
 	 offsetof(struct ts_config, direct)},
+	{"path_mtu", "TSNET_PATH_MTU", NULL, TS_CONF_BOOL, "yes", BOOL_VALUES,
+	 offsetof(struct ts_config, path_mtu)},
 	{"shields_up", "TSNET_SHIELDS_UP", NULL, TS_CONF_BOOL, "no",
 	 BOOL_VALUES, offsetof(struct ts_config, shields_up)},
 };

@@ -35,12 +35,13 @@
  * follow_exec       TSNET_FOLLOW_EXEC     yes
  * force_login       TSNET_FORCE_LOGIN     no
  * direct            TSNET_DIRECT          yes
+ * path_mtu          TSNET_PATH_MTU        yes
  * shields_up        TSNET_SHIELDS_UP      no
  */
 struct ts_config {
 	char *hostname, *auth_key, *control_url, *state_dir;
 	bool state_in_memory, ephemeral, accept_routes, force_login;
-	bool direct, shields_up, follow_exec;
+	bool direct, path_mtu, shields_up, follow_exec;
 	enum ts_listen_mode listen;
 	enum ts_dns_mode dns;
 	uint16_t port;

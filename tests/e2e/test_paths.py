@@ -139,3 +139,20 @@ def test_a_transfer_survives_every_change_of_path(pair, lab):
     wait_until(lambda: path(server, "client") == "direct", "directness")
     moves_on(client)
     finish(client, stop_file)
+
+
+def test_the_path_is_measured(pair):
+    """And what was measured is given up when the link becomes narrower."""
+    _, start, stop_file = pair
+    subprocess.run(["ip", "link", "set", "lo", "mtu", "9000"], check=True)
+    client = start()
+    wait_until(lambda: re.search("carries packets of 89(12|28) bytes",
+                                 client.log),
+               "9,000 bytes to be found")
+    moves_on(client)
+    subprocess.run(["ip", "link", "set", "lo", "mtu", "1500"], check=True)
+    wait_until(lambda: re.search("carries packets of 14(08|40) bytes",
+                                 client.log),
+               "1,500 bytes to be found")
+    moves_on(client)
+    finish(client, stop_file)

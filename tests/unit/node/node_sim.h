@@ -462,6 +462,7 @@ static inline void sim_syn_gone(void *ctx, struct stack_syn *syn)
 
 static const struct ts_node_io sim_io = {
 	.udp_send = sim_udp_send,
+	.udp_send_whole = sim_udp_send,
 	.derp_open = sim_derp_open,
 	.derp_write = sim_derp_write,
 	.derp_close = sim_derp_close,

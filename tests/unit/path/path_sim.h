@@ -89,6 +89,7 @@ struct sim_node {
 	unsigned got_udp[SIM_NODES], got_derp[SIM_NODES], got_unattributed;
 	unsigned sent_udp, sent_disco, sent_stun, sent_wg_udp, sent_wg_relay;
 	unsigned asked_relay;
+	size_t mtu;
 	struct ts_addr endpoints[64];
 	int types[64];
 	size_t endpoint_count, endpoint_calls;
@@ -119,6 +120,7 @@ struct sim {
 	bool cut[SIM_NODES][SIM_NODES]; /* UDP from, to */
 	bool no_udp;
 	unsigned latency_ms;
+	size_t link_mtu; /* 0: nobody is told of such datagrams */
 	struct relay_server *relay; /* NULL: there is none */
 	bool relay_is_down;
 	size_t chunk; /* bytes a piece off a DERP server; 0: whole */
@@ -204,6 +206,15 @@ static inline void sim_udp_send(void *ctx, const struct ts_addr *to,
 		ev->node = i;
 		ev->from = node->addr;
 	}
+}
+
+static inline void sim_udp_send_whole(void *ctx, const struct ts_addr *to,
+				      const uint8_t *pkt, size_t len)
+{
+	struct sim_node *node = ctx;
+
+	if (len + 28 <= node->sim->link_mtu)
+		sim_udp_send(ctx, to, pkt, len);
 }
 
 static inline void sim_derp_write(void *ctx, int region, const uint8_t *data,
@@ -357,6 +368,15 @@ static inline void sim_net_info_changed(void *ctx, int home,
 	node->home_calls++;
 }
 
+static inline void sim_peer_mtu_changed(void *ctx, struct ts_path_peer *peer,
+					size_t mtu)
+{
+	struct sim_node *node = ctx;
+
+	assert_int_equal(ts_path_peer_mtu(peer), mtu);
+	node->mtu = mtu;
+}
+
 static inline void sim_derp_ready(void *ctx, int region, bool connected)
 {
 	struct sim_node *node = ctx;
@@ -377,6 +397,7 @@ static inline void sim_derp_health(void *ctx, int region, const char *problem)
 
 static const struct ts_path_ops sim_ops = {
 	.udp_send = sim_udp_send,
+	.udp_send_whole = sim_udp_send_whole,
 	.derp_write = sim_derp_write,
 	.derp_open = sim_derp_open,
 	.derp_close = sim_derp_close,
@@ -388,6 +409,7 @@ static const struct ts_path_ops sim_ops = {
 	.endpoints_changed = sim_endpoints_changed,
 	.net_info_changed = sim_net_info_changed,
 	.derp_ready = sim_derp_ready,
+	.peer_mtu_changed = sim_peer_mtu_changed,
 };
 
 /* -- DERP servers -------------------------------------------------------- */
@@ -781,7 +803,10 @@ static inline void sim_node_start(struct sim *sim, int index,
 {
 	struct sim_node *node = &sim->nodes[index];
 	const uint8_t ip[4] = {192, 0, 2, (uint8_t)(index + 1)};
-	struct ts_path_config config = {.disable_direct = disable_direct};
+	struct ts_path_config config = {
+		.disable_direct = disable_direct,
+		.measure_mtu = true,
+	};
 
 	node->sim = sim;
 	node->index = index;

@@ -850,9 +850,31 @@ static void ten_thousand_idle_peers_cost_no_timer(void **state)
 	sim_free(sim);
 }
 
+static void a_wide_path_carries_large_packets(void **state)
+{
+	struct sim *sim = sim_two(true);
+
+	(void)state;
+	sim->link_mtu = 1500;
+	assert_int_equal(ts_path_peer_mtu(sim->nodes[0].peers[1]), 1280);
+	sim_chat(sim, 0, 1, 2000);
+	assert_true(sim_is_direct(sim, 0, 1));
+	assert_int_equal(ts_path_peer_mtu(sim->nodes[0].peers[1]), 1440);
+	sim->link_mtu = 9000;
+	sim_chat(sim, 0, 1, 70000);
+	assert_int_equal(ts_path_peer_mtu(sim->nodes[0].peers[1]), 8928);
+	assert_int_equal(sim->nodes[0].mtu, 8928);
+	sim->cut[0][1] = sim->cut[1][0] = true;
+	sim_chat(sim, 0, 1, 15000);
+	assert_int_equal(ts_path_peer_mtu(sim->nodes[0].peers[1]), 1280);
+	assert_int_equal(sim->nodes[0].mtu, 1280);
+	sim_free(sim);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_wide_path_carries_large_packets),
 		cmocka_unit_test(home_is_the_nearest_region_and_gets_connected),
 		cmocka_unit_test(endpoints_are_what_stun_saw_then_local_ones),
 		cmocka_unit_test(the_first_packet_goes_through_derp_at_once),

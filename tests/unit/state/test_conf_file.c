@@ -102,6 +102,7 @@ static void defaults_are_those_of_the_header(void **state)
 	assert_int_equal(b->config.log_level, TS_LOG_WARN);
 	assert_false(b->config.force_login);
 	assert_true(b->config.direct);
+	assert_true(b->config.path_mtu);
 	assert_false(b->config.shields_up);
 	assert_true(b->config.follow_exec);
 }
@@ -128,6 +129,7 @@ static void every_option_can_be_in_the_file(void **state)
 				 "log_level = debug\n"
 				 "force_login = true\n"
 				 "direct = no\n"
+				 "path_mtu = no\n"
 				 "follow_exec = off\n"
 				 "shields_up = 1"), 0);
 	assert_string_equal(b->config.hostname, "web-server");
@@ -148,6 +150,7 @@ static void every_option_can_be_in_the_file(void **state)
 	assert_int_equal(b->config.log_level, TS_LOG_DEBUG);
 	assert_true(b->config.force_login);
 	assert_false(b->config.direct);
+	assert_false(b->config.path_mtu);
 	assert_true(b->config.shields_up);
 	assert_false(b->config.follow_exec);
 }
@@ -163,7 +166,7 @@ static void every_option_can_be_in_the_environment(void **state)
 		{"accept_routes", "yes"}, {"port", "7"}, {"tags", "tag:a"},
 		{"wait", "7"}, {"timeout", "7"}, {"log_file", "/l"},
 		{"log_level", "info"}, {"follow_exec", "no"}, {"force_login", "1"},
-		{"direct", "no"}, {"shields_up", "yes"},
+		{"direct", "no"}, {"path_mtu", "no"}, {"shields_up", "yes"},
 	};
 	struct bench *b = *state;
 	size_t count;
