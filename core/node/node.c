@@ -87,6 +87,9 @@ static bool make_cores(struct ts_node *node,
 		.disco_key = node->disco_key,
 		.disable_direct = !config->direct,
 		.measure_mtu = config->path_mtu,
+		.port_is_fixed = config->fixed_port,
+		.endpoints = config->endpoints,
+		.endpoint_count = config->endpoint_count,
 	};
 
 	/* Until the first login: nobody will hear of this one. */

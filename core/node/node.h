@@ -86,6 +86,9 @@ struct ts_node_config {
 	bool ephemeral, force_login;
 	bool direct; /* false: DERP only */
 	bool path_mtu; /* measure what direct paths carry */
+	bool fixed_port; /* the user chose the UDP port */
+	const struct ts_addr *endpoints; /* as the user says; copied */
+	size_t endpoint_count;
 	/* as uname and os-release say; distro may be NULL */
 	const char *os_version, *machine_arch, *distro, *distro_version;
 	bool container;

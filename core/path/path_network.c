@@ -230,13 +230,34 @@ static size_t seen_addrs(const struct ts_netcheck_report *report,
 	return count;
 }
 
+static bool take_guess(struct ts_path *path,
+		       const struct ts_netcheck_report *report)
+{
+	const struct ts_endpoints *e = &path->endpoints;
+	struct ts_addr guess;
+	size_t i = 0;
+
+	while (i < report->mapped_count &&
+	       !ts_ip_is_v4(&report->mapped[i].addr.ip))
+		i++;
+	if (!path->config.port_is_fixed || e->local_count == 0 ||
+	    report->mapping_varies != TS_YES || i == report->mapped_count)
+		return ts_endpoints_set_guess(&path->endpoints, NULL);
+	guess = report->mapped[i].addr;
+	guess.port = e->local[0].port;
+	return ts_endpoints_set_guess(&path->endpoints, &guess);
+}
+
 static void take_endpoints(struct ts_path *path,
 			   const struct ts_netcheck_report *report)
 {
 	struct ts_addr seen[NETCHECK_MAPPED_MAX];
 	size_t count = seen_addrs(report, seen);
+	bool changed = take_guess(path, report);
 
-	if (ts_endpoints_checked(&path->endpoints, seen, count, path->now_ms))
+	changed |= ts_endpoints_checked(&path->endpoints, seen, count,
+					path->now_ms);
+	if (changed)
 		ts_path_tell_endpoints(path);
 }
 

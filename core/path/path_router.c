@@ -130,6 +130,9 @@ struct ts_path *ts_path_new(const struct ts_path_config *config,
 	path->config = *config;
 	path->ops = ops;
 	path->ctx = ctx;
+	path->config.endpoints = NULL;
+	ts_endpoints_set_static(&path->endpoints, config->endpoints,
+				config->endpoint_count);
 	path->next_check_ms = UINT64_MAX;
 	ts_public_key_from_private(&config->node_key, &path->node_public);
 	ts_public_key_from_private(&config->disco_key, &path->disco_public);

@@ -93,6 +93,10 @@ struct ts_path_config {
 	struct ts_private_key disco_key;
 	bool disable_direct; /* DERP only: TS_DEBUG_ALWAYS_USE_DERP */
 	bool measure_mtu;    /* of direct paths */
+	bool port_is_fixed;  /* the user chose the UDP socket's port */
+	/* Where the user says that we can be reached; copied. */
+	const struct ts_addr *endpoints;
+	size_t endpoint_count;
 };
 
 struct ts_path *ts_path_new(const struct ts_path_config *config,

@@ -123,6 +123,8 @@ struct sim {
 	size_t link_mtu; /* 0: nobody is told of such datagrams */
 	struct relay_server *relay; /* NULL: there is none */
 	bool relay_is_down;
+	bool has_fixed_port, has_hard_nat;
+	struct ts_addr static_endpoint; /* port 0: none */
 	size_t chunk; /* bytes a piece off a DERP server; 0: whole */
 	struct ts_derp_map map;
 	struct ts_derp_region regions[SIM_REGIONS];
@@ -654,6 +656,7 @@ static inline void sim_deliver(struct sim *sim, struct sim_event *ev)
 	uint8_t tx_id[STUN_TX_ID_LEN], answer[STUN_RESPONSE_MAX_LEN];
 	struct ts_addr stun = sim_stun_addr(ev->region);
 	struct sim_event *back;
+	struct ts_addr seen = node->addr;
 	size_t len;
 
 	if (ev->kind == SIM_TO_RELAY && !sim->relay_is_down)
@@ -668,7 +671,9 @@ static inline void sim_deliver(struct sim *sim, struct sim_event *ev)
 	case SIM_STUN:
 		assert_int_equal(ts_stun_read_request(ev->data, ev->len, tx_id),
 				 0);
-		len = ts_stun_write_response(tx_id, &node->addr, answer);
+		if (sim->has_hard_nat)
+			seen.port = (uint16_t)(seen.port + ev->region);
+		len = ts_stun_write_response(tx_id, &seen, answer);
 		back = sim_post(sim, SIM_UDP, server->latency_ms, answer, len);
 		back->node = ev->node;
 		back->from = stun;
@@ -806,6 +811,9 @@ static inline void sim_node_start(struct sim *sim, int index,
 	struct ts_path_config config = {
 		.disable_direct = disable_direct,
 		.measure_mtu = true,
+		.port_is_fixed = sim->has_fixed_port,
+		.endpoints = &sim->static_endpoint,
+		.endpoint_count = sim->static_endpoint.port != 0,
 	};
 
 	node->sim = sim;

@@ -871,9 +871,59 @@ static void a_wide_path_carries_large_packets(void **state)
 	sim_free(sim);
 }
 
+static bool has_endpoint(const struct sim_node *node, const char *text,
+			 int type)
+{
+	struct ts_addr addr;
+
+	assert_int_equal(ts_addr_parse(text, &addr), 0);
+	for (size_t i = 0; i < node->endpoint_count; i++)
+		if (ts_addr_equal(&node->endpoints[i], &addr))
+			return node->types[i] == type;
+	return false;
+}
+
+/* Each STUN server sees another port: a hard NAT. */
+static void a_fixed_port_is_guessed_behind_a_hard_nat(void **state)
+{
+	for (int fixed = 0; fixed < 2; fixed++) {
+		struct sim *sim = sim_new();
+		struct sim_node *a = &sim->nodes[0];
+		const uint8_t lan[4] = {192, 168, 0, 7};
+		struct ts_addr local = {.ip = ts_ip_from_v4(lan), .port = 777};
+
+		(void)state;
+		sim->has_fixed_port = fixed;
+		sim->has_hard_nat = true;
+		sim_node_start(sim, 0, false);
+		ts_path_set_local_endpoints(a->path, &local, 1, sim->now_ms);
+		ts_path_set_derp_map(a->path, &sim->map, sim->now_ms);
+		sim_run(sim, 4000);
+		assert_int_equal(a->varies, TS_YES);
+		assert_int_equal(has_endpoint(a, "192.0.2.1:777", 4), fixed);
+		sim_free(sim);
+	}
+}
+
+static void static_endpoints_are_published(void **state)
+{
+	struct sim *sim = sim_new();
+
+	(void)state;
+	assert_int_equal(ts_addr_parse("203.0.113.7:41641",
+				       &sim->static_endpoint), 0);
+	sim_node_start(sim, 0, false);
+	ts_path_set_derp_map(sim->nodes[0].path, &sim->map, sim->now_ms);
+	sim_run(sim, 4000);
+	assert_true(has_endpoint(&sim->nodes[0], "203.0.113.7:41641", 5));
+	sim_free(sim);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_fixed_port_is_guessed_behind_a_hard_nat),
+		cmocka_unit_test(static_endpoints_are_published),
 		cmocka_unit_test(a_wide_path_carries_large_packets),
 		cmocka_unit_test(home_is_the_nearest_region_and_gets_connected),
 		cmocka_unit_test(endpoints_are_what_stun_saw_then_local_ones),
