@@ -156,3 +156,47 @@ def test_the_path_is_measured(pair):
                "1,500 bytes to be found")
     moves_on(client)
     finish(client, stop_file)
+
+
+def ip_addr(verb, address):
+    subprocess.run(["ip", "addr", verb, f"{address}/24", "dev", "lo"],
+                   check=True)
+
+
+def current_address(program, to):
+    ip = program.lab.node(to)["ips"][0]
+    for peer in program.status().get("Peer", {}).values():
+        if ip in peer["TailscaleIPs"]:
+            return peer["CurAddr"]
+    return ""
+
+
+def test_a_transfer_survives_a_change_of_addresses(lab, run):
+    """Both nodes move to another network, at the same moment."""
+    stun = lab.info["stun_port"]
+    nft("table inet lo { chain out { type filter hook output priority 0;\n"
+        f"ip daddr 127.0.0.0/8 udp sport != {stun} udp dport != {stun} drop\n"
+        "ip6 daddr ::1 meta l4proto udp drop\n}\n}\n")
+    ip_addr("add", "10.9.0.1")
+    server = run("server", "python3", "-u", STEADY, "serve", "7000"
+                 ).wait_running()
+    wait_until(lambda: "listening" in server.out, "the server")
+    lab.command("wait server ready")
+    stop_file = os.path.join(server.dir, "stop")
+    client = run("client", "python3", "-u", STEADY, "run", "server", "7000",
+                 stop_file).wait_running()
+    wait_until(lambda: current_address(client, "server"
+                                       ).startswith("10.9.0.1:"),
+               "a direct path")
+    moves_on(client)
+    ip_addr("add", "10.8.0.1")
+    ip_addr("del", "10.9.0.1")
+    wait_until(lambda: any(e.startswith("10.8.0.1:")
+                           for e in lab.node("server")["endpoints"]),
+               "the new address to be published")
+    moves_on(client)
+    wait_until(lambda: current_address(client, "server"
+                                       ).startswith("10.8.0.1:"),
+               "the new path")
+    moves_on(client)
+    finish(client, stop_file)
