@@ -53,6 +53,9 @@ struct ts_node_io {
 			   size_t len);
 	void (*derp_close)(void *ctx, int region);
 	size_t (*derp_queued)(void *ctx, int region);
+	void (*derp_latency)(void *ctx, int region,
+			     const struct ts_derp_node *node);
+	void (*derp_latency_cancel)(void *ctx);
 	/* clocks */
 	uint64_t (*wall_clock_ns)(void *ctx);
 	/* The clock of every now_ms. The stack sends when a program writes,
@@ -86,6 +89,7 @@ struct ts_node_config {
 	bool ephemeral, force_login;
 	bool direct; /* false: DERP only */
 	bool path_mtu; /* measure what direct paths carry */
+	bool os_has_ipv6;
 	bool fixed_port; /* the user chose the UDP port */
 	const struct ts_addr *endpoints; /* as the user says; copied */
 	size_t endpoint_count;
@@ -123,6 +127,8 @@ void ts_node_derp_input(struct ts_node *node, int region, const uint8_t *data,
 void ts_node_derp_closed(struct ts_node *node, int region, const char *error,
 			 uint64_t now_ms);
 void ts_node_derp_drained(struct ts_node *node, int region, uint64_t now_ms);
+void ts_node_derp_latency(struct ts_node *node, int region,
+			  uint64_t latency_us, uint64_t now_ms);
 /* Interface addresses with the UDP port, at start and after a change. */
 void ts_node_local_endpoints(struct ts_node *node, const struct ts_addr *addrs,
 			     size_t count, uint64_t now_ms);
@@ -179,6 +185,11 @@ struct ts_node_peer_status {
 void ts_node_peer_status(const struct ts_node *node,
 			 const struct ts_peer *peer, uint64_t now_ms,
 			 struct ts_node_peer_status *out);
+
+bool ts_node_os_has_ipv6(const struct ts_node *node);
+/* As ts_path_check(). */
+int ts_node_netcheck(struct ts_node *node, uint64_t now_ms,
+		     ts_path_report_fn fn, void *fn_ctx);
 
 enum ts_ping_kind { TS_PING_DISCO, TS_PING_TSMP, TS_PING_ICMP };
 /* Of len bytes of text, as the control server and the LocalAPI write it; a

@@ -55,6 +55,7 @@ struct ts_node {
 	char *error, *auth_url;
 	bool derp_tried; /* the first connect attempt has ended */
 	bool lock_is_on;
+	bool os_has_ipv6;
 	/* May packets flow at all? Not without an address, nor once our key
 	 * has run out or was given back. */
 	bool is_open;

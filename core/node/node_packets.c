@@ -12,6 +12,7 @@
 #include "core/base/err.h"
 #include "core/base/log.h"
 #include "core/node/node_internal.h"
+#include "core/path/netcheck.h"
 
 enum { UNSENT_PATIENCE_MS = 1000 };
 
@@ -272,6 +273,21 @@ static size_t on_derp_queued(void *ctx, int region)
 	return node->io.derp_queued(node->io_ctx, region);
 }
 
+static void on_derp_latency(void *ctx, int region,
+			    const struct ts_derp_node *derp_node)
+{
+	struct ts_node *node = ctx;
+
+	node->io.derp_latency(node->io_ctx, region, derp_node);
+}
+
+static void on_derp_latency_cancel(void *ctx)
+{
+	struct ts_node *node = ctx;
+
+	node->io.derp_latency_cancel(node->io_ctx);
+}
+
 static void on_derp_health(void *ctx, int region, const char *problem)
 {
 	(void)ctx;
@@ -289,14 +305,15 @@ static void on_endpoints_changed(void *ctx, const struct ts_addr *endpoints,
 }
 
 static void on_net_info_changed(void *ctx, int home_region,
-				enum ts_tristate mapping_varies,
-				enum ts_tristate working_udp)
+				const struct ts_netcheck_report *report)
 {
 	struct ts_node *node = ctx;
 	struct ts_net_info info = {
 		.preferred_derp = home_region,
-		.mapping_varies = mapping_varies,
-		.working_udp = working_udp,
+		.mapping_varies = report->mapping_varies,
+		.working_udp = report->working_udp,
+		.working_ipv6 = report->working_ipv6,
+		.os_has_ipv6 = node->os_has_ipv6 ? TS_YES : TS_NO,
 	};
 
 	ts_control_set_net_info(node->control, &info, node->now_ms);
@@ -320,6 +337,8 @@ const struct ts_path_ops node_path_ops = {
 	.derp_close = on_derp_close,
 	.derp_queued = on_derp_queued,
 	.derp_health = on_derp_health,
+	.derp_latency = on_derp_latency,
+	.derp_latency_cancel = on_derp_latency_cancel,
 	.wireguard = on_path_wireguard,
 	.unknown_sender = on_unknown_sender,
 	.unknown_disco = on_unknown_disco,

@@ -36,6 +36,7 @@ enum {
 	 * addresses that the peer names. */
 	PATH_OFFERS_PER_S = 1,
 	PATH_OFFERS_BURST = 32,
+	PATH_ASKED_MAX = 8,
 	PATH_CHECK_MIN_MS = 20000, /* periodic network check */
 	PATH_CHECK_SPREAD_MS = 6000,
 	PATH_CHECK_FULL_MS = 300000,
@@ -77,6 +78,11 @@ struct ts_path_race {
 	int fallback; /* home when all fail */
 };
 
+struct ts_path_asked {
+	ts_path_report_fn fn;
+	void *fn_ctx;
+};
+
 struct ts_path {
 	struct ts_path_config config;
 	struct ts_public_key node_public, disco_public;
@@ -101,7 +107,9 @@ struct ts_path {
 	bool control_up;
 	bool home_reported; /* derp_ready() was called for this home */
 	int told_home;      /* what net_info_changed() said last */
-	enum ts_tristate told_varies, told_udp;
+	enum ts_tristate told_varies, told_udp, told_ipv6;
+	struct ts_path_asked asked[PATH_ASKED_MAX]; /* wait for a report */
+	size_t asked_count;
 	uint64_t last_send_ms; /* to any peer */
 	uint64_t
 		next_check_ms; /* UINT64_MAX: sleeping until there is traffic */
@@ -176,5 +184,7 @@ void ts_path_region_up(void *ctx, int region, uint64_t now_ms);
 void ts_path_region_down(void *ctx, int region, uint64_t now_ms);
 void ts_path_tell_net_info(struct ts_path *path);
 void ts_path_tell_endpoints(struct ts_path *path);
+void ts_path_end_asked(struct ts_path *path,
+		       const struct ts_netcheck_report *report);
 
 #endif

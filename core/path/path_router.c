@@ -155,6 +155,7 @@ void ts_path_free(struct ts_path *path)
 	while ((peer = ts_key_map_next(&path->by_node_key, &pos)))
 		ts_path_peer_free(peer);
 	ts_path_flush_probes(path);
+	ts_path_end_asked(path, NULL);
 	ts_derp_pool_deinit(&path->pool);
 	ts_netcheck_deinit(&path->netcheck);
 	ts_relay_client_deinit(&path->relays);
@@ -191,6 +192,8 @@ void ts_path_set_derp_map(struct ts_path *path, const struct ts_derp_map *map,
 		ts_path_check_network(path, true);
 	else
 		ts_path_tell_net_info(path);
+	if (!map)
+		ts_path_end_asked(path, NULL);
 }
 
 void ts_path_set_local_endpoints(struct ts_path *path,

@@ -28,6 +28,7 @@
 struct ts_path;
 struct ts_path_peer;
 struct ts_relay_server;
+struct ts_netcheck_report;
 
 struct ts_path_ops {
 	/* One datagram from our UDP socket. The bytes are the caller's. */
@@ -69,6 +70,12 @@ struct ts_path_ops {
 	 * until ts_path_derp_drained() or the next look (every 20 ms). May be
 	 * NULL: the stream never counts as slow. */
 	size_t (*derp_queued)(void *ctx, int region);
+	/* How long does this node take to answer GET /derp/latency-check by
+	 * TLS? Answered with ts_path_derp_latency(), until cancelled. Both may
+	 * be NULL: UDP alone tells latencies. */
+	void (*derp_latency)(void *ctx, int region,
+			     const struct ts_derp_node *node);
+	void (*derp_latency_cancel)(void *ctx);
 	/* The DERP server reports a problem with our connection (two nodes with
 	 * our key, usually), or NULL: it is over. May be NULL. */
 	void (*derp_health)(void *ctx, int region, const char *problem);
@@ -79,10 +86,10 @@ struct ts_path_ops {
 	 * tailcfg.EndpointType. */
 	void (*endpoints_changed)(void *ctx, const struct ts_addr *endpoints,
 				  const int *types, size_t count);
-	/* Home region chosen or changed, NAT findings. */
+	/* Home region chosen or changed, NAT findings; report as it is during
+	 * this call. */
 	void (*net_info_changed)(void *ctx, int home_region,
-				 enum ts_tristate mapping_varies,
-				 enum ts_tristate working_udp);
+				 const struct ts_netcheck_report *report);
 	/* The first attempt to connect to the home region ended (success or
 	 * not): the node may call itself Running. Once for each home. */
 	void (*derp_ready)(void *ctx, int region, bool connected);
@@ -174,6 +181,17 @@ void ts_path_derp_closed(struct ts_path *path, int region, const char *error,
 			 uint64_t now_ms);
 /* The region's stream can take more (less than 64 KiB wait in it). */
 void ts_path_derp_drained(struct ts_path *path, int region, uint64_t now_ms);
+/* latency_us 0: no answer. */
+void ts_path_derp_latency(struct ts_path *path, int region, uint64_t latency_us,
+			  uint64_t now_ms);
+/* Check the network anew, all regions; fn gets the report and home once. When
+ * a check is under way: its report. 0, -EAGAIN (too many wait) or -ENETDOWN
+ * (no DERP map: fn is not called). With the router goes the report: NULL. */
+typedef void (*ts_path_report_fn)(void *ctx,
+				  const struct ts_netcheck_report *report,
+				  int home_region);
+int ts_path_check(struct ts_path *path, uint64_t now_ms, ts_path_report_fn fn,
+		  void *fn_ctx);
 uint64_t ts_path_deadline_ms(const struct ts_path *path);
 void ts_path_tick(struct ts_path *path, uint64_t now_ms);
 /* Link change: forget best addresses, STUN again, check DERP. */

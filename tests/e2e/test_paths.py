@@ -200,3 +200,25 @@ def test_a_transfer_survives_a_change_of_addresses(lab, run):
                "the new path")
     moves_on(client)
     finish(client, stop_file)
+
+
+def netcheck(program):
+    return json.loads(program.cli("--json", "netcheck").stdout)
+
+
+def test_netcheck(lab, run):
+    """With UDP, and where it is blocked: home by HTTPS then."""
+    node = run("node", "sleep", "60").wait_running()
+    report = netcheck(node)
+    assert report["UDP"] and report["IPv4"] and not report["IPv6"], report
+    assert report["GlobalV4"].startswith("127.0.0.1:"), report
+    assert report["PreferredDERP"] == 900, report
+    assert report["RegionV4Latency"]["900"] < 5e9, report
+    text = node.cli("netcheck").stdout
+    assert re.search(r"^UDP: yes$", text, re.M), text
+    assert re.search(r"^  lab +[0-9.]+ ms  Lab 900$", text, re.M), text
+    lab.command("stun off")
+    report = netcheck(node)
+    assert not report["UDP"] and not report["IPv4"], report
+    assert report["RegionV4Latency"] == {}, report
+    assert 0 < report["RegionLatency"]["900"] < 5e9, report

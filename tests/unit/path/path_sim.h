@@ -21,6 +21,7 @@
 #include "core/path/derp_info_json.h"
 #include "core/path/derp_wire.h"
 #include "core/path/disco_wire.h"
+#include "core/path/netcheck.h"
 #include "core/path/path_router.h"
 #include "core/path/relay_client.h"
 #include "core/path/stun.h"
@@ -38,6 +39,7 @@ enum sim_kind {
 	SIM_UDP,
 	SIM_STUN,
 	SIM_TO_RELAY,
+	SIM_LATENCY,
 	SIM_TO_SERVER,
 	SIM_TO_CLIENT,
 	SIM_OPENED,
@@ -118,7 +120,7 @@ struct sim {
 	struct sim_node nodes[SIM_NODES];
 	struct sim_server servers[SIM_REGIONS + 1];
 	bool cut[SIM_NODES][SIM_NODES]; /* UDP from, to */
-	bool no_udp;
+	bool no_udp, https_works;
 	unsigned latency_ms;
 	size_t link_mtu; /* 0: nobody is told of such datagrams */
 	struct relay_server *relay; /* NULL: there is none */
@@ -358,15 +360,15 @@ static inline void sim_endpoints_changed(void *ctx,
 	node->endpoint_calls++;
 }
 
-static inline void sim_net_info_changed(void *ctx, int home,
-					enum ts_tristate varies,
-					enum ts_tristate udp)
+static inline void
+sim_net_info_changed(void *ctx, int home,
+		     const struct ts_netcheck_report *report)
 {
 	struct sim_node *node = ctx;
 
 	node->home = home;
-	node->varies = varies;
-	node->udp = udp;
+	node->varies = report->mapping_varies;
+	node->udp = report->working_udp;
 	node->home_calls++;
 }
 
@@ -397,6 +399,28 @@ static inline void sim_derp_health(void *ctx, int region, const char *problem)
 		 problem ? problem : "");
 }
 
+static inline void sim_derp_latency(void *ctx, int region,
+				    const struct ts_derp_node *derp_node)
+{
+	struct sim_node *node = ctx;
+	struct sim_event *ev;
+
+	(void)derp_node;
+	if (!node->sim->https_works) {
+		ts_path_derp_latency(node->path, region, 0, node->sim->now_ms);
+		return;
+	}
+	ev = sim_post(node->sim, SIM_LATENCY,
+		      4 * node->sim->servers[region].latency_ms, "", 0);
+	ev->node = node->index;
+	ev->region = region;
+}
+
+static inline void sim_derp_latency_cancel(void *ctx)
+{
+	(void)ctx;
+}
+
 static const struct ts_path_ops sim_ops = {
 	.udp_send = sim_udp_send,
 	.udp_send_whole = sim_udp_send_whole,
@@ -407,6 +431,8 @@ static const struct ts_path_ops sim_ops = {
 	.unknown_sender = sim_unknown_sender,
 	.unknown_disco = sim_unknown_disco,
 	.derp_queued = sim_derp_queued,
+	.derp_latency = sim_derp_latency,
+	.derp_latency_cancel = sim_derp_latency_cancel,
 	.derp_health = sim_derp_health,
 	.endpoints_changed = sim_endpoints_changed,
 	.net_info_changed = sim_net_info_changed,
@@ -667,6 +693,10 @@ static inline void sim_deliver(struct sim *sim, struct sim_event *ev)
 	case SIM_UDP:
 		if (sim_firewall_passes(node, &ev->from))
 			sim_input_udp(node, &ev->from, ev->data, ev->len);
+		return;
+	case SIM_LATENCY:
+		ts_path_derp_latency(node->path, ev->region,
+				     2000 * server->latency_ms, sim->now_ms);
 		return;
 	case SIM_STUN:
 		assert_int_equal(ts_stun_read_request(ev->data, ev->len, tx_id),

@@ -919,9 +919,88 @@ static void static_endpoints_are_published(void **state)
 	sim_free(sim);
 }
 
+struct report {
+	unsigned calls, nulls;
+	int home;
+	size_t regions;
+};
+
+static void note_report(void *ctx, const struct ts_netcheck_report *report,
+			int home)
+{
+	struct report *r = ctx;
+
+	r->calls++;
+	r->nulls += !report;
+	r->home = home;
+	r->regions = report ? report->region_count : 0;
+}
+
+static void a_check_can_be_asked_for(void **state)
+{
+	struct sim *sim = sim_two(true);
+	struct ts_path *path = sim->nodes[0].path;
+	struct report r = {0};
+	int err = 0;
+
+	(void)state;
+	assert_int_equal(ts_path_check(path, sim->now_ms, note_report, &r), 0);
+	assert_int_equal(r.calls, 0);
+	sim_run(sim, 2000);
+	assert_int_equal(r.calls, 1);
+	assert_int_equal(r.home, 1);
+	assert_int_equal(r.regions, SIM_REGIONS);
+	sim->no_udp = true;
+	for (int i = 0; i < 9; i++) /* only so many may wait */
+		err = ts_path_check(path, sim->now_ms, note_report, &r);
+	assert_int_equal(err, -EAGAIN);
+	sim_node_stop(&sim->nodes[0]);
+	assert_int_equal(r.calls, 9);
+	assert_int_equal(r.nulls, 8);
+	sim_free(sim);
+}
+
+static void without_a_map_there_is_no_check(void **state)
+{
+	struct sim *sim = sim_new();
+	struct report r = {0};
+
+	(void)state;
+	sim_node_start(sim, 0, false);
+	assert_int_equal(ts_path_check(sim->nodes[0].path, sim->now_ms,
+				       note_report, &r),
+			 -ENETDOWN);
+	assert_int_equal(r.calls, 0);
+	sim_free(sim);
+}
+
+/* Regions by the latency that HTTPS tells, where UDP is blocked. */
+static void home_is_near_without_udp_too(void **state)
+{
+	struct sim *sim = sim_new();
+	struct sim_node *a = &sim->nodes[0];
+
+	(void)state;
+	sim->no_udp = true;
+	sim->https_works = true;
+	sim->servers[1].latency_ms = 80;
+	sim->servers[2].latency_ms = 40;
+	sim->servers[3].latency_ms = 60;
+	sim_node_start(sim, 0, false);
+	ts_path_set_derp_map(a->path, &sim->map, sim->now_ms);
+	sim_run(sim, 3000);
+	assert_int_equal(ts_path_home_region(a->path), 2);
+	assert_int_equal(a->udp, TS_NO);
+	assert_true(ts_path_derp_is_connected(a->path, 2));
+	sim_free(sim);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_check_can_be_asked_for),
+		cmocka_unit_test(without_a_map_there_is_no_check),
+		cmocka_unit_test(home_is_near_without_udp_too),
 		cmocka_unit_test(a_fixed_port_is_guessed_behind_a_hard_nat),
 		cmocka_unit_test(static_endpoints_are_published),
 		cmocka_unit_test(a_wide_path_carries_large_packets),
