@@ -35,6 +35,8 @@ struct derp_stream {
 	struct derp_stream *next;
 };
 
+struct derp_probe; /* derp_latency.c */
+
 enum engine_phase { ENGINE_UP, ENGINE_DRAINING, ENGINE_LOGGING_OUT,
 		    ENGINE_ENDED };
 
@@ -48,6 +50,7 @@ struct ts_engine {
 	struct ts_http_request *key_request;
 	struct ts_link *control_link;
 	struct derp_stream *derps;
+	struct derp_probe *derp_probes;
 	struct ts_udp_port *udp;
 	struct ts_net_monitor *monitor;
 	struct ts_node *node;
@@ -70,6 +73,15 @@ void engine_io_close(struct ts_engine *engine);
 void engine_publish_endpoints(struct ts_engine *engine);
 void engine_on_udp(void *ctx, const struct ts_addr *from,
 		   struct ts_packet *pkt);
+
+/* How a DERP node is called; room for what lc points to is the node's. */
+void engine_derp_link(const struct ts_derp_node *node,
+		      struct ts_link_config *lc);
+
+/* derp_latency.c: as in ts_node_io */
+void engine_derp_latency(void *ctx, int region,
+			 const struct ts_derp_node *node);
+void engine_derp_latency_cancel(void *ctx);
 
 /* profile_store.c */
 /* Locks and loads; prefs gets the stored keys and this start's settings. */

@@ -30,6 +30,10 @@ bool ts_udp_port_has_v6(const struct ts_udp_port *u);
  * socket drops, as a network would. */
 void ts_udp_port_send(struct ts_udp_port *u, const struct ts_addr *to,
 		      const uint8_t *data, size_t len);
+/* At once and never in fragments: what is larger than the way out allows is
+ * dropped. */
+void ts_udp_port_send_whole(struct ts_udp_port *u, const struct ts_addr *to,
+			    const uint8_t *data, size_t len);
 void ts_udp_port_flush(struct ts_udp_port *u);
 
 #endif

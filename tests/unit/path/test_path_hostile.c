@@ -174,18 +174,18 @@ static void wireguard_from_a_new_address_does_not_move_the_path(void **state)
 {
 	struct sim *sim = sim_two(true);
 	struct sim_node *a = &sim->nodes[0];
-	struct ts_addr elsewhere = sim->nodes[1].addr;
+	struct ts_path_addr elsewhere = {.addr = sim->nodes[1].addr};
 	uint8_t data[SIM_PKT_LEN] = {4};
 	struct ts_path_peer_status status;
 
 	(void)state;
 	sim_chat(sim, 0, 1, 5000);
-	elsewhere.port = 9;
-	sim_input_udp(a, &elsewhere, data, sizeof(data));
+	elsewhere.addr.port = 9;
+	sim_input_udp(a, &elsewhere.addr, data, sizeof(data));
 	ts_path_learn(a->path, a->peers[1], &elsewhere, sim->now_ms);
 	ts_path_peer_status(a->path, a->peers[1], sim->now_ms, &status);
 	assert_true(status.is_direct);
-	assert_true(ts_addr_equal(&status.best, &sim->nodes[1].addr));
+	assert_true(ts_addr_equal(&status.best.addr, &sim->nodes[1].addr));
 	sim_free(sim);
 }
 
