@@ -36,6 +36,9 @@ struct stack_ops {
 			    const struct ts_addr *local,
 			    const struct ts_addr *remote);
 	void (*syn_gone)(void *ctx, struct stack_syn *syn);
+	/* The clock of now_ms in microseconds: round trips and rates are as
+	 * fine as this. NULL: milliseconds have to do. */
+	uint64_t (*now_us)(void *ctx);
 };
 
 /* Callbacks of one connection. user is what the owner set. After gone() the
@@ -135,7 +138,8 @@ struct stack_tcp_info {
 	uint8_t retransmits, probes, backoff; /* in a row, now */
 	uint16_t mtu, send_mss, advertised_mss;
 	uint32_t rto_us, rtt_us, rtt_var_us, min_rtt_us; /* 0: no trip yet */
-	uint32_t cwnd, ssthresh, unacked, lost; /* segments */
+	uint32_t cwnd, ssthresh, unacked, lost, sacked; /* segments */
+	uint64_t pacing_rate, delivery_rate; /* bytes/s; 0: none */
 	uint32_t total_retransmits;
 	uint32_t unsent_bytes, send_window, receive_window;
 	uint64_t bytes_acked, bytes_received;

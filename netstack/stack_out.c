@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * stack_out.c - segments of connections that are up, as packets
+ *
+ * lwIP has made the segment's header; what changes from one transmission to the
+ * next (acknowledgement, window) is filled in, and header and bytes are copied
+ * once into a packet with room for the layers below. ACKs without data are made
+ * here, too, with SACK blocks for what waits in stack_reorder.c.
+ */
+#include "netstack/stack_private.h"
+
+#include <string.h>
+
+#include <lwip/ip.h>
+
+enum { OPTION_SACK = 5, OPTION_NOP = 1 };
+
+/* A packet under construction. */
+struct outgoing {
+	uint8_t buf[TS_PACKET_HEADROOM + STACK_MTU + TS_PACKET_TAILROOM];
+	uint8_t *ip, *tcp;
+};
+
+static void begin(const struct stack_tcp *t, struct outgoing *o)
+{
+	o->ip = o->buf + TS_PACKET_HEADROOM;
+	o->tcp = o->ip + (ts_ip_is_v4(&t->local.ip) ? IP_HLEN : IP6_HLEN);
+}
+
+static size_t room_in(const struct outgoing *o)
+{
+	return STACK_MTU - (size_t)(o->tcp - o->ip);
+}
+
+static void write_v4(const struct stack_tcp *t, uint8_t *ip, size_t len)
+{
+	struct ts_writer w = ts_writer_init(ip, IP_HLEN);
+
+	ts_write_u8(&w, 0x45);
+	ts_write_u8(&w, t->pcb->tos);
+	ts_write_be16(&w, (uint16_t)len);
+	ts_write_be16(&w, t->s->ip_id++);
+	ts_write_be16(&w, 0);
+	ts_write_u8(&w, t->pcb->ttl);
+	ts_write_u8(&w, PROTO_TCP);
+	ts_write_be16(&w, 0); /* checksum, below */
+	ts_write_bytes(&w, t->local.ip.bytes + 12, 4);
+	ts_write_bytes(&w, t->remote.ip.bytes + 12, 4);
+	stack_set_v4_checksum(ip);
+}
+
+static void write_v6(const struct stack_tcp *t, uint8_t *ip, size_t len)
+{
+	struct ts_writer w = ts_writer_init(ip, IP6_HLEN);
+
+	ts_write_be32(&w, 6u << 28 | (uint32_t)t->pcb->tos << 20);
+	ts_write_be16(&w, (uint16_t)(len - IP6_HLEN));
+	ts_write_u8(&w, PROTO_TCP);
+	ts_write_u8(&w, t->pcb->ttl);
+	ts_write_bytes(&w, t->local.ip.bytes, TS_IP_LEN);
+	ts_write_bytes(&w, t->remote.ip.bytes, TS_IP_LEN);
+}
+
+/* It carries an acknowledgement, so none is owed any more; but for what SACK
+ * would say, which only a pure ACK has room for. */
+static void note_acknowledged(struct stack_tcp *t)
+{
+	struct tcp_pcb *pcb = t->pcb;
+
+	pcb->rcv_ann_right_edge = pcb->rcv_nxt + pcb->rcv_ann_wnd;
+	tcp_clear_flags(pcb, TF_ACK_DELAY | TF_ACK_NOW);
+	if (!stack_reorder_has_news(t))
+		t->wants_ack = false;
+}
+
+static void finish(struct stack_tcp *t, struct outgoing *o, size_t tcp_len)
+{
+	struct ts_packet pkt = {o->ip, (size_t)(o->tcp - o->ip) + tcp_len};
+
+	if (ts_ip_is_v4(&t->local.ip))
+		write_v4(t, o->ip, pkt.len);
+	else
+		write_v6(t, o->ip, pkt.len);
+	stack_set_tcp_checksum(pkt.data, pkt.len);
+	stack_emit(t->s, &pkt);
+}
+
+static uint16_t window_of(const struct tcp_pcb *pcb)
+{
+	return TCPWND_MIN16(RCV_WND_SCALE(pcb, pcb->rcv_ann_wnd));
+}
+
+void stack_out_segment(struct stack_tcp *t, struct tcp_seg *seg)
+{
+	struct outgoing o;
+	size_t before = (size_t)((uint8_t *)seg->tcphdr -
+				 (uint8_t *)seg->p->payload);
+	size_t len = seg->p->tot_len - before;
+
+	begin(t, &o);
+	if (len > room_in(&o))
+		return;
+	TCPH_SET_FLAG(seg->tcphdr, TCP_ACK);
+	seg->tcphdr->ackno = lwip_htonl(t->pcb->rcv_nxt);
+	seg->tcphdr->wnd = lwip_htons(window_of(t->pcb));
+	pbuf_copy_partial(seg->p, o.tcp, (uint16_t)len, (uint16_t)before);
+	finish(t, &o, len);
+	note_acknowledged(t);
+}
+
+/* -- ACKs ------------------------------------------------------------------ */
+static void write_sacks(struct ts_writer *w, const struct tcp_range *sacks,
+			unsigned count)
+{
+	if (count == 0)
+		return;
+	ts_write_u8(w, OPTION_NOP);
+	ts_write_u8(w, OPTION_NOP);
+	ts_write_u8(w, OPTION_SACK);
+	ts_write_u8(w, (uint8_t)(2 + 8 * count));
+	for (unsigned i = 0; i < count; i++) {
+		ts_write_be32(w, sacks[i].left);
+		ts_write_be32(w, sacks[i].right);
+	}
+}
+
+void stack_out_ack(struct stack_tcp *t)
+{
+	const struct tcp_pcb *pcb = t->pcb;
+	struct tcp_range sacks[TCP_SACKS_MAX];
+	unsigned count = stack_reorder_sacks(t, sacks);
+	size_t head = TCP_HLEN + (count ? 4 + 8 * count : 0);
+	struct outgoing o;
+	struct ts_writer w;
+
+	begin(t, &o);
+	w = ts_writer_init(o.tcp, room_in(&o));
+	ts_write_be16(&w, pcb->local_port);
+	ts_write_be16(&w, pcb->remote_port);
+	ts_write_be32(&w, pcb->snd_nxt);
+	ts_write_be32(&w, pcb->rcv_nxt);
+	ts_write_u8(&w, (uint8_t)(head / 4 << 4));
+	ts_write_u8(&w, TCP_ACK);
+	ts_write_be16(&w, window_of(pcb));
+	ts_write_zeros(&w, 4); /* checksum, urgent pointer */
+	write_sacks(&w, sacks, count);
+	t->wants_ack = false;
+	finish(t, &o, head);
+	note_acknowledged(t);
+}
