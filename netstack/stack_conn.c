@@ -19,6 +19,7 @@ enum {
 	RTO_MAX_TICKS = 120000 / STACK_TICK_MS,
 	ORPHAN_RETRIES = 8,
 	PEER_MSS_MIN = 216, /* a peer's smaller MSS is not obeyed */
+	UNACKED_MAX = 16,   /* segments, at most, for one ACK */
 };
 
 /* -- life ------------------------------------------------------------------ */
@@ -172,15 +173,24 @@ static void on_error(void *arg, err_t err)
 		t->gone_err = -ETIMEDOUT;
 }
 
-/* An ACK that lwIP would send now is ours to send, with what else there is. Not
- * the last one: lwIP has no use for the connection any more. */
+/* An ACK that lwIP would send now is ours to send, with what else there is. The
+ * second segment's, which RFC 5681 asks for, may wait until the owner has no
+ * more packets at hand: then it is for all of them. Not the last one of all:
+ * lwIP has no use for the connection any more. */
 static void take_over_ack(struct stack_tcp *t, struct tcp_pcb *pcb)
 {
-	if (!t->is_sending || pcb->state == TIME_WAIT ||
-	    !(pcb->flags & TF_ACK_NOW))
+	if (!t->is_sending || pcb->state == TIME_WAIT)
+		return;
+	t->unacked_segments++;
+	if (!(pcb->flags & TF_ACK_NOW))
 		return;
 	tcp_clear_flags(pcb, TF_ACK_NOW);
-	t->wants_ack = true;
+	if (t->got_eof || t->unacked_segments >= UNACKED_MAX) {
+		t->wants_ack = true;
+	} else {
+		tcp_set_flags(pcb, TF_ACK_DELAY);
+		t->ack_due_ms = t->s->now_ms;
+	}
 }
 
 static err_t on_received(void *arg, struct tcp_pcb *pcb, struct pbuf *p,

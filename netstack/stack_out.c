@@ -33,31 +33,30 @@ static size_t room_in(const struct outgoing *o)
 
 static void write_v4(const struct stack_tcp *t, uint8_t *ip, size_t len)
 {
-	struct ts_writer w = ts_writer_init(ip, IP_HLEN);
+	struct ip_hdr *h = (struct ip_hdr *)ip;
 
-	ts_write_u8(&w, 0x45);
-	ts_write_u8(&w, t->pcb->tos);
-	ts_write_be16(&w, (uint16_t)len);
-	ts_write_be16(&w, t->s->ip_id++);
-	ts_write_be16(&w, 0);
-	ts_write_u8(&w, t->pcb->ttl);
-	ts_write_u8(&w, PROTO_TCP);
-	ts_write_be16(&w, 0); /* checksum, below */
-	ts_write_bytes(&w, t->local.ip.bytes + 12, 4);
-	ts_write_bytes(&w, t->remote.ip.bytes + 12, 4);
+	IPH_VHL_SET(h, 4, IP_HLEN / 4);
+	IPH_TOS_SET(h, t->pcb->tos);
+	IPH_LEN_SET(h, lwip_htons((uint16_t)len));
+	IPH_ID_SET(h, lwip_htons(t->s->ip_id++));
+	IPH_OFFSET_SET(h, 0);
+	IPH_TTL_SET(h, t->pcb->ttl);
+	IPH_PROTO_SET(h, PROTO_TCP);
+	memcpy(&h->src, t->local.ip.bytes + 12, 4);
+	memcpy(&h->dest, t->remote.ip.bytes + 12, 4);
 	stack_set_v4_checksum(ip);
 }
 
 static void write_v6(const struct stack_tcp *t, uint8_t *ip, size_t len)
 {
-	struct ts_writer w = ts_writer_init(ip, IP6_HLEN);
+	struct ip6_hdr *h = (struct ip6_hdr *)ip;
 
-	ts_write_be32(&w, 6u << 28 | (uint32_t)t->pcb->tos << 20);
-	ts_write_be16(&w, (uint16_t)(len - IP6_HLEN));
-	ts_write_u8(&w, PROTO_TCP);
-	ts_write_u8(&w, t->pcb->ttl);
-	ts_write_bytes(&w, t->local.ip.bytes, TS_IP_LEN);
-	ts_write_bytes(&w, t->remote.ip.bytes, TS_IP_LEN);
+	IP6H_VTCFL_SET(h, 6, t->pcb->tos, 0);
+	IP6H_PLEN_SET(h, (uint16_t)(len - IP6_HLEN));
+	IP6H_NEXTH_SET(h, PROTO_TCP);
+	IP6H_HOPLIM_SET(h, t->pcb->ttl);
+	memcpy(&h->src, t->local.ip.bytes, TS_IP_LEN);
+	memcpy(&h->dest, t->remote.ip.bytes, TS_IP_LEN);
 }
 
 /* It carries an acknowledgement, so none is owed any more; but for what SACK
@@ -68,6 +67,7 @@ static void note_acknowledged(struct stack_tcp *t)
 
 	pcb->rcv_ann_right_edge = pcb->rcv_nxt + pcb->rcv_ann_wnd;
 	tcp_clear_flags(pcb, TF_ACK_DELAY | TF_ACK_NOW);
+	t->unacked_segments = 0;
 	if (!stack_reorder_has_news(t))
 		t->wants_ack = false;
 }
@@ -108,18 +108,25 @@ void stack_out_segment(struct stack_tcp *t, struct tcp_seg *seg)
 }
 
 /* -- ACKs ------------------------------------------------------------------ */
-static void write_sacks(struct ts_writer *w, const struct tcp_range *sacks,
+static uint8_t *write_be32(uint8_t *at, uint32_t value)
+{
+	uint32_t be = lwip_htonl(value);
+
+	memcpy(at, &be, sizeof(be));
+	return at + sizeof(be);
+}
+
+/* Into 4 + 8 * count bytes. */
+static void write_sacks(uint8_t *at, const struct tcp_range *sacks,
 			unsigned count)
 {
-	if (count == 0)
-		return;
-	ts_write_u8(w, OPTION_NOP);
-	ts_write_u8(w, OPTION_NOP);
-	ts_write_u8(w, OPTION_SACK);
-	ts_write_u8(w, (uint8_t)(2 + 8 * count));
+	*at++ = OPTION_NOP;
+	*at++ = OPTION_NOP;
+	*at++ = OPTION_SACK;
+	*at++ = (uint8_t)(2 + 8 * count);
 	for (unsigned i = 0; i < count; i++) {
-		ts_write_be32(w, sacks[i].left);
-		ts_write_be32(w, sacks[i].right);
+		at = write_be32(at, sacks[i].left);
+		at = write_be32(at, sacks[i].right);
 	}
 }
 
@@ -130,19 +137,20 @@ void stack_out_ack(struct stack_tcp *t)
 	unsigned count = stack_reorder_sacks(t, sacks);
 	size_t head = TCP_HLEN + (count ? 4 + 8 * count : 0);
 	struct outgoing o;
-	struct ts_writer w;
+	struct tcp_hdr *h;
 
 	begin(t, &o);
-	w = ts_writer_init(o.tcp, room_in(&o));
-	ts_write_be16(&w, pcb->local_port);
-	ts_write_be16(&w, pcb->remote_port);
-	ts_write_be32(&w, pcb->snd_nxt);
-	ts_write_be32(&w, pcb->rcv_nxt);
-	ts_write_u8(&w, (uint8_t)(head / 4 << 4));
-	ts_write_u8(&w, TCP_ACK);
-	ts_write_be16(&w, window_of(pcb));
-	ts_write_zeros(&w, 4); /* checksum, urgent pointer */
-	write_sacks(&w, sacks, count);
+	h = (struct tcp_hdr *)o.tcp;
+	h->src = lwip_htons(pcb->local_port);
+	h->dest = lwip_htons(pcb->remote_port);
+	h->seqno = lwip_htonl(pcb->snd_nxt);
+	h->ackno = lwip_htonl(pcb->rcv_nxt);
+	TCPH_HDRLEN_FLAGS_SET(h, head / 4, TCP_ACK);
+	h->wnd = lwip_htons(window_of(pcb));
+	h->chksum = 0;
+	h->urgp = 0;
+	if (count)
+		write_sacks(o.tcp + TCP_HLEN, sacks, count);
 	t->wants_ack = false;
 	finish(t, &o, head);
 	note_acknowledged(t);

@@ -99,6 +99,7 @@ struct stack_tcp {
 	const struct cc_ops *cc; /* NULL: the stack's */
 	bool is_sending;	 /* sender has begun, lwIP sends nothing */
 	bool wants_ack;		 /* with the next stack_send() */
+	uint8_t unacked_segments; /* received since our last ACK */
 	uint8_t persist_backoff; /* 0: no window probes */
 	uint32_t small_end;	 /* of the last segment that was not full */
 	struct tcp_seg *unsent_last; /* NULL: not known */

@@ -131,10 +131,10 @@ static bool send_new(struct stack_tcp *t)
 	if (stack_sender_reserve(&t->sender))
 		return false;
 	pcb->unsent = seg->next;
-	if (!pcb->unsent) {
+	if (!pcb->unsent)
 		pcb->unsent_oversize = 0;
+	if (t->unsent_last == seg) /* there may be newer ones behind it */
 		t->unsent_last = NULL;
-	}
 	seg->next = NULL;
 	if (last)
 		last->next = seg;
