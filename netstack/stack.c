@@ -201,6 +201,16 @@ void stack_tick(struct stack *s, uint64_t now_ms)
 	stack_tell_owners(s);
 }
 
+int stack_set_congestion(struct stack *s, const char *name)
+{
+	const struct cc_ops *cc = stack_cc_find(name);
+
+	if (!cc)
+		return -ENOENT;
+	s->cc = cc;
+	return 0;
+}
+
 void stack_counters(const struct stack *s, struct stack_counters *out)
 {
 	*out = s->count;

@@ -63,6 +63,9 @@ void stack_set_addrs(struct stack *s, const struct ts_ip *v4,
 		     const struct ts_ip *v6);
 void stack_input(struct stack *s, const uint8_t *ip, size_t len,
 		 uint64_t now_ms);
+/* Congestion control of connections from now on: "cubic" or "bbr". 0, -ENOENT.
+ */
+int stack_set_congestion(struct stack *s, const char *name);
 /* Before an owner acts on his own: what is sent is timed from now on. */
 void stack_set_now(struct stack *s, uint64_t now_ms);
 uint64_t stack_deadline_ms(const struct stack *s);
@@ -119,6 +122,9 @@ struct stack_tcp_options {
 };
 void stack_tcp_set_options(struct stack_tcp *t,
 			   const struct stack_tcp_options *o);
+/* Of this one, which may be under way. 0, -ENOENT. */
+int stack_tcp_set_congestion(struct stack_tcp *t, const char *name);
+const char *stack_tcp_congestion(const struct stack_tcp *t);
 enum stack_tcp_state { /* with Linux's numbers */
 	STACK_ESTABLISHED = 1,
 	STACK_SYN_SENT,

@@ -76,6 +76,28 @@ void stack_tcp_set_options(struct stack_tcp *t,
 	stack_tcp_leave(t);
 }
 
+static const struct cc_ops *cc_of(const struct stack_tcp *t)
+{
+	return t->cc ? t->cc : t->s->cc;
+}
+
+int stack_tcp_set_congestion(struct stack_tcp *t, const char *name)
+{
+	const struct cc_ops *cc = stack_cc_find(name);
+
+	if (!cc)
+		return -ENOENT;
+	if (t->is_sending && cc != t->sender.cc.ops)
+		stack_sender_set_cc(&t->sender, cc, t->s->now_us);
+	t->cc = cc;
+	return 0;
+}
+
+const char *stack_tcp_congestion(const struct stack_tcp *t)
+{
+	return t->is_sending ? t->sender.cc.ops->name : cc_of(t)->name;
+}
+
 static bool may_probe(enum tcp_state state)
 {
 	return state == ESTABLISHED || state == CLOSE_WAIT ||
