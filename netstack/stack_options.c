@@ -251,7 +251,7 @@ static void tell_sending(const struct stack_tcp *t,
 	out->rtt_var_us = s->rtt.var_us;
 	out->min_rtt_us = stack_rtt_min(&s->rtt);
 	out->rto_us = t->is_sending
-			      ? stack_rtt_timeout(&s->rtt) << s->backoff
+			      ? (uint32_t)stack_sender_timeout_us(s)
 			      : (uint32_t)pcb->rto * STACK_TICK_MS * 1000;
 }
 

@@ -14,7 +14,7 @@
 
 #include <errno.h>
 
-enum { PERSIST_UNIT_MS = 200 };
+enum { PERSIST_UNIT_MS = 200, ROOM_MIN = 16 * 1024 };
 
 /* Back-off of window probes, in PERSIST_UNIT_MS: 0.6 s to 24 s */
 static const uint8_t persist_units[] = {3, 6, 12, 24, 48, 96, 120};
@@ -193,6 +193,13 @@ static void follow_shut_window(struct stack_tcp *t)
 	}
 }
 
+/* Also while nothing is acknowledged: a hole must not run the sender dry. */
+static void tell_room(struct stack_tcp *t)
+{
+	if (t->wants_room && stack_tcp_send_room(t) >= ROOM_MIN)
+		stack_tcp_event(t, EVENT_WRITABLE);
+}
+
 void stack_send(struct stack_tcp *t)
 {
 	if (!t->is_sending) {
@@ -208,6 +215,7 @@ void stack_send(struct stack_tcp *t)
 	if (new_len(t) == 0)
 		stack_sender_ran_dry(&t->sender);
 	follow_shut_window(t);
+	tell_room(t);
 	if (t->wants_ack)
 		stack_out_ack(t);
 }
@@ -289,6 +297,4 @@ void stack_send_ack(struct stack_tcp *t, const struct stack_segment *seg)
 		return;
 	pcb->lastack = seg->ack;
 	free_acked(pcb, seg->ack);
-	if (t->wants_room)
-		stack_tcp_event(t, EVENT_WRITABLE);
 }

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 
 enum {
+	TIMEOUTS_MAX = 20,   /* in a row: about ten minutes */
 	DELAYED_ACK_MS = 20, /* below any peer's shortest retransmission */
 	FIN_WAIT_MS = 20000,	/* lwIP's TCP_FIN_WAIT_TIMEOUT */
 	SYN_RCVD_MS = 20000,	/* lwIP's TCP_SYN_RCVD_TIMEOUT */
@@ -284,7 +285,7 @@ static bool run_sender(struct stack_tcp *t)
 		stack_send_persist(t);
 	}
 	if (stack_sender_tick(&t->sender, t->s->now_us) &&
-	    t->sender.backoff > TCP_MAXRTX)
+	    t->sender.backoff > TIMEOUTS_MAX)
 		return false;
 	stack_send(t);
 	return true;

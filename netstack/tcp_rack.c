@@ -56,6 +56,8 @@ void stack_rack_saw_dsack(struct tcp_sender *s)
 {
 	struct tcp_rack *r = &s->rack;
 
+	if (s->may_undo && !s->is_frto)
+		r->has_reordering = true;
 	if (r->has_round && tcp_after(r->round_end, s->una))
 		return;
 	r->has_round = true;

@@ -24,8 +24,9 @@ enum {
 	PROBE_MIN_US = 2 * 1000,
 	PROBE_FIRST_US = 1000 * 1000,
 	TIMEOUT_MAX_US = 120 * 1000 * 1000,
-	BACKOFF_MAX = 16,
-	BURST_NS = 1000 * 1000,
+	PLATEAU_US = 1000 * 1000,
+	PLATEAU_STEPS = 8,
+	BURST_NS = 200 * 1000,
 	CATCH_UP_NS = 4 * 1000 * 1000,
 };
 
@@ -66,11 +67,26 @@ void stack_sender_set_mss(struct tcp_sender *s, uint32_t mss)
 }
 
 /* -- deadlines ------------------------------------------------------------- */
+/* Doubled each time; but it waits at a second for a while, as one segment a
+ * second is no burden, and a path that is being changed comes back. */
+uint64_t stack_sender_timeout_us(const struct tcp_sender *s)
+{
+	uint64_t wait = stack_rtt_timeout(&s->rtt);
+	unsigned steps = s->backoff, waited = 0;
+
+	while (steps > 0 && wait < TIMEOUT_MAX_US) {
+		steps--;
+		if (wait * 2 <= PLATEAU_US || waited++ >= PLATEAU_STEPS)
+			wait *= 2;
+		else if (wait < PLATEAU_US)
+			wait = PLATEAU_US;
+	}
+	return wait < TIMEOUT_MAX_US ? wait : TIMEOUT_MAX_US;
+}
+
 static uint64_t timeout_at(const struct tcp_sender *s)
 {
-	uint64_t wait = (uint64_t)stack_rtt_timeout(&s->rtt) << s->backoff;
-
-	return s->rto_from_us + (wait < TIMEOUT_MAX_US ? wait : TIMEOUT_MAX_US);
+	return s->rto_from_us + stack_sender_timeout_us(s);
 }
 
 static bool may_probe(const struct tcp_sender *s)
@@ -118,7 +134,7 @@ static void on_timeout(struct tcp_sender *s, uint64_t now_us)
 {
 	stack_recovery_timeout(s);
 	s->rto_from_us = now_us;
-	if (s->backoff < BACKOFF_MAX)
+	if (s->backoff < UINT8_MAX)
 		s->backoff++;
 	s->probe_due_us = 0;
 	s->wants_probe = s->has_probe = false;

@@ -93,6 +93,8 @@ void stack_sender_ack(struct tcp_sender *s, const struct tcp_ack *ack,
 /* Runs what is due. true: that was a time-out. */
 bool stack_sender_tick(struct tcp_sender *s, uint64_t now_us);
 uint64_t stack_sender_deadline_us(const struct tcp_sender *s);
+/* As long as it is now, back-off included. */
+uint64_t stack_sender_timeout_us(const struct tcp_sender *s);
 
 enum tcp_next { NEXT_NOTHING, NEXT_NEW, NEXT_AGAIN };
 /* What may go out now: new_len bytes that were never sent and fit the peer's

@@ -45,7 +45,7 @@ struct sim_path {
 struct sim_link {
 	struct sim_path path;
 	struct sim_packet *first, *last;
-	uint64_t free_at_us; /* the sender's end */
+	uint64_t free_at_ns; /* the sender's end */
 	uint64_t latest_us;  /* of those in order */
 	uint64_t sent, lost, dropped;
 };
@@ -117,18 +117,18 @@ static inline uint64_t link_leaves(struct sim *sim, struct sim_link *l,
 				   size_t len)
 {
 	const struct sim_path *path = &l->path;
+	uint64_t now_ns = sim->now_us * 1000;
 
-	if (l->free_at_us < sim->now_us)
-		l->free_at_us = sim->now_us;
+	if (l->free_at_ns < now_ns)
+		l->free_at_ns = now_ns;
 	if (path->bytes_per_s == 0)
 		return sim->now_us;
 	if (path->queue_bytes &&
-	    (l->free_at_us - sim->now_us) * path->bytes_per_s / SIM_SECOND_US >
-		    path->queue_bytes)
+	    (l->free_at_ns - now_ns) / 1000 * path->bytes_per_s /
+			    SIM_SECOND_US > path->queue_bytes)
 		return 0;
-	l->free_at_us += (len * SIM_SECOND_US + path->bytes_per_s - 1) /
-			 path->bytes_per_s;
-	return l->free_at_us;
+	l->free_at_ns += len * 1000 * SIM_SECOND_US / path->bytes_per_s;
+	return l->free_at_ns / 1000;
 }
 
 static inline bool link_loses(struct sim *sim, const struct sim_path *path)
