@@ -112,6 +112,7 @@ static int open_node(struct ts_engine *engine,
 		.ephemeral = engine->config.ephemeral,
 		.force_login = engine->config.force_login,
 		.direct = engine->config.direct,
+		.congestion = ts_option_cc_name(engine->config.congestion),
 		.distro = distro,
 		.distro_version = version,
 		.container = access("/.dockerenv", F_OK) == 0 ||

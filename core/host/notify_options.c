@@ -155,9 +155,7 @@ static int tell(const struct option *o)
 			       : NOTIFY_CONTINUE;
 	if (!has_flow)
 		return NOTIFY_CONTINUE;
-	if (o->name == TCP_CONGESTION)
-		return write_value(o->call, ts_option_cc, sizeof(ts_option_cc));
-	if (o->name == TCP_CC_INFO) /* reno has none in the kernel, too */
+	if (o->name == TCP_CC_INFO) /* cubic has none in the kernel, too */
 		return write_value(o->call, "", 0);
 	return tell_tunnel(o, &req);
 }
@@ -215,6 +213,21 @@ static int refuse(const struct option *o, const void *value, size_t len)
 	return err ? err : NOTIFY_CONTINUE;
 }
 
+/* The tunnel's; the kernel then says what it thinks of it for its own part. */
+static int set_congestion(const struct option *o, const void *value,
+			  size_t len)
+{
+	struct ts_broker_request req;
+	int cc = ts_option_cc_find(value, len);
+
+	if (!find_flow(o, &req))
+		return NOTIFY_CONTINUE;
+	if (cc < 0)
+		return cc;
+	ts_tunnel_set_congestion(o->host, &req, ts_option_cc_name((unsigned)cc));
+	return NOTIFY_CONTINUE;
+}
+
 static int refuse_key(const struct option *o, const void *value, size_t len)
 {
 	struct ts_addr peer;
@@ -253,6 +266,8 @@ static int set(const struct option *o)
 		return NOTIFY_CONTINUE;
 	if (o->level == IPPROTO_TCP && o->name == TCP_DEFER_ACCEPT)
 		return set_defer(o, value, len);
+	if (o->level == IPPROTO_TCP && o->name == TCP_CONGESTION)
+		return set_congestion(o, value, len);
 	if (rules & TS_OPTION_REFUSED)
 		return refuse(o, value, len);
 	if (rules & TS_OPTION_KEYED)

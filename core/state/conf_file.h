@@ -15,6 +15,7 @@
 
 #include "core/base/log.h"
 #include "core/broker/address_table.h"
+#include "core/broker/option_rule.h"
 
 /* conf key          environment           default
  * hostname          TSNET_HOSTNAME        program name
@@ -36,6 +37,7 @@
  * force_login       TSNET_FORCE_LOGIN     no
  * direct            TSNET_DIRECT          yes
  * shields_up        TSNET_SHIELDS_UP      no
+ * congestion        TSNET_CONGESTION      bbr
  */
 struct ts_config {
 	char *hostname, *auth_key, *control_url, *state_dir;
@@ -49,6 +51,7 @@ struct ts_config {
 	unsigned wait_s, timeout_s; /* wait 0: do not wait */
 	char *log_file;
 	enum ts_log_level log_level;
+	enum ts_cc congestion;
 };
 
 /* env is "NAME=value"... NULL-terminated (environ); conf_text may be NULL.
@@ -81,6 +84,7 @@ enum ts_config_kind {
 	TS_CONF_DNS,
 	TS_CONF_TAGS,
 	TS_CONF_LOG_LEVEL,
+	TS_CONF_CONGESTION,
 };
 struct ts_config_option {
 	const char *key, *env, *env_alias;
