@@ -14,6 +14,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "core/broker/option_rule.h"
@@ -113,6 +114,7 @@ static int tell_tunnel(const struct option *o,
 		       const struct ts_broker_request *req)
 {
 	struct ts_broker_reply rep = {.type = TS_BROKER_INFO};
+	char cc[TS_CC_NAME_CAP] = "";
 	int mss;
 
 	ts_tunnel_info(o->host, req, &rep);
@@ -120,6 +122,10 @@ static int tell_tunnel(const struct option *o,
 		return NOTIFY_CONTINUE;
 	if (o->name == TCP_INFO)
 		return tell_info(o, &rep.tunnel);
+	if (o->name == TCP_CONGESTION) {
+		strcpy(cc, ts_option_cc_name(rep.tunnel.congestion));
+		return write_value(o->call, cc, sizeof(cc));
+	}
 	mss = rep.tunnel.send_mss;
 	return write_value(o->call, &mss, sizeof(mss));
 }
