@@ -83,7 +83,8 @@ SHIM_CFLAGS := $(PLAIN_CFLAGS) -Os -ftls-model=initial-exec \
 LAB_SRC := $(sort $(wildcard tests/lab/*.c))
 LAB_OBJ := $(LAB_SRC:%.c=$(BUILD)/obj/%.o)
 UNIT_SRC := $(sort $(wildcard $(UNIT_DIRS:%=tests/unit/%/test_*.c)))
-UNIT_BIN := $(UNIT_SRC:%.c=$(BUILD)/%)
+SIM_SRC := $(if $(filter netstack,$(UNIT_DIRS)),$(sort $(wildcard tests/sim/test_*.c)))
+UNIT_BIN := $(UNIT_SRC:%.c=$(BUILD)/%) $(SIM_SRC:%.c=$(BUILD)/%)
 
 LWIP_CORE := init def inet_chksum ip mem memp netif pbuf tcp tcp_in tcp_out \
 	timeouts ipv4/ip4 ipv4/ip4_addr ipv6/ip6 ipv6/ip6_addr ipv6/nd6 \
@@ -167,6 +168,12 @@ $(BUILD)/tests/unit/%: tests/unit/%.c $(BUILD)/libtsnet.a
 	$(call say,TEST,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_OURS) -Itests -DTEST_CC='"$(CC)"' -MMD -MP -MF $@.d \
+		$(LDFLAGS_ALL) $(TEST_LDFLAGS) $< $(BUILD)/libtsnet.a -o $@ $(PKG_LIBS) -lcmocka -lpthread
+
+$(BUILD)/tests/sim/%: tests/sim/%.c $(BUILD)/libtsnet.a
+	$(call say,TEST,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_OURS) -Itests -MMD -MP -MF $@.d \
 		$(LDFLAGS_ALL) $(TEST_LDFLAGS) $< $(BUILD)/libtsnet.a -o $@ $(PKG_LIBS) -lcmocka -lpthread
 
 $(filter $(BUILD)/tests/unit/shim/%,$(UNIT_BIN)): $(BUILD)/libtsnet_shim.so

@@ -158,6 +158,7 @@ struct stack_tcp *stack_syn_accept(struct stack_syn *syn,
 		return NULL;
 	}
 	stack_tcp_attach(t, pcb);
+	t->handshake_from_us = s->now_us;
 	stack_tcp_leave(t);
 	s->count.tcp_accepted++;
 	return t;

@@ -187,7 +187,7 @@ static void offer_window(struct stack_tcp *t)
 	if (tcp_update_rcv_ann_wnd(t->pcb) < step)
 		return;
 	stack_tcp_enter(t);
-	tcp_ack_now(t->pcb);
+	t->wants_ack = true;
 	stack_send(t);
 	stack_tcp_leave(t);
 }

@@ -131,6 +131,7 @@ static int open_node(struct ts_engine *engine,
 		.fixed_port = engine->config.port != 0,
 		.endpoints = engine->config.endpoints,
 		.endpoint_count = engine->config.endpoint_count,
+		.congestion = ts_option_cc_name(engine->config.congestion),
 		.distro = distro,
 		.distro_version = version,
 		.container = access("/.dockerenv", F_OK) == 0 ||

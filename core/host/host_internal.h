@@ -327,6 +327,11 @@ void ts_tunnel_bound_buffers(const struct ts_entry *entry, int fd, int from_fd);
 void ts_tunnel_attach(struct ts_entry *entry, struct stack_tcp *tcp);
 /* Nothing more is sent: is the peer still there? */
 void ts_tunnel_half_closed(struct ts_entry *entry);
+/* TCP_CONGESTION of a connection that is there: what was set before is not
+ * known. 0, -ENOENT: no such connection, or no such name. */
+int ts_tunnel_set_congestion(struct ts_host *host,
+			     const struct ts_broker_request *req,
+			     const char *name);
 void ts_tunnel_options(struct ts_host *host,
 		       const struct ts_broker_request *req, int fd,
 		       struct ts_broker_reply *rep);

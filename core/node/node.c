@@ -99,6 +99,8 @@ static bool make_cores(struct ts_node *node,
 	node->filter = ts_filter_new();
 	node->dns = ts_magic_dns_new();
 	node->stack = stack_new(&node_stack_ops, node, now_ms);
+	if (node->stack && config->congestion)
+		stack_set_congestion(node->stack, config->congestion);
 	node->wg = ts_wg_new(&pc.node_key, &node_wg_ops, node);
 	node->path = ts_path_new(&pc, &node_path_ops, node);
 	node->control = new_control(node, config);

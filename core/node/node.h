@@ -62,7 +62,8 @@ struct ts_node_io {
 	 * without a call of the node: then the node looks itself. NULL: the
 	 * time of the last call, which may be long ago. */
 	uint64_t (*now_ms)(void *ctx);
-	/* Monotonic, for the latency of pings; NULL: whole milliseconds. */
+	/* The same clock, finer, for the latency of pings and the round trips
+	 * of connections; NULL: whole milliseconds. */
 	uint64_t (*monotonic_us)(void *ctx);
 	/* The state file must be written (ts_node_store_profile()). */
 	void (*persist)(void *ctx);
@@ -93,6 +94,7 @@ struct ts_node_config {
 	bool fixed_port; /* the user chose the UDP port */
 	const struct ts_addr *endpoints; /* as the user says; copied */
 	size_t endpoint_count;
+	const char *congestion; /* as stack_set_congestion(); NULL: default */
 	/* as uname and os-release say; distro may be NULL */
 	const char *os_version, *machine_arch, *distro, *distro_version;
 	bool container;

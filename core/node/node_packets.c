@@ -364,10 +364,19 @@ static void on_syn_gone(void *ctx, struct stack_syn *syn)
 	node->io.syn_gone(node->io_ctx, syn);
 }
 
+static uint64_t on_stack_clock(void *ctx)
+{
+	struct ts_node *node = ctx;
+
+	return node->io.monotonic_us ? node->io.monotonic_us(node->io_ctx)
+				     : node->now_ms * 1000;
+}
+
 const struct stack_ops node_stack_ops = {
 	.output = on_stack_output,
 	.inbound_syn = on_inbound_syn,
 	.syn_gone = on_syn_gone,
+	.now_us = on_stack_clock,
 };
 
 void ts_node_peer_status(const struct ts_node *node,

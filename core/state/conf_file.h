@@ -16,6 +16,7 @@
 #include "core/base/addr.h"
 #include "core/base/log.h"
 #include "core/broker/address_table.h"
+#include "core/broker/option_rule.h"
 
 /* conf key          environment           default
  * hostname          TSNET_HOSTNAME        program name
@@ -39,6 +40,7 @@
  * direct            TSNET_DIRECT          yes
  * path_mtu          TSNET_PATH_MTU        yes
  * shields_up        TSNET_SHIELDS_UP      no
+ * congestion        TSNET_CONGESTION      bbr
  */
 enum { TS_CONF_ENDPOINTS_MAX = 8 };
 struct ts_config {
@@ -55,6 +57,7 @@ struct ts_config {
 	unsigned wait_s, timeout_s; /* wait 0: do not wait */
 	char *log_file;
 	enum ts_log_level log_level;
+	enum ts_cc congestion;
 };
 
 /* env is "NAME=value"... NULL-terminated (environ); conf_text may be NULL.
@@ -88,6 +91,7 @@ enum ts_config_kind {
 	TS_CONF_ENDPOINTS,
 	TS_CONF_TAGS,
 	TS_CONF_LOG_LEVEL,
+	TS_CONF_CONGESTION,
 };
 struct ts_config_option {
 	const char *key, *env, *env_alias;

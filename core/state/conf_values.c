@@ -96,6 +96,16 @@ static int read_dns(const char *text, enum ts_dns_mode *out)
 	return 0;
 }
 
+static int read_congestion(const char *text, enum ts_cc *out)
+{
+	int cc = ts_option_cc_find(text, strlen(text));
+
+	if (cc < 0)
+		return -EINVAL;
+	*out = (enum ts_cc)cc;
+	return 0;
+}
+
 /* Digits only, then suffix (which may be left out). */
 static int read_number(const char *text, const char *suffix,
 		       unsigned long max, unsigned long *out)
@@ -402,6 +412,8 @@ static int read_value(struct ts_config *config,
 		return read_tags(value, config);
 	case TS_CONF_LOG_LEVEL:
 		return ts_log_parse_level(value, out);
+	case TS_CONF_CONGESTION:
+		return read_congestion(value, out);
 	}
 	return -EINVAL;
 }

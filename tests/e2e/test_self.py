@@ -85,11 +85,12 @@ def check_options(seen):
     assert seen["shut"] == ["FIN_WAIT1", "FIN_WAIT2"] or \
         seen["shut"] == ["FIN_WAIT2", "FIN_WAIT2"]
     assert seen["maxseg"] == 1240 and seen["mtu"] == 1280
-    assert seen["congestion"] == "reno"
+    assert seen["congestion"] == "bbr"
+    assert seen["congestion_set"] == "cubic"
     assert seen["cc_info_len"] == 0
     assert seen["ip_options_len"] == 0
     assert seen["refused"] == {
-        "TCP_CONGESTION cubic": "ENOENT", "TCP_CONGESTION reno": "OK",
+        "TCP_CONGESTION cubic": "OK", "TCP_CONGESTION reno": "ENOENT",
         "IP_OPTIONS": "EINVAL", "IP_OPTIONS none": "OK",
         "TCP_MD5SIG": "ENOPROTOOPT", "TCP_REPAIR": "EPERM",
         "IP_MINTTL": "ENOPROTOOPT", "IP_TTL": "OK", "IP_TOS": "OK"}
@@ -316,4 +317,5 @@ def test_options_with_the_node_inside(server, run):
     seen = json.loads(client.out)
     assert (seen["info"]["pmtu"], seen["mtu"]) == (1280, 1280)
     assert seen["info"]["rtt"] > 0 and seen["info"]["bytes_acked"] >= 100_000
-    assert seen["refused"]["TCP_CONGESTION cubic"] == "ENOENT"
+    assert seen["refused"]["TCP_CONGESTION reno"] == "ENOENT"
+    assert seen["congestion_set"] == "cubic"

