@@ -284,13 +284,13 @@ static void on_net_info_changed(void *ctx, int home_region,
 				enum ts_tristate working_udp)
 {
 	struct ts_node *node = ctx;
-	struct ts_net_info info = {
-		.preferred_derp = home_region,
-		.mapping_varies = mapping_varies,
-		.working_udp = working_udp,
-	};
+	struct ts_net_info *info = &node->net_info;
 
-	ts_control_set_net_info(node->control, &info, node->now_ms);
+	info->preferred_derp = home_region;
+	info->mapping_varies = mapping_varies;
+	info->working_udp = working_udp;
+	node->has_net_info = true;
+	node_tell_net_info(node);
 }
 
 static void on_derp_ready(void *ctx, int region, bool connected)

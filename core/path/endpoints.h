@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * endpoints.h - at which addresses peers may reach us
  *
- * The list that goes to control and into CallMeMaybe: what STUN servers saw
- * (kept for 5 min 10 s after it was last seen, as a NAT may still hold the
+ * The list that goes to control and into CallMeMaybe: the port that the
+ * gateway maps to us, what STUN servers saw (kept for 5 min 10 s after it was last seen, as a NAT may still hold the
  * mapping), then our interfaces' addresses. It is not known before the first
  * check of the network ended.
  * Source: wgengine/magicsock/{magicsock,endpoint_tracker}.go, PROTOCOL 6.7
@@ -19,7 +19,7 @@
 enum {
 	ENDPOINTS_LOCAL_MAX = 40,
 	ENDPOINTS_STUN_MAX = 16, /* the longest unseen gives way */
-	ENDPOINTS_MAX = ENDPOINTS_LOCAL_MAX + ENDPOINTS_STUN_MAX,
+	ENDPOINTS_MAX = ENDPOINTS_LOCAL_MAX + ENDPOINTS_STUN_MAX + 1,
 	ENDPOINTS_STUN_KEEP_MS = 310000,
 	ENDPOINTS_FRESH_MS = 27000,
 };
@@ -29,6 +29,7 @@ enum ts_endpoint_type {
 	TS_ENDPOINT_UNKNOWN = 0,
 	TS_ENDPOINT_LOCAL = 1,
 	TS_ENDPOINT_STUN = 2,
+	TS_ENDPOINT_PORT_MAPPED = 3,
 };
 
 struct ts_stun_endpoint {
@@ -41,6 +42,7 @@ struct ts_endpoints {
 	size_t local_count;
 	struct ts_stun_endpoint stun[ENDPOINTS_STUN_MAX]; /* best first */
 	size_t stun_count;
+	struct ts_addr port_mapping; /* port 0: none */
 	bool is_checked; /* a network check has ended */
 	uint64_t fresh_until_ms;
 	/* the outcome */
@@ -52,6 +54,9 @@ struct ts_endpoints {
 /* Each returns whether the outcome changed. */
 bool ts_endpoints_set_local(struct ts_endpoints *e, const struct ts_addr *addrs,
 			    size_t count);
+/* NULL: there is none. */
+bool ts_endpoints_set_port_mapping(struct ts_endpoints *e,
+				   const struct ts_addr *addr);
 /* A check ended and saw us at these, the best first. */
 bool ts_endpoints_checked(struct ts_endpoints *e, const struct ts_addr *seen,
 			  size_t count, uint64_t now_ms);

@@ -99,6 +99,9 @@ void ts_path_set_derp_map(struct ts_path *path, const struct ts_derp_map *map,
 void ts_path_set_local_endpoints(struct ts_path *path,
 				 const struct ts_addr *addrs, size_t count,
 				 uint64_t now_ms);
+/* The gateway maps this address to our UDP socket; NULL: no more. */
+void ts_path_set_port_mapping(struct ts_path *path, const struct ts_addr *addr,
+			      uint64_t now_ms);
 /* Control is reachable: the home region may be changed. */
 void ts_path_set_control_up(struct ts_path *path, bool up);
 

@@ -36,11 +36,14 @@
  * force_login       TSNET_FORCE_LOGIN     no
  * direct            TSNET_DIRECT          yes
  * shields_up        TSNET_SHIELDS_UP      no
+ * disable_portmapper TS_DISABLE_PORTMAPPER no
+ * disable_upnp      TS_DISABLE_UPNP       no
  */
 struct ts_config {
 	char *hostname, *auth_key, *control_url, *state_dir;
 	bool state_in_memory, ephemeral, accept_routes, force_login;
 	bool direct, shields_up, follow_exec;
+	bool disable_portmapper, disable_upnp;
 	enum ts_listen_mode listen;
 	enum ts_dns_mode dns;
 	uint16_t port;

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * portmap_internal.h - between the port mapping's files
+ *
+ *   portmap.c      the search, the mapping's life, what is asked from outside
+ *   portmap_pxp.c  the conversation by NAT-PMP and PCP
+ *   portmap_upnp.c the conversation by UPnP
+ */
+#ifndef CORE_PATH_PORTMAP_INTERNAL_H
+#define CORE_PATH_PORTMAP_INTERNAL_H
+
+#include "core/path/portmap.h"
+
+/* -- portmap.c -- */
+void portmap_send(struct ts_portmap *p, const void *data, size_t len);
+void portmap_note_found(struct ts_portmap *p, enum ts_portmap_kind kind,
+			enum ts_tristate value);
+/* A search was answered. */
+void portmap_answered(struct ts_portmap *p, uint64_t now_ms);
+void portmap_granted(struct ts_portmap *p, const struct ts_addr *external,
+		     uint32_t lifetime_s, uint64_t now_ms);
+void portmap_refused(struct ts_portmap *p, const char *why, uint64_t now_ms);
+/* The gateway knows nothing of what it granted. */
+void portmap_forgotten(struct ts_portmap *p, uint64_t now_ms);
+void portmap_released(struct ts_portmap *p, uint64_t now_ms);
+
+/* -- portmap_pxp.c: p->kind says by which of the two -- */
+/* Asks for a mapping, or for the one that we have; until when to wait. */
+uint64_t portmap_pxp_ask(struct ts_portmap *p, uint64_t now_ms);
+void portmap_pxp_ask_again(struct ts_portmap *p, uint64_t now_ms);
+uint64_t portmap_pxp_release(struct ts_portmap *p, uint64_t now_ms);
+void portmap_pxp_release_again(struct ts_portmap *p, uint64_t now_ms);
+/* Asks for the gateway's epoch. */
+void portmap_pxp_check(struct ts_portmap *p);
+void portmap_pxp_input(struct ts_portmap *p,
+		       const struct ts_pxp_response *response, uint64_t now_ms);
+
+#endif
