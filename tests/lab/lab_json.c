@@ -205,15 +205,26 @@ json_t *lab_json_node_summary(const struct lab *lab,
 
 /* -- the network ----------------------------------------------------------- */
 
+/* Where DERP and STUN are to be found: at one address. */
+static const char *relay_ip(const struct lab *lab,
+			    char text[static TS_IP_TEXT_CAP])
+{
+	const struct ts_ip *ip = &lab->opt.derp_listen.ip;
+
+	return ts_ip_is_unspecified(ip) ? "127.0.0.1" : ts_ip_format(ip, text);
+}
+
 static json_t *derp_node(const struct lab *lab, unsigned i)
 {
 	const struct lab_stun *stun = lab->stuns[i];
 	const int region = lab->first_region + (int)i;
 	char sha256[LAB_SHA256_HEX_CAP];
+	char ip_text[TS_IP_TEXT_CAP];
+	const char *ip = relay_ip(lab, ip_text);
 	json_t *obj =
 		json_pack("{s:o, s:i, s:s, s:s, s:s, s:i, s:i}", "Name",
 			  json_sprintf("%da", region), "RegionID", region,
-			  "HostName", "127.0.0.1", "IPv4", "127.0.0.1", "IPv6",
+			  "HostName", ip, "IPv4", ip, "IPv6",
 			  "none", "DERPPort", (int)lab_derp_port(lab->derps[i]),
 			  "STUNPort", stun ? (int)lab_stun_port(stun) : -1);
 
