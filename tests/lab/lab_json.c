@@ -189,7 +189,7 @@ json_t *lab_json_node_summary(const struct lab *lab,
 
 	return json_pack(
 		"{s:I, s:s, s:o, s:o, s:o, s:o, s:[s, s], s:b, s:O, s:i, s:s, "
-		"s:O, s:b, s:b, s:b, s:i, s:O}",
+		"s:O, s:b, s:b, s:b, s:i, s:O, s:O?}",
 		"id", (json_int_t)node->id, "name", node->name, "fqdn",
 		fqdn(lab, node), "key", key_text(&node->key, TS_PREFIX_NODE),
 		"machine", key_text(&node->machine, TS_PREFIX_MACHINE), "disco",
@@ -200,7 +200,7 @@ json_t *lab_json_node_summary(const struct lab *lab,
 		user ? user->login : "", "tags", node->tags, "expired",
 		lab_node_has_expired(node), "ephemeral", node->ephemeral,
 		"synthetic", node->synthetic, "streams", (int)node->streams,
-		"hostinfo", node->hostinfo);
+		"hostinfo", node->hostinfo, "net_info", node->net_info);
 }
 
 /* -- the network ----------------------------------------------------------- */

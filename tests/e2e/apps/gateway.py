@@ -30,7 +30,7 @@ SERVICE = "urn:schemas-upnp-org:service:WANIPConnection:" + (
 DEVICE = "urn:schemas-upnp-org:device:InternetGatewayDevice:1"
 settings = {"silent": 0, "lifetime": 0, "address": WAN, "fault": 0}
 mappings = {}  # external port -> (protocol, client, internal port)
-started = time.monotonic()
+started = time.monotonic() - 1000
 
 
 def say(event, **what):
