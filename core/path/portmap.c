@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * portmap.c - a UDP port of the gateway that is ours: the search and the keeping
+ * portmap.c - a UDP port of the gateway that is ours: its life
  *
  *   OFF -> PROBING -> ASKING (NAT-PMP, else PCP) -> HELD -> ASKING (renew) ...
  *             |    -> ASKING_UPNP (where both are silent or refuse)
  *             +----> RESTING -> PROBING
  *   any -> RELEASING -> OFF, or PROBING in the next network
- *
- * A search is five small packets. NAT-PMP is taken as soon as it answers, PCP
- * when NAT-PMP stays silent for a moment, UPnP when both do; one that refuses
- * is followed by the next. Nobody there: the search is repeated after one
- * minute, and then ever more rarely.
  *
  * A mapping is renewed at half of its life, then at half of what is left. It
  * is published until it has run out, or another one takes its place. Replies
@@ -39,8 +34,8 @@ const char *ts_portmap_kind_name(enum ts_portmap_kind kind)
 	return names[kind];
 }
 
-static void set_state(struct ts_portmap *p, enum ts_portmap_state next,
-		      uint64_t timer_ms)
+void portmap_set_state(struct ts_portmap *p, enum ts_portmap_state next,
+		       uint64_t timer_ms)
 {
 	static const char *const names[] = {
 		[PORTMAP_OFF] = "off",
@@ -65,150 +60,6 @@ void portmap_send(struct ts_portmap *p, const void *data, size_t len)
 	p->ops->udp_send(p->ctx, &to, data, len);
 }
 
-/* -- what is there -------------------------------------------------------- */
-
-static void tell_found(struct ts_portmap *p)
-{
-	if (memcmp(&p->told, &p->found, sizeof(p->told)) == 0)
-		return;
-	p->told = p->found;
-	p->ops->found(p->ctx, &p->found);
-}
-
-void portmap_note_found(struct ts_portmap *p, enum ts_portmap_kind kind,
-			enum ts_tristate value)
-{
-	p->found.by_kind[kind] = value;
-	if (p->window_is_over)
-		tell_found(p);
-}
-
-static void end_window(struct ts_portmap *p)
-{
-	for (size_t i = 0; i < PORTMAP_KINDS; i++)
-		if (p->found.by_kind[i] == TS_UNKNOWN)
-			p->found.by_kind[i] = TS_NO;
-	p->window_is_over = true;
-	tell_found(p);
-}
-
-/* -- the search ----------------------------------------------------------- */
-
-static void search_upnp(struct ts_portmap *p)
-{
-	struct ts_addr gateway = {.ip = p->network.gateway, .port = SSDP_PORT};
-	struct ts_addr group = {.ip = TS_SSDP_MULTICAST, .port = SSDP_PORT};
-	const char *all = ts_ssdp_search(false);
-	const char *gateways = ts_ssdp_search(true);
-
-	/* The gateway first: a firewall then lets its answers to the others
-	 * in. */
-	p->ops->udp_send(p->ctx, &gateway, all, strlen(all));
-	p->ops->udp_send(p->ctx, &group, all, strlen(all));
-	p->ops->udp_send(p->ctx, &group, gateways, strlen(gateways));
-}
-
-static void probe(struct ts_portmap *p, uint64_t now_ms)
-{
-	uint8_t pmp[PMP_EXTERNAL_REQUEST_LEN];
-	uint8_t pcp[PCP_ANNOUNCE_REQUEST_LEN];
-
-	set_state(p, PORTMAP_PROBING, now_ms + PORTMAP_PROBE_MS);
-	p->probed_ms = now_ms;
-	p->window_is_over = false;
-	memset(&p->found, 0, sizeof(p->found));
-	memset(p->was_tried, 0, sizeof(p->was_tried));
-	p->pmp_ip = TS_IP_ZERO;
-	ts_upnp_reset(&p->upnp, &p->network.gateway);
-	portmap_send(p, pmp, ts_pmp_write_external(pmp));
-	portmap_send(p, pcp, ts_pcp_write_announce(&p->network.own, pcp));
-	if (p->no_upnp)
-		p->found.by_kind[PORTMAP_UPNP] = TS_NO;
-	else
-		search_upnp(p);
-}
-
-static void rest(struct ts_portmap *p, uint64_t now_ms)
-{
-	uint64_t rest_ms = PORTMAP_REST_MS;
-
-	for (unsigned i = 0; i < p->failures && rest_ms < PORTMAP_REST_MAX_MS;
-	     i++)
-		rest_ms *= 2;
-	if (rest_ms > PORTMAP_REST_MAX_MS)
-		rest_ms = PORTMAP_REST_MAX_MS;
-	p->failures++;
-	set_state(p, PORTMAP_RESTING, now_ms + rest_ms);
-}
-
-static void ask_upnp(struct ts_portmap *p, uint64_t now_ms)
-{
-	p->kind = PORTMAP_UPNP;
-	p->is_asked_for = true;
-	set_state(p, PORTMAP_ASKING_UPNP, UINT64_MAX);
-	ts_upnp_create(&p->upnp, &p->network.own, p->network.port,
-		       p->external.port, PORTMAP_LIFETIME_S, now_ms);
-}
-
-static void ask(struct ts_portmap *p, enum ts_portmap_kind kind,
-		uint64_t now_ms)
-{
-	p->was_tried[kind] = true;
-	if (kind == PORTMAP_UPNP) {
-		ask_upnp(p, now_ms);
-		return;
-	}
-	p->kind = kind;
-	p->is_asked_for = true;
-	set_state(p, PORTMAP_ASKING, portmap_pxp_ask(p, now_ms));
-}
-
-/* The kinds are in the order in which they are preferred. */
-static void ask_next(struct ts_portmap *p, uint64_t now_ms)
-{
-	for (int i = 0; i < PORTMAP_KINDS; i++) {
-		if (p->found.by_kind[i] == TS_YES && !p->was_tried[i]) {
-			ask(p, (enum ts_portmap_kind)i, now_ms);
-			return;
-		}
-	}
-	rest(p, now_ms);
-}
-
-/* The moment that was waited for, or an answer that may end the waiting. */
-static void look_at_probe(struct ts_portmap *p, uint64_t now_ms)
-{
-	uint64_t ssdp_end_ms = p->probed_ms + PORTMAP_SSDP_MS;
-
-	if (p->found.by_kind[PORTMAP_PMP] == TS_YES) {
-		ask_next(p, now_ms);
-		return;
-	}
-	if (now_ms < p->timer_ms)
-		return;
-	if (p->found.by_kind[PORTMAP_PCP] != TS_YES &&
-	    p->found.by_kind[PORTMAP_UPNP] != TS_YES && !p->no_upnp &&
-	    now_ms < ssdp_end_ms)
-		p->timer_ms = ssdp_end_ms;
-	else
-		ask_next(p, now_ms);
-}
-
-void portmap_answered(struct ts_portmap *p, uint64_t now_ms)
-{
-	uint64_t more_ms = now_ms + PORTMAP_MORE_MS;
-
-	if (p->state != PORTMAP_PROBING)
-		return;
-	/* UPnP alone: the two others may still come within their time. */
-	if (p->found.by_kind[PORTMAP_PCP] != TS_YES &&
-	    more_ms < p->probed_ms + PORTMAP_PROBE_MS)
-		more_ms = p->probed_ms + PORTMAP_PROBE_MS;
-	if (more_ms < p->timer_ms)
-		p->timer_ms = more_ms;
-	look_at_probe(p, now_ms);
-}
-
 /* -- the mapping ---------------------------------------------------------- */
 
 static void plan_held(struct ts_portmap *p)
@@ -217,7 +68,7 @@ static void plan_held(struct ts_portmap *p)
 
 	if (p->kind != PORTMAP_UPNP && p->check_ms < at_ms)
 		at_ms = p->check_ms;
-	set_state(p, PORTMAP_HELD, at_ms);
+	portmap_set_state(p, PORTMAP_HELD, at_ms);
 }
 
 /* The external address is the gateway's word. One that no peer could use, or
@@ -281,7 +132,7 @@ void portmap_refused(struct ts_portmap *p, const char *why, uint64_t now_ms)
 		log_info("portmap: %s gives us no port: %s",
 			 ts_portmap_kind_name(p->kind), why);
 	if (!p->has_mapping) {
-		ask_next(p, now_ms);
+		portmap_ask_next(p, now_ms);
 		return;
 	}
 	left_ms = p->until_ms > now_ms ? p->until_ms - now_ms : 0;
@@ -311,7 +162,7 @@ void portmap_forgotten(struct ts_portmap *p, uint64_t now_ms)
 		return;
 	log_info("portmap: the gateway has started anew");
 	p->reset_seen_ms = now_ms;
-	ask(p, p->kind, now_ms);
+	portmap_ask(p, p->kind, now_ms);
 }
 
 /* The port that we had is asked for again. */
@@ -322,9 +173,9 @@ static void expire(struct ts_portmap *p, uint64_t now_ms)
 		return; /* already under way */
 	p->is_asked_for = false;
 	if (p->failures++ == 0)
-		probe(p, now_ms);
+		portmap_probe(p, now_ms);
 	else
-		rest(p, now_ms);
+		portmap_rest(p, now_ms);
 }
 
 static void on_upnp_created(void *ctx, int err, const struct ts_addr *external,
@@ -352,13 +203,13 @@ static void begin_network(struct ts_portmap *p, uint64_t now_ms)
 	p->failures = 0;
 	memset(p->epochs, 0, sizeof(p->epochs));
 	if (has_gateway && !p->is_closing) {
-		probe(p, now_ms);
+		portmap_probe(p, now_ms);
 		return;
 	}
 	memset(&p->found, 0, sizeof(p->found));
-	set_state(p, PORTMAP_OFF, UINT64_MAX);
+	portmap_set_state(p, PORTMAP_OFF, UINT64_MAX);
 	if (!p->is_closing)
-		tell_found(p);
+		portmap_tell_found(p);
 }
 
 void portmap_released(struct ts_portmap *p, uint64_t now_ms)
@@ -385,11 +236,11 @@ static void release(struct ts_portmap *p, uint64_t now_ms)
 		return;
 	}
 	if (p->kind != PORTMAP_UPNP) {
-		set_state(p, PORTMAP_RELEASING,
-			  portmap_pxp_release(p, now_ms));
+		portmap_set_state(p, PORTMAP_RELEASING,
+				  portmap_pxp_release(p, now_ms));
 		return;
 	}
-	set_state(p, PORTMAP_RELEASING, UINT64_MAX);
+	portmap_set_state(p, PORTMAP_RELEASING, UINT64_MAX);
 	ts_upnp_delete(&p->upnp, now_ms);
 }
 
@@ -451,9 +302,9 @@ static void look_after(struct ts_portmap *p, uint64_t now_ms)
 {
 	p->failures = 0;
 	if (p->state == PORTMAP_HELD)
-		ask(p, p->kind, now_ms);
+		portmap_ask(p, p->kind, now_ms);
 	else if (p->state == PORTMAP_RESTING)
-		probe(p, now_ms);
+		portmap_probe(p, now_ms);
 }
 
 void ts_portmap_set_network(struct ts_portmap *p,
@@ -492,21 +343,6 @@ void ts_portmap_allow_upnp(struct ts_portmap *p, bool allowed, uint64_t now_ms)
 	release(p, now_ms);
 }
 
-static void input_ssdp(struct ts_portmap *p, const uint8_t *pkt, size_t len,
-		       uint64_t now_ms)
-{
-	struct ts_ssdp_device device;
-
-	if (p->no_upnp || now_ms > p->probed_ms + PORTMAP_SSDP_MS ||
-	    ts_ssdp_read_answer(pkt, len, &device) != 0)
-		return;
-	if (p->state == PORTMAP_ASKING_UPNP || p->state == PORTMAP_RELEASING)
-		return; /* the list is in use */
-	ts_ssdp_add(&p->upnp.devices, &device);
-	portmap_note_found(p, PORTMAP_UPNP, TS_YES);
-	portmap_answered(p, now_ms);
-}
-
 void ts_portmap_input(struct ts_portmap *p, const struct ts_addr *from,
 		      const uint8_t *pkt, size_t len, uint64_t now_ms)
 {
@@ -515,7 +351,7 @@ void ts_portmap_input(struct ts_portmap *p, const struct ts_addr *from,
 	if (p->state == PORTMAP_OFF)
 		return;
 	if (from->port != PXP_PORT)
-		input_ssdp(p, pkt, len, now_ms);
+		portmap_input_ssdp(p, pkt, len, now_ms);
 	else if (ts_ip_equal(&from->ip, &p->network.gateway) &&
 		 ts_pxp_read_response(pkt, len, &response) == 0)
 		portmap_pxp_input(p, &response, now_ms);
@@ -549,7 +385,7 @@ static void tick_state(struct ts_portmap *p, uint64_t now_ms)
 	case PORTMAP_ASKING_UPNP:
 		break;
 	case PORTMAP_PROBING:
-		look_at_probe(p, now_ms);
+		portmap_look_at_probe(p, now_ms);
 		break;
 	case PORTMAP_ASKING:
 		portmap_pxp_ask_again(p, now_ms);
@@ -560,11 +396,11 @@ static void tick_state(struct ts_portmap *p, uint64_t now_ms)
 			p->check_ms = now_ms + PORTMAP_CHECK_MS;
 			plan_held(p);
 		} else {
-			ask(p, p->kind, now_ms);
+			portmap_ask(p, p->kind, now_ms);
 		}
 		break;
 	case PORTMAP_RESTING:
-		probe(p, now_ms);
+		portmap_probe(p, now_ms);
 		break;
 	case PORTMAP_RELEASING:
 		portmap_pxp_release_again(p, now_ms);
@@ -576,7 +412,7 @@ void ts_portmap_tick(struct ts_portmap *p, uint64_t now_ms)
 {
 	if (p->state != PORTMAP_OFF && !p->window_is_over &&
 	    now_ms >= p->probed_ms + PORTMAP_PROBE_MS)
-		end_window(p);
+		portmap_end_window(p);
 	ts_upnp_tick(&p->upnp, now_ms);
 	if (now_ms >= p->timer_ms)
 		tick_state(p, now_ms);
