@@ -397,6 +397,8 @@ static void on_netmap_changed(void *ctx, unsigned changes)
 
 	if (changes & TS_CHANGED_SELF)
 		profile_store_save(&engine->store, engine->node);
+	if (changes & (TS_CHANGED_SELF | TS_CHANGED_FIRST))
+		engine_follow_mapper_attrs(engine);
 	/* Later, when the message that is being read has been freed too. */
 	if (changes & TS_CHANGED_FIRST)
 		ts_loop_post(engine->loop, give_memory_back, NULL);

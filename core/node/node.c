@@ -357,6 +357,33 @@ void ts_node_local_endpoints(struct ts_node *node, const struct ts_addr *addrs,
 	ts_path_set_local_endpoints(node->path, addrs, count, now_ms);
 }
 
+void node_tell_net_info(struct ts_node *node)
+{
+	if (node->has_net_info)
+		ts_control_set_net_info(node->control, &node->net_info,
+					node->now_ms);
+}
+
+void ts_node_port_mapping(struct ts_node *node, const struct ts_addr *external,
+			  uint64_t now_ms)
+{
+	node->now_ms = now_ms;
+	ts_path_set_port_mapping(node->path, external, now_ms);
+	node->net_info.has_port_mapping = external != NULL;
+	node_tell_net_info(node);
+}
+
+void ts_node_portmap_found(struct ts_node *node,
+			   const struct ts_portmap_found *found,
+			   uint64_t now_ms)
+{
+	node->now_ms = now_ms;
+	node->net_info.pmp = found->by_kind[PORTMAP_PMP];
+	node->net_info.pcp = found->by_kind[PORTMAP_PCP];
+	node->net_info.upnp = found->by_kind[PORTMAP_UPNP];
+	node_tell_net_info(node);
+}
+
 void ts_node_network_changed(struct ts_node *node, uint64_t now_ms)
 {
 	node->now_ms = now_ms;

@@ -74,6 +74,10 @@ static const struct ts_config_option options[] = {
 	 BOOL_VALUES, offsetof(struct ts_config, shields_up)},
 	{"congestion", "TSNET_CONGESTION", NULL, TS_CONF_CONGESTION, "bbr",
 	 "bbr, cubic", offsetof(struct ts_config, congestion)},
+	{"disable_portmapper", "TS_DISABLE_PORTMAPPER", NULL, TS_CONF_BOOL,
+	 "no", BOOL_VALUES, offsetof(struct ts_config, disable_portmapper)},
+	{"disable_upnp", "TS_DISABLE_UPNP", NULL, TS_CONF_BOOL, "no",
+	 BOOL_VALUES, offsetof(struct ts_config, disable_upnp)},
 };
 
 const struct ts_config_option *ts_config_options(size_t *count)
