@@ -24,6 +24,12 @@ struct stack_syn; /* an inbound SYN that waits for a decision */
 struct stack_udp; /* a UDP binding */
 struct stack_echo; /* sends echo requests */
 
+/* Sizes of packets on a way; 1,280 bytes always pass. */
+struct stack_mtu {
+	size_t now;  /* what it carries */
+	size_t most; /* what the other end may send, if the way allows */
+};
+
 struct stack_ops {
 	/* An IP packet out; headroom and tailroom as in packet.h. Must not
 	 * call into any stack: a stack_input() from here is dropped. */
@@ -39,6 +45,8 @@ struct stack_ops {
 	/* The clock of now_ms in microseconds: round trips and rates are as
 	 * fine as this. NULL: milliseconds have to do. */
 	uint64_t (*now_us)(void *ctx);
+	/* The way to an address; out has 1,280 bytes in it. May be NULL. */
+	void (*mtu)(void *ctx, const struct ts_ip *to, struct stack_mtu *out);
 };
 
 /* Callbacks of one connection. user is what the owner set. After gone() the
@@ -66,6 +74,8 @@ void stack_input(struct stack *s, const uint8_t *ip, size_t len,
 /* Congestion control of connections from now on: "cubic" or "bbr". 0, -ENOENT.
  */
 int stack_set_congestion(struct stack *s, const char *name);
+/* What ops->mtu() says has changed. */
+void stack_path_changed(struct stack *s);
 /* Before an owner acts on his own: what is sent is timed from now on. */
 void stack_set_now(struct stack *s, uint64_t now_ms);
 uint64_t stack_deadline_ms(const struct stack *s);

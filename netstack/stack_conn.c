@@ -38,6 +38,7 @@ struct stack_tcp *stack_tcp_new(struct stack *s, const struct ts_addr *local,
 	t->local = *local;
 	t->remote = *remote;
 	t->rx_limit = STACK_RX_FIRST_WINDOW;
+	stack_mtu_find(s, &remote->ip, &t->mtu);
 	if (stack_flow_put(s, local, remote, &t->flow)) {
 		free(t);
 		return NULL;
@@ -253,6 +254,7 @@ void stack_tcp_enter(struct stack_tcp *t)
 {
 	stack_lwip_use(t->s);
 	stack_timer_catch_up(t);
+	stack_mtu_lend(t);
 	t->pcb->next = NULL;
 	tcp_active_pcbs = t->pcb;
 }
@@ -270,21 +272,13 @@ static void tune_rto(struct stack_tcp *t)
 	pcb->rto = (s16_t)base;
 }
 
-/* lwIP looks for the MTU by a route, and there are none. */
-static void limit_mss(const struct stack_tcp *t)
-{
-	size_t heads = ts_ip_is_v4(&t->local.ip) ? IP_HLEN + TCP_HLEN
-						 : IP6_HLEN + TCP_HLEN;
-
-	if (t->pcb->mss > STACK_MTU - heads)
-		t->pcb->mss = (u16_t)(STACK_MTU - heads);
-}
-
 static void tune(struct stack_tcp *t)
 {
 	struct tcp_pcb *pcb = t->pcb;
 
-	limit_mss(t);
+	if (t->is_up && !t->peer_mss)
+		t->peer_mss = pcb->mss < PEER_MSS_MIN ? PEER_MSS_MIN : pcb->mss;
+	stack_mtu_follow(t);
 	if (t->is_sending) {
 		stack_send_quiet(t);
 		return;
@@ -292,8 +286,6 @@ static void tune(struct stack_tcp *t)
 	tune_rto(t);
 	if (!t->is_up)
 		return;
-	if (pcb->mss < PEER_MSS_MIN)
-		pcb->mss = PEER_MSS_MIN;
 	stack_send_begin(t);
 	if (t->write_is_shut) { /* asked for before it was up */
 		tcp_shutdown(pcb, 0, 1);

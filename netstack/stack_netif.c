@@ -18,7 +18,7 @@
 #include "core/crypto/secret.h"
 #include "netstack/checksum.h"
 
-enum { TCP_CHECKSUM_AT = 16, V4_CHECKSUM_AT = 10 };
+enum { V4_CHECKSUM_AT = 10 };
 
 /* lwIP is global to the process, so this is too. */
 static struct {
@@ -118,10 +118,10 @@ void stack_set_tcp_checksum(uint8_t *ip, size_t len)
 
 static err_t output(struct stack *s, const struct pbuf *p)
 {
-	uint8_t buf[TS_PACKET_HEADROOM + STACK_MTU + TS_PACKET_TAILROOM];
+	uint8_t buf[TS_PACKET_HEADROOM + STACK_MTU_MAX + TS_PACKET_TAILROOM];
 	struct ts_packet pkt = {buf + TS_PACKET_HEADROOM, p->tot_len};
 
-	if (p->tot_len > STACK_MTU || p->tot_len < IP_HLEN + TCP_HLEN)
+	if (p->tot_len > STACK_MTU_MAX || p->tot_len < IP_HLEN + TCP_HLEN)
 		return ERR_BUF;
 	pbuf_copy_partial(p, pkt.data, p->tot_len, 0);
 	stack_set_tcp_checksum(pkt.data, pkt.len);
@@ -187,7 +187,7 @@ static err_t init_netif(struct netif *netif)
 	netif->name[1] = 's';
 	netif->output = output_v4;
 	netif->output_ip6 = output_v6;
-	netif->mtu = STACK_MTU;
+	netif->mtu = STACK_MTU_MAX;
 	return ERR_OK;
 }
 

@@ -179,8 +179,6 @@ void stack_tcp_measure(struct stack_tcp *t)
 {
 	follow_stall(t);
 	follow_bytes(t);
-	if (t->mss_limit && t->pcb->mss > t->mss_limit)
-		t->pcb->mss = t->mss_limit;
 }
 
 /* -- telling --------------------------------------------------------------- */
@@ -258,8 +256,6 @@ static void tell_sending(const struct stack_tcp *t,
 int stack_tcp_info(const struct stack_tcp *t, struct stack_tcp_info *out)
 {
 	const struct tcp_pcb *pcb = t->pcb;
-	uint16_t heads = ts_ip_is_v4(&t->local.ip) ? IP_HLEN + TCP_HLEN
-						   : IP6_HLEN + TCP_HLEN;
 
 	if (!pcb)
 		return -ENOTCONN;
@@ -269,8 +265,8 @@ int stack_tcp_info(const struct stack_tcp *t, struct stack_tcp_info *out)
 		.has_scale = pcb->flags & TF_WND_SCALE,
 		.send_scale = pcb->snd_scale,
 		.receive_scale = pcb->rcv_scale,
-		.mtu = STACK_MTU,
-		.advertised_mss = (uint16_t)(STACK_MTU - heads),
+		.mtu = (uint16_t)t->mtu.now,
+		.advertised_mss = stack_mtu_offer(t),
 		.receive_window = pcb->rcv_wnd,
 		.bytes_acked = t->bytes_acked,
 		.bytes_received = t->bytes_received,

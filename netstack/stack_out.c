@@ -16,7 +16,7 @@ enum { OPTION_SACK = 5, OPTION_NOP = 1 };
 
 /* A packet under construction. */
 struct outgoing {
-	uint8_t buf[TS_PACKET_HEADROOM + STACK_MTU + TS_PACKET_TAILROOM];
+	uint8_t buf[TS_PACKET_HEADROOM + STACK_MTU_MAX + TS_PACKET_TAILROOM];
 	uint8_t *ip, *tcp;
 };
 
@@ -28,7 +28,7 @@ static void begin(const struct stack_tcp *t, struct outgoing *o)
 
 static size_t room_in(const struct outgoing *o)
 {
-	return STACK_MTU - (size_t)(o->tcp - o->ip);
+	return STACK_MTU_MAX - (size_t)(o->tcp - o->ip);
 }
 
 static void write_v4(const struct stack_tcp *t, uint8_t *ip, size_t len)
@@ -76,6 +76,14 @@ static void finish(struct stack_tcp *t, struct outgoing *o, size_t tcp_len)
 {
 	struct ts_packet pkt = {o->ip, (size_t)(o->tcp - o->ip) + tcp_len};
 
+	/* Cut for a way that has become narrower. */
+	if (pkt.len > t->mtu.now) {
+		stack_ip_send_within(t->s, t->mtu.now, &t->local.ip,
+				     &t->remote.ip, PROTO_TCP, o->tcp, TCP_HLEN,
+				     TCP_CHECKSUM_AT, o->tcp + TCP_HLEN,
+				     tcp_len - TCP_HLEN);
+		return;
+	}
 	if (ts_ip_is_v4(&t->local.ip))
 		write_v4(t, o->ip, pkt.len);
 	else

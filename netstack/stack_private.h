@@ -24,7 +24,7 @@
 #include <lwip/tcp.h>
 
 enum {
-	STACK_MTU = TS_INNER_MTU,
+	STACK_MTU_MAX = TS_INNER_MTU_MAX,
 	STACK_FLOW_KEY_LEN = 2 * TS_IP_LEN + 2 * sizeof(uint16_t),
 	STACK_TICK_MS = 2 * TCP_TMR_INTERVAL, /* lwIP's slow tick */
 	STACK_SYN_PENDING_MAX = 1024,
@@ -43,6 +43,7 @@ enum {
 #define STACK_NEVER UINT64_MAX
 
 enum { PROTO_ICMP = 1, PROTO_TCP = 6, PROTO_UDP = 17, PROTO_ICMPV6 = 58 };
+enum { TCP_CHECKSUM_AT = 16 };
 
 /* One inbound datagram, headers taken off. */
 struct stack_dgram {
@@ -116,6 +117,8 @@ struct stack_tcp {
 	/* stack_options.c */
 	uint32_t user_timeout_ms;
 	uint16_t mss_limit;
+	uint16_t peer_mss; /* what its SYN offered; 0: not up yet */
+	struct stack_mtu mtu;
 	bool was_up, keeps_alive;
 	uint8_t seen_retransmits; /* of a SYN */
 	uint32_t seen_acked, seen_received;
@@ -251,6 +254,10 @@ int stack_ip_send(struct stack *s, const struct ts_ip *src,
 		  const struct ts_ip *dst, uint8_t proto, const void *head,
 		  size_t head_len, size_t sum_at, const void *body,
 		  size_t body_len);
+int stack_ip_send_within(struct stack *s, size_t mtu, const struct ts_ip *src,
+			 const struct ts_ip *dst, uint8_t proto,
+			 const void *head, size_t head_len, size_t sum_at,
+			 const void *body, size_t body_len);
 /* A packet that is ready, with room around it. */
 void stack_emit(struct stack *s, struct ts_packet *pkt);
 
@@ -351,6 +358,15 @@ bool stack_reorder_has_news(const struct stack_tcp *t);
 unsigned stack_reorder_sacks(struct stack_tcp *t,
 			     struct tcp_range out[static TCP_SACKS_MAX]);
 void stack_reorder_free(struct stack_tcp *t);
+
+/* -- stack_mtu.c ----------------------------------------------------------- */
+void stack_mtu_find(const struct stack *s, const struct ts_ip *to,
+		    struct stack_mtu *out);
+/* Before lwIP may make a SYN, which says what it takes of the netif. */
+void stack_mtu_lend(const struct stack_tcp *t);
+uint16_t stack_mtu_offer(const struct stack_tcp *t);
+/* pcb->mss is as large as way, peer and owner allow. */
+void stack_mtu_follow(struct stack_tcp *t);
 
 /* -- stack_options.c ------------------------------------------------------- */
 /* After lwIP worked on it. */

@@ -68,6 +68,7 @@ static int start_dial(struct stack_tcp *t)
 	if (!pcb)
 		return -ENOMEM;
 	stack_lwip_use(t->s);
+	stack_mtu_lend(t);
 	stack_tcp_attach(t, pcb);
 	pcb->local_ip = stack_to_lwip(&t->local.ip);
 	pcb->local_port = t->local.port;

@@ -124,6 +124,7 @@ struct ts_node *ts_node_new(struct ts_node_config *config,
 	node->io_ctx = ctx;
 	node->now_ms = now_ms;
 	node->os_has_ipv6 = config->os_has_ipv6;
+	node->measures_mtu = config->path_mtu;
 	node->prefs = *config->prefs;
 	ts_prefs_init_default(config->prefs);
 	node->expiry_check_ms = UINT64_MAX;

@@ -329,6 +329,16 @@ static void on_derp_ready(void *ctx, int region, bool connected)
 	node_update_state(node);
 }
 
+static void on_peer_mtu_changed(void *ctx, struct ts_path_peer *peer,
+				size_t mtu)
+{
+	const struct ts_node *node = ctx;
+
+	(void)peer;
+	(void)mtu;
+	stack_path_changed(node->stack);
+}
+
 const struct ts_path_ops node_path_ops = {
 	.udp_send = on_udp_send,
 	.udp_send_whole = on_udp_send_whole,
@@ -339,6 +349,7 @@ const struct ts_path_ops node_path_ops = {
 	.derp_health = on_derp_health,
 	.derp_latency = on_derp_latency,
 	.derp_latency_cancel = on_derp_latency_cancel,
+	.peer_mtu_changed = on_peer_mtu_changed,
 	.wireguard = on_path_wireguard,
 	.unknown_sender = on_unknown_sender,
 	.unknown_disco = on_unknown_disco,
@@ -372,11 +383,29 @@ static uint64_t on_stack_clock(void *ctx)
 				     : node->now_ms * 1000;
 }
 
+/* What a router sends on comes from networks that know of no large packets, and
+ * a peer without disco answers no pings that measure its path. */
+static void on_stack_mtu(void *ctx, const struct ts_ip *to,
+			 struct stack_mtu *out)
+{
+	const struct ts_node *node = ctx;
+	const struct ts_peer *peer =
+		ts_netmap_peer_by_ip(ts_node_netmap(node), to);
+	const struct node_peer *np = peer ? peer->node_data : NULL;
+
+	if (!peer || peer->is_wireguard_only || !node->measures_mtu)
+		return;
+	out->most = TS_INNER_MTU_MAX;
+	if (np && np->path) /* it has none before the first packet */
+		out->now = ts_path_peer_mtu(np->path);
+}
+
 const struct stack_ops node_stack_ops = {
 	.output = on_stack_output,
 	.inbound_syn = on_inbound_syn,
 	.syn_gone = on_syn_gone,
 	.now_us = on_stack_clock,
+	.mtu = on_stack_mtu,
 };
 
 void ts_node_peer_status(const struct ts_node *node,
