@@ -223,8 +223,10 @@ bench: deps ## figures over the embedded tailnet
 	$(Q)scripts/install-deps --tests
 	$(Q)$(MAKE) --no-print-directory products lab
 	$(Q)BUILD=$(BUILD) scripts/bench
+
 scale: deps ## 10,000 connections through one host, then new ones for a minute
-	$(Q)$(MAKE) --no-print-directory all lab
+	$(Q)scripts/install-deps --tests
+	$(Q)$(MAKE) --no-print-directory products lab
 	$(Q)BUILD=$(BUILD) scripts/scale
 
 SECONDS_EACH := $(if $(findstring command,$(origin SECONDS)),$(SECONDS),30)
