@@ -95,7 +95,7 @@ LWIP_OBJ := $(if $(filter netstack,$(CORE_DIRS)),\
 # -- products ----------------------------------------------------------------
 PRODUCTS := $(BUILD)/libtsnet.so $(BUILD)/libtsnet_shim.so \
 	$(BUILD)/tsnet-host $(BUILD)/tsrun
-.PHONY: all help demo check unit unit-programs e2e apps suites soak bundle musl foreign interop bench fuzz sanitize install \
+.PHONY: all help demo check unit unit-programs e2e apps suites soak bundle musl foreign interop bench scale fuzz sanitize install \
 	uninstall clean deps layers exports docs compile_commands.json lab
 all: deps
 	$(Q)$(MAKE) --no-print-directory products
@@ -233,6 +233,11 @@ bench: deps ## figures over the embedded tailnet
 	$(Q)scripts/install-deps --tests
 	$(Q)$(MAKE) --no-print-directory products lab
 	$(Q)BUILD=$(BUILD) scripts/bench
+
+scale: deps ## 10,000 connections through one host, then new ones for a minute
+	$(Q)scripts/install-deps --tests
+	$(Q)$(MAKE) --no-print-directory products lab
+	$(Q)BUILD=$(BUILD) scripts/scale
 
 SECONDS_EACH := $(if $(findstring command,$(origin SECONDS)),$(SECONDS),30)
 fuzz: deps ## every fuzz target for SECONDS=30 each
