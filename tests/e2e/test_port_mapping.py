@@ -40,9 +40,12 @@ def serve(internet, run, tmp_path):
     """A web server behind the first router."""
     def start(**kwargs):
         (tmp_path / "content").write_bytes(CONTENT)
-        return run("server", "python3", "-m", "http.server", "8000",
-                   "--directory", str(tmp_path), lab=internet.lab,
-                   wrap=internet.server.host.wrap, **kwargs).wait_running()
+        server = run("server", "python3", "-m", "http.server", "8000",
+                     "--directory", str(tmp_path), lab=internet.lab,
+                     wrap=internet.server.host.wrap, **kwargs).wait_running()
+        wait_until(lambda: "0.0.0.0:8000 is served" in server.log,
+                   "the server to listen")
+        return server
     return start
 
 
