@@ -4,7 +4,7 @@ import subprocess
 import pytest
 
 from gateways import Router, sh
-from harness import needs, wait_until
+from harness import SANITIZERS, needs, wait_until
 
 pytestmark = needs("nft", "nsenter", "curl")
 
@@ -259,6 +259,8 @@ def test_upnp_switched_off(internet, serve, attribute):
     assert gateway.rules() == []
 
 
+@pytest.mark.skipif(bool(SANITIZERS),
+                    reason="a stock program has no sanitizer runtime")
 def test_inside_a_program(internet, run):
     """The node is a thread of the program: it maps, and gives back."""
     gateway = internet.server.speak("pmp")
