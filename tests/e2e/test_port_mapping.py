@@ -4,7 +4,7 @@ import subprocess
 import pytest
 
 from gateways import Router, sh
-from harness import needs, wait_until
+from harness import SANITIZERS, needs, wait_until
 
 pytestmark = needs("nft", "nsenter", "curl")
 
@@ -18,8 +18,8 @@ def internet(make_lab):
         def __init__(self):
             self.routers = []
             sh("sysctl", "-qw", "net.ipv4.ip_forward=1")
-            self.server = self.add(113)
-            where = "203.0.113.1"
+            self.server = self.add(120)
+            where = "203.0.120.1"
             self.lab = make_lab("--listen", f"{where}:0", "--derp-listen",
                                 f"{where}:0", "--stun", f"{where}:3478")
 
@@ -40,9 +40,12 @@ def serve(internet, run, tmp_path):
     """A web server behind the first router."""
     def start(**kwargs):
         (tmp_path / "content").write_bytes(CONTENT)
-        return run("server", "python3", "-m", "http.server", "8000",
-                   "--directory", str(tmp_path), lab=internet.lab,
-                   wrap=internet.server.host.wrap, **kwargs).wait_running()
+        server = run("server", "python3", "-m", "http.server", "8000",
+                     "--directory", str(tmp_path), lab=internet.lab,
+                     wrap=internet.server.host.wrap, **kwargs).wait_running()
+        wait_until(lambda: "0.0.0.0:8000 is served" in server.log,
+                   "the server to listen")
+        return server
     return start
 
 
@@ -73,7 +76,7 @@ def ping(client, peer):
 def start_client(internet, run):
     """Behind another symmetric NAT, which maps no ports."""
     return run("client", "sleep", "60", lab=internet.lab, key="key-bob",
-               wrap=internet.add(114).host.wrap).wait_running()
+               wrap=internet.add(121).host.wrap).wait_running()
 
 
 def fetch(internet, run, server):
@@ -132,28 +135,26 @@ def test_nothing_without_a_gateway_that_maps(internet, serve, run):
     assert not net_info(server).get("HavePortMap")
 
 
-@pytest.mark.parametrize("way,protocols", [
-    ("announced", ["pmp"]), ("announced", ["pcp"]), ("renewed", ["pmp"]),
-    ("renewed", ["pcp"])])
-def test_gateway_starts_anew(internet, serve, run, way, protocols):
+@pytest.mark.parametrize("protocol,is_announced", [
+    ("pmp", True), ("pcp", True), ("pcp", False)])
+def test_gateway_starts_anew(internet, serve, run, protocol, is_announced):
     """It has forgotten the mapping, and is asked again at once when it says
     so, or else when the lease is half over; the port stays the same."""
-    gateway = internet.server.speak(*protocols)
-    if way == "renewed":
+    gateway = internet.server.speak(protocol)
+    if not is_announced:
         gateway.tell("set", "lifetime", "8")
     server = serve()
     mapping = gateway.wait("map")
     wait_published(server, address(gateway, mapping))
     gateway.tell("restart")
     assert gateway.rules() == []
-    if way == "announced":
+    if is_announced:
         gateway.tell("announce")
     again = gateway.wait("map", 2)
     assert again["port"] == mapping["port"]
     assert gateway.rules() == [mapping["port"]]
-    if way == "renewed":
-        return
-    check_direct(internet, run, server, address(gateway, mapping))
+    if is_announced:
+        check_direct(internet, run, server, address(gateway, mapping))
 
 
 def test_renewed_while_it_is_used(internet, serve):
@@ -164,6 +165,21 @@ def test_renewed_while_it_is_used(internet, serve):
     renewal = gateway.wait("renew")
     assert renewal["port"] == mapping["port"] and renewal["lifetime"] == 8
     assert address(gateway, mapping) in endpoints(server)
+
+
+@pytest.mark.parametrize("how", ["hang", "flood"])
+def test_a_gateway_that_wastes_time(internet, serve, run, how):
+    """It takes UPnP's requests and answers none, or without an end: the node
+    is up meanwhile, gives up, and ends."""
+    gateway = internet.server.speak("upnp")
+    gateway.tell("set", how, "1")
+    server = serve()
+    client = start_client(internet, run)
+    assert "via DERP(lab)" in ping(client, "server")
+    assert fetch(internet, run, server) == CONTENT
+    gateway.wait(how)
+    wait_until(lambda: "-> resting" in server.log, "the node to give up")
+    assert server.stop() == 143
 
 
 def test_only_leases_for_ever(internet, serve, run):
@@ -243,6 +259,8 @@ def test_upnp_switched_off(internet, serve, attribute):
     assert gateway.rules() == []
 
 
+@pytest.mark.skipif(bool(SANITIZERS),
+                    reason="a stock program has no sanitizer runtime")
 def test_inside_a_program(internet, run):
     """The node is a thread of the program: it maps, and gives back."""
     gateway = internet.server.speak("pmp")
@@ -274,3 +292,29 @@ def test_address_change(internet, serve):
                "the new mapping in the netmap")
     assert first["client"] == gateway.ip
     assert address(gateway, first) not in endpoints(server)
+
+
+@needs("miniupnpd")
+@pytest.mark.parametrize("protocol", ["nat-pmp", "pcp", "upnp"])
+def test_miniupnpd(internet, serve, run, tmp_path, protocol):
+    """The same with a service that others wrote."""
+    gateway = internet.server
+    gateway.run_miniupnpd(str(tmp_path), enable_natpmp="yes",
+                          enable_upnp="yes")
+    # It answers all of them: those that would win are kept from it.
+    versions = {"nat-pmp": [], "pcp": [0], "upnp": [0, 2]}[protocol]
+    gateway.host("nft", "-f", "-", input="""
+table ip keep {
+	chain out {
+		type filter hook output priority 0;
+		%s
+	}
+}""" % "\n".join(f"udp dport 5351 @th,64,8 {v} drop" for v in versions))
+    server = serve()
+    ports = wait_until(gateway.miniupnpd_ports, "miniupnpd to map a port")
+    external = f"{gateway.wan}:{ports[0]}"
+    wait_published(server, external)
+    assert f"portmap: {protocol} maps {external}" in server.log
+    check_direct(internet, run, server, external)
+    server.stop()
+    assert gateway.miniupnpd_ports() == []
