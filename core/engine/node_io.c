@@ -326,6 +326,7 @@ void engine_io_close(struct ts_engine *engine)
 		ts_http_cancel(engine->key_request);
 	control_hangup(engine);
 	engine_derp_latency_cancel(engine);
+	engine_derp_resolve_cancel(engine);
 	while (engine->derps)
 		derp_close(engine, engine->derps->region);
 }
@@ -433,6 +434,7 @@ const struct ts_node_io engine_node_io = {
 	.derp_queued = derp_queued,
 	.derp_latency = engine_derp_latency,
 	.derp_latency_cancel = engine_derp_latency_cancel,
+	.resolve = engine_derp_resolve,
 	.wall_clock_ns = wall_clock_ns,
 	.now_ms = loop_now_ms,
 	.monotonic_us = monotonic_us,

@@ -329,6 +329,13 @@ void ts_node_derp_drained(struct ts_node *node, int region, uint64_t now_ms)
 	ts_path_derp_drained(node->path, region, now_ms);
 }
 
+void ts_node_resolved(struct ts_node *node, const char *host,
+		      const struct ts_ip *ips, size_t count, uint64_t now_ms)
+{
+	node->now_ms = now_ms;
+	ts_path_resolved(node->path, host, ips, count, now_ms);
+}
+
 void ts_node_derp_latency(struct ts_node *node, int region,
 			  uint64_t latency_us, uint64_t now_ms)
 {

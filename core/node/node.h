@@ -56,6 +56,7 @@ struct ts_node_io {
 	void (*derp_latency)(void *ctx, int region,
 			     const struct ts_derp_node *node);
 	void (*derp_latency_cancel)(void *ctx);
+	void (*resolve)(void *ctx, const char *host);
 	/* clocks */
 	uint64_t (*wall_clock_ns)(void *ctx);
 	/* The clock of every now_ms. The stack sends when a program writes,
@@ -127,6 +128,8 @@ void ts_node_derp_input(struct ts_node *node, int region, const uint8_t *data,
 void ts_node_derp_closed(struct ts_node *node, int region, const char *error,
 			 uint64_t now_ms);
 void ts_node_derp_drained(struct ts_node *node, int region, uint64_t now_ms);
+void ts_node_resolved(struct ts_node *node, const char *host,
+		      const struct ts_ip *ips, size_t count, uint64_t now_ms);
 void ts_node_derp_latency(struct ts_node *node, int region,
 			  uint64_t latency_us, uint64_t now_ms);
 /* Interface addresses with the UDP port, at start and after a change. */

@@ -288,6 +288,13 @@ static void on_derp_latency_cancel(void *ctx)
 	node->io.derp_latency_cancel(node->io_ctx);
 }
 
+static void on_resolve(void *ctx, const char *host)
+{
+	struct ts_node *node = ctx;
+
+	node->io.resolve(node->io_ctx, host);
+}
+
 static void on_derp_health(void *ctx, int region, const char *problem)
 {
 	(void)ctx;
@@ -339,6 +346,7 @@ const struct ts_path_ops node_path_ops = {
 	.derp_health = on_derp_health,
 	.derp_latency = on_derp_latency,
 	.derp_latency_cancel = on_derp_latency_cancel,
+	.resolve = on_resolve,
 	.wireguard = on_path_wireguard,
 	.unknown_sender = on_unknown_sender,
 	.unknown_disco = on_unknown_disco,

@@ -13,6 +13,7 @@
 
 #include "core/base/key_map.h"
 #include "core/crypto/box.h"
+#include "core/path/derp_names.h"
 #include "core/path/derp_pool.h"
 #include "core/path/disco_peer.h"
 #include "core/path/endpoints.h"
@@ -92,6 +93,8 @@ struct ts_path {
 	const struct ts_derp_map *map;
 	struct ts_derp_pool pool;
 	struct ts_netcheck netcheck;
+	struct ts_derp_names names;
+	bool has_new_names; /* since the check under way began */
 	struct ts_home_history history;
 	struct ts_endpoints endpoints;
 	struct ts_path_race race;
@@ -178,6 +181,8 @@ bool ts_path_relay_message(struct ts_path_peer *peer,
 /* -- path_network.c -- */
 extern const struct ts_netcheck_ops TS_PATH_NETCHECK_OPS;
 void ts_path_check_network(struct ts_path *path, bool full);
+/* all: known ones as well. */
+void ts_path_resolve_names(struct ts_path *path, bool all);
 /* There is traffic: the periodic check must run. */
 void ts_path_note_activity(struct ts_path *path);
 void ts_path_region_up(void *ctx, int region, uint64_t now_ms);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/log.h"
 #include "core/crypto/secret.h"
 #include "core/path/path_internal.h"
 
@@ -158,6 +159,7 @@ void ts_path_free(struct ts_path *path)
 	ts_path_end_asked(path, NULL);
 	ts_derp_pool_deinit(&path->pool);
 	ts_netcheck_deinit(&path->netcheck);
+	ts_derp_names_deinit(&path->names);
 	ts_relay_client_deinit(&path->relays);
 	ts_home_history_deinit(&path->history);
 	ts_timer_heap_deinit(&path->timers);
@@ -186,6 +188,8 @@ void ts_path_set_derp_map(struct ts_path *path, const struct ts_derp_map *map,
 	path->map = map;
 	path->race.count = 0;
 	ts_netcheck_cancel(&path->netcheck);
+	if (ts_derp_names_set_map(&path->names, map) != 0)
+		log_warn("path: some relays are not measured: out of memory");
 	ts_derp_pool_set_map(&path->pool, map, now_ms);
 	path->next_check_ms = UINT64_MAX;
 	if (map)
@@ -240,6 +244,7 @@ void ts_path_network_changed(struct ts_path *path, uint64_t now_ms)
 	ts_endpoints_network_changed(&path->endpoints);
 	ts_derp_pool_check(&path->pool, now_ms);
 	ts_netcheck_cancel(&path->netcheck);
+	ts_path_resolve_names(path, true);
 	ts_path_check_network(path, true);
 }
 

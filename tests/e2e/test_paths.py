@@ -222,3 +222,16 @@ def test_netcheck(lab, run):
     assert not report["UDP"] and not report["IPv4"], report
     assert report["RegionV4Latency"] == {}, report
     assert 0 < report["RegionLatency"]["900"] < 5e9, report
+
+
+def test_a_relay_with_nothing_but_a_name_is_asked_by_stun(lab, run):
+    node = run("node", "sleep", "60").wait_running()
+    derp = {"Name": "7a", "RegionID": 7, "HostName": "localhost",
+            "DERPPort": lab.info["derp_port"],
+            "STUNPort": lab.info["stun_port"], "InsecureForTests": True}
+    lab.command("send-json node " + json.dumps({"DERPMap": {"Regions": {
+        "7": {"RegionID": 7, "RegionCode": "seven", "RegionName": "Seven",
+              "Nodes": [derp]}}, "omitDefaultRegions": True}}))
+    wait_until(lambda: "7" in netcheck(node)["RegionV4Latency"],
+               "an answer by STUN")
+    assert netcheck(node)["PreferredDERP"] == 7

@@ -447,7 +447,7 @@ static void reconnects_back_off_to_five_seconds(void **state)
 	/* n^2 * 10 ms: the 22nd attempt comes after 33 s, then one in 5 s */
 	assert_in_range(a->lines[1].conn - conn, 15, 30);
 	sim->servers[1].is_down = false;
-	sim_run(sim, 6000);
+	sim_run(sim, 8000); /* 5 s, and up to half as much again */
 	assert_true(ts_path_derp_is_connected(a->path, 1));
 	sim_free(sim);
 }
@@ -520,6 +520,7 @@ static void names_without_addresses_are_not_waited_for(void **state)
 	for (int i = 0; i < SIM_REGIONS; i++)
 		sim->derp_nodes[i].ipv4 = NULL;
 	sim->map.region_count = 1;
+	sim->no_dns = true;
 	sim_node_start(sim, 0, false);
 	ts_path_set_derp_map(a->path, &sim->map, sim->now_ms);
 	assert_int_equal(ts_path_home_region(a->path), 1);
@@ -995,9 +996,40 @@ static void home_is_near_without_udp_too(void **state)
 	sim_free(sim);
 }
 
+/* As custom maps do, that have host names alone. */
+static void a_map_of_names_is_measured_too(void **state)
+{
+	struct sim *sim = sim_new();
+	struct sim_node *a = &sim->nodes[0];
+
+	(void)state;
+	for (int i = 0; i < SIM_REGIONS; i++)
+		sim->derp_nodes[i].ipv4 = NULL;
+	sim->servers[1].latency_ms = 90;
+	sim->servers[3].latency_ms = 5;
+	sim_node_start(sim, 0, false);
+	ts_path_set_derp_map(a->path, &sim->map, sim->now_ms);
+	assert_int_equal(a->resolve_calls, SIM_REGIONS);
+	sim_run(sim, 3000);
+	assert_int_equal(a->udp, TS_YES);
+	assert_true(ts_addr_equal(&a->endpoints[0], &a->addr));
+	assert_int_equal(a->types[0], 2);
+	/* The same names again: known. Another network: asked again. */
+	ts_path_set_derp_map(a->path, &sim->map, sim->now_ms);
+	sim_run(sim, 3000);
+	assert_int_equal(a->resolve_calls, SIM_REGIONS);
+	sim->no_dns = true;
+	ts_path_network_changed(a->path, sim->now_ms);
+	sim_run(sim, 3000);
+	assert_int_equal(a->resolve_calls, 2 * SIM_REGIONS);
+	assert_int_equal(a->udp, TS_YES); /* what was known still is */
+	sim_free(sim);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_map_of_names_is_measured_too),
 		cmocka_unit_test(a_check_can_be_asked_for),
 		cmocka_unit_test(without_a_map_there_is_no_check),
 		cmocka_unit_test(home_is_near_without_udp_too),
