@@ -54,6 +54,7 @@ struct ts_engine {
 	struct derp_probe *derp_probes;
 	struct derp_question *derp_questions;
 	struct ts_udp_port *udp;
+	bool has_random_port; /* the tailnet's wish, against config.port */
 	struct ts_net_monitor *monitor;
 	struct ts_node *node;
 	struct ts_host *host;

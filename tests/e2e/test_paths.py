@@ -235,3 +235,16 @@ def test_a_relay_with_nothing_but_a_name_is_asked_by_stun(lab, run):
     wait_until(lambda: "7" in netcheck(node)["RegionV4Latency"],
                "an answer by STUN")
     assert netcheck(node)["PreferredDERP"] == 7
+
+
+def test_the_tailnet_may_want_a_random_port(lab, run):
+    node = run("node", "sleep", "60", env={"TSNET_PORT": "41999"}
+               ).wait_running()
+    lab.command("wait node ready")
+    assert ports(lab, "node") == "41999"
+    lab.command("cap node randomize-client-port")
+    wait_until(lambda: ports(lab, "node") != "41999", "another port")
+    assert netcheck(node)["UDP"]
+    lab.command("cap node randomize-client-port off")
+    wait_until(lambda: ports(lab, "node") == "41999", "the old port")
+    assert netcheck(node)["UDP"]
