@@ -130,6 +130,8 @@ void ts_control_set_endpoints(struct ts_control *c,
 struct ts_net_info {
 	int preferred_derp;
 	enum ts_tristate mapping_varies, working_udp, working_ipv6, os_has_ipv6;
+	enum ts_tristate upnp, pmp, pcp; /* what the gateway speaks */
+	bool has_port_mapping;
 };
 void ts_control_set_net_info(struct ts_control *c,
 			     const struct ts_net_info *info, uint64_t now_ms);

@@ -53,9 +53,11 @@ static json_t *net_info_to_json(const struct ts_net_info *info)
 	set_tristate(obj, "OSHasIPv6", info->os_has_ipv6);
 	set_tristate(obj, "WorkingUDP", info->working_udp);
 	set_tristate(obj, "WorkingICMPv4", TS_UNKNOWN);
-	set_tristate(obj, "UPnP", TS_UNKNOWN);
-	set_tristate(obj, "PMP", TS_UNKNOWN);
-	set_tristate(obj, "PCP", TS_UNKNOWN);
+	if (info->has_port_mapping)
+		set_tristate(obj, "HavePortMap", TS_YES);
+	set_tristate(obj, "UPnP", info->upnp);
+	set_tristate(obj, "PMP", info->pmp);
+	set_tristate(obj, "PCP", info->pcp);
 	json_object_set_new(obj, "PreferredDERP",
 			    json_integer(info->preferred_derp));
 	return obj;

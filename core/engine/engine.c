@@ -4,7 +4,8 @@
  * Opening goes bottom up (state, loop, sockets, node, host, LocalAPI) and
  * closing top down; nothing here waits for the network. The end has phases,
  * each with a limit: deliver what programs have written, tell the server that
- * an ephemeral node leaves, stop the loop.
+ * an ephemeral node leaves and the gateway that its port is free, stop the
+ * loop.
  */
 #include "core/engine/engine.h"
 
@@ -33,6 +34,7 @@ enum {
 	/* Other processes' connections had this long to end. */
 	OTHERS_MS = 1000,
 	LOGOUT_MS = 5000,
+	UNMAP_MS = 1100, /* the mapper has limits of its own */
 	DRAIN_POLL_MS = 10,
 };
 
@@ -56,6 +58,7 @@ static void on_network_change(void *ctx)
 
 	log_info("node-%s: the network changed", engine->config.hostname);
 	engine_publish_endpoints(engine);
+	engine_update_mapper(engine);
 	ts_node_network_changed(engine->node, ts_loop_now_ms(engine->loop));
 }
 
@@ -196,7 +199,9 @@ static int open_parts(struct ts_engine *engine, char err[static 256])
 	if (!engine->udp)
 		log_warn("node-%s: no UDP socket, relayed paths only: %s",
 			 engine->config.hostname, ts_strerror(code));
-	code = open_host(engine, err);
+	code = engine_open_mapper(engine);
+	if (!code)
+		code = open_host(engine, err);
 	if (!code)
 		code = local_server_open(&engine->local, engine,
 					 engine->localapi_path, err);
@@ -248,6 +253,7 @@ void ts_engine_close(struct ts_engine *engine)
 	ts_node_free(engine->node);
 	engine_io_close(engine);
 	ts_net_monitor_close(engine->monitor);
+	ts_port_mapper_free(engine->mapper);
 	if (engine->udp)
 		ts_udp_port_close(engine->udp);
 	if (engine->http)
@@ -275,6 +281,13 @@ static void end(struct ts_engine *engine)
 	ts_loop_stop(engine->loop);
 }
 
+/* Begun before the logout, and seldom not over by now. */
+static void start_unmapping(struct ts_engine *engine, uint64_t now_ms)
+{
+	engine->phase = ENGINE_UNMAPPING;
+	engine->phase_end_ms = now_ms + UNMAP_MS;
+}
+
 static bool logged_out(const struct ts_engine *engine)
 {
 	return ts_node_state(engine->node) != TS_RUNNING &&
@@ -283,8 +296,9 @@ static bool logged_out(const struct ts_engine *engine)
 
 static void start_logout(struct ts_engine *engine, uint64_t now_ms)
 {
+	engine_release_mapper(engine);
 	if (!engine->config.ephemeral || !ts_node_netmap(engine->node)->self) {
-		end(engine);
+		start_unmapping(engine, now_ms);
 		return;
 	}
 	engine->phase = ENGINE_LOGGING_OUT;
@@ -319,8 +333,11 @@ static void on_stop_timer(void *ctx)
 	if (engine->phase == ENGINE_DRAINING &&
 	    (late || is_drained(engine, now_ms)))
 		start_logout(engine, now_ms);
-	if (engine->phase == ENGINE_LOGGING_OUT &&
-	    (late || logged_out(engine)))
+	else if (engine->phase == ENGINE_LOGGING_OUT &&
+		 (late || logged_out(engine)))
+		start_unmapping(engine, now_ms);
+	if (engine->phase == ENGINE_UNMAPPING &&
+	    (engine_is_unmapped(engine) || now_ms >= engine->phase_end_ms))
 		end(engine);
 	if (engine->phase != ENGINE_ENDED)
 		ts_timer_set(engine->stop_timer, now_ms + DRAIN_POLL_MS);

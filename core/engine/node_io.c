@@ -410,6 +410,7 @@ static void follow_port(void *ctx)
 		log_error("node-%s: no UDP socket, relayed paths only",
 			  engine->config.hostname);
 	engine_publish_endpoints(engine);
+	engine_update_mapper(engine);
 	ts_node_network_changed(engine->node, now_of(engine));
 }
 
@@ -421,6 +422,8 @@ static void on_netmap_changed(void *ctx, unsigned changes)
 		profile_store_save(&engine->store, engine->node);
 	if (changes & TS_CHANGED_SELF)
 		ts_loop_post(engine->loop, follow_port, engine);
+	if (changes & (TS_CHANGED_SELF | TS_CHANGED_FIRST))
+		engine_follow_mapper_attrs(engine);
 	/* Later, when the message that is being read has been freed too. */
 	if (changes & TS_CHANGED_FIRST)
 		ts_loop_post(engine->loop, give_memory_back, NULL);

@@ -121,7 +121,7 @@ struct ts_node *ts_node_new(struct ts_node_config *config,
 	node->io = *io;
 	node->io_ctx = ctx;
 	node->now_ms = now_ms;
-	node->os_has_ipv6 = config->os_has_ipv6;
+	node->net_info.os_has_ipv6 = config->os_has_ipv6 ? TS_YES : TS_NO;
 	node->prefs = *config->prefs;
 	ts_prefs_init_default(config->prefs);
 	node->expiry_check_ms = UINT64_MAX;
@@ -343,9 +343,9 @@ void ts_node_derp_latency(struct ts_node *node, int region,
 	ts_path_derp_latency(node->path, region, latency_us, now_ms);
 }
 
-bool ts_node_os_has_ipv6(const struct ts_node *node)
+const struct ts_net_info *ts_node_net_info(const struct ts_node *node)
 {
-	return node->os_has_ipv6;
+	return &node->net_info;
 }
 
 int ts_node_netcheck(struct ts_node *node, uint64_t now_ms,
@@ -360,6 +360,33 @@ void ts_node_local_endpoints(struct ts_node *node, const struct ts_addr *addrs,
 {
 	node->now_ms = now_ms;
 	ts_path_set_local_endpoints(node->path, addrs, count, now_ms);
+}
+
+void node_tell_net_info(struct ts_node *node)
+{
+	if (node->has_net_info)
+		ts_control_set_net_info(node->control, &node->net_info,
+					node->now_ms);
+}
+
+void ts_node_port_mapping(struct ts_node *node, const struct ts_addr *external,
+			  uint64_t now_ms)
+{
+	node->now_ms = now_ms;
+	ts_path_set_port_mapping(node->path, external, now_ms);
+	node->net_info.has_port_mapping = external != NULL;
+	node_tell_net_info(node);
+}
+
+void ts_node_portmap_found(struct ts_node *node,
+			   const struct ts_portmap_found *found,
+			   uint64_t now_ms)
+{
+	node->now_ms = now_ms;
+	node->net_info.pmp = found->by_kind[PORTMAP_PMP];
+	node->net_info.pcp = found->by_kind[PORTMAP_PCP];
+	node->net_info.upnp = found->by_kind[PORTMAP_UPNP];
+	node_tell_net_info(node);
 }
 
 void ts_node_network_changed(struct ts_node *node, uint64_t now_ms)

@@ -20,6 +20,7 @@
 #include "core/model/netmap.h"
 #include "core/model/prefs.h"
 #include "core/path/path_router.h"
+#include "core/path/portmap.h"
 #include "netstack/stack.h"
 
 struct ts_node;
@@ -135,6 +136,13 @@ void ts_node_derp_latency(struct ts_node *node, int region,
 /* Interface addresses with the UDP port, at start and after a change. */
 void ts_node_local_endpoints(struct ts_node *node, const struct ts_addr *addrs,
 			     size_t count, uint64_t now_ms);
+/* As in portmap.h: where the gateway lets peers in (NULL: nowhere any more),
+ * and what it speaks. */
+void ts_node_port_mapping(struct ts_node *node, const struct ts_addr *external,
+			  uint64_t now_ms);
+void ts_node_portmap_found(struct ts_node *node,
+			   const struct ts_portmap_found *found,
+			   uint64_t now_ms);
 void ts_node_network_changed(struct ts_node *node, uint64_t now_ms);
 uint64_t ts_node_deadline_ms(const struct ts_node *node);
 void ts_node_tick(struct ts_node *node, uint64_t now_ms);
@@ -189,7 +197,8 @@ void ts_node_peer_status(const struct ts_node *node,
 			 const struct ts_peer *peer, uint64_t now_ms,
 			 struct ts_node_peer_status *out);
 
-bool ts_node_os_has_ipv6(const struct ts_node *node);
+/* As control knows it. */
+const struct ts_net_info *ts_node_net_info(const struct ts_node *node);
 /* As ts_path_check(). */
 int ts_node_netcheck(struct ts_node *node, uint64_t now_ms,
 		     ts_path_report_fn fn, void *fn_ctx);

@@ -55,7 +55,6 @@ struct ts_node {
 	char *error, *auth_url;
 	bool derp_tried; /* the first connect attempt has ended */
 	bool lock_is_on;
-	bool os_has_ipv6;
 	/* May packets flow at all? Not without an address, nor once our key
 	 * has run out or was given back. */
 	bool is_open;
@@ -77,11 +76,14 @@ struct ts_node {
 	uint16_t ping_seq;
 	struct stack_echo *echo; /* of pings by ICMP */
 	struct ts_log_limit drop_log;
+	struct ts_net_info net_info;
+	bool has_net_info; /* the path layer has spoken */
 };
 
 /* node.c */
 void node_update_state(struct ts_node *node);
 int64_t node_wall_s(const struct ts_node *node);
+void node_tell_net_info(struct ts_node *node);
 /* node_netmap.c: the netmap's news into the cores */
 extern const struct ts_control_ops node_control_ops;
 /* node_peers.c: what the tables hold of each peer */

@@ -315,15 +315,14 @@ static void on_net_info_changed(void *ctx, int home_region,
 				const struct ts_netcheck_report *report)
 {
 	struct ts_node *node = ctx;
-	struct ts_net_info info = {
-		.preferred_derp = home_region,
-		.mapping_varies = report->mapping_varies,
-		.working_udp = report->working_udp,
-		.working_ipv6 = report->working_ipv6,
-		.os_has_ipv6 = node->os_has_ipv6 ? TS_YES : TS_NO,
-	};
+	struct ts_net_info *info = &node->net_info;
 
-	ts_control_set_net_info(node->control, &info, node->now_ms);
+	info->preferred_derp = home_region;
+	info->mapping_varies = report->mapping_varies;
+	info->working_udp = report->working_udp;
+	info->working_ipv6 = report->working_ipv6;
+	node->has_net_info = true;
+	node_tell_net_info(node);
 }
 
 static void on_derp_ready(void *ctx, int region, bool connected)

@@ -33,6 +33,8 @@ static bool update(struct ts_endpoints *e)
 	memcpy(old, e->addrs, old_count * sizeof(*old));
 	memcpy(old_types, e->types, old_count * sizeof(*old_types));
 	e->count = 0;
+	if (e->is_checked && e->port_mapping.port != 0)
+		list(e, &e->port_mapping, TS_ENDPOINT_PORT_MAPPED);
 	for (size_t i = 0; e->is_checked && i < e->stun_count; i++)
 		list(e, &e->stun[i].addr, TS_ENDPOINT_STUN);
 	if (e->is_checked && e->guess.port != 0)
@@ -79,6 +81,14 @@ void ts_endpoints_set_static(struct ts_endpoints *e,
 bool ts_endpoints_set_guess(struct ts_endpoints *e, const struct ts_addr *addr)
 {
 	e->guess = addr && is_publishable(addr) ? *addr : (struct ts_addr){0};
+	return update(e);
+}
+
+bool ts_endpoints_set_port_mapping(struct ts_endpoints *e,
+				   const struct ts_addr *addr)
+{
+	e->port_mapping = addr && is_publishable(addr) ? *addr
+						       : (struct ts_addr){0};
 	return update(e);
 }
 

@@ -228,6 +228,14 @@ void ts_path_set_relays(struct ts_path *path,
 	ts_relay_client_set_servers(&path->relays, relays, count);
 }
 
+void ts_path_set_port_mapping(struct ts_path *path, const struct ts_addr *addr,
+			      uint64_t now_ms)
+{
+	path->now_ms = now_ms;
+	if (ts_endpoints_set_port_mapping(&path->endpoints, addr))
+		ts_path_tell_endpoints(path);
+}
+
 void ts_path_set_control_up(struct ts_path *path, bool up)
 {
 	path->control_up = up;

@@ -135,6 +135,9 @@ void ts_path_configure(struct ts_path *path,
 /* The nodes that may relay for us; copied, at most RELAY_SERVERS_MAX. */
 void ts_path_set_relays(struct ts_path *path,
 			const struct ts_relay_server *relays, size_t count);
+/* The gateway maps this address to our UDP socket; NULL: no more. */
+void ts_path_set_port_mapping(struct ts_path *path, const struct ts_addr *addr,
+			      uint64_t now_ms);
 /* Control is reachable: the home region may be changed. */
 void ts_path_set_control_up(struct ts_path *path, bool up);
 

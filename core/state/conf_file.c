@@ -72,6 +72,10 @@ static const struct ts_config_option options[] = {
 	 offsetof(struct ts_config, path_mtu)},
 	{"shields_up", "TSNET_SHIELDS_UP", NULL, TS_CONF_BOOL, "no",
 	 BOOL_VALUES, offsetof(struct ts_config, shields_up)},
+	{"disable_portmapper", "TS_DISABLE_PORTMAPPER", NULL, TS_CONF_BOOL,
+	 "no", BOOL_VALUES, offsetof(struct ts_config, disable_portmapper)},
+	{"disable_upnp", "TS_DISABLE_UPNP", NULL, TS_CONF_BOOL, "no",
+	 BOOL_VALUES, offsetof(struct ts_config, disable_upnp)},
 };
 
 const struct ts_config_option *ts_config_options(size_t *count)

@@ -39,12 +39,15 @@
  * direct            TSNET_DIRECT          yes
  * path_mtu          TSNET_PATH_MTU        yes
  * shields_up        TSNET_SHIELDS_UP      no
+ * disable_portmapper TS_DISABLE_PORTMAPPER no
+ * disable_upnp      TS_DISABLE_UPNP       no
  */
 enum { TS_CONF_ENDPOINTS_MAX = 8 };
 struct ts_config {
 	char *hostname, *auth_key, *control_url, *state_dir;
 	bool state_in_memory, ephemeral, accept_routes, force_login;
 	bool direct, path_mtu, shields_up, follow_exec;
+	bool disable_portmapper, disable_upnp;
 	enum ts_listen_mode listen;
 	enum ts_dns_mode dns;
 	uint16_t port;

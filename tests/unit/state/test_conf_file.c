@@ -104,6 +104,8 @@ static void defaults_are_those_of_the_header(void **state)
 	assert_true(b->config.direct);
 	assert_true(b->config.path_mtu);
 	assert_false(b->config.shields_up);
+	assert_false(b->config.disable_portmapper);
+	assert_false(b->config.disable_upnp);
 	assert_true(b->config.follow_exec);
 }
 
@@ -132,6 +134,8 @@ static void every_option_can_be_in_the_file(void **state)
 				 "direct = no\n"
 				 "path_mtu = no\n"
 				 "follow_exec = off\n"
+				 "disable_portmapper = yes\n"
+				 "disable_upnp = true\n"
 				 "shields_up = 1"), 0);
 	assert_string_equal(b->config.hostname, "web-server");
 	assert_string_equal(b->config.auth_key, "tskey-auth-x");
@@ -156,6 +160,8 @@ static void every_option_can_be_in_the_file(void **state)
 	assert_false(b->config.direct);
 	assert_false(b->config.path_mtu);
 	assert_true(b->config.shields_up);
+	assert_true(b->config.disable_portmapper);
+	assert_true(b->config.disable_upnp);
 	assert_false(b->config.follow_exec);
 }
 
@@ -171,6 +177,7 @@ static void every_option_can_be_in_the_environment(void **state)
 		{"wait", "7"}, {"timeout", "7"}, {"log_file", "/l"},
 		{"log_level", "info"}, {"follow_exec", "no"}, {"force_login", "1"},
 		{"direct", "no"}, {"path_mtu", "no"}, {"shields_up", "yes"},
+		{"disable_portmapper", "yes"}, {"disable_upnp", "1"},
 	};
 	struct bench *b = *state;
 	size_t count;
