@@ -331,6 +331,21 @@ static void print_family(const char *name, const json_t *body, const char *key,
 	       *addr ? ", " : "", addr);
 }
 
+static void print_mapping(const json_t *body)
+{
+	static const char *const kinds[] = {"UPnP", "PMP", "PCP"};
+	bool any = false;
+
+	printf("Port mapping:");
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		if (!json_is_true(json_object_get(body, kinds[i])))
+			continue;
+		printf(" %s", kinds[i]);
+		any = true;
+	}
+	puts(any ? "" : " none");
+}
+
 static void print_report(const json_t *body, const json_t *map)
 {
 	json_int_t home = json_integer_value(
@@ -344,6 +359,7 @@ static void print_report(const json_t *body, const json_t *map)
 	print_family("IPv6", body, "IPv6", "GlobalV6");
 	printf("Mapping varies by destination: %s\n",
 	       yes_no(json_object_get(body, "MappingVariesByDestIP")));
+	print_mapping(body);
 	snprintf(key, sizeof(key), "%lld", (long long)home);
 	printf("Home DERP: %s (%s)\n", region_text(map, key, "RegionCode"), key);
 	json_object_foreach(json_object_get(body, "RegionLatency"), id, ns)

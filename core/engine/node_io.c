@@ -327,6 +327,7 @@ void engine_io_close(struct ts_engine *engine)
 		ts_http_cancel(engine->key_request);
 	control_hangup(engine);
 	engine_derp_latency_cancel(engine);
+	engine_derp_resolve_cancel(engine);
 	while (engine->derps)
 		derp_close(engine, engine->derps->region);
 }
@@ -392,12 +393,36 @@ static void give_memory_back(void *ctx)
 	ts_heap_trim();
 }
 
+/* The tailnet may want another port than the user's (`port`), so that several
+ * nodes behind one NAT do not get in each other's way. */
+static void follow_port(void *ctx)
+{
+	struct ts_engine *engine = ctx;
+	const struct ts_peer *self = ts_node_netmap(engine->node)->self;
+	bool is_random = self &&
+			 ts_peer_has_cap(self, "randomize-client-port");
+
+	if (engine->config.port == 0 || !engine->udp ||
+	    is_random == engine->has_random_port)
+		return;
+	engine->has_random_port = is_random;
+	if (ts_udp_port_rebind(engine->udp,
+			       is_random ? 0 : engine->config.port))
+		log_error("node-%s: no UDP socket, relayed paths only",
+			  engine->config.hostname);
+	engine_publish_endpoints(engine);
+	engine_update_mapper(engine);
+	ts_node_network_changed(engine->node, now_of(engine));
+}
+
 static void on_netmap_changed(void *ctx, unsigned changes)
 {
 	struct ts_engine *engine = ctx;
 
 	if (changes & TS_CHANGED_SELF)
 		profile_store_save(&engine->store, engine->node);
+	if (changes & TS_CHANGED_SELF)
+		ts_loop_post(engine->loop, follow_port, engine);
 	if (changes & (TS_CHANGED_SELF | TS_CHANGED_FIRST))
 		ts_loop_post(engine->loop, engine_follow_mapper_attrs, engine);
 	/* Later, when the message that is being read has been freed too. */
@@ -436,6 +461,7 @@ const struct ts_node_io engine_node_io = {
 	.derp_queued = derp_queued,
 	.derp_latency = engine_derp_latency,
 	.derp_latency_cancel = engine_derp_latency_cancel,
+	.resolve = engine_derp_resolve,
 	.wall_clock_ns = wall_clock_ns,
 	.now_ms = loop_now_ms,
 	.monotonic_us = monotonic_us,

@@ -535,6 +535,21 @@ struct ts_udp_port *ts_udp_port_open(struct ts_loop *loop, uint16_t port,
 	return NULL;
 }
 
+int ts_udp_port_rebind(struct ts_udp_port *u, uint16_t port)
+{
+	int err;
+
+	ts_udp_port_flush(u);
+	close_socket(&u->v4);
+	close_socket(&u->v6);
+	err = open_sockets(u, port);
+	if (!err)
+		err = start_socket(&u->v4);
+	if (!err)
+		err = start_socket(&u->v6);
+	return err;
+}
+
 void ts_udp_port_close(struct ts_udp_port *u)
 {
 	if (!u)

@@ -23,6 +23,8 @@ typedef void (*ts_udp_input_fn)(void *ctx, const struct ts_addr *from,
  * when neither family could be bound (*err). */
 struct ts_udp_port *ts_udp_port_open(struct ts_loop *loop, uint16_t port,
 				     ts_udp_input_fn fn, void *ctx, int *err);
+/* Another port; as above. On failure there is none: sends are dropped. */
+int ts_udp_port_rebind(struct ts_udp_port *u, uint16_t port);
 void ts_udp_port_close(struct ts_udp_port *u);
 uint16_t ts_udp_port_number(const struct ts_udp_port *u);
 bool ts_udp_port_has_v6(const struct ts_udp_port *u);

@@ -68,6 +68,7 @@ static void on_report(void *ctx, const struct ts_netcheck_report *report,
 		      int home_region)
 {
 	struct localapi_call *call = ctx;
+	const struct ts_net_info *info = ts_node_net_info(call->node);
 	json_t *body = json_object();
 
 	if (!report) {
@@ -83,9 +84,12 @@ static void on_report(void *ctx, const struct ts_netcheck_report *report,
 			    json_boolean(answered(report, false)));
 	json_object_set_new(body, "IPv6", json_boolean(answered(report, true)));
 	json_object_set_new(body, "OSHasIPv6",
-			    json_boolean(ts_node_os_has_ipv6(call->node)));
+			    json_boolean(info->os_has_ipv6 == TS_YES));
 	json_object_set_new(body, "MappingVariesByDestIP",
 			    tristate(report->mapping_varies));
+	json_object_set_new(body, "UPnP", tristate(info->upnp));
+	json_object_set_new(body, "PMP", tristate(info->pmp));
+	json_object_set_new(body, "PCP", tristate(info->pcp));
 	json_object_set_new(body, "PreferredDERP", json_integer(home_region));
 	set_latencies(body, report);
 	json_object_set_new(body, "GlobalV4", global_addr(report, false));

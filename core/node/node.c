@@ -123,8 +123,8 @@ struct ts_node *ts_node_new(struct ts_node_config *config,
 	node->io = *io;
 	node->io_ctx = ctx;
 	node->now_ms = now_ms;
-	node->os_has_ipv6 = config->os_has_ipv6;
 	node->measures_mtu = config->path_mtu;
+	node->net_info.os_has_ipv6 = config->os_has_ipv6 ? TS_YES : TS_NO;
 	node->prefs = *config->prefs;
 	ts_prefs_init_default(config->prefs);
 	node->expiry_check_ms = UINT64_MAX;
@@ -332,6 +332,13 @@ void ts_node_derp_drained(struct ts_node *node, int region, uint64_t now_ms)
 	ts_path_derp_drained(node->path, region, now_ms);
 }
 
+void ts_node_resolved(struct ts_node *node, const char *host,
+		      const struct ts_ip *ips, size_t count, uint64_t now_ms)
+{
+	node->now_ms = now_ms;
+	ts_path_resolved(node->path, host, ips, count, now_ms);
+}
+
 void ts_node_derp_latency(struct ts_node *node, int region,
 			  uint64_t latency_us, uint64_t now_ms)
 {
@@ -339,9 +346,9 @@ void ts_node_derp_latency(struct ts_node *node, int region,
 	ts_path_derp_latency(node->path, region, latency_us, now_ms);
 }
 
-bool ts_node_os_has_ipv6(const struct ts_node *node)
+const struct ts_net_info *ts_node_net_info(const struct ts_node *node)
 {
-	return node->os_has_ipv6;
+	return &node->net_info;
 }
 
 int ts_node_netcheck(struct ts_node *node, uint64_t now_ms,

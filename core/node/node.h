@@ -57,6 +57,7 @@ struct ts_node_io {
 	void (*derp_latency)(void *ctx, int region,
 			     const struct ts_derp_node *node);
 	void (*derp_latency_cancel)(void *ctx);
+	void (*resolve)(void *ctx, const char *host);
 	/* clocks */
 	uint64_t (*wall_clock_ns)(void *ctx);
 	/* The clock of every now_ms. The stack sends when a program writes,
@@ -130,6 +131,8 @@ void ts_node_derp_input(struct ts_node *node, int region, const uint8_t *data,
 void ts_node_derp_closed(struct ts_node *node, int region, const char *error,
 			 uint64_t now_ms);
 void ts_node_derp_drained(struct ts_node *node, int region, uint64_t now_ms);
+void ts_node_resolved(struct ts_node *node, const char *host,
+		      const struct ts_ip *ips, size_t count, uint64_t now_ms);
 void ts_node_derp_latency(struct ts_node *node, int region,
 			  uint64_t latency_us, uint64_t now_ms);
 /* Interface addresses with the UDP port, at start and after a change. */
@@ -196,7 +199,8 @@ void ts_node_peer_status(const struct ts_node *node,
 			 const struct ts_peer *peer, uint64_t now_ms,
 			 struct ts_node_peer_status *out);
 
-bool ts_node_os_has_ipv6(const struct ts_node *node);
+/* As control knows it. */
+const struct ts_net_info *ts_node_net_info(const struct ts_node *node);
 /* As ts_path_check(). */
 int ts_node_netcheck(struct ts_node *node, uint64_t now_ms,
 		     ts_path_report_fn fn, void *fn_ctx);

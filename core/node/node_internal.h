@@ -55,7 +55,6 @@ struct ts_node {
 	char *error, *auth_url;
 	bool derp_tried; /* the first connect attempt has ended */
 	bool lock_is_on;
-	bool os_has_ipv6;
 	bool measures_mtu; /* packets follow what paths carry */
 	/* May packets flow at all? Not without an address, nor once our key
 	 * has run out or was given back. */

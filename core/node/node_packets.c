@@ -288,6 +288,13 @@ static void on_derp_latency_cancel(void *ctx)
 	node->io.derp_latency_cancel(node->io_ctx);
 }
 
+static void on_resolve(void *ctx, const char *host)
+{
+	struct ts_node *node = ctx;
+
+	node->io.resolve(node->io_ctx, host);
+}
+
 static void on_derp_health(void *ctx, int region, const char *problem)
 {
 	(void)ctx;
@@ -314,7 +321,6 @@ static void on_net_info_changed(void *ctx, int home_region,
 	info->mapping_varies = report->mapping_varies;
 	info->working_udp = report->working_udp;
 	info->working_ipv6 = report->working_ipv6;
-	info->os_has_ipv6 = node->os_has_ipv6 ? TS_YES : TS_NO;
 	node->has_net_info = true;
 	node_tell_net_info(node);
 }
@@ -350,6 +356,7 @@ const struct ts_path_ops node_path_ops = {
 	.derp_latency = on_derp_latency,
 	.derp_latency_cancel = on_derp_latency_cancel,
 	.peer_mtu_changed = on_peer_mtu_changed,
+	.resolve = on_resolve,
 	.wireguard = on_path_wireguard,
 	.unknown_sender = on_unknown_sender,
 	.unknown_disco = on_unknown_disco,

@@ -211,6 +211,8 @@ static void start_sized_ping(struct ts_disco_peer *p,
 {
 	struct ts_disco_sent *ping = NULL;
 
+	if (to && p->derp_only) /* since a moment ago */
+		return;
 	if (p->ping_count < DISCO_PINGS_MAX)
 		ping = calloc(1, sizeof(*ping));
 	if (!ping) {
@@ -265,7 +267,7 @@ static void discover(struct ts_disco_peer *p, bool call_me_maybe,
 	uint64_t due_ms = UINT64_MAX;
 	bool sent = false;
 
-	if (now_ms < p->discovery_due_ms)
+	if (p->derp_only || now_ms < p->discovery_due_ms)
 		return;
 	prune_candidates(p, now_ms);
 	p->full_ping_due_ms = now_ms + DISCO_UPGRADE_INTERVAL_MS;

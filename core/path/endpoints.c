@@ -27,9 +27,11 @@ static void list(struct ts_endpoints *e, const struct ts_addr *addr,
 static bool update(struct ts_endpoints *e)
 {
 	struct ts_addr old[ENDPOINTS_MAX];
+	int old_types[ENDPOINTS_MAX];
 	size_t old_count = e->count;
 
 	memcpy(old, e->addrs, old_count * sizeof(*old));
+	memcpy(old_types, e->types, old_count * sizeof(*old_types));
 	e->count = 0;
 	if (e->is_checked && e->port_mapping.port != 0)
 		list(e, &e->port_mapping, TS_ENDPOINT_PORT_MAPPED);
@@ -42,7 +44,8 @@ static bool update(struct ts_endpoints *e)
 	for (size_t i = 0; e->is_checked && i < e->local_count; i++)
 		list(e, &e->local[i], TS_ENDPOINT_LOCAL);
 	return e->count != old_count ||
-	       memcmp(old, e->addrs, old_count * sizeof(*old)) != 0;
+	       memcmp(old, e->addrs, old_count * sizeof(*old)) != 0 ||
+	       memcmp(old_types, e->types, old_count * sizeof(*old_types)) != 0;
 }
 
 /* Of no use to others. The host's own tailnet address would tunnel one

@@ -2,9 +2,10 @@
  * endpoints.h - at which addresses peers may reach us
  *
  * The list that goes to control and into CallMeMaybe: the port that the
- * gateway maps to us, what STUN servers saw (kept for 5 min 10 s after it was last seen, as a NAT may still hold the
- * mapping), then our interfaces' addresses. It is not known before the first
- * check of the network ended.
+ * gateway maps to us, what STUN servers saw (kept for 5 min 10 s after it was
+ * last seen, as a NAT may still hold the mapping), a guess behind a hard NAT,
+ * what the user says, then our interfaces' addresses. It is not known before
+ * the first check of the network ended.
  * Source: wgengine/magicsock/{magicsock,endpoint_tracker}.go, PROTOCOL 6.7
  */
 #ifndef CORE_PATH_ENDPOINTS_H
@@ -21,7 +22,7 @@ enum {
 	ENDPOINTS_STUN_MAX = 16, /* the longest unseen gives way */
 	ENDPOINTS_STATIC_MAX = 8,
 	ENDPOINTS_MAX = ENDPOINTS_LOCAL_MAX + ENDPOINTS_STUN_MAX +
-			ENDPOINTS_STATIC_MAX + 2 /* mapped port, guess */,
+			ENDPOINTS_STATIC_MAX + 2 /* guess, mapping */,
 	ENDPOINTS_STUN_KEEP_MS = 310000,
 	ENDPOINTS_FRESH_MS = 27000,
 };

@@ -38,8 +38,9 @@ static bool parse_ip(const char *text, bool want_v6, struct ts_ip *out)
 	       ts_ip_is_v4(out) != want_v6;
 }
 
-/* The node's address of that family, if it says one without the DNS. */
-static bool node_stun_addr(const struct ts_derp_node *node, bool want_v6,
+/* The node's address of that family: the map's, or its name's. */
+static bool node_stun_addr(const struct ts_netcheck *n,
+			   const struct ts_derp_node *node, bool want_v6,
 			   struct ts_addr *out)
 {
 	const char *listed = want_v6 ? node->ipv6 : node->ipv4;
@@ -51,7 +52,10 @@ static bool node_stun_addr(const struct ts_derp_node *node, bool want_v6,
 		return parse_ip(node->stun_test_ip, want_v6, &out->ip);
 	if (listed && *listed) /* "none" is no address and does not parse */
 		return parse_ip(listed, want_v6, &out->ip);
-	return parse_ip(node->host_name, want_v6, &out->ip);
+	if (parse_ip(node->host_name, want_v6, &out->ip))
+		return true;
+	return n->ops->find &&
+	       n->ops->find(n->ctx, node->host_name, want_v6, &out->ip);
 }
 
 static int add_probe(struct ts_netcheck *n, const struct ts_derp_node *node,
@@ -60,7 +64,7 @@ static int add_probe(struct ts_netcheck *n, const struct ts_derp_node *node,
 	struct ts_netcheck_probe *probes, *p;
 	struct ts_addr to;
 
-	if (!node_stun_addr(node, is_v6, &to))
+	if (n->no_stun || !node_stun_addr(n, node, is_v6, &to))
 		return 0;
 	if ((n->probe_count & (n->probe_count - 1)) == 0) {
 		size_t cap = n->probe_count ? 2 * n->probe_count : 1;
@@ -278,7 +282,8 @@ static void finish(struct ts_netcheck *n, uint64_t now_ms)
 			any_v6_answered(&n->report) ? TS_YES : TS_NO;
 	}
 	/* Where nobody could be asked by UDP nothing is known to be wrong. */
-	if (answered || !n->ops->https || n->probe_count == 0)
+	if (answered || !n->ops->https || n->report.region_count == 0 ||
+	    (n->probe_count == 0 && !n->no_stun))
 		conclude(n, now_ms);
 	else
 		start_https(n, now_ms);

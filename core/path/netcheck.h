@@ -5,8 +5,8 @@
  * when all answered, when enough regions did (three) and as much time again
  * has passed as the slowest took, after 1.5 s without any answer, or after
  * 3 s. A full check asks every region, an incremental one the fastest three
- * and home. Only nodes with an address in the map are asked: a name would
- * need a resolver, and then the DERP connection itself shows what works.
+ * and home. Nodes that the map gives by name are asked once the name's address
+ * is known.
  *
  * Where nobody answered, UDP is blocked: then one node of each region is asked
  * by HTTPS for its latency, for another 3 s, so that home is near all the same.
@@ -61,6 +61,9 @@ struct ts_netcheck_report {
 struct ts_netcheck_ops {
 	void (*send)(void *ctx, const struct ts_addr *to, const uint8_t *pkt,
 		     size_t len);
+	/* What is known of a name, without waiting. May be NULL: nothing. */
+	bool (*find)(void *ctx, const char *host, bool want_v6,
+		     struct ts_ip *out);
 	/* How long does this node take to answer by HTTPS? Answered with
 	 * ts_netcheck_https(). May be NULL. */
 	void (*https)(void *ctx, int region, const struct ts_derp_node *node);
@@ -78,6 +81,7 @@ struct ts_netcheck {
 	const struct ts_netcheck_ops *ops;
 	void *ctx;
 	bool is_running, is_full;
+	bool no_stun; /* by HTTPS alone; set before a start */
 	const struct ts_derp_map *map; /* while it runs */
 	size_t https_count;            /* answers by HTTPS that are missing */
 	bool is_https;                 /* the second phase */

@@ -13,6 +13,7 @@
 
 #include "core/base/key_map.h"
 #include "core/crypto/box.h"
+#include "core/path/derp_names.h"
 #include "core/path/derp_pool.h"
 #include "core/path/disco_peer.h"
 #include "core/path/endpoints.h"
@@ -53,6 +54,7 @@ struct ts_path_peer {
 	struct ts_public_key node_key, disco_key;
 	int home_derp;
 	bool is_wireguard_only;
+	bool has_no_path; /* neither disco nor plain WireGuard: DERP only */
 	bool has_box;
 	struct ts_box box; /* our disco key and the peer's */
 	struct ts_disco_peer disco;
@@ -92,6 +94,8 @@ struct ts_path {
 	const struct ts_derp_map *map;
 	struct ts_derp_pool pool;
 	struct ts_netcheck netcheck;
+	struct ts_derp_names names;
+	bool has_new_names; /* since the check under way began */
 	struct ts_home_history history;
 	struct ts_endpoints endpoints;
 	struct ts_path_race race;
@@ -117,6 +121,10 @@ struct ts_path {
 	uint64_t dropped_unknown, dropped_disco;
 };
 
+/* -- path_router.c -- */
+/* May peers be reached by UDP? */
+bool ts_path_is_direct_allowed(const struct ts_path *path);
+
 /* -- path_peers.c -- */
 struct ts_path_peer *ts_path_find_node(const struct ts_path *path,
 				       const struct ts_public_key *node_key);
@@ -131,6 +139,8 @@ void ts_path_add_source(struct ts_path_peer *peer,
 const struct ts_box *ts_path_peer_box(struct ts_path_peer *peer);
 /* The peer's timer follows its disco deadline. */
 void ts_path_peer_rearm(struct ts_path_peer *peer);
+/* Follow what is allowed: direct paths, heartbeats. */
+void ts_path_peer_configure(struct ts_path_peer *peer);
 void ts_path_peer_free(struct ts_path_peer *peer);
 
 /* -- path_packets.c -- */
@@ -178,6 +188,8 @@ bool ts_path_relay_message(struct ts_path_peer *peer,
 /* -- path_network.c -- */
 extern const struct ts_netcheck_ops TS_PATH_NETCHECK_OPS;
 void ts_path_check_network(struct ts_path *path, bool full);
+/* all: known ones as well. */
+void ts_path_resolve_names(struct ts_path *path, bool all);
 /* There is traffic: the periodic check must run. */
 void ts_path_note_activity(struct ts_path *path);
 void ts_path_region_up(void *ctx, int region, uint64_t now_ms);

@@ -19,7 +19,7 @@ void ts_path_tell_endpoints(struct ts_path *path)
 {
 	const struct ts_endpoints *e = &path->endpoints;
 
-	if (!path->config.disable_direct && e->is_checked)
+	if (ts_path_is_direct_allowed(path) && e->is_checked)
 		path->ops->endpoints_changed(path->ctx, e->addrs, e->types,
 					     e->count);
 }
@@ -176,6 +176,8 @@ void ts_path_region_down(void *ctx, int region, uint64_t now_ms)
 
 static bool is_active(const struct ts_path *path)
 {
+	if (path->settings.always_stun)
+		return true;
 	return path->last_send_ms != 0 &&
 	       path->now_ms < path->last_send_ms + DISCO_SESSION_ACTIVE_MS;
 }
@@ -201,15 +203,51 @@ void ts_path_note_activity(struct ts_path *path)
 	path->next_check_ms = path->last_check_ms + PATH_CHECK_MIN_MS;
 }
 
+void ts_path_resolve_names(struct ts_path *path, bool all)
+{
+	const char *host;
+	size_t pos = 0;
+
+	if (!path->ops->resolve)
+		return;
+	while ((host = ts_derp_names_next(&path->names, &pos, all)))
+		path->ops->resolve(path->ctx, host);
+}
+
+/* Who can be asked has changed: a full check, now or after this one. */
+void ts_path_resolved(struct ts_path *path, const char *host,
+		      const struct ts_ip *ips, size_t count, uint64_t now_ms)
+{
+	path->now_ms = now_ms;
+	if (!ts_derp_names_answered(&path->names, host, ips, count))
+		return;
+	if (path->netcheck.is_running)
+		path->has_new_names = true;
+	else
+		ts_path_check_network(path, true);
+}
+
+static bool find_name(void *ctx, const char *host, bool want_v6,
+		      struct ts_ip *out)
+{
+	const struct ts_path *path = ctx;
+
+	return ts_derp_names_find(&path->names, host, want_v6, out);
+}
+
 void ts_path_check_network(struct ts_path *path, bool full)
 {
 	if (path->netcheck.is_running || !path->map)
 		return;
 	full |= path->now_ms >= path->next_full_ms;
-	if (full)
+	if (full) {
 		path->next_full_ms = path->now_ms + PATH_CHECK_FULL_MS;
+		ts_path_resolve_names(path, false);
+	}
+	path->has_new_names = false;
 	path->last_check_ms = path->now_ms;
 	path->next_check_ms = UINT64_MAX; /* set when this one ends */
+	path->netcheck.no_stun = path->settings.tcp_only;
 	if (ts_netcheck_start(&path->netcheck, path->map, path->pool.home, full,
 			      path->now_ms) != 0)
 		schedule_check(path);
@@ -291,6 +329,10 @@ static void check_done(void *ctx, const struct ts_netcheck_report *report,
 	ts_path_tell_net_info(path);
 	ts_path_send_waiting(path);
 	schedule_check(path);
+	if (path->has_new_names) {
+		path->next_full_ms = path->now_ms;
+		path->next_check_ms = path->now_ms;
+	}
 	ts_path_end_asked(path, report);
 }
 
@@ -358,6 +400,7 @@ static void send_stun(void *ctx, const struct ts_addr *to, const uint8_t *pkt,
 
 const struct ts_netcheck_ops TS_PATH_NETCHECK_OPS = {
 	.send = send_stun,
+	.find = find_name,
 	.https = ask_https,
 	.https_cancel = cancel_https,
 	.done = check_done,

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/log.h"
 #include "core/crypto/secret.h"
 #include "core/path/path_internal.h"
 
@@ -158,6 +159,7 @@ void ts_path_free(struct ts_path *path)
 	ts_path_end_asked(path, NULL);
 	ts_derp_pool_deinit(&path->pool);
 	ts_netcheck_deinit(&path->netcheck);
+	ts_derp_names_deinit(&path->names);
 	ts_relay_client_deinit(&path->relays);
 	ts_home_history_deinit(&path->history);
 	ts_timer_heap_deinit(&path->timers);
@@ -186,6 +188,8 @@ void ts_path_set_derp_map(struct ts_path *path, const struct ts_derp_map *map,
 	path->map = map;
 	path->race.count = 0;
 	ts_netcheck_cancel(&path->netcheck);
+	if (ts_derp_names_set_map(&path->names, map) != 0)
+		log_warn("path: some relays are not measured: out of memory");
 	ts_derp_pool_set_map(&path->pool, map, now_ms);
 	path->next_check_ms = UINT64_MAX;
 	if (map)
@@ -209,13 +213,26 @@ void ts_path_configure(struct ts_path *path,
 		       const struct ts_path_settings *settings,
 		       uint64_t now_ms)
 {
+	bool was_tcp_only = path->settings.tcp_only;
 	struct ts_path_peer *peer;
 	size_t pos = 0;
 
 	path->now_ms = now_ms;
 	path->settings = *settings;
-	while ((peer = ts_key_map_next(&path->by_node_key, &pos)))
-		peer->disco.is_silent = settings->silent_disco;
+	while ((peer = ts_key_map_next(&path->by_node_key, &pos))) {
+		ts_path_peer_configure(peer);
+		ts_path_peer_rearm(peer);
+	}
+	ts_path_flush_probes(path);
+	if (was_tcp_only == settings->tcp_only)
+		return;
+	ts_netcheck_cancel(&path->netcheck);
+	ts_path_check_network(path, true);
+}
+
+bool ts_path_is_direct_allowed(const struct ts_path *path)
+{
+	return !path->config.disable_direct && !path->settings.tcp_only;
 }
 
 void ts_path_set_relays(struct ts_path *path,
@@ -248,6 +265,7 @@ void ts_path_network_changed(struct ts_path *path, uint64_t now_ms)
 	ts_endpoints_network_changed(&path->endpoints);
 	ts_derp_pool_check(&path->pool, now_ms);
 	ts_netcheck_cancel(&path->netcheck);
+	ts_path_resolve_names(path, true);
 	ts_path_check_network(path, true);
 }
 
@@ -399,5 +417,5 @@ bool ts_path_derp_is_connected(const struct ts_path *path, int region)
 size_t ts_path_endpoints(const struct ts_path *path, const struct ts_addr **out)
 {
 	*out = path->endpoints.addrs;
-	return path->config.disable_direct ? 0 : path->endpoints.count;
+	return ts_path_is_direct_allowed(path) ? path->endpoints.count : 0;
 }

@@ -76,6 +76,9 @@ struct ts_path_ops {
 	void (*derp_latency)(void *ctx, int region,
 			     const struct ts_derp_node *node);
 	void (*derp_latency_cancel)(void *ctx);
+	/* The addresses of this name? Answered with ts_path_resolved(), later.
+	 * May be NULL: names are not asked by STUN. */
+	void (*resolve)(void *ctx, const char *host);
 	/* The DERP server reports a problem with our connection (two nodes with
 	 * our key, usually), or NULL: it is over. May be NULL. */
 	void (*derp_health)(void *ctx, int region, const char *problem);
@@ -125,6 +128,8 @@ void ts_path_set_local_endpoints(struct ts_path *path,
 struct ts_path_settings {
 	bool silent_disco; /* no heartbeats */
 	bool no_relays;    /* neither ask relays nor take offers */
+	bool tcp_only;     /* DERP, and not a datagram, not even for STUN */
+	bool always_stun;  /* check the network while idle too */
 };
 void ts_path_configure(struct ts_path *path,
 		       const struct ts_path_settings *settings,
@@ -184,6 +189,9 @@ void ts_path_derp_closed(struct ts_path *path, int region, const char *error,
 			 uint64_t now_ms);
 /* The region's stream can take more (less than 64 KiB wait in it). */
 void ts_path_derp_drained(struct ts_path *path, int region, uint64_t now_ms);
+/* count 0: no answer. */
+void ts_path_resolved(struct ts_path *path, const char *host,
+		      const struct ts_ip *ips, size_t count, uint64_t now_ms);
 /* latency_us 0: no answer. */
 void ts_path_derp_latency(struct ts_path *path, int region, uint64_t latency_us,
 			  uint64_t now_ms);

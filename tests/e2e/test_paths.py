@@ -222,3 +222,29 @@ def test_netcheck(lab, run):
     assert not report["UDP"] and not report["IPv4"], report
     assert report["RegionV4Latency"] == {}, report
     assert 0 < report["RegionLatency"]["900"] < 5e9, report
+
+
+def test_a_relay_with_nothing_but_a_name_is_asked_by_stun(lab, run):
+    node = run("node", "sleep", "60").wait_running()
+    derp = {"Name": "7a", "RegionID": 7, "HostName": "localhost",
+            "DERPPort": lab.info["derp_port"],
+            "STUNPort": lab.info["stun_port"], "InsecureForTests": True}
+    lab.command("send-json node " + json.dumps({"DERPMap": {"Regions": {
+        "7": {"RegionID": 7, "RegionCode": "seven", "RegionName": "Seven",
+              "Nodes": [derp]}}, "omitDefaultRegions": True}}))
+    wait_until(lambda: "7" in netcheck(node)["RegionV4Latency"],
+               "an answer by STUN")
+    assert netcheck(node)["PreferredDERP"] == 7
+
+
+def test_the_tailnet_may_want_a_random_port(lab, run):
+    node = run("node", "sleep", "60", env={"TSNET_PORT": "41999"}
+               ).wait_running()
+    lab.command("wait node ready")
+    assert ports(lab, "node") == "41999"
+    lab.command("cap node randomize-client-port")
+    wait_until(lambda: ports(lab, "node") != "41999", "another port")
+    assert netcheck(node)["UDP"]
+    lab.command("cap node randomize-client-port off")
+    wait_until(lambda: ports(lab, "node") == "41999", "the old port")
+    assert netcheck(node)["UDP"]

@@ -284,6 +284,26 @@ static void a_taken_port_falls_back_to_another(void **state)
 	ts_udp_port_close(c);
 }
 
+static void a_port_can_be_changed(void **state)
+{
+	struct bench *bench = *state;
+	uint16_t before = ts_udp_port_number(bench->b);
+	struct ts_addr to = address("127.0.0.1", before);
+
+	bench->stop_at = 1;
+	ts_udp_port_send(bench->a, &to, (const uint8_t *)"1", 1);
+	run(bench, 1000);
+	assert_int_equal(ts_udp_port_rebind(bench->b, 0), 0);
+	assert_int_not_equal(ts_udp_port_number(bench->b), 0);
+	to.port = ts_udp_port_number(bench->b);
+	bench->stop_at = 2;
+	ts_udp_port_send(bench->a, &to, (const uint8_t *)"2", 1);
+	run(bench, 1000);
+	assert_int_equal(bench->got, 2);
+	assert_int_equal(ts_udp_port_rebind(bench->b, before), 0);
+	assert_int_equal(ts_udp_port_number(bench->b), before);
+}
+
 #define CASE(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 
 int main(void)
@@ -299,6 +319,7 @@ int main(void)
 		CASE(an_empty_datagram_arrives),
 		CASE(a_callback_may_close_its_port),
 		CASE(a_taken_port_falls_back_to_another),
+		CASE(a_port_can_be_changed),
 	};
 
 	alarm(60);

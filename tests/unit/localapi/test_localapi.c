@@ -630,7 +630,7 @@ static void test_netcheck(void **state)
 	assert_int_equal(a.calls, 1);
 	assert_int_equal(a.status, 200);
 	check_keys(a.json, "Now UDP IPv4 IPv6 OSHasIPv6 MappingVariesByDestIP "
-			   "PreferredDERP RegionLatency RegionV4Latency "
+			   "UPnP PMP PCP PreferredDERP RegionLatency RegionV4Latency "
 			   "RegionV6Latency GlobalV4 GlobalV6");
 	check_int(a.json, "PreferredDERP", 1);
 	answer_deinit(&a);

@@ -470,6 +470,12 @@ static inline void sim_derp_latency(void *ctx, int region,
 	ts_node_derp_latency(n->node, region, 0, n->sim->now_ms);
 }
 
+static inline void sim_resolve(void *ctx, const char *host)
+{
+	(void)ctx;
+	assert_string_equal(host, "derp.example");
+}
+
 static inline void sim_derp_latency_cancel(void *ctx)
 {
 	(void)ctx;
@@ -480,6 +486,7 @@ static const struct ts_node_io sim_io = {
 	.udp_send_whole = sim_udp_send,
 	.derp_latency = sim_derp_latency,
 	.derp_latency_cancel = sim_derp_latency_cancel,
+	.resolve = sim_resolve,
 	.derp_open = sim_derp_open,
 	.derp_write = sim_derp_write,
 	.derp_close = sim_derp_close,

@@ -40,6 +40,7 @@ enum sim_kind {
 	SIM_STUN,
 	SIM_TO_RELAY,
 	SIM_LATENCY,
+	SIM_RESOLVED,
 	SIM_TO_SERVER,
 	SIM_TO_CLIENT,
 	SIM_OPENED,
@@ -90,7 +91,7 @@ struct sim_node {
 	/* seen by the tests */
 	unsigned got_udp[SIM_NODES], got_derp[SIM_NODES], got_unattributed;
 	unsigned sent_udp, sent_disco, sent_stun, sent_wg_udp, sent_wg_relay;
-	unsigned asked_relay;
+	unsigned asked_relay, resolve_calls;
 	size_t mtu;
 	struct ts_addr endpoints[64];
 	int types[64];
@@ -120,7 +121,7 @@ struct sim {
 	struct sim_node nodes[SIM_NODES];
 	struct sim_server servers[SIM_REGIONS + 1];
 	bool cut[SIM_NODES][SIM_NODES]; /* UDP from, to */
-	bool no_udp, https_works;
+	bool no_udp, https_works, no_dns;
 	unsigned latency_ms;
 	size_t link_mtu; /* 0: nobody is told of such datagrams */
 	struct relay_server *relay; /* NULL: there is none */
@@ -416,6 +417,16 @@ static inline void sim_derp_latency(void *ctx, int region,
 	ev->region = region;
 }
 
+static inline void sim_resolve(void *ctx, const char *host)
+{
+	struct sim_node *node = ctx;
+	struct sim_event *ev = sim_post(node->sim, SIM_RESOLVED, 30, host,
+					strlen(host) + 1);
+
+	ev->node = node->index;
+	node->resolve_calls++;
+}
+
 static inline void sim_derp_latency_cancel(void *ctx)
 {
 	(void)ctx;
@@ -433,6 +444,7 @@ static const struct ts_path_ops sim_ops = {
 	.derp_queued = sim_derp_queued,
 	.derp_latency = sim_derp_latency,
 	.derp_latency_cancel = sim_derp_latency_cancel,
+	.resolve = sim_resolve,
 	.derp_health = sim_derp_health,
 	.endpoints_changed = sim_endpoints_changed,
 	.net_info_changed = sim_net_info_changed,
@@ -694,6 +706,14 @@ static inline void sim_deliver(struct sim *sim, struct sim_event *ev)
 		if (sim_firewall_passes(node, &ev->from))
 			sim_input_udp(node, &ev->from, ev->data, ev->len);
 		return;
+	case SIM_RESOLVED: {
+		int region = ev->data[4] - '0'; /* derpN.test */
+		struct ts_addr at = sim_stun_addr(region);
+
+		ts_path_resolved(node->path, (const char *)ev->data, &at.ip,
+				 !sim->no_dns, sim->now_ms);
+		return;
+	}
 	case SIM_LATENCY:
 		ts_path_derp_latency(node->path, ev->region,
 				     2000 * server->latency_ms, sim->now_ms);
