@@ -212,7 +212,8 @@ void stack_send(struct stack_tcp *t)
 	adopt(t);
 	while (send_one(t))
 		;
-	if (new_len(t) == 0)
+	/* not when the owner waits for room, and will write in a moment */
+	if (new_len(t) == 0 && (t->pcb->unsent || !t->wants_room))
 		stack_sender_ran_dry(&t->sender);
 	follow_shut_window(t);
 	tell_room(t);
