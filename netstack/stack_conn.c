@@ -297,6 +297,8 @@ static void tune(struct stack_tcp *t)
 static void detach(struct stack_tcp *t)
 {
 	t->pcb = NULL;
+	t->s->tx_bytes -= t->seen_queued;
+	t->seen_queued = 0;
 	stack_send_end(t);
 	stack_reorder_free(t);
 	t->s->count.tcp_active--;

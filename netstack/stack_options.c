@@ -165,6 +165,15 @@ static void follow_bytes(struct stack_tcp *t)
 	t->seen_retransmits = pcb->nrtx;
 }
 
+/* Of all connections together: what stack_tcp_send_room() goes by. */
+static void follow_queue(struct stack_tcp *t)
+{
+	size_t queued = stack_tcp_pending(t);
+
+	t->s->tx_bytes += queued - t->seen_queued;
+	t->seen_queued = queued;
+}
+
 static void follow_stall(struct stack_tcp *t)
 {
 	const struct tcp_pcb *pcb = t->pcb;
@@ -178,6 +187,7 @@ static void follow_stall(struct stack_tcp *t)
 void stack_tcp_measure(struct stack_tcp *t)
 {
 	follow_stall(t);
+	follow_queue(t);
 	follow_bytes(t);
 }
 

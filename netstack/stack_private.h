@@ -122,6 +122,7 @@ struct stack_tcp {
 	bool was_up, keeps_alive;
 	uint8_t seen_retransmits; /* of a SYN */
 	uint32_t seen_acked, seen_received;
+	size_t seen_queued; /* in s->tx_bytes */
 	uint64_t stalled_from_ms; /* 0: nothing waits for an ACK */
 	uint32_t syn_retransmits;
 	uint64_t bytes_acked, bytes_received;
@@ -207,6 +208,7 @@ struct stack {
 	size_t tw_count;
 	struct tcp_pcb_listen listener; /* lent to lwIP for one SYN */
 	size_t rx_bytes;   /* unread bytes of all connections */
+	size_t tx_bytes;   /* written and not acknowledged, of all */
 	size_t held_bytes; /* memory of what came too early, of all */
 
 	struct stack_tcp **heap; /* by due_ms, smallest first */

@@ -212,7 +212,8 @@ void stack_send(struct stack_tcp *t)
 	adopt(t);
 	while (send_one(t))
 		;
-	if (new_len(t) == 0)
+	/* not when the owner waits for room, and will write in a moment */
+	if (new_len(t) == 0 && (t->pcb->unsent || !t->wants_room))
 		stack_sender_ran_dry(&t->sender);
 	follow_shut_window(t);
 	tell_room(t);
@@ -245,14 +246,24 @@ void stack_send_persist(struct stack_tcp *t)
 }
 
 /* -- an ACK ---------------------------------------------------------------- */
+/* Of two that could have overtaken each other the larger window counts; but one
+ * that is shut is believed. */
+static bool is_news(const struct tcp_pcb *pcb, const struct stack_segment *seg,
+		    uint32_t offered)
+{
+	if (pcb->snd_wl1 != seg->seq)
+		return TCP_SEQ_LT(pcb->snd_wl1, seg->seq);
+	if (pcb->snd_wl2 != seg->ack)
+		return TCP_SEQ_LT(pcb->snd_wl2, seg->ack);
+	return offered > pcb->snd_wnd || offered == 0;
+}
+
 static bool update_window(struct tcp_pcb *pcb, const struct stack_segment *seg)
 {
-	uint32_t before = pcb->snd_wnd, offered = SND_WND_SCALE(pcb,
-								seg->window);
+	uint32_t before = pcb->snd_wnd;
+	uint32_t offered = SND_WND_SCALE(pcb, (uint32_t)seg->window);
 
-	if (TCP_SEQ_LT(pcb->snd_wl1, seg->seq) ||
-	    (pcb->snd_wl1 == seg->seq && TCP_SEQ_LT(pcb->snd_wl2, seg->ack)) ||
-	    (pcb->snd_wl2 == seg->ack && offered > pcb->snd_wnd)) {
+	if (is_news(pcb, seg, offered)) {
 		pcb->snd_wnd = offered;
 		if (pcb->snd_wnd_max < offered)
 			pcb->snd_wnd_max = offered;
@@ -288,7 +299,8 @@ void stack_send_ack(struct stack_tcp *t, const struct stack_segment *seg)
 				seg->data_len == 0,
 	};
 
-	if (stack_sent_is_empty(&t->sender.sent) && seg->ack == pcb->lastack)
+	if (stack_sent_is_empty(&t->sender.sent) && seg->sack_count == 0 &&
+	    seg->ack == pcb->lastack)
 		return;
 	for (unsigned i = 0; i < seg->sack_count; i++)
 		ack.sacks[i] = seg->sacks[i];

@@ -12,7 +12,14 @@
 
 #include "core/crypto/secret.h"
 
-enum { UNSENT_MAX = 128 * 1024, WRITE_MAX = 0xffff, QUEUE_SPARE = 64 };
+enum {
+	UNSENT_MAX = 256 * 1024,
+	WRITE_MAX = 0xffff,
+	QUEUE_SPARE = 64,
+	/* Over this, in all connections, each may queue CROWDED_MAX only. */
+	TOTAL_MAX = 256 * 1024 * 1024,
+	CROWDED_MAX = 64 * 1024,
+};
 
 /* -- dial ------------------------------------------------------------------ */
 static bool may_use(const struct stack *s, const struct ts_addr *local,
@@ -111,6 +118,16 @@ struct stack_tcp *stack_tcp_dial(struct stack *s, const struct ts_addr *remote,
 }
 
 /* -- write ----------------------------------------------------------------- */
+static size_t bounded(const struct stack_tcp *t, size_t room)
+{
+	size_t queued = stack_tcp_pending(t), left;
+
+	if (t->s->tx_bytes <= TOTAL_MAX)
+		return room;
+	left = queued < CROWDED_MAX ? CROWDED_MAX - queued : 0;
+	return room < left ? room : left;
+}
+
 size_t stack_tcp_send_room(const struct stack_tcp *t)
 {
 	const struct tcp_pcb *pcb = t->pcb;
@@ -121,7 +138,7 @@ size_t stack_tcp_send_room(const struct stack_tcp *t)
 		return 0;
 	unsent = pcb->snd_lbb - pcb->snd_nxt;
 	room = unsent < UNSENT_MAX ? UNSENT_MAX - unsent : 0;
-	return room < pcb->snd_buf ? room : pcb->snd_buf;
+	return bounded(t, room < pcb->snd_buf ? room : pcb->snd_buf);
 }
 
 /* lwIP looks for the last unsent segment from the first on: it gets to see

@@ -246,7 +246,7 @@ static void undo(struct tcp_sender *s)
 		s->cc.cwnd = s->prior_cwnd;
 	if (s->cc.ssthresh < s->prior_ssthresh)
 		s->cc.ssthresh = s->prior_ssthresh;
-	s->may_undo = s->is_frto = false;
+	s->may_undo = s->is_frto = s->frto_sends_new = false;
 	while ((id = stack_sent_next_lost(&s->sent)) != SENT_NONE)
 		stack_sent_set_found(&s->sent, id);
 	s->cc.ops->undo(&s->cc);
@@ -270,12 +270,22 @@ static void end_recovery(struct tcp_sender *s)
 	set_state(s, CC_OPEN);
 }
 
+/* F-RTO: the first ACK after a time-out has only the segment that was sent again.
+ * New data follow, and the next ACK decides. */
+static void follow_frto(struct tcp_sender *s, const struct work *w)
+{
+	bool is_first = s->una != w->una_before && !s->frto_sends_new;
+
+	s->frto_sends_new = s->is_frto && is_first;
+	if (s->una != w->una_before || w->delivered)
+		s->is_frto = s->frto_sends_new;
+}
+
 static void move_state(struct tcp_sender *s, const struct work *w)
 {
 	if (was_for_nothing(s, w))
 		undo(s);
-	if (s->una != w->una_before)
-		s->is_frto = false;
+	follow_frto(s, w);
 	if (s->state != CC_OPEN && !tcp_after(s->recovery_end, s->una))
 		end_recovery(s);
 	if (s->state == CC_OPEN && s->sent.lost_count)
@@ -447,6 +457,7 @@ void stack_recovery_timeout(struct tcp_sender *s)
 		s->cc.ssthresh = s->cc.ops->reduced(&s->cc, flight);
 	}
 	s->is_frto = is_first && s->has_sack;
+	s->frto_sends_new = false;
 	s->recovery_end = s->nxt;
 	lose_all(s);
 	set_state(s, CC_LOSS);

@@ -219,7 +219,9 @@ enum tcp_next stack_sender_next(struct tcp_sender *s, uint32_t new_len,
 	if (s->wants_probe && may_probe(s))
 		return probe(s, new_len, id);
 	s->wants_probe = false;
-	*id = stack_sent_next_lost(&s->sent);
+	*id = SENT_NONE;
+	if (!s->frto_sends_new || new_len == 0)
+		*id = stack_sent_next_lost(&s->sent);
 	if (*id != SENT_NONE)
 		new_len = stack_sent_at(&s->sent, *id)->len;
 	if (new_len == 0 || !fits_cwnd(s, new_len)) {

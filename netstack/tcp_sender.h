@@ -60,7 +60,8 @@ struct tcp_sender {
 	uint32_t recovery_end, recovery_from;
 	uint32_t prior_cwnd, prior_ssthresh;
 	uint32_t undo_bytes; /* sent again and not proven needless */
-	bool may_undo, has_resent, is_frto;
+	bool may_undo, has_resent;
+	bool is_frto, frto_sends_new; /* was the time-out spurious? */
 	uint32_t prr_delivered, prr_out, prr_flight;
 
 	/* retransmission time-out */
