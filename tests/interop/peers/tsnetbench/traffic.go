@@ -45,57 +45,105 @@ func percentileUs(sorted []time.Duration, percent int) float64 {
 	return float64(sorted[at].Nanoseconds()) / 1e3
 }
 
-// -- bulk: HOST PORT FLOWS SECONDS
+// -- bulk: HOST PORT FLOWS SECONDS. The client's first bytes are those of
+// struct request in tests/bench/bulk.c; congestion controls are the kernel's.
+// All bytes are 0 but the last.
 
-func countBytes(conn net.Conn) {
-	chunk := make([]byte, chunkBytes)
-	var count uint64
-	for {
-		n, err := conn.Read(chunk)
-		count += uint64(n)
-		if err == io.EOF {
-			binary.Write(conn, binary.LittleEndian, count)
-			return
-		}
-		if err != nil {
-			return
-		}
-	}
+type bulkRequest struct {
+	ForMs             uint32
+	CongestionControl [16]byte
 }
 
 type flow struct {
 	conn    net.Conn
-	sent    uint64
+	bytes   uint64
 	longest time.Duration
 	failed  bool
 }
 
-func (f *flow) send(until time.Time) {
+func (f *flow) count() error {
 	chunk := make([]byte, chunkBytes)
-	for now := time.Now(); now.Before(until); {
+	for {
+		n, err := f.conn.Read(chunk)
+		f.bytes += uint64(n)
+		if n > 0 && chunk[n-1] != 0 {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (f *flow) writeFor(d time.Duration) error {
+	chunk := make([]byte, chunkBytes)
+	now := time.Now()
+	for until := now.Add(d); now.Before(until); {
 		f.conn.SetWriteDeadline(now.Add(giveUp))
 		n, err := f.conn.Write(chunk)
-		f.sent += uint64(n)
+		f.bytes += uint64(n)
 		if err != nil {
-			log.Print(err)
-			f.failed = true
-			return
+			return err
 		}
 		after := time.Now()
 		f.longest = max(f.longest, after.Sub(now))
 		now = after
 	}
-	var counted uint64
-	f.conn.(interface{ CloseWrite() error }).CloseWrite()
-	f.conn.SetReadDeadline(time.Now().Add(giveUp))
-	binary.Read(f.conn, binary.LittleEndian, &counted)
-	f.failed = counted != f.sent
+	f.bytes++
+	_, err := f.conn.Write([]byte{1})
+	return err
 }
 
-func bulkSend(args []string) {
+func serveFlow(conn net.Conn) {
+	var request bulkRequest
+	f := flow{conn: conn}
+	if binary.Read(conn, binary.LittleEndian, &request) != nil {
+		return
+	}
+	if request.ForMs == 0 {
+		if f.count() == nil {
+			binary.Write(conn, binary.LittleEndian, f.bytes)
+		}
+		return
+	}
+	if f.writeFor(time.Duration(request.ForMs)*time.Millisecond) == nil {
+		conn.SetReadDeadline(time.Now().Add(time.Minute))
+		io.ReadFull(conn, make([]byte, 1)) // until the client has it all
+	}
+}
+
+func (f *flow) send(d time.Duration) {
+	var counted uint64
+	err := f.writeFor(d)
+	if err == nil {
+		f.conn.SetReadDeadline(time.Now().Add(giveUp))
+		err = binary.Read(f.conn, binary.LittleEndian, &counted)
+	}
+	if err != nil {
+		log.Print(err)
+	}
+	f.failed = counted != f.bytes
+}
+
+func (f *flow) take() {
+	f.conn.SetReadDeadline(time.Now().Add(time.Minute))
+	f.failed = f.count() != nil
+	f.conn.Close()
+}
+
+func bulk(args []string, isSender bool) {
 	flows := make([]flow, number(args[2]))
+	d := duration(args[3])
+	var request bulkRequest
+	if !isSender {
+		request.ForMs = uint32(d.Milliseconds())
+	}
+	start := time.Now()
 	for i := range flows {
 		conn, err := dial(args[0], args[1])
+		if err == nil {
+			err = binary.Write(conn, binary.LittleEndian, request)
+		}
 		if err != nil {
 			fmt.Printf("{\"error\": %q}\n", err)
 			return
@@ -103,11 +151,16 @@ func bulkSend(args []string) {
 		defer conn.Close()
 		flows[i].conn = conn
 	}
+	if isSender {
+		start = time.Now()
+	}
 	var done sync.WaitGroup
-	start := time.Now()
-	until := start.Add(duration(args[3]))
 	for i := range flows {
-		done.Go(func() { flows[i].send(until) })
+		if isSender {
+			done.Go(func() { flows[i].send(d) })
+		} else {
+			done.Go(flows[i].take)
+		}
 	}
 	done.Wait()
 	took := time.Since(start).Seconds()
@@ -115,7 +168,7 @@ func bulkSend(args []string) {
 	var longest time.Duration
 	errors := 0
 	for i := range flows {
-		bytes += flows[i].sent
+		bytes += flows[i].bytes
 		longest = max(longest, flows[i].longest)
 		if flows[i].failed {
 			errors++
