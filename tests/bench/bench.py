@@ -19,8 +19,7 @@ sys.path[:0] = [HERE, os.path.join(HERE, "..", "e2e")]
 import pytest
 
 import traffic
-from ends import Broken, OurEnd, Pair, PlainEnd, TOOLS, TSNETBENCH, TsnetEnd, \
-    maker
+from ends import Broken, OurEnd, Pair, TOOLS, TsnetEnd, maker
 from figures import Figures
 from harness import BUILD, Lab
 from lifecycle import FirstByte, Memory, exec_cost
@@ -28,7 +27,7 @@ import report
 from traffic import Traffic
 from tunnels import GO_ENV, PEERS
 from unused import Unused
-from world import HUB, Lane, Tailnet, ip
+from world import EmbeddedTailnet, HUB, Lane, Tailnet, ip
 
 # The groups of --only, each in its world.
 DIRECT = ("bulk", "no-gso", "pingpong", "http", "connections", "udp",
@@ -107,8 +106,10 @@ class Bench:
             # Here too something must be there that is not loopback.
             ip("addr", "add", HUB + "/32", "dev", "lo")
             if self.wants(*DIRECT, "jumbo", "derp", "impaired"):
-                self.tailnet = Tailnet(self.subdirectory("tailnet"), PEERS,
-                                       GO_ENV)
+                where = self.subdirectory("tailnet")
+                self.tailnet = Tailnet(where, PEERS, GO_ENV) \
+                    if built("derper", "testcontrol") else \
+                    EmbeddedTailnet(where)
                 stack.callback(self.tailnet.close)
             for wanted, measure in ((DIRECT, self.direct),
                                     (("jumbo",), self.jumbo),
@@ -215,6 +216,7 @@ class Bench:
 
     def lab(self, *args):
         lab = Lab(self.subdirectory("lab" + "".join(args)), *args)
+        lab.key = EmbeddedTailnet.key
         self.world_stack.callback(lab.close)
         return lab
 
@@ -226,7 +228,7 @@ class Bench:
                 continue
             self.say(f"{name}: {side}")
             directory = self.subdirectory("peers-" + side)
-            end = OurEnd(directory, None, lab, "many", {}, "key-alice") \
+            end = OurEnd(directory, None, lab, "many", {}) \
                 if side == "ours" else TsnetEnd(directory, None, lab, "go-many")
             try:
                 time.sleep(0.5)
@@ -237,7 +239,7 @@ class Bench:
 
     def programs(self):
         lab, where = self.lab(), self.subdirectory("programs")
-        end = OurEnd(where, None, lab, "programs", {}, "key-alice")
+        end = OurEnd(where, None, lab, "programs", {})
         self.world_stack.callback(end.close)
         bystanders = None
         for _ in self.each_round("programs"):
@@ -252,13 +254,15 @@ class Bench:
                 bystanders.nginx()
 
 
+def built(*names):
+    return all(os.access(os.path.join(PEERS, n), os.X_OK) for n in names)
+
+
 def available_sides(figures):
     """Ours, the kernel's, and those whose program and device are there."""
-    def built(*names):
-        return all(os.access(os.path.join(PEERS, n), os.X_OK) for n in names)
     has_tun = os.environ.get("BENCH_TUN") == "yes"
     found = {
-        "plain": True, "ours": True, "tsnet": os.access(TSNETBENCH, os.X_OK),
+        "plain": True, "ours": True, "tsnet": built("tsnetbench"),
         "user": built("tailscaled", "tailscale"),
         "tun": built("tailscaled", "tailscale") and has_tun,
         "wg": built("wireguard-go") and has_tun,
@@ -312,6 +316,8 @@ def parse_options():
     parser.add_argument("--sides", type=lambda s: s.split(","), metavar="A,B",
                         help="of plain, ours, tsnet, user, tun, wg")
     options = parser.parse_args()
+    if options.docs and not os.access(options.docs, os.W_OK):
+        parser.error(f"{options.docs} is not there, or not ours to write")
     if options.quick:
         options.rounds = 1
         traffic.BULK_S, traffic.IMPAIRED_S, traffic.PINGS = 0.7, 2, 1
@@ -352,7 +358,7 @@ def main():
                                     n for n in names if n.endswith(".sock")])
             conclude(bench, options, said)
         if options.docs:
-            report.write(options.docs, options.json)
+            report.write(options.docs, bench.figures, said)
 
 
 if __name__ == "__main__":

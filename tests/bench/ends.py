@@ -173,12 +173,11 @@ class TunnelEnd(PlainEnd):
 
 
 class OurEnd(ShellEnd):
-    def __init__(self, directory, namespace, tailnet, hostname, env,
-                 key="tskey-auth-any"):
+    def __init__(self, directory, namespace, tailnet, hostname, env):
         start = time.monotonic()
         self.program = Program(
             tailnet, directory, hostname, *SHELL, stdin=subprocess.PIPE,
-            wrap=enter(namespace), key=key,
+            wrap=enter(namespace), key=tailnet.key,
             options=["--wait", "--log-level",
                      os.environ.get("BENCH_LOG_LEVEL", "warn")], env=env)
         self.begin(self.program.process, self.program.out_path)
@@ -208,7 +207,7 @@ class TsnetEnd(End):
                 [*enter(namespace), TSNETBENCH, "-hostname", hostname, "-dir",
                  os.path.join(directory, "state"), "-control-url",
                  tailnet.url], stdin=subprocess.PIPE, stdout=f, stderr=e,
-                env=dict(GO_ENV, TS_AUTHKEY="key-bob"), cwd=directory)
+                env=dict(GO_ENV, TS_AUTHKEY=tailnet.key), cwd=directory)
         self.begin(process, out)
         self.ip = self.first_answer(lambda: self.answer(60))["up"]
         self.up_seconds = time.monotonic() - start
@@ -284,7 +283,9 @@ class Pair:
     def warm_up(self, direct):
         """Until the path is the one to be measured."""
         def settled():
-            self.do("pingpong ping", "pingpong", "1 0.05", 15)
+            said = self.do("pingpong ping", "pingpong", "1 0.05", 15)
+            if not said.get("round_trips"):
+                return False
             return self.path().startswith(LINK_IPS["server"]) if direct \
                 else not self.path()
         wait_until(settled, f"{self.side} to be "

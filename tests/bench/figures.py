@@ -144,7 +144,8 @@ class Figures:
                 f"{short(self.spread(figure, s)[1]):>12}"
                 if self.spread(figure, s) else f"{'-':>12}" for s in sides)
             start = f"{figure:36} {self.units[figure]:7}{medians}"
-            for verdict in self.verdicts(figure) or [None]:
+            seen = [v for v in self.verdicts(figure) if v[3]]
+            for verdict in seen or [None]:
                 lines.append((start + words_of(verdict)).rstrip())
                 start = " " * len(start)
         return "\n".join(lines)
@@ -170,7 +171,7 @@ class Figures:
 
 
 def words_of(verdict):
-    if not verdict or not verdict[3]:
+    if not verdict:
         return ""
     _side, words, reference, seen, met = verdict
     ratio = "/".join(short(v) + ("x" if reference else "") for v in seen)

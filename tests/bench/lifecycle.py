@@ -44,13 +44,13 @@ class FirstByte:
     def our_start(self, name, where):
         argv = [TSRUN, "--hostname", name, "--control-url", self.tailnet.url,
                 "--state", os.path.join(self.directory, name), *curl(where)]
-        return argv, dict(CLEAN_ENV, TS_AUTHKEY="tskey-auth-any")
+        return argv, dict(CLEAN_ENV, TS_AUTHKEY=self.tailnet.key)
 
     def tsnet_start(self, name, where):
         argv = [TSNETBENCH, "-hostname", name, "-control-url",
                 self.tailnet.url, "-dir", os.path.join(self.directory, name),
                 "get", where]
-        return argv, dict(GO_ENV, TS_AUTHKEY="tskey-auth-any")
+        return argv, dict(GO_ENV, TS_AUTHKEY=self.tailnet.key)
 
     def time(self, figure, side, argv, env):
         err = os.path.join(self.directory, "first.err")

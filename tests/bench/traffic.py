@@ -53,7 +53,7 @@ class Traffic:
 
     def one_bulk(self, figure, side, pair, tool, flows, relay_pid):
         relay = relay_pid and processes.cpu_seconds(relay_pid)
-        said = self.ask(pair, tool, "bulk", f"{flows} {BULK_S}", BULK_S + 25)
+        said = self.ask(pair, tool, "bulk", f"{flows} {BULK_S}", BULK_S + 20)
         if not said or not said["bytes"]:
             return
         gigabytes = said["bytes"] / 1e9
@@ -80,7 +80,7 @@ class Traffic:
             impair = lanes[side].impair
             impair.set(**weather)
             said = self.ask(pair, "bulk send", "bulk",
-                            f"{flows} {seconds:g} {control}", seconds + 40)
+                            f"{flows} {seconds:g} {control}", seconds + 25)
             seen = impair.set()
             self.figures.raw.append({"what": f"{side}: {figure}", **seen})
             if seen["unwanted"]:

@@ -17,7 +17,7 @@ import os
 import socket
 import subprocess
 
-from harness import CLEAN_ENV, stop, wait_until
+from harness import CLEAN_ENV, Lab, stop, wait_until
 
 HUB = "10.99.0.1"
 CONTROL_PORT, DERP_PORT, STUN_PORT = 8080, 8443, 3478
@@ -157,6 +157,8 @@ class Daemon:
 class Tailnet:
     """Tailscale's own control server of its tests, and derper."""
 
+    key = "tskey-auth-any"
+
     def __init__(self, directory, peers, env):
         self.url = f"http://{HUB}:{CONTROL_PORT}"
         self.derper = Daemon(
@@ -184,6 +186,21 @@ class Tailnet:
         if self.control:
             self.control.close()
         self.derper.close()
+
+
+class EmbeddedTailnet(Lab):
+    """Ours, where theirs cannot be built."""
+
+    key = "key-alice"
+
+    def __init__(self, directory):
+        at = f"{HUB}:0"
+        super().__init__(directory, "--listen", at, "--derp-listen", at,
+                         "--stun", at)
+
+    @property
+    def relay_pid(self):
+        return self.process.pid
 
 
 def accepts(port):

@@ -209,13 +209,15 @@ static json_t *derp_node(const struct lab *lab, unsigned i)
 {
 	const struct lab_stun *stun = lab->stuns[i];
 	const int region = lab->first_region + (int)i;
-	char sha256[LAB_SHA256_HEX_CAP];
-	json_t *obj =
-		json_pack("{s:o, s:i, s:s, s:s, s:s, s:i, s:i}", "Name",
-			  json_sprintf("%da", region), "RegionID", region,
-			  "HostName", "127.0.0.1", "IPv4", "127.0.0.1", "IPv6",
-			  "none", "DERPPort", (int)lab_derp_port(lab->derps[i]),
-			  "STUNPort", stun ? (int)lab_stun_port(stun) : -1);
+	char sha256[LAB_SHA256_HEX_CAP], host[TS_IP_TEXT_CAP];
+	json_t *obj;
+
+	ts_ip_format(&lab->opt.derp_listen.ip, host);
+	obj = json_pack("{s:o, s:i, s:s, s:s, s:s, s:i, s:i}", "Name",
+			json_sprintf("%da", region), "RegionID", region,
+			"HostName", host, "IPv4", host, "IPv6", "none",
+			"DERPPort", (int)lab_derp_port(lab->derps[i]),
+			"STUNPort", stun ? (int)lab_stun_port(stun) : -1);
 
 	if (!lab->opt.derp_verify && !lab->opt.derp_pin)
 		json_object_set_new(obj, "InsecureForTests", json_true());

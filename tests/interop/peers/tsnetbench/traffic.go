@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -45,137 +46,121 @@ func percentileUs(sorted []time.Duration, percent int) float64 {
 	return float64(sorted[at].Nanoseconds()) / 1e3
 }
 
-// -- bulk: HOST PORT FLOWS SECONDS. The client's first bytes are those of
-// struct request in tests/bench/bulk.c; congestion controls are the kernel's.
-// All bytes are 0 but the last.
+// -- bulk: HOST PORT FLOWS SECONDS. As tests/bench/bulk.c has it; congestion
+// controls are the kernel's.
 
 type bulkRequest struct {
-	ForMs             uint32
-	CongestionControl [16]byte
+	ForMs, ServerSends uint32
+	CongestionControl  [16]byte
 }
 
-type flow struct {
-	conn    net.Conn
-	bytes   uint64
-	longest time.Duration
-	failed  bool
-}
+type bulkCount struct{ Bytes, Ns uint64 }
 
-func (f *flow) count() error {
+const patience, goodbye = 10 * time.Second, time.Second
+
+func countFor(conn net.Conn, d time.Duration) (count bulkCount, err error) {
 	chunk := make([]byte, chunkBytes)
+	start := time.Now()
+	conn.SetReadDeadline(start.Add(d))
+	for err == nil {
+		var n int
+		n, err = conn.Read(chunk)
+		count.Bytes += uint64(n)
+	}
+	count.Ns = uint64(time.Since(start))
+	var timeout net.Error
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		err = nil
+	}
+	return count, err
+}
+
+// writeOn ends when the connection does.
+func writeOn(conn net.Conn, d time.Duration) (longest time.Duration) {
+	chunk := make([]byte, chunkBytes)
+	conn.SetWriteDeadline(time.Now().Add(d + patience))
 	for {
-		n, err := f.conn.Read(chunk)
-		f.bytes += uint64(n)
-		if n > 0 && chunk[n-1] != 0 {
-			return nil
+		start := time.Now()
+		if _, err := conn.Write(chunk); err != nil {
+			return longest
 		}
-		if err != nil {
-			return err
-		}
+		longest = max(longest, time.Since(start))
 	}
-}
-
-func (f *flow) writeFor(d time.Duration) error {
-	chunk := make([]byte, chunkBytes)
-	now := time.Now()
-	for until := now.Add(d); now.Before(until); {
-		f.conn.SetWriteDeadline(now.Add(giveUp))
-		n, err := f.conn.Write(chunk)
-		f.bytes += uint64(n)
-		if err != nil {
-			return err
-		}
-		after := time.Now()
-		f.longest = max(f.longest, after.Sub(now))
-		now = after
-	}
-	f.bytes++
-	_, err := f.conn.Write([]byte{1})
-	return err
 }
 
 func serveFlow(conn net.Conn) {
 	var request bulkRequest
-	f := flow{conn: conn}
 	if binary.Read(conn, binary.LittleEndian, &request) != nil {
 		return
 	}
-	if request.ForMs == 0 {
-		if f.count() == nil {
-			binary.Write(conn, binary.LittleEndian, f.bytes)
-		}
+	d := time.Duration(request.ForMs) * time.Millisecond
+	if request.ServerSends != 0 {
+		writeOn(conn, d)
 		return
 	}
-	if f.writeFor(time.Duration(request.ForMs)*time.Millisecond) == nil {
-		conn.SetReadDeadline(time.Now().Add(time.Minute))
-		io.ReadFull(conn, make([]byte, 1)) // until the client has it all
+	count, err := countFor(conn, d)
+	if err == nil && binary.Write(conn, binary.LittleEndian, count) == nil {
+		countFor(conn, goodbye)
 	}
 }
 
-func (f *flow) send(d time.Duration) {
-	var counted uint64
-	err := f.writeFor(d)
-	if err == nil {
-		f.conn.SetReadDeadline(time.Now().Add(giveUp))
-		err = binary.Read(f.conn, binary.LittleEndian, &counted)
-	}
-	if err != nil {
-		log.Print(err)
-	}
-	f.failed = counted != f.bytes
-}
-
-func (f *flow) take() {
-	f.conn.SetReadDeadline(time.Now().Add(time.Minute))
-	f.failed = f.count() != nil
-	f.conn.Close()
+// sendFlow writes until the other end says its count.
+func sendFlow(conn net.Conn, d time.Duration) (count bulkCount, longest time.Duration, err error) {
+	wrote := make(chan time.Duration)
+	go func() { wrote <- writeOn(conn, d) }()
+	conn.SetReadDeadline(time.Now().Add(d + patience))
+	err = binary.Read(conn, binary.LittleEndian, &count)
+	conn.SetWriteDeadline(time.Now())
+	return count, <-wrote, err
 }
 
 func bulk(args []string, isSender bool) {
-	flows := make([]flow, number(args[2]))
+	conns := make([]net.Conn, number(args[2]))
 	d := duration(args[3])
-	var request bulkRequest
+	request := bulkRequest{ForMs: uint32(d.Milliseconds())}
 	if !isSender {
-		request.ForMs = uint32(d.Milliseconds())
+		request.ServerSends = 1
 	}
-	start := time.Now()
-	for i := range flows {
+	for i := range conns {
 		conn, err := dial(args[0], args[1])
-		if err == nil {
-			err = binary.Write(conn, binary.LittleEndian, request)
-		}
 		if err != nil {
 			fmt.Printf("{\"error\": %q}\n", err)
 			return
 		}
 		defer conn.Close()
-		flows[i].conn = conn
-	}
-	if isSender {
-		start = time.Now()
+		conns[i] = conn
 	}
 	var done sync.WaitGroup
-	for i := range flows {
-		if isSender {
-			done.Go(func() { flows[i].send(d) })
-		} else {
-			done.Go(flows[i].take)
-		}
+	var lock sync.Mutex
+	var bytes uint64
+	var mbits float64
+	var longest time.Duration
+	failed := 0
+	for _, conn := range conns {
+		done.Go(func() {
+			var count bulkCount
+			var wait time.Duration
+			err := binary.Write(conn, binary.LittleEndian, request)
+			if err == nil && isSender {
+				count, wait, err = sendFlow(conn, d)
+			} else if err == nil {
+				count, err = countFor(conn, d)
+			}
+			lock.Lock()
+			defer lock.Unlock()
+			if err != nil {
+				log.Print(err)
+				failed++
+				return
+			}
+			bytes += count.Bytes
+			mbits += float64(count.Bytes) * 8e3 / float64(count.Ns)
+			longest = max(longest, wait)
+		})
 	}
 	done.Wait()
-	took := time.Since(start).Seconds()
-	var bytes uint64
-	var longest time.Duration
-	errors := 0
-	for i := range flows {
-		bytes += flows[i].bytes
-		longest = max(longest, flows[i].longest)
-		if flows[i].failed {
-			errors++
-		}
-	}
-	fmt.Printf("{\"bytes\": %d, \"seconds\": %.4f, \"mbit_s\": %.1f, \"longest_write_ms\": %.1f, \"errors\": %d}\n",
-		bytes, took, float64(bytes)*8e-6/took, milliseconds(longest), errors)
+	fmt.Printf("{\"bytes\": %d, \"mbit_s\": %.1f, \"longest_wait_ms\": %.1f, \"errors\": %d}\n",
+		bytes, mbits, milliseconds(longest), failed)
 }
 
 // -- pingpong: HOST PORT SIZE SECONDS
