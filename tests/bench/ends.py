@@ -186,7 +186,8 @@ class OurEnd(ShellEnd):
         self.ip = self.program.cli("ip").stdout.split()[0]
 
     def shell(self):
-        return processes.tree(self.process.pid)[1]
+        """The host's child, which is not there before the node is up."""
+        return processes.tree(self.process.pid)[:2][-1]
 
     def path_to(self, ip):
         for peer in (self.program.status().get("Peer") or {}).values():

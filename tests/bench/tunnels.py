@@ -17,14 +17,15 @@ SOCKS = "127.0.0.1:1080"
 class Tailscaled:
     """With a TUN device, or in userspace behind a SOCKS5 proxy."""
 
-    def __init__(self, directory, namespace, tailnet, hostname, has_tun):
+    def __init__(self, directory, namespace, tailnet, hostname, has_tun,
+                 port=0):
         self.socket = os.path.join(directory, "tailscaled.sock")
         self.environment = "" if has_tun else f"SOCKS5={SOCKS} "
         more = ["--tun=tailscale0"] if has_tun else [
             "--tun=userspace-networking", f"--socks5-server={SOCKS}"]
         self.daemon = Daemon(
             directory, "tailscaled", *enter(namespace), f"{PEERS}/tailscaled",
-            f"--statedir={directory}", f"--socket={self.socket}", "--port=0",
+            f"--statedir={directory}", f"--socket={self.socket}", f"--port={port}",
             *more, env=GO_ENV)
         try:
             self.daemon.wait_for(lambda: os.path.exists(self.socket),

@@ -159,33 +159,46 @@ class Tailnet:
 
     key = "tskey-auth-any"
 
-    def __init__(self, directory, peers, env):
+    def __init__(self, directory, peers, env, hub6=None):
         self.url = f"http://{HUB}:{CONTROL_PORT}"
-        self.derper = Daemon(
-            directory, "derper", f"{peers}/derper", "-a", f"{HUB}:{DERP_PORT}",
-            "-certmode", "manual", "-certdir", directory, "-hostname", HUB,
-            "-http-port", "-1", "-stun-port", STUN_PORT, "-c",
-            os.path.join(directory, "derper.json"), env=env)
-        self.control = None
+        self.directory, self.peers, self.env = directory, peers, env
+        self.daemons, self.args = {}, {}
         try:
-            self.control = Daemon(
-                directory, "control", f"{peers}/testcontrol", "-listen",
-                f"{HUB}:{CONTROL_PORT}", "-derp-host", HUB, "-derp-port",
-                DERP_PORT, "-stun-port", STUN_PORT, env=env)
-            self.derper.wait_for(lambda: accepts(DERP_PORT), "derper")
-            self.control.wait_for(lambda: accepts(CONTROL_PORT), "testcontrol")
+            self.start("derper", "-a", f":{DERP_PORT}", "-certmode", "manual",
+                       "-certdir", directory, "-hostname", HUB, "-http-port",
+                       "-1", "-stun-port", STUN_PORT, "-c",
+                       os.path.join(directory, "derper.json"))
+            self.start("testcontrol", "-listen", f":{CONTROL_PORT}", "-url",
+                       self.url, "-derp-host", HUB, "-derp-host6",
+                       hub6 or "none", "-derp-port", DERP_PORT, "-stun-port",
+                       STUN_PORT)
+            for name, port in (("derper", DERP_PORT),
+                               ("testcontrol", CONTROL_PORT)):
+                self.daemons[name].wait_for(lambda p=port: accepts(p), name)
         except BaseException:
             self.close()
             raise
 
+    def start(self, name, *args):
+        self.args[name] = args
+        self.daemons[name] = Daemon(self.directory, name,
+                                    f"{self.peers}/{name}", *args,
+                                    env=self.env)
+
+    def stop(self, name):
+        self.daemons.pop(name).close()
+
+    def restart(self, name):
+        self.stop(name)
+        self.start(name, *self.args[name])
+
     @property
     def relay_pid(self):
-        return self.derper.process.pid
+        return self.daemons["derper"].process.pid
 
     def close(self):
-        if self.control:
-            self.control.close()
-        self.derper.close()
+        for daemon in self.daemons.values():
+            daemon.close()
 
 
 class EmbeddedTailnet(Lab):
