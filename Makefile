@@ -95,7 +95,7 @@ LWIP_OBJ := $(if $(filter netstack,$(CORE_DIRS)),\
 # -- products ----------------------------------------------------------------
 PRODUCTS := $(BUILD)/libtsnet.so $(BUILD)/libtsnet_shim.so \
 	$(BUILD)/tsnet-host $(BUILD)/tsrun
-.PHONY: all help demo check unit unit-programs e2e apps suites soak bundle musl foreign interop bench scale fuzz sanitize install \
+.PHONY: all help demo check unit unit-programs e2e apps suites soak bundle musl foreign interop bench nat scale fuzz sanitize install \
 	uninstall clean deps layers exports docs compile_commands.json lab
 all: deps
 	$(Q)$(MAKE) --no-print-directory products
@@ -229,10 +229,16 @@ soak: deps ## random programs over one node for MINUTES=30
 	$(Q)$(MAKE) --no-print-directory products lab
 	$(Q)BUILD=$(BUILD) scripts/soak --minutes $(or $(MINUTES),30)
 
-bench: deps ## figures over the embedded tailnet
-	$(Q)scripts/install-deps --tests
+BENCH_FLAGS ?= --docs docs/performance.md
+bench: deps ## figures beside the peers', into docs/performance.md; BENCH_FLAGS=--quick
+	$(Q)scripts/install-deps --bench
 	$(Q)$(MAKE) --no-print-directory products lab
-	$(Q)BUILD=$(BUILD) scripts/bench
+	$(Q)BUILD=$(BUILD) scripts/bench $(BENCH_FLAGS)
+
+nat: deps ## which path every pair of NATs takes, beside tailscaled's
+	$(Q)scripts/install-deps --bench
+	$(Q)$(MAKE) --no-print-directory products lab
+	$(Q)BUILD=$(BUILD) scripts/nat-lab $(NAT_FLAGS)
 
 scale: deps ## 10,000 connections through one host, then new ones for a minute
 	$(Q)scripts/install-deps --tests

@@ -442,6 +442,8 @@ static void on_resolved(void *ctx, const char *error, const struct ts_ip *ips,
 {
 	struct ts_http_request *rq = ctx;
 	char reason[128];
+	/* Which CURLOPT_RESOLVE has no way to name; libcurl needs no help. */
+	bool is_ip6_literal = strchr(rq->way.host, ':');
 
 	rq->lookup = NULL;
 	if (error) {
@@ -449,8 +451,9 @@ static void on_resolved(void *ctx, const char *error, const struct ts_ip *ips,
 		fail(rq, reason);
 		return;
 	}
-	rq->resolved = ts_http_way_resolved(&rq->way, ips, count);
-	if (!rq->resolved || !add_to_curl(rq))
+	if (!is_ip6_literal)
+		rq->resolved = ts_http_way_resolved(&rq->way, ips, count);
+	if ((!rq->resolved && !is_ip6_literal) || !add_to_curl(rq))
 		fail(rq, "out of memory");
 }
 

@@ -2,115 +2,229 @@
  * bulk.c - how many bytes a second
  *
  *	bulk serve PORT
- *	bulk send HOST PORT FLOWS SECONDS
+ *	bulk send|take HOST PORT FLOWS SECONDS [CONGESTION-CONTROL]
  *
- * Every flow writes as fast as it can until its time is up, shuts its side
- * down and waits for the receiver's count of bytes. The clock stops only when
- * all counts are back, so that what still sits in buffers is not a gain.
+ * Every flow's sender - the client with send, the server with take - writes as
+ * fast as it can. The receiver counts for that time, from the request on, says
+ * what it has, and the flow is reset: what still sits in buffers is no gain,
+ * and does not travel on into the next measurement. Whoever sends names the
+ * congestion control to its own kernel.
  */
 #include "net.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
-enum { CHUNK_BYTES = 128 * 1024, FLOWS_MAX = 64 };
+enum {
+	CHUNK_BYTES = 128 * 1024,
+	FLOWS_MAX = 64,
+	POLL_MS = 50,
+	PATIENCE_MS = 10000, /* for the answer, beyond the time itself */
+	GOODBYE_MS = 1000,
+};
+
+/* The client's first bytes, and the server's answer when it received. */
+struct request {
+	uint32_t for_ms, server_sends;
+	char congestion_control[16];
+};
+
+struct count {
+	uint64_t bytes, ns;
+};
 
 struct flow {
 	pthread_t thread;
 	int fd;
-	uint64_t until_ns;
-	uint64_t sent_bytes;
-	uint64_t longest_write_ns;
+	struct request request;
+	int is_sender;
+	struct count count;
+	uint64_t longest_wait_ns;
 	int failed;
 };
 
-static void count_bytes(int fd)
+static uint64_t after_ms(uint64_t now, uint64_t ms)
 {
-	static _Thread_local char chunk[CHUNK_BYTES];
-	uint64_t count = 0;
-	ssize_t n;
-
-	while ((n = read(fd, chunk, sizeof(chunk))) > 0)
-		count += (uint64_t)n;
-	if (n == 0)
-		write_all(fd, &count, sizeof(count));
+	return now + ms * 1000000;
 }
 
-static void *send_flow(void *arg)
+/* Counts until the time is up; -1 when the flow ends before. */
+static int count_for(int fd, uint32_t for_ms, struct count *count)
+{
+	static _Thread_local char chunk[CHUNK_BYTES];
+	struct timeval soon = {.tv_usec = POLL_MS * 1000};
+	uint64_t start = now_ns(), until = after_ms(start, for_ms);
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof(soon));
+	while ((count->ns = now_ns() - start) < until - start) {
+		ssize_t n = read(fd, chunk, sizeof(chunk));
+
+		if (n > 0)
+			count->bytes += (uint64_t)n;
+		else if (n == 0 || errno != EAGAIN)
+			return -1;
+	}
+	return 0;
+}
+
+/* Writes until the other end says its count; -1 when it does not. */
+static int write_until_told(struct flow *flow)
 {
 	static const char chunk[CHUNK_BYTES];
-	struct flow *flow = arg;
-	uint64_t counted = 0;
-	uint64_t now;
+	uint64_t wrote = now_ns(), now = wrote;
+	uint64_t until = after_ms(now, flow->request.for_ms + PATIENCE_MS);
 
-	while ((now = now_ns()) < flow->until_ns) {
-		ssize_t n = write(flow->fd, chunk, sizeof(chunk));
-		uint64_t took = now_ns() - now;
+	fcntl(flow->fd, F_SETFL, O_NONBLOCK);
+	while (now < until) {
+		struct pollfd wait = {flow->fd, POLLIN | POLLOUT, 0};
 
-		if (took > flow->longest_write_ns)
-			flow->longest_write_ns = took;
-		if (n <= 0) {
-			perror("write");
-			flow->failed = 1;
-			return NULL;
+		poll(&wait, 1, POLL_MS);
+		if (wait.revents & POLLIN) {
+			fcntl(flow->fd, F_SETFL, 0);
+			return read_all(flow->fd, &flow->count,
+					sizeof(flow->count));
 		}
-		flow->sent_bytes += (uint64_t)n;
+		now = now_ns();
+		if (now - wrote > flow->longest_wait_ns)
+			flow->longest_wait_ns = now - wrote;
+		if (wait.revents & POLLOUT) {
+			if (write(flow->fd, chunk, sizeof(chunk)) > 0)
+				wrote = now;
+			else if (errno != EAGAIN)
+				return -1;
+		}
 	}
-	shutdown(flow->fd, SHUT_WR);
-	if (read_all(flow->fd, &counted, sizeof(counted)) < 0)
-		perror("read the count");
-	flow->failed = counted != flow->sent_bytes;
+	errno = ETIMEDOUT;
+	return -1;
+}
+
+static void reset_at_close(int fd)
+{
+	struct linger none = {.l_onoff = 1};
+
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+}
+
+/* Until the client, which has counted, resets the flow. */
+static void write_on(int fd, uint32_t for_ms)
+{
+	static const char chunk[CHUNK_BYTES];
+	uint64_t until = after_ms(now_ns(), for_ms + PATIENCE_MS);
+	struct timeval limit = {.tv_sec = GIVE_UP_SECONDS};
+
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+	while (now_ns() < until)
+		if (write(fd, chunk, sizeof(chunk)) <= 0)
+			return;
+}
+
+static void serve_flow(int fd)
+{
+	struct count count = {0}, rest = {0};
+	struct request request;
+
+	if (read_all(fd, &request, sizeof(request)) < 0)
+		return;
+	request.congestion_control[15] = '\0';
+	reset_at_close(fd);
+	if (!request.server_sends) {
+		/* Answered before the reset, which could overtake it. */
+		if (!count_for(fd, request.for_ms, &count) &&
+		    !write_all(fd, &count, sizeof(count)))
+			count_for(fd, GOODBYE_MS, &rest);
+	} else if (set_congestion_control(fd, request.congestion_control) < 0) {
+		perror("congestion control"); /* the client sees an end */
+	} else {
+		write_on(fd, request.for_ms);
+	}
+}
+
+/* The request goes out when every flow is open: what is sent before the count
+ * begins would be counted as well.
+ */
+static int run_flow(struct flow *flow)
+{
+	if (write_all(flow->fd, &flow->request, sizeof(flow->request)) < 0)
+		return -1;
+	return flow->is_sender ? write_until_told(flow)
+			       : count_for(flow->fd, flow->request.for_ms,
+					   &flow->count);
+}
+
+static void *flow_thread(void *arg)
+{
+	struct flow *flow = arg;
+
+	flow->failed = run_flow(flow) < 0;
+	if (flow->failed)
+		perror("bulk");
+	reset_at_close(flow->fd);
+	close(flow->fd);
 	return NULL;
 }
 
-static int send_all(const char *host, const char *port, int flows, double s)
+static int open_flow(struct flow *flow, char **argv, const char *control)
+{
+	flow->is_sender = !strcmp(argv[1], "send");
+	flow->request.for_ms = (uint32_t)(atof(argv[5]) * 1000);
+	flow->request.server_sends = !flow->is_sender;
+	strncpy(flow->request.congestion_control, control, 15);
+	flow->fd = dial(argv[2], argv[3]);
+	if (flow->fd < 0)
+		return -1;
+	return flow->is_sender ? set_congestion_control(flow->fd, control) : 0;
+}
+
+static int run(char **argv, int flows, const char *control)
 {
 	static struct flow flow[FLOWS_MAX];
-	uint64_t longest = 0;
-	uint64_t bytes = 0;
-	uint64_t start;
+	uint64_t wait_ns = 0, bytes = 0;
+	double mbit_s = 0;
 	int errors = 0;
-	double took;
 
-	for (int i = 0; i < flows; i++) {
-		flow[i].fd = dial(host, port);
-		if (flow[i].fd < 0) {
+	for (int i = 0; i < flows; i++)
+		if (open_flow(&flow[i], argv, control) < 0) {
 			perror("connect");
 			return 1;
 		}
-	}
-	start = now_ns();
+	for (int i = 0; i < flows; i++)
+		pthread_create(&flow[i].thread, NULL, flow_thread, &flow[i]);
 	for (int i = 0; i < flows; i++) {
-		flow[i].until_ns = start + (uint64_t)(s * 1e9);
-		pthread_create(&flow[i].thread, NULL, send_flow, &flow[i]);
-	}
-	for (int i = 0; i < flows; i++) {
+		struct count *count = &flow[i].count;
+
 		pthread_join(flow[i].thread, NULL);
-		bytes += flow[i].sent_bytes;
+		bytes += count->bytes;
+		if (count->ns)
+			mbit_s += (double)count->bytes * 8e3 /
+				  (double)count->ns;
 		errors += flow[i].failed;
-		if (flow[i].longest_write_ns > longest)
-			longest = flow[i].longest_write_ns;
+		if (flow[i].longest_wait_ns > wait_ns)
+			wait_ns = flow[i].longest_wait_ns;
 	}
-	took = (double)(now_ns() - start) / 1e9;
-	printf("{\"bytes\": %llu, \"seconds\": %.4f, \"mbit_s\": %.1f, "
-	       "\"longest_write_ms\": %.1f, \"errors\": %d}\n",
-	       (unsigned long long)bytes, took, (double)bytes * 8e-6 / took,
-	       (double)longest / 1e6, errors);
+	printf("{\"bytes\": %llu, \"mbit_s\": %.1f, \"longest_wait_ms\": %.1f, "
+	       "\"errors\": %d}\n",
+	       (unsigned long long)bytes, mbit_s, (double)wait_ns / 1e6,
+	       errors);
 	return 0;
 }
 
 int main(int argc, char **argv)
 {
 	if (argc == 3 && !strcmp(argv[1], "serve"))
-		accept_forever(listen_on(argv[2]), count_bytes);
-	if (argc == 6 && !strcmp(argv[1], "send") && atoi(argv[4]) > 0 &&
-	    atoi(argv[4]) <= FLOWS_MAX)
-		return send_all(argv[2], argv[3], atoi(argv[4]), atof(argv[5]));
-	fprintf(stderr, "usage: bulk serve PORT | "
-			"send HOST PORT FLOWS SECONDS\n");
+		accept_forever(listen_on(argv[2]), serve_flow);
+	if ((argc == 6 || argc == 7) &&
+	    (!strcmp(argv[1], "send") || !strcmp(argv[1], "take")) &&
+	    atoi(argv[4]) > 0 && atoi(argv[4]) <= FLOWS_MAX)
+		return run(argv, atoi(argv[4]), argc == 7 ? argv[6] : "");
+	fprintf(stderr, "usage: bulk serve PORT | send|take HOST PORT FLOWS "
+			"SECONDS [CONGESTION-CONTROL]\n");
 	return 64;
 }

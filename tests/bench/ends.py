@@ -1,8 +1,8 @@
 """The two ends of a measurement: programs that take command lines.
 
-An end is a shell - plain, or under tsrun - or tsnetbench, which knows the same
-commands. Each says its result in one line of JSON. A Pair is a server and a
-client of one kind.
+An end is a shell in a namespace - plain, or under tsrun, or beside a daemon that
+makes the tunnel - or tsnetbench, which knows the same commands. Each says its
+result in one line of JSON. A Pair is a server and a client of one side.
 """
 import json
 import os
@@ -12,13 +12,15 @@ import time
 
 import processes
 from harness import BUILD, CLEAN_ENV, Program, stop, wait_until
+from tunnels import GO_ENV, PEERS, Tailscaled, WireGuard, pair_of_keys
+from world import LINK_IPS, enter
 
 TOOLS = os.path.join(BUILD, "bench")
-PEERS = os.environ.get("PEERS", os.path.join(BUILD, "interop-peers"))
 TSNETBENCH = os.path.join(PEERS, "tsnetbench")
-GO_ENV = dict(CLEAN_ENV, TS_NO_LOGS_NO_SUPPORT="true")
 SHELL = ("sh", "-c", 'while read -r line; do eval "$line"; pids="$pids $!"; '
          'done; kill $pids 2>/dev/null; wait')
+PORTS = {"bulk": 7101, "pingpong": 7102, "connrate client": 7103,
+         "connrate server": 7104, "datagrams": 7105, "http": 7106}
 
 
 class Broken(Exception):
@@ -29,6 +31,8 @@ class End:
     """Reads answers, uses CPU, is stopped. Children set process, out_path."""
 
     broken = None
+    environment = ""    # what goes before each command
+    wrk = True          # knows wrk, or httpload
 
     def begin(self, process, out_path):
         self.process, self.out_path, self.taken = process, out_path, 0
@@ -71,12 +75,26 @@ class End:
             self.give_up(str(e))
             raise
 
+    def give_up(self, why):
+        self.broken = why
+
+    def guarded(self, line):
+        return line
+
     def serve(self, line):
         self.write(line + " &")
         self.answer(10)
 
     def cpu(self):
         return processes.cpu_seconds(self.process.pid)
+
+    def host(self):
+        """The process whose memory counts."""
+        return self.process.pid
+
+    def path_to(self, _ip):
+        """The direct address in use towards a peer, or ''."""
+        return LINK_IPS["server"]
 
     def close(self):
         left = [(p, processes.start_time(p))
@@ -93,49 +111,85 @@ class End:
 
 class ShellEnd(End):
     def guarded(self, line):
-        return f"{line} || echo '{{\"error\": \"it failed\"}}'"
+        return f"{self.environment}{line} || " \
+            "echo '{\"error\": \"it failed\"}'"
+
+    def shell(self):
+        return self.process.pid
 
     def give_up(self, _why):
-        """End the command, keep the shell."""
-        shells = [p for p in processes.tree(self.process.pid)[:2]]
-        for pid in processes.tree(shells[-1])[1:]:
-            os.kill(pid, signal.SIGKILL)
+        """End the command, keep the shell and what it serves: the command
+        was started last."""
+        children = [(int(processes.start_time(p) or 0), p)
+                    for p in processes.tree(self.shell())[1:]]
+        if children:
+            os.kill(max(children)[1], signal.SIGKILL)
         try:
             self.answer(5)
         except Broken as e:
             self.broken = str(e)
 
+    def serve_http(self, port, directory):
+        conf = os.path.join(directory, "nginx.conf")
+        with open(conf, "w", encoding="utf-8") as f:
+            f.write(NGINX.format(d=directory, port=port))
+        self.write(f"nginx -c {conf} & echo '{{\"serving\": {port}}}'")
+        self.answer(10)
+
 
 class PlainEnd(ShellEnd):
-    ip = "127.0.0.1"
-
-    def __init__(self, directory, hostname):
-        out = os.path.join(directory, hostname + ".out")
-        with open(out, "ab") as f:
-            process = subprocess.Popen(
-                SHELL, stdin=subprocess.PIPE, stdout=f,
-                stderr=subprocess.DEVNULL, env=CLEAN_ENV)
+    def __init__(self, directory, namespace, ip):
+        self.ip = ip
+        out = os.path.join(directory, "out")
+        with open(out, "ab") as f, open(os.path.join(directory, "err"),
+                                        "ab") as e:
+            process = subprocess.Popen([*enter(namespace), *SHELL], stdout=f,
+                                       stdin=subprocess.PIPE, stderr=e,
+                                       env=CLEAN_ENV)
         self.begin(process, out)
 
-    def give_up(self, why):
-        self.broken = why
+
+class TunnelEnd(PlainEnd):
+    """A shell beside the daemon that carries what it sends."""
+
+    def __init__(self, directory, namespace, tunnel):
+        self.tunnel = tunnel
+        self.environment = tunnel.environment
+        self.wrk = not tunnel.environment
+        super().__init__(directory, namespace, tunnel.ip)
+
+    def cpu(self):
+        return super().cpu() + processes.cpu_seconds(self.host())
+
+    def host(self):
+        return self.tunnel.process.pid
+
+    def path_to(self, ip):
+        return self.tunnel.path_to(ip)
+
+    def close(self):
+        super().close()
+        self.tunnel.close()
 
 
 class OurEnd(ShellEnd):
-    def __init__(self, lab, directory, hostname, direct):
+    def __init__(self, directory, namespace, tailnet, hostname, env):
         start = time.monotonic()
         self.program = Program(
-            lab, directory, hostname, *SHELL, stdin=subprocess.PIPE,
+            tailnet, directory, hostname, *SHELL, stdin=subprocess.PIPE,
+            wrap=enter(namespace), key=tailnet.key,
             options=["--wait", "--log-level",
-                     os.environ.get("BENCH_LOG_LEVEL", "warn")],
-            env={"TSNET_DIRECT": "yes" if direct else "no"})
+                     os.environ.get("BENCH_LOG_LEVEL", "warn")], env=env)
         self.begin(self.program.process, self.program.out_path)
         self.first_answer(lambda: self.do("echo 1", 60))
         self.up_seconds = time.monotonic() - start
         self.ip = self.program.cli("ip").stdout.split()[0]
 
+    def shell(self):
+        """The host's child, which is not there before the node is up."""
+        return processes.tree(self.process.pid)[:2][-1]
+
     def path_to(self, ip):
-        """The direct address in use towards a peer, or ''."""
         for peer in (self.program.status().get("Peer") or {}).values():
             if ip in peer.get("TailscaleIPs", []):
                 return peer.get("CurAddr") or ""
@@ -143,82 +197,134 @@ class OurEnd(ShellEnd):
 
 
 class TsnetEnd(End):
-    def __init__(self, lab, directory, hostname, direct):
-        where = os.path.join(directory, hostname)
-        os.makedirs(where)
-        out = os.path.join(where, "out")
-        env = dict(GO_ENV, TS_AUTHKEY="key-bob")
-        if not direct:
-            env["TS_DEBUG_ALWAYS_USE_DERP"] = "true"
+    wrk = False
+
+    def __init__(self, directory, namespace, tailnet, hostname):
+        out = os.path.join(directory, "out")
         start = time.monotonic()
-        with open(out, "ab") as f, open(os.path.join(where, "err"), "ab") as e:
+        with open(out, "ab") as f, open(os.path.join(directory, "err"),
+                                        "ab") as e:
             process = subprocess.Popen(
-                [TSNETBENCH, "-hostname", hostname, "-dir",
-                 os.path.join(where, "state"), "-control-url", lab.url],
-                stdin=subprocess.PIPE, stdout=f, stderr=e, env=env, cwd=where)
+                [*enter(namespace), TSNETBENCH, "-hostname", hostname, "-dir",
+                 os.path.join(directory, "state"), "-control-url",
+                 tailnet.url], stdin=subprocess.PIPE, stdout=f, stderr=e,
+                env=dict(GO_ENV, TS_AUTHKEY=tailnet.key), cwd=directory)
         self.begin(process, out)
         self.ip = self.first_answer(lambda: self.answer(60))["up"]
         self.up_seconds = time.monotonic() - start
 
-    def guarded(self, line):
-        return line
-
-    def give_up(self, why):
-        self.broken = why
-
     def path_to(self, ip):
         return self.do(f"path to {ip}", 5)["direct"]
 
+    def serve_http(self, port, _directory):
+        self.serve(f"http serve {port}")
+
 
 class Pair:
-    """A server with every service and a client of the same kind."""
+    """A server with every service and a client of the same side."""
 
-    def __init__(self, kind, make, port):
-        self.kind, self.port, self.ends = kind, port, []
+    def __init__(self, side, make, directory):
+        """make(end, directory) makes one of them."""
+        self.side, self.ends = side, []
+        self.make, self.directory, self.starts = make, directory, 0
+        self.start()
+
+    def start(self):
         try:
-            self.server = self.added(make(kind + "-server"))
-            self.client = self.added(make(kind + "-client"))
-            self.serve()
+            self.server, self.client = map(self.added, ("server", "client"))
+            for service in ("bulk serve", "pingpong serve",
+                            "connrate serve client", "connrate serve server",
+                            "datagrams serve"):
+                program, verb, *more = service.split()
+                port = PORTS[" ".join([program, *more])]
+                self.server.serve(" ".join([os.path.join(TOOLS, program), verb,
+                                            str(port), *more]))
+            self.server.serve_http(PORTS["http"], self.directory)
         except BaseException:
             self.close()
             raise
 
     def added(self, end):
-        self.ends.append(end)
-        return end
+        self.starts += 1
+        directory = os.path.join(self.directory, f"{end}-{self.starts}")
+        os.makedirs(directory)
+        self.ends.append(self.make(end, directory))
+        return self.ends[-1]
 
-    def serve(self):
-        for offset, service in enumerate(("bulk serve {}", "pingpong serve {}",
-                                          "connrate serve {} client",
-                                          "connrate serve {} server")):
-            self.server.serve(os.path.join(
-                TOOLS, service.format(self.port + offset)))
+    def revive(self):
+        """New ends in place of one that does not answer any more."""
+        if any(end.broken for end in self.ends):
+            self.close()
+            self.start()
 
-    def do(self, tool, offset, words, limit):
-        """A client command against service number offset, with the CPU that
-        both ends used for it, and everything else on the machine."""
-        start, machine = time.monotonic(), processes.machine_cpu_seconds()
-        before = self.cpu()
+    def do(self, tool, service, words, limit):
+        """A client command against a service, with the CPU that each end used
+        for it, and everything else on the machine."""
         program, _, verb = tool.partition(" ")
-        answer = self.client.do(
+        return self.measured(
             f"{os.path.join(TOOLS, program)} {verb} {self.server.ip} "
-            f"{self.port + offset} {words}", limit)
-        answer["cpu_seconds"] = self.cpu() - before
+            f"{PORTS[service]} {words}", limit)
+
+    def measured(self, line, limit):
+        start, machine = time.monotonic(), processes.machine_cpu_seconds()
+        before = [end.cpu() for end in (self.client, self.server)]
+        answer = self.client.do(line, limit)
+        client, server = (end.cpu() - b for end, b in
+                          zip((self.client, self.server), before))
         machine = processes.machine_cpu_seconds() - machine
-        answer["other_cores"] = ((machine - answer["cpu_seconds"]) /
-                                 (time.monotonic() - start))
+        answer.update(cpu_seconds=client + server, client_cpu_seconds=client,
+                      server_cpu_seconds=server, other_cores=(
+                          (machine - client - server) /
+                          (time.monotonic() - start)))
         return answer
 
-    def cpu(self):
-        return sum(end.cpu() for end in self.ends)
+    def path(self):
+        return self.client.path_to(self.server.ip)
 
     def warm_up(self, direct):
         """Until the path is the one to be measured."""
         def settled():
-            self.do("pingpong ping", 1, "1 0.05", 15)
-            return bool(self.client.path_to(self.server.ip)) == direct
-        wait_until(settled, f"{self.kind} to be {'direct' if direct else 'relayed'}")
+            said = self.do("pingpong ping", "pingpong", "1 0.05", 15)
+            if not said.get("round_trips"):
+                return False
+            return self.path().startswith(LINK_IPS["server"]) if direct \
+                else not self.path()
+        wait_until(settled, f"{self.side} to be "
+                   f"{'direct' if direct else 'relayed'}, not {self.path()!r}")
 
     def close(self):
-        for end in reversed(self.ends):
-            end.close()
+        while self.ends:
+            self.ends.pop().close()
+
+
+def maker(side, lane, tailnet):
+    """make(end, directory) for the ends of a side in a lane."""
+    def name(end):
+        return f"{side}-{end}-{lane.number}"
+    kind, _, control = side.partition("-")
+    if kind == "plain":
+        return lambda end, d: PlainEnd(d, lane.names[end], LINK_IPS[end])
+    if kind == "ours":
+        env = {"TSNET_CONGESTION": control} if control else {}
+        return lambda end, d: OurEnd(d, lane.names[end], tailnet, name(end),
+                                     env)
+    if kind == "tsnet":
+        return lambda end, d: TsnetEnd(d, lane.names[end], tailnet, name(end))
+    if kind == "wg":
+        keys = pair_of_keys()
+        return lambda end, d: TunnelEnd(d, lane.names[end], WireGuard(
+            d, lane, end, keys))
+    return lambda end, d: TunnelEnd(d, lane.names[end], Tailscaled(
+        d, lane.names[end], tailnet, name(end), kind == "tun"))
+
+
+NGINX = """
+daemon off; worker_processes 1; pid {d}/nginx.pid; error_log /dev/null;
+events {{ worker_connections 512; }}
+http {{
+  access_log off; keepalive_requests 10000000; client_body_temp_path {d};
+  proxy_temp_path {d}; fastcgi_temp_path {d}; uwsgi_temp_path {d};
+  scgi_temp_path {d};
+  server {{ listen {port}; location / {{ return 200 "page\\n"; }} }}
+}}
+"""

@@ -2,6 +2,7 @@
  * net.c - sockets that give up, and a clock
  */
 #include "net.h"
+#include "socks.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -44,7 +45,7 @@ int listen_on(const char *port)
 	return fd;
 }
 
-int dial(const char *host, const char *port)
+static int dial_plainly(const char *host, const char *port)
 {
 	struct addrinfo hints = {.ai_family = AF_UNSPEC,
 				 .ai_socktype = SOCK_STREAM};
@@ -54,7 +55,6 @@ int dial(const char *host, const char *port)
 	int err;
 	int fd;
 
-	signal(SIGPIPE, SIG_IGN);
 	if (getaddrinfo(host, port, &hints, &found)) {
 		errno = EADDRNOTAVAIL;
 		return -1;
@@ -72,6 +72,40 @@ int dial(const char *host, const char *port)
 		return -1;
 	}
 	return fd;
+}
+
+int dial_proxy(void)
+{
+	const char *proxy = getenv("SOCKS5");
+	size_t host_len = strcspn(proxy, ":");
+	char host[64];
+
+	snprintf(host, sizeof(host), "%.*s", (int)host_len, proxy);
+	return dial_plainly(host, proxy + host_len + 1);
+}
+
+int dial(const char *host, const char *port)
+{
+	int fd;
+
+	signal(SIGPIPE, SIG_IGN);
+	if (!getenv("SOCKS5"))
+		return dial_plainly(host, port);
+	fd = dial_proxy();
+	if (fd >= 0 && socks_connect(fd, host, port) < 0) {
+		close(fd);
+		errno = ECONNREFUSED;
+		return -1;
+	}
+	return fd;
+}
+
+int set_congestion_control(int fd, const char *name)
+{
+	if (!*name)
+		return 0;
+	return setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name,
+			  (socklen_t)strlen(name));
 }
 
 int write_all(int fd, const void *bytes, size_t len)

@@ -2,7 +2,8 @@
 #ifndef BENCH_NET_H
 #define BENCH_NET_H
 /* What the measuring programs share: sockets that give up, and a clock. They
- * are ordinary programs: nothing here knows of a tailnet.
+ * are ordinary programs: nothing here knows of a tailnet. With SOCKS5=HOST:PORT
+ * in the environment they dial through that proxy (socks.h).
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -19,6 +20,14 @@ int listen_on(const char *port);
 /* A connected socket whose calls fail after GIVE_UP_SECONDS, or -1 and errno.
  */
 int dial(const char *host, const char *port);
+
+/* A connected socket to what SOCKS5 names, or -1. */
+int dial_proxy(void);
+
+/* Names the kernel's congestion control for one socket; "" leaves it. -1 and
+ * errno when the kernel does not have it.
+ */
+int set_congestion_control(int fd, const char *name);
 
 /* All of it, or -1. */
 int write_all(int fd, const void *bytes, size_t len);

@@ -166,6 +166,19 @@ static void a_body_is_fetched(void **state)
 	assert_memory_equal(peer.seen, "GET /key?v=1 HTTP/1.1\r\n", 23);
 }
 
+static void an_ipv6_address_is_a_host_too(void **state)
+{
+	struct bench *b = *state;
+	struct peer peer;
+
+	/* 127.0.0.1, written so. */
+	peer_start(&peer, NULL, serve_text);
+	get(b, "http://[::ffff:127.0.0.1]:%u/", peer.port, 5, 2000);
+	assert_string_equal(b->error, "");
+	assert_int_equal(b->status, 200);
+	peer_join(&peer);
+}
+
 static void other_statuses_are_answers_too(void **state)
 {
 	struct bench *b = *state;
@@ -393,6 +406,7 @@ int main(void)
 	};
 	const struct CMUnitTest tests[] = {
 		CASE(a_body_is_fetched),
+		CASE(an_ipv6_address_is_a_host_too),
 		CASE(other_statuses_are_answers_too),
 		CASE(a_body_over_the_limit_fails),
 		CASE(a_redirect_is_followed),

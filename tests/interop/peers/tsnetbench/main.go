@@ -3,7 +3,7 @@
 // lines of those programs on standard input, one at a time, and prints the
 // same JSON; it ends with its input.
 //
-//	tsnetbench [flags]               bulk, pingpong and connrate commands from stdin
+//	tsnetbench [flags]               those programs' commands, and "http serve", from stdin
 //	tsnetbench [flags] get HOST:PORT one HTTP/1.0 request, for the time to the first byte
 package main
 
@@ -60,9 +60,11 @@ func run(words []string) {
 	args := words[2:]
 	switch filepath.Base(words[0]) + " " + words[1] {
 	case "bulk serve":
-		go serve(args[0], countBytes)
+		go serve(args[0], serveFlow)
 	case "bulk send":
-		bulkSend(args)
+		bulk(args, true)
+	case "bulk take":
+		bulk(args, false)
 	case "pingpong serve":
 		go serve(args[0], echo)
 	case "pingpong ping":
@@ -71,6 +73,14 @@ func run(words []string) {
 		go serve(args[0], answerer(args[1] == "server"))
 	case "connrate run":
 		connrate(args)
+	case "datagrams serve":
+		go serveDatagrams(args[0])
+	case "datagrams send":
+		sendDatagrams(args)
+	case "http serve":
+		go serveHTTP(args[0])
+	case "httpload run":
+		loadHTTP(args)
 	case "path to":
 		path(args[0])
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -45,84 +46,121 @@ func percentileUs(sorted []time.Duration, percent int) float64 {
 	return float64(sorted[at].Nanoseconds()) / 1e3
 }
 
-// -- bulk: HOST PORT FLOWS SECONDS
+// -- bulk: HOST PORT FLOWS SECONDS. As tests/bench/bulk.c has it; congestion
+// controls are the kernel's.
 
-func countBytes(conn net.Conn) {
+type bulkRequest struct {
+	ForMs, ServerSends uint32
+	CongestionControl  [16]byte
+}
+
+type bulkCount struct{ Bytes, Ns uint64 }
+
+const patience, goodbye = 10 * time.Second, time.Second
+
+func countFor(conn net.Conn, d time.Duration) (count bulkCount, err error) {
 	chunk := make([]byte, chunkBytes)
-	var count uint64
+	start := time.Now()
+	conn.SetReadDeadline(start.Add(d))
+	for err == nil {
+		var n int
+		n, err = conn.Read(chunk)
+		count.Bytes += uint64(n)
+	}
+	count.Ns = uint64(time.Since(start))
+	var timeout net.Error
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		err = nil
+	}
+	return count, err
+}
+
+// writeOn ends when the connection does.
+func writeOn(conn net.Conn, d time.Duration) (longest time.Duration) {
+	chunk := make([]byte, chunkBytes)
+	conn.SetWriteDeadline(time.Now().Add(d + patience))
 	for {
-		n, err := conn.Read(chunk)
-		count += uint64(n)
-		if err == io.EOF {
-			binary.Write(conn, binary.LittleEndian, count)
-			return
+		start := time.Now()
+		if _, err := conn.Write(chunk); err != nil {
+			return longest
 		}
-		if err != nil {
-			return
-		}
+		longest = max(longest, time.Since(start))
 	}
 }
 
-type flow struct {
-	conn    net.Conn
-	sent    uint64
-	longest time.Duration
-	failed  bool
-}
-
-func (f *flow) send(until time.Time) {
-	chunk := make([]byte, chunkBytes)
-	for now := time.Now(); now.Before(until); {
-		f.conn.SetWriteDeadline(now.Add(giveUp))
-		n, err := f.conn.Write(chunk)
-		f.sent += uint64(n)
-		if err != nil {
-			log.Print(err)
-			f.failed = true
-			return
-		}
-		after := time.Now()
-		f.longest = max(f.longest, after.Sub(now))
-		now = after
+func serveFlow(conn net.Conn) {
+	var request bulkRequest
+	if binary.Read(conn, binary.LittleEndian, &request) != nil {
+		return
 	}
-	var counted uint64
-	f.conn.(interface{ CloseWrite() error }).CloseWrite()
-	f.conn.SetReadDeadline(time.Now().Add(giveUp))
-	binary.Read(f.conn, binary.LittleEndian, &counted)
-	f.failed = counted != f.sent
+	d := time.Duration(request.ForMs) * time.Millisecond
+	if request.ServerSends != 0 {
+		writeOn(conn, d)
+		return
+	}
+	count, err := countFor(conn, d)
+	if err == nil && binary.Write(conn, binary.LittleEndian, count) == nil {
+		countFor(conn, goodbye)
+	}
 }
 
-func bulkSend(args []string) {
-	flows := make([]flow, number(args[2]))
-	for i := range flows {
+// sendFlow writes until the other end says its count.
+func sendFlow(conn net.Conn, d time.Duration) (count bulkCount, longest time.Duration, err error) {
+	wrote := make(chan time.Duration)
+	go func() { wrote <- writeOn(conn, d) }()
+	conn.SetReadDeadline(time.Now().Add(d + patience))
+	err = binary.Read(conn, binary.LittleEndian, &count)
+	conn.SetWriteDeadline(time.Now())
+	return count, <-wrote, err
+}
+
+func bulk(args []string, isSender bool) {
+	conns := make([]net.Conn, number(args[2]))
+	d := duration(args[3])
+	request := bulkRequest{ForMs: uint32(d.Milliseconds())}
+	if !isSender {
+		request.ServerSends = 1
+	}
+	for i := range conns {
 		conn, err := dial(args[0], args[1])
 		if err != nil {
 			fmt.Printf("{\"error\": %q}\n", err)
 			return
 		}
 		defer conn.Close()
-		flows[i].conn = conn
+		conns[i] = conn
 	}
 	var done sync.WaitGroup
-	start := time.Now()
-	until := start.Add(duration(args[3]))
-	for i := range flows {
-		done.Go(func() { flows[i].send(until) })
+	var lock sync.Mutex
+	var bytes uint64
+	var mbits float64
+	var longest time.Duration
+	failed := 0
+	for _, conn := range conns {
+		done.Go(func() {
+			var count bulkCount
+			var wait time.Duration
+			err := binary.Write(conn, binary.LittleEndian, request)
+			if err == nil && isSender {
+				count, wait, err = sendFlow(conn, d)
+			} else if err == nil {
+				count, err = countFor(conn, d)
+			}
+			lock.Lock()
+			defer lock.Unlock()
+			if err != nil {
+				log.Print(err)
+				failed++
+				return
+			}
+			bytes += count.Bytes
+			mbits += float64(count.Bytes) * 8e3 / float64(count.Ns)
+			longest = max(longest, wait)
+		})
 	}
 	done.Wait()
-	took := time.Since(start).Seconds()
-	var bytes uint64
-	var longest time.Duration
-	errors := 0
-	for i := range flows {
-		bytes += flows[i].sent
-		longest = max(longest, flows[i].longest)
-		if flows[i].failed {
-			errors++
-		}
-	}
-	fmt.Printf("{\"bytes\": %d, \"seconds\": %.4f, \"mbit_s\": %.1f, \"longest_write_ms\": %.1f, \"errors\": %d}\n",
-		bytes, took, float64(bytes)*8e-6/took, milliseconds(longest), errors)
+	fmt.Printf("{\"bytes\": %d, \"mbit_s\": %.1f, \"longest_wait_ms\": %.1f, \"errors\": %d}\n",
+		bytes, mbits, milliseconds(longest), failed)
 }
 
 // -- pingpong: HOST PORT SIZE SECONDS
