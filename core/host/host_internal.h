@@ -63,6 +63,7 @@ struct ts_entry {
 struct ts_entries {
 	struct ts_key_map by_key;
 	struct ts_link lingering; /* by expires_ms */
+	size_t lingering_count;
 	struct ts_timer *sweep;
 };
 
