@@ -142,17 +142,26 @@ size_t stack_tcp_send_room(const struct stack_tcp *t)
 }
 
 /* lwIP looks for the last unsent segment from the first on: it gets to see
- * that one only. */
+ * that one only; and none that was cut for a wider way, which it would take for
+ * a fault. */
 static err_t append(struct stack_tcp *t, const void *data, uint16_t len)
 {
 	struct tcp_pcb *pcb = t->pcb;
-	struct tcp_seg *first = pcb->unsent;
+	struct tcp_seg *first = pcb->unsent, *last;
 	err_t err;
 
 	if (!first)
 		return tcp_write(pcb, data, len, TCP_WRITE_FLAG_COPY);
-	pcb->unsent = stack_send_last_unsent(t);
-	err = tcp_write(pcb, data, len, TCP_WRITE_FLAG_COPY);
+	last = stack_send_last_unsent(t);
+	if (last->len <= pcb->mss) {
+		pcb->unsent = last;
+		err = tcp_write(pcb, data, len, TCP_WRITE_FLAG_COPY);
+	} else {
+		pcb->unsent = NULL;
+		pcb->unsent_oversize = 0;
+		err = tcp_write(pcb, data, len, TCP_WRITE_FLAG_COPY);
+		last->next = pcb->unsent;
+	}
 	pcb->unsent = first;
 	return err;
 }
