@@ -37,7 +37,7 @@ enum {
 	FIRST_RTT_US = 1000,
 	BURST_US = 1000,
 	BURST_MAX = 64 * 1024,
-	BURSTS = 3,
+	BURSTS = 2,
 	MARGIN_PERCENT = 1, /* paced below the rate, to keep the queue empty */
 };
 
@@ -211,9 +211,9 @@ static bool phase_is_over(const struct tcp_cc *cc, const struct cc_ack *ack)
 	if (gain > UNIT)
 		return is_long &&
 		       (ack->lost || ack->flight_before >=
-					     with_bursts(cc, product(cc, gain)));
+					     product(cc, gain) + burst(cc));
 	return is_long ||
-	       ack->flight_before <= with_bursts(cc, product(cc, UNIT));
+	       ack->flight_before <= product(cc, UNIT);
 }
 
 static void update_cycle(struct tcp_cc *cc, const struct cc_ack *ack)

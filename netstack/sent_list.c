@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { CAP_FIRST = 16, CAP_KEPT = 256 };
+enum { CAP_FIRST = 4, CAP_KEPT = 64 };
 
 void stack_sent_init(struct sent_list *l)
 {

@@ -17,7 +17,8 @@
 enum {
 	RTO_FIRST_TICKS = LWIP_TCP_RTO_TIME / STACK_TICK_MS,
 	RTO_MAX_TICKS = 120000 / STACK_TICK_MS,
-	ORPHAN_RETRIES = 8,
+	ORPHAN_TIMEOUTS = 15, /* a bit more than a minute */
+	ORPHAN_PROBES = 8,
 	PEER_MSS_MIN = 216, /* a peer's smaller MSS is not obeyed */
 	UNACKED_MAX = 16,   /* segments, at most, for one ACK */
 };
@@ -341,8 +342,8 @@ static void to_time_wait(struct stack_tcp *t, struct tcp_pcb *pcb)
  * reads, must not keep what is queued in memory. */
 static bool has_given_up(const struct stack_tcp *t)
 {
-	return t->is_orphan && (t->pcb->nrtx > ORPHAN_RETRIES ||
-				t->orphan_probes > ORPHAN_RETRIES);
+	return t->is_orphan && (t->pcb->nrtx > ORPHAN_TIMEOUTS ||
+				t->orphan_probes > ORPHAN_PROBES);
 }
 
 void stack_tcp_leave(struct stack_tcp *t)

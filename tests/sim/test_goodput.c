@@ -119,7 +119,7 @@ static void cubic_is_what_its_formula_says(void **state)
 {
 	(void)state;
 	at_40_ms("cubic", 0, 0.90);
-	at_40_ms("cubic", 10, 0.09);
+	at_40_ms("cubic", 10, 0.07);
 	at_40_ms("cubic", 100, 0.025);
 	at_40_ms("cubic", 300, 0.01);
 }
