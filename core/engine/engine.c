@@ -98,6 +98,19 @@ static char *read_os_release(const char *key)
 	return found;
 }
 
+static bool can_bind_ipv6(void)
+{
+	struct sockaddr_in6 sa = {.sin6_family = AF_INET6,
+				  .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+	int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool ok = fd >= 0 &&
+		  bind(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0;
+
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
 static int open_node(struct ts_engine *engine,
 		     const struct ts_private_key *machine_key,
 		     struct ts_prefs *prefs)
@@ -114,6 +127,11 @@ static int open_node(struct ts_engine *engine,
 		.ephemeral = engine->config.ephemeral,
 		.force_login = engine->config.force_login,
 		.direct = engine->config.direct,
+		.path_mtu = engine->config.path_mtu,
+		.os_has_ipv6 = can_bind_ipv6(),
+		.fixed_port = engine->config.port != 0,
+		.endpoints = engine->config.endpoints,
+		.endpoint_count = engine->config.endpoint_count,
 		.distro = distro,
 		.distro_version = version,
 		.container = access("/.dockerenv", F_OK) == 0 ||

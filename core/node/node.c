@@ -86,6 +86,10 @@ static bool make_cores(struct ts_node *node,
 		.node_key = node->prefs.persist.node_key,
 		.disco_key = node->disco_key,
 		.disable_direct = !config->direct,
+		.measure_mtu = config->path_mtu,
+		.port_is_fixed = config->fixed_port,
+		.endpoints = config->endpoints,
+		.endpoint_count = config->endpoint_count,
 	};
 
 	/* Until the first login: nobody will hear of this one. */
@@ -117,6 +121,7 @@ struct ts_node *ts_node_new(struct ts_node_config *config,
 	node->io = *io;
 	node->io_ctx = ctx;
 	node->now_ms = now_ms;
+	node->net_info.os_has_ipv6 = config->os_has_ipv6 ? TS_YES : TS_NO;
 	node->prefs = *config->prefs;
 	ts_prefs_init_default(config->prefs);
 	node->expiry_check_ms = UINT64_MAX;
@@ -322,6 +327,32 @@ void ts_node_derp_drained(struct ts_node *node, int region, uint64_t now_ms)
 {
 	node->now_ms = now_ms;
 	ts_path_derp_drained(node->path, region, now_ms);
+}
+
+void ts_node_resolved(struct ts_node *node, const char *host,
+		      const struct ts_ip *ips, size_t count, uint64_t now_ms)
+{
+	node->now_ms = now_ms;
+	ts_path_resolved(node->path, host, ips, count, now_ms);
+}
+
+void ts_node_derp_latency(struct ts_node *node, int region,
+			  uint64_t latency_us, uint64_t now_ms)
+{
+	node->now_ms = now_ms;
+	ts_path_derp_latency(node->path, region, latency_us, now_ms);
+}
+
+const struct ts_net_info *ts_node_net_info(const struct ts_node *node)
+{
+	return &node->net_info;
+}
+
+int ts_node_netcheck(struct ts_node *node, uint64_t now_ms,
+		     ts_path_report_fn fn, void *fn_ctx)
+{
+	node->now_ms = now_ms;
+	return ts_path_check(node->path, now_ms, fn, fn_ctx);
 }
 
 void ts_node_local_endpoints(struct ts_node *node, const struct ts_addr *addrs,

@@ -12,6 +12,7 @@
 #include "core/base/err.h"
 #include "core/base/log.h"
 #include "core/node/node_internal.h"
+#include "core/path/netcheck.h"
 
 enum { UNSENT_PATIENCE_MS = 1000 };
 
@@ -138,25 +139,26 @@ static void on_wg_deliver(void *ctx, void *peer_ctx, struct ts_packet *pkt)
 }
 
 static void on_path_wireguard(void *ctx, struct ts_path_peer *peer,
-			      const struct ts_addr *from,
+			      const struct ts_path_addr *from,
 			      struct ts_packet *pkt)
 {
 	struct ts_node *node = ctx;
 	uint8_t buf[TS_PACKET_HEADROOM + 64 + TS_PACKET_TAILROOM];
 	struct ts_packet reply = {.data = buf + TS_PACKET_HEADROOM};
 	void *who = NULL;
-	int err = ts_wg_input(node->wg, from, pkt, node->now_ms, &who,
+	int err = ts_wg_input(node->wg, &from->addr, pkt, node->now_ms, &who,
 			      reply.data, &reply.len);
 
 	if (who) {
 		struct node_peer *np = who;
 
+		ts_path_heard(np->path, from, node->now_ms);
 		if (np->path != peer)
 			ts_path_learn(node->path, np->path, from, node->now_ms);
 	} else if (err == -EAGAIN && peer) {
 		ts_path_send(node->path, peer, &reply, node->now_ms);
 	} else if (err == -EAGAIN) {
-		node->io.udp_send(node->io_ctx, from, reply.data, reply.len);
+		ts_path_answer(node->path, from, &reply, node->now_ms);
 	}
 }
 
@@ -233,6 +235,14 @@ static void on_udp_send(void *ctx, const struct ts_addr *to,
 	node->io.udp_send(node->io_ctx, to, pkt, len);
 }
 
+static void on_udp_send_whole(void *ctx, const struct ts_addr *to,
+			      const uint8_t *pkt, size_t len)
+{
+	struct ts_node *node = ctx;
+
+	node->io.udp_send_whole(node->io_ctx, to, pkt, len);
+}
+
 static void on_derp_write(void *ctx, int region, const uint8_t *data,
 			  size_t len)
 {
@@ -263,6 +273,28 @@ static size_t on_derp_queued(void *ctx, int region)
 	return node->io.derp_queued(node->io_ctx, region);
 }
 
+static void on_derp_latency(void *ctx, int region,
+			    const struct ts_derp_node *derp_node)
+{
+	struct ts_node *node = ctx;
+
+	node->io.derp_latency(node->io_ctx, region, derp_node);
+}
+
+static void on_derp_latency_cancel(void *ctx)
+{
+	struct ts_node *node = ctx;
+
+	node->io.derp_latency_cancel(node->io_ctx);
+}
+
+static void on_resolve(void *ctx, const char *host)
+{
+	struct ts_node *node = ctx;
+
+	node->io.resolve(node->io_ctx, host);
+}
+
 static void on_derp_health(void *ctx, int region, const char *problem)
 {
 	(void)ctx;
@@ -280,15 +312,15 @@ static void on_endpoints_changed(void *ctx, const struct ts_addr *endpoints,
 }
 
 static void on_net_info_changed(void *ctx, int home_region,
-				enum ts_tristate mapping_varies,
-				enum ts_tristate working_udp)
+				const struct ts_netcheck_report *report)
 {
 	struct ts_node *node = ctx;
 	struct ts_net_info *info = &node->net_info;
 
 	info->preferred_derp = home_region;
-	info->mapping_varies = mapping_varies;
-	info->working_udp = working_udp;
+	info->mapping_varies = report->mapping_varies;
+	info->working_udp = report->working_udp;
+	info->working_ipv6 = report->working_ipv6;
 	node->has_net_info = true;
 	node_tell_net_info(node);
 }
@@ -305,11 +337,15 @@ static void on_derp_ready(void *ctx, int region, bool connected)
 
 const struct ts_path_ops node_path_ops = {
 	.udp_send = on_udp_send,
+	.udp_send_whole = on_udp_send_whole,
 	.derp_write = on_derp_write,
 	.derp_open = on_derp_open,
 	.derp_close = on_derp_close,
 	.derp_queued = on_derp_queued,
 	.derp_health = on_derp_health,
+	.derp_latency = on_derp_latency,
+	.derp_latency_cancel = on_derp_latency_cancel,
+	.resolve = on_resolve,
 	.wireguard = on_path_wireguard,
 	.unknown_sender = on_unknown_sender,
 	.unknown_disco = on_unknown_disco,

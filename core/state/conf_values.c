@@ -281,6 +281,33 @@ static int read_tags(const char *text, struct ts_config *config)
 	return 0;
 }
 
+/* -- endpoints ------------------------------------------------------------ */
+
+static int read_endpoints(const char *text, struct ts_config *config)
+{
+	config->endpoint_count = 0;
+	while (*text) {
+		char one[TS_ADDR_TEXT_CAP];
+		struct ts_addr addr;
+		size_t len;
+
+		text += strspn(text, ", \t");
+		len = strcspn(text, ", \t");
+		if (!len)
+			break;
+		if (len >= sizeof(one) ||
+		    config->endpoint_count == TS_CONF_ENDPOINTS_MAX)
+			return -EINVAL;
+		memcpy(one, text, len);
+		one[len] = '\0';
+		if (ts_addr_parse(one, &addr) || addr.port == 0)
+			return -EINVAL;
+		config->endpoints[config->endpoint_count++] = addr;
+		text += len;
+	}
+	return 0;
+}
+
 /* -- the auth key --------------------------------------------------------- */
 
 /* First line without blanks around it; text is wiped and freed. */
@@ -369,6 +396,8 @@ static int read_value(struct ts_config *config,
 		return read_listen(value, out);
 	case TS_CONF_DNS:
 		return read_dns(value, out);
+	case TS_CONF_ENDPOINTS:
+		return read_endpoints(value, config);
 	case TS_CONF_TAGS:
 		return read_tags(value, config);
 	case TS_CONF_LOG_LEVEL:

@@ -163,7 +163,7 @@ static void endpoints_are_bounded(void **state)
 	}
 	many[0] = addr("203.0.113.2:7");
 	ts_endpoints_set_port_mapping(&e, &many[0]);
-	assert_int_equal(e.count, ENDPOINTS_MAX);
+	assert_int_equal(e.count, ENDPOINTS_LOCAL_MAX + ENDPOINTS_STUN_MAX + 1);
 	assert_int_equal(e.addrs[1].port, 100);
 }
 
