@@ -118,6 +118,7 @@ def test_mapped(internet, serve, run, protocols, by):
     found = {name.lower() for name in ("PMP", "PCP", "UPnP")
              if net_info(server)[name]}
     assert found == {protocol.rstrip("2") for protocol in protocols}
+    assert f"; {external} leads here\n" in server.cli("netcheck").stdout
     check_direct(internet, run, server, external)
     assert server.stop() == 143
     assert gateway.wait("unmap")["port"] == mapping["port"]
