@@ -18,8 +18,9 @@ void portmap_send(struct ts_portmap *p, const void *data, size_t len);
 void portmap_granted(struct ts_portmap *p, const struct ts_addr *external,
 		     uint32_t lifetime_s, uint64_t now_ms);
 void portmap_refused(struct ts_portmap *p, const char *why, uint64_t now_ms);
-/* The gateway knows nothing of what it granted. */
-void portmap_forgotten(struct ts_portmap *p, uint64_t now_ms);
+/* The gateway may know nothing of what it granted: it is asked again, unless
+ * that was just done. */
+void portmap_doubt(struct ts_portmap *p, const char *why, uint64_t now_ms);
 void portmap_released(struct ts_portmap *p, uint64_t now_ms);
 
 /* -- portmap_search.c -- */

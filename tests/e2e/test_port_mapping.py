@@ -183,6 +183,16 @@ def test_a_gateway_that_wastes_time(internet, serve, run, how):
     assert server.stop() == 143
 
 
+def test_an_ephemeral_node_gives_it_back(internet, serve):
+    """While it logs out."""
+    gateway = internet.server.speak("upnp")
+    server = serve(options=["--ephemeral"])
+    gateway.wait("map")
+    server.stop()
+    assert gateway.rules() == []
+    assert internet.lab.node("server") is None
+
+
 def test_only_leases_for_ever(internet, serve, run):
     gateway = internet.server.speak("upnp")
     gateway.tell("set", "fault", "725")

@@ -571,7 +571,7 @@ static void upnp_is_renewed_at_its_service(void **state)
 	struct bench *b = *state;
 
 	hold_by_upnp(b);
-	pass(b, 3600000);
+	pass(b, PORTMAP_UPNP_CHECK_MS);
 	expect_action(b, "#AddAnyPortMapping");
 	assert_non_null(strstr(b->http.body,
 			       "<NewExternalPort>40000</NewExternalPort>"));
@@ -744,6 +744,25 @@ static void a_gateway_that_starts_anew_is_asked_at_once(void **state)
 	pmp_map(b, 0, 41641, 40000, 7200);
 	expect_held(b, "203.0.113.9:40000");
 	assert_int_equal(b->changes, 1);
+}
+
+static void another_address_of_the_gateway_is_taken_over(void **state)
+{
+	struct bench *b = *state;
+
+	hold_by_pmp(b, 7200);
+	pass(b, 60000);
+	forget_sent(b);
+	pmp_external(b, 0, "203.0.113.77"); /* announced */
+	assert_int_equal(asked(b, 0, 1), 1);
+	pmp_map(b, 0, 41641, 40000, 7200);
+	expect_held(b, "203.0.113.77:40000");
+	assert_int_equal(b->changes, 2);
+	pmp_external(b, 0, "203.0.113.78"); /* and at once again: it waits */
+	assert_int_equal(asked(b, 0, 1), 1);
+	pass(b, PORTMAP_CHECK_MS);
+	pmp_external(b, 0, "203.0.113.78");
+	assert_int_equal(asked(b, 0, 1), 2);
 }
 
 static void a_mapping_is_checked_every_two_minutes(void **state)
@@ -975,6 +994,7 @@ int main(void)
 		CASE(addresses_of_no_use_are_not_published),
 		CASE(an_address_of_another_nat_is_published),
 		CASE(a_gateway_that_starts_anew_is_asked_at_once),
+		CASE(another_address_of_the_gateway_is_taken_over),
 		CASE(a_mapping_is_checked_every_two_minutes),
 		CASE(a_clock_that_is_a_little_off_is_no_restart),
 		CASE(restarts_without_end_cost_a_question_in_four_seconds),
