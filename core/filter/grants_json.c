@@ -2,8 +2,8 @@
  * grants_json.c - capabilities that the rules give to peers
  *
  * Asked for once a connection (WhoIs, PeerAPI) or for each peer after a change
- * (relays), so grants are simply tried in order; their sources and destinations are sorted sets. "cap:" sources do
- * not apply to grants.
+ * (relays), so grants are simply tried in order; their sources and
+ * destinations are sorted sets. "cap:" sources do not apply to grants.
  */
 #include "core/filter/grants_json.h"
 

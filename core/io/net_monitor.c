@@ -83,7 +83,7 @@ static struct ts_ip source_towards(const char *text)
 }
 
 /* A default route may move to another interface while both keep their
- * addresses. Any address of the internet does: these two are documentation's. */
+ * addresses. Any address of the internet does: these are documentation's. */
 static size_t collect_all(struct ts_ip out[static ADDRS_MAX])
 {
 	out[0] = source_towards("203.0.113.1");

@@ -14,7 +14,9 @@
 
 static json_t *tristate(enum ts_tristate value)
 {
-	return value == TS_UNKNOWN ? json_null() : json_boolean(value == TS_YES);
+	if (value == TS_UNKNOWN)
+		return json_null();
+	return json_boolean(value == TS_YES);
 }
 
 static void set_latency(json_t *obj, int region, bool has, uint64_t us)

@@ -311,6 +311,28 @@ static void on_endpoints_changed(void *ctx, const struct ts_addr *endpoints,
 				 node->now_ms);
 }
 
+static void add_latency(struct ts_net_info *info, int region, bool v6,
+			uint64_t us)
+{
+	if (info->latency_count < TS_DERP_LATENCIES_MAX)
+		info->latencies[info->latency_count++] =
+			(struct ts_derp_latency){region, v6, (uint32_t)us};
+}
+
+static void set_latencies(struct ts_net_info *info,
+			  const struct ts_netcheck_report *report)
+{
+	info->latency_count = 0;
+	for (size_t i = 0; i < report->region_count; i++) {
+		const struct ts_netcheck_region *r = &report->regions[i];
+
+		if (r->has_v4)
+			add_latency(info, r->id, false, r->v4_us);
+		if (r->has_v6)
+			add_latency(info, r->id, true, r->v6_us);
+	}
+}
+
 static void on_net_info_changed(void *ctx, int home_region,
 				const struct ts_netcheck_report *report)
 {
@@ -321,6 +343,7 @@ static void on_net_info_changed(void *ctx, int home_region,
 	info->mapping_varies = report->mapping_varies;
 	info->working_udp = report->working_udp;
 	info->working_ipv6 = report->working_ipv6;
+	set_latencies(info, report);
 	node->has_net_info = true;
 	node_tell_net_info(node);
 }

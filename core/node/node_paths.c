@@ -111,9 +111,12 @@ void node_paths_configure(struct ts_node *node)
 
 	if (self) {
 		settings.silent_disco = ts_peer_has_cap(self, "silent-disco");
+		settings.tcp_only = ts_peer_has_cap(self, "only-tcp-443");
+		settings.always_stun =
+			ts_peer_has_cap(self, "debug-always-stun");
 		settings.no_relays =
-			ts_peer_has_cap(self, "disable-relay-client") ||
-			ts_peer_has_cap(self, "only-tcp-443");
+			settings.tcp_only ||
+			ts_peer_has_cap(self, "disable-relay-client");
 	}
 	ts_path_configure(node->path, &settings, node->now_ms);
 }

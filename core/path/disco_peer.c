@@ -2,24 +2,13 @@
  * disco_peer.c - find and keep the best direct path to one peer
  *
  * In: opened disco messages, outbound traffic, now_ms. Out: messages to send
- * (ops), a deadline. Owns: its candidates and the pings that wait for a pong.
+ * (ops), a deadline. Owns: its candidates and its pings (disco_pings.c).
  */
 #include "core/path/disco_peer.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "core/crypto/secret.h"
-
-struct ts_disco_sent {
-	struct ts_disco_sent *next;
-	uint8_t tx_id[DISCO_TX_ID_LEN];
-	struct ts_path_addr to; /* not set: DERP */
-	size_t wire;            /* padded to make such an IP packet; or 0 */
-	uint64_t sent_ms;
-	struct ts_disco_probe *probe; /* or NULL */
-};
 
 /* -- best path ----------------------------------------------------------- */
 
@@ -162,46 +151,13 @@ void ts_disco_peer_set_endpoints(struct ts_disco_peer *p,
 
 /* -- pings --------------------------------------------------------------- */
 
-/* The first pong answers the whole probe. */
-static void answer_probe(struct ts_disco_peer *p, struct ts_disco_sent *ping,
-			 uint64_t latency_us)
+/* Takes the ping; its probe may be over with it. */
+static void end_ping(struct ts_disco_peer *p, struct ts_disco_sent *ping,
+		     struct ts_disco_probe *over)
 {
-	struct ts_disco_probe *probe = ping->probe;
-
-	if (!probe)
-		return;
-	for (struct ts_disco_sent *s = p->first_ping; s; s = s->next)
-		if (s->probe == probe)
-			s->probe = NULL;
-	probe->err = 0;
-	probe->latency_us = latency_us;
-	probe->to = ping->to;
-	probe->is_derp = !ts_path_addr_is_set(&ping->to);
-	p->ops->probe_done(p->ctx, probe);
-}
-
-static void give_up_probe(struct ts_disco_peer *p, struct ts_disco_sent *ping,
-			  int err)
-{
-	struct ts_disco_probe *probe = ping->probe;
-
-	if (!probe || --probe->pings > 0)
-		return;
-	probe->err = err;
-	p->ops->probe_done(p->ctx, probe);
-}
-
-/* Takes the ping that *link points to off the list. */
-static struct ts_disco_sent *unlink_ping(struct ts_disco_peer *p,
-					 struct ts_disco_sent **link)
-{
-	struct ts_disco_sent *ping = *link;
-
-	*link = ping->next;
-	if (!ping->next)
-		p->last_ping = link;
-	p->ping_count--;
-	return ping;
+	free(ping);
+	if (over)
+		p->ops->probe_done(p->ctx, over);
 }
 
 /* to NULL: DERP. wire: as in the op. */
@@ -209,26 +165,15 @@ static void start_sized_ping(struct ts_disco_peer *p,
 			     const struct ts_path_addr *to, size_t wire,
 			     struct ts_disco_probe *probe, uint64_t now_ms)
 {
-	struct ts_disco_sent *ping = NULL;
+	struct ts_disco_sent *ping;
 
-	if (p->ping_count < DISCO_PINGS_MAX)
-		ping = calloc(1, sizeof(*ping));
-	if (!ping) {
-		p->dropped_pings++;
+	if (to && p->derp_only) /* since a moment ago */
 		return;
-	}
-	ts_random_bytes(ping->tx_id, sizeof(ping->tx_id));
-	if (to)
-		ping->to = *to;
-	ping->wire = wire;
-	ping->sent_ms = now_ms;
-	ping->probe = probe;
-	if (probe)
-		probe->pings++;
-	*p->last_ping = ping;
-	p->last_ping = &ping->next;
-	p->ping_count++;
-	p->ops->send_ping(p->ctx, to, ping->tx_id, wire);
+	ping = ts_disco_pings_add(&p->pings, to, wire, probe, now_ms);
+	if (ping)
+		p->ops->send_ping(p->ctx, to, ping->tx_id, wire);
+	else
+		p->dropped_pings++;
 }
 
 static void start_ping(struct ts_disco_peer *p, const struct ts_path_addr *to,
@@ -265,7 +210,7 @@ static void discover(struct ts_disco_peer *p, bool call_me_maybe,
 	uint64_t due_ms = UINT64_MAX;
 	bool sent = false;
 
-	if (now_ms < p->discovery_due_ms)
+	if (p->derp_only || now_ms < p->discovery_due_ms)
 		return;
 	prune_candidates(p, now_ms);
 	p->full_ping_due_ms = now_ms + DISCO_UPGRADE_INTERVAL_MS;
@@ -422,27 +367,15 @@ static void sized_pong(struct ts_disco_peer *p,
 		p->ops->mtu_changed(p->ctx);
 }
 
-static struct ts_disco_sent **find_ping(struct ts_disco_peer *p,
-					const uint8_t *tx_id)
-{
-	struct ts_disco_sent **link = &p->first_ping;
-
-	while (*link && memcmp((*link)->tx_id, tx_id, DISCO_TX_ID_LEN) != 0)
-		link = &(*link)->next;
-	return *link ? link : NULL;
-}
-
 bool ts_disco_peer_got_pong(struct ts_disco_peer *p, bool is_derp,
 			    const uint8_t tx_id[static DISCO_TX_ID_LEN],
 			    uint64_t now_ms)
 {
-	struct ts_disco_sent **link = find_ping(p, tx_id);
-	struct ts_disco_sent *ping;
+	struct ts_disco_sent *ping = ts_disco_pings_take(&p->pings, tx_id);
 	uint64_t latency_us;
 
-	if (!link)
+	if (!ping)
 		return false;
-	ping = unlink_ping(p, link);
 	latency_us = (now_ms - ping->sent_ms) * 1000;
 	/* An address that is no candidate any more was dropped for a reason,
 	 * and a relayed path comes by its handshake only. */
@@ -452,8 +385,8 @@ bool ts_disco_peer_got_pong(struct ts_disco_peer *p, bool is_derp,
 		confirm(p, &ping->to, latency_us, now_ms);
 	else if (!is_derp && find_candidate(p, &ping->to))
 		promote(p, &ping->to, latency_us, now_ms);
-	answer_probe(p, ping, latency_us);
-	free(ping);
+	end_ping(p, ping,
+		 ts_disco_pings_answered(&p->pings, ping, latency_us));
 	return true;
 }
 
@@ -515,12 +448,9 @@ int ts_disco_peer_probe(struct ts_disco_peer *p, bool has_derp,
 
 uint64_t ts_disco_peer_deadline_ms(const struct ts_disco_peer *p)
 {
-	uint64_t at_ms = p->heartbeat_ms;
+	uint64_t at_ms = ts_disco_pings_deadline_ms(&p->pings);
 
-	if (p->first_ping &&
-	    p->first_ping->sent_ms + DISCO_PING_TIMEOUT_MS < at_ms)
-		at_ms = p->first_ping->sent_ms + DISCO_PING_TIMEOUT_MS;
-	return at_ms;
+	return p->heartbeat_ms < at_ms ? p->heartbeat_ms : at_ms;
 }
 
 /* A large one that is lost says nothing of the path while small ones are. */
@@ -551,16 +481,14 @@ static void expire_ping(struct ts_disco_peer *p,
 
 static void expire_pings(struct ts_disco_peer *p, uint64_t now_ms)
 {
-	while (p->first_ping &&
-	       now_ms >= p->first_ping->sent_ms + DISCO_PING_TIMEOUT_MS) {
-		struct ts_disco_sent *ping = unlink_ping(p, &p->first_ping);
+	struct ts_disco_sent *ping;
 
+	while ((ping = ts_disco_pings_take_expired(&p->pings, now_ms))) {
 		if (ping->wire != 0)
 			expire_sized_ping(p, ping, now_ms);
 		else
 			expire_ping(p, ping, now_ms);
-		give_up_probe(p, ping, -ETIMEDOUT);
-		free(ping);
+		end_ping(p, ping, ts_disco_pings_given_up(ping, -ETIMEDOUT));
 	}
 }
 
@@ -603,12 +531,10 @@ void ts_disco_peer_network_changed(struct ts_disco_peer *p)
 
 static void cancel_pings(struct ts_disco_peer *p)
 {
-	while (p->first_ping) {
-		struct ts_disco_sent *ping = unlink_ping(p, &p->first_ping);
+	struct ts_disco_sent *ping;
 
-		give_up_probe(p, ping, -ECANCELED);
-		free(ping);
-	}
+	while ((ping = ts_disco_pings_take_first(&p->pings)))
+		end_ping(p, ping, ts_disco_pings_given_up(ping, -ECANCELED));
 }
 
 void ts_disco_peer_reset(struct ts_disco_peer *p)
@@ -639,7 +565,7 @@ void ts_disco_peer_init(struct ts_disco_peer *p, const struct ts_disco_ops *ops,
 		.derp_only = derp_only,
 		.heartbeat_ms = UINT64_MAX,
 	};
-	p->last_ping = &p->first_ping;
+	ts_disco_pings_init(&p->pings);
 }
 
 void ts_disco_peer_deinit(struct ts_disco_peer *p)

@@ -28,6 +28,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/path/disco_pings.h"
 #include "core/path/disco_wire.h"
 #include "core/path/path_addr.h"
 #include "core/path/path_mtu.h"
@@ -37,7 +38,6 @@ enum {
 	DISCO_HEARTBEAT_MS = 3000,
 	DISCO_SESSION_ACTIVE_MS = 45000,
 	DISCO_TRUST_MS = 6500,
-	DISCO_PING_TIMEOUT_MS = 5000,
 	DISCO_PING_INTERVAL_MS = 5000,
 	DISCO_UPGRADE_INTERVAL_MS = 60000,
 	DISCO_RELAY_INTERVAL_MS = 30000,
@@ -47,8 +47,6 @@ enum {
 	 * MAX no more are taken. */
 	DISCO_CANDIDATES_PRUNE = 100,
 	DISCO_CANDIDATES_MAX = 128,
-	/* Unanswered pings; more are not sent. */
-	DISCO_PINGS_MAX = 256,
 	/* Our pongs to one peer. */
 	DISCO_PONGS_PER_S = 50,
 	DISCO_PONGS_BURST = 200,
@@ -62,22 +60,6 @@ struct ts_disco_candidate {
 	uint64_t heard_ms;
 	uint64_t ping_due_ms; /* discovery may ping it again from then on */
 };
-
-/* A "tailscale ping": several pings, the first pong ends it. */
-typedef void (*ts_disco_probe_fn)(void *ctx, int err, uint64_t latency_us,
-				  const struct ts_path_addr *to, bool is_derp);
-struct ts_disco_probe {
-	ts_disco_probe_fn fn;
-	void *fn_ctx;
-	size_t pings; /* outstanding */
-	int err;      /* 0: answered, and the rest is set */
-	uint64_t latency_us;
-	struct ts_path_addr to;
-	bool is_derp;
-	struct ts_disco_probe *next; /* for whoever collects finished ones */
-};
-
-struct ts_disco_sent; /* a ping that waits for its pong */
 
 struct ts_disco_peer;
 struct ts_disco_ops {
@@ -106,8 +88,7 @@ struct ts_disco_peer {
 	bool is_silent; /* no heartbeats: what it sends is proof enough */
 	struct ts_disco_candidate *candidates;
 	size_t candidate_count, candidate_cap;
-	struct ts_disco_sent *first_ping, **last_ping; /* oldest first */
-	size_t ping_count;
+	struct ts_disco_pings pings;
 	struct ts_path_quality best; /* best.to not set: none */
 	uint64_t trust_until_ms;
 	struct ts_path_mtu mtu; /* of best, when that is direct */

@@ -64,7 +64,7 @@ static int add_probe(struct ts_netcheck *n, const struct ts_derp_node *node,
 	struct ts_netcheck_probe *probes, *p;
 	struct ts_addr to;
 
-	if (!node_stun_addr(n, node, is_v6, &to))
+	if (n->no_stun || !node_stun_addr(n, node, is_v6, &to))
 		return 0;
 	if ((n->probe_count & (n->probe_count - 1)) == 0) {
 		size_t cap = n->probe_count ? 2 * n->probe_count : 1;
@@ -282,7 +282,8 @@ static void finish(struct ts_netcheck *n, uint64_t now_ms)
 			any_v6_answered(&n->report) ? TS_YES : TS_NO;
 	}
 	/* Where nobody could be asked by UDP nothing is known to be wrong. */
-	if (answered || !n->ops->https || n->probe_count == 0)
+	if (answered || !n->ops->https || n->report.region_count == 0 ||
+	    (n->probe_count == 0 && !n->no_stun))
 		conclude(n, now_ms);
 	else
 		start_https(n, now_ms);

@@ -81,6 +81,7 @@ struct ts_netcheck {
 	const struct ts_netcheck_ops *ops;
 	void *ctx;
 	bool is_running, is_full;
+	bool no_stun; /* by HTTPS alone; set before a start */
 	const struct ts_derp_map *map; /* while it runs */
 	size_t https_count;            /* answers by HTTPS that are missing */
 	bool is_https;                 /* the second phase */

@@ -54,6 +54,7 @@ struct ts_path_peer {
 	struct ts_public_key node_key, disco_key;
 	int home_derp;
 	bool is_wireguard_only;
+	bool has_no_path; /* neither disco nor plain WireGuard: DERP only */
 	bool has_box;
 	struct ts_box box; /* our disco key and the peer's */
 	struct ts_disco_peer disco;
@@ -120,6 +121,10 @@ struct ts_path {
 	uint64_t dropped_unknown, dropped_disco;
 };
 
+/* -- path_router.c -- */
+/* May peers be reached by UDP? */
+bool ts_path_is_direct_allowed(const struct ts_path *path);
+
 /* -- path_peers.c -- */
 struct ts_path_peer *ts_path_find_node(const struct ts_path *path,
 				       const struct ts_public_key *node_key);
@@ -134,6 +139,8 @@ void ts_path_add_source(struct ts_path_peer *peer,
 const struct ts_box *ts_path_peer_box(struct ts_path_peer *peer);
 /* The peer's timer follows its disco deadline. */
 void ts_path_peer_rearm(struct ts_path_peer *peer);
+/* Follow what is allowed: direct paths, heartbeats. */
+void ts_path_peer_configure(struct ts_path_peer *peer);
 void ts_path_peer_free(struct ts_path_peer *peer);
 
 /* -- path_packets.c -- */

@@ -19,7 +19,7 @@ void ts_path_tell_endpoints(struct ts_path *path)
 {
 	const struct ts_endpoints *e = &path->endpoints;
 
-	if (!path->config.disable_direct && e->is_checked)
+	if (ts_path_is_direct_allowed(path) && e->is_checked)
 		path->ops->endpoints_changed(path->ctx, e->addrs, e->types,
 					     e->count);
 }
@@ -176,6 +176,8 @@ void ts_path_region_down(void *ctx, int region, uint64_t now_ms)
 
 static bool is_active(const struct ts_path *path)
 {
+	if (path->settings.always_stun)
+		return true;
 	return path->last_send_ms != 0 &&
 	       path->now_ms < path->last_send_ms + DISCO_SESSION_ACTIVE_MS;
 }
@@ -245,6 +247,7 @@ void ts_path_check_network(struct ts_path *path, bool full)
 	path->has_new_names = false;
 	path->last_check_ms = path->now_ms;
 	path->next_check_ms = UINT64_MAX; /* set when this one ends */
+	path->netcheck.no_stun = path->settings.tcp_only;
 	if (ts_netcheck_start(&path->netcheck, path->map, path->pool.home, full,
 			      path->now_ms) != 0)
 		schedule_check(path);

@@ -83,8 +83,8 @@ int ts_path_send(struct ts_path *path, struct ts_path_peer *peer,
 	peer->last_send_ms = now_ms;
 	ts_path_note_activity(path);
 	if (peer->is_wireguard_only)
-		return path->config.disable_direct ? -EHOSTUNREACH
-						   : send_plain(peer, pkt);
+		return ts_path_is_direct_allowed(path) ? send_plain(peer, pkt)
+						       : -EHOSTUNREACH;
 	ts_disco_peer_sent(&peer->disco, now_ms);
 	ts_path_peer_rearm(peer);
 	is_trusted = ts_disco_peer_is_trusted(&peer->disco, now_ms);
@@ -149,9 +149,11 @@ void ts_path_input_udp(struct ts_path *path, const struct ts_addr *from,
 	enum ts_datagram_kind kind = ts_datagram_kind(pkt->data, pkt->len);
 
 	path->now_ms = now_ms;
-	if (kind == DATAGRAM_STUN)
+	if (path->settings.tcp_only)
+		path->dropped_unknown++;
+	else if (kind == DATAGRAM_STUN)
 		ts_netcheck_input(&path->netcheck, pkt->data, pkt->len, now_ms);
-	else if (path->config.disable_direct)
+	else if (!ts_path_is_direct_allowed(path))
 		path->dropped_unknown++;
 	else if (kind == DATAGRAM_DISCO)
 		ts_path_disco_input_udp(path, &direct, pkt->data, pkt->len);

@@ -172,6 +172,19 @@ void ts_path_peer_rearm(struct ts_path_peer *peer)
 	ts_timer_heap_set(&peer->path->timers, &peer->timer, at_ms);
 }
 
+void ts_path_peer_configure(struct ts_path_peer *peer)
+{
+	const struct ts_path *path = peer->path;
+	bool was_derp_only = peer->disco.derp_only;
+
+	peer->disco.derp_only =
+		!ts_path_is_direct_allowed(path) || peer->has_no_path;
+	peer->disco.is_silent = path->settings.silent_disco;
+	peer->disco.probes_mtu = path->config.measure_mtu;
+	if (peer->disco.derp_only && !was_derp_only)
+		ts_disco_peer_reset(&peer->disco);
+}
+
 static void apply_config(struct ts_path_peer *peer,
 			 const struct ts_path_peer_config *config,
 			 uint64_t now_ms)
@@ -181,8 +194,8 @@ static void apply_config(struct ts_path_peer *peer,
 	peer->home_derp = config->home_derp;
 	peer->is_wireguard_only = config->is_wireguard_only;
 	peer->disco.may_relay = use_disco && config->may_relay;
-	peer->disco.derp_only = peer->path->config.disable_direct ||
-				(!use_disco && !config->is_wireguard_only);
+	peer->has_no_path = !use_disco && !config->is_wireguard_only;
+	ts_path_peer_configure(peer);
 	ts_disco_peer_set_endpoints(&peer->disco, config->endpoints,
 				    config->endpoint_count, now_ms);
 }
@@ -200,8 +213,6 @@ struct ts_path_peer *ts_path_peer_add(struct ts_path *path,
 	peer->node_key = config->node_key;
 	peer->disco_key = config->disco_key;
 	ts_disco_peer_init(&peer->disco, &TS_PATH_DISCO_OPS, peer, false);
-	peer->disco.is_silent = path->settings.silent_disco;
-	peer->disco.probes_mtu = path->config.measure_mtu;
 	if (ts_key_map_put(&path->by_node_key, &peer->node_key, peer) != 0) {
 		free(peer);
 		return NULL;

@@ -162,7 +162,7 @@ static bool may_offer(struct ts_path_peer *peer)
 {
 	const struct ts_path *path = peer->path;
 
-	if (path->settings.no_relays || path->config.disable_direct ||
+	if (path->settings.no_relays || !ts_path_is_direct_allowed(path) ||
 	    !peer->disco.may_relay)
 		return false;
 	if (!peer->has_offers)

@@ -213,13 +213,26 @@ void ts_path_configure(struct ts_path *path,
 		       const struct ts_path_settings *settings,
 		       uint64_t now_ms)
 {
+	bool was_tcp_only = path->settings.tcp_only;
 	struct ts_path_peer *peer;
 	size_t pos = 0;
 
 	path->now_ms = now_ms;
 	path->settings = *settings;
-	while ((peer = ts_key_map_next(&path->by_node_key, &pos)))
-		peer->disco.is_silent = settings->silent_disco;
+	while ((peer = ts_key_map_next(&path->by_node_key, &pos))) {
+		ts_path_peer_configure(peer);
+		ts_path_peer_rearm(peer);
+	}
+	ts_path_flush_probes(path);
+	if (was_tcp_only == settings->tcp_only)
+		return;
+	ts_netcheck_cancel(&path->netcheck);
+	ts_path_check_network(path, true);
+}
+
+bool ts_path_is_direct_allowed(const struct ts_path *path)
+{
+	return !path->config.disable_direct && !path->settings.tcp_only;
 }
 
 void ts_path_set_relays(struct ts_path *path,
@@ -404,5 +417,5 @@ bool ts_path_derp_is_connected(const struct ts_path *path, int region)
 size_t ts_path_endpoints(const struct ts_path *path, const struct ts_addr **out)
 {
 	*out = path->endpoints.addrs;
-	return path->config.disable_direct ? 0 : path->endpoints.count;
+	return ts_path_is_direct_allowed(path) ? path->endpoints.count : 0;
 }

@@ -128,6 +128,8 @@ void ts_path_set_local_endpoints(struct ts_path *path,
 struct ts_path_settings {
 	bool silent_disco; /* no heartbeats */
 	bool no_relays;    /* neither ask relays nor take offers */
+	bool tcp_only;     /* DERP, and not a datagram, not even for STUN */
+	bool always_stun;  /* check the network while idle too */
 };
 void ts_path_configure(struct ts_path *path,
 		       const struct ts_path_settings *settings,

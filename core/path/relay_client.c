@@ -370,10 +370,10 @@ uint64_t ts_relay_client_deadline_ms(const struct ts_relay_client *c)
 static bool tick_request(struct ts_relay_client *c, struct ts_relay_request *r,
 			 uint64_t now_ms)
 {
+	if (now_ms >= r->sent_ms + RELAY_REQUEST_MS)
+		return true;
 	if (now_ms < request_due_ms(r))
 		return false;
-	if (r->was_repeated)
-		return true;
 	r->was_repeated = true;
 	c->ops->send_allocate(c->ctx, &r->server, &r->message);
 	return false;

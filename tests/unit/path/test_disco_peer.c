@@ -399,7 +399,7 @@ static void a_flood_of_calls_sends_a_bounded_number_of_pings(void **state)
 	assert_int_equal(d->count, DISCO_PINGS_MAX);
 	assert_true(d->peer.dropped_pings > 0);
 	pass(d, 5000);
-	assert_int_equal(d->peer.ping_count, 0);
+	assert_int_equal(d->peer.pings.count, 0);
 	free_desk(d);
 }
 

@@ -1026,9 +1026,66 @@ static void a_map_of_names_is_measured_too(void **state)
 	sim_free(sim);
 }
 
+static void a_tailnet_without_udp_gets_none(void **state)
+{
+	struct sim *sim = sim_two(true);
+	struct sim_node *a = &sim->nodes[0];
+	struct ts_path_settings tcp_only = {.tcp_only = true};
+	struct ts_path_settings none = {0};
+	unsigned sent;
+
+	(void)state;
+	sim->https_works = true;
+	sim_chat(sim, 0, 1, 3000);
+	assert_true(sim_is_direct(sim, 0, 1));
+	ts_path_configure(a->path, &tcp_only, sim->now_ms);
+	sent = a->sent_udp;
+	sim_chat(sim, 0, 1, 40000);
+	assert_int_equal(a->sent_udp, sent);
+	assert_false(sim_is_direct(sim, 0, 1));
+	assert_int_equal(ts_path_home_region(a->path), 1);
+	assert_true(sim->nodes[1].got_derp[0] >= 80);
+	ts_path_configure(a->path, &none, sim->now_ms);
+	ts_path_peer_update(a->path, a->peers[1],
+			    &(struct ts_path_peer_config){
+				    .node_key = sim->nodes[1].node_key,
+				    .disco_key = sim->nodes[1].disco_key,
+				    .home_derp = 1,
+				    .endpoints = &sim->nodes[1].addr,
+				    .endpoint_count = 1,
+			    },
+			    sim->now_ms);
+	sim_chat(sim, 0, 1, 7000);
+	assert_true(sim_is_direct(sim, 0, 1));
+	sim_free(sim);
+}
+
+static void an_idle_node_checks_on_where_it_is_asked_to(void **state)
+{
+	struct ts_path_settings always = {.always_stun = true};
+
+	for (int on = 0; on < 2; on++) {
+		struct sim *sim = sim_two(true);
+		struct sim_node *a = &sim->nodes[0];
+		unsigned sent;
+
+		(void)state;
+		if (on)
+			ts_path_configure(a->path, &always, sim->now_ms);
+		sim_chat(sim, 0, 1, 5000);
+		sim_run(sim, 80000); /* 45 s active, and one more check */
+		sent = a->sent_stun;
+		sim_run(sim, 30000); /* short of DERP's read timeout */
+		assert_int_equal(a->sent_stun > sent, on);
+		sim_free(sim);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_tailnet_without_udp_gets_none),
+		cmocka_unit_test(an_idle_node_checks_on_where_it_is_asked_to),
 		cmocka_unit_test(a_map_of_names_is_measured_too),
 		cmocka_unit_test(a_check_can_be_asked_for),
 		cmocka_unit_test(without_a_map_there_is_no_check),
