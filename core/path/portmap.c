@@ -354,7 +354,7 @@ void ts_portmap_input(struct ts_portmap *p, const struct ts_addr *from,
 	if (p->state == PORTMAP_OFF)
 		return;
 	if (from->port != PXP_PORT)
-		portmap_input_ssdp(p, pkt, len, now_ms);
+		portmap_input_ssdp(p, &from->ip, pkt, len, now_ms);
 	else if (ts_ip_equal(&from->ip, &p->network.gateway) &&
 		 ts_pxp_read_response(pkt, len, &response) == 0)
 		portmap_pxp_input(p, &response, now_ms);

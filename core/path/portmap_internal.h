@@ -33,8 +33,8 @@ void portmap_note_found(struct ts_portmap *p, enum ts_portmap_kind kind,
 void portmap_tell_found(struct ts_portmap *p);
 /* A search was answered. */
 void portmap_answered(struct ts_portmap *p, uint64_t now_ms);
-void portmap_input_ssdp(struct ts_portmap *p, const uint8_t *pkt, size_t len,
-			uint64_t now_ms);
+void portmap_input_ssdp(struct ts_portmap *p, const struct ts_ip *from,
+			const uint8_t *pkt, size_t len, uint64_t now_ms);
 void portmap_ask(struct ts_portmap *p, enum ts_portmap_kind kind,
 		 uint64_t now_ms);
 /* By what was found and not tried yet in this round; else rests. */

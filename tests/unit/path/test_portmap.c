@@ -447,6 +447,31 @@ static void the_next_kind_follows_a_refusal(void **state)
 	assert_false(b->has_mapping);
 }
 
+static void a_refusal_may_be_faster_than_the_others_answers(void **state)
+{
+	struct bench *b = *state;
+
+	set_network(b, "192.168.1.1", "192.168.1.2");
+	pmp_external(b, 0, "203.0.113.9");
+	pmp_map(b, 2, 41641, 0, 0);
+	assert_int_equal(b->p.state, PORTMAP_RESTING);
+	pass(b, 5);
+	pcp_announce(b, 2); /* not authorized: no news */
+	assert_int_equal(b->p.state, PORTMAP_RESTING);
+	ssdp(b);
+	pass(b, PORTMAP_PROBE_MS);
+	assert_true(b->has_http);
+	http_done(b, 404, "");
+	assert_int_equal(b->p.state, PORTMAP_RESTING);
+	pass(b, 10);
+	ssdp(b); /* tried already */
+	pass(b, PORTMAP_MORE_MS);
+	assert_false(b->has_http);
+	assert_int_equal(b->p.state, PORTMAP_RESTING);
+	pass(b, PORTMAP_REST_MS);
+	assert_int_equal(b->p.state, PORTMAP_PROBING);
+}
+
 static void silence_after_the_search_leads_to_the_next_kind(void **state)
 {
 	struct bench *b = *state;
@@ -976,6 +1001,7 @@ int main(void)
 		CASE(nat_pmp_wins_over_pcp_when_it_is_a_little_later),
 		CASE(one_that_says_unsupported_is_not_a_refusal),
 		CASE(the_next_kind_follows_a_refusal),
+		CASE(a_refusal_may_be_faster_than_the_others_answers),
 		CASE(silence_after_the_search_leads_to_the_next_kind),
 		CASE(upnp_is_taken_when_both_are_silent),
 		CASE(upnp_devices_may_take_their_time),
