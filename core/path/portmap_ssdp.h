@@ -37,9 +37,11 @@ struct ts_igd_url {
 struct ts_ssdp_device {
 	struct ts_igd_url location;
 	char server[SSDP_SERVER_CAP], usn[SSDP_USN_CAP]; /* cut off */
+	bool is_gateway; /* it answered itself, as far as one can see */
 };
 
-/* The best first: higher version of the device, then by location. */
+/* The best first: the gateway's own answers, then the higher version of the
+ * device, then by location. The last gives way to a better one. */
 struct ts_ssdp_devices {
 	struct ts_ssdp_device list[SSDP_DEVICES_MAX];
 	size_t count;

@@ -1,13 +1,15 @@
 """A gateway gives a node a port, and peers come in by it directly."""
+import os
 import subprocess
 
 import pytest
 
-from gateways import Router, sh
+from gateways import APPS, Router, sh
 from harness import SANITIZERS, needs, wait_until
 
 pytestmark = needs("nft", "nsenter", "curl")
 
+STEADY = os.path.join(APPS, "steady.py")
 CONTENT = b"what the server alone knows\n" * 400
 
 
@@ -118,6 +120,7 @@ def test_mapped(internet, serve, run, protocols, by):
     found = {name.lower() for name in ("PMP", "PCP", "UPnP")
              if net_info(server)[name]}
     assert found == {protocol.rstrip("2") for protocol in protocols}
+    assert f"; {external} leads here\n" in server.cli("netcheck").stdout
     check_direct(internet, run, server, external)
     assert server.stop() == 143
     assert gateway.wait("unmap")["port"] == mapping["port"]
@@ -180,6 +183,16 @@ def test_a_gateway_that_wastes_time(internet, serve, run, how):
     gateway.wait(how)
     wait_until(lambda: "-> resting" in server.log, "the node to give up")
     assert server.stop() == 143
+
+
+def test_an_ephemeral_node_gives_it_back(internet, serve):
+    """While it logs out."""
+    gateway = internet.server.speak("upnp")
+    server = serve(options=["--ephemeral"])
+    gateway.wait("map")
+    server.stop()
+    assert gateway.rules() == []
+    assert internet.lab.node("server") is None
 
 
 def test_only_leases_for_ever(internet, serve, run):
@@ -318,3 +331,49 @@ table ip keep {
     check_direct(internet, run, server, external)
     server.stop()
     assert gateway.miniupnpd_ports() == []
+
+
+def test_a_transfer_survives_the_gateways_restart(internet, run, tmp_path):
+    """Flows and mappings are gone at once: it goes on by the relay, and then
+    by the port that the gateway was asked for again."""
+    gateway = internet.server.speak("pmp")
+    gateway.router("sysctl", "-qw",
+                   "net.netfilter.nf_conntrack_udp_timeout=1",
+                   "net.netfilter.nf_conntrack_udp_timeout_stream=1")
+    server = run("server", "python3", STEADY, "serve", "8000",
+                 lab=internet.lab, wrap=gateway.host.wrap).wait_running()
+    wait_until(lambda: "0.0.0.0:8000 is served" in server.log, "the server")
+    external = address(gateway, gateway.wait("map"))
+    wait_published(server, external)
+    stop_file = tmp_path / "stop"
+    client = run("client", "python3", STEADY, "run", "server", "8000",
+                 str(stop_file), lab=internet.lab, key="key-bob",
+                 wrap=internet.add(121).host.wrap).wait_running()
+
+    def direct():
+        return path_to(client, "server") == external
+
+    def moved():
+        """Blocks since the last call."""
+        before, moved.at = moved.at, client.out.count("at ")
+        return moved.at > before and client.alive()
+    moved.at = 0
+    wait_until(lambda: moved() and direct(), "a direct transfer")
+    gateway.router("nft", "-f", "-", input="""
+table ip boot {
+	chain early {
+		type filter hook prerouting priority -400;
+		meta l4proto udp ip saddr != 192.168.120.1 drop
+	}
+}""")
+    gateway.tell("restart")
+    wait_until(lambda: path_to(client, "server") == "", "the relay")
+    moved()
+    wait_until(moved, "the transfer to go on")
+    gateway.router("nft", "delete", "table", "ip", "boot")
+    gateway.tell("announce")
+    gateway.wait("map", 2)
+    wait_until(lambda: moved() and direct(), "a direct transfer again")
+    stop_file.touch()
+    assert client.wait() == 0
+    assert client.out.splitlines()[-1].startswith("OK ")

@@ -447,6 +447,31 @@ static void the_next_kind_follows_a_refusal(void **state)
 	assert_false(b->has_mapping);
 }
 
+static void a_refusal_may_be_faster_than_the_others_answers(void **state)
+{
+	struct bench *b = *state;
+
+	set_network(b, "192.168.1.1", "192.168.1.2");
+	pmp_external(b, 0, "203.0.113.9");
+	pmp_map(b, 2, 41641, 0, 0);
+	assert_int_equal(b->p.state, PORTMAP_RESTING);
+	pass(b, 5);
+	pcp_announce(b, 2); /* not authorized: no news */
+	assert_int_equal(b->p.state, PORTMAP_RESTING);
+	ssdp(b);
+	pass(b, PORTMAP_PROBE_MS);
+	assert_true(b->has_http);
+	http_done(b, 404, "");
+	assert_int_equal(b->p.state, PORTMAP_RESTING);
+	pass(b, 10);
+	ssdp(b); /* tried already */
+	pass(b, PORTMAP_MORE_MS);
+	assert_false(b->has_http);
+	assert_int_equal(b->p.state, PORTMAP_RESTING);
+	pass(b, PORTMAP_REST_MS);
+	assert_int_equal(b->p.state, PORTMAP_PROBING);
+}
+
 static void silence_after_the_search_leads_to_the_next_kind(void **state)
 {
 	struct bench *b = *state;
@@ -571,7 +596,7 @@ static void upnp_is_renewed_at_its_service(void **state)
 	struct bench *b = *state;
 
 	hold_by_upnp(b);
-	pass(b, 3600000);
+	pass(b, PORTMAP_UPNP_CHECK_MS);
 	expect_action(b, "#AddAnyPortMapping");
 	assert_non_null(strstr(b->http.body,
 			       "<NewExternalPort>40000</NewExternalPort>"));
@@ -744,6 +769,25 @@ static void a_gateway_that_starts_anew_is_asked_at_once(void **state)
 	pmp_map(b, 0, 41641, 40000, 7200);
 	expect_held(b, "203.0.113.9:40000");
 	assert_int_equal(b->changes, 1);
+}
+
+static void another_address_of_the_gateway_is_taken_over(void **state)
+{
+	struct bench *b = *state;
+
+	hold_by_pmp(b, 7200);
+	pass(b, 60000);
+	forget_sent(b);
+	pmp_external(b, 0, "203.0.113.77"); /* announced */
+	assert_int_equal(asked(b, 0, 1), 1);
+	pmp_map(b, 0, 41641, 40000, 7200);
+	expect_held(b, "203.0.113.77:40000");
+	assert_int_equal(b->changes, 2);
+	pmp_external(b, 0, "203.0.113.78"); /* and at once again: it waits */
+	assert_int_equal(asked(b, 0, 1), 1);
+	pass(b, PORTMAP_CHECK_MS);
+	pmp_external(b, 0, "203.0.113.78");
+	assert_int_equal(asked(b, 0, 1), 2);
 }
 
 static void a_mapping_is_checked_every_two_minutes(void **state)
@@ -957,6 +1001,7 @@ int main(void)
 		CASE(nat_pmp_wins_over_pcp_when_it_is_a_little_later),
 		CASE(one_that_says_unsupported_is_not_a_refusal),
 		CASE(the_next_kind_follows_a_refusal),
+		CASE(a_refusal_may_be_faster_than_the_others_answers),
 		CASE(silence_after_the_search_leads_to_the_next_kind),
 		CASE(upnp_is_taken_when_both_are_silent),
 		CASE(upnp_devices_may_take_their_time),
@@ -975,6 +1020,7 @@ int main(void)
 		CASE(addresses_of_no_use_are_not_published),
 		CASE(an_address_of_another_nat_is_published),
 		CASE(a_gateway_that_starts_anew_is_asked_at_once),
+		CASE(another_address_of_the_gateway_is_taken_over),
 		CASE(a_mapping_is_checked_every_two_minutes),
 		CASE(a_clock_that_is_a_little_off_is_no_restart),
 		CASE(restarts_without_end_cost_a_question_in_four_seconds),

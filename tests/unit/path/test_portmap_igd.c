@@ -101,6 +101,12 @@ static void devices_are_sorted_and_kept_once(void **state)
 		ts_ssdp_add(&list, &d);
 	}
 	assert_int_equal(list.count, SSDP_DEVICES_MAX);
+	two.location.port = 99;
+	two.is_gateway = true; /* it is not kept out by many others */
+	two.usn[0] = '\0';
+	assert_true(ts_ssdp_add(&list, &two));
+	assert_int_equal(list.count, SSDP_DEVICES_MAX);
+	assert_int_equal(list.list[0].location.port, 99);
 }
 
 /* -- URLs ----------------------------------------------------------------- */
