@@ -1,8 +1,8 @@
 """Transfers while something happens to their path.
 
-A stock curl takes a file from a stock nginx at a limited rate. When a part of it
-has come, the event strikes; the rest must come too, be the same bytes, and not
-stand still for more than 5 s.
+A stock curl takes a file from a stock nginx at a limited rate. When a part of
+it has come, the event strikes; the rest must come too, be the same bytes, and
+not stand still for more than 5 s.
 """
 import hashlib
 import os
@@ -20,7 +20,7 @@ SILENCE_S = 35          # more than a mapping of kind fw30 lasts
 
 
 class Event:
-    """steps: [(part of the bytes, function(world))]; path: of the pair's end."""
+    """steps: [(part of the bytes, function(world))]; path: the pair's last."""
 
     def __init__(self, name, client, server, path, steps, before=None):
         self.name, self.path, self.steps = name, path, steps
@@ -200,7 +200,8 @@ def table(found):
 
 
 NGINX = """
-daemon off; user root; worker_processes 1; pid {d}/file.pid; error_log /dev/null;
+daemon off; user root; worker_processes 1; pid {d}/file.pid;
+error_log /dev/null;
 events {{ worker_connections 64; }}
 http {{
   access_log off; client_body_temp_path {d}; proxy_temp_path {d};
