@@ -1,5 +1,6 @@
 """make bench: figures of programs under tsrun, beside the plain kernel's and
-those of the peers that were built, in one run and in turns. See scripts/bench."""
+those of the peers that were built, in one run and in turns. See
+scripts/bench."""
 import argparse
 import contextlib
 import itertools

@@ -1,5 +1,5 @@
-"""Bar charts as SVG: a group of bars for each figure, a bar for each side, and a
-line from the least to the most that was seen."""
+"""Bar charts as SVG: a group of bars for each figure, a bar for each side, and
+a line from the least to the most that was seen."""
 from html import escape
 
 WIDTH, LEFT, TOP, BAR, GAP, GROUP_GAP = 760, 190, 46, 13, 2, 16

@@ -1,7 +1,7 @@
 """The two ends of a measurement: programs that take command lines.
 
-An end is a shell in a namespace - plain, or under tsrun, or beside a daemon that
-makes the tunnel - or tsnetbench, which knows the same commands. Each says its
+An end is a shell in a namespace - plain, or under tsrun, or beside a daemon
+that makes the tunnel - or tsnetbench, which knows the same commands. Each says its
 result in one line of JSON. A Pair is a server and a client of one side.
 """
 import json

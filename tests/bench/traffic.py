@@ -83,6 +83,10 @@ class Traffic:
                             f"{flows} {seconds:g} {control}", seconds + 25)
             seen = impair.set()
             self.figures.raw.append({"what": f"{side}: {figure}", **seen})
+            if abs(seen["lost"] - seen["carried"] * loss / 100) > \
+                    5 * (seen["carried"] * loss / 100 + 1) ** 0.5:
+                self.figures.note(f"{side}: {figure}: {seen['lost']} of "
+                                  f"{seen['carried']} frames were lost")
             if seen["unwanted"]:
                 self.figures.note(f"{side}: {figure}: {seen['unwanted']} of "
                                   f"{seen['carried']} frames were lost for "

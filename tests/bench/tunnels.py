@@ -25,8 +25,8 @@ class Tailscaled:
             "--tun=userspace-networking", f"--socks5-server={SOCKS}"]
         self.daemon = Daemon(
             directory, "tailscaled", *enter(namespace), f"{PEERS}/tailscaled",
-            f"--statedir={directory}", f"--socket={self.socket}", f"--port={port}",
-            *more, env=GO_ENV)
+            f"--statedir={directory}", f"--socket={self.socket}",
+            f"--port={port}", *more, env=GO_ENV)
         try:
             self.daemon.wait_for(lambda: os.path.exists(self.socket),
                                  "tailscaled")

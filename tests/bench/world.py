@@ -8,8 +8,8 @@ a path for another, and one link between them:
     hub 10.99.0.1 -- 10.C.1.1 --- 10.C.1.2 client 10.77.0.1 --.
         (relay)   -- 10.C.2.1 --- 10.C.2.2 server 10.77.0.2 --'  the link
 
-Without a link ends meet at the relay only. An impaired link has a process in the
-middle, `impair`, that holds two veth ends in the hub.
+Without a link ends meet at the relay only. An impaired link has a process in
+the middle, `impair`, that holds two veth ends in the hub.
 """
 import contextlib
 import json
@@ -37,7 +37,8 @@ def ip(*words, namespace=None):
 
 def enter(namespace):
     """What to put before a command that shall run there; None is here."""
-    return [] if namespace is None else ["nsenter", f"--net=/run/netns/{namespace}", "--"]
+    return ["nsenter", f"--net=/run/netns/{namespace}", "--"] \
+        if namespace else []
 
 
 def add_veth(here, here_ns, there, there_ns, mtu=1500):

@@ -1,5 +1,5 @@
-"""make nat: which path every pair of sites takes, ours and tailscaled's, and what
-a transfer does while the path changes. See scripts/nat-lab."""
+"""make nat: which path every pair of sites takes, ours and tailscaled's, and
+what a transfer does while the path changes. See scripts/nat-lab."""
 import argparse
 import contextlib
 import itertools

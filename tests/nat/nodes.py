@@ -67,7 +67,8 @@ class Node:
     def curl(self, other, path, *options, port):
         """The command of a download from another node's web server."""
         proxy = [] if self.side == "ours" else ["-x", "socks5://127.0.0.1:1080"]
-        return ["curl", "-sS", *proxy, *options, f"http://{other.ip}:{port}/{path}"]
+        return ["curl", "-sS", *proxy, *options,
+                f"http://{other.ip}:{port}/{path}"]
 
     def close(self):
         self.end.close()

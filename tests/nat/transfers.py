@@ -1,8 +1,8 @@
 """Transfers while something happens to their path.
 
-A stock curl takes a file from a stock nginx at a limited rate. When a part of it
-has come, the event strikes; the rest must come too, be the same bytes, and not
-stand still for more than 5 s.
+A stock curl takes a file from a stock nginx at a limited rate. When a part of
+it has come, the event strikes; the rest must come too, be the same bytes, and
+not stand still for more than 5 s.
 """
 import hashlib
 import os
@@ -15,12 +15,12 @@ PORT = 8081
 RATE = 10_000_000       # bytes a second, of curl
 STALL_MAX_S = 5
 LIMIT_S = 60
-PINGS = 15              # until the path is what it should be at the end
+PINGS, PINGS_RELAYED = 15, 3    # until a path that should be direct is
 SILENCE_S = 35          # more than a mapping of kind fw30 lasts
 
 
 class Event:
-    """steps: [(part of the bytes, function(world))]; path: of the pair's end."""
+    """steps: [(part of the bytes, function(world))]; path: the pair's last."""
 
     def __init__(self, name, client, server, path, steps, before=None):
         self.name, self.path, self.steps = name, path, steps
@@ -30,13 +30,12 @@ class Event:
 EVENTS = (
     Event("from relay to direct", "port", "port", "direct",
           [(0.3, lambda w: w.block(False))],
-          before=lambda w: w.block(True)),
+          before=lambda w: w.block_and_wait()),
     Event("from direct to relay", "port", "port", "relay",
           [(0.3, lambda w: w.block(True))]),
     Event("there and back", "port", "port", "direct",
           [(0.2, lambda w: w.block(True)),
-           (0.5, lambda w: w.block(False))],
-          before=lambda w: w.block(False)),
+           (0.5, lambda w: w.block(False))]),
     Event("client moves", "open", "open", "direct",
           [(0.3, lambda w: w.client.site.move())]),
     Event("server moves", "open", "open", "direct",
@@ -67,6 +66,20 @@ class World:
     def block(self, blocked):
         for node in (self.client, self.server):
             node.site.block_udp(blocked)
+
+    def settle(self, is_direct):
+        """The path that there is when it has become that, or late."""
+        path = ""
+        for _ in range(PINGS):
+            path = self.client.ping(self.server, 1)[0]
+            if path != "none" and (path != "derp") == is_direct:
+                break
+            time.sleep(0.5)
+        return path
+
+    def block_and_wait(self):
+        self.block(True)
+        self.settle(False)
 
 
 def run(nodes, tailnet, say, options):
@@ -103,7 +116,8 @@ def serve(node, mb, served):
 
 def transfer(event, world, mb, digest):
     client, server = world.client, world.server
-    said = {"path before": client.ping(server, PINGS)[0]}
+    world.block(False)
+    said = {"path at first": world.settle(event.client != "blocked")}
     if event.before:
         event.before(world)
     fifo = os.path.join(client.directory, "fifo")
@@ -117,21 +131,23 @@ def transfer(event, world, mb, digest):
         said["curl"] = client.end.answer(10)["status"]
     except Broken as e:
         said["curl"] = str(e)
-    said["path after"] = client.ping(server, PINGS)[0]
+    said["path after"] = client.ping(
+        server, PINGS if event.path == "direct" else PINGS_RELAYED)[0]
     said["failure"] = failure(event, said, digest)
     return said
 
 
 def receive(fifo, steps, world, size):
     """Reads what curl writes, and lets happen what shall."""
-    steps, taken, stall = list(steps), 0, 0.0
+    steps, taken, stall, stalled_at = list(steps), 0, 0.0, 0
     digest = hashlib.sha256()
     began = last = time.monotonic()
     fd = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     try:
         while taken < size and time.monotonic() - began < LIMIT_S:
             select.select([fd], [], [], 0.1)
-            stall = max(stall, time.monotonic() - last)
+            stall, stalled_at = max((stall, stalled_at),
+                                    (time.monotonic() - last, taken))
             try:
                 chunk = os.read(fd, 1 << 20)
             except BlockingIOError:
@@ -149,7 +165,7 @@ def receive(fifo, steps, world, size):
     finally:
         os.close(fd)
     return {"bytes": taken, "sha256": digest.hexdigest(), "stall_s": stall,
-            "seconds": time.monotonic() - began}
+            "stalled_at": stalled_at, "seconds": time.monotonic() - began}
 
 
 def failure(event, said, digest):
@@ -184,7 +200,8 @@ def table(found):
 
 
 NGINX = """
-daemon off; user root; worker_processes 1; pid {d}/file.pid; error_log /dev/null;
+daemon off; user root; worker_processes 1; pid {d}/file.pid;
+error_log /dev/null;
 events {{ worker_connections 64; }}
 http {{
   access_log off; client_body_temp_path {d}; proxy_temp_path {d};
