@@ -34,18 +34,25 @@ void ts_broker_set_accepting(struct ts_broker_server *server, bool on)
 		ts_watch_set(server->path_watch, events);
 	if (server->abstract_watch)
 		ts_watch_set(server->abstract_watch, events);
+	ts_broker_set_reading(server, on);
 	ts_broker_arm_timer(server);
 }
 
-/* For a client and what it brings. One that nobody answers must not lose its
- * socket on the way. The lowest number is taken first: while the last one is
- * free there is room. */
-static bool has_descriptors(const struct ts_broker_server *server, int any)
+static bool is_free(int fd)
 {
+	return fcntl(fd, F_GETFD) < 0 && errno == EBADF;
+}
+
+/* For a client and what it brings. One that nobody answers must not lose its
+ * socket on the way. The last two numbers are mostly free: others are taken
+ * first. */
+bool ts_broker_has_descriptors(const struct ts_broker_server *server)
+{
+	int any = server->path_fd >= 0 ? server->path_fd : server->abstract_fd;
 	int one, two;
 
 	if (server->host->in_process ||
-	    (fcntl(server->last_fd, F_GETFD) < 0 && errno == EBADF))
+	    (is_free(server->last_fd) && is_free(server->last_fd - 1)))
 		return true;
 	one = fcntl(any, F_DUPFD_CLOEXEC, 0);
 	two = fcntl(any, F_DUPFD_CLOEXEC, 0);
@@ -72,7 +79,7 @@ static void accept_some(struct ts_broker_server *server, int listener)
 		int fd;
 
 		if (!ts_broker_has_room(server) ||
-		    !has_descriptors(server, listener)) {
+		    !ts_broker_has_descriptors(server)) {
 			ts_broker_set_accepting(server, false);
 			return;
 		}

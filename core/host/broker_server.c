@@ -419,9 +419,23 @@ static void on_client(void *ctx, unsigned events)
 	/* One request is all: more, or the end, ends a held client. */
 	if (client->is_held)
 		free_client(client);
-	else
+	else if (ts_broker_has_descriptors(client->host->server))
 		(void)serve(client);
+	else
+		ts_broker_set_accepting(client->host->server, false);
 	ts_hurry_end();
+}
+
+void ts_broker_set_reading(struct ts_broker_server *server, bool on)
+{
+	for (struct ts_link *at = server->reading.next; at != &server->reading;
+	     at = at->next) {
+		struct ts_client *client =
+			TS_LINK_OWNER(at, struct ts_client, link);
+
+		if (client->watch)
+			ts_watch_set(client->watch, on ? TS_READABLE : 0);
+	}
 }
 
 /* -- coming and going ---------------------------------------------------- */

@@ -24,11 +24,15 @@ struct ts_broker_server {
 bool ts_broker_has_room(struct ts_broker_server *server);
 void ts_broker_add_client(struct ts_broker_server *server, int fd);
 void ts_broker_arm_timer(struct ts_broker_server *server);
+/* Of the clients that have not asked yet; false: what they say waits. */
+void ts_broker_set_reading(struct ts_broker_server *server, bool on);
 
 /* 0, or -errno when there is no way in; a single one that fails is logged. */
 int ts_broker_listen(struct ts_broker_server *server,
 		     const struct ts_host_config *config);
 void ts_broker_unlisten(struct ts_broker_server *server);
+/* For one more client, and the socket that it brings? */
+bool ts_broker_has_descriptors(const struct ts_broker_server *server);
 /* false: rest for a moment. */
 void ts_broker_set_accepting(struct ts_broker_server *server, bool on);
 

@@ -1,6 +1,7 @@
 """connect() says what a real network would say, in every way of asking."""
 import json
 import os
+import signal
 
 import pytest
 
@@ -110,3 +111,72 @@ for go in (lambda: s.sendto(b"x", ("{server.ip}", 7000)),
 """)
     import errno
     assert client.out.split() == [str(errno.ENETUNREACH)] * 2, client.err
+
+
+TOO_MANY = """
+import errno, socket, sys, threading
+said = []
+def call():
+    with socket.socket() as s:
+        try:
+            s.settimeout(None)
+            s.connect((sys.argv[1], 7000))
+        except OSError as e:
+            said.append(errno.errorcode[e.errno])
+            if len(said) == 6:
+                print(*set(said), flush=True)
+threads = [threading.Thread(target=call, daemon=True) for _ in range(70)]
+for t in threads:
+    t.start()
+sys.stdin.readline()
+"""
+
+
+def test_too_many_that_wait_are_refused(server, run):
+    """Nobody waits for the host's word, and yet its no is heard."""
+    server.process.send_signal(signal.SIGSTOP)
+    try:
+        read, write = os.pipe()
+        client = run("client", "python3", "-c", TOO_MANY, server.ip,
+                     stdin=read, options=["--wait"],
+                     wrap=["prlimit", "--nofile=256:256"])  # a quarter: 64
+        wait_until(lambda: client.out, "six refusals")
+        assert client.out.split() == ["ENOBUFS"]
+    finally:
+        server.process.send_signal(signal.SIGCONT)
+        os.close(write)
+        os.close(read)
+
+
+NO_ROOM = """
+import socket, sys, threading, time
+open_, waits = [], threading.Event()
+def fill():
+    for _ in range(240):
+        s = socket.socket()
+        s.connect((sys.argv[1], 7000))
+        open_.append(s)
+threading.Thread(target=fill, daemon=True).start()
+seen = -1
+while len(open_) != seen:
+    seen = len(open_)
+    time.sleep(0.5)
+print("stuck at", seen, flush=True)
+for s in open_[:60]:
+    s.close()
+while len(open_) < 240:
+    time.sleep(0.05)
+print("all", flush=True)
+"""
+
+
+def test_a_host_without_descriptors_lets_them_wait(run):
+    """What it has no descriptor for stays in its queue, whole."""
+    server = run("server", "python3", app("echo_server.py"), "7000"
+                 ).wait_running().wait_listening(7000)
+    client = run("client", "python3", "-c", NO_ROOM, server.ip,
+                 options=["--wait"], wrap=["prlimit", "--nofile=256:256"])
+    wait_until(lambda: client.out.endswith("all\n"), "all")
+    stuck = int(client.out.split()[2])
+    assert 200 < stuck < 240
+    assert client.wait() == 0, client.err
