@@ -182,13 +182,14 @@ static void start_ping(struct ts_disco_peer *p, const struct ts_path_addr *to,
 	start_sized_ping(p, to, 0, probe, now_ms);
 }
 
-/* Through a relay the sizes would be the relay's own affair. */
+/* Through a relay the sizes would be the relay's own affair. Without heartbeats
+ * it would not be noticed when a path carries less than it did. */
 static void probe_mtu(struct ts_disco_peer *p, uint64_t now_ms)
 {
 	size_t sizes[PATH_MTU_SIZES_MAX];
 	size_t count;
 
-	if (!p->probes_mtu || !ts_path_addr_is_direct(&p->best.to) ||
+	if (!p->probes_mtu || p->is_silent || !ts_path_addr_is_direct(&p->best.to) ||
 	    !ts_disco_peer_is_trusted(p, now_ms))
 		return;
 	count = ts_path_mtu_due(&p->mtu, now_ms, sizes);
