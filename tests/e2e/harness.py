@@ -118,7 +118,7 @@ class Program:
 
     def __init__(self, lab, directory, hostname, *argv, key="key-alice",
                  options=(), env=None, state=True, stdin=subprocess.DEVNULL,
-                 pass_fds=(), wrap=()):
+                 pass_fds=(), wrap=(), tsrun=TSRUN):
         self.lab, self.hostname = lab, hostname
         self.dir = os.path.join(str(directory), hostname)
         os.makedirs(self.dir, exist_ok=True)
@@ -126,7 +126,7 @@ class Program:
         self.out_path = os.path.join(self.dir, "out")
         self.err_path = os.path.join(self.dir, "err")
         self.log_path = os.path.join(self.dir, "log")
-        command = [*wrap, TSRUN, "--hostname", hostname, "--control-url",
+        command = [*wrap, tsrun, "--hostname", hostname, "--control-url",
                    lab.url, "--log-level", "debug", "--log-file", self.log_path]
         command += ["--state", self.state] if state else ["--ephemeral"]
         command += [*options, "--", *argv]
@@ -203,6 +203,14 @@ class Program:
 
     def stop(self, sig=signal.SIGTERM):
         return stop(self.process, sig)
+
+
+def copy_products(directory):
+    """For users who may not enter our own directory; the copy's tsrun."""
+    os.makedirs(directory)
+    for name in ("tsrun", "tsnet-host", "libtsnet_shim.so", "libtsnet.so"):
+        shutil.copy(os.path.join(BUILD, name), directory)
+    return os.path.join(directory, "tsrun")
 
 
 def needs(*commands):

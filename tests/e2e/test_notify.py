@@ -11,7 +11,8 @@ import time
 
 import pytest
 
-from harness import CLEAN_ENV, SANITIZERS, TSRUN, needs, wait_until
+from harness import (CLEAN_ENV, SANITIZERS, TSRUN, copy_products, needs,
+                     wait_until)
 from test_self import check_options
 from test_shapes import APPS, AS_ROOT, CLIENTS, root_only
 
@@ -466,6 +467,7 @@ def test_without_any_privilege(server, call, probe, make_lab, tmp_path):
     copy = os.path.join(directory, "probe")
     shutil.copy(probe, copy)
     client = call("client", copy, "names", server.ip, "7000",
+                  tsrun=copy_products(os.path.join(str(tmp_path), "products")),
                   wrap=["setpriv", "--reuid", "65534", "--regid", "65534",
                         "--clear-groups", "--bounding-set=-all",
                         "--inh-caps=-all"])

@@ -212,7 +212,8 @@ def test_many_short_programs_at_once(server, call, where, tmp_path):
     script = tmp_path / "short.py"
     script.write_text(SHORT)
     client = call("client", "sh", "-c",
-                  f"seq 40 | xargs -P 4 -I N python3 {script} {server.ip}",
+                  f"yes {server.ip} | head -n 40 | "
+                  f"xargs -P 4 -n 1 python3 {script}",
                   timeout=120,
                   options=["--in-process"] if where == "in-process" else [])
     assert (client.out, client.err) == (f"{client.ip} hello\n" * 40, "")
