@@ -15,7 +15,7 @@
  *
  * The gateway is believed in what concerns it: where we can be reached. What
  * it says cannot make us send more than a packet a second on average, nor keep
- * more than a few hundred bytes.
+ * more than a few kilobytes.
  */
 #include "core/path/portmap_internal.h"
 
