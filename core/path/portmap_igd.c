@@ -129,7 +129,8 @@ static const char *action_name(enum ts_igd_kind kind,
 
 /* In the order of the specification: there are gateways that count. */
 static void write_args(enum ts_igd_action action,
-		       const struct ts_igd_mapping *m, char out[static ARGS_CAP])
+		       const struct ts_igd_mapping *m,
+		       char out[static ARGS_CAP])
 {
 	char ip[TS_IP_TEXT_CAP];
 	int len;

@@ -89,7 +89,8 @@ static void try_next_device(struct ts_upnp *u, uint64_t now_ms)
 
 static uint16_t random_port(void)
 {
-	return (uint16_t)(PORT_MIN + ts_random_below(UINT16_MAX + 1 - PORT_MIN));
+	return (uint16_t)(PORT_MIN +
+			  ts_random_below(UINT16_MAX + 1 - PORT_MIN));
 }
 
 static void add(struct ts_upnp *u)
@@ -202,8 +203,8 @@ static void on_added(struct ts_upnp *u, const struct ts_igd_answer *answer,
 	     UPNP_REQUEST_MS);
 }
 
-static void on_external_ip(struct ts_upnp *u, const struct ts_igd_answer *answer,
-			   uint64_t now_ms)
+static void on_external_ip(struct ts_upnp *u,
+			   const struct ts_igd_answer *answer, uint64_t now_ms)
 {
 	struct ts_addr external = {.port = u->mapping.external_port};
 
