@@ -25,6 +25,14 @@ static const char *const service_types[] = {
 	[IGD_OLD_WANIP1] = "urn:dslforum-org:service:WANIPConnection:1",
 };
 
+bool ts_igd_ip_is_usable(const struct ts_ip *ip)
+{
+	return ts_ip_is_v4(ip) && !ts_ip_is_unspecified(ip) &&
+	       !ts_ip_is_loopback(ip) && !ts_ip_is_link_local(ip) &&
+	       !ts_ip_is_multicast(ip) && !ts_ip_is_tailscale(ip) &&
+	       ts_ip_v4_host(ip) != UINT32_MAX;
+}
+
 /* -- descriptions --------------------------------------------------------- */
 
 static int find_kind(const char *type, enum ts_igd_kind *out)

@@ -210,8 +210,7 @@ static void on_external_ip(struct ts_upnp *u,
 
 	if (answer)
 		external.ip = answer->external_ip;
-	if (ts_ip_is_unspecified(&external.ip) ||
-	    ts_ip_is_loopback(&external.ip)) {
+	if (!ts_igd_ip_is_usable(&external.ip)) {
 		call(u, &u->service, IGD_DELETE_PORT, UPNP_UNDOING,
 		     UPNP_DELETE_MS);
 		return;

@@ -119,6 +119,8 @@ static void addresses_of_no_use_are_not_published(void **state)
 		pmp_map(b, 0, 41641, 40000, 7200);
 		assert_int_equal(b->changes, 0);
 		assert_int_equal(b->p.state, PORTMAP_RESTING);
+		/* Nor is the port kept. */
+		assert_int_equal(lifetime_of(last_asked(b, 0, 1), 8), 0);
 	}
 }
 

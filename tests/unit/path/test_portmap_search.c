@@ -267,7 +267,7 @@ static void a_mapping_of_no_use_is_taken_back(void **state)
 	pass(b, PORTMAP_PROBE_MS);
 	http_done(b, 200, "<r>" SERVICE(WANIP "1", "/c") "</r>");
 	http_done(b, 200, "<e/>");
-	http_done(b, 200, "<e><NewExternalIPAddress>0.0.0.0"
+	http_done(b, 200, "<e><NewExternalIPAddress>100.70.1.2"
 			  "</NewExternalIPAddress></e>");
 	expect_action(b, "#DeletePortMapping");
 	http_done(b, 200, "<e/>");
