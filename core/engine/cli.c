@@ -334,6 +334,7 @@ static void print_family(const char *name, const json_t *body, const char *key,
 static void print_mapping(const json_t *body)
 {
 	static const char *const kinds[] = {"UPnP", "PMP", "PCP"};
+	const char *mapped = text_of(body, "PortMapped");
 	bool any = false;
 
 	printf("Port mapping:");
@@ -343,6 +344,8 @@ static void print_mapping(const json_t *body)
 		printf(" %s", kinds[i]);
 		any = true;
 	}
+	if (*mapped)
+		printf("; %s leads here", mapped);
 	puts(any ? "" : " none");
 }
 

@@ -58,7 +58,6 @@ static void on_network_change(void *ctx)
 
 	log_info("node-%s: the network changed", engine->config.hostname);
 	engine_publish_endpoints(engine);
-	engine_update_mapper(engine);
 	ts_node_network_changed(engine->node, ts_loop_now_ms(engine->loop));
 }
 

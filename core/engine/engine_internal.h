@@ -95,10 +95,11 @@ void engine_derp_resolve_cancel(struct ts_engine *engine);
 
 /* port_mapping.c */
 int engine_open_mapper(struct ts_engine *engine);
-/* The network may have changed. */
+/* The network or our UDP port may have changed. */
 void engine_update_mapper(struct ts_engine *engine);
-/* The netmap's word about us may have. */
-void engine_follow_mapper_attrs(struct ts_engine *engine);
+/* The netmap's word about us may have; posted, as it may ask the node for
+ * changes. ctx: the engine. */
+void engine_follow_mapper_attrs(void *ctx);
 /* At the end: gives the mapping back, within a second. */
 void engine_release_mapper(struct ts_engine *engine);
 bool engine_is_unmapped(const struct ts_engine *engine);

@@ -170,6 +170,7 @@ void engine_publish_endpoints(struct ts_engine *engine)
 		addrs[i].port = ts_udp_port_number(engine->udp);
 	}
 	ts_node_local_endpoints(engine->node, addrs, count, now_of(engine));
+	engine_update_mapper(engine);
 }
 
 /* -- DERP ------------------------------------------------------------------- */
@@ -423,7 +424,7 @@ static void on_netmap_changed(void *ctx, unsigned changes)
 	if (changes & TS_CHANGED_SELF)
 		ts_loop_post(engine->loop, follow_port, engine);
 	if (changes & (TS_CHANGED_SELF | TS_CHANGED_FIRST))
-		engine_follow_mapper_attrs(engine);
+		ts_loop_post(engine->loop, engine_follow_mapper_attrs, engine);
 	/* Later, when the message that is being read has been freed too. */
 	if (changes & TS_CHANGED_FIRST)
 		ts_loop_post(engine->loop, give_memory_back, NULL);

@@ -61,8 +61,9 @@ void engine_update_mapper(struct ts_engine *engine)
 	ts_port_mapper_update(engine->mapper, engine->mapper_port);
 }
 
-void engine_follow_mapper_attrs(struct ts_engine *engine)
+void engine_follow_mapper_attrs(void *ctx)
 {
+	struct ts_engine *engine = ctx;
 	const struct ts_peer *self = ts_node_netmap(engine->node)->self;
 
 	if (!engine->mapper || engine->phase != ENGINE_UP)

@@ -66,6 +66,17 @@ static bool answered(const struct ts_netcheck_report *report, bool v6)
 	return false;
 }
 
+/* Ours: upstream's report does not tell the address. */
+static void set_mapped(json_t *body, const struct ts_node *node)
+{
+	char text[TS_ADDR_TEXT_CAP];
+	struct ts_addr addr;
+
+	if (ts_node_port_mapped(node, &addr))
+		json_object_set_new(body, "PortMapped",
+				    json_string(ts_addr_format(&addr, text)));
+}
+
 static void on_report(void *ctx, const struct ts_netcheck_report *report,
 		      int home_region)
 {
@@ -92,6 +103,7 @@ static void on_report(void *ctx, const struct ts_netcheck_report *report,
 	json_object_set_new(body, "UPnP", tristate(info->upnp));
 	json_object_set_new(body, "PMP", tristate(info->pmp));
 	json_object_set_new(body, "PCP", tristate(info->pcp));
+	set_mapped(body, call->node);
 	json_object_set_new(body, "PreferredDERP", json_integer(home_region));
 	set_latencies(body, report);
 	json_object_set_new(body, "GlobalV4", global_addr(report, false));

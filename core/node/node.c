@@ -375,7 +375,14 @@ void ts_node_port_mapping(struct ts_node *node, const struct ts_addr *external,
 	node->now_ms = now_ms;
 	ts_path_set_port_mapping(node->path, external, now_ms);
 	node->net_info.has_port_mapping = external != NULL;
+	node->port_mapping = external ? *external : (struct ts_addr){0};
 	node_tell_net_info(node);
+}
+
+bool ts_node_port_mapped(const struct ts_node *node, struct ts_addr *out)
+{
+	*out = node->port_mapping;
+	return out->port != 0;
 }
 
 void ts_node_portmap_found(struct ts_node *node,

@@ -140,6 +140,7 @@ void ts_node_local_endpoints(struct ts_node *node, const struct ts_addr *addrs,
  * and what it speaks. */
 void ts_node_port_mapping(struct ts_node *node, const struct ts_addr *external,
 			  uint64_t now_ms);
+bool ts_node_port_mapped(const struct ts_node *node, struct ts_addr *out);
 void ts_node_portmap_found(struct ts_node *node,
 			   const struct ts_portmap_found *found,
 			   uint64_t now_ms);

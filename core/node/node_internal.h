@@ -78,6 +78,7 @@ struct ts_node {
 	struct ts_log_limit drop_log;
 	struct ts_net_info net_info;
 	bool has_net_info; /* the path layer has spoken */
+	struct ts_addr port_mapping; /* port 0: none */
 };
 
 /* node.c */

@@ -11,10 +11,11 @@
  * and announcements carry the gateway's epoch; when that went backwards, the
  * gateway has forgotten us, and is asked again at once (RFC 6886, 3.6 and 3.7;
  * RFC 6887, 8.5). As announcements get lost, it is asked for every two minutes.
+ * UPnP has none of that, and is renewed every ten.
  *
  * The gateway is believed in what concerns it: where we can be reached. What
  * it says cannot make us send more than a packet a second on average, nor keep
- * more than a few hundred bytes.
+ * more than a few kilobytes.
  */
 #include "core/path/portmap_internal.h"
 
@@ -71,19 +72,6 @@ static void plan_held(struct ts_portmap *p)
 	portmap_set_state(p, PORTMAP_HELD, at_ms);
 }
 
-/* The external address is the gateway's word. One that no peer could use, or
- * that leads into a tunnel again, is none. */
-static bool is_usable(const struct ts_addr *addr)
-{
-	return addr->port != 0 && ts_ip_is_v4(&addr->ip) &&
-	       !ts_ip_is_unspecified(&addr->ip) &&
-	       !ts_ip_is_loopback(&addr->ip) &&
-	       !ts_ip_is_link_local(&addr->ip) &&
-	       !ts_ip_is_multicast(&addr->ip) &&
-	       !ts_ip_is_tailscale(&addr->ip) &&
-	       ts_ip_v4_host(&addr->ip) != UINT32_MAX;
-}
-
 static void hold(struct ts_portmap *p, const struct ts_addr *external,
 		 uint32_t lifetime_s, uint64_t now_ms)
 {
@@ -100,6 +88,8 @@ static void hold(struct ts_portmap *p, const struct ts_addr *external,
 	p->renew_ms = now_ms + life_ms / 2;
 	if (p->renew_ms < now_ms + PORTMAP_RENEW_MIN_MS)
 		p->renew_ms = now_ms + PORTMAP_RENEW_MIN_MS;
+	if (p->kind == PORTMAP_UPNP)
+		p->renew_ms = now_ms + PORTMAP_UPNP_CHECK_MS;
 	p->check_ms = now_ms + PORTMAP_CHECK_MS;
 	plan_held(p);
 	if (!is_news)
@@ -147,21 +137,24 @@ void portmap_granted(struct ts_portmap *p, const struct ts_addr *external,
 {
 	if (lifetime_s > PORTMAP_LIFETIME_S)
 		lifetime_s = PORTMAP_LIFETIME_S;
-	if (lifetime_s < PORTMAP_LIFETIME_MIN_S)
+	if (lifetime_s < PORTMAP_LIFETIME_MIN_S) {
 		portmap_refused(p, "its lifetime is too short", now_ms);
-	else if (!is_usable(external))
+	} else if (external->port == 0 || !ts_igd_ip_is_usable(&external->ip)) {
+		if (p->kind != PORTMAP_UPNP && !p->has_mapping)
+			portmap_pxp_release(p, now_ms); /* once will do */
 		portmap_refused(p, "nobody could use its address", now_ms);
-	else
+	} else {
 		hold(p, external, lifetime_s, now_ms);
+	}
 }
 
-void portmap_forgotten(struct ts_portmap *p, uint64_t now_ms)
+void portmap_doubt(struct ts_portmap *p, const char *why, uint64_t now_ms)
 {
 	if (p->state != PORTMAP_HELD ||
-	    now_ms < p->reset_seen_ms + PORTMAP_RENEW_MIN_MS)
+	    now_ms < p->doubted_ms + PORTMAP_RENEW_MIN_MS)
 		return;
-	log_info("portmap: the gateway has started anew");
-	p->reset_seen_ms = now_ms;
+	log_info("portmap: %s", why);
+	p->doubted_ms = now_ms;
 	portmap_ask(p, p->kind, now_ms);
 }
 
@@ -351,7 +344,7 @@ void ts_portmap_input(struct ts_portmap *p, const struct ts_addr *from,
 	if (p->state == PORTMAP_OFF)
 		return;
 	if (from->port != PXP_PORT)
-		portmap_input_ssdp(p, pkt, len, now_ms);
+		portmap_input_ssdp(p, &from->ip, pkt, len, now_ms);
 	else if (ts_ip_equal(&from->ip, &p->network.gateway) &&
 		 ts_pxp_read_response(pkt, len, &response) == 0)
 		portmap_pxp_input(p, &response, now_ms);

@@ -29,8 +29,10 @@ enum {
 	PORTMAP_RELEASE_TRIES = 2,
 	PORTMAP_RELEASE_MS = 125, /* for each */
 	PORTMAP_RENEW_MIN_MS = 4000, /* RFC 6887, 11.2.1 */
-	/* Has the gateway forgotten us? One packet. */
+	/* Has the gateway forgotten us? One packet; by UPnP only a renewal
+	 * tells, which is two requests. */
 	PORTMAP_CHECK_MS = 120000,
+	PORTMAP_UPNP_CHECK_MS = 600000,
 	/* Without a mapping: until the next search, doubled each time. */
 	PORTMAP_REST_MS = 60000,
 	PORTMAP_REST_MAX_MS = 600000,
@@ -104,7 +106,7 @@ struct ts_portmap {
 	bool has_pmp_map;
 	uint8_t nonce[PCP_NONCE_LEN]; /* ours, for good */
 	struct ts_portmap_epoch epochs[PORTMAP_UPNP];
-	uint64_t reset_seen_ms;
+	uint64_t doubted_ms;
 	struct ts_upnp upnp;
 
 	/* the mapping */

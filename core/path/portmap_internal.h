@@ -18,8 +18,9 @@ void portmap_send(struct ts_portmap *p, const void *data, size_t len);
 void portmap_granted(struct ts_portmap *p, const struct ts_addr *external,
 		     uint32_t lifetime_s, uint64_t now_ms);
 void portmap_refused(struct ts_portmap *p, const char *why, uint64_t now_ms);
-/* The gateway knows nothing of what it granted. */
-void portmap_forgotten(struct ts_portmap *p, uint64_t now_ms);
+/* The gateway may know nothing of what it granted: it is asked again, unless
+ * that was just done. */
+void portmap_doubt(struct ts_portmap *p, const char *why, uint64_t now_ms);
 void portmap_released(struct ts_portmap *p, uint64_t now_ms);
 
 /* -- portmap_search.c -- */
@@ -32,8 +33,8 @@ void portmap_note_found(struct ts_portmap *p, enum ts_portmap_kind kind,
 void portmap_tell_found(struct ts_portmap *p);
 /* A search was answered. */
 void portmap_answered(struct ts_portmap *p, uint64_t now_ms);
-void portmap_input_ssdp(struct ts_portmap *p, const uint8_t *pkt, size_t len,
-			uint64_t now_ms);
+void portmap_input_ssdp(struct ts_portmap *p, const struct ts_ip *from,
+			const uint8_t *pkt, size_t len, uint64_t now_ms);
 void portmap_ask(struct ts_portmap *p, enum ts_portmap_kind kind,
 		 uint64_t now_ms);
 /* By what was found and not tried yet in this round; else rests. */

@@ -193,6 +193,9 @@ static void input_pmp_external(struct ts_portmap *p,
 			!ts_ip_is_unspecified(&r->external.ip);
 
 	portmap_note_found(p, PORTMAP_PMP, is_there ? TS_YES : TS_NO);
+	if (is_there && p->kind == PORTMAP_PMP &&
+	    !ts_ip_equal(&r->external.ip, &p->external.ip))
+		portmap_doubt(p, "the gateway has another address", now_ms);
 	if (is_there) {
 		p->pmp_ip = r->external.ip;
 		portmap_answered(p, now_ms);
@@ -270,7 +273,7 @@ void portmap_pxp_input(struct ts_portmap *p,
 	if (input_unsupported(p, r, now_ms))
 		return;
 	if (epoch_is_new(p, kind, r->epoch_s, now_ms) && kind == p->kind)
-		portmap_forgotten(p, now_ms);
+		portmap_doubt(p, "the gateway has started anew", now_ms);
 	switch (r->kind) {
 	case PMP_EXTERNAL:
 		input_pmp_external(p, r, now_ms);

@@ -126,7 +126,8 @@ void portmap_look_at_probe(struct ts_portmap *p, uint64_t now_ms)
 {
 	uint64_t ssdp_end_ms = p->probed_ms + PORTMAP_SSDP_MS;
 
-	if (p->found.by_kind[PORTMAP_PMP] == TS_YES) {
+	if (p->found.by_kind[PORTMAP_PMP] == TS_YES &&
+	    !p->was_tried[PORTMAP_PMP]) {
 		portmap_ask_next(p, now_ms);
 		return;
 	}
@@ -144,6 +145,12 @@ void portmap_answered(struct ts_portmap *p, uint64_t now_ms)
 {
 	uint64_t more_ms = now_ms + PORTMAP_MORE_MS;
 
+	/* One had refused, and all others seemed to be silent. */
+	if (p->state == PORTMAP_RESTING &&
+	    now_ms <= p->probed_ms + PORTMAP_SSDP_MS) {
+		p->failures--;
+		portmap_set_state(p, PORTMAP_PROBING, more_ms);
+	}
 	if (p->state != PORTMAP_PROBING)
 		return;
 	/* UPnP alone: the two others may still come within their time. */
@@ -155,8 +162,8 @@ void portmap_answered(struct ts_portmap *p, uint64_t now_ms)
 	portmap_look_at_probe(p, now_ms);
 }
 
-void portmap_input_ssdp(struct ts_portmap *p, const uint8_t *pkt, size_t len,
-			uint64_t now_ms)
+void portmap_input_ssdp(struct ts_portmap *p, const struct ts_ip *from,
+			const uint8_t *pkt, size_t len, uint64_t now_ms)
 {
 	struct ts_ssdp_device device;
 
@@ -165,6 +172,7 @@ void portmap_input_ssdp(struct ts_portmap *p, const uint8_t *pkt, size_t len,
 		return;
 	if (p->state == PORTMAP_ASKING_UPNP || p->state == PORTMAP_RELEASING)
 		return; /* the list is in use */
+	device.is_gateway = ts_ip_equal(from, &p->network.gateway);
 	ts_ssdp_add(&p->upnp.devices, &device);
 	portmap_note_found(p, PORTMAP_UPNP, TS_YES);
 	portmap_answered(p, now_ms);

@@ -118,7 +118,8 @@ int ts_igd_url_read(const char *text, size_t len,
 	return err;
 }
 
-char *ts_igd_url_write(const struct ts_igd_url *url, const struct ts_ip *gateway,
+char *ts_igd_url_write(const struct ts_igd_url *url,
+		       const struct ts_ip *gateway,
 		       char out[static IGD_URL_CAP])
 {
 	struct ts_addr addr = {.ip = *gateway, .port = url->port};
@@ -167,8 +168,10 @@ int ts_ssdp_read_answer(const uint8_t *pkt, size_t len,
 static int compare(const struct ts_ssdp_device *a,
 		   const struct ts_ssdp_device *b)
 {
-	int order = strcmp(b->usn, a->usn);
+	int order = (int)b->is_gateway - (int)a->is_gateway;
 
+	if (order == 0)
+		order = strcmp(b->usn, a->usn);
 	if (order == 0)
 		order = strcmp(a->location.path, b->location.path);
 	return order ? order : (int)a->location.port - (int)b->location.port;
@@ -200,8 +203,11 @@ bool ts_ssdp_add(struct ts_ssdp_devices *devices,
 		ts_ssdp_add(devices, device);
 		return false;
 	}
-	if (devices->count == SSDP_DEVICES_MAX)
-		return false;
+	if (devices->count == SSDP_DEVICES_MAX) {
+		if (compare(device, &devices->list[SSDP_DEVICES_MAX - 1]) >= 0)
+			return false;
+		devices->count--;
+	}
 	while (at < devices->count && compare(&devices->list[at], device) <= 0)
 		at++;
 	memmove(&devices->list[at + 1], &devices->list[at],

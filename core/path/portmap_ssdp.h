@@ -37,9 +37,11 @@ struct ts_igd_url {
 struct ts_ssdp_device {
 	struct ts_igd_url location;
 	char server[SSDP_SERVER_CAP], usn[SSDP_USN_CAP]; /* cut off */
+	bool is_gateway; /* it answered itself, as far as one can see */
 };
 
-/* The best first: higher version of the device, then by location. */
+/* The best first: the gateway's own answers, then the higher version of the
+ * device, then by location. The last gives way to a better one. */
 struct ts_ssdp_devices {
 	struct ts_ssdp_device list[SSDP_DEVICES_MAX];
 	size_t count;
@@ -59,7 +61,8 @@ bool ts_ssdp_add(struct ts_ssdp_devices *devices,
  * may be NULL: an absolute one is demanded then). 0 or -EBADMSG. */
 int ts_igd_url_read(const char *text, size_t len,
 		    const struct ts_igd_url *base, struct ts_igd_url *out);
-char *ts_igd_url_write(const struct ts_igd_url *url, const struct ts_ip *gateway,
+char *ts_igd_url_write(const struct ts_igd_url *url,
+		       const struct ts_ip *gateway,
 		       char out[static IGD_URL_CAP]);
 
 #endif

@@ -1,8 +1,8 @@
 """Routers with NAT and, behind each, a network of its own.
 
-    the internet (the test's namespace)   203.0.113.1   203.0.114.1  ...
-      router (a namespace)                203.0.113.2   203.0.114.2
-        host (a namespace)                192.168.113.2 192.168.114.2
+    the internet (the test's namespace)   203.0.120.1   203.0.121.1  ...
+      router (a namespace)                203.0.120.2   203.0.121.2
+        host (a namespace)                192.168.120.2 192.168.121.2
 
 A router gives every flow a random port, whatever its source (symmetric), and
 lets in only answers and what a port mapping asks for: two hosts behind two of
@@ -40,6 +40,22 @@ table ip filter {
 		ct state established,related accept
 		ct status dnat accept
 	}
+}
+"""
+
+MINIUPNPD_RULES = """
+table inet filter {
+	chain pre {
+		type nat hook prerouting priority -101;
+		jump prerouting_miniupnpd
+	}
+	chain post {
+		type nat hook postrouting priority 99;
+		jump postrouting_miniupnpd
+	}
+	chain miniupnpd {}
+	chain prerouting_miniupnpd {}
+	chain postrouting_miniupnpd {}
 }
 """
 
@@ -92,7 +108,7 @@ class Router:
         self.router("ip", "route", "add", "default", "via", f"203.0.{n}.1")
         self.router("sysctl", "-qw", "net.ipv4.ip_forward=1")
         self.router("nft", "-f", "-", input=RULES)
-        self.process = None
+        self.process = self.reader = None
         self.events = []
 
     def speak(self, *protocols):
@@ -105,6 +121,33 @@ class Router:
         self.reader.start()
         self.wait("ready")
         return self
+
+    def run_miniupnpd(self, directory, **settings):
+        """The service of many a router that is sold, in place of speak()."""
+        self.router("nft", "-f", "-", input=MINIUPNPD_RULES)
+        conf = os.path.join(directory, "miniupnpd.conf")
+        with open(conf, "w", encoding="utf-8") as f:
+            for name, value in dict(
+                    ext_ifname="wan", listening_ip="lan", secure_mode="yes",
+                    min_lifetime=120,
+                    max_lifetime=86400,
+                    uuid="00000000-0000-0000-0000-000000000000",
+                    **settings).items():
+                print(f"{name}={value}", file=f)
+        self.process = subprocess.Popen(
+            [*self.router.wrap, "miniupnpd", "-d", "-f", conf, "-P",
+             os.path.join(directory, "miniupnpd.pid")],
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+            stderr=open(os.path.join(directory, "miniupnpd.log"), "wb"))
+
+    def miniupnpd_ports(self):
+        """The ports that it leads inwards, by what it told the kernel."""
+        answer = self.router("nft", "-j", "list", "chain", "inet", "filter",
+                             "prerouting_miniupnpd")
+        return [item["match"]["right"] for rule in json.loads(answer)[
+            "nftables"] for item in rule.get("rule", {}).get("expr", [])
+                if item.get("match", {}).get("left", {}).get(
+                    "payload", {}).get("field") == "dport"]
 
     def read(self):
         for line in self.process.stdout:
@@ -136,6 +179,7 @@ class Router:
         if self.process:
             self.process.stdin.close()
             stop(self.process)
+        if self.reader:
             self.reader.join()
             self.process.stdout.close()
         self.host.close()

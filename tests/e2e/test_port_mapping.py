@@ -1,13 +1,15 @@
 """A gateway gives a node a port, and peers come in by it directly."""
+import os
 import subprocess
 
 import pytest
 
-from gateways import Router, sh
-from harness import needs, wait_until
+from gateways import APPS, Router, sh
+from harness import SANITIZERS, needs, wait_until
 
 pytestmark = needs("nft", "nsenter", "curl")
 
+STEADY = os.path.join(APPS, "steady.py")
 CONTENT = b"what the server alone knows\n" * 400
 
 
@@ -18,8 +20,8 @@ def internet(make_lab):
         def __init__(self):
             self.routers = []
             sh("sysctl", "-qw", "net.ipv4.ip_forward=1")
-            self.server = self.add(113)
-            where = "203.0.113.1"
+            self.server = self.add(120)
+            where = "203.0.120.1"
             self.lab = make_lab("--listen", f"{where}:0", "--derp-listen",
                                 f"{where}:0", "--stun", f"{where}:3478")
 
@@ -40,9 +42,12 @@ def serve(internet, run, tmp_path):
     """A web server behind the first router."""
     def start(**kwargs):
         (tmp_path / "content").write_bytes(CONTENT)
-        return run("server", "python3", "-m", "http.server", "8000",
-                   "--directory", str(tmp_path), lab=internet.lab,
-                   wrap=internet.server.host.wrap, **kwargs).wait_running()
+        server = run("server", "python3", "-m", "http.server", "8000",
+                     "--directory", str(tmp_path), lab=internet.lab,
+                     wrap=internet.server.host.wrap, **kwargs).wait_running()
+        wait_until(lambda: "0.0.0.0:8000 is served" in server.log,
+                   "the server to listen")
+        return server
     return start
 
 
@@ -73,7 +78,7 @@ def ping(client, peer):
 def start_client(internet, run):
     """Behind another symmetric NAT, which maps no ports."""
     return run("client", "sleep", "60", lab=internet.lab, key="key-bob",
-               wrap=internet.add(114).host.wrap).wait_running()
+               wrap=internet.add(121).host.wrap).wait_running()
 
 
 def fetch(internet, run, server):
@@ -115,6 +120,7 @@ def test_mapped(internet, serve, run, protocols, by):
     found = {name.lower() for name in ("PMP", "PCP", "UPnP")
              if net_info(server)[name]}
     assert found == {protocol.rstrip("2") for protocol in protocols}
+    assert f"; {external} leads here\n" in server.cli("netcheck").stdout
     check_direct(internet, run, server, external)
     assert server.stop() == 143
     assert gateway.wait("unmap")["port"] == mapping["port"]
@@ -132,28 +138,26 @@ def test_nothing_without_a_gateway_that_maps(internet, serve, run):
     assert not net_info(server).get("HavePortMap")
 
 
-@pytest.mark.parametrize("way,protocols", [
-    ("announced", ["pmp"]), ("announced", ["pcp"]), ("renewed", ["pmp"]),
-    ("renewed", ["pcp"])])
-def test_gateway_starts_anew(internet, serve, run, way, protocols):
+@pytest.mark.parametrize("protocol,is_announced", [
+    ("pmp", True), ("pcp", True), ("pcp", False)])
+def test_gateway_starts_anew(internet, serve, run, protocol, is_announced):
     """It has forgotten the mapping, and is asked again at once when it says
     so, or else when the lease is half over; the port stays the same."""
-    gateway = internet.server.speak(*protocols)
-    if way == "renewed":
+    gateway = internet.server.speak(protocol)
+    if not is_announced:
         gateway.tell("set", "lifetime", "8")
     server = serve()
     mapping = gateway.wait("map")
     wait_published(server, address(gateway, mapping))
     gateway.tell("restart")
     assert gateway.rules() == []
-    if way == "announced":
+    if is_announced:
         gateway.tell("announce")
     again = gateway.wait("map", 2)
     assert again["port"] == mapping["port"]
     assert gateway.rules() == [mapping["port"]]
-    if way == "renewed":
-        return
-    check_direct(internet, run, server, address(gateway, mapping))
+    if is_announced:
+        check_direct(internet, run, server, address(gateway, mapping))
 
 
 def test_renewed_while_it_is_used(internet, serve):
@@ -164,6 +168,31 @@ def test_renewed_while_it_is_used(internet, serve):
     renewal = gateway.wait("renew")
     assert renewal["port"] == mapping["port"] and renewal["lifetime"] == 8
     assert address(gateway, mapping) in endpoints(server)
+
+
+@pytest.mark.parametrize("how", ["hang", "flood"])
+def test_a_gateway_that_wastes_time(internet, serve, run, how):
+    """It takes UPnP's requests and answers none, or without an end: the node
+    is up meanwhile, gives up, and ends."""
+    gateway = internet.server.speak("upnp")
+    gateway.tell("set", how, "1")
+    server = serve()
+    client = start_client(internet, run)
+    assert "via DERP(lab)" in ping(client, "server")
+    assert fetch(internet, run, server) == CONTENT
+    gateway.wait(how)
+    wait_until(lambda: "-> resting" in server.log, "the node to give up")
+    assert server.stop() == 143
+
+
+def test_an_ephemeral_node_gives_it_back(internet, serve):
+    """While it logs out."""
+    gateway = internet.server.speak("upnp")
+    server = serve(options=["--ephemeral"])
+    gateway.wait("map")
+    server.stop()
+    assert gateway.rules() == []
+    assert internet.lab.node("server") is None
 
 
 def test_only_leases_for_ever(internet, serve, run):
@@ -243,6 +272,8 @@ def test_upnp_switched_off(internet, serve, attribute):
     assert gateway.rules() == []
 
 
+@pytest.mark.skipif(bool(SANITIZERS),
+                    reason="a stock program has no sanitizer runtime")
 def test_inside_a_program(internet, run):
     """The node is a thread of the program: it maps, and gives back."""
     gateway = internet.server.speak("pmp")
@@ -274,3 +305,79 @@ def test_address_change(internet, serve):
                "the new mapping in the netmap")
     assert first["client"] == gateway.ip
     assert address(gateway, first) not in endpoints(server)
+
+
+@needs("miniupnpd")
+@pytest.mark.parametrize("protocol", ["nat-pmp", "pcp", "upnp"])
+def test_miniupnpd(internet, serve, run, tmp_path, protocol):
+    """The same with a service that others wrote."""
+    gateway = internet.server
+    gateway.run_miniupnpd(str(tmp_path), enable_natpmp="yes",
+                          enable_upnp="yes")
+    # It answers all of them: those that would win are kept from it.
+    versions = {"nat-pmp": [], "pcp": [0], "upnp": [0, 2]}[protocol]
+    gateway.host("nft", "-f", "-", input="""
+table ip keep {
+	chain out {
+		type filter hook output priority 0;
+		%s
+	}
+}""" % "\n".join(f"udp dport 5351 @th,64,8 {v} drop" for v in versions))
+    server = serve()
+    ports = wait_until(gateway.miniupnpd_ports, "miniupnpd to map a port")
+    external = f"{gateway.wan}:{ports[0]}"
+    wait_published(server, external)
+    assert f"portmap: {protocol} maps {external}" in server.log
+    check_direct(internet, run, server, external)
+    server.stop()
+    assert gateway.miniupnpd_ports() == []
+
+
+def test_a_transfer_survives_the_gateways_restart(internet, run, tmp_path):
+    """Flows and mappings are gone at once: it goes on by the relay, and then
+    by the port that the gateway was asked for again."""
+    gateway = internet.server.speak("pmp")
+    gateway.router("sysctl", "-qw",
+                   "net.netfilter.nf_conntrack_udp_timeout=1",
+                   "net.netfilter.nf_conntrack_udp_timeout_stream=1")
+    server = run("server", "python3", STEADY, "serve", "8000",
+                 lab=internet.lab, wrap=gateway.host.wrap).wait_running()
+    wait_until(lambda: "0.0.0.0:8000 is served" in server.log, "the server")
+    external = address(gateway, gateway.wait("map"))
+    wait_published(server, external)
+    stop_file = tmp_path / "stop"
+    client = run("client", "python3", STEADY, "run", "server", "8000",
+                 str(stop_file), lab=internet.lab, key="key-bob",
+                 wrap=internet.add(121).host.wrap).wait_running()
+
+    def direct():
+        return path_to(client, "server") == external
+
+    def moved():
+        """Blocks since the last call."""
+        before, moved.at = moved.at, client.out.count("at ")
+        return moved.at > before and client.alive()
+    moved.at = 0
+    wait_until(lambda: moved() and direct(), "a direct transfer")
+    gateway.router("nft", "-f", "-", input="""
+table ip boot {
+	chain early {
+		type filter hook prerouting priority -400;
+		meta l4proto udp ip saddr != 192.168.120.1 drop
+	}
+}""")
+    gateway.tell("restart")
+    port = external.rpartition(":")[2]
+    # A kernel that shows no flows leaves them to their second.
+    wait_until(lambda: f"dport={port} " not in gateway.router(
+        "sh", "-c", "cat /proc/net/nf_conntrack || :"), "the flows to end")
+    wait_until(lambda: path_to(client, "server") == "", "the relay")
+    moved()
+    wait_until(moved, "the transfer to go on")
+    gateway.router("nft", "delete", "table", "ip", "boot")
+    gateway.tell("announce")
+    gateway.wait("map", 2)
+    wait_until(lambda: moved() and direct(), "a direct transfer again")
+    stop_file.touch()
+    assert client.wait() == 0
+    assert client.out.splitlines()[-1].startswith("OK ")

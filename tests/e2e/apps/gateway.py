@@ -6,7 +6,8 @@ Runs in the router's network namespace, whose nftables have a map `mapped` in
 the table `nat` that leads ports of the WAN side inwards. Prints one line of
 JSON for each thing that happens. Reads commands, one a line:
 
-    set NAME VALUE   silent 1, lifetime S, address IP, fault CODE
+    set NAME VALUE   silent 1, lifetime S, address IP, fault CODE, hang 1,
+                     flood 1
     restart          all mappings are lost, the epoch begins anew
     announce         and everybody is told (NAT-PMP's and PCP's multicast)
 """
@@ -28,7 +29,8 @@ LOCK = threading.RLock()
 SERVICE = "urn:schemas-upnp-org:service:WANIPConnection:" + (
     "2" if "upnp2" in SPEAKS else "1")
 DEVICE = "urn:schemas-upnp-org:device:InternetGatewayDevice:1"
-settings = {"silent": 0, "lifetime": 0, "address": WAN, "fault": 0}
+settings = {"silent": 0, "lifetime": 0, "address": WAN, "fault": 0, "hang": 0,
+            "flood": 0}
 mappings = {}  # external port -> (protocol, client, internal port)
 started = time.monotonic() - 1000
 
@@ -189,7 +191,20 @@ class Upnp(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    def waste_time(self):
+        say("hang" if settings["hang"] else "flood")
+        while settings["hang"]:
+            time.sleep(1)
+        self.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n<a>")
+        while True:
+            self.wfile.write(b"<!-- more -->" * 1000)
+
     def do_GET(self):
+        if settings["hang"] or settings["flood"]:
+            try:
+                self.waste_time()
+            except OSError:
+                return
         if self.path == "/root.xml":
             self.reply(200, DESCRIPTION)
         else:
