@@ -7,8 +7,7 @@
 #include "core/base/addr.h"
 
 /* IPv4 only: the gateway, and the address of ours that it sees. 0, -ENOENT
- * (no route, or one without a gateway), or another negative errno. Does not
- * wait for anybody but the kernel. */
+ * (no route, or one without a gateway), or another negative errno. */
 int ts_default_gateway(struct ts_ip *gateway, struct ts_ip *own);
 
 #endif

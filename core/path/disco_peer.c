@@ -27,10 +27,17 @@ static void forget_mtu(struct ts_disco_peer *p)
 		p->ops->mtu_changed(p->ctx);
 }
 
+static void forget_silence(struct ts_disco_peer *p)
+{
+	p->unheard_ms = 0;
+	p->doubt_ms = UINT64_MAX;
+}
+
 static void set_best(struct ts_disco_peer *p,
 		     const struct ts_path_quality *best)
 {
 	forget_mtu(p);
+	forget_silence(p);
 	p->best = *best;
 	p->ops->best_changed(p->ctx, &p->best.to);
 }
@@ -40,6 +47,7 @@ static void clear_best(struct ts_disco_peer *p)
 	if (!ts_path_addr_is_set(&p->best.to))
 		return;
 	forget_mtu(p);
+	forget_silence(p);
 	p->best = (struct ts_path_quality){0};
 	p->trust_until_ms = 0;
 	p->ops->best_changed(p->ctx, NULL);
@@ -182,13 +190,14 @@ static void start_ping(struct ts_disco_peer *p, const struct ts_path_addr *to,
 	start_sized_ping(p, to, 0, probe, now_ms);
 }
 
-/* Through a relay the sizes would be the relay's own affair. */
+/* Through a relay the sizes would be the relay's own affair. Without heartbeats
+ * it would not be noticed when a path carries less than it did. */
 static void probe_mtu(struct ts_disco_peer *p, uint64_t now_ms)
 {
 	size_t sizes[PATH_MTU_SIZES_MAX];
 	size_t count;
 
-	if (!p->probes_mtu || !ts_path_addr_is_direct(&p->best.to) ||
+	if (!p->probes_mtu || p->is_silent || !ts_path_addr_is_direct(&p->best.to) ||
 	    !ts_disco_peer_is_trusted(p, now_ms))
 		return;
 	count = ts_path_mtu_due(&p->mtu, now_ms, sizes);
@@ -260,8 +269,33 @@ static bool wants_full_ping(const struct ts_disco_peer *p, uint64_t now_ms)
 	       now_ms >= p->full_ping_due_ms;
 }
 
+static uint64_t patience_ms(const struct ts_disco_peer *p)
+{
+	uint64_t ms = 4 * p->best.latency_us / 1000;
+
+	return ms > DISCO_DOUBT_MS ? ms : DISCO_DOUBT_MS;
+}
+
+/* Whoever sends a stream hears acknowledgements. One that goes one way only
+ * costs a ping in half a second. */
+static void note_silence(struct ts_disco_peer *p, uint64_t now_ms)
+{
+	if (p->is_silent || p->doubt_ms != UINT64_MAX ||
+	    !ts_disco_peer_is_trusted(p, now_ms))
+		return;
+	if (p->unheard_ms == 0) {
+		p->unheard_ms = now_ms;
+		return;
+	}
+	if (now_ms < p->unheard_ms + DISCO_SILENCE_MS)
+		return;
+	p->doubt_ms = now_ms + patience_ms(p);
+	start_ping(p, &p->best.to, NULL, now_ms);
+}
+
 void ts_disco_peer_sent(struct ts_disco_peer *p, uint64_t now_ms)
 {
+	note_silence(p, now_ms);
 	if (!ts_path_addr_is_direct(&p->best.to) ||
 	    !ts_disco_peer_is_trusted(p, now_ms)) {
 		discover(p, true, now_ms);
@@ -314,6 +348,7 @@ static void confirm(struct ts_disco_peer *p, const struct ts_path_addr *to,
 		return;
 	p->best.latency_us = latency_us;
 	p->trust_until_ms = now_ms + DISCO_TRUST_MS;
+	forget_silence(p);
 }
 
 /* A direct pong: the address that was pinged works. */
@@ -351,7 +386,10 @@ void ts_disco_peer_relay_ready(struct ts_disco_peer *p,
 void ts_disco_peer_heard(struct ts_disco_peer *p,
 			 const struct ts_path_addr *from, uint64_t now_ms)
 {
-	if (p->is_silent && ts_path_addr_equal(from, &p->best.to))
+	if (!ts_path_addr_equal(from, &p->best.to))
+		return;
+	forget_silence(p);
+	if (p->is_silent)
 		p->trust_until_ms = now_ms + DISCO_TRUST_MS;
 }
 
@@ -450,6 +488,8 @@ uint64_t ts_disco_peer_deadline_ms(const struct ts_disco_peer *p)
 {
 	uint64_t at_ms = ts_disco_pings_deadline_ms(&p->pings);
 
+	if (p->doubt_ms < at_ms)
+		at_ms = p->doubt_ms;
 	return p->heartbeat_ms < at_ms ? p->heartbeat_ms : at_ms;
 }
 
@@ -511,8 +551,19 @@ static void heartbeat(struct ts_disco_peer *p, uint64_t now_ms)
 	discover_relays(p, now_ms);
 }
 
+/* Both ways from now on, until a pong comes; and look for another path. */
+static void end_trust(struct ts_disco_peer *p, uint64_t now_ms)
+{
+	forget_silence(p);
+	p->trust_until_ms = 0;
+	discover(p, true, now_ms);
+	discover_relays(p, now_ms);
+}
+
 void ts_disco_peer_tick(struct ts_disco_peer *p, uint64_t now_ms)
 {
+	if (now_ms >= p->doubt_ms)
+		end_trust(p, now_ms);
 	expire_pings(p, now_ms);
 	if (now_ms >= p->heartbeat_ms)
 		heartbeat(p, now_ms);
@@ -564,6 +615,7 @@ void ts_disco_peer_init(struct ts_disco_peer *p, const struct ts_disco_ops *ops,
 		.ctx = ctx,
 		.derp_only = derp_only,
 		.heartbeat_ms = UINT64_MAX,
+		.doubt_ms = UINT64_MAX,
 	};
 	ts_disco_pings_init(&p->pings);
 }

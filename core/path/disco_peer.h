@@ -10,6 +10,10 @@
  * every 3 s to keep the trust; an idle one has no timer at all.
  *
  *   no trust           -> the caller sends on the best path and on DERP
+ *   500 ms of sending and nothing comes back
+ *                      -> a ping; and when that is not answered either, the
+ *                         trust ends at once, not after 6.5 s: a transfer is
+ *                         to stand still for as short as can be
  *   ping times out     -> an untrusted best path is forgotten: DERP only
  *   every 60 s         -> all candidates again, unless the path is a LAN's
  *   no direct path     -> peer relays are asked too, at most every 30 s, and
@@ -38,6 +42,10 @@ enum {
 	DISCO_HEARTBEAT_MS = 3000,
 	DISCO_SESSION_ACTIVE_MS = 45000,
 	DISCO_TRUST_MS = 6500,
+	/* Sending into silence: when to ask, how long to wait for the answer
+	 * (or four times the path's latency, if that is longer). */
+	DISCO_SILENCE_MS = 500,
+	DISCO_DOUBT_MS = 500,
 	DISCO_PING_INTERVAL_MS = 5000,
 	DISCO_UPGRADE_INTERVAL_MS = 60000,
 	DISCO_RELAY_INTERVAL_MS = 30000,
@@ -93,6 +101,9 @@ struct ts_disco_peer {
 	uint64_t trust_until_ms;
 	struct ts_path_mtu mtu; /* of best, when that is direct */
 	uint64_t active_until_ms;
+	/* First send since something came along the best path; 0: none. */
+	uint64_t unheard_ms;
+	uint64_t doubt_ms; /* the trust ends then; UINT64_MAX: no doubt */
 	uint64_t heartbeat_ms;     /* UINT64_MAX: none */
 	uint64_t discovery_due_ms; /* no candidate may be pinged before */
 	uint64_t full_ping_due_ms;
@@ -137,7 +148,8 @@ size_t ts_disco_peer_mtu(const struct ts_disco_peer *p);
 void ts_disco_peer_relay_ready(struct ts_disco_peer *p,
 			       const struct ts_path_quality *path,
 			       uint64_t now_ms);
-/* Something of the peer, authenticated, came from there. */
+/* Something of the peer, authenticated, came from there: the path works in
+ * that direction. It gives no trust, but takes doubt away. */
 void ts_disco_peer_heard(struct ts_disco_peer *p,
 			 const struct ts_path_addr *from, uint64_t now_ms);
 /* Ping now: through DERP when has_derp, the trusted path or else all

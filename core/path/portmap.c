@@ -15,7 +15,7 @@
  *
  * The gateway is believed in what concerns it: where we can be reached. What
  * it says cannot make us send more than a packet a second on average, nor keep
- * more than a few hundred bytes.
+ * more than a few kilobytes.
  */
 #include "core/path/portmap_internal.h"
 
@@ -70,19 +70,6 @@ static void plan_held(struct ts_portmap *p)
 	if (p->kind != PORTMAP_UPNP && p->check_ms < at_ms)
 		at_ms = p->check_ms;
 	portmap_set_state(p, PORTMAP_HELD, at_ms);
-}
-
-/* The external address is the gateway's word. One that no peer could use, or
- * that leads into a tunnel again, is none. */
-static bool is_usable(const struct ts_addr *addr)
-{
-	return addr->port != 0 && ts_ip_is_v4(&addr->ip) &&
-	       !ts_ip_is_unspecified(&addr->ip) &&
-	       !ts_ip_is_loopback(&addr->ip) &&
-	       !ts_ip_is_link_local(&addr->ip) &&
-	       !ts_ip_is_multicast(&addr->ip) &&
-	       !ts_ip_is_tailscale(&addr->ip) &&
-	       ts_ip_v4_host(&addr->ip) != UINT32_MAX;
 }
 
 static void hold(struct ts_portmap *p, const struct ts_addr *external,
@@ -150,12 +137,15 @@ void portmap_granted(struct ts_portmap *p, const struct ts_addr *external,
 {
 	if (lifetime_s > PORTMAP_LIFETIME_S)
 		lifetime_s = PORTMAP_LIFETIME_S;
-	if (lifetime_s < PORTMAP_LIFETIME_MIN_S)
+	if (lifetime_s < PORTMAP_LIFETIME_MIN_S) {
 		portmap_refused(p, "its lifetime is too short", now_ms);
-	else if (!is_usable(external))
+	} else if (external->port == 0 || !ts_igd_ip_is_usable(&external->ip)) {
+		if (p->kind != PORTMAP_UPNP && !p->has_mapping)
+			portmap_pxp_release(p, now_ms); /* once will do */
 		portmap_refused(p, "nobody could use its address", now_ms);
-	else
+	} else {
 		hold(p, external, lifetime_s, now_ms);
+	}
 }
 
 void portmap_doubt(struct ts_portmap *p, const char *why, uint64_t now_ms)

@@ -25,6 +25,14 @@ static const char *const service_types[] = {
 	[IGD_OLD_WANIP1] = "urn:dslforum-org:service:WANIPConnection:1",
 };
 
+bool ts_igd_ip_is_usable(const struct ts_ip *ip)
+{
+	return ts_ip_is_v4(ip) && !ts_ip_is_unspecified(ip) &&
+	       !ts_ip_is_loopback(ip) && !ts_ip_is_link_local(ip) &&
+	       !ts_ip_is_multicast(ip) && !ts_ip_is_tailscale(ip) &&
+	       ts_ip_v4_host(ip) != UINT32_MAX;
+}
+
 /* -- descriptions --------------------------------------------------------- */
 
 static int find_kind(const char *type, enum ts_igd_kind *out)
@@ -129,7 +137,8 @@ static const char *action_name(enum ts_igd_kind kind,
 
 /* In the order of the specification: there are gateways that count. */
 static void write_args(enum ts_igd_action action,
-		       const struct ts_igd_mapping *m, char out[static ARGS_CAP])
+		       const struct ts_igd_mapping *m,
+		       char out[static ARGS_CAP])
 {
 	char ip[TS_IP_TEXT_CAP];
 	int len;

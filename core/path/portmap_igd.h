@@ -41,6 +41,11 @@ struct ts_igd_services {
 	size_t count;
 };
 
+/* The external address is the gateway's word. One that no peer could use, or
+ * that leads into a tunnel again (a carrier's NAT has those of tailnets), is
+ * none. Private ones are: peers behind the same outer NAT reach us there. */
+bool ts_igd_ip_is_usable(const struct ts_ip *ip);
+
 /* 0, -EBADMSG (malformed) or -ENOENT (no service that maps ports). */
 int ts_igd_read_description(const void *text, size_t len,
 			    const struct ts_igd_url *location,

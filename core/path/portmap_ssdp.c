@@ -118,7 +118,8 @@ int ts_igd_url_read(const char *text, size_t len,
 	return err;
 }
 
-char *ts_igd_url_write(const struct ts_igd_url *url, const struct ts_ip *gateway,
+char *ts_igd_url_write(const struct ts_igd_url *url,
+		       const struct ts_ip *gateway,
 		       char out[static IGD_URL_CAP])
 {
 	struct ts_addr addr = {.ip = *gateway, .port = url->port};

@@ -61,7 +61,8 @@ bool ts_ssdp_add(struct ts_ssdp_devices *devices,
  * may be NULL: an absolute one is demanded then). 0 or -EBADMSG. */
 int ts_igd_url_read(const char *text, size_t len,
 		    const struct ts_igd_url *base, struct ts_igd_url *out);
-char *ts_igd_url_write(const struct ts_igd_url *url, const struct ts_ip *gateway,
+char *ts_igd_url_write(const struct ts_igd_url *url,
+		       const struct ts_ip *gateway,
 		       char out[static IGD_URL_CAP]);
 
 #endif

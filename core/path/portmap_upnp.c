@@ -89,7 +89,8 @@ static void try_next_device(struct ts_upnp *u, uint64_t now_ms)
 
 static uint16_t random_port(void)
 {
-	return (uint16_t)(PORT_MIN + ts_random_below(UINT16_MAX + 1 - PORT_MIN));
+	return (uint16_t)(PORT_MIN +
+			  ts_random_below(UINT16_MAX + 1 - PORT_MIN));
 }
 
 static void add(struct ts_upnp *u)
@@ -202,15 +203,14 @@ static void on_added(struct ts_upnp *u, const struct ts_igd_answer *answer,
 	     UPNP_REQUEST_MS);
 }
 
-static void on_external_ip(struct ts_upnp *u, const struct ts_igd_answer *answer,
-			   uint64_t now_ms)
+static void on_external_ip(struct ts_upnp *u,
+			   const struct ts_igd_answer *answer, uint64_t now_ms)
 {
 	struct ts_addr external = {.port = u->mapping.external_port};
 
 	if (answer)
 		external.ip = answer->external_ip;
-	if (ts_ip_is_unspecified(&external.ip) ||
-	    ts_ip_is_loopback(&external.ip)) {
+	if (!ts_igd_ip_is_usable(&external.ip)) {
 		call(u, &u->service, IGD_DELETE_PORT, UPNP_UNDOING,
 		     UPNP_DELETE_MS);
 		return;

@@ -34,8 +34,8 @@ struct ts_upnp_ops {
 		     unsigned timeout_ms);
 	/* No answer to what is under way. */
 	void (*http_cancel)(void *ctx);
-	/* Creating ended; err 0: at this address, for so long (at most what was
-	 * asked for). Nothing else may be called from it but
+	/* Creating ended; err 0: at this address, for as long as was asked for
+	 * (gateways do not tell). Nothing else may be called from it but
 	 * ts_upnp_create() and ts_upnp_delete(). */
 	void (*created)(void *ctx, int err, const struct ts_addr *external,
 			uint64_t now_ms);

@@ -84,7 +84,9 @@ def finish(client, stop_file):
     with open(stop_file, "w", encoding="utf-8"):
         pass
     assert client.wait() == 0, client.err
-    assert re.search(r"^OK \d+ ", client.out, re.M), client.out
+    end = re.search(r"^OK \d+ ([0-9.]+)$", client.out, re.M)
+    assert end, client.out
+    return float(end[1])
 
 
 def test_a_peer_relay_is_used_where_no_direct_path_is(pair, lab):

@@ -248,6 +248,7 @@ static void a_fast_direct_path_is_left_alone(void **state)
 	assert_true(pong(d, 0));
 	for (size_t i = 0, seen = 2; i < 1300; i++) {
 		ts_disco_peer_sent(&d->peer, d->now_ms);
+		ts_disco_peer_heard(&d->peer, &d->best, d->now_ms);
 		pass(d, 98);
 		d->now_ms += 2;
 		for (; seen < d->count; seen++) {
@@ -513,6 +514,102 @@ static void better_has_points_and_hysteresis(void **state)
 	assert_false(ts_path_is_better(&none, &relay));
 }
 
+/* One direct path, trusted. */
+static struct desk *new_direct(void)
+{
+	struct desk *d = new_desk(two, 1);
+
+	ts_disco_peer_sent(&d->peer, d->now_ms);
+	pass(d, 10);
+	assert_true(pong(d, 0));
+	assert_true(ts_disco_peer_is_trusted(&d->peer, d->now_ms));
+	return d;
+}
+
+static void sending_into_silence_ends_the_trust_in_a_second(void **state)
+{
+	struct desk *d = new_direct();
+
+	(void)state;
+	ts_disco_peer_sent(&d->peer, d->now_ms);
+	pass(d, 499);
+	ts_disco_peer_sent(&d->peer, d->now_ms);
+	assert_int_equal(d->count, 1);
+	pass(d, 1);
+	ts_disco_peer_sent(&d->peer, d->now_ms);
+	assert_int_equal(d->count, 2); /* asked */
+	ts_disco_peer_sent(&d->peer, d->now_ms);
+	assert_int_equal(d->count, 2);
+	pass(d, 499);
+	assert_true(ts_disco_peer_is_trusted(&d->peer, d->now_ms));
+	pass(d, 1);
+	assert_false(ts_disco_peer_is_trusted(&d->peer, d->now_ms));
+	assert_true(ts_path_addr_is_set(&d->best)); /* both are used */
+	assert_true(pong(d, 1)); /* late, but it works */
+	assert_true(ts_disco_peer_is_trusted(&d->peer, d->now_ms));
+	free_desk(d);
+}
+
+static void what_comes_back_takes_the_doubt_away(void **state)
+{
+	struct desk *d = new_direct();
+	struct ts_path_addr best = addr(two[0]), other = addr(two[1]);
+	size_t count = d->count;
+
+	(void)state;
+	for (int i = 0; i < 25; i++) { /* short of a heartbeat */
+		ts_disco_peer_sent(&d->peer, d->now_ms);
+		pass(d, 100);
+		ts_disco_peer_heard(&d->peer, &best, d->now_ms);
+	}
+	assert_int_equal(d->count, count);
+	/* The same by another way is no proof of this one. */
+	for (int i = 0; i < 11; i++) {
+		ts_disco_peer_sent(&d->peer, d->now_ms);
+		pass(d, 100);
+		ts_disco_peer_heard(&d->peer, &other, d->now_ms);
+	}
+	assert_false(ts_disco_peer_is_trusted(&d->peer, d->now_ms));
+	free_desk(d);
+}
+
+static void a_question_now_and_then_costs_no_pings(void **state)
+{
+	struct desk *d = new_direct();
+	struct ts_path_addr best = addr(two[0]);
+	size_t from = d->count, beats = 0;
+
+	(void)state;
+	for (int i = 0; i < 30; i++) {
+		ts_disco_peer_sent(&d->peer, d->now_ms);
+		pass(d, 40);
+		ts_disco_peer_heard(&d->peer, &best, d->now_ms);
+		pass(d, 960);
+		for (; from < d->count; from++, beats++)
+			pong(d, from);
+	}
+	assert_true(beats <= 10); /* a heartbeat in 3 s */
+	free_desk(d);
+}
+
+static void a_slow_path_has_more_time(void **state)
+{
+	struct desk *d = new_desk(two, 1);
+
+	(void)state;
+	ts_disco_peer_sent(&d->peer, d->now_ms);
+	pass(d, 600);
+	assert_true(pong(d, 0));
+	ts_disco_peer_sent(&d->peer, d->now_ms);
+	pass(d, 500);
+	ts_disco_peer_sent(&d->peer, d->now_ms);
+	pass(d, 2300);
+	assert_true(ts_disco_peer_is_trusted(&d->peer, d->now_ms));
+	pass(d, 100);
+	assert_false(ts_disco_peer_is_trusted(&d->peer, d->now_ms));
+	free_desk(d);
+}
+
 /* Answers all pings from number *from on that the link is wide enough for. */
 static void answer(struct desk *d, size_t *from, size_t link)
 {
@@ -746,6 +843,11 @@ static void silent_disco_has_no_heartbeats(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(
+			sending_into_silence_ends_the_trust_in_a_second),
+		cmocka_unit_test(what_comes_back_takes_the_doubt_away),
+		cmocka_unit_test(a_question_now_and_then_costs_no_pings),
+		cmocka_unit_test(a_slow_path_has_more_time),
 		cmocka_unit_test(
 			relays_are_asked_every_30_s_or_60_s_when_in_use),
 		cmocka_unit_test(a_trusted_direct_path_needs_no_relay),

@@ -208,8 +208,8 @@ static void xml_is_read(void **state)
 {
 	(void)state;
 	check_xml("<a/>", "(a)");
-	check_xml("\xef\xbb\xbf<?xml version='1.0'?>\n<!-- <b> -->\n<a> x </a>\n",
-		  "(ax)");
+	check_xml("\xef\xbb\xbf<?xml version='1.0'?>\n<!-- <b> -->\n"
+		  "<a> x </a>\n", "(ax)");
 	check_xml("<s:a xmlns:s=\"u>rn\"><s:b>1</s:b><c/>\n</s:a>",
 		  "(a(b1)(c))");
 	check_xml("<a>&lt;&amp;&#65;&#x42;&gt;&quot;&apos;</a>",
@@ -262,11 +262,13 @@ static void depth_and_text_are_bounded(void **state)
 
 /* -- descriptions --------------------------------------------------------- */
 
+#define UPNP "urn:schemas-upnp-org:service:"
 #define SERVICE(type, url)                                                     \
 	"<service><serviceType>" type "</serviceType>"                         \
 	"<controlURL>" url "</controlURL></service>"
 #define DESCRIPTION(services)                                                  \
-	"<?xml version=\"1.0\"?><root xmlns=\"urn:schemas-upnp-org:device-1-0\">" \
+	"<?xml version=\"1.0\"?>"                                              \
+	"<root xmlns=\"urn:schemas-upnp-org:device-1-0\">"                     \
 	"<device><deviceList><device><serviceList>" services                   \
 	"</serviceList></device></deviceList></device></root>"
 
@@ -281,10 +283,10 @@ static void services_come_in_the_order_of_preference(void **state)
 {
 	static const char text[] = DESCRIPTION(
 		SERVICE("urn:dslforum-org:service:WANIPConnection:1", "/o")
-		SERVICE("urn:schemas-upnp-org:service:WANPPPConnection:1", "/p")
-		SERVICE("urn:schemas-upnp-org:service:Layer3Forwarding:1", "/l")
-		SERVICE("urn:schemas-upnp-org:service:WANIPConnection:2", "/2")
-		SERVICE("urn:schemas-upnp-org:service:WANIPConnection:1", "/1"));
+		SERVICE(UPNP "WANPPPConnection:1", "/p")
+		SERVICE(UPNP "Layer3Forwarding:1", "/l")
+		SERVICE(UPNP "WANIPConnection:2", "/2")
+		SERVICE(UPNP "WANIPConnection:1", "/1"));
 	static const char *const paths[] = {"/2", "/1", "/p", "/o"};
 	struct ts_igd_services s;
 
@@ -300,7 +302,7 @@ static void services_come_in_the_order_of_preference(void **state)
 static void a_description_cut_anywhere_is_none(void **state)
 {
 	static const char text[] = DESCRIPTION(
-		SERVICE("urn:schemas-upnp-org:service:WANIPConnection:1", "/1"));
+		SERVICE(UPNP "WANIPConnection:1", "/1"));
 	static const struct ts_igd_url location = {5000, "/root.xml"};
 	struct ts_igd_services s;
 
@@ -314,7 +316,7 @@ static void a_base_moves_the_port_but_not_the_host(void **state)
 {
 	static const char text[] =
 		"<root><URLBase>http://192.168.1.1:2869/b/</URLBase>" SERVICE(
-			"urn:schemas-upnp-org:service:WANIPConnection:1", "c")
+			UPNP "WANIPConnection:1", "c")
 		"</root>";
 	struct ts_igd_services s;
 
@@ -347,7 +349,7 @@ static void a_description_without_a_service_of_use_is_none(void **state)
 static void services_are_bounded(void **state)
 {
 	static const char one[] = SERVICE(
-		"urn:schemas-upnp-org:service:WANIPConnection:1", "/1");
+		UPNP "WANIPConnection:1", "/1");
 	char *text = calloc(1, 100 * sizeof(one) + 16);
 	struct ts_igd_services s;
 
