@@ -142,7 +142,8 @@ static inline void model_order(struct sender_model *m, struct ts_reader *r)
 		break;
 	}
 	case 3:
-		model_send(m, 1u + order / 8, ts_read_u8(r) % 7 ? MODEL_MSS : 7);
+		model_send(m, 1u + order / 8,
+			   ts_read_u8(r) % 7 ? MODEL_MSS : 7);
 		break;
 	default:
 		model_ack(m, r);
