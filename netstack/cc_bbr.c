@@ -129,7 +129,7 @@ static void bbr_init(struct tcp_cc *cc, uint32_t srtt_us, uint64_t now_us)
 	b->has_rtt = srtt_us != 0;
 	b->min_rtt_at_us = now_us;
 	b->extra_from_us = now_us;
-	b->cycle_random = (uint32_t)now_us;
+	b->cycle_random = (uint32_t)now_us + cc->turn * 2654435761u;
 	first_pacing(cc, srtt_us);
 }
 

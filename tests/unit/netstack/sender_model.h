@@ -158,7 +158,7 @@ static inline void model_run(struct ts_reader *r)
 	uint8_t how = ts_read_u8(r);
 
 	stack_sender_init(&m.s, how & 1 ? &stack_cc_bbr : &stack_cc_cubic,
-			  ts_read_be32(r), MODEL_MSS, how & 2, m.now_us);
+			  ts_read_be32(r), MODEL_MSS, how & 2, 0, m.now_us);
 	while (r->left > 0) {
 		model_order(&m, r);
 		model_check(&m);
