@@ -37,7 +37,9 @@ enum {
 	FIRST_RTT_US = 1000,
 	BURST_US = 1000,
 	BURST_MAX = 64 * 1024,
-	BURSTS = 2,
+	SLACK_US = 3000,
+	SLACK_MAX = 384 * 1024,
+	SLACK_SEGMENTS = 6,
 	MARGIN_PERCENT = 1, /* paced below the rate, to keep the queue empty */
 };
 
@@ -68,9 +70,17 @@ static uint32_t burst(const struct tcp_cc *cc)
 	return bytes > 2 * cc->mss ? (uint32_t)bytes : 2 * cc->mss;
 }
 
-static uint64_t with_bursts(const struct tcp_cc *cc, uint64_t cwnd)
+/* Beyond the model: hosts are late by some milliseconds, and the least round
+ * trip does not know that. */
+static uint64_t with_slack(const struct tcp_cc *cc, uint64_t cwnd)
 {
-	return cwnd + (uint64_t)BURSTS * burst(cc);
+	uint64_t slack = cc->pacing_rate * SLACK_US / 1000000;
+
+	if (slack > SLACK_MAX)
+		slack = SLACK_MAX;
+	if (slack < SLACK_SEGMENTS * cc->mss)
+		slack = SLACK_SEGMENTS * cc->mss;
+	return cwnd + slack;
 }
 
 static unsigned pacing_gain(const struct cc_bbr *b)
@@ -119,7 +129,7 @@ static void bbr_init(struct tcp_cc *cc, uint32_t srtt_us, uint64_t now_us)
 	b->has_rtt = srtt_us != 0;
 	b->min_rtt_at_us = now_us;
 	b->extra_from_us = now_us;
-	b->cycle_random = (uint32_t)now_us;
+	b->cycle_random = (uint32_t)now_us + cc->turn * 2654435761u;
 	first_pacing(cc, srtt_us);
 }
 
@@ -247,7 +257,7 @@ static void look_for_drained(struct tcp_cc *cc, const struct cc_ack *ack)
 	if (b->mode == STARTUP && b->has_full_bw)
 		b->mode = DRAIN;
 	if (b->mode == DRAIN &&
-	    ack->flight <= with_bursts(cc, product(cc, UNIT)))
+	    ack->flight <= with_slack(cc, product(cc, UNIT)))
 		begin_probe_bw(cc, ack->now_us);
 }
 
@@ -373,7 +383,7 @@ static void set_cwnd(struct tcp_cc *cc, const struct cc_ack *ack,
 	is_conserving = follow_recovery(cc, ack, state);
 	cwnd = cc->cwnd;
 	if (!is_conserving) {
-		target = with_bursts(cc, product(cc, cwnd_gain(b)) +
+		target = with_slack(cc, product(cc, cwnd_gain(b)) +
 						 extra_window(cc));
 		if (b->has_full_bw)
 			cwnd = cwnd + ack->delivered < target

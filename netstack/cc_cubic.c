@@ -159,8 +159,8 @@ static void avoid_congestion(struct tcp_cc *cc, const struct cc_ack *ack,
 		double whole = floor(c->acked);
 
 		c->acked -= whole;
-		cc->cwnd = stack_cc_bound(cc, cc->cwnd +
-						      (uint64_t)whole * cc->mss);
+		cc->cwnd = stack_cc_bound(
+			cc, cc->cwnd + (uint64_t)whole * cc->mss);
 	}
 }
 

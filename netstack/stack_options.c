@@ -4,9 +4,9 @@
  * Keepalive has Linux's rules, which are not lwIP's: no probe while bytes wait
  * for an acknowledgement (the retransmissions are probes enough), probes also
  * when only our side has ended, and a user timeout in place of the count of
- * probes. That timeout: a connection that has something to send, and whose peer acknowledges
- * nothing new for that long - because it is gone, or because it keeps its
- * window shut - ends with -ETIMEDOUT.
+ * probes. That timeout: a connection that has something to send, and whose peer
+ * acknowledges nothing new for that long - because it is gone, or because it
+ * keeps its window shut - ends with -ETIMEDOUT.
  */
 #include "netstack/stack_private.h"
 

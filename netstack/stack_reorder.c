@@ -2,8 +2,8 @@
  * stack_reorder.c - segments that came too early, and what SACK says of them
  * Source: RFC 2018, RFC 2883
  *
- * lwIP would walk a list of all of them for each that comes, and with a megabyte
- * behind one lost segment that is where its time goes. Here they are kept as
+ * lwIP would walk a list of all of them for each that comes, and with a
+ * megabyte behind one lost segment that is where its time goes. Here they are kept as
  * ranges without gaps, of which there are about as many as losses in a round
  * trip; a segment goes to the end of one, mostly. lwIP gets to see them when
  * their turn has come. It trims what overlaps.

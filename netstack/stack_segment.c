@@ -40,7 +40,8 @@ static uint32_t right_edge(const struct tcp_pcb *pcb)
 
 static bool is_in_window(const struct tcp_pcb *pcb, uint32_t seq)
 {
-	return !tcp_after(pcb->rcv_nxt, seq) && !tcp_after(seq, right_edge(pcb));
+	return !tcp_after(pcb->rcv_nxt, seq) &&
+	       !tcp_after(seq, right_edge(pcb));
 }
 
 static bool may_acknowledge(const struct tcp_pcb *pcb, uint32_t ack)

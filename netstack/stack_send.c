@@ -40,7 +40,10 @@ void stack_send_begin(struct stack_tcp *t)
 		stack_rtt_add(&t->sender.rtt, trip_us, trip_us, t->s->now_us);
 	}
 	stack_sender_init(&t->sender, t->cc ? t->cc : t->s->cc, pcb->lastack,
-			  pcb->mss, pcb->flags & TF_SACK, t->s->now_us);
+			  pcb->mss, pcb->flags & TF_SACK,
+			  (uint32_t)(t->s->count.tcp_dialled +
+				     t->s->count.tcp_accepted),
+			  t->s->now_us);
 	t->small_end = pcb->lastack;
 	t->is_sending = true;
 	stack_send_quiet(t);

@@ -85,6 +85,7 @@ struct cc_bbr {
 struct tcp_cc {
 	const struct cc_ops *ops;
 	uint32_t mss;
+	uint32_t turn; /* sets connections that begin together apart */
 	uint32_t cwnd, ssthresh; /* bytes */
 	uint64_t pacing_rate;	 /* bytes/s; 0: not paced */
 	union {

@@ -32,7 +32,7 @@ enum {
 
 void stack_sender_init(struct tcp_sender *s, const struct cc_ops *ops,
 		       uint32_t una, uint32_t mss, bool has_sack,
-		       uint64_t now_us)
+		       uint32_t turn, uint64_t now_us)
 {
 	struct tcp_rtt rtt = s->rtt; /* of the handshake */
 
@@ -42,6 +42,7 @@ void stack_sender_init(struct tcp_sender *s, const struct cc_ops *ops,
 	s->una = s->nxt = una;
 	s->has_sack = has_sack;
 	s->cc.mss = mss;
+	s->cc.turn = turn;
 	s->cc.cwnd = CC_CWND_FIRST * mss;
 	s->cc.ssthresh = CC_CWND_MAX_BYTES;
 	s->last_sent_us = now_us;

@@ -81,9 +81,10 @@ struct tcp_sender {
 	uint32_t resent_segments, lost_segments;
 };
 
+/* turn: another one for each connection of a stack. */
 void stack_sender_init(struct tcp_sender *s, const struct cc_ops *ops,
 		       uint32_t una, uint32_t mss, bool has_sack,
-		       uint64_t now_us);
+		       uint32_t turn, uint64_t now_us);
 void stack_sender_deinit(struct tcp_sender *s);
 void stack_sender_set_cc(struct tcp_sender *s, const struct cc_ops *ops,
 			 uint64_t now_us);

@@ -64,7 +64,8 @@
  *            replies of IPv4 begin with their IP header).
  *   OPTIONS  + the socket: its options have changed; the host reads what of
  *            them concerns the tunnel from the socket itself. By its native
- *            tuple. With a name: that is the congestion control. (CONNECT and ACCEPTED bring the socket, too.)
+ *            tuple. With a name: that is the congestion control. (CONNECT and
+ *            ACCEPTED bring the socket, too.)
  *   INFO     what the tunnel's connection knows of itself, by the socket's
  *            native tuple. ENOTCONN: none, or its tunnel end is over.
  *   DNS      a query as res_send(3) has it: a block behind the other fields,

@@ -230,7 +230,8 @@ static int set_congestion(const struct option *o, const void *value,
 		return NOTIFY_CONTINUE;
 	if (cc < 0)
 		return cc;
-	ts_tunnel_set_congestion(o->host, &req, ts_option_cc_name((unsigned)cc));
+	ts_tunnel_set_congestion(o->host, &req,
+				 ts_option_cc_name((unsigned)cc));
 	return NOTIFY_CONTINUE;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * fuzz_tcp_sender.c - ACKs and SACK blocks of any kind, at any time
  *
- * The orders and what must hold are those of tests/unit/netstack/sender_model.h.
+ * The orders and what must hold are in tests/unit/netstack/sender_model.h.
  */
 #include "tests/unit/netstack/sender_model.h"
 

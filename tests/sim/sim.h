@@ -3,7 +3,8 @@
  *
  * Each direction is a link: packets wait in a queue of so many bytes (what does
  * not fit is dropped), leave at a rate, and arrive after a delay with jitter;
- * some are lost, some overtaken by their successors. The clock has microseconds.
+ * some are lost, some overtaken by their successors. The clock has
+ * microseconds.
  * All chance comes from one seed, so that a run can be repeated exactly:
  * TSNET_SIM_SEED in the environment chooses it.
  */

@@ -142,7 +142,8 @@ static inline void model_order(struct sender_model *m, struct ts_reader *r)
 		break;
 	}
 	case 3:
-		model_send(m, 1u + order / 8, ts_read_u8(r) % 7 ? MODEL_MSS : 7);
+		model_send(m, 1u + order / 8,
+			   ts_read_u8(r) % 7 ? MODEL_MSS : 7);
 		break;
 	default:
 		model_ack(m, r);
@@ -157,7 +158,7 @@ static inline void model_run(struct ts_reader *r)
 	uint8_t how = ts_read_u8(r);
 
 	stack_sender_init(&m.s, how & 1 ? &stack_cc_bbr : &stack_cc_cubic,
-			  ts_read_be32(r), MODEL_MSS, how & 2, m.now_us);
+			  ts_read_be32(r), MODEL_MSS, how & 2, 0, m.now_us);
 	while (r->left > 0) {
 		model_order(&m, r);
 		model_check(&m);
