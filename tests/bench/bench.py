@@ -147,6 +147,7 @@ class Bench:
             if self.wants("pingpong"):
                 do.pingpong(pairs, 1, "1 B")
                 do.pingpong(pairs, 1024, "1 KB")
+                do.pingpong_beside_bulk(pairs)
             if self.wants("http"):
                 do.web(pairs)
             if self.wants("connections"):

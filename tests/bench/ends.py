@@ -1,8 +1,8 @@
 """The two ends of a measurement: programs that take command lines.
 
 An end is a shell in a namespace - plain, or under tsrun, or beside a daemon
-that makes the tunnel - or tsnetbench, which knows the same commands. Each says its
-result in one line of JSON. A Pair is a server and a client of one side.
+that makes the tunnel - or tsnetbench, which knows the same commands. Each says
+its result in one line of JSON. A Pair is a server and a client of one side.
 """
 import json
 import os
@@ -33,6 +33,7 @@ class End:
     broken = None
     environment = ""    # what goes before each command
     wrk = True          # knows wrk, or httpload
+    runs_programs = True
 
     def begin(self, process, out_path):
         self.process, self.out_path, self.taken = process, out_path, 0
@@ -197,7 +198,7 @@ class OurEnd(ShellEnd):
 
 
 class TsnetEnd(End):
-    wrk = False
+    wrk = runs_programs = False
 
     def __init__(self, directory, namespace, tailnet, hostname):
         out = os.path.join(directory, "out")
@@ -257,15 +258,19 @@ class Pair:
             self.close()
             self.start()
 
-    def do(self, tool, service, words, limit):
-        """A client command against a service, with the CPU that each end used
-        for it, and everything else on the machine."""
+    def line(self, tool, service, words):
+        """A client command against a service."""
         program, _, verb = tool.partition(" ")
-        return self.measured(
-            f"{os.path.join(TOOLS, program)} {verb} {self.server.ip} "
-            f"{PORTS[service]} {words}", limit)
+        return (f"{os.path.join(TOOLS, program)} {verb} {self.server.ip} "
+                f"{PORTS[service]} {words}")
+
+    def do(self, tool, service, words, limit, first=""):
+        """One such command, after whatever a shell shall do first."""
+        return self.measured(first + self.line(tool, service, words), limit)
 
     def measured(self, line, limit):
+        """A command's answer, with the CPU that each end used for it, and
+        everything else on the machine."""
         start, machine = time.monotonic(), processes.machine_cpu_seconds()
         before = [end.cpu() for end in (self.client, self.server)]
         answer = self.client.do(line, limit)

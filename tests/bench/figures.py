@@ -31,6 +31,7 @@ TARGETS = {
     "ping-pong 1 KB p50": ("0.6x< tsnet", "0.6x< tun"),
     "ping-pong 1 B, DERP p50": ("1x< tsnet",),
     "ping-pong 1 KB, DERP p50": ("1x< tsnet",),
+    "the same by p99 alone": ("<3",),
     "connections, client closes": ("2x tsnet",),
     "connections, server closes": ("2x tsnet",),
     "connections, client closes stalls": ("<0",),
