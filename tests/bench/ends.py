@@ -10,6 +10,8 @@ import signal
 import subprocess
 import time
 
+import pytest
+
 import processes
 from harness import BUILD, CLEAN_ENV, Program, stop, wait_until
 from tunnels import GO_ENV, PEERS, Tailscaled, WireGuard, pair_of_keys
@@ -17,6 +19,7 @@ from world import LINK_IPS, enter
 
 TOOLS = os.path.join(BUILD, "bench")
 TSNETBENCH = os.path.join(PEERS, "tsnetbench")
+ENDS_MAX = 6            # until a side that breaks again and again is let be
 SHELL = ("sh", "-c", 'while read -r line; do eval "$line"; pids="$pids $!"; '
          'done; kill $pids 2>/dev/null; wait')
 PORTS = {"bulk": 7101, "pingpong": 7102, "connrate client": 7103,
@@ -25,6 +28,11 @@ PORTS = {"bulk": 7101, "pingpong": 7102, "connrate client": 7103,
 
 class Broken(Exception):
     """An end that did not answer; what it was asked is lost."""
+
+
+# What goes wrong with one side and need not end a run.
+FAILURES = (Broken, RuntimeError, OSError, subprocess.SubprocessError,
+            pytest.fail.Exception)
 
 
 class End:
@@ -254,9 +262,12 @@ class Pair:
 
     def revive(self):
         """New ends in place of one that does not answer any more."""
-        if any(end.broken for end in self.ends):
-            self.close()
-            self.start()
+        if self.ends and not any(end.broken for end in self.ends):
+            return
+        if self.starts > ENDS_MAX:
+            raise Broken("given up")
+        self.close()
+        self.start()
 
     def line(self, tool, service, words):
         """A client command against a service."""

@@ -4,7 +4,7 @@ import os
 import re
 import time
 
-from ends import Broken, PORTS
+from ends import FAILURES, PORTS
 import processes
 
 BULK_S = 1.5
@@ -25,7 +25,7 @@ class Traffic:
         try:
             pair.revive()
             answer = pair.do(tool, service, words, limit, first)
-        except Broken as e:
+        except FAILURES as e:
             answer = {"error": str(e)}
         self.figures.raw.append({"what": what, **answer})
         self.remark(what, answer)
@@ -156,13 +156,14 @@ class Traffic:
     def wrk(self, pair):
         out = os.path.join(pair.directory, "wrk.out")
         try:
+            pair.revive()
             answer = pair.measured(
                 f"wrk -t 1 -c {WEB_CONNECTIONS} -d {WEB_S}s --latency "
                 f"http://{pair.server.ip}:{PORTS['http']}/ >{out} 2>&1; "
                 "echo '{}'", 20)
             with open(out, encoding="utf-8") as f:
                 answer.update(read_wrk(f.read()))
-        except Broken as e:
+        except FAILURES as e:
             answer = {"error": str(e)}
         what = f"{pair.side}: wrk"
         self.figures.raw.append({"what": what, **answer})
