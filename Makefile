@@ -33,7 +33,10 @@ pkg_config := $(if $(DEPS),PKG_CONFIG_PATH= \
 	PKG_CONFIG_LIBDIR=$(DEPS)/lib/pkgconfig) pkg-config $(if $(DEPS),--static)
 PKG_CFLAGS := $(shell $(pkg_config) --cflags $(PKGS) 2>/dev/null) \
 	$(if $(DEPS),-isystem $(DEPS)/include -DCARES_NO_DEPRECATED)
-PKG_LIBS := $(shell $(pkg_config) --libs $(PKGS) 2>/dev/null) \
+# Faster AEAD (core/crypto/aead_mb.c); `make IPSEC_MB=` builds without.
+IPSEC_MB ?= $(if $(DEPS),,$(filter x86_64-linux-gnu,$(shell $(CC) -dumpmachine)))
+PKG_CFLAGS += $(if $(IPSEC_MB),-DTS_HAVE_IPSEC_MB)
+PKG_LIBS := $(if $(IPSEC_MB),-lIPSec_MB) $(shell $(pkg_config) --libs $(PKGS) 2>/dev/null) \
 	$(if $(DEPS),-L$(DEPS)/lib) -lev -lm
 
 LWIP_DIR ?= build/lwip/src-2.2.1
@@ -80,7 +83,8 @@ SHIM_CFLAGS := $(PLAIN_CFLAGS) -Os -ftls-model=initial-exec \
 LAB_SRC := $(sort $(wildcard tests/lab/*.c))
 LAB_OBJ := $(LAB_SRC:%.c=$(BUILD)/obj/%.o)
 UNIT_SRC := $(sort $(wildcard $(UNIT_DIRS:%=tests/unit/%/test_*.c)))
-UNIT_BIN := $(UNIT_SRC:%.c=$(BUILD)/%)
+SIM_SRC := $(if $(filter netstack,$(UNIT_DIRS)),$(sort $(wildcard tests/sim/test_*.c)))
+UNIT_BIN := $(UNIT_SRC:%.c=$(BUILD)/%) $(SIM_SRC:%.c=$(BUILD)/%)
 
 LWIP_CORE := init def inet_chksum ip mem memp netif pbuf tcp tcp_in tcp_out \
 	timeouts ipv4/ip4 ipv4/ip4_addr ipv6/ip6 ipv6/ip6_addr ipv6/nd6 \
@@ -91,7 +95,7 @@ LWIP_OBJ := $(if $(filter netstack,$(CORE_DIRS)),\
 # -- products ----------------------------------------------------------------
 PRODUCTS := $(BUILD)/libtsnet.so $(BUILD)/libtsnet_shim.so \
 	$(BUILD)/tsnet-host $(BUILD)/tsrun
-.PHONY: all help demo check unit unit-programs e2e apps suites soak bundle musl foreign interop bench nat fuzz sanitize install \
+.PHONY: all help demo check unit unit-programs e2e apps suites soak bundle musl foreign interop bench nat scale fuzz sanitize install \
 	uninstall clean deps layers exports docs compile_commands.json lab
 all: deps
 	$(Q)$(MAKE) --no-print-directory products
@@ -166,6 +170,12 @@ $(BUILD)/tests/unit/%: tests/unit/%.c $(BUILD)/libtsnet.a
 	$(Q)$(CC) $(CFLAGS_OURS) -Itests -DTEST_CC='"$(CC)"' -MMD -MP -MF $@.d \
 		$(LDFLAGS_ALL) $(TEST_LDFLAGS) $< $(BUILD)/libtsnet.a -o $@ $(PKG_LIBS) -lcmocka -lpthread
 
+$(BUILD)/tests/sim/%: tests/sim/%.c $(BUILD)/libtsnet.a
+	$(call say,TEST,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_OURS) -Itests -MMD -MP -MF $@.d \
+		$(LDFLAGS_ALL) $(TEST_LDFLAGS) $< $(BUILD)/libtsnet.a -o $@ $(PKG_LIBS) -lcmocka -lpthread
+
 $(filter $(BUILD)/tests/unit/shim/%,$(UNIT_BIN)): $(BUILD)/libtsnet_shim.so
 
 unit-programs: $(UNIT_BIN)
@@ -229,6 +239,11 @@ nat: deps ## which path every pair of NATs takes, beside tailscaled's
 	$(Q)scripts/install-deps --bench
 	$(Q)$(MAKE) --no-print-directory products lab
 	$(Q)BUILD=$(BUILD) scripts/nat-lab $(NAT_FLAGS)
+
+scale: deps ## 10,000 connections through one host, then new ones for a minute
+	$(Q)scripts/install-deps --tests
+	$(Q)$(MAKE) --no-print-directory products lab
+	$(Q)BUILD=$(BUILD) scripts/scale
 
 SECONDS_EACH := $(if $(findstring command,$(origin SECONDS)),$(SECONDS),30)
 fuzz: deps ## every fuzz target for SECONDS=30 each

@@ -75,10 +75,10 @@ uint16_t stack_lwip_checksum(const void *data, int len);
 #define TCP_MSS 8940 /* the netif's MTU lowers it: 1240 and 1220 at 1280 */
 #define TCP_CALCULATE_EFF_SEND_MSS 1
 #define LWIP_WND_SCALE 1
-#define TCP_RCV_SCALE 7
-#define TCP_WND (4 * 1024 * 1024)
-#define TCP_SND_BUF (4 * 1024 * 1024)
-#define TCP_SND_QUEUELEN 16384
+#define TCP_RCV_SCALE 8
+#define TCP_WND (0xffff << TCP_RCV_SCALE) /* 16 MB */
+#define TCP_SND_BUF (16 * 1024 * 1024)
+#define TCP_SND_QUEUELEN 61440
 #define TCP_OVERSIZE TCP_MSS
 #define TCP_QUEUE_OOSEQ 1
 #define TCP_OOSEQ_MAX_PBUFS 4096

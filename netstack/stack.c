@@ -4,9 +4,10 @@
  * Reading order: stack_private.h (how connections and lwIP are kept apart),
  * stack_ip.c and stack_frag.c (packets), stack_flow.c (whose segment is it),
  * stack_syn.c (who may come in), stack_conn.c and stack_timer.c (a connection
- * and its deadlines), stack_send.c and stack_recover.c (where lwIP's sending
- * was not good enough), stack_tcp.c and stack_tcp_recv.c (what owners call),
- * stack_netif.c (lwIP itself).
+ * and its deadlines), stack_segment.c, stack_send.c, stack_reorder.c and
+ * stack_out.c (a connection that is up), stack_tcp.c and stack_tcp_recv.c (what
+ * owners call), stack_netif.c (lwIP itself). What to send when, without its
+ * bytes: tcp_sender.c, tcp_recovery.c, tcp_rack.c, cc_cubic.c, cc_bbr.c.
  */
 #include "netstack/stack_private.h"
 
@@ -15,6 +16,17 @@
 #include <string.h>
 
 #include "core/crypto/secret.h"
+
+static void set_now(struct stack *s, uint64_t now_ms)
+{
+	uint64_t now_us = s->ops.now_us ? s->ops.now_us(s->ctx) : 0;
+
+	s->now_ms = now_ms;
+	if (now_us < now_ms * 1000)
+		now_us = now_ms * 1000;
+	if (now_us > s->now_us)
+		s->now_us = now_us;
+}
 
 struct stack *stack_new(const struct stack_ops *ops, void *ctx, uint64_t now_ms)
 {
@@ -28,7 +40,8 @@ struct stack *stack_new(const struct stack_ops *ops, void *ctx, uint64_t now_ms)
 		return NULL;
 	s->ops = *ops;
 	s->ctx = ctx;
-	s->now_ms = now_ms;
+	s->cc = &stack_cc_cubic;
+	set_now(s, now_ms);
 	s->ip_id = (uint16_t)ts_random_u32();
 	ts_random_bytes(&seed, sizeof(seed));
 	ts_key_map_init(&s->flows, STACK_FLOW_KEY_LEN, seed);
@@ -143,7 +156,7 @@ void stack_input(struct stack *s, const uint8_t *ip, size_t len,
 		return;
 	}
 	s->is_receiving = true;
-	s->now_ms = now_ms;
+	set_now(s, now_ms);
 	stack_packet(s, ip, len, false);
 	stack_loop_run(s);
 	s->is_receiving = false;
@@ -158,7 +171,7 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
 
 void stack_set_now(struct stack *s, uint64_t now_ms)
 {
-	s->now_ms = now_ms;
+	set_now(s, now_ms);
 }
 
 uint64_t stack_deadline_ms(const struct stack *s)
@@ -176,7 +189,7 @@ uint64_t stack_deadline_ms(const struct stack *s)
 
 void stack_tick(struct stack *s, uint64_t now_ms)
 {
-	s->now_ms = now_ms;
+	set_now(s, now_ms);
 	s->is_receiving = true;
 	stack_loop_run(s);
 	s->is_receiving = false;
@@ -186,6 +199,16 @@ void stack_tick(struct stack *s, uint64_t now_ms)
 	while (s->tws_first && s->tws_first->expires_ms <= now_ms)
 		stack_tw_remove(s, s->tws_first);
 	stack_tell_owners(s);
+}
+
+int stack_set_congestion(struct stack *s, const char *name)
+{
+	const struct cc_ops *cc = stack_cc_find(name);
+
+	if (!cc)
+		return -ENOENT;
+	s->cc = cc;
+	return 0;
 }
 
 void stack_counters(const struct stack *s, struct stack_counters *out)

@@ -24,6 +24,12 @@ struct stack_syn; /* an inbound SYN that waits for a decision */
 struct stack_udp; /* a UDP binding */
 struct stack_echo; /* sends echo requests */
 
+/* Sizes of packets on a way; 1,280 bytes always pass. */
+struct stack_mtu {
+	size_t now;  /* what it carries */
+	size_t most; /* what the other end may send, if the way allows */
+};
+
 struct stack_ops {
 	/* An IP packet out; headroom and tailroom as in packet.h. Must not
 	 * call into any stack: a stack_input() from here is dropped. */
@@ -36,6 +42,11 @@ struct stack_ops {
 			    const struct ts_addr *local,
 			    const struct ts_addr *remote);
 	void (*syn_gone)(void *ctx, struct stack_syn *syn);
+	/* The clock of now_ms in microseconds: round trips and rates are as
+	 * fine as this. NULL: milliseconds have to do. */
+	uint64_t (*now_us)(void *ctx);
+	/* The way to an address; out has 1,280 bytes in it. May be NULL. */
+	void (*mtu)(void *ctx, const struct ts_ip *to, struct stack_mtu *out);
 };
 
 /* Callbacks of one connection. user is what the owner set. After gone() the
@@ -60,6 +71,11 @@ void stack_set_addrs(struct stack *s, const struct ts_ip *v4,
 		     const struct ts_ip *v6);
 void stack_input(struct stack *s, const uint8_t *ip, size_t len,
 		 uint64_t now_ms);
+/* Congestion control of connections from now on: "cubic" or "bbr". 0, -ENOENT.
+ */
+int stack_set_congestion(struct stack *s, const char *name);
+/* What ops->mtu() says has changed. */
+void stack_path_changed(struct stack *s);
 /* Before an owner acts on his own: what is sent is timed from now on. */
 void stack_set_now(struct stack *s, uint64_t now_ms);
 uint64_t stack_deadline_ms(const struct stack *s);
@@ -116,6 +132,9 @@ struct stack_tcp_options {
 };
 void stack_tcp_set_options(struct stack_tcp *t,
 			   const struct stack_tcp_options *o);
+/* Of this one, which may be under way. 0, -ENOENT. */
+int stack_tcp_set_congestion(struct stack_tcp *t, const char *name);
+const char *stack_tcp_congestion(const struct stack_tcp *t);
 enum stack_tcp_state { /* with Linux's numbers */
 	STACK_ESTABLISHED = 1,
 	STACK_SYN_SENT,
@@ -135,7 +154,8 @@ struct stack_tcp_info {
 	uint8_t retransmits, probes, backoff; /* in a row, now */
 	uint16_t mtu, send_mss, advertised_mss;
 	uint32_t rto_us, rtt_us, rtt_var_us, min_rtt_us; /* 0: no trip yet */
-	uint32_t cwnd, ssthresh, unacked, lost; /* segments */
+	uint32_t cwnd, ssthresh, unacked, lost, sacked; /* segments */
+	uint64_t pacing_rate, delivery_rate; /* bytes/s; 0: none */
 	uint32_t total_retransmits;
 	uint32_t unsent_bytes, send_window, receive_window;
 	uint64_t bytes_acked, bytes_received;

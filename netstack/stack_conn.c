@@ -16,11 +16,11 @@
 
 enum {
 	RTO_FIRST_TICKS = LWIP_TCP_RTO_TIME / STACK_TICK_MS,
-	VARIANCE_MIN_TICKS = 200 / STACK_TICK_MS,
 	RTO_MAX_TICKS = 120000 / STACK_TICK_MS,
-	ORPHAN_RETRIES = 8,
+	ORPHAN_TIMEOUTS = 15, /* a bit more than a minute */
+	ORPHAN_PROBES = 8,
 	PEER_MSS_MIN = 216, /* a peer's smaller MSS is not obeyed */
-	FIRST_CWND_SEGMENTS = 10, /* RFC 6928 */
+	UNACKED_MAX = 16,   /* segments, at most, for one ACK */
 };
 
 /* -- life ------------------------------------------------------------------ */
@@ -39,6 +39,7 @@ struct stack_tcp *stack_tcp_new(struct stack *s, const struct ts_addr *local,
 	t->local = *local;
 	t->remote = *remote;
 	t->rx_limit = STACK_RX_FIRST_WINDOW;
+	stack_mtu_find(s, &remote->ip, &t->mtu);
 	if (stack_flow_put(s, local, remote, &t->flow)) {
 		free(t);
 		return NULL;
@@ -57,6 +58,8 @@ void stack_tcp_free(struct stack_tcp *t)
 	stack_tcp_unqueue(t);
 	stack_timer_cancel(t);
 	stack_rx_free(t);
+	stack_send_end(t);
+	stack_reorder_free(t);
 	stack_flow_take(s, &t->local, &t->remote, &t->flow);
 	if (t->prev)
 		t->prev->next = t->next;
@@ -172,29 +175,38 @@ static void on_error(void *arg, err_t err)
 		t->gone_err = -ETIMEDOUT;
 }
 
+/* An ACK that lwIP would send now is ours to send, with what else there is. The
+ * second segment's, which RFC 5681 asks for, may wait until the owner has no
+ * more packets at hand: then it is for all of them. Not the last one of all:
+ * lwIP has no use for the connection any more. */
+static void take_over_ack(struct stack_tcp *t, struct tcp_pcb *pcb)
+{
+	if (!t->is_sending || pcb->state == TIME_WAIT)
+		return;
+	t->unacked_segments++;
+	if (!(pcb->flags & TF_ACK_NOW))
+		return;
+	tcp_clear_flags(pcb, TF_ACK_NOW);
+	if (t->got_eof || t->unacked_segments >= UNACKED_MAX) {
+		t->wants_ack = true;
+	} else {
+		tcp_set_flags(pcb, TF_ACK_DELAY);
+		t->ack_due_ms = t->s->now_ms;
+	}
+}
+
 static err_t on_received(void *arg, struct tcp_pcb *pcb, struct pbuf *p,
 			 err_t err)
 {
 	struct stack_tcp *t = arg;
 
-	(void)pcb;
 	(void)err;
 	if (p)
 		stack_rx_append(t, p);
 	else
 		t->got_eof = true;
+	take_over_ack(t, pcb);
 	stack_tcp_event(t, EVENT_READABLE);
-	return ERR_OK;
-}
-
-static err_t on_sent(void *arg, struct tcp_pcb *pcb, uint16_t len)
-{
-	struct stack_tcp *t = arg;
-
-	(void)pcb;
-	(void)len;
-	if (t->wants_room)
-		stack_tcp_event(t, EVENT_WRITABLE);
 	return ERR_OK;
 }
 
@@ -235,7 +247,6 @@ void stack_tcp_attach(struct stack_tcp *t, struct tcp_pcb *pcb)
 	tcp_arg(pcb, t);
 	tcp_err(pcb, on_error);
 	tcp_recv(pcb, on_received);
-	tcp_sent(pcb, on_sent);
 	t->s->count.tcp_active++;
 }
 
@@ -244,80 +255,53 @@ void stack_tcp_enter(struct stack_tcp *t)
 {
 	stack_lwip_use(t->s);
 	stack_timer_catch_up(t);
+	stack_mtu_lend(t);
 	t->pcb->next = NULL;
 	tcp_active_pcbs = t->pcb;
 }
 
-/* lwIP takes the first round trip for one of many and needs a dozen more until
- * its estimate is true; a loss before that would wait for seconds. */
-static void take_first_rtt(struct stack_tcp *t)
-{
-	struct tcp_pcb *pcb = t->pcb;
-	s16_t ticks = pcb->sa; /* it started from 0 */
-
-	if (t->has_rtt || (pcb->sa == 0 && pcb->sv == RTO_FIRST_TICKS))
-		return;
-	t->has_rtt = true;
-	if (ticks > RTO_FIRST_TICKS)
-		ticks = RTO_FIRST_TICKS;
-	pcb->sa = (s16_t)(ticks << 3);
-	pcb->sv = (s16_t)(ticks << 1);
-}
-
-/* lwIP sets the time-out from its own estimate at each ACK and retransmission,
- * without a floor or, for a SYN, a back-off: bring it in line (RFC 6298). The
- * floor is under the variance, as peers delay ACKs on top of the round trip.
- * lwIP's count of retransmissions has the fast ones in it, which are no reason
- * to wait longer. */
+/* A SYN's time-out, without a back-off in lwIP: bring it in line (RFC 6298). */
 static void tune_rto(struct stack_tcp *t)
 {
 	struct tcp_pcb *pcb = t->pcb;
-	int base;
+	int base = RTO_FIRST_TICKS;
 
-	take_first_rtt(t);
 	if (pcb->nrtx == 0)
 		t->timeouts = 0;
-	base = (pcb->sa >> 3) +
-	       (pcb->sv > VARIANCE_MIN_TICKS ? pcb->sv : VARIANCE_MIN_TICKS);
 	base = base > RTO_MAX_TICKS >> t->timeouts ? RTO_MAX_TICKS
 						   : base << t->timeouts;
 	pcb->rto = (s16_t)base;
-}
-
-/* lwIP looks for the MTU by a route, and there are none. */
-static void limit_mss(const struct stack_tcp *t)
-{
-	size_t heads = ts_ip_is_v4(&t->local.ip) ? IP_HLEN + TCP_HLEN
-						 : IP6_HLEN + TCP_HLEN;
-
-	if (t->pcb->mss > STACK_MTU - heads)
-		t->pcb->mss = (u16_t)(STACK_MTU - heads);
 }
 
 static void tune(struct stack_tcp *t)
 {
 	struct tcp_pcb *pcb = t->pcb;
 
-	tune_rto(t);
-	limit_mss(t);
-	/* a probe carried the last byte: lwIP would go on probing */
-	if (!pcb->unsent)
-		pcb->persist_backoff = 0;
-	if (!t->is_up || t->was_tuned)
+	if (t->is_up && !t->peer_mss)
+		t->peer_mss = pcb->mss < PEER_MSS_MIN ? PEER_MSS_MIN : pcb->mss;
+	stack_mtu_follow(t);
+	if (t->is_sending) {
+		stack_send_quiet(t);
 		return;
-	t->was_tuned = true;
-	if (pcb->mss < PEER_MSS_MIN)
-		pcb->mss = PEER_MSS_MIN;
-	if (pcb->cwnd < (tcpwnd_size_t)FIRST_CWND_SEGMENTS * pcb->mss)
-		pcb->cwnd = (tcpwnd_size_t)FIRST_CWND_SEGMENTS * pcb->mss;
-	if (t->write_is_shut) /* asked for before it was up */
+	}
+	tune_rto(t);
+	if (!t->is_up)
+		return;
+	stack_send_begin(t);
+	if (t->write_is_shut) { /* asked for before it was up */
 		tcp_shutdown(pcb, 0, 1);
+		stack_send(t);
+	}
 }
 
 /* lwIP has nothing of it any more. */
 static void detach(struct stack_tcp *t)
 {
 	t->pcb = NULL;
+	t->s->tx_bytes -= t->seen_queued;
+	t->seen_queued = 0;
+	stack_send_end(t);
+	stack_reorder_free(t);
 	t->s->count.tcp_active--;
 	stack_timer_cancel(t);
 	stack_flow_take(t->s, &t->local, &t->remote, &t->flow);
@@ -358,8 +342,8 @@ static void to_time_wait(struct stack_tcp *t, struct tcp_pcb *pcb)
  * reads, must not keep what is queued in memory. */
 static bool has_given_up(const struct stack_tcp *t)
 {
-	return t->is_orphan && (t->pcb->nrtx > ORPHAN_RETRIES ||
-				t->orphan_probes > ORPHAN_RETRIES);
+	return t->is_orphan && (t->pcb->nrtx > ORPHAN_TIMEOUTS ||
+				t->orphan_probes > ORPHAN_PROBES);
 }
 
 void stack_tcp_leave(struct stack_tcp *t)

@@ -16,15 +16,7 @@
 
 #include "netstack/checksum.h"
 
-enum { TCP_HEAD = 20, TCP_SUM_AT = 16 };
-
-/* The parts of a segment that decide where it goes. */
-struct segment {
-	struct ts_addr local, remote;
-	uint32_t seq, ack;
-	uint8_t flags;
-	size_t header_len, data_len;
-};
+enum { TCP_HEAD = 20, TCP_SUM_AT = 16, OPTION_SACK = 5 };
 
 void stack_flow_key(uint8_t key[static STACK_FLOW_KEY_LEN],
 		    const struct ts_addr *local, const struct ts_addr *remote)
@@ -136,7 +128,7 @@ static bool seq_after(uint32_t a, uint32_t b)
 
 /* True when the segment opens the tuple anew (tw is gone then). */
 static bool time_wait_input(struct stack *s, struct stack_tw *tw,
-			    const struct segment *seg)
+			    const struct stack_segment *seg)
 {
 	if (seg->flags & TCP_RST) {
 		if (seg->seq == tw->rcv_nxt)
@@ -155,11 +147,22 @@ static bool time_wait_input(struct stack *s, struct stack_tw *tw,
 }
 
 /* -- segments -------------------------------------------------------------- */
+static void read_sacks(struct ts_reader *r, struct stack_segment *seg)
+{
+	while (r->left >= 8 && seg->sack_count < TCP_SACKS_MAX) {
+		struct tcp_range *sack = &seg->sacks[seg->sack_count++];
+
+		sack->left = ts_read_be32(r);
+		sack->right = ts_read_be32(r);
+	}
+}
+
 /* lwIP reads an option that its length cuts short past the header's end. */
-static bool options_are_sound(struct ts_reader r)
+static bool read_options(struct ts_reader r, struct stack_segment *seg)
 {
 	while (r.left > 0) {
 		uint8_t kind = ts_read_u8(&r), len;
+		struct ts_reader body;
 
 		if (kind == LWIP_TCP_OPT_EOL)
 			return true;
@@ -168,12 +171,14 @@ static bool options_are_sound(struct ts_reader r)
 		len = ts_read_u8(&r);
 		if (len < 2)
 			return false;
-		ts_read_skip(&r, len - 2u);
+		body = ts_read_block(&r, len - 2u);
+		if (kind == OPTION_SACK)
+			read_sacks(&body, seg);
 	}
 	return !r.bad;
 }
 
-static int parse(const struct stack_dgram *d, struct segment *seg)
+static int parse(const struct stack_dgram *d, struct stack_segment *seg)
 {
 	struct ts_reader r = ts_reader_init(d->data, d->len);
 
@@ -183,12 +188,14 @@ static int parse(const struct stack_dgram *d, struct segment *seg)
 	seg->ack = ts_read_be32(&r);
 	seg->header_len = (size_t)(ts_read_u8(&r) >> 4) * 4;
 	seg->flags = ts_read_u8(&r) & 0x3f;
+	seg->window = ts_read_be16(&r);
+	seg->sack_count = 0;
 	if (r.bad || seg->header_len < TCP_HEAD || seg->header_len > d->len ||
 	    seg->remote.port == 0 || seg->local.port == 0)
 		return -EBADMSG;
 	seg->data_len = d->len - seg->header_len;
 	r = ts_reader_init(d->data + TCP_HEAD, seg->header_len - TCP_HEAD);
-	if (!options_are_sound(r))
+	if (!read_options(r, seg))
 		return -EBADMSG;
 	if (stack_sum_finish(stack_sum_pseudo(&d->src, &d->dst, PROTO_TCP,
 					      d->len) +
@@ -197,13 +204,7 @@ static int parse(const struct stack_dgram *d, struct segment *seg)
 	return 0;
 }
 
-static uint32_t sequence_len(const struct segment *seg)
-{
-	return (uint32_t)seg->data_len + ((seg->flags & TCP_SYN) ? 1 : 0) +
-	       ((seg->flags & TCP_FIN) ? 1 : 0);
-}
-
-static void reset(struct stack *s, const struct segment *seg)
+static void reset(struct stack *s, const struct stack_segment *seg)
 {
 	if (seg->flags & TCP_RST)
 		return;
@@ -212,37 +213,29 @@ static void reset(struct stack *s, const struct segment *seg)
 				  TCP_RST);
 	else
 		stack_tcp_control(s, &seg->local, &seg->remote, 0,
-				  seg->seq + sequence_len(seg),
+				  seg->seq + stack_segment_len(seg),
 				  TCP_RST | TCP_ACK);
 }
 
 static void connection_input(struct stack *s, struct stack_tcp *t,
-			     const struct segment *seg,
+			     const struct stack_segment *seg,
 			     const struct stack_dgram *d)
 {
-	struct stack_held held;
-	uint32_t acked;
-	bool is_held, was_fast;
-
 	if (seg->data_len && stack_rx_is_full(s, t)) {
 		s->count.dropped_bad++;
 		return;
 	}
 	stack_tcp_enter(t);
-	acked = t->pcb->lastack;
-	was_fast = t->pcb->flags & TF_INFR;
-	is_held = stack_send_hold(t, seg->ack, seg->flags, &held);
-	stack_lwip_input(s, d);
-	if (is_held)
-		stack_send_release(t, &held);
+	if (t->is_sending)
+		stack_segment_input(t, seg, d);
 	else
-		stack_send_forget(t);
+		stack_lwip_input(s, d);
 	if (tcp_active_pcbs)
-		stack_recover(t, acked, was_fast);
+		stack_send(t);
 	stack_tcp_leave(t);
 }
 
-static void unknown_input(struct stack *s, const struct segment *seg,
+static void unknown_input(struct stack *s, const struct stack_segment *seg,
 			  const struct stack_dgram *d)
 {
 	if ((seg->flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN)
@@ -253,7 +246,7 @@ static void unknown_input(struct stack *s, const struct segment *seg,
 
 void stack_tcp_packet(struct stack *s, const struct stack_dgram *d)
 {
-	struct segment seg;
+	struct stack_segment seg;
 	struct flow *flow;
 
 	if (parse(d, &seg)) {

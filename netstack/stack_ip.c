@@ -282,9 +282,9 @@ size_t stack_ip_quote(const struct ts_ip *src, const struct ts_ip *dst,
 static void send_slice(struct stack *s, const struct outgoing *o,
 		       size_t offset, size_t len, bool more)
 {
-	uint8_t buf[TS_PACKET_HEADROOM + STACK_MTU + TS_PACKET_TAILROOM];
+	uint8_t buf[TS_PACKET_HEADROOM + STACK_MTU_MAX + TS_PACKET_TAILROOM];
 	struct ts_writer w =
-		ts_writer_init(buf + TS_PACKET_HEADROOM, STACK_MTU);
+		ts_writer_init(buf + TS_PACKET_HEADROOM, STACK_MTU_MAX);
 	struct ts_packet pkt = {buf + TS_PACKET_HEADROOM, 0};
 
 	if (ts_ip_is_v4(o->src))
@@ -297,11 +297,12 @@ static void send_slice(struct stack *s, const struct outgoing *o,
 		stack_emit(s, &pkt);
 }
 
-static void send_fragments(struct stack *s, const struct outgoing *o)
+static void send_fragments(struct stack *s, const struct outgoing *o,
+			   size_t mtu)
 {
 	size_t len = o->head_len + o->body_len;
-	size_t room = STACK_MTU - (ts_ip_is_v4(o->src) ? (size_t)V4_HEAD
-						   : V6_HEAD + V6_FRAG_HEAD);
+	size_t room = mtu - (ts_ip_is_v4(o->src) ? (size_t)V4_HEAD
+						 : V6_HEAD + V6_FRAG_HEAD);
 
 	room -= room % UNIT;
 	for (size_t at = 0; at < len; at += room) {
@@ -334,6 +335,18 @@ int stack_ip_send(struct stack *s, const struct ts_ip *src,
 		  size_t head_len, size_t sum_at, const void *body,
 		  size_t body_len)
 {
+	struct stack_mtu mtu;
+
+	stack_mtu_find(s, dst, &mtu);
+	return stack_ip_send_within(s, mtu.now, src, dst, proto, head, head_len,
+				    sum_at, body, body_len);
+}
+
+int stack_ip_send_within(struct stack *s, size_t mtu, const struct ts_ip *src,
+			 const struct ts_ip *dst, uint8_t proto,
+			 const void *head, size_t head_len, size_t sum_at,
+			 const void *body, size_t body_len)
+{
 	uint8_t copy[64];
 	struct outgoing o = {
 		.src = src, .dst = dst, .proto = proto,
@@ -348,12 +361,12 @@ int stack_ip_send(struct stack *s, const struct ts_ip *src,
 	memcpy(copy, head, head_len);
 	if (sum_at != SIZE_MAX)
 		set_checksum(&o, copy, sum_at);
-	if (ip_head + len <= STACK_MTU) {
+	if (ip_head + len <= mtu) {
 		o.id = s->ip_id++;
 		send_slice(s, &o, 0, len, false);
 		return 0;
 	}
 	o.id = ts_ip_is_v4(src) ? s->ip_id++ : ts_random_u32();
-	send_fragments(s, &o);
+	send_fragments(s, &o, mtu);
 	return 0;
 }

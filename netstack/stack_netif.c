@@ -18,7 +18,7 @@
 #include "core/crypto/secret.h"
 #include "netstack/checksum.h"
 
-enum { TCP_CHECKSUM_AT = 16 };
+enum { V4_CHECKSUM_AT = 10 };
 
 /* lwIP is global to the process, so this is too. */
 static struct {
@@ -90,7 +90,17 @@ void stack_emit(struct stack *s, struct ts_packet *pkt)
 	emit(s, pkt, stack_is_own(s, &dst));
 }
 
-static void set_tcp_checksum(uint8_t *ip, size_t len)
+void stack_set_v4_checksum(uint8_t *ip)
+{
+	uint16_t sum;
+
+	memset(ip + V4_CHECKSUM_AT, 0, 2);
+	sum = stack_sum_finish(stack_sum(ip, IP_HLEN));
+	ip[V4_CHECKSUM_AT] = (uint8_t)(sum >> 8);
+	ip[V4_CHECKSUM_AT + 1] = (uint8_t)sum;
+}
+
+void stack_set_tcp_checksum(uint8_t *ip, size_t len)
 {
 	bool v4 = ip[0] >> 4 == 4;
 	size_t head = v4 ? IP_HLEN : IP6_HLEN;
@@ -108,13 +118,13 @@ static void set_tcp_checksum(uint8_t *ip, size_t len)
 
 static err_t output(struct stack *s, const struct pbuf *p)
 {
-	uint8_t buf[TS_PACKET_HEADROOM + STACK_MTU + TS_PACKET_TAILROOM];
+	uint8_t buf[TS_PACKET_HEADROOM + STACK_MTU_MAX + TS_PACKET_TAILROOM];
 	struct ts_packet pkt = {buf + TS_PACKET_HEADROOM, p->tot_len};
 
-	if (p->tot_len > STACK_MTU || p->tot_len < IP_HLEN + TCP_HLEN)
+	if (p->tot_len > STACK_MTU_MAX || p->tot_len < IP_HLEN + TCP_HLEN)
 		return ERR_BUF;
 	pbuf_copy_partial(p, pkt.data, p->tot_len, 0);
-	set_tcp_checksum(pkt.data, pkt.len);
+	stack_set_tcp_checksum(pkt.data, pkt.len);
 	stack_emit(s, &pkt);
 	return ERR_OK;
 }
@@ -152,12 +162,17 @@ void stack_lwip_input(struct stack *s, const struct stack_dgram *d)
 {
 	struct pbuf *p = stack_rx_pbuf(d->data, d->len);
 
-	if (!p)
-		return;
+	if (p)
+		stack_lwip_input_pbuf(s, p, &d->src, &d->dst);
+}
+
+void stack_lwip_input_pbuf(struct stack *s, struct pbuf *p,
+			   const struct ts_ip *src, const struct ts_ip *dst)
+{
 	ip_data.current_netif = &s->netif;
 	ip_data.current_input_netif = &s->netif;
-	ip_data.current_iphdr_src = stack_to_lwip(&d->src);
-	ip_data.current_iphdr_dest = stack_to_lwip(&d->dst);
+	ip_data.current_iphdr_src = stack_to_lwip(src);
+	ip_data.current_iphdr_dest = stack_to_lwip(dst);
 	lwip.depth++;
 	tcp_input(p, &s->netif);
 	lwip.depth--;
@@ -172,7 +187,7 @@ static err_t init_netif(struct netif *netif)
 	netif->name[1] = 's';
 	netif->output = output_v4;
 	netif->output_ip6 = output_v6;
-	netif->mtu = STACK_MTU;
+	netif->mtu = STACK_MTU_MAX;
 	return ERR_OK;
 }
 

@@ -7,10 +7,6 @@
  * probes. That timeout: a connection that has something to send, and whose peer acknowledges
  * nothing new for that long - because it is gone, or because it keeps its
  * window shut - ends with -ETIMEDOUT.
- *
- * lwIP counts round trips in ticks of 20 ms, too coarse to be told; so they are
- * measured again in the loop's milliseconds, by the same segments. A trip that
- * took less than one is taken for half of one.
  */
 #include "netstack/stack_private.h"
 
@@ -23,7 +19,6 @@ enum {
 	KEEP_MAX_MS = 32767 * 1000, /* Linux's limit */
 	KEEP_COUNT_MAX = 127,
 	MSS_MIN = 88, /* Linux's TCP_MIN_MSS */
-	TRIP_SHORTEST_US = 500,
 	DSCP_MASK = 0xfc,
 	TTL_DEFAULT = 64,
 };
@@ -81,6 +76,28 @@ void stack_tcp_set_options(struct stack_tcp *t,
 	stack_tcp_leave(t);
 }
 
+static const struct cc_ops *cc_of(const struct stack_tcp *t)
+{
+	return t->cc ? t->cc : t->s->cc;
+}
+
+int stack_tcp_set_congestion(struct stack_tcp *t, const char *name)
+{
+	const struct cc_ops *cc = stack_cc_find(name);
+
+	if (!cc)
+		return -ENOENT;
+	if (t->is_sending && cc != t->sender.cc.ops)
+		stack_sender_set_cc(&t->sender, cc, t->s->now_us);
+	t->cc = cc;
+	return 0;
+}
+
+const char *stack_tcp_congestion(const struct stack_tcp *t)
+{
+	return t->is_sending ? t->sender.cc.ops->name : cc_of(t)->name;
+}
+
 static bool may_probe(enum tcp_state state)
 {
 	return state == ESTABLISHED || state == CLOSE_WAIT ||
@@ -132,48 +149,6 @@ void stack_tcp_stalled(struct stack_tcp *t)
 }
 
 /* -- measuring ------------------------------------------------------------- */
-/* RFC 6298, in microseconds. */
-static void add_trip(struct stack_tcp *t, uint64_t trip_ms)
-{
-	uint32_t us = trip_ms > 60000 ? 60000000 : (uint32_t)trip_ms * 1000;
-	uint32_t off;
-
-	if (us == 0)
-		us = TRIP_SHORTEST_US;
-	if (t->min_rtt_us == 0 || us < t->min_rtt_us)
-		t->min_rtt_us = us;
-	if (t->rtt_us == 0) {
-		t->rtt_us = us;
-		t->rtt_var_us = us / 2;
-		return;
-	}
-	off = us > t->rtt_us ? us - t->rtt_us : t->rtt_us - us;
-	t->rtt_var_us = (3 * t->rtt_var_us + off) / 4;
-	t->rtt_us = (7 * t->rtt_us + us) / 8;
-}
-
-/* lwIP times one segment at a time: rttest is set while it does. What was sent
- * again meanwhile is not timed. That a SYN was answered it does not notice, and
- * would go on until the first data comes back. */
-static void follow_trip(struct stack_tcp *t)
-{
-	struct tcp_pcb *pcb = t->pcb;
-
-	if (t->is_timing && TCP_SEQ_GT(pcb->lastack, t->timed_seq)) {
-		t->is_timing = false;
-		add_trip(t, t->s->now_ms - t->timed_from_ms);
-		if (pcb->rtseq == t->timed_seq)
-			pcb->rttest = 0;
-	}
-	if (t->is_timing && (pcb->rttest == 0 || pcb->rtseq != t->timed_seq))
-		t->is_timing = false;
-	if (!t->is_timing && pcb->rttest) {
-		t->is_timing = true;
-		t->timed_seq = pcb->rtseq;
-		t->timed_from_ms = t->s->now_ms;
-	}
-}
-
 static void follow_bytes(struct stack_tcp *t)
 {
 	const struct tcp_pcb *pcb = t->pcb;
@@ -185,9 +160,18 @@ static void follow_bytes(struct stack_tcp *t)
 	t->was_up = t->is_up;
 	t->seen_acked = pcb->lastack;
 	t->seen_received = pcb->rcv_nxt;
-	if (pcb->nrtx > t->seen_retransmits)
-		t->retransmits += pcb->nrtx - t->seen_retransmits;
+	if (!t->is_sending && pcb->nrtx > t->seen_retransmits)
+		t->syn_retransmits += pcb->nrtx - t->seen_retransmits;
 	t->seen_retransmits = pcb->nrtx;
+}
+
+/* Of all connections together: what stack_tcp_send_room() goes by. */
+static void follow_queue(struct stack_tcp *t)
+{
+	size_t queued = stack_tcp_pending(t);
+
+	t->s->tx_bytes += queued - t->seen_queued;
+	t->seen_queued = queued;
 }
 
 static void follow_stall(struct stack_tcp *t)
@@ -202,11 +186,9 @@ static void follow_stall(struct stack_tcp *t)
 
 void stack_tcp_measure(struct stack_tcp *t)
 {
-	follow_trip(t);
 	follow_stall(t);
+	follow_queue(t);
 	follow_bytes(t);
-	if (t->mss_limit && t->pcb->mss > t->mss_limit)
-		t->pcb->mss = t->mss_limit;
 }
 
 /* -- telling --------------------------------------------------------------- */
@@ -241,33 +223,49 @@ static uint32_t in_segments(uint32_t bytes, uint32_t mss)
 	return mss ? (bytes + mss - 1) / mss : 0;
 }
 
+static uint32_t ssthresh_of(const struct stack_tcp *t)
+{
+	const struct tcp_cc *cc = &t->sender.cc;
+
+	return cc->ssthresh < CC_CWND_MAX_BYTES
+		       ? in_segments(cc->ssthresh, cc->mss)
+		       : INT32_MAX; /* none yet: as Linux says it */
+}
+
 static void tell_sending(const struct stack_tcp *t,
 			 struct stack_tcp_info *out)
 {
 	const struct tcp_pcb *pcb = t->pcb;
+	const struct tcp_sender *s = &t->sender;
 	uint32_t in_flight = pcb->snd_nxt - pcb->lastack;
 
 	out->send_mss = pcb->mss;
-	out->cwnd = in_segments(pcb->cwnd, pcb->mss);
-	out->ssthresh = in_segments(pcb->ssthresh, pcb->mss);
+	out->cwnd = in_segments(s->cc.cwnd, pcb->mss);
+	out->ssthresh = ssthresh_of(t);
 	out->unacked = in_segments(in_flight, pcb->mss);
 	out->unsent_bytes = pcb->snd_lbb - pcb->snd_nxt;
 	out->send_window = pcb->snd_wnd;
 	out->retransmits = pcb->nrtx;
-	out->total_retransmits = t->retransmits;
-	out->backoff = (uint8_t)(t->timeouts > UINT8_MAX ? UINT8_MAX
-							 : t->timeouts);
-	out->is_recovering = t->is_recovering || (pcb->flags & TF_INFR);
-	out->probes = pcb->persist_backoff ? pcb->persist_probe
-					   : pcb->keep_cnt_sent;
-	out->lost = out->backoff ? out->unacked : out->is_recovering;
+	out->total_retransmits = t->syn_retransmits + s->resent_segments;
+	out->backoff = t->is_sending ? s->backoff : (uint8_t)t->timeouts;
+	out->is_recovering = s->state != CC_OPEN;
+	out->probes = t->persist_backoff ? pcb->persist_probe
+					 : pcb->keep_cnt_sent;
+	out->lost = s->sent.lost_count;
+	out->sacked = s->sent.sacked_count;
+	out->pacing_rate = s->cc.pacing_rate;
+	out->delivery_rate = s->rate;
+	out->rtt_us = s->rtt.srtt_us;
+	out->rtt_var_us = s->rtt.var_us;
+	out->min_rtt_us = stack_rtt_min(&s->rtt);
+	out->rto_us = t->is_sending
+			      ? (uint32_t)stack_sender_timeout_us(s)
+			      : (uint32_t)pcb->rto * STACK_TICK_MS * 1000;
 }
 
 int stack_tcp_info(const struct stack_tcp *t, struct stack_tcp_info *out)
 {
 	const struct tcp_pcb *pcb = t->pcb;
-	uint16_t heads = ts_ip_is_v4(&t->local.ip) ? IP_HLEN + TCP_HLEN
-						   : IP6_HLEN + TCP_HLEN;
 
 	if (!pcb)
 		return -ENOTCONN;
@@ -277,12 +275,8 @@ int stack_tcp_info(const struct stack_tcp *t, struct stack_tcp_info *out)
 		.has_scale = pcb->flags & TF_WND_SCALE,
 		.send_scale = pcb->snd_scale,
 		.receive_scale = pcb->rcv_scale,
-		.mtu = STACK_MTU,
-		.advertised_mss = (uint16_t)(STACK_MTU - heads),
-		.rto_us = (uint32_t)pcb->rto * STACK_TICK_MS * 1000,
-		.rtt_us = t->rtt_us,
-		.rtt_var_us = t->rtt_var_us,
-		.min_rtt_us = t->min_rtt_us,
+		.mtu = (uint16_t)t->mtu.now,
+		.advertised_mss = stack_mtu_offer(t),
 		.receive_window = pcb->rcv_wnd,
 		.bytes_acked = t->bytes_acked,
 		.bytes_received = t->bytes_received,

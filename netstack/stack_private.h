@@ -17,13 +17,14 @@
 #include "core/base/wire.h"
 #include "netstack/stack.h"
 #include "netstack/tcp_isn.h"
+#include "netstack/tcp_sender.h"
 
 #include <lwip/netif.h>
 #include <lwip/priv/tcp_priv.h>
 #include <lwip/tcp.h>
 
 enum {
-	STACK_MTU = TS_INNER_MTU,
+	STACK_MTU_MAX = TS_INNER_MTU_MAX,
 	STACK_FLOW_KEY_LEN = 2 * TS_IP_LEN + 2 * sizeof(uint16_t),
 	STACK_TICK_MS = 2 * TCP_TMR_INTERVAL, /* lwIP's slow tick */
 	STACK_SYN_PENDING_MAX = 1024,
@@ -42,6 +43,7 @@ enum {
 #define STACK_NEVER UINT64_MAX
 
 enum { PROTO_ICMP = 1, PROTO_TCP = 6, PROTO_UDP = 17, PROTO_ICMPV6 = 58 };
+enum { TCP_CHECKSUM_AT = 16 };
 
 /* One inbound datagram, headers taken off. */
 struct stack_dgram {
@@ -52,6 +54,17 @@ struct stack_dgram {
 	/* the packet as it came, for ICMP errors; may be cut short */
 	const uint8_t *packet;
 	size_t packet_len;
+};
+
+/* A TCP segment's header, checked. */
+struct stack_segment {
+	struct ts_addr local, remote;
+	uint32_t seq, ack;
+	uint16_t window;
+	uint8_t flags;
+	size_t header_len, data_len;
+	unsigned sack_count;
+	struct tcp_range sacks[TCP_SACKS_MAX];
 };
 
 /* What a key of `flows` stands for; the first member of each kind. */
@@ -81,23 +94,37 @@ struct stack_tcp {
 	bool is_queued; /* on s->events */
 	bool is_dialled, is_up, is_orphan, wants_room, write_is_shut;
 	bool got_eof, saw_eof; /* FIN arrived; owner was told */
-	bool was_tuned;	       /* first window and cwnd are set */
-	bool has_rtt;	       /* a round trip was measured */
-	bool is_recovering;    /* stack_recover.c */
-	uint32_t recover_seq;  /* until this is acknowledged */
 
-	struct tcp_seg *last_unacked; /* stack_send.c; NULL: not known */
+	/* stack_send.c */
+	struct tcp_sender sender;
+	const struct cc_ops *cc; /* NULL: the stack's */
+	bool is_sending;	 /* sender has begun, lwIP sends nothing */
+	bool wants_ack;		 /* with the next stack_send() */
+	uint8_t unacked_segments; /* received since our last ACK */
+	uint8_t persist_backoff; /* 0: no window probes */
+	uint32_t small_end;	 /* of the last segment that was not full */
+	struct tcp_seg *unsent_last; /* NULL: not known */
+	uint64_t handshake_from_us;  /* our SYN, or the answer to theirs */
+	uint64_t challenge_due_ms;   /* none before that */
+
+	/* stack_reorder.c */
+	struct held_range *held; /* by sequence number */
+	size_t held_bytes;
+	unsigned held_ranges;
+	uint32_t held_stamp;
+	struct tcp_range dsack; /* to be told; empty: nothing */
 
 	/* stack_options.c */
 	uint32_t user_timeout_ms;
 	uint16_t mss_limit;
-	bool is_timing; /* the trip of timed_seq, since timed_from_ms */
+	uint16_t peer_mss; /* what its SYN offered; 0: not up yet */
+	struct stack_mtu mtu;
 	bool was_up, keeps_alive;
-	uint8_t seen_retransmits;
-	uint32_t timed_seq, seen_acked, seen_received;
-	uint64_t timed_from_ms;
+	uint8_t seen_retransmits; /* of a SYN */
+	uint32_t seen_acked, seen_received;
+	size_t seen_queued; /* in s->tx_bytes */
 	uint64_t stalled_from_ms; /* 0: nothing waits for an ACK */
-	uint32_t rtt_us, rtt_var_us, min_rtt_us, retransmits;
+	uint32_t syn_retransmits;
 	uint64_t bytes_acked, bytes_received;
 
 	/* bytes that the owner has not consumed: stack_tcp_recv.c */
@@ -109,9 +136,9 @@ struct stack_tcp {
 	size_t rx_consumed;  /* since rx_limit grew last */
 
 	/* timers: stack_timer.c */
-	unsigned timeouts;	  /* in a row: each doubles the next wait */
+	unsigned timeouts;	  /* of a SYN: each doubles the next wait */
 	uint32_t last_tick;	  /* pcb->rtime is true as of this tick */
-	uint64_t persist_from_ms; /* 0: not probing a closed window */
+	uint64_t persist_from_ms; /* the last window probe */
 	unsigned orphan_probes;	  /* of a closed window, since its owner left */
 	uint64_t ack_due_ms;	  /* 0: no ACK is being delayed */
 	uint64_t due_ms;	  /* heap key */
@@ -158,13 +185,15 @@ struct stack_echo {
 
 struct stack_frag; /* stack_frag.c */
 struct loop_packet; /* stack_loop.c */
+struct held_range; /* stack_reorder.c */
 
 struct stack {
 	struct stack_ops ops;
 	void *ctx;
 	struct netif netif;
 	struct ts_ip v4, v6;
-	uint64_t now_ms;
+	uint64_t now_ms, now_us;
+	const struct cc_ops *cc; /* of new connections */
 	uint16_t ip_id;
 	bool is_silent; /* being torn down: nothing goes out */
 	bool is_telling;    /* in the event loop */
@@ -178,7 +207,9 @@ struct stack {
 	struct stack_tw *tws_first, *tws_last;
 	size_t tw_count;
 	struct tcp_pcb_listen listener; /* lent to lwIP for one SYN */
-	size_t rx_bytes; /* unread bytes of all connections */
+	size_t rx_bytes;   /* unread bytes of all connections */
+	size_t tx_bytes;   /* written and not acknowledged, of all */
+	size_t held_bytes; /* memory of what came too early, of all */
 
 	struct stack_tcp **heap; /* by due_ms, smallest first */
 	size_t heap_len, heap_cap;
@@ -204,6 +235,11 @@ void stack_netif_remove(struct stack *s);
 void stack_lwip_use(struct stack *s);
 /* Hands one TCP segment to lwIP as from src to dst. */
 void stack_lwip_input(struct stack *s, const struct stack_dgram *d);
+/* The same with a copy of the segment, which is used up. */
+void stack_lwip_input_pbuf(struct stack *s, struct pbuf *p,
+			   const struct ts_ip *src, const struct ts_ip *dst);
+void stack_set_v4_checksum(uint8_t *ip);
+void stack_set_tcp_checksum(uint8_t *ip, size_t len);
 ip_addr_t stack_to_lwip(const struct ts_ip *ip);
 bool stack_lwip_is_busy(void);
 
@@ -220,6 +256,10 @@ int stack_ip_send(struct stack *s, const struct ts_ip *src,
 		  const struct ts_ip *dst, uint8_t proto, const void *head,
 		  size_t head_len, size_t sum_at, const void *body,
 		  size_t body_len);
+int stack_ip_send_within(struct stack *s, size_t mtu, const struct ts_ip *src,
+			 const struct ts_ip *dst, uint8_t proto,
+			 const void *head, size_t head_len, size_t sum_at,
+			 const void *body, size_t body_len);
 /* A packet that is ready, with room around it. */
 void stack_emit(struct stack *s, struct ts_packet *pkt);
 
@@ -284,24 +324,51 @@ void stack_tcp_free(struct stack_tcp *t);
 /* Ends lwIP's part without callbacks. */
 void stack_tcp_kill(struct stack_tcp *t, bool send_rst);
 
-/* -- stack_send.c ---------------------------------------------------------- */
-/* tcp_output(), for a connection on loan. */
+/* -- stack_send.c: our own sending side ------------------------------------ */
+void stack_send_begin(struct stack_tcp *t); /* it is up */
+void stack_send_end(struct stack_tcp *t);   /* lwIP is done with it */
+/* Sends what may go, for a connection on loan. */
 void stack_send(struct stack_tcp *t);
-/* lwIP sent or dropped something by itself. */
-void stack_send_forget(struct stack_tcp *t);
-/* Around an input: keep lwIP from sending, then send. */
-struct stack_held {
-	struct tcp_seg *unsent;
-	uint16_t oversize;
-};
-bool stack_send_hold(struct stack_tcp *t, uint32_t ack, uint8_t flags,
-		     struct stack_held *held);
-void stack_send_release(struct stack_tcp *t, struct stack_held *held);
+/* lwIP's own sending and timing off again, after it ran. */
+void stack_send_quiet(struct stack_tcp *t);
+/* What a segment says of ours. */
+void stack_send_ack(struct stack_tcp *t, const struct stack_segment *seg);
+struct tcp_seg *stack_send_last_unsent(struct stack_tcp *t);
+uint64_t stack_send_persist_deadline(const struct stack_tcp *t);
+void stack_send_persist(struct stack_tcp *t); /* that has come */
 
-/* -- stack_recover.c ------------------------------------------------------- */
-/* After an input, the connection still on loan: what was acknowledged before
- * it, and was a fast recovery (TF_INFR) under way? */
-void stack_recover(struct stack_tcp *t, uint32_t acked_before, bool was_fast);
+/* -- stack_out.c ----------------------------------------------------------- */
+void stack_out_segment(struct stack_tcp *t, struct tcp_seg *seg);
+void stack_out_ack(struct stack_tcp *t);
+
+/* -- stack_segment.c ------------------------------------------------------- */
+/* In sequence numbers. */
+uint32_t stack_segment_len(const struct stack_segment *seg);
+/* On loan; the caller sends afterwards. */
+void stack_segment_input(struct stack_tcp *t, const struct stack_segment *seg,
+			 const struct stack_dgram *d);
+
+/* -- stack_reorder.c ------------------------------------------------------- */
+/* Keeps a segment beyond what is next, or notes that it was there already. */
+void stack_reorder_hold(struct stack_tcp *t, const struct stack_segment *in,
+			const struct stack_dgram *d);
+void stack_reorder_duplicate(struct stack_tcp *t, uint32_t seq, uint32_t end);
+/* One whose turn has come: the caller's. NULL: none. */
+struct pbuf *stack_reorder_next(struct stack_tcp *t, uint32_t rcv_nxt);
+bool stack_reorder_has_news(const struct stack_tcp *t);
+/* Blocks for the next ACK; their number. */
+unsigned stack_reorder_sacks(struct stack_tcp *t,
+			     struct tcp_range out[static TCP_SACKS_MAX]);
+void stack_reorder_free(struct stack_tcp *t);
+
+/* -- stack_mtu.c ----------------------------------------------------------- */
+void stack_mtu_find(const struct stack *s, const struct ts_ip *to,
+		    struct stack_mtu *out);
+/* Before lwIP may make a SYN, which says what it takes of the netif. */
+void stack_mtu_lend(const struct stack_tcp *t);
+uint16_t stack_mtu_offer(const struct stack_tcp *t);
+/* pcb->mss is as large as way, peer and owner allow. */
+void stack_mtu_follow(struct stack_tcp *t);
 
 /* -- stack_options.c ------------------------------------------------------- */
 /* After lwIP worked on it. */

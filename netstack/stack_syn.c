@@ -132,6 +132,7 @@ static struct tcp_pcb *answer(struct stack_syn *syn, struct stack_tcp *t)
 	l->accept = stack_tcp_on_accept;
 	IP_SET_TYPE_VAL(l->local_ip, IPADDR_TYPE_ANY);
 	stack_lwip_use(s);
+	stack_mtu_lend(t);
 	tcp_active_pcbs = NULL;
 	tcp_listen_pcbs.listen_pcbs = l;
 	stack_lwip_input(s, &d);
@@ -158,6 +159,7 @@ struct stack_tcp *stack_syn_accept(struct stack_syn *syn,
 		return NULL;
 	}
 	stack_tcp_attach(t, pcb);
+	t->handshake_from_us = s->now_us;
 	stack_tcp_leave(t);
 	s->count.tcp_accepted++;
 	return t;

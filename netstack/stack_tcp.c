@@ -3,8 +3,7 @@
  *
  * Written bytes are copied into lwIP's segments, at most UNSENT_MAX ahead of
  * what the windows let out: the rest stays with the owner, so the memory of a
- * sender is what is in flight plus a little, and lwIP's walks over its unsent
- * list stay short. Nagle's algorithm is off unless asked for: who splices a
+ * sender is what is in flight plus a little. Nagle's algorithm is off unless asked for: who splices a
  * program's bytes has batched them already.
  */
 #include "netstack/stack_private.h"
@@ -13,7 +12,14 @@
 
 #include "core/crypto/secret.h"
 
-enum { UNSENT_MAX = 128 * 1024, WRITE_MAX = 0xffff, QUEUE_SPARE = 64 };
+enum {
+	UNSENT_MAX = 256 * 1024,
+	WRITE_MAX = 0xffff,
+	QUEUE_SPARE = 64,
+	/* Over this, in all connections, each may queue CROWDED_MAX only. */
+	TOTAL_MAX = 256 * 1024 * 1024,
+	CROWDED_MAX = 64 * 1024,
+};
 
 /* -- dial ------------------------------------------------------------------ */
 static bool may_use(const struct stack *s, const struct ts_addr *local,
@@ -69,9 +75,11 @@ static int start_dial(struct stack_tcp *t)
 	if (!pcb)
 		return -ENOMEM;
 	stack_lwip_use(t->s);
+	stack_mtu_lend(t);
 	stack_tcp_attach(t, pcb);
 	pcb->local_ip = stack_to_lwip(&t->local.ip);
 	pcb->local_port = t->local.port;
+	t->handshake_from_us = t->s->now_us;
 	if (tcp_connect(pcb, &remote, t->remote.port, stack_tcp_on_connected)) {
 		pcb->local_port = 0; /* it is on no list of lwIP's */
 		stack_tcp_kill(t, false);
@@ -110,6 +118,16 @@ struct stack_tcp *stack_tcp_dial(struct stack *s, const struct ts_addr *remote,
 }
 
 /* -- write ----------------------------------------------------------------- */
+static size_t bounded(const struct stack_tcp *t, size_t room)
+{
+	size_t queued = stack_tcp_pending(t), left;
+
+	if (t->s->tx_bytes <= TOTAL_MAX)
+		return room;
+	left = queued < CROWDED_MAX ? CROWDED_MAX - queued : 0;
+	return room < left ? room : left;
+}
+
 size_t stack_tcp_send_room(const struct stack_tcp *t)
 {
 	const struct tcp_pcb *pcb = t->pcb;
@@ -120,7 +138,32 @@ size_t stack_tcp_send_room(const struct stack_tcp *t)
 		return 0;
 	unsent = pcb->snd_lbb - pcb->snd_nxt;
 	room = unsent < UNSENT_MAX ? UNSENT_MAX - unsent : 0;
-	return room < pcb->snd_buf ? room : pcb->snd_buf;
+	return bounded(t, room < pcb->snd_buf ? room : pcb->snd_buf);
+}
+
+/* lwIP looks for the last unsent segment from the first on: it gets to see
+ * that one only; and none that was cut for a wider way, which it would take for
+ * a fault. */
+static err_t append(struct stack_tcp *t, const void *data, uint16_t len)
+{
+	struct tcp_pcb *pcb = t->pcb;
+	struct tcp_seg *first = pcb->unsent, *last;
+	err_t err;
+
+	if (!first)
+		return tcp_write(pcb, data, len, TCP_WRITE_FLAG_COPY);
+	last = stack_send_last_unsent(t);
+	if (last->len <= pcb->mss) {
+		pcb->unsent = last;
+		err = tcp_write(pcb, data, len, TCP_WRITE_FLAG_COPY);
+	} else {
+		pcb->unsent = NULL;
+		pcb->unsent_oversize = 0;
+		err = tcp_write(pcb, data, len, TCP_WRITE_FLAG_COPY);
+		last->next = pcb->unsent;
+	}
+	pcb->unsent = first;
+	return err;
 }
 
 size_t stack_tcp_write(struct stack_tcp *t, const void *data, size_t len)
@@ -135,8 +178,7 @@ size_t stack_tcp_write(struct stack_tcp *t, const void *data, size_t len)
 			n = room - done;
 		if (n > WRITE_MAX)
 			n = WRITE_MAX;
-		if (tcp_write(t->pcb, at + done, (uint16_t)n,
-			      TCP_WRITE_FLAG_COPY))
+		if (append(t, at + done, (uint16_t)n))
 			break;
 		done += n;
 	}
@@ -161,8 +203,9 @@ void stack_tcp_shutdown_write(struct stack_tcp *t)
 	if (!t->pcb || !t->is_up)
 		return;
 	stack_tcp_enter(t);
-	stack_send_forget(t);
 	tcp_shutdown(t->pcb, 0, 1);
+	if (tcp_active_pcbs)
+		stack_send(t);
 	stack_tcp_leave(t);
 }
 
@@ -188,11 +231,12 @@ static void close_in_order(struct stack_tcp *t)
 	tcpwnd_size_t wnd = pcb->rcv_wnd;
 
 	stack_tcp_enter(t);
-	stack_send_forget(t);
 	pcb->rcv_wnd = TCP_WND_MAX(pcb);
 	tcp_close(pcb);
-	if (tcp_active_pcbs)
+	if (tcp_active_pcbs) {
 		pcb->rcv_wnd = wnd;
+		stack_send(t);
+	}
 	stack_tcp_leave(t);
 }
 

@@ -4,11 +4,13 @@
  * Segments are queued as lwIP hands them over, without a copy. Small ones that
  * pile up are packed together, so that memory stays in proportion to bytes.
  *
- * The offered window starts at 256 KB and doubles, up to lwIP's 4 MB, each time
- * the owner has consumed a whole one: a connection that nobody reads costs
- * 256 KB at most. Growth stops while the stack holds GROW_MAX unread bytes,
- * and over HARD_MAX segments for connections that lag are dropped; the peers
- * send those again.
+ * The offered window starts at 256 KB and doubles, up to 16 MB, each time that
+ * the owner has consumed a whole one and keeps up: what it does not read is what
+ * costs memory, so a large window of one who reads is free, and a connection
+ * that nobody reads costs 256 KB. That needs no estimate of rate and round trip,
+ * and follows a path that gets longer. Growth stops while the stack holds
+ * GROW_MAX unread bytes, and over HARD_MAX segments for connections that lag are
+ * dropped; the peers send those again.
  */
 #include "netstack/stack_private.h"
 
@@ -171,7 +173,7 @@ static void maybe_grow(struct stack_tcp *t, size_t len)
 	if (t->rx_consumed < t->rx_limit)
 		return;
 	t->rx_consumed = 0;
-	if (t->rx_limit < TCP_WND && t->s->rx_bytes < GROW_MAX)
+	if (t->rx_limit < TCP_WND && t->rx_len < t->rx_limit / 2 && t->s->rx_bytes < GROW_MAX)
 		t->rx_limit *= 2;
 }
 
@@ -187,7 +189,7 @@ static void offer_window(struct stack_tcp *t)
 	if (tcp_update_rcv_ann_wnd(t->pcb) < step)
 		return;
 	stack_tcp_enter(t);
-	tcp_ack_now(t->pcb);
+	t->wants_ack = true;
 	stack_send(t);
 	stack_tcp_leave(t);
 }

@@ -14,17 +14,15 @@
  */
 #include "netstack/stack_private.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 enum {
+	TIMEOUTS_MAX = 20,   /* in a row: about ten minutes */
 	DELAYED_ACK_MS = 20, /* below any peer's shortest retransmission */
-	PERSIST_UNIT_MS = 200,
 	FIN_WAIT_MS = 20000,	/* lwIP's TCP_FIN_WAIT_TIMEOUT */
 	SYN_RCVD_MS = 20000,	/* lwIP's TCP_SYN_RCVD_TIMEOUT */
 };
-
-/* lwIP's back-off of window probes, in PERSIST_UNIT_MS: 0.6 s to 24 s */
-static const uint8_t persist_units[7] = {3, 6, 12, 24, 48, 96, 120};
 
 /* -- heap of connections by due_ms ----------------------------------------- */
 static void heap_set(struct stack *s, size_t pos, struct stack_tcp *t)
@@ -106,7 +104,7 @@ void stack_timer_catch_up(struct stack_tcp *t)
 	uint32_t tick = stack_tick_now(t->s), passed = tick - t->last_tick;
 
 	t->last_tick = tick;
-	if (pcb->rtime < 0 || pcb->persist_backoff > 0)
+	if (pcb->rtime < 0)
 		return;
 	if (passed > (uint32_t)(INT16_MAX - pcb->rtime))
 		pcb->rtime = INT16_MAX;
@@ -135,28 +133,31 @@ static uint64_t after_tmr(const struct stack_tcp *t, uint64_t wait_ms)
 	return after_ticks(t, (int64_t)(wait_ms / STACK_TICK_MS) + 1 - idle);
 }
 
-static uint64_t probe_deadline(const struct stack_tcp *t)
-{
-	return t->persist_from_ms +
-	       (uint64_t)persist_units[t->pcb->persist_backoff - 1] *
-		       PERSIST_UNIT_MS;
-}
-
-static uint64_t send_deadline(struct stack_tcp *t)
+/* When lwIP sends a SYN again. */
+static uint64_t syn_deadline(const struct stack_tcp *t)
 {
 	const struct tcp_pcb *pcb = t->pcb;
 
-	if (pcb->persist_backoff > 0) {
-		if (t->persist_from_ms == 0)
-			t->persist_from_ms = t->s->now_ms;
-		return probe_deadline(t);
-	}
-	t->persist_from_ms = 0;
-	t->orphan_probes = 0;
 	if (pcb->nrtx >= (pcb->state == SYN_SENT ? TCP_SYNMAXRTX : TCP_MAXRTX))
 		return after_ticks(t, 0);
 	return pcb->rtime >= 0 ? after_ticks(t, pcb->rto - pcb->rtime)
 			       : STACK_NEVER;
+}
+
+/* Rounded up; what is past already was tried just now. */
+static uint64_t sender_deadline(const struct stack_tcp *t)
+{
+	uint64_t due_us = stack_sender_deadline_us(&t->sender), due_ms;
+
+	if (due_us == UINT64_MAX)
+		return STACK_NEVER;
+	due_ms = (due_us + 999) / 1000;
+	return due_ms > t->s->now_ms ? due_ms : t->s->now_ms + 1;
+}
+
+static uint64_t send_deadline(const struct stack_tcp *t)
+{
+	return min_u64(sender_deadline(t), stack_send_persist_deadline(t));
 }
 
 static uint64_t state_deadline(const struct stack_tcp *t)
@@ -185,16 +186,11 @@ static uint64_t ack_deadline(struct stack_tcp *t)
 	return t->ack_due_ms ? t->ack_due_ms : STACK_NEVER;
 }
 
-/* What the slow timer is for. */
-static uint64_t slow_deadline(struct stack_tcp *t)
+/* What lwIP's slow timer is for. */
+static uint64_t slow_deadline(const struct stack_tcp *t)
 {
-	uint64_t due = min_u64(send_deadline(t), state_deadline(t));
-
-	if (t->pcb->ooseq)
-		due = min_u64(due, after_tmr(t, (uint64_t)t->pcb->rto *
-							TCP_OOSEQ_TIMEOUT *
-							STACK_TICK_MS));
-	return due;
+	return min_u64(t->is_sending ? STACK_NEVER : syn_deadline(t),
+		       state_deadline(t));
 }
 
 static uint64_t probe_due(const struct stack_tcp *t)
@@ -209,6 +205,8 @@ void stack_timer_schedule(struct stack_tcp *t)
 	struct stack *s = t->s;
 	uint64_t due = min_u64(slow_deadline(t), ack_deadline(t));
 
+	if (t->is_sending)
+		due = min_u64(due, send_deadline(t));
 	due = min_u64(due, stack_tcp_stall_deadline(t));
 	due = min_u64(due, probe_due(t));
 	if (t->heap_pos) {
@@ -252,44 +250,75 @@ static void run_slow_timer(struct stack_tcp *t)
 	struct tcp_pcb *pcb = t->pcb;
 	uint8_t retransmissions = pcb->nrtx;
 
-	if (pcb->persist_backoff > 0) {
-		bool is_due = probe_deadline(t) <= t->s->now_ms;
-
-		pcb->persist_cnt = is_due ? UINT8_MAX : 0;
-		if (is_due) {
-			t->persist_from_ms = t->s->now_ms;
-			t->orphan_probes += t->is_orphan;
-		}
-	} else if (pcb->rtime > 0) {
+	if (pcb->rtime > 0)
 		pcb->rtime--;
-	}
 	run_lwip_timer(t, tcp_slowtmr, stack_tick_now(t->s) - 1);
-	if (tcp_active_pcbs && pcb->nrtx > retransmissions) {
+	if (tcp_active_pcbs && pcb->nrtx > retransmissions)
 		t->timeouts++;
-		t->is_recovering = false;
+}
+
+static void run_ack_timer(struct stack_tcp *t)
+{
+	t->ack_due_ms = 0;
+	if (t->is_sending && (t->pcb->flags & TF_ACK_DELAY)) {
+		tcp_clear_flags(t->pcb, TF_ACK_DELAY);
+		t->wants_ack = true;
 	}
+	run_lwip_timer(t, tcp_fasttmr, stack_tick_now(t->s));
+}
+
+static void give_up(struct stack_tcp *t)
+{
+	stack_tcp_kill(t, false);
+	if (t->is_orphan)
+		stack_tcp_free(t);
+	else
+		stack_tcp_over(t, -ETIMEDOUT);
+}
+
+/* False: the peer has not answered for too long. */
+static bool run_sender(struct stack_tcp *t)
+{
+	if (stack_send_persist_deadline(t) <= t->s->now_ms) {
+		if (t->pcb->persist_probe >= TCP_MAXRTX)
+			return false;
+		stack_send_persist(t);
+	}
+	if (stack_sender_tick(&t->sender, t->s->now_us) &&
+	    t->sender.backoff > TIMEOUTS_MAX)
+		return false;
+	stack_send(t);
+	return true;
+}
+
+/* Still there, and still on loan? */
+static bool run_timers(struct stack_tcp *t)
+{
+	uint64_t now_ms = t->s->now_ms;
+
+	if (probe_due(t) <= now_ms && !stack_tcp_probe(t))
+		return false;
+	if (t->ack_due_ms && t->ack_due_ms <= now_ms)
+		run_ack_timer(t);
+	if (tcp_active_pcbs && slow_deadline(t) <= now_ms)
+		run_slow_timer(t);
+	if (tcp_active_pcbs && t->is_sending && !run_sender(t)) {
+		give_up(t);
+		return false;
+	}
+	return true;
 }
 
 static void run_one(struct stack_tcp *t)
 {
-	struct stack *s = t->s;
-
 	stack_timer_cancel(t);
-	if (stack_tcp_stall_deadline(t) <= s->now_ms) {
+	if (stack_tcp_stall_deadline(t) <= t->s->now_ms) {
 		stack_tcp_stalled(t);
 		return;
 	}
 	stack_tcp_enter(t);
-	if (probe_due(t) <= s->now_ms && !stack_tcp_probe(t))
-		return;
-	stack_send_forget(t);
-	if (t->ack_due_ms && t->ack_due_ms <= s->now_ms) {
-		t->ack_due_ms = 0;
-		run_lwip_timer(t, tcp_fasttmr, stack_tick_now(s));
-	}
-	if (tcp_active_pcbs && slow_deadline(t) <= s->now_ms)
-		run_slow_timer(t);
-	stack_tcp_leave(t);
+	if (run_timers(t))
+		stack_tcp_leave(t);
 }
 
 void stack_timer_run(struct stack *s)

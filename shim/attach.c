@@ -181,13 +181,15 @@ const struct ts_table_layout *shim_table_if_configured(void)
 struct question {
 	struct ts_broker_request *req;
 	int pass_fd;
-	struct ts_broker_reply *rep;
+	struct ts_broker_reply *rep; /* NULL: none is wanted */
 };
 
 static int ask_with_room(void *ctx)
 {
 	const struct question *q = ctx;
 
+	if (!q->rep)
+		return shim_broker_tell(current_broker(), q->req, q->pass_fd);
 	return shim_broker_exchange(current_broker(), q->req, q->pass_fd,
 				    q->rep, NULL);
 }
@@ -246,6 +248,16 @@ int shim_ask_for(struct ts_broker_request *req, int pass_fd,
 	int err = shim_ask(req, pass_fd, rep);
 
 	return err ? err : -rep->error;
+}
+
+int shim_tell(struct ts_broker_request *req, int pass_fd)
+{
+	struct ts_broker_reply rep;
+
+	if (!shim.is_hosted)
+		return shim_ask_for(req, pass_fd, &rep);
+	req->flags |= TS_BROKER_UNANSWERED;
+	return as_network_error(ask(req, pass_fd, NULL));
 }
 
 /* Is it time to ask? Our own thread's host is alive when we are. */

@@ -254,6 +254,18 @@ static int receive_reply(int fd, const struct ts_broker_request *req,
 	return parse_reply(bytes, (size_t)len, req, rep);
 }
 
+/* What was sent waits for the host when we have closed our end. */
+int shim_broker_tell(const struct shim_broker *broker,
+		     const struct ts_broker_request *req, int pass_fd)
+{
+	int fd = connect_broker(broker);
+	int err = fd < 0 ? fd : send_request(fd, req, pass_fd);
+
+	if (fd >= 0)
+		close(fd);
+	return err;
+}
+
 int shim_broker_exchange(const struct shim_broker *broker,
 			 const struct ts_broker_request *req, int pass_fd,
 			 struct ts_broker_reply *rep, int *got_fd)

@@ -12,6 +12,9 @@
 int shim_broker_exchange(const struct shim_broker *broker,
 			 const struct ts_broker_request *req, int pass_fd,
 			 struct ts_broker_reply *rep, int *got_fd);
+/* The same without an answer: the message is in the host's queue. */
+int shim_broker_tell(const struct shim_broker *broker,
+		     const struct ts_broker_request *req, int pass_fd);
 /* Does err say that nobody serves this broker any more? */
 bool shim_host_is_gone(int err);
 

@@ -12,6 +12,10 @@
  *   the real connect() to R, whatever it says;
  *   the recorded errno in place of ECONNRESET.
  *
+ * A program that waits in connect() need not wait for the answer before: an
+ * error ends the real connect(), and is in the table. Where that was refused
+ * and the table has nothing of it, the host did not take it, and is asked why.
+ *
  * A second connect() asks how the first one went, as it does natively:
  * EALREADY, 0, EISCONN are the kernel's own answers, and the pending error is
  * told once. What the kernel forgets is that a refused socket had failed - our
@@ -51,6 +55,8 @@ struct attempt {
 	struct ts_addr local, rendezvous;
 	const struct ts_addr *tailnet;
 	bool is_bound;	   /* by us */
+	bool is_answered;  /* the host is asked, and not only told */
+	bool is_held;	   /* R will hold it */
 	bool is_announced; /* the host took it */
 };
 
@@ -89,6 +95,7 @@ static BRIEF_FRAME int bind_if_unbound(struct attempt *a, bool is_twin)
 		return -ENETDOWN;
 	a->port = info.rendezvous_port;
 	a->port6 = info.rendezvous6_port;
+	a->is_held = info.holds;
 	if (is_twin && !info.has_loopback6)
 		return -ENETUNREACH;
 	libc.setsockopt(a->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &off,
@@ -133,6 +140,17 @@ static void unbind(const struct attempt *a)
 			sizeof(off));
 }
 
+/* Who does not wait may ask for names at once, and wants errors now; a port
+ * that the program chose may be in use to this R; and one that accepts must know
+ * whom. */
+static bool waits_for_end(const struct attempt *a)
+{
+	int flags = fcntl(a->fd, F_GETFL);
+
+	return a->is_bound && a->is_held && flags != -1 &&
+	       !(flags & O_NONBLOCK);
+}
+
 static int prepare(struct attempt *a)
 {
 	const int off = 0;
@@ -156,6 +174,7 @@ static int prepare(struct attempt *a)
 	shim_native_take_error(a->fd);
 	libc.setsockopt(a->fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &off,
 			sizeof(off));
+	a->is_answered |= !waits_for_end(a);
 	return a->local.port ? 0 : -EADDRNOTAVAIL;
 }
 
@@ -172,11 +191,17 @@ static int announce(const struct attempt *a)
 		.tailnet = *a->tailnet,
 	};
 	struct ts_broker_reply rep;
-	int flags = fcntl(a->fd, F_GETFL);
 
-	if (flags != -1 && (flags & O_NONBLOCK))
-		req.flags |= TS_BROKER_NONBLOCK;
-	return shim_ask_for(&req, a->fd, &rep);
+	return a->is_answered ? shim_ask_for(&req, a->fd, &rep)
+			      : shim_tell(&req, a->fd);
+}
+
+static bool was_turned_away(const struct attempt *a, int err)
+{
+	struct ts_flow_entry entry;
+
+	return !a->is_answered && (err == -ECONNRESET || err == -ECONNREFUSED) &&
+	       !shim_flow_find(&a->local, &a->rendezvous, &entry);
 }
 
 static BRIEF_FRAME int choose_rendezvous(struct attempt *a, unsigned *n)
@@ -210,6 +235,13 @@ static int call_rendezvous(struct attempt *a)
 	return err;
 }
 
+static int connect_once(struct attempt *a)
+{
+	int err = prepare(a);
+
+	return err ? err : call_rendezvous(a);
+}
+
 static int connect_by(struct attempt *a, const struct ts_table_layout *table)
 {
 	int err;
@@ -217,9 +249,12 @@ static int connect_by(struct attempt *a, const struct ts_table_layout *table)
 	a->table = table;
 	if (!table)
 		return -ENETDOWN;
-	err = prepare(a);
-	if (!err)
-		err = call_rendezvous(a);
+	err = connect_once(a);
+	if (was_turned_away(a, err)) {
+		a->is_answered = true;
+		a->is_announced = false;
+		err = connect_once(a);
+	}
 	if (err && a->is_bound && !a->is_announced)
 		unbind(a);
 	return shim_flow_error(a->fd, err);

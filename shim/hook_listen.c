@@ -271,9 +271,8 @@ static bool tell_accepted(const struct arrival *in)
 		.native_local = in->local,
 		.native_remote = in->peer,
 	};
-	struct ts_broker_reply rep;
 
-	return shim_ask_for(&req, in->fd, &rep) == 0;
+	return shim_tell(&req, in->fd) == 0;
 }
 
 /* While we waited, another process may have started another host, whose table

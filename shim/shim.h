@@ -133,6 +133,9 @@ int shim_ask(struct ts_broker_request *req, int pass_fd,
 /* The same, with rep->error as the result. */
 int shim_ask_for(struct ts_broker_request *req, int pass_fd,
 		 struct ts_broker_reply *rep);
+/* One request whose answer is known (UNANSWERED): under tsrun it is only sent,
+ * and waits for the host. 0 or -errno. */
+int shim_tell(struct ts_broker_request *req, int pass_fd);
 
 /* Is the host a thread of this very process? Not in a vfork child. */
 bool shim_host_is_here(void);

@@ -34,7 +34,7 @@ static bool find_flow(int fd, struct ts_flow_key *key)
 /* -- setting ------------------------------------------------------------- */
 
 /* A connection that is over has nothing to be told. */
-static int carry(int fd)
+static int carry(int fd, const char *congestion)
 {
 	struct ts_flow_key key;
 	struct ts_broker_request req = {.type = TS_BROKER_OPTIONS,
@@ -46,6 +46,7 @@ static int carry(int fd)
 		return 0;
 	req.native_local = key.local;
 	req.native_remote = key.remote;
+	strcpy(req.name, congestion);
 	err = shim_ask_for(&req, fd, &rep);
 	shim_note("options: fd %d: %d", fd, err);
 	return err == 0 || err == -ENOENT ? 0 : -ENOBUFS;
@@ -64,9 +65,20 @@ static int refuse_or_not(int fd, int level, int name, const void *value,
 		return 0;
 	if (level == IPPROTO_IP && name == IP_OPTIONS)
 		libc.setsockopt(fd, level, name, NULL, 0);
-	else if (name != TCP_CONGESTION || level != IPPROTO_TCP)
+	else
 		libc.setsockopt(fd, level, name, &off, sizeof(off));
 	return err;
+}
+
+static int set_congestion(int fd, const void *value, socklen_t len)
+{
+	struct ts_flow_key key;
+	int cc;
+
+	if (!find_flow(fd, &key))
+		return 0;
+	cc = ts_option_cc_find(value, len);
+	return cc < 0 ? cc : carry(fd, ts_option_cc_name((unsigned)cc));
 }
 
 /* The segments to the tailnet are the tunnel's, and would go unsigned. */
@@ -92,10 +104,12 @@ int shim_option_was_set(int fd, int level, int name, const void *value,
 {
 	unsigned rules = ts_option_rule(level, name);
 
+	if (level == IPPROTO_TCP && name == TCP_CONGESTION)
+		return set_congestion(fd, value, len);
 	if (rules & TS_OPTION_REFUSED)
 		return refuse_or_not(fd, level, name, value, len);
 	if (rules & TS_OPTION_CARRIED)
-		return carry(fd);
+		return carry(fd, "");
 	return rules & TS_OPTION_KEYED ? refuse_key(fd, name, value, len) : 0;
 }
 
@@ -128,12 +142,16 @@ static void answer_by_tunnel(int fd, int name, const struct ts_flow_key *key,
 		.native_remote = key->remote,
 	};
 	struct ts_broker_reply rep;
+	const char *cc;
 
 	if (shim_ask_for(&req, -1, &rep) != 0)
 		return;
+	cc = ts_option_cc_name(rep.tunnel.congestion);
 	if (name == TCP_INFO)
 		answer_info(fd, &rep.tunnel, value, len);
-	else
+	else if (name == TCP_CONGESTION && cc)
+		memcpy(value, cc, len < TS_CC_NAME_CAP ? len : TS_CC_NAME_CAP);
+	else if (name == TCP_MAXSEG)
 		put_int(rep.tunnel.send_mss, value, len);
 }
 
@@ -155,11 +173,8 @@ void shim_option_was_read(int fd, int level, int name, void *value,
 		return;
 	if (level != IPPROTO_TCP)
 		answer_mtu(value, *len);
-	else if (name == TCP_CONGESTION)
-		memcpy(value, ts_option_cc,
-		       *len < TS_CC_NAME_CAP ? *len : TS_CC_NAME_CAP);
 	else if (name == TCP_CC_INFO)
-		*len = 0; /* as reno has none in the kernel, too */
+		*len = 0; /* as cubic has none in the kernel, too */
 	else
 		answer_by_tunnel(fd, name, &key, value, *len);
 }

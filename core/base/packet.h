@@ -16,7 +16,8 @@
 enum {
 	TS_PACKET_HEADROOM = 64, /* DERP 5 + 32, WireGuard 16, rounded up */
 	TS_PACKET_TAILROOM = 32, /* padding to 16, tag 16 */
-	TS_INNER_MTU = 1280,
+	TS_INNER_MTU = 1280,     /* passes everywhere */
+	TS_INNER_MTU_MAX = 8928, /* on a link of 9,000 bytes */
 };
 
 struct ts_packet {

@@ -20,7 +20,7 @@
 
 enum {
 	TS_TABLE_MAGIC = 0x74736e54,
-	TS_TABLE_VERSION = 3,
+	TS_TABLE_VERSION = 4,
 	TS_TABLE_FLOW_CAP = 1 << 16, /* slots; at most 3/4 in use */
 	TS_TABLE_PROBE_MAX = 64,
 	TS_TABLE_PREFIX_MAX = 128,
@@ -51,7 +51,8 @@ struct ts_table_info {
 	uint16_t rendezvous_port; /* R; 0: not there */
 	uint16_t rendezvous6_port;
 	uint16_t datagram_port; /* W; 0: not there */
-	uint16_t prefix_count; /* of the layout's */
+	uint8_t holds;	      /* R does; else it accepts at once */
+	uint8_t prefix_count; /* of the layout's */
 	struct ts_ip own_v4, own_v6; /* :: before the netmap */
 	/* The system's name servers: port 53 there is the node's (dns =
 	 * intercept). */

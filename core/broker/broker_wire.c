@@ -9,7 +9,7 @@
  *   request: type 1, version 1, token 16, proto 1, flags 1, native local 18,
  *            native remote 18, tailnet 18, name 2 + n
  *   reply:   type 1, error 4, native 18, tailnet 18, answer 1, count 1,
- *            addresses 16 each, name 2 + n; INFO: tunnel 79
+ *            addresses 16 each, name 2 + n; INFO: tunnel 100
  *   DNS alone, both ways: message 2 + n
  *
  * In: bytes of one SEQPACKET message.  Out: structs.  Owns: nothing.
@@ -131,12 +131,14 @@ static void write_tunnel(struct ts_writer *w, const struct ts_tunnel_info *t)
 		t->state,    t->is_recovering, t->retransmits,
 		t->probes,   t->backoff,       t->has_sack,
 		t->has_scale, t->send_scale,   t->receive_scale,
+		t->congestion,
 	};
 	const uint32_t words[] = {
 		t->rto_us,	  t->rtt_us,	     t->rtt_var_us,
 		t->min_rtt_us,	  t->cwnd,	     t->ssthresh,
 		t->unacked,	  t->lost,	     t->total_retransmits,
 		t->unsent_bytes, t->send_window, t->receive_window,
+		t->sacked,
 	};
 
 	ts_write_bytes(w, bytes, sizeof(bytes));
@@ -147,6 +149,8 @@ static void write_tunnel(struct ts_writer *w, const struct ts_tunnel_info *t)
 		ts_write_be32(w, words[i]);
 	ts_write_be64(w, t->bytes_acked);
 	ts_write_be64(w, t->bytes_received);
+	ts_write_be64(w, t->pacing_rate);
+	ts_write_be64(w, t->delivery_rate);
 }
 
 static void read_tunnel(struct ts_reader *r, struct ts_tunnel_info *out)
@@ -155,12 +159,14 @@ static void read_tunnel(struct ts_reader *r, struct ts_tunnel_info *out)
 		&out->state,	 &out->is_recovering, &out->retransmits,
 		&out->probes,	 &out->backoff,	      &out->has_sack,
 		&out->has_scale, &out->send_scale,    &out->receive_scale,
+		&out->congestion,
 	};
 	uint32_t *const words[] = {
 		&out->rto_us,	    &out->rtt_us,      &out->rtt_var_us,
 		&out->min_rtt_us,   &out->cwnd,	       &out->ssthresh,
 		&out->unacked,	    &out->lost,	       &out->total_retransmits,
 		&out->unsent_bytes, &out->send_window, &out->receive_window,
+		&out->sacked,
 	};
 
 	for (size_t i = 0; i < sizeof(bytes) / sizeof(*bytes); i++)
@@ -172,6 +178,8 @@ static void read_tunnel(struct ts_reader *r, struct ts_tunnel_info *out)
 		*words[i] = ts_read_be32(r);
 	out->bytes_acked = ts_read_be64(r);
 	out->bytes_received = ts_read_be64(r);
+	out->pacing_rate = ts_read_be64(r);
+	out->delivery_rate = ts_read_be64(r);
 }
 
 static void write_reply_head(struct ts_writer *w,

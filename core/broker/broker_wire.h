@@ -25,6 +25,9 @@
  *               end is told by the socket itself and the table (DESIGN 2.1).
  *               Errors: ENETUNREACH/EHOSTUNREACH (no such peer, no address of
  *               that family), ENOBUFS (too many held), EADDRNOTAVAIL.
+ *               UNANSWERED by those that wait in connect() anyway: all errors
+ *               are told there. Whose socket fails without an entry in the
+ *               table was turned away, or never met the host: ask again.
  *   BIND     a bind to the node's own address, or to a wildcard with
  *               listen=tailnet: the reply's native address is what the shim
  *               must bind instead (127.x.y.z:port, with V6_ONLY at ::1; a free
@@ -37,7 +40,9 @@
  *            peer) and the native address that the host connects to: an
  *            address, 0.0.0.0 (IPv4 or dual-stack wildcard) or :: (v6 only).
  *   ACCEPTED + the socket: the program took this tuple from its queue, bytes
- *            may flow.
+ *            may flow. UNANSWERED by programs under tsrun, whose host is not
+ *            replaced by another one: all that a reply could say is in the
+ *            table.
  *   SEND     + the socket, one of datagrams (bound natively, perhaps to a
  *            wildcard) that wants to send to a tailnet address: the reply's
  *            native address is the flow's virtual one, and the table has SEND
@@ -59,7 +64,7 @@
  *            replies of IPv4 begin with their IP header).
  *   OPTIONS  + the socket: its options have changed; the host reads what of
  *            them concerns the tunnel from the socket itself. By its native
- *            tuple. (CONNECT and ACCEPTED bring the socket, too.)
+ *            tuple. With a name: that is the congestion control. (CONNECT and ACCEPTED bring the socket, too.)
  *   INFO     what the tunnel's connection knows of itself, by the socket's
  *            native tuple. ENOTCONN: none, or its tunnel end is over.
  *   DNS      a query as res_send(3) has it: a block behind the other fields,
@@ -82,7 +87,7 @@
 #include "core/broker/address_table.h"
 
 enum {
-	TS_BROKER_VERSION = 2,
+	TS_BROKER_VERSION = 3,
 	TS_BROKER_MESSAGE_MAX = 1024,
 	TS_BROKER_NAME_CAP = 256,
 	TS_BROKER_ADDRS_MAX = 8,
@@ -121,6 +126,8 @@ enum ts_broker_flags {
 	TS_BROKER_DEDICATED = 1 << 5, /* SEND */
 	TS_BROKER_RAW = 1 << 6,	      /* echo sockets */
 	TS_BROKER_END = 1 << 7,	      /* DRAIN */
+	/* CONNECT, ACCEPTED: nobody waits for a reply */
+	TS_BROKER_UNANSWERED = 1 << 7,
 };
 
 struct ts_broker_request {
@@ -129,12 +136,19 @@ struct ts_broker_request {
 	struct ts_addr native_local; /* CONNECT, BOUND, LISTEN, ACCEPTED */
 	struct ts_addr native_remote; /* CONNECT: R's; ACCEPTED: the peer's */
 	struct ts_addr tailnet; /* CONNECT: where to; BIND, BOUND, LISTEN */
-	char name[TS_BROKER_NAME_CAP]; /* RESOLVE */
+	char name[TS_BROKER_NAME_CAP]; /* RESOLVE; OPTIONS: TCP_CONGESTION */
 	const uint8_t *data; /* DNS: the query, data_len bytes */
 	size_t data_len;     /* up to TS_BROKER_QUERY_MAX */
 	void *answer;	     /* shim only: where DNS's answer is put */
 	size_t answer_cap;
 };
+
+static inline bool ts_broker_is_unanswered(const struct ts_broker_request *req)
+{
+	return (req->type == TS_BROKER_CONNECT ||
+		req->type == TS_BROKER_ACCEPTED) &&
+	       (req->flags & TS_BROKER_UNANSWERED);
+}
 
 enum ts_broker_answer { TS_ANSWER_NOT_OURS, TS_ANSWER_FOUND,
 			TS_ANSWER_NXDOMAIN };
@@ -143,12 +157,14 @@ enum ts_broker_answer { TS_ANSWER_NOT_OURS, TS_ANSWER_FOUND,
 struct ts_tunnel_info {
 	uint8_t state, is_recovering, retransmits, probes, backoff;
 	uint8_t has_sack, has_scale, send_scale, receive_scale;
+	uint8_t congestion; /* enum ts_cc */
 	uint16_t mtu, send_mss, advertised_mss;
 	uint32_t rto_us, rtt_us, rtt_var_us, min_rtt_us;
-	uint32_t cwnd, ssthresh, unacked, lost;
+	uint32_t cwnd, ssthresh, unacked, lost, sacked;
 	uint32_t total_retransmits;
 	uint32_t unsent_bytes, send_window, receive_window;
 	uint64_t bytes_acked, bytes_received;
+	uint64_t pacing_rate, delivery_rate; /* bytes/s */
 };
 
 struct ts_broker_reply {

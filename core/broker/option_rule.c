@@ -31,8 +31,10 @@
 #define IPV6_MINHOPCOUNT 73
 #endif
 
-/* lwIP's, which is NewReno. */
-const char ts_option_cc[TS_CC_NAME_CAP] = "reno";
+static const char CC_NAMES[][TS_CC_NAME_CAP] = {
+	[TS_CC_CUBIC] = "cubic",
+	[TS_CC_BBR] = "bbr",
+};
 
 static const struct ts_option_rule RULES[] = {
 	{SOL_SOCKET, SO_KEEPALIVE, TS_OPTION_CARRIED},
@@ -83,16 +85,28 @@ static bool is_padding(const void *value, size_t len)
 	return true;
 }
 
-int ts_option_judge(int level, int name, const void *value, size_t len)
+const char *ts_option_cc_name(unsigned cc)
+{
+	return cc < ARRAY_LEN(CC_NAMES) ? CC_NAMES[cc] : NULL;
+}
+
+int ts_option_cc_find(const void *value, size_t len)
 {
 	char text[TS_CC_NAME_CAP] = "";
+
+	memcpy(text, value, len < sizeof(text) ? len : sizeof(text) - 1);
+	for (size_t i = 0; i < ARRAY_LEN(CC_NAMES); i++)
+		if (strcmp(text, CC_NAMES[i]) == 0)
+			return (int)i;
+	return -ENOENT;
+}
+
+int ts_option_judge(int level, int name, const void *value, size_t len)
+{
 	int number = 0;
 
-	if (level == IPPROTO_TCP && name == TCP_CONGESTION) {
-		memcpy(text, value,
-		       len < sizeof(text) ? len : sizeof(text) - 1);
-		return strcmp(text, ts_option_cc) ? -ENOENT : 0;
-	}
+	if (level == IPPROTO_TCP && name == TCP_CONGESTION)
+		return ts_option_cc_find(value, len) < 0 ? -ENOENT : 0;
 	if (level == IPPROTO_IP && name == IP_OPTIONS)
 		return is_padding(value, len) ? 0 : -EINVAL;
 	if (len >= sizeof(number))

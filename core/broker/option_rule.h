@@ -29,6 +29,8 @@ enum {
 };
 
 enum { TS_CC_NAME_CAP = 16 };
+/* The congestion controls of the tunnel. */
+enum ts_cc { TS_CC_CUBIC, TS_CC_BBR };
 
 struct ts_option_rule {
 	int level, name;
@@ -44,7 +46,9 @@ unsigned ts_option_rule(int level, int name);
 int ts_option_judge(int level, int name, const void *value, size_t len);
 /* Of a keyed one: whose key is it? false: of nobody. */
 bool ts_option_key_addr(const void *value, size_t len, struct ts_addr *out);
-/* The tunnel's congestion control. */
-extern const char ts_option_cc[TS_CC_NAME_CAP];
+/* NULL: no such. The text of TCP_CONGESTION has TS_CC_NAME_CAP bytes. */
+const char *ts_option_cc_name(unsigned cc);
+/* enum ts_cc, or -ENOENT; value as setsockopt() has it. */
+int ts_option_cc_find(const void *value, size_t len);
 
 #endif

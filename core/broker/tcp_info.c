@@ -86,7 +86,7 @@ static void put_counts(struct ts_tcp_info *out,
 		       const struct ts_tunnel_info *t)
 {
 	out->unacked = t->unacked;
-	out->sacked = 0;
+	out->sacked = t->sacked;
 	out->lost = t->lost;
 	out->retrans = t->retransmits;
 	out->total_retrans = t->total_retransmits;
@@ -94,7 +94,9 @@ static void put_counts(struct ts_tcp_info *out,
 	out->bytes_received = t->bytes_received;
 	out->notsent_bytes += t->unsent_bytes;
 	out->bytes_retrans = 0;
-	out->delivery_rate = 0;
+	out->delivery_rate = t->delivery_rate;
+	out->pacing_rate = t->pacing_rate ? t->pacing_rate : UINT64_MAX;
+	out->max_pacing_rate = UINT64_MAX; /* as Linux says "no limit" */
 	out->delivered = out->delivered_ce = 0;
 	out->dsack_dups = out->reord_seen = out->rcv_ooopack = 0;
 }

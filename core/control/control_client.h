@@ -127,9 +127,20 @@ void ts_control_network_changed(struct ts_control *c, uint64_t now_ms);
 void ts_control_set_endpoints(struct ts_control *c,
 			      const struct ts_addr *endpoints,
 			      const int *types, size_t count, uint64_t now_ms);
+struct ts_derp_latency {
+	int region;
+	bool v6;
+	uint32_t us;
+};
+enum { TS_DERP_LATENCIES_MAX = 64 };
 struct ts_net_info {
 	int preferred_derp;
 	enum ts_tristate mapping_varies, working_udp, working_ipv6, os_has_ipv6;
+	enum ts_tristate upnp, pmp, pcp; /* what the gateway speaks */
+	bool has_port_mapping;
+	/* No reason for an update by themselves: they change all the time. */
+	struct ts_derp_latency latencies[TS_DERP_LATENCIES_MAX];
+	size_t latency_count;
 };
 void ts_control_set_net_info(struct ts_control *c,
 			     const struct ts_net_info *info, uint64_t now_ms);

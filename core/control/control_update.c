@@ -189,7 +189,9 @@ static bool same_net_info(const struct ts_net_info *a,
 	       a->mapping_varies == b->mapping_varies &&
 	       a->working_udp == b->working_udp &&
 	       a->working_ipv6 == b->working_ipv6 &&
-	       a->os_has_ipv6 == b->os_has_ipv6;
+	       a->os_has_ipv6 == b->os_has_ipv6 && a->upnp == b->upnp &&
+	       a->pmp == b->pmp && a->pcp == b->pcp &&
+	       a->has_port_mapping == b->has_port_mapping;
 }
 
 void ts_control_set_net_info(struct ts_control *c,

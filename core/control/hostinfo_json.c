@@ -7,6 +7,7 @@
  */
 #include "core/control/hostinfo_json.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "core/base/err.h"
@@ -44,6 +45,21 @@ static void set_tristate(json_t *obj, const char *name, enum ts_tristate value)
 						: json_boolean(value == TS_YES));
 }
 
+/* {"1-v4": seconds} */
+static json_t *latencies(const struct ts_net_info *info)
+{
+	json_t *obj = json_object();
+	char key[24];
+
+	for (size_t i = 0; i < info->latency_count; i++) {
+		const struct ts_derp_latency *l = &info->latencies[i];
+
+		snprintf(key, sizeof(key), "%d-v%d", l->region, l->v6 ? 6 : 4);
+		json_object_set_new(obj, key, json_real((double)l->us / 1e6));
+	}
+	return obj;
+}
+
 static json_t *net_info_to_json(const struct ts_net_info *info)
 {
 	json_t *obj = json_object();
@@ -53,11 +69,15 @@ static json_t *net_info_to_json(const struct ts_net_info *info)
 	set_tristate(obj, "OSHasIPv6", info->os_has_ipv6);
 	set_tristate(obj, "WorkingUDP", info->working_udp);
 	set_tristate(obj, "WorkingICMPv4", TS_UNKNOWN);
-	set_tristate(obj, "UPnP", TS_UNKNOWN);
-	set_tristate(obj, "PMP", TS_UNKNOWN);
-	set_tristate(obj, "PCP", TS_UNKNOWN);
+	if (info->has_port_mapping)
+		set_tristate(obj, "HavePortMap", TS_YES);
+	set_tristate(obj, "UPnP", info->upnp);
+	set_tristate(obj, "PMP", info->pmp);
+	set_tristate(obj, "PCP", info->pcp);
 	json_object_set_new(obj, "PreferredDERP",
 			    json_integer(info->preferred_derp));
+	if (info->latency_count > 0)
+		json_object_set_new(obj, "DERPLatency", latencies(info));
 	return obj;
 }
 

@@ -96,8 +96,8 @@ static int split(const struct symmetric *s, bool is_initiator,
 
 	memset(out, 0, sizeof(*out));
 	ts_noise_hkdf(s->ck, NULL, 0, k1, k2, NULL);
-	out->send = ts_aead_new(is_initiator ? k1 : k2);
-	out->recv = ts_aead_new(is_initiator ? k2 : k1);
+	out->send = ts_aead_new(NULL, is_initiator ? k1 : k2);
+	out->recv = ts_aead_new(NULL, is_initiator ? k2 : k1);
 	memcpy(out->handshake_hash, s->h, sizeof(out->handshake_hash));
 	out->remote = *remote;
 	out->version = version;

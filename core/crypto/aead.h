@@ -4,6 +4,9 @@
  * A ts_aead holds one key ready for use (the expensive part), for the data
  * path; the one-shot functions are for handshakes. All sealing and opening
  * may be done in place (in == out).
+ *
+ * A ts_aead_unit is what the fast implementation works with; it and all keys
+ * made with it belong to one thread.
  */
 #ifndef CORE_CRYPTO_AEAD_H
 #define CORE_CRYPTO_AEAD_H
@@ -14,8 +17,15 @@
 enum { TS_AEAD_KEY_LEN = 32, TS_AEAD_TAG_LEN = 16, TS_AEAD_NONCE_LEN = 12,
        TS_XAEAD_NONCE_LEN = 24 };
 
+struct ts_aead_unit;
+/* NULL where there is no fast implementation, or no memory for it. */
+struct ts_aead_unit *ts_aead_unit_new(void);
+void ts_aead_unit_free(struct ts_aead_unit *unit);
+
 struct ts_aead; /* heap; wiped when freed */
-struct ts_aead *ts_aead_new(const uint8_t key[static TS_AEAD_KEY_LEN]);
+/* unit must outlive the key; NULL: with the ordinary implementation. */
+struct ts_aead *ts_aead_new(struct ts_aead_unit *unit,
+			    const uint8_t key[static TS_AEAD_KEY_LEN]);
 void ts_aead_free(struct ts_aead *aead);
 /* out has len + 16 bytes: ciphertext and tag. */
 void ts_aead_seal(struct ts_aead *aead,

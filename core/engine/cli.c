@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * cli.c - tsrun status|ip|whois|ping: questions to a running node
+ * cli.c - tsrun status|ip|whois|ping|netcheck: questions to a running node
  *
  * Text for people, the LocalAPI's own JSON with --json. The stock tailscale
  * CLI can be pointed at the same socket and knows more verbs.
@@ -70,6 +70,7 @@ static const char *first_ip(const json_t *peer)
 static void print_path(const json_t *peer)
 {
 	const char *addr = text_of(peer, "CurAddr");
+	const char *relay = text_of(peer, "PeerRelay");
 
 	if (!json_is_true(json_object_get(peer, "Online")))
 		printf("offline");
@@ -77,6 +78,8 @@ static void print_path(const json_t *peer)
 		printf("idle");
 	else if (*addr)
 		printf("active; direct %s", addr);
+	else if (*relay)
+		printf("active; peer-relay %s", relay);
 	else
 		printf("active; relay \"%s\"", text_of(peer, "Relay"));
 	printf(", tx %lld rx %lld\n",
@@ -245,6 +248,8 @@ static bool print_pong(const json_t *body)
 {
 	const char *err = text_of(body, "Err");
 	const char *endpoint = text_of(body, "Endpoint");
+	const char *relay = text_of(body, "PeerRelay");
+	char via[128];
 	double ms = 1e3 * json_real_value(json_object_get(body,
 							  "LatencySeconds"));
 
@@ -252,11 +257,15 @@ static bool print_pong(const json_t *body)
 		printf("no pong from %s: %s\n", text_of(body, "IP"), err);
 		return false;
 	}
-	printf("pong from %s (%s) via %s%s%s in %.2f ms\n",
-	       text_of(body, "NodeName"), text_of(body, "IP"),
-	       *endpoint ? endpoint : "DERP(",
-	       *endpoint ? "" : text_of(body, "DERPRegionCode"),
-	       *endpoint ? "" : ")", ms);
+	if (*endpoint)
+		snprintf(via, sizeof(via), "%s", endpoint);
+	else if (*relay)
+		snprintf(via, sizeof(via), "peer-relay(%s)", relay);
+	else
+		snprintf(via, sizeof(via), "DERP(%s)",
+			 text_of(body, "DERPRegionCode"));
+	printf("pong from %s (%s) via %s in %.2f ms\n",
+	       text_of(body, "NodeName"), text_of(body, "IP"), via, ms);
 	return true;
 }
 
@@ -297,6 +306,87 @@ static int cmd_ping(const struct cli *cli)
 	return answered > 0 ? 0 : 1;
 }
 
+/* -- netcheck ----------------------------------------------------------------- */
+static const char *yes_no(const json_t *value)
+{
+	if (!json_is_boolean(value))
+		return "unknown";
+	return json_is_true(value) ? "yes" : "no";
+}
+
+static const char *region_text(const json_t *map, const char *id,
+			       const char *key)
+{
+	const json_t *regions = json_object_get(map, "Regions");
+
+	return text_of(json_object_get(regions, id), key);
+}
+
+static void print_family(const char *name, const json_t *body, const char *key,
+			 const char *global)
+{
+	const char *addr = text_of(body, global);
+
+	printf("%s: %s%s%s\n", name, yes_no(json_object_get(body, key)),
+	       *addr ? ", " : "", addr);
+}
+
+static void print_mapping(const json_t *body)
+{
+	static const char *const kinds[] = {"UPnP", "PMP", "PCP"};
+	const char *mapped = text_of(body, "PortMapped");
+	bool any = false;
+
+	printf("Port mapping:");
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		if (!json_is_true(json_object_get(body, kinds[i])))
+			continue;
+		printf(" %s", kinds[i]);
+		any = true;
+	}
+	if (*mapped)
+		printf("; %s leads here", mapped);
+	puts(any ? "" : " none");
+}
+
+static void print_report(const json_t *body, const json_t *map)
+{
+	json_int_t home = json_integer_value(
+		json_object_get(body, "PreferredDERP"));
+	const char *id;
+	char key[24];
+	json_t *ns;
+
+	printf("UDP: %s\n", yes_no(json_object_get(body, "UDP")));
+	print_family("IPv4", body, "IPv4", "GlobalV4");
+	print_family("IPv6", body, "IPv6", "GlobalV6");
+	printf("Mapping varies by destination: %s\n",
+	       yes_no(json_object_get(body, "MappingVariesByDestIP")));
+	print_mapping(body);
+	snprintf(key, sizeof(key), "%lld", (long long)home);
+	printf("Home DERP: %s (%s)\n", region_text(map, key, "RegionCode"), key);
+	json_object_foreach(json_object_get(body, "RegionLatency"), id, ns)
+		printf("  %-8s %8.2f ms  %s\n",
+		       region_text(map, id, "RegionCode"),
+		       (double)json_integer_value(ns) / 1e6,
+		       region_text(map, id, "RegionName"));
+}
+
+static int cmd_netcheck(const struct cli *cli)
+{
+	json_t *body = NULL, *map = NULL;
+	int code = ask(cli, "POST", "/localapi/v0/netcheck", &body);
+
+	if (code || cli->json)
+		return code ? code : print_json(body);
+	code = ask(cli, "GET", "/localapi/v0/derpmap", &map);
+	if (!code)
+		print_report(body, map);
+	json_decref(map);
+	json_decref(body);
+	return code;
+}
+
 static const struct {
 	const char *verb;
 	int (*run)(const struct cli *cli);
@@ -305,6 +395,7 @@ static const struct {
 	{"ip", cmd_ip},
 	{"whois", cmd_whois},
 	{"ping", cmd_ping},
+	{"netcheck", cmd_netcheck},
 };
 
 static int parse(struct cli *cli, const char **hostname, int argc, char **argv)

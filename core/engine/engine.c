@@ -4,7 +4,8 @@
  * Opening goes bottom up (state, loop, sockets, node, host, LocalAPI) and
  * closing top down; nothing here waits for the network. The end has phases,
  * each with a limit: deliver what programs have written, tell the server that
- * an ephemeral node leaves, stop the loop.
+ * an ephemeral node leaves and the gateway that its port is free, stop the
+ * loop.
  */
 #include "core/engine/engine.h"
 
@@ -33,6 +34,7 @@ enum {
 	/* Other processes' connections had this long to end. */
 	OTHERS_MS = 1000,
 	LOGOUT_MS = 5000,
+	UNMAP_MS = 1100, /* the mapper has limits of its own */
 	DRAIN_POLL_MS = 10,
 };
 
@@ -69,9 +71,10 @@ static int open_loop(struct ts_engine *engine)
 	engine->http = ts_http_client_new(engine->loop);
 	engine->node_timer =
 		ts_timer_new(engine->loop, on_node_timer, engine);
-	return engine->resolver && engine->http && engine->node_timer
-		       ? 0
-		       : -ENOMEM;
+	if (!engine->resolver || !engine->http || !engine->node_timer)
+		return -ENOMEM;
+	/* The first: the node's deadline is known once all others ran. */
+	return ts_loop_before_sleep(engine->loop, before_sleep, engine);
 }
 
 static char *read_os_release(const char *key)
@@ -96,6 +99,19 @@ static char *read_os_release(const char *key)
 	return found;
 }
 
+static bool can_bind_ipv6(void)
+{
+	struct sockaddr_in6 sa = {.sin6_family = AF_INET6,
+				  .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+	int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool ok = fd >= 0 &&
+		  bind(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0;
+
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
 static int open_node(struct ts_engine *engine,
 		     const struct ts_private_key *machine_key,
 		     struct ts_prefs *prefs)
@@ -112,6 +128,12 @@ static int open_node(struct ts_engine *engine,
 		.ephemeral = engine->config.ephemeral,
 		.force_login = engine->config.force_login,
 		.direct = engine->config.direct,
+		.path_mtu = engine->config.path_mtu,
+		.os_has_ipv6 = can_bind_ipv6(),
+		.fixed_port = engine->config.port != 0,
+		.endpoints = engine->config.endpoints,
+		.endpoint_count = engine->config.endpoint_count,
+		.congestion = ts_option_cc_name(engine->config.congestion),
 		.distro = distro,
 		.distro_version = version,
 		.container = access("/.dockerenv", F_OK) == 0 ||
@@ -178,7 +200,9 @@ static int open_parts(struct ts_engine *engine, char err[static 256])
 	if (!engine->udp)
 		log_warn("node-%s: no UDP socket, relayed paths only: %s",
 			 engine->config.hostname, ts_strerror(code));
-	code = open_host(engine, err);
+	code = engine_open_mapper(engine);
+	if (!code)
+		code = open_host(engine, err);
 	if (!code)
 		code = local_server_open(&engine->local, engine,
 					 engine->localapi_path, err);
@@ -205,9 +229,6 @@ int ts_engine_open(struct ts_engine **out, struct ts_config *config,
 		log_sink_follow_program();
 	if (!code)
 		code = open_parts(engine, err);
-	if (!code)
-		code = ts_loop_before_sleep(engine->loop, before_sleep,
-					    engine);
 	if (code) {
 		ts_engine_close(engine);
 		return code;
@@ -230,6 +251,7 @@ void ts_engine_close(struct ts_engine *engine)
 	ts_node_free(engine->node);
 	engine_io_close(engine);
 	ts_net_monitor_close(engine->monitor);
+	ts_port_mapper_free(engine->mapper);
 	if (engine->udp)
 		ts_udp_port_close(engine->udp);
 	if (engine->http)
@@ -257,6 +279,13 @@ static void end(struct ts_engine *engine)
 	ts_loop_stop(engine->loop);
 }
 
+/* Begun before the logout, and seldom not over by now. */
+static void start_unmapping(struct ts_engine *engine, uint64_t now_ms)
+{
+	engine->phase = ENGINE_UNMAPPING;
+	engine->phase_end_ms = now_ms + UNMAP_MS;
+}
+
 static bool logged_out(const struct ts_engine *engine)
 {
 	return ts_node_state(engine->node) != TS_RUNNING &&
@@ -265,8 +294,9 @@ static bool logged_out(const struct ts_engine *engine)
 
 static void start_logout(struct ts_engine *engine, uint64_t now_ms)
 {
+	engine_release_mapper(engine);
 	if (!engine->config.ephemeral || !ts_node_netmap(engine->node)->self) {
-		end(engine);
+		start_unmapping(engine, now_ms);
 		return;
 	}
 	engine->phase = ENGINE_LOGGING_OUT;
@@ -301,8 +331,11 @@ static void on_stop_timer(void *ctx)
 	if (engine->phase == ENGINE_DRAINING &&
 	    (late || is_drained(engine, now_ms)))
 		start_logout(engine, now_ms);
-	if (engine->phase == ENGINE_LOGGING_OUT &&
-	    (late || logged_out(engine)))
+	else if (engine->phase == ENGINE_LOGGING_OUT &&
+		 (late || logged_out(engine)))
+		start_unmapping(engine, now_ms);
+	if (engine->phase == ENGINE_UNMAPPING &&
+	    (engine_is_unmapped(engine) || now_ms >= engine->phase_end_ms))
 		end(engine);
 	if (engine->phase != ENGINE_ENDED)
 		ts_timer_set(engine->stop_timer, now_ms + DRAIN_POLL_MS);

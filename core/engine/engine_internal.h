@@ -8,6 +8,7 @@
 #include "core/io/http_client.h"
 #include "core/io/link.h"
 #include "core/io/net_monitor.h"
+#include "core/io/port_mapper.h"
 #include "core/io/resolver.h"
 #include "core/io/udp_port.h"
 #include "core/state/state_file.h"
@@ -35,8 +36,11 @@ struct derp_stream {
 	struct derp_stream *next;
 };
 
+struct derp_probe;    /* derp_latency.c */
+struct derp_question; /* derp_resolve.c */
+
 enum engine_phase { ENGINE_UP, ENGINE_DRAINING, ENGINE_LOGGING_OUT,
-		    ENGINE_ENDED };
+		    ENGINE_UNMAPPING, ENGINE_ENDED };
 
 struct ts_engine {
 	struct ts_config config;
@@ -48,8 +52,13 @@ struct ts_engine {
 	struct ts_http_request *key_request;
 	struct ts_link *control_link;
 	struct derp_stream *derps;
+	struct derp_probe *derp_probes;
+	struct derp_question *derp_questions;
 	struct ts_udp_port *udp;
+	bool has_random_port; /* the tailnet's wish, against config.port */
 	struct ts_net_monitor *monitor;
+	struct ts_port_mapper *mapper; /* NULL: switched off */
+	uint16_t mapper_port;	       /* as it was told */
 	struct ts_node *node;
 	struct ts_host *host;
 	struct local_server *local;
@@ -70,6 +79,30 @@ void engine_io_close(struct ts_engine *engine);
 void engine_publish_endpoints(struct ts_engine *engine);
 void engine_on_udp(void *ctx, const struct ts_addr *from,
 		   struct ts_packet *pkt);
+
+/* How a DERP node is called; room for what lc points to is the node's. */
+void engine_derp_link(const struct ts_derp_node *node,
+		      struct ts_link_config *lc);
+
+/* derp_latency.c: as in ts_node_io */
+void engine_derp_latency(void *ctx, int region,
+			 const struct ts_derp_node *node);
+void engine_derp_latency_cancel(void *ctx);
+
+/* derp_resolve.c: as in ts_node_io */
+void engine_derp_resolve(void *ctx, const char *host);
+void engine_derp_resolve_cancel(struct ts_engine *engine);
+
+/* port_mapping.c */
+int engine_open_mapper(struct ts_engine *engine);
+/* The network or our UDP port may have changed. */
+void engine_update_mapper(struct ts_engine *engine);
+/* The netmap's word about us may have; posted, as it may ask the node for
+ * changes. ctx: the engine. */
+void engine_follow_mapper_attrs(void *ctx);
+/* At the end: gives the mapping back, within a second. */
+void engine_release_mapper(struct ts_engine *engine);
+bool engine_is_unmapped(const struct ts_engine *engine);
 
 /* profile_store.c */
 /* Locks and loads; prefs gets the stored keys and this start's settings. */

@@ -140,6 +140,15 @@ static void udp_send(void *ctx, const struct ts_addr *to, const uint8_t *pkt,
 		ts_udp_port_send(engine->udp, to, pkt, len);
 }
 
+static void udp_send_whole(void *ctx, const struct ts_addr *to,
+			   const uint8_t *pkt, size_t len)
+{
+	struct ts_engine *engine = ctx;
+
+	if (engine->udp)
+		ts_udp_port_send_whole(engine->udp, to, pkt, len);
+}
+
 void engine_on_udp(void *ctx, const struct ts_addr *from,
 		   struct ts_packet *pkt)
 {
@@ -161,6 +170,7 @@ void engine_publish_endpoints(struct ts_engine *engine)
 		addrs[i].port = ts_udp_port_number(engine->udp);
 	}
 	ts_node_local_endpoints(engine->node, addrs, count, now_of(engine));
+	engine_update_mapper(engine);
 }
 
 /* -- DERP ------------------------------------------------------------------- */
@@ -259,25 +269,32 @@ static void set_derp_tls(struct ts_link_config *lc,
 	}
 }
 
-static void derp_open(void *ctx, int region, const struct ts_derp_node *node)
+void engine_derp_link(const struct ts_derp_node *node,
+		      struct ts_link_config *lc)
 {
-	struct ts_engine *engine = ctx;
-	struct derp_stream *derp = calloc(1, sizeof(*derp));
-	struct ts_link_config lc = {
+	*lc = (struct ts_link_config){
 		.host = node->host_name,
 		.ipv4 = node->ipv4,
 		.ipv6 = node->ipv6,
 		.port = (uint16_t)(node->derp_port ? node->derp_port
 						   : DERP_PORT),
 		.timeout_ms = DERP_DIAL_MS,
-		.write_queue_max = DERP_QUEUE_MAX,
-		.drop_when_full = true, /* as a network would */
 	};
+	set_derp_tls(lc, node);
+}
+
+static void derp_open(void *ctx, int region, const struct ts_derp_node *node)
+{
+	struct ts_engine *engine = ctx;
+	struct derp_stream *derp = calloc(1, sizeof(*derp));
+	struct ts_link_config lc;
 
 	derp_close(engine, region);
 	if (!derp)
 		return;
-	set_derp_tls(&lc, node);
+	engine_derp_link(node, &lc);
+	lc.write_queue_max = DERP_QUEUE_MAX;
+	lc.drop_when_full = true; /* as a network would */
 	derp->engine = engine;
 	derp->region = region;
 	derp->next = engine->derps;
@@ -309,6 +326,8 @@ void engine_io_close(struct ts_engine *engine)
 	if (engine->key_request)
 		ts_http_cancel(engine->key_request);
 	control_hangup(engine);
+	engine_derp_latency_cancel(engine);
+	engine_derp_resolve_cancel(engine);
 	while (engine->derps)
 		derp_close(engine, engine->derps->region);
 }
@@ -374,12 +393,38 @@ static void give_memory_back(void *ctx)
 	ts_heap_trim();
 }
 
+/* The tailnet may want another port than the user's (`port`), so that several
+ * nodes behind one NAT do not get in each other's way. */
+static void follow_port(void *ctx)
+{
+	struct ts_engine *engine = ctx;
+	const struct ts_peer *self = ts_node_netmap(engine->node)->self;
+	bool is_random = self &&
+			 ts_peer_has_cap(self, "randomize-client-port");
+
+	if (engine->config.port == 0 || !engine->udp ||
+	    is_random == engine->has_random_port)
+		return;
+	engine->has_random_port = is_random;
+	if (ts_udp_port_rebind(engine->udp,
+			       is_random ? 0 : engine->config.port))
+		log_error("node-%s: no UDP socket, relayed paths only",
+			  engine->config.hostname);
+	engine_publish_endpoints(engine);
+	engine_update_mapper(engine);
+	ts_node_network_changed(engine->node, now_of(engine));
+}
+
 static void on_netmap_changed(void *ctx, unsigned changes)
 {
 	struct ts_engine *engine = ctx;
 
 	if (changes & TS_CHANGED_SELF)
 		profile_store_save(&engine->store, engine->node);
+	if (changes & TS_CHANGED_SELF)
+		ts_loop_post(engine->loop, follow_port, engine);
+	if (changes & (TS_CHANGED_SELF | TS_CHANGED_FIRST))
+		ts_loop_post(engine->loop, engine_follow_mapper_attrs, engine);
 	/* Later, when the message that is being read has been freed too. */
 	if (changes & TS_CHANGED_FIRST)
 		ts_loop_post(engine->loop, give_memory_back, NULL);
@@ -409,10 +454,14 @@ const struct ts_node_io engine_node_io = {
 	.control_write = control_write,
 	.control_hangup = control_hangup,
 	.udp_send = udp_send,
+	.udp_send_whole = udp_send_whole,
 	.derp_open = derp_open,
 	.derp_write = derp_write,
 	.derp_close = derp_close,
 	.derp_queued = derp_queued,
+	.derp_latency = engine_derp_latency,
+	.derp_latency_cancel = engine_derp_latency_cancel,
+	.resolve = engine_derp_resolve,
 	.wall_clock_ns = wall_clock_ns,
 	.now_ms = loop_now_ms,
 	.monotonic_us = monotonic_us,

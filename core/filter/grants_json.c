@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * grants_json.c - capabilities that the rules give to peers
  *
- * Asked for once a connection (WhoIs, PeerAPI), so grants are simply tried in
- * order; their sources and destinations are sorted sets. "cap:" sources do
- * not apply to grants.
+ * Asked for once a connection (WhoIs, PeerAPI) or for each peer after a change
+ * (relays), so grants are simply tried in order; their sources and
+ * destinations are sorted sets. "cap:" sources do not apply to grants.
  */
 #include "core/filter/grants_json.h"
 
@@ -115,23 +115,49 @@ static int append_all(json_t *out, json_t *caps)
 	return err;
 }
 
+static bool applies(const struct grant *grant, const struct ts_ip *src,
+		    const struct ts_ip *dst)
+{
+	enum ts_ip_family family = ts_ip_family_of(src);
+
+	return ts_ip_family_of(dst) == family &&
+	       ts_ip_set_contains(&grant->srcs[family], src) &&
+	       ts_ip_set_contains(&grant->dsts[family], dst);
+}
+
 json_t *ts_grants_of(const struct ts_grants *grants, const struct ts_ip *src,
 		     const struct ts_ip *dst)
 {
-	enum ts_ip_family family = ts_ip_family_of(src);
 	json_t *out = json_object();
 
 	for (size_t i = 0; out && grants && i < grants->count; i++) {
 		const struct grant *grant = &grants->grants[i];
 
-		if (ts_ip_family_of(dst) != family ||
-		    !ts_ip_set_contains(&grant->srcs[family], src) ||
-		    !ts_ip_set_contains(&grant->dsts[family], dst))
-			continue;
-		if (append_all(out, grant->caps)) {
+		if (applies(grant, src, dst) && append_all(out, grant->caps)) {
 			json_decref(out);
 			out = NULL;
 		}
 	}
 	return out;
+}
+
+bool ts_grants_include(const struct ts_grants *grants, const struct ts_ip *src,
+		       const struct ts_ip *dst, const char *cap)
+{
+	for (size_t i = 0; grants && i < grants->count; i++) {
+		const struct grant *grant = &grants->grants[i];
+
+		if (json_object_get(grant->caps, cap) &&
+		    applies(grant, src, dst))
+			return true;
+	}
+	return false;
+}
+
+bool ts_grants_know(const struct ts_grants *grants, const char *cap)
+{
+	for (size_t i = 0; grants && i < grants->count; i++)
+		if (json_object_get(grants->grants[i].caps, cap))
+			return true;
+	return false;
 }

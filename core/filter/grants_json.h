@@ -19,5 +19,9 @@ void ts_grants_free(struct ts_grants *grants);
  * an empty one. */
 json_t *ts_grants_of(const struct ts_grants *grants, const struct ts_ip *src,
 		     const struct ts_ip *dst);
+bool ts_grants_include(const struct ts_grants *grants, const struct ts_ip *src,
+		       const struct ts_ip *dst, const char *cap);
+/* Whoever has it. */
+bool ts_grants_know(const struct ts_grants *grants, const char *cap);
 
 #endif

@@ -354,6 +354,19 @@ bool ts_filter_allows_tcp(const struct ts_filter *filter,
 	       is_local(filter, dst) && rules_allow(filter, &q);
 }
 
+bool ts_filter_grants(const struct ts_filter *filter, const struct ts_ip *src,
+		      const struct ts_ip *dst, const char *cap)
+{
+	return filter->has_rules &&
+	       ts_grants_include(filter->rules.grants, src, dst, cap);
+}
+
+bool ts_filter_knows_cap(const struct ts_filter *filter, const char *cap)
+{
+	return filter->has_rules &&
+	       ts_grants_know(filter->rules.grants, cap);
+}
+
 json_t *ts_filter_caps(const struct ts_filter *filter, const struct ts_ip *src,
 		       const struct ts_ip *dst)
 {

@@ -65,5 +65,10 @@ bool ts_filter_allows_tcp(const struct ts_filter *filter,
  * out of memory. */
 json_t *ts_filter_caps(const struct ts_filter *filter,
 		       const struct ts_ip *src, const struct ts_ip *dst);
+/* Is this one of them? */
+bool ts_filter_grants(const struct ts_filter *filter, const struct ts_ip *src,
+		      const struct ts_ip *dst, const char *cap);
+/* Does any rule give it to anybody? */
+bool ts_filter_knows_cap(const struct ts_filter *filter, const char *cap);
 
 #endif

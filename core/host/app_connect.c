@@ -106,12 +106,14 @@ void ts_conn_abandon(struct ts_conn *conn)
 
 static void publish_failure(struct ts_conn *conn, int err)
 {
+	if (!conn->entry)
+		return;
 	conn->entry->value.state = TS_FLOW_FAILED;
 	conn->entry->value.error = -err;
 	ts_entry_publish(conn->host, conn->entry);
 }
 
-static void conn_fail(struct ts_conn *conn, int err)
+void ts_conn_fail(struct ts_conn *conn, int err)
 {
 	char text[TS_ADDR_TEXT_CAP];
 
@@ -142,26 +144,37 @@ static void on_hup(void *ctx)
 }
 
 /* It knocked. A socket bound to a wildcard has its address only now, and
- * R's rule for it may be wrong on a kernel that we do not know. */
-static void note_held(struct ts_conn *conn)
+ * R's rule for it may be wrong on a kernel that we do not know. false: another
+ * connect of a program that was turned away, and asked why. */
+static bool note_held(struct ts_conn *conn)
 {
 	struct ts_host *host = conn->host;
 	struct ts_flow_key key = conn->key;
 	struct ts_entry *entry;
 
 	conn->was_held = true;
-	conn->hup.fn = on_hup;
-	conn->hup.ctx = conn;
-	(void)ts_hup_add(host, &conn->hup, conn->dup_fd, HUP_ONLY);
 	if (ts_sock_local(conn->dup_fd, &key.local) ||
 	    ts_addr_equal(&key.local, &conn->key.local))
-		return;
+		return true;
+	if (!conn->entry)
+		return false;
 	entry = ts_entry_put(host, &key, &conn->entry->value);
 	if (!entry)
-		return;
+		return true;
 	ts_entry_drop(host, conn->entry);
 	conn->entry = entry;
 	conn->key = key;
+	return true;
+}
+
+/* It stays held: its shutdown and a second connect are to be heard. */
+static void watch_held(struct ts_conn *conn)
+{
+	if (conn->hup.fd >= 0)
+		return;
+	conn->hup.fn = on_hup;
+	conn->hup.ctx = conn;
+	(void)ts_hup_add(conn->host, &conn->hup, conn->dup_fd, HUP_ONLY);
 }
 
 /* A closed socket with an error pending has knocked, and was shut down before
@@ -181,9 +194,8 @@ static enum look conn_look(struct ts_conn *conn)
 		/* Where nothing is held it is on its way to R's queue. */
 		if (!conn->host->rv.holds)
 			return LOOK_NOT_YET;
-		if (!conn->was_held)
-			note_held(conn);
-		return LOOK_HELD;
+		return conn->was_held || note_held(conn) ? LOOK_HELD
+							 : LOOK_GONE;
 	}
 	if (state < 0 || state == TCP_CLOSE)
 		return conn->was_held || has_error(conn->dup_fd) ?
@@ -208,16 +220,13 @@ static void look_again(struct ts_conn *conn)
 
 /* -- connecting back ----------------------------------------------------- */
 
-/* Both ends stand: the splice takes over. */
-static void conn_join(struct ts_conn *conn)
+/* Both ends stand: the splice takes over. Anybody but R as the program's peer
+ * means that back_fd leads to a stranger who took its port. */
+static void conn_join(struct ts_conn *conn, const struct ts_addr *peer)
 {
-	struct ts_addr peer;
 	int fd = conn->back_fd;
 
-	/* Anybody but R as its peer means that fd leads to a stranger who
-	 * took the program's port. */
-	if (ts_sock_peer(conn->dup_fd, &peer) ||
-	    !ts_addr_equal(&peer, &conn->key.remote)) {
+	if (!ts_addr_equal(peer, &conn->key.remote)) {
 		ts_conn_abandon(conn);
 		return;
 	}
@@ -235,11 +244,22 @@ static void conn_join(struct ts_conn *conn)
 	free_conn(conn);
 }
 
+/* Is the program's socket connected? Then to whom decides. */
+static bool try_join(struct ts_conn *conn)
+{
+	struct ts_addr peer;
+
+	if (ts_sock_peer(conn->dup_fd, &peer))
+		return false;
+	conn_join(conn, &peer);
+	return true;
+}
+
 static void retry_release(struct ts_conn *conn, int err)
 {
 	drop_back(conn);
 	if (++conn->join_tries > JOIN_TRIES_MAX) {
-		conn_fail(conn, err);
+		ts_conn_fail(conn, err);
 		return;
 	}
 	set_state(conn, CONN_RELEASING);
@@ -255,9 +275,7 @@ static void on_back(void *ctx, unsigned events)
 	(void)events;
 	if (err)
 		retry_release(conn, err);
-	else if (conn_look(conn) == LOOK_UP)
-		conn_join(conn);
-	else
+	else if (!try_join(conn))
 		ts_conn_abandon(conn);
 }
 
@@ -275,14 +293,12 @@ static void conn_release(struct ts_conn *conn)
 		retry_release(conn, conn->back_fd);
 		return;
 	}
-	if (conn_look(conn) == LOOK_UP) {
-		conn_join(conn);
+	if (try_join(conn))
 		return;
-	}
 	conn->back_watch = ts_watch_new(host->loop, conn->back_fd, TS_WRITABLE,
 					on_back, conn);
 	if (!conn->back_watch)
-		conn_fail(conn, -ENOMEM);
+		ts_conn_fail(conn, -ENOMEM);
 	else
 		ts_timer_set(conn->timer,
 			     ts_host_now_ms(host) + JOIN_LIMIT_MS);
@@ -298,7 +314,8 @@ static void settle_accepted(struct ts_conn *conn)
 	if (conn->state == CONN_RELEASING) {
 		conn->entry->value.state = TS_FLOW_UP;
 		ts_entry_publish(conn->host, conn->entry);
-		conn_join(conn);
+		if (!try_join(conn))
+			ts_conn_abandon(conn);
 	} else if (conn->state == CONN_REFUSING) {
 		drop_back(conn); /* a reset: the best that is left */
 		ts_entry_end(conn->host, conn->entry, HOST_ENTRY_LINGER_MS);
@@ -319,10 +336,12 @@ static void settle_held(struct ts_conn *conn)
 		retry_release(conn, -ETIMEDOUT);
 		break;
 	case CONN_WAITING:
+		watch_held(conn);
 		ts_timer_set(conn->timer,
 			     conn->started_ms + conn->host->timeout_ms);
 		break;
 	case CONN_DIALLING:
+		watch_held(conn);
 		break;
 	}
 }
@@ -342,10 +361,8 @@ static void conn_advance(struct ts_conn *conn)
 	case LOOK_UP:
 		if (!conn->host->rv.holds)
 			settle_accepted(conn);
-		else if (conn->state == CONN_JOINING)
-			conn_join(conn);
-		else /* connected to something that is not R */
-			ts_conn_abandon(conn);
+		else if (conn->state != CONN_JOINING || !try_join(conn))
+			ts_conn_abandon(conn); /* connected, but not to R */
 		break;
 	}
 }
@@ -357,7 +374,7 @@ static void on_timer(void *ctx)
 
 	if (conn->state == CONN_WAITING &&
 	    ts_host_now_ms(host) >= conn->started_ms + host->timeout_ms)
-		conn_fail(conn, -ETIMEDOUT);
+		ts_conn_fail(conn, -ETIMEDOUT);
 	else
 		conn_advance(conn);
 }
@@ -383,7 +400,7 @@ static void on_gone(void *user, int err)
 	struct ts_conn *conn = user;
 
 	conn->tcp = NULL;
-	conn_fail(conn, err ? err : -ECONNRESET);
+	ts_conn_fail(conn, err ? err : -ECONNRESET);
 }
 
 static const struct stack_tcp_ops dial_ops = {
@@ -401,7 +418,7 @@ void ts_conn_far_end_up(struct ts_conn *conn)
 void ts_conn_far_end_gone(struct ts_conn *conn, int err)
 {
 	conn->inbound = NULL;
-	conn_fail(conn, err);
+	ts_conn_fail(conn, err);
 }
 
 /* What the program bound in the tailnet, where the native address is ours. */
@@ -516,16 +533,15 @@ void ts_conns_node_changed(struct ts_host *host)
 
 	for (at = host->conns.next; at != &host->conns; at = next) {
 		struct ts_conn *conn = TS_LINK_OWNER(at, struct ts_conn, link);
-		struct ts_addr *local = &conn->entry->value.tailnet_local;
 		int err;
 
 		next = at->next;
 		if (conn->state != CONN_WAITING)
 			continue;
-		err = ts_conn_begin(conn, local);
+		err = ts_conn_begin(conn, &conn->entry->value.tailnet_local);
 		ts_entry_publish(host, conn->entry);
 		if (err)
-			conn_fail(conn, err);
+			ts_conn_fail(conn, err);
 	}
 }
 

@@ -11,6 +11,7 @@
 
 enum {
 	CONN_LOOK_FIRST_MS = 1, /* then doubled: has it knocked at R? */
+	CONN_WATCH_MS = 5, /* before that the far end has mostly answered */
 };
 
 enum conn_state {
@@ -28,7 +29,7 @@ struct ts_conn {
 	enum conn_state state;
 	struct ts_addr dest; /* in the tailnet */
 	struct ts_flow_key key;
-	struct ts_entry *entry;
+	struct ts_entry *entry; /* NULL: turned away */
 	int dup_fd;  /* the program's open file */
 	int back_fd; /* ours, -1 before RELEASING */
 	struct ts_watch *back_watch;
@@ -52,6 +53,8 @@ struct ts_conn *ts_conn_new(struct ts_host *host,
 /* Goes as far as the node's state allows: 0, or what to tell the program.
  * *local: its tailnet end, when known. */
 int ts_conn_begin(struct ts_conn *conn, struct ts_addr *local);
+/* Tells the program once its socket is held, err by the table. */
+void ts_conn_fail(struct ts_conn *conn, int err);
 /* Refused in the reply to CONNECT: without a trace. */
 void ts_conn_discard(struct ts_conn *conn);
 /* The program gave up: nobody is there to be told. */

@@ -40,6 +40,7 @@ struct ts_inbound {
 	struct ts_hup_item hup;	      /* afterwards */
 	struct ts_entry *entry;
 	bool is_answered, is_far_end_up, is_accepted;
+	bool has_ended; /* the listener's side, without an error */
 	uint64_t look_ms, look_at_ms; /* is the listener's side still there? */
 	/* A peer: syn until it was answered, tcp from then on. */
 	struct stack_syn *syn;
@@ -202,6 +203,7 @@ static void answer_far_end(struct ts_inbound *in)
 /* -- the listener's end -------------------------------------------------- */
 
 static int connect_native(struct ts_inbound *in);
+static int await_native(struct ts_inbound *in);
 
 /* The listener of our choice is gone. One that was bound to the address alone
  * may have left a record that hid another one, bound to all of them. */
@@ -221,16 +223,28 @@ static int try_next_listener(struct ts_inbound *in)
 	return connect_native(in);
 }
 
-/* The listener was closed, or somebody took the connection from its queue and
- * ended it without ACCEPTED: no program of ours. One that has accepted may
- * greet and close before the far end has answered us; what it wrote, and the
- * end, are the splice's to carry. */
+static int try_and_await_next(struct ts_inbound *in)
+{
+	int err = try_next_listener(in);
+
+	return err ? err : await_native(in);
+}
+
+/* The listener was closed; or somebody took the connection from its queue and
+ * ended it. That was a program of ours if its ACCEPTED is on the way: nobody
+ * waits for it to arrive. One that has accepted may greet and close before the
+ * far end has answered us; what it wrote, and the end, are the splice's to
+ * carry. */
 static void on_hup(void *ctx)
 {
 	struct ts_inbound *in = ctx;
 
-	if (!in->is_accepted || ts_sock_error(in->fd))
+	if (ts_sock_error(in->fd)) {
 		inbound_fail(in, -ECONNRESET);
+		return;
+	}
+	in->has_ended = true;
+	in->look_at_ms = ts_host_now_ms(in->host) + LOOK_MIN_MS;
 }
 
 static void on_look(void *ctx);
@@ -253,6 +267,22 @@ static int look_later(struct ts_inbound *in)
 	return 0;
 }
 
+/* The listener's queue has it. */
+static void native_is_up(struct ts_inbound *in)
+{
+	int err;
+
+	in->hup.fn = on_hup;
+	in->hup.ctx = in;
+	err = ts_hup_add(in->host, &in->hup, in->fd, HUP_OR_EOF);
+	if (!err)
+		err = look_later(in);
+	if (err)
+		inbound_fail(in, err);
+	else if (!in->is_answered)
+		answer_far_end(in);
+}
+
 static void on_native(void *ctx, unsigned events)
 {
 	struct ts_inbound *in = ctx;
@@ -262,20 +292,21 @@ static void on_native(void *ctx, unsigned events)
 	ts_watch_free(in->watch);
 	in->watch = NULL;
 	if (err == -ECONNREFUSED) {
-		err = try_next_listener(in);
+		err = try_and_await_next(in);
 		if (!err)
 			return;
 	}
-	in->hup.fn = on_hup;
-	in->hup.ctx = in;
-	if (!err)
-		err = ts_hup_add(in->host, &in->hup, in->fd, HUP_OR_EOF);
-	if (!err)
-		err = look_later(in);
 	if (err)
 		inbound_fail(in, err);
-	else if (!in->is_answered)
-		answer_far_end(in);
+	else
+		native_is_up(in);
+}
+
+static int await_native(struct ts_inbound *in)
+{
+	in->watch = ts_watch_new(in->host->loop, in->fd, TS_WRITABLE,
+				 on_native, in);
+	return in->watch ? 0 : -ENOMEM;
 }
 
 /* A socket at an address that no living or recent flow has had. */
@@ -296,7 +327,8 @@ static int bind_source(struct ts_inbound *in, struct ts_flow_key *key)
 	}
 	if (!err)
 		err = ts_sock_bind(fd, &source);
-	if (!err)
+	key->remote = source;
+	if (!err && source.port == 0)
 		err = ts_sock_local(fd, &key->remote);
 	if (!err && ts_entry_find(host, key))
 		err = -EADDRINUSE;
@@ -348,9 +380,7 @@ static int connect_native(struct ts_inbound *in)
 	if (err)
 		return err;
 	in->entry->inbound = in;
-	in->watch = ts_watch_new(in->host->loop, in->fd, TS_WRITABLE,
-				 on_native, in);
-	return in->watch ? 0 : -ENOMEM;
+	return 0;
 }
 
 /* The listener's queue had no room for it, and nobody remembers it. */
@@ -366,16 +396,23 @@ static void connect_again(struct ts_inbound *in)
 	in->entry = NULL;
 	in->fd = -1;
 	err = connect_native(in);
+	if (!err)
+		err = await_native(in);
 	if (err)
 		inbound_fail(in, err);
 }
 
+/* diag_fd may be -1. */
 static void look(struct ts_inbound *in, int diag_fd, uint64_t now_ms)
 {
 	if (in->fd < 0 || in->watch || in->is_accepted ||
 	    in->look_at_ms > now_ms)
 		return;
-	if (ts_other_end_is_lost(diag_fd, &in->entry->key)) {
+	if (in->has_ended) {
+		inbound_fail(in, -ECONNRESET);
+		return;
+	}
+	if (diag_fd >= 0 && ts_other_end_is_lost(diag_fd, &in->entry->key)) {
 		connect_again(in);
 		return;
 	}
@@ -394,9 +431,7 @@ static void on_look(void *ctx)
 	for (struct ts_link *at = host->inbounds.next; at != &host->inbounds;
 	     at = next) {
 		next = at->next;
-		if (fd >= 0)
-			look(TS_LINK_OWNER(at, struct ts_inbound, link), fd,
-			     now_ms);
+		look(TS_LINK_OWNER(at, struct ts_inbound, link), fd, now_ms);
 	}
 	if (fd >= 0)
 		close(fd);
@@ -405,7 +440,7 @@ static void on_look(void *ctx)
 		ts_timer_set(host->inbound_look, now_ms + LOOK_MIN_MS);
 }
 
-/* NULL: *err. On the way to the listener otherwise. */
+/* NULL: *err. On the way to the listener otherwise, or there. */
 static struct ts_inbound *new_inbound(struct ts_host *host,
 				      const struct ts_addr *local,
 				      const struct ts_addr *remote, int *err)
@@ -442,9 +477,32 @@ struct ts_inbound *ts_inbound_from_self(struct ts_host *host,
 {
 	struct ts_inbound *in = new_inbound(host, local, remote, err);
 
-	if (in)
+	if (!in)
+		return NULL;
+	*err = await_native(in); /* conn is not ready to hear of it */
+	if (!*err) {
 		in->conn = conn;
-	return in;
+		return in;
+	}
+	inbound_fail(in, *err);
+	return NULL;
+}
+
+/* On loopback the handshake is over before connect() returns, unless the
+ * listener's queue is full, or nobody listens. */
+static void take_syn(struct ts_inbound *in, struct stack_syn *syn)
+{
+	struct ts_addr peer;
+	int err;
+
+	in->syn = syn;
+	if (ts_sock_peer(in->fd, &peer) == 0) {
+		native_is_up(in);
+		return;
+	}
+	err = await_native(in);
+	if (err)
+		inbound_fail(in, err);
 }
 
 void ts_host_inbound_syn(struct ts_host *host, struct stack_syn *syn,
@@ -456,7 +514,7 @@ void ts_host_inbound_syn(struct ts_host *host, struct stack_syn *syn,
 	struct ts_inbound *in = new_inbound(host, local, remote, &err);
 
 	if (in) {
-		in->syn = syn;
+		take_syn(in, syn);
 		return;
 	}
 	log_debug("host: SYN from %s to %s: %s", ts_addr_format(remote, from),

@@ -14,7 +14,8 @@
  * The stack calls readable() and writable() per packet. Acting right then
  * would cost a system call per packet, and call the stack from inside itself;
  * so connections that can go on line up and are served once the loop has
- * taken in all that arrived (a timer at 0 ms).
+ * taken in all that arrived, before it sleeps. A timer at 0 ms keeps it from
+ * sleeping while there are any.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -104,8 +105,9 @@ static void after_direction(struct ts_splice *s)
 
 static void finish_down(struct ts_splice *s)
 {
-	(void)shutdown(s->fd, SHUT_WR);
 	s->is_down_done = true;
+	if (!s->is_up_done) /* else it is closed now */
+		(void)shutdown(s->fd, SHUT_WR);
 	after_direction(s);
 }
 
@@ -290,6 +292,18 @@ static void pump_down(struct ts_splice *s)
 
 /* -- events -------------------------------------------------------------- */
 
+static void on_hup(void *ctx);
+
+/* A watch tells of errors only while it waits for something. false: it cannot
+ * be done. */
+static bool watch_errors(struct ts_splice *s)
+{
+	s->hup.fn = on_hup;
+	s->hup.ctx = s;
+	return s->hup.fd >= 0 ||
+	       ts_hup_add(s->host, &s->hup, s->fd, HUP_ONLY) == 0;
+}
+
 static void watch_again(struct ts_splice *s)
 {
 	unsigned events = 0;
@@ -301,6 +315,8 @@ static void watch_again(struct ts_splice *s)
 	if (s->is_down_full)
 		events |= TS_WRITABLE;
 	ts_watch_set(s->watch, events);
+	if (events == 0 && !watch_errors(s))
+		abort_tunnel(s);
 }
 
 /* Runs pump; whatever the stack calls meanwhile, s is freed here at the
@@ -358,8 +374,11 @@ void ts_splices_pump_ready(void *ctx)
 	struct ts_host *host = ctx;
 	struct ts_link turn;
 
+	if (ts_list_is_empty(&host->ready))
+		return;
 	/* Who lines up again waits for the next turn of the loop. */
 	ts_list_init(&turn);
+	ts_timer_set(host->ready_timer, UINT64_MAX);
 	while (!ts_list_is_empty(&host->ready)) {
 		struct ts_link *first = host->ready.next;
 
@@ -426,16 +445,6 @@ static const struct stack_tcp_ops splice_ops = {
 
 /* -- for the other files ------------------------------------------------- */
 
-/* false: out of memory or watches. */
-static bool start_watching(struct ts_splice *s)
-{
-	s->hup.fn = on_hup;
-	s->hup.ctx = s;
-	s->watch = ts_watch_new(s->host->loop, s->fd, TS_READABLE, on_socket,
-				s);
-	return s->watch && ts_hup_add(s->host, &s->hup, s->fd, HUP_ONLY) == 0;
-}
-
 void ts_splice_start(struct ts_host *host, int fd, struct stack_tcp *tcp,
 		     struct ts_entry *entry)
 {
@@ -459,7 +468,8 @@ void ts_splice_start(struct ts_host *host, int fd, struct stack_tcp *tcp,
 	stack_tcp_set_nodelay(tcp, true);
 	ts_tunnel_attach(entry, tcp);
 	ts_tunnel_bound_buffers(entry, fd, -1);
-	if (start_watching(s))
+	s->watch = ts_watch_new(host->loop, fd, TS_READABLE, on_socket, s);
+	if (s->watch)
 		line_up(s); /* bytes may have come before us */
 	else
 		abort_tunnel(s);

@@ -7,8 +7,11 @@
  * would spin the loop.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -34,12 +37,42 @@ void ts_broker_set_accepting(struct ts_broker_server *server, bool on)
 	ts_broker_arm_timer(server);
 }
 
+/* For a client and what it brings. One that nobody answers must not lose its
+ * socket on the way. The lowest number is taken first: while the last one is
+ * free there is room. */
+static bool has_descriptors(const struct ts_broker_server *server, int any)
+{
+	int one, two;
+
+	if (server->host->in_process ||
+	    (fcntl(server->last_fd, F_GETFD) < 0 && errno == EBADF))
+		return true;
+	one = fcntl(any, F_DUPFD_CLOEXEC, 0);
+	two = fcntl(any, F_DUPFD_CLOEXEC, 0);
+	if (one >= 0)
+		close(one);
+	if (two >= 0)
+		close(two);
+	return two >= 0;
+}
+
+static void find_last_fd(struct ts_broker_server *server)
+{
+	struct rlimit limit;
+
+	server->last_fd = INT_MAX;
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
+	    limit.rlim_cur > 0 && limit.rlim_cur <= INT_MAX)
+		server->last_fd = (int)limit.rlim_cur - 1;
+}
+
 static void accept_some(struct ts_broker_server *server, int listener)
 {
 	for (int i = 0; i < ACCEPTS_A_TURN; i++) {
 		int fd;
 
-		if (!ts_broker_has_room(server)) {
+		if (!ts_broker_has_room(server) ||
+		    !has_descriptors(server, listener)) {
 			ts_broker_set_accepting(server, false);
 			return;
 		}
@@ -145,6 +178,7 @@ int ts_broker_listen(struct ts_broker_server *server,
 {
 	int path_err = -ENOENT, abstract_err = -ENOENT;
 
+	find_last_fd(server);
 	if (config->socket_path) {
 		path_err = open_path(server, config->socket_path);
 		if (path_err)

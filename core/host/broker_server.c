@@ -217,10 +217,21 @@ static bool answer(struct ts_client *client,
 		break;
 	}
 	ts_sock_close(fd);
-	if (is_done)
+	if (is_done && !ts_broker_is_unanswered(req))
 		reply(client, &rep, req->type == TS_BROKER_ATTACH ?
 					    ts_table_fd(host->table) : -1);
 	return is_done;
+}
+
+static void on_client(void *ctx, unsigned events);
+
+/* false: out of memory. */
+static bool watch(struct ts_client *client)
+{
+	if (!client->watch)
+		client->watch = ts_watch_new(client->host->loop, client->fd,
+					     TS_READABLE, on_client, client);
+	return client->watch;
 }
 
 static void refuse(const struct ts_client *client,
@@ -231,12 +242,24 @@ static void refuse(const struct ts_client *client,
 	reply(client, &rep, -1);
 }
 
+/* Takes fd. */
+static void turn_away(const struct ts_client *client,
+		      const struct ts_broker_request *req, int fd, int error)
+{
+	if (req->type == TS_BROKER_CONNECT && ts_broker_is_unanswered(req)) {
+		ts_conn_turn_away(client->host, req, fd, client->pid);
+		return;
+	}
+	ts_sock_close(fd);
+	refuse(client, req, error);
+}
+
 static void hold(struct ts_client *client, const struct ts_broker_request *req)
 {
 	struct ts_broker_server *server = client->host->server;
 
 	client->held_data = malloc(req->data_len + 1);
-	if (!client->held_data) {
+	if (!client->held_data || !watch(client)) {
 		refuse(client, req, ENOMEM);
 		free_client(client);
 		return;
@@ -374,14 +397,11 @@ static bool serve(struct ts_client *client)
 		ts_sock_close(fd);
 	} else if (!may_speak(client, &req)) {
 		complain(client, -EACCES);
-		ts_sock_close(fd);
-		refuse(client, &req, EACCES);
+		turn_away(client, &req, fd, EACCES);
 	} else if (is_stale(client, &req) || is_for_the_next(client, &req)) {
-		ts_sock_close(fd);
-		refuse(client, &req, ESTALE);
+		turn_away(client, &req, fd, ESTALE);
 	} else if ((err = ts_request_prove(client->host, &req, fd))) {
-		ts_sock_close(fd);
-		refuse(client, &req, -err);
+		turn_away(client, &req, fd, -err);
 	} else if (!answer(client, &req, fd)) {
 		hold(client, &req);
 		return true;
@@ -406,7 +426,7 @@ static void on_client(void *ctx, unsigned events)
 
 /* -- coming and going ---------------------------------------------------- */
 
-/* The one that has said nothing for longest goes. */
+/* The one that has said nothing for longest goes. (It may just have.) */
 static void drop_silent(struct ts_broker_server *server, bool of_strangers)
 {
 	struct ts_link *at = server->reading.next;
@@ -417,7 +437,8 @@ static void drop_silent(struct ts_broker_server *server, bool of_strangers)
 
 		if (of_strangers && client->is_trusted)
 			continue;
-		free_client(client);
+		if (!serve(client))
+			free_client(client);
 		return;
 	}
 }
@@ -452,15 +473,13 @@ void ts_broker_add_client(struct ts_broker_server *server, int fd)
 	if (!client->is_trusted)
 		server->stranger_count++;
 	ts_list_insert(&server->reading, &client->link);
-	client->watch = ts_watch_new(host->loop, fd, TS_READABLE, on_client,
-				     client);
-	if (!client->watch) {
-		free_client(client);
-		return;
-	}
 	/* Mostly the request is there already. */
-	if (!serve(client))
+	if (serve(client))
+		return;
+	if (watch(client))
 		ts_broker_arm_timer(server);
+	else
+		free_client(client);
 }
 
 static void on_timer(void *ctx)

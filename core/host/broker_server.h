@@ -16,6 +16,7 @@ struct ts_broker_server {
 	struct ts_timer *timer;
 	uint64_t resume_ms; /* accepting again; UINT64_MAX: not paused */
 	size_t client_count, stranger_count;
+	int last_fd; /* the highest descriptor that our limit allows */
 	struct ts_log_limit limit;
 };
 

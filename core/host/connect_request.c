@@ -4,6 +4,10 @@
  * The reply says what is known at once; from then on the socket and the table
  * tell. A program that closes or dies while it waits is found by a sweep
  * through /proc, since the duplicate that we hold hides it (held_sweep.c).
+ *
+ * Who does not wait for the reply (UNANSWERED) is in connect() already, or just
+ * before it, and is told of errors by the way of all that come later. When even
+ * the table has no place for them, by none: then it asks, and hears.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -31,23 +35,10 @@ static bool is_taken(const struct ts_host *host,
 	       ts_ip_is_v4(&key.remote.ip) && !host->rv.one_loopback;
 }
 
-/* Is fd a TCP socket that is about to be connected to R? */
-static int check_request(struct ts_host *host,
-			 const struct ts_broker_request *req, int fd)
+/* From where, to which R, and is there room? */
+static int check_place(struct ts_host *host,
+		       const struct ts_broker_request *req)
 {
-	int state;
-
-	if (fd < 0) /* most likely it did not fit into our fd table */
-		return -ENOBUFS;
-	state = ts_sock_state(fd);
-	if (state < 0)
-		return -EINVAL;
-	if (state == TCP_SYN_SENT)
-		return -EALREADY;
-	if (state == TCP_LISTEN)
-		return -EINVAL;
-	if (state != TCP_CLOSE)
-		return -EISCONN;
 	if (req->tailnet.port == 0)
 		return -ECONNREFUSED;
 	ts_rendezvous_follow_uid(host);
@@ -63,14 +54,35 @@ static int check_request(struct ts_host *host,
 	return 0;
 }
 
+/* Is fd a TCP socket that is about to be connected to R? */
+static int check_request(struct ts_host *host,
+			 const struct ts_broker_request *req, int fd)
+{
+	int state;
+
+	if (fd < 0) /* most likely it did not fit into our fd table */
+		return -ENOBUFS;
+	state = ts_sock_state(fd);
+	if (state < 0)
+		return -EINVAL;
+	if (state == TCP_SYN_SENT && !ts_broker_is_unanswered(req))
+		return -EALREADY;
+	if (state == TCP_LISTEN)
+		return -EINVAL;
+	if (state != TCP_CLOSE && state != TCP_SYN_SENT)
+		return -EISCONN;
+	return check_place(host, req);
+}
+
 static void on_sweep(void *ctx);
 
-/* One look at the socket soon, so that the hup watch stands; then only what
- * happens moves the connection, and the sweep. */
+/* One look at the socket, so that the hup watch stands; then only what happens
+ * moves the connection, and the sweep. */
 static int arm_timers(struct ts_conn *conn)
 {
 	struct ts_host *host = conn->host;
 	uint64_t now_ms = ts_host_now_ms(host);
+	bool waits = conn->state == CONN_DIALLING;
 
 	if (!host->sweep)
 		host->sweep = ts_timer_new(host->loop, on_sweep, host);
@@ -78,19 +90,42 @@ static int arm_timers(struct ts_conn *conn)
 		return -ENOMEM;
 	if (host->held_count == 1)
 		ts_timer_set(host->sweep, now_ms + SWEEP_INTERVAL_MS);
-	ts_timer_set(conn->timer, now_ms + conn->look_ms);
+	ts_timer_set(conn->timer,
+		     now_ms + (waits ? CONN_WATCH_MS : conn->look_ms));
 	return 0;
+}
+
+void ts_conn_turn_away(struct ts_host *host,
+		       const struct ts_broker_request *req, int fd, pid_t pid)
+{
+	struct ts_conn *conn;
+
+	/* Not at our door, or too many even of these: the kernel gives up on R
+	 * in its own time. */
+	if (fd < 0 || !ts_rendezvous_owns(host, &req->native_remote) ||
+	    host->held_count >= 2 * host->held_max) {
+		ts_hurry_drop(fd);
+		return;
+	}
+	conn = ts_conn_new(host, req, fd, pid);
+	if (conn)
+		ts_conn_fail(conn, -ECONNREFUSED);
 }
 
 void ts_conn_request(struct ts_host *host, const struct ts_broker_request *req,
 		     int fd, pid_t pid, struct ts_broker_reply *rep)
 {
+	bool is_unanswered = ts_broker_is_unanswered(req);
 	struct ts_flow_entry value = {.kind = TS_FLOW_CONNECT,
 				      .state = TS_FLOW_PENDING,
 				      .tailnet_remote = req->tailnet};
 	int err = check_request(host, req, fd);
 	struct ts_conn *conn;
 
+	if (err && is_unanswered) {
+		ts_conn_turn_away(host, req, fd, pid);
+		return;
+	}
 	if (err) {
 		ts_sock_close(fd);
 		rep->error = -err;
@@ -102,11 +137,13 @@ void ts_conn_request(struct ts_host *host, const struct ts_broker_request *req,
 		return;
 	}
 	err = ts_conn_begin(conn, &value.tailnet_local);
-	if (!err) {
+	if (!err || is_unanswered)
 		conn->entry = ts_entry_put(host, &conn->key, &value);
+	if (!err)
 		err = conn->entry ? arm_timers(conn) : -ENOBUFS;
-	}
-	if (err)
+	if (err && is_unanswered)
+		ts_conn_fail(conn, err);
+	else if (err)
 		ts_conn_discard(conn);
 	rep->error = -err;
 	rep->tailnet = value.tailnet_local;

@@ -4,7 +4,9 @@
  * An entry is made before the program can ask for it and outlives its flow by
  * a minute: programs ask for a peer's name, or for the error, after the end.
  * Then the sweep takes it out, or a new flow with the same tuple does before,
- * or the lack of room does, oldest first.
+ * or the lack of room does, oldest first. Where thousands end in a second, the
+ * last LINGERING_MAX are kept: a table that is full of what is over is slow to
+ * search, for us and for programs.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -13,6 +15,8 @@
 
 #include "core/crypto/secret.h"
 #include "core/host/host_internal.h"
+
+enum { LINGERING_MAX = TS_TABLE_FLOW_CAP / 4 };
 
 /* struct ts_flow_key without its padding, which a map must not compare. */
 struct packed_key {
@@ -43,6 +47,8 @@ static void free_entry(struct ts_host *host, struct ts_entry *entry)
 		ts_key_map_take(&host->entries.by_key, &packed);
 		ts_table_remove(host->table, &entry->key);
 	}
+	if (entry->expires_ms != UINT64_MAX)
+		host->entries.lingering_count--;
 	ts_list_remove(&entry->link);
 	free(entry);
 }
@@ -165,6 +171,8 @@ void ts_entry_end(struct ts_host *host, struct ts_entry *entry,
 		       entry->expires_ms)
 		at = at->prev;
 	ts_list_insert(at, &entry->link);
+	if (++host->entries.lingering_count > LINGERING_MAX)
+		free_entry(host, first_lingering(host));
 	ts_timer_set(host->entries.sweep, first_lingering(host)->expires_ms);
 }
 

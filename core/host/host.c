@@ -86,6 +86,7 @@ void ts_host_publish(struct ts_host *host)
 	info->has_loopback6 = host->rv.port6 != 0;
 	info->one_loopback = host->rv.one_loopback;
 	info->source_follows = host->rv.source_follows;
+	info->holds = host->rv.holds;
 	info->rendezvous_port = host->rv.port4;
 	info->rendezvous6_port = host->rv.port6;
 	ts_table_set_info(host->table, info, host->prefixes);
@@ -136,7 +137,9 @@ static int open_parts(struct ts_host *host, const struct ts_host_config *config,
 	    !host->changed_timer)
 		return -ENOMEM;
 	ts_hurry_open(host);
-	status = ts_entries_open(host);
+	status = ts_loop_before_sleep(host->loop, ts_splices_pump_ready, host);
+	if (!status)
+		status = ts_entries_open(host);
 	if (!status)
 		status = ts_hup_open(host);
 	if (status) {
@@ -146,6 +149,7 @@ static int open_parts(struct ts_host *host, const struct ts_host_config *config,
 	status = ts_rendezvous_open(host, config->never_hold, err);
 	if (status)
 		return status;
+	ts_request_proof_open(host);
 	init_info(host, config);
 	status = ts_dns_service_open(host, config);
 	if (status)
@@ -225,6 +229,7 @@ void ts_host_close(struct ts_host *host)
 	ts_entries_close(host);
 	ts_hurry_close(host);
 	ts_hup_close(host);
+	ts_loop_before_sleep_remove(host->loop, ts_splices_pump_ready, host);
 	ts_timer_free(host->ready_timer);
 	ts_timer_free(host->changed_timer);
 	ts_timer_free(host->drain_timer);

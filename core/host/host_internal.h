@@ -63,6 +63,7 @@ struct ts_entry {
 struct ts_entries {
 	struct ts_key_map by_key;
 	struct ts_link lingering; /* by expires_ms */
+	size_t lingering_count;
 	struct ts_timer *sweep;
 };
 
@@ -104,6 +105,8 @@ struct ts_host {
 	struct ts_entries entries;
 	struct ts_hup hup;
 	struct ts_rendezvous rv;
+	uint64_t net; /* its network namespace, by the kernel's name */
+	bool has_net;
 	struct ts_broker_server *server;
 	struct ts_notify *notify; /* seccomp listeners; NULL: none yet */
 	struct ts_proxy *proxy;	  /* NULL: not asked for */
@@ -212,6 +215,9 @@ void ts_self_test(struct ts_host *host);
 /* Owns fd (the program's socket) from here. */
 void ts_conn_request(struct ts_host *host, const struct ts_broker_request *req,
 		     int fd, pid_t pid, struct ts_broker_reply *rep);
+/* The same, and nobody hears an answer: the connect fails, without a trace. */
+void ts_conn_turn_away(struct ts_host *host,
+		       const struct ts_broker_request *req, int fd, pid_t pid);
 void ts_conns_node_changed(struct ts_host *host);
 /* By a process that is not this one. */
 bool ts_conns_are_held_for_others(const struct ts_host *host);
@@ -322,6 +328,11 @@ void ts_tunnel_bound_buffers(const struct ts_entry *entry, int fd, int from_fd);
 void ts_tunnel_attach(struct ts_entry *entry, struct stack_tcp *tcp);
 /* Nothing more is sent: is the peer still there? */
 void ts_tunnel_half_closed(struct ts_entry *entry);
+/* TCP_CONGESTION of a connection that is there: what was set before is not
+ * known. 0, -ENOENT: no such connection, or no such name. */
+int ts_tunnel_set_congestion(struct ts_host *host,
+			     const struct ts_broker_request *req,
+			     const char *name);
 void ts_tunnel_options(struct ts_host *host,
 		       const struct ts_broker_request *req, int fd,
 		       struct ts_broker_reply *rep);
@@ -369,6 +380,8 @@ bool ts_drain_answer(struct ts_host *host, const struct ts_broker_request *req,
 		     pid_t pid, struct ts_broker_reply *rep);
 
 /* -- request_proof.c ------------------------------------------------------ */
+/* After the rendezvous, whose network namespace is ours. */
+void ts_request_proof_open(struct ts_host *host);
 /* Puts the name that the socket fd (or -1) has into the request that speaks of
  * it. 0, or the errno to answer with. */
 int ts_request_prove(const struct ts_host *host, struct ts_broker_request *req,

@@ -14,6 +14,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "core/broker/option_rule.h"
@@ -113,6 +114,7 @@ static int tell_tunnel(const struct option *o,
 		       const struct ts_broker_request *req)
 {
 	struct ts_broker_reply rep = {.type = TS_BROKER_INFO};
+	char cc[TS_CC_NAME_CAP] = "";
 	int mss;
 
 	ts_tunnel_info(o->host, req, &rep);
@@ -120,6 +122,10 @@ static int tell_tunnel(const struct option *o,
 		return NOTIFY_CONTINUE;
 	if (o->name == TCP_INFO)
 		return tell_info(o, &rep.tunnel);
+	if (o->name == TCP_CONGESTION) {
+		strcpy(cc, ts_option_cc_name(rep.tunnel.congestion));
+		return write_value(o->call, cc, sizeof(cc));
+	}
 	mss = rep.tunnel.send_mss;
 	return write_value(o->call, &mss, sizeof(mss));
 }
@@ -155,9 +161,7 @@ static int tell(const struct option *o)
 			       : NOTIFY_CONTINUE;
 	if (!has_flow)
 		return NOTIFY_CONTINUE;
-	if (o->name == TCP_CONGESTION)
-		return write_value(o->call, ts_option_cc, sizeof(ts_option_cc));
-	if (o->name == TCP_CC_INFO) /* reno has none in the kernel, too */
+	if (o->name == TCP_CC_INFO) /* cubic has none in the kernel, too */
 		return write_value(o->call, "", 0);
 	return tell_tunnel(o, &req);
 }
@@ -215,6 +219,21 @@ static int refuse(const struct option *o, const void *value, size_t len)
 	return err ? err : NOTIFY_CONTINUE;
 }
 
+/* The tunnel's; the kernel then says what it thinks of it for its own part. */
+static int set_congestion(const struct option *o, const void *value,
+			  size_t len)
+{
+	struct ts_broker_request req;
+	int cc = ts_option_cc_find(value, len);
+
+	if (!find_flow(o, &req))
+		return NOTIFY_CONTINUE;
+	if (cc < 0)
+		return cc;
+	ts_tunnel_set_congestion(o->host, &req, ts_option_cc_name((unsigned)cc));
+	return NOTIFY_CONTINUE;
+}
+
 static int refuse_key(const struct option *o, const void *value, size_t len)
 {
 	struct ts_addr peer;
@@ -253,6 +272,8 @@ static int set(const struct option *o)
 		return NOTIFY_CONTINUE;
 	if (o->level == IPPROTO_TCP && o->name == TCP_DEFER_ACCEPT)
 		return set_defer(o, value, len);
+	if (o->level == IPPROTO_TCP && o->name == TCP_CONGESTION)
+		return set_congestion(o, value, len);
 	if (rules & TS_OPTION_REFUSED)
 		return refuse(o, value, len);
 	if (rules & TS_OPTION_KEYED)

@@ -29,10 +29,14 @@ static bool net_of(int fd, uint64_t *cookie)
 
 static bool is_here(const struct ts_host *host, int fd)
 {
-	uint64_t theirs, ours;
+	uint64_t theirs;
 
-	return !net_of(fd, &theirs) || !net_of(host->rv.fd4, &ours) ||
-	       theirs == ours;
+	return !host->has_net || !net_of(fd, &theirs) || theirs == host->net;
+}
+
+void ts_request_proof_open(struct ts_host *host)
+{
+	host->has_net = net_of(host->rv.fd4, &host->net);
 }
 
 static int int_option(int fd, int level, int name)
@@ -70,7 +74,7 @@ static int take_name(const struct ts_host *host, struct ts_broker_request *req,
 		return -ENETUNREACH;
 	if (req->type == TS_BROKER_CONNECT && req->proto == IPPROTO_TCP)
 		name_caller(fd, &req->native_local, &name);
-	if (!is_v6(fd))
+	if ((req->flags & TS_BROKER_V6_ONLY) && !is_v6(fd))
 		req->flags &= (uint8_t)~TS_BROKER_V6_ONLY;
 	req->native_local = name;
 	return 0;

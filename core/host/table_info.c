@@ -17,7 +17,7 @@ static const char *const TAILNET_RANGES[] = {"100.64.0.0/10",
 
 struct prefix_list {
 	struct ts_prefix *at;
-	uint16_t count;
+	uint8_t count;
 	size_t dropped; /* did not fit */
 };
 

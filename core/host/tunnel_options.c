@@ -11,8 +11,10 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <string.h>
 #include <sys/socket.h>
 
+#include "core/broker/option_rule.h"
 #include "core/host/host_internal.h"
 #include "netstack/stack.h"
 
@@ -42,6 +44,17 @@ static uint32_t seconds_of(int fd, int name)
 	return s > UINT32_MAX / MS_PER_S ? 0 : s * MS_PER_S;
 }
 
+/* How often and how long, where the program wants it at all. */
+static void read_keepalive(int fd, struct stack_tcp_options *out)
+{
+	out->keepalive = option_of(fd, SOL_SOCKET, SO_KEEPALIVE);
+	if (!out->keepalive)
+		return;
+	out->keep_idle_ms = seconds_of(fd, TCP_KEEPIDLE);
+	out->keep_interval_ms = seconds_of(fd, TCP_KEEPINTVL);
+	out->keep_count = option_of(fd, IPPROTO_TCP, TCP_KEEPCNT);
+}
+
 static void read_header(int fd, struct stack_tcp_options *out)
 {
 	bool v6 = option_of(fd, SOL_SOCKET, SO_DOMAIN) == AF_INET6;
@@ -61,16 +74,13 @@ static void read_options(int fd, struct stack_tcp_options *out)
 	uint32_t mss = option_of(fd, IPPROTO_TCP, TCP_MAXSEG);
 
 	*out = (struct stack_tcp_options){
-		.keepalive = option_of(fd, SOL_SOCKET, SO_KEEPALIVE),
-		.keep_idle_ms = seconds_of(fd, TCP_KEEPIDLE),
-		.keep_interval_ms = seconds_of(fd, TCP_KEEPINTVL),
-		.keep_count = option_of(fd, IPPROTO_TCP, TCP_KEEPCNT),
 		.user_timeout_ms =
 			option_of(fd, IPPROTO_TCP, TCP_USER_TIMEOUT),
 		/* Of a connected socket: loopback's is far above ours, so a
 		 * small one was asked for. */
 		.mss = (uint16_t)(mss < UINT16_MAX ? mss : 0),
 	};
+	read_keepalive(fd, out);
 	read_header(fd, out);
 }
 
@@ -144,6 +154,17 @@ static struct ts_entry *entry_of(struct ts_host *host,
 		       : NULL;
 }
 
+int ts_tunnel_set_congestion(struct ts_host *host,
+			     const struct ts_broker_request *req,
+			     const char *name)
+{
+	struct ts_entry *entry = entry_of(host, req);
+
+	if (!entry || !entry->tcp)
+		return -ENOENT;
+	return stack_tcp_set_congestion(entry->tcp, name);
+}
+
 void ts_tunnel_options(struct ts_host *host,
 		       const struct ts_broker_request *req, int fd,
 		       struct ts_broker_reply *rep)
@@ -154,8 +175,20 @@ void ts_tunnel_options(struct ts_host *host,
 		rep->error = ENOBUFS;
 	else if (!entry || !ts_request_is_of(host, &entry->key, fd))
 		rep->error = ENOENT;
+	else if (req->name[0])
+		rep->error = ts_tunnel_set_congestion(host, req, req->name)
+				     ? ENOENT
+				     : 0;
 	else
 		ts_tunnel_read_options(entry, fd);
+}
+
+static uint8_t congestion_of(const struct stack_tcp *tcp)
+{
+	const char *name = stack_tcp_congestion(tcp);
+	int cc = ts_option_cc_find(name, strlen(name));
+
+	return cc < 0 ? 0 : (uint8_t)cc;
 }
 
 void ts_tunnel_info(struct ts_host *host, const struct ts_broker_request *req,
@@ -195,5 +228,9 @@ void ts_tunnel_info(struct ts_host *host, const struct ts_broker_request *req,
 		.receive_window = i.receive_window,
 		.bytes_acked = i.bytes_acked,
 		.bytes_received = i.bytes_received,
+		.sacked = i.sacked,
+		.pacing_rate = i.pacing_rate,
+		.delivery_rate = i.delivery_rate,
+		.congestion = congestion_of(entry->tcp),
 	};
 }

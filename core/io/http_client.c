@@ -23,6 +23,7 @@
 #include <strings.h>
 
 #include "core/base/byte_queue.h"
+#include "core/base/err.h"
 #include "core/crypto/secret.h"
 #include "core/io/http_way.h"
 #include "core/io/link_cert.h"
@@ -40,6 +41,9 @@ struct ts_http_request {
 	bool is_added; /* easy is in the multi handle */
 	bool is_ready; /* error or status tells; the timer delivers */
 	char *url;
+	bool is_near; /* the own network: no proxy, no redirect */
+	char *post;   /* NULL: GET */
+	struct curl_slist *headers;
 	struct curl_slist *resolved;
 	struct ts_http_way way;
 	unsigned redirects;
@@ -99,6 +103,8 @@ static void free_request(struct ts_http_request *rq)
 	detach(rq);
 	ts_timer_free(rq->timer);
 	ts_byte_queue_deinit(&rq->body);
+	curl_slist_free_all(rq->headers);
+	free(rq->post);
 	free(rq->url);
 	free(rq);
 }
@@ -173,7 +179,7 @@ static bool follow(struct ts_http_request *rq)
 	char *to = NULL;
 	char *copy;
 
-	if (!is_redirect(rq->status))
+	if (rq->is_near || !is_redirect(rq->status))
 		return false;
 	curl_easy_getinfo(rq->easy, CURLINFO_REDIRECT_URL, &to);
 	if (!to)
@@ -399,6 +405,17 @@ static bool set_options(struct ts_http_request *rq, const char *proxy)
 	return bad == CURLE_OK;
 }
 
+static bool set_near_options(struct ts_http_request *rq)
+{
+	CURLcode bad = 0;
+
+	bad |= curl_easy_setopt(rq->easy, CURLOPT_FORBID_REUSE, 1L);
+	bad |= curl_easy_setopt(rq->easy, CURLOPT_HTTPHEADER, rq->headers);
+	if (rq->post)
+		bad |= curl_easy_setopt(rq->easy, CURLOPT_POSTFIELDS, rq->post);
+	return bad == CURLE_OK;
+}
+
 static bool add_to_curl(struct ts_http_request *rq)
 {
 	const struct ts_http_way *way = &rq->way;
@@ -411,6 +428,8 @@ static bool add_to_curl(struct ts_http_request *rq)
 		ok = curl_easy_setopt(rq->easy, CURLOPT_PROXYUSERPWD,
 				      way->proxy.userinfo) == CURLE_OK;
 	free(url);
+	if (ok && rq->is_near)
+		ok = set_near_options(rq);
 	if (ok)
 		ok = curl_multi_add_handle(rq->client->multi, rq->easy) ==
 		     CURLM_OK;
@@ -442,7 +461,7 @@ static void start_request(struct ts_http_request *rq)
 {
 	char err[128];
 
-	if (ts_http_way_choose(rq->url, &rq->way, err)) {
+	if (ts_http_way_choose(rq->url, rq->is_near, &rq->way, err)) {
 		fail(rq, err);
 		return;
 	}
@@ -452,10 +471,10 @@ static void start_request(struct ts_http_request *rq)
 		fail(rq, "out of memory");
 }
 
-struct ts_http_request *ts_http_get(struct ts_http_client *client,
-				    const char *url, size_t body_max,
-				    unsigned timeout_ms, ts_http_fn fn,
-				    void *ctx)
+static struct ts_http_request *new_request(struct ts_http_client *client,
+					   const char *url, size_t body_max,
+					   unsigned timeout_ms, ts_http_fn fn,
+					   void *ctx)
 {
 	struct ts_http_request *rq = calloc(1, sizeof(*rq));
 
@@ -470,14 +489,67 @@ struct ts_http_request *ts_http_get(struct ts_http_client *client,
 	rq->url = strdup(url);
 	rq->timer = ts_timer_new(client->loop, on_request_timer, rq);
 	ts_byte_queue_init(&rq->body, body_max + 1); /* and the NUL */
-	if (!rq->url || !rq->timer) {
-		ts_timer_free(rq->timer);
-		free(rq->url);
-		free(rq);
-		return NULL;
-	}
 	rq->next = client->requests;
 	client->requests = rq;
+	if (rq->url && rq->timer)
+		return rq;
+	free_request(rq);
+	return NULL;
+}
+
+struct ts_http_request *ts_http_get(struct ts_http_client *client,
+				    const char *url, size_t body_max,
+				    unsigned timeout_ms, ts_http_fn fn,
+				    void *ctx)
+{
+	struct ts_http_request *rq =
+		new_request(client, url, body_max, timeout_ms, fn, ctx);
+
+	if (!rq)
+		return NULL;
+	ts_timer_set(rq->timer, rq->end_ms);
+	start_request(rq);
+	return rq;
+}
+
+/* Expect: the devices are small, and wait is all that many make of it. */
+static bool set_soap(struct ts_http_request *rq, const char *action,
+		     const char *body)
+{
+	static const char *const fixed[] = {
+		"Content-Type: text/xml; charset=\"utf-8\"", "Expect:"};
+	char line[HINT_CAP];
+	struct curl_slist *list;
+
+	snprintf(line, sizeof(line), "SOAPAction: %s", action);
+	rq->post = strdup(body);
+	rq->headers = curl_slist_append(NULL, line);
+	for (size_t i = 0; rq->headers && i < ARRAY_LEN(fixed); i++) {
+		list = curl_slist_append(rq->headers, fixed[i]);
+		if (!list)
+			return false;
+		rq->headers = list;
+	}
+	return rq->post && rq->headers;
+}
+
+struct ts_http_request *ts_http_call_near(struct ts_http_client *client,
+					  const char *url,
+					  const char *soap_action,
+					  const char *soap_body,
+					  size_t body_max, unsigned timeout_ms,
+					  ts_http_fn fn, void *ctx)
+{
+	struct ts_http_request *rq =
+		new_request(client, url, body_max, timeout_ms, fn, ctx);
+
+	if (!rq)
+		return NULL;
+	rq->is_near = true;
+	if (soap_action && !set_soap(rq, soap_action, soap_body)) {
+		free_request(rq);
+		return NULL;
+	}
 	ts_timer_set(rq->timer, rq->end_ms);
 	start_request(rq);
 	return rq;

@@ -22,6 +22,15 @@ struct ts_http_request *ts_http_get(struct ts_http_client *client,
 				    const char *url, size_t body_max,
 				    unsigned timeout_ms, ts_http_fn fn,
 				    void *ctx);
+/* To a device of the own network: plain HTTP to an address, no proxy, no
+ * redirect, the connection is not kept. soap_action NULL: GET; else a POST of
+ * soap_body. Otherwise as ts_http_get(). */
+struct ts_http_request *ts_http_call_near(struct ts_http_client *client,
+					  const char *url,
+					  const char *soap_action,
+					  const char *soap_body,
+					  size_t body_max, unsigned timeout_ms,
+					  ts_http_fn fn, void *ctx);
 void ts_http_cancel(struct ts_http_request *request);
 
 #endif

@@ -41,19 +41,21 @@ static int split_url(const char *url, struct ts_http_way *out, bool *is_tls)
 	return err;
 }
 
-int ts_http_way_choose(const char *url, struct ts_http_way *out,
+int ts_http_way_choose(const char *url, bool is_near, struct ts_http_way *out,
 		       char err[static 128])
 {
 	bool is_tls = false;
-	int proxied;
+	int proxied = 0;
 
 	memset(out, 0, sizeof(*out));
 	if (split_url(url, out, &is_tls)) {
 		snprintf(err, 128, "not an http or https URL");
 		return -EINVAL;
 	}
-	proxied = ts_proxy_choose(ts_environment(), out->host, (uint16_t)out->port,
-				  is_tls, &out->proxy, err);
+	if (!is_near)
+		proxied = ts_proxy_choose(ts_environment(), out->host,
+					  (uint16_t)out->port, is_tls,
+					  &out->proxy, err);
 	if (proxied < 0)
 		return proxied;
 	out->has_proxy = proxied;

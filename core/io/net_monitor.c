@@ -2,7 +2,8 @@
  * net_monitor.c - own interface addresses, and news about them (rtnetlink)
  *
  * The messages' content is not looked at; what counts is whether the usable
- * addresses are other ones when the news have settled. (A link-local address
+ * addresses, or the one that packets to the internet have, are other ones when
+ * the news have settled. (A link-local address
  * that ends its duplicate detection, or a flag of an interface, moves no
  * path; taking it for a change would cost every peer its direct path.) A
  * change of network comes as a burst, so fn runs once, 250 ms after the last
@@ -40,7 +41,7 @@ struct ts_net_monitor {
 	struct ts_timer *settle;
 	uint64_t first_ms; /* of this burst; 0: none */
 	bool clock_jumped;
-	struct ts_ip addrs[ADDRS_MAX]; /* when fn ran last */
+	struct ts_ip addrs[ADDRS_MAX]; /* when fn ran last; ways out first */
 	size_t addr_count;
 	void (*fn)(void *ctx);
 	void *ctx;
@@ -58,11 +59,43 @@ static void note_change(struct ts_net_monitor *m)
 	ts_timer_set(m->settle, at_ms);
 }
 
+/* Our address on the way to that one, or ::. No packet is sent. */
+static struct ts_ip source_towards(const char *text)
+{
+	struct ts_addr to = {.port = 9}, from = {0};
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+	int family, fd, ss_len;
+
+	if (ts_ip_parse(text, &to.ip))
+		return from.ip;
+	family = ts_ip_is_v4(&to.ip) ? AF_INET : AF_INET6;
+	ss_len = ts_addr_to_sockaddr(&to, family, &ss);
+	fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return from.ip;
+	if (connect(fd, (struct sockaddr *)&ss, (socklen_t)ss_len) ||
+	    getsockname(fd, (struct sockaddr *)&ss, &len) ||
+	    ts_addr_from_sockaddr((struct sockaddr *)&ss, len, &from) < 0)
+		from.ip = TS_IP_ZERO;
+	close(fd);
+	return from.ip;
+}
+
+/* A default route may move to another interface while both keep their
+ * addresses. Any address of the internet does: these are documentation's. */
+static size_t collect_all(struct ts_ip out[static ADDRS_MAX])
+{
+	out[0] = source_towards("203.0.113.1");
+	out[1] = source_towards("2001:db8::1");
+	return 2 + ts_local_addresses(out + 2, ADDRS_MAX - 2);
+}
+
 /* Takes note of them, too. */
 static bool addresses_changed(struct ts_net_monitor *m)
 {
 	struct ts_ip now[ADDRS_MAX];
-	size_t count = ts_local_addresses(now, ADDRS_MAX);
+	size_t count = collect_all(now);
 
 	if (count == m->addr_count &&
 	    memcmp(now, m->addrs, count * sizeof(now[0])) == 0)

@@ -13,6 +13,9 @@
  * costs only that message, and where bundles are refused they are sent again
  * one by one, from then on.
  *
+ * Bundles and single datagrams alike are copied end to end into one buffer, so
+ * that 64 of 1,340 bytes and fewer of 9,000 take the same room.
+ *
  * The kernel reports earlier ICMP errors on later calls; they belong to a peer
  * that the path layer already watches, so they are passed over.
  */
@@ -35,7 +38,9 @@ enum {
 	BUNDLE_CAP = 65536,	/* more than IP can carry */
 	BUNDLE_SEND_MAX = 64000, /* and what the kernel takes of it */
 	SLOT_LEN = TS_PACKET_HEADROOM + BUNDLE_CAP + TS_PACKET_TAILROOM,
-	SEND_CAP = 2048,
+	SEND_CAP = 9216, /* a jumbo frame's */
+	SEND_BUFFER = 192 * 1024,
+	LARGE = 1400, /* not every way out takes such a datagram */
 	SOCKET_BUFFER = 7 << 20, /* what upstream asks for */
 	PORT_TRIES = 10, /* port 0: the kernel's choice must suit both */
 };
@@ -53,7 +58,8 @@ struct out_batch {
 	struct ts_addr to[BATCH];
 	struct sockaddr_storage addrs[BATCH];
 	socklen_t addr_len[BATCH];
-	uint8_t data[BATCH][SEND_CAP];
+	size_t used; /* of data */
+	uint8_t data[SEND_BUFFER];
 };
 
 struct udp_socket {
@@ -62,6 +68,7 @@ struct udp_socket {
 	int fd; /* -1: this family is not there */
 	int family;
 	bool no_bundles; /* the kernel or the way out refused UDP_SEGMENT */
+	bool no_bundles_now; /* for the rest of this batch */
 	struct out_batch *out;
 };
 
@@ -187,7 +194,7 @@ static unsigned bundle_size(const struct udp_socket *s, unsigned first)
 	size_t each = out->iov[first].iov_len, total = each;
 	unsigned n = 1;
 
-	while (!s->no_bundles && first + n < out->count &&
+	while (!s->no_bundles && !s->no_bundles_now && first + n < out->count &&
 	       out->iov[first + n - 1].iov_len == each &&
 	       out->iov[first + n].iov_len > 0 &&
 	       out->iov[first + n].iov_len <= each &&
@@ -246,7 +253,12 @@ static bool give_up_bundles(struct udp_socket *s, const struct msghdr *hdr)
 	if (errno != EINVAL && errno != EIO && errno != EMSGSIZE &&
 	    errno != EOPNOTSUPP)
 		return false;
-	s->no_bundles = true;
+	/* Of large datagrams the size may be the trouble: they were measured
+	 * for another way out. Alone the kernel cuts them. */
+	if (hdr->msg_iov[0].iov_len > LARGE)
+		s->no_bundles_now = true;
+	else
+		s->no_bundles = true;
 	return true;
 }
 
@@ -279,8 +291,11 @@ static void flush_socket(struct udp_socket *s)
 		else /* this destination cannot be reached */
 			at += datagrams_of(out->msgs, 1);
 	}
-	if (out)
+	if (out) {
 		out->count = 0;
+		out->used = 0;
+	}
+	s->no_bundles_now = false;
 }
 
 void ts_udp_port_flush(struct ts_udp_port *u)
@@ -292,12 +307,6 @@ void ts_udp_port_flush(struct ts_udp_port *u)
 static void before_sleep(void *ctx)
 {
 	ts_udp_port_flush(ctx);
-}
-
-static void prepare_out(struct out_batch *out)
-{
-	for (unsigned i = 0; i < BATCH; i++)
-		out->iov[i].iov_base = out->data[i];
 }
 
 void ts_udp_port_send(struct ts_udp_port *u, const struct ts_addr *to,
@@ -313,13 +322,50 @@ void ts_udp_port_send(struct ts_udp_port *u, const struct ts_addr *to,
 				       &out->addrs[out->count]);
 	if (addr_len < 0)
 		return;
-	memcpy(out->data[out->count], data, len);
-	out->iov[out->count].iov_len = len;
+	out->iov[out->count] = (struct iovec){
+		.iov_base = out->data + out->used,
+		.iov_len = len,
+	};
+	memcpy(out->data + out->used, data, len);
+	out->used += len;
 	out->to[out->count] = *to;
 	out->addr_len[out->count] = (socklen_t)addr_len;
 	out->count++;
-	if (out->count == BATCH)
+	if (out->count == BATCH || SEND_BUFFER - out->used < SEND_CAP)
 		flush_socket(s);
+}
+
+/* The kernel would else cut what is larger than it believes the path to be;
+ * with this mode it sends whatever its own device takes. */
+static void set_whole(const struct udp_socket *s, bool on)
+{
+	int v4 = on ? IP_PMTUDISC_PROBE : IP_PMTUDISC_WANT;
+	int v6 = on ? IPV6_PMTUDISC_PROBE : IPV6_PMTUDISC_WANT;
+
+	if (s->family == AF_INET)
+		setsockopt(s->fd, IPPROTO_IP, IP_MTU_DISCOVER, &v4, sizeof(v4));
+	else
+		setsockopt(s->fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &v6,
+			   sizeof(v6));
+}
+
+void ts_udp_port_send_whole(struct ts_udp_port *u, const struct ts_addr *to,
+			    const uint8_t *data, size_t len)
+{
+	struct udp_socket *s = ts_ip_is_v4(&to->ip) ? &u->v4 : &u->v6;
+	struct sockaddr_storage sa;
+	int sa_len;
+
+	if (s->fd < 0 || u->is_closed)
+		return;
+	sa_len = ts_addr_to_sockaddr(to, s->family, &sa);
+	if (sa_len < 0)
+		return;
+	flush_socket(s); /* what is queued may be cut */
+	set_whole(s, true);
+	sendto(s->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL,
+	       (struct sockaddr *)&sa, (socklen_t)sa_len);
+	set_whole(s, false);
 }
 
 /* -- opening -------------------------------------------------------------- */
@@ -441,7 +487,6 @@ static int start_socket(struct udp_socket *s)
 	s->out = calloc(1, sizeof(*s->out));
 	if (!s->out)
 		return -ENOMEM;
-	prepare_out(s->out);
 	s->watch = ts_watch_new(s->port->loop, s->fd, TS_READABLE, on_readable,
 				s);
 	return s->watch ? 0 : -ENOMEM;
@@ -488,6 +533,21 @@ struct ts_udp_port *ts_udp_port_open(struct ts_loop *loop, uint16_t port,
 	close_socket(&u->v6);
 	free_port(u);
 	return NULL;
+}
+
+int ts_udp_port_rebind(struct ts_udp_port *u, uint16_t port)
+{
+	int err;
+
+	ts_udp_port_flush(u);
+	close_socket(&u->v4);
+	close_socket(&u->v6);
+	err = open_sockets(u, port);
+	if (!err)
+		err = start_socket(&u->v4);
+	if (!err)
+		err = start_socket(&u->v6);
+	return err;
 }
 
 void ts_udp_port_close(struct ts_udp_port *u)

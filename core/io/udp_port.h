@@ -23,6 +23,8 @@ typedef void (*ts_udp_input_fn)(void *ctx, const struct ts_addr *from,
  * when neither family could be bound (*err). */
 struct ts_udp_port *ts_udp_port_open(struct ts_loop *loop, uint16_t port,
 				     ts_udp_input_fn fn, void *ctx, int *err);
+/* Another port; as above. On failure there is none: sends are dropped. */
+int ts_udp_port_rebind(struct ts_udp_port *u, uint16_t port);
 void ts_udp_port_close(struct ts_udp_port *u);
 uint16_t ts_udp_port_number(const struct ts_udp_port *u);
 bool ts_udp_port_has_v6(const struct ts_udp_port *u);
@@ -30,6 +32,10 @@ bool ts_udp_port_has_v6(const struct ts_udp_port *u);
  * socket drops, as a network would. */
 void ts_udp_port_send(struct ts_udp_port *u, const struct ts_addr *to,
 		      const uint8_t *data, size_t len);
+/* At once and never in fragments: what is larger than the way out allows is
+ * dropped. */
+void ts_udp_port_send_whole(struct ts_udp_port *u, const struct ts_addr *to,
+			    const uint8_t *data, size_t len);
 void ts_udp_port_flush(struct ts_udp_port *u);
 
 #endif

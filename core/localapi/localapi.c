@@ -191,6 +191,7 @@ static const struct {
 	{"GET", API "derpmap", false, get_derp_map},
 	{"GET", API "serve-config", false, get_serve_config},
 	{"POST", API "ping", false, localapi_ping},
+	{"POST", API "netcheck", false, localapi_netcheck},
 };
 
 static bool is_from_browser(const struct ts_localapi_request *rq)

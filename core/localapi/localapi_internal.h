@@ -44,5 +44,7 @@ json_t *localapi_user(const struct ts_user_profile *user);
 json_t *localapi_status(const struct localapi_call *call, bool with_peers);
 /* ping_route.c */
 void localapi_ping(const struct localapi_call *call);
+/* netcheck_route.c */
+void localapi_netcheck(const struct localapi_call *call);
 
 #endif

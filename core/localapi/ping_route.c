@@ -27,12 +27,14 @@ static void set_path(json_t *body, const struct pending_ping *ping,
 	int id = is_disco ? result->derp_region : 0;
 	const struct ts_derp_region *region =
 		map && id ? ts_derp_map_region(map, id) : NULL;
-	char text[TS_ADDR_TEXT_CAP] = "";
+	const struct ts_path_addr *to = &result->endpoint;
+	char text[TS_PATH_ADDR_TEXT_CAP] = "";
 
-	if (is_disco && result->endpoint.port)
-		ts_addr_format(&result->endpoint, text);
-	json_object_set_new(body, "Endpoint", json_string(text));
-	json_object_set_new(body, "PeerRelay", json_string(""));
+	if (is_disco && ts_path_addr_is_set(to))
+		ts_path_addr_format(to, text);
+	json_object_set_new(body, "Endpoint", json_string(to->vni ? "" : text));
+	json_object_set_new(body, "PeerRelay",
+			    json_string(to->vni ? text : ""));
 	json_object_set_new(body, "DERPRegionID", json_integer(id));
 	json_object_set_new(body, "DERPRegionCode",
 			    json_string(region && region->code ? region->code

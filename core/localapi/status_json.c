@@ -88,12 +88,14 @@ static json_t *peer_status(const struct localapi_call *call,
 	const struct ts_netmap *map = ts_node_netmap(call->node);
 	json_t *s = common_status(peer);
 	struct ts_node_peer_status st;
-	char addr[TS_ADDR_TEXT_CAP] = "";
+	char addr[TS_PATH_ADDR_TEXT_CAP] = "", relay[sizeof(addr)] = "";
 	int64_t last_write = 0;
 
 	ts_node_peer_status(call->node, peer, call->now_ms, &st);
 	if (st.path.is_direct)
-		ts_addr_format(&st.path.best, addr);
+		ts_path_addr_format(&st.path.best, addr);
+	if (st.path.is_relayed)
+		ts_path_addr_format(&st.path.best, relay);
 	if (st.path.last_send_ms)
 		last_write = call->now_unix -
 			     (int64_t)((call->now_ms - st.path.last_send_ms) /
@@ -101,7 +103,7 @@ static json_t *peer_status(const struct localapi_call *call,
 	json_object_set_new(s, "Addrs", json_null());
 	json_object_set_new(s, "CurAddr", json_string(addr));
 	json_object_set_new(s, "Relay", relay_code(map, peer->home_derp));
-	json_object_set_new(s, "PeerRelay", json_string(""));
+	json_object_set_new(s, "PeerRelay", json_string(relay));
 	json_object_set_new(s, "RxBytes", json_integer((json_int_t)st.rx_bytes));
 	json_object_set_new(s, "TxBytes", json_integer((json_int_t)st.tx_bytes));
 	json_object_set_new(s, "LastWrite", localapi_time(last_write));

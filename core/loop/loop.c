@@ -171,14 +171,13 @@ static void on_prepare(struct ev_loop *ev, ev_prepare *w, int revents)
 int ts_loop_before_sleep(struct ts_loop *loop, void (*fn)(void *ctx), void *ctx)
 {
 	struct before_sleep *b = malloc(sizeof(*b));
-	struct before_sleep **at = &loop->before_sleep;
 
 	if (!b)
 		return -ENOMEM;
-	*b = (struct before_sleep){.fn = fn, .ctx = ctx};
-	while (*at)
-		at = &(*at)->next;
-	*at = b;
+	*b = (struct before_sleep){.next = loop->before_sleep,
+				   .fn = fn,
+				   .ctx = ctx};
+	loop->before_sleep = b;
 	return 0;
 }
 

@@ -27,7 +27,8 @@ void ts_loop_update(struct ts_loop *loop);
 /* Run fn(ctx) on the loop's thread soon; callable from any thread that shares
  * its descriptors. 0/-ENOMEM */
 int ts_loop_post(struct ts_loop *loop, void (*fn)(void *ctx), void *ctx);
-/* fn runs once before each sleep (flush batches, re-arm deadlines). */
+/* fn runs once before each sleep (flush batches, re-arm deadlines). Who was
+ * added last runs first: it may give work to those below it. */
 int ts_loop_before_sleep(struct ts_loop *loop, void (*fn)(void *ctx),
 			 void *ctx);
 /* leave runs when the loop is about to wait for events, enter when it is back;

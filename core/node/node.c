@@ -86,6 +86,10 @@ static bool make_cores(struct ts_node *node,
 		.node_key = node->prefs.persist.node_key,
 		.disco_key = node->disco_key,
 		.disable_direct = !config->direct,
+		.measure_mtu = config->path_mtu,
+		.port_is_fixed = config->fixed_port,
+		.endpoints = config->endpoints,
+		.endpoint_count = config->endpoint_count,
 	};
 
 	/* Until the first login: nobody will hear of this one. */
@@ -95,6 +99,8 @@ static bool make_cores(struct ts_node *node,
 	node->filter = ts_filter_new();
 	node->dns = ts_magic_dns_new();
 	node->stack = stack_new(&node_stack_ops, node, now_ms);
+	if (node->stack && config->congestion)
+		stack_set_congestion(node->stack, config->congestion);
 	node->wg = ts_wg_new(&pc.node_key, &node_wg_ops, node);
 	node->path = ts_path_new(&pc, &node_path_ops, node);
 	node->control = new_control(node, config);
@@ -117,6 +123,8 @@ struct ts_node *ts_node_new(struct ts_node_config *config,
 	node->io = *io;
 	node->io_ctx = ctx;
 	node->now_ms = now_ms;
+	node->measures_mtu = config->path_mtu;
+	node->net_info.os_has_ipv6 = config->os_has_ipv6 ? TS_YES : TS_NO;
 	node->prefs = *config->prefs;
 	ts_prefs_init_default(config->prefs);
 	node->expiry_check_ms = UINT64_MAX;
@@ -324,11 +332,71 @@ void ts_node_derp_drained(struct ts_node *node, int region, uint64_t now_ms)
 	ts_path_derp_drained(node->path, region, now_ms);
 }
 
+void ts_node_resolved(struct ts_node *node, const char *host,
+		      const struct ts_ip *ips, size_t count, uint64_t now_ms)
+{
+	node->now_ms = now_ms;
+	ts_path_resolved(node->path, host, ips, count, now_ms);
+}
+
+void ts_node_derp_latency(struct ts_node *node, int region,
+			  uint64_t latency_us, uint64_t now_ms)
+{
+	node->now_ms = now_ms;
+	ts_path_derp_latency(node->path, region, latency_us, now_ms);
+}
+
+const struct ts_net_info *ts_node_net_info(const struct ts_node *node)
+{
+	return &node->net_info;
+}
+
+int ts_node_netcheck(struct ts_node *node, uint64_t now_ms,
+		     ts_path_report_fn fn, void *fn_ctx)
+{
+	node->now_ms = now_ms;
+	return ts_path_check(node->path, now_ms, fn, fn_ctx);
+}
+
 void ts_node_local_endpoints(struct ts_node *node, const struct ts_addr *addrs,
 			     size_t count, uint64_t now_ms)
 {
 	node->now_ms = now_ms;
 	ts_path_set_local_endpoints(node->path, addrs, count, now_ms);
+}
+
+void node_tell_net_info(struct ts_node *node)
+{
+	if (node->has_net_info)
+		ts_control_set_net_info(node->control, &node->net_info,
+					node->now_ms);
+}
+
+void ts_node_port_mapping(struct ts_node *node, const struct ts_addr *external,
+			  uint64_t now_ms)
+{
+	node->now_ms = now_ms;
+	ts_path_set_port_mapping(node->path, external, now_ms);
+	node->net_info.has_port_mapping = external != NULL;
+	node->port_mapping = external ? *external : (struct ts_addr){0};
+	node_tell_net_info(node);
+}
+
+bool ts_node_port_mapped(const struct ts_node *node, struct ts_addr *out)
+{
+	*out = node->port_mapping;
+	return out->port != 0;
+}
+
+void ts_node_portmap_found(struct ts_node *node,
+			   const struct ts_portmap_found *found,
+			   uint64_t now_ms)
+{
+	node->now_ms = now_ms;
+	node->net_info.pmp = found->by_kind[PORTMAP_PMP];
+	node->net_info.pcp = found->by_kind[PORTMAP_PCP];
+	node->net_info.upnp = found->by_kind[PORTMAP_UPNP];
+	node_tell_net_info(node);
 }
 
 void ts_node_network_changed(struct ts_node *node, uint64_t now_ms)

@@ -20,6 +20,7 @@
 #include "core/model/netmap.h"
 #include "core/model/prefs.h"
 #include "core/path/path_router.h"
+#include "core/path/portmap.h"
 #include "netstack/stack.h"
 
 struct ts_node;
@@ -45,19 +46,26 @@ struct ts_node_io {
 	/* paths: as in ts_path_ops */
 	void (*udp_send)(void *ctx, const struct ts_addr *to,
 			 const uint8_t *pkt, size_t len);
+	void (*udp_send_whole)(void *ctx, const struct ts_addr *to,
+			       const uint8_t *pkt, size_t len);
 	void (*derp_open)(void *ctx, int region,
 			  const struct ts_derp_node *node);
 	void (*derp_write)(void *ctx, int region, const uint8_t *data,
 			   size_t len);
 	void (*derp_close)(void *ctx, int region);
 	size_t (*derp_queued)(void *ctx, int region);
+	void (*derp_latency)(void *ctx, int region,
+			     const struct ts_derp_node *node);
+	void (*derp_latency_cancel)(void *ctx);
+	void (*resolve)(void *ctx, const char *host);
 	/* clocks */
 	uint64_t (*wall_clock_ns)(void *ctx);
 	/* The clock of every now_ms. The stack sends when a program writes,
 	 * without a call of the node: then the node looks itself. NULL: the
 	 * time of the last call, which may be long ago. */
 	uint64_t (*now_ms)(void *ctx);
-	/* Monotonic, for the latency of pings; NULL: whole milliseconds. */
+	/* The same clock, finer, for the latency of pings and the round trips
+	 * of connections; NULL: whole milliseconds. */
 	uint64_t (*monotonic_us)(void *ctx);
 	/* The state file must be written (ts_node_store_profile()). */
 	void (*persist)(void *ctx);
@@ -83,6 +91,12 @@ struct ts_node_config {
 	const char *app;	    /* Hostinfo.App: the program's name, or NULL */
 	bool ephemeral, force_login;
 	bool direct; /* false: DERP only */
+	bool path_mtu; /* measure what direct paths carry */
+	bool os_has_ipv6;
+	bool fixed_port; /* the user chose the UDP port */
+	const struct ts_addr *endpoints; /* as the user says; copied */
+	size_t endpoint_count;
+	const char *congestion; /* as stack_set_congestion(); NULL: default */
 	/* as uname and os-release say; distro may be NULL */
 	const char *os_version, *machine_arch, *distro, *distro_version;
 	bool container;
@@ -117,9 +131,21 @@ void ts_node_derp_input(struct ts_node *node, int region, const uint8_t *data,
 void ts_node_derp_closed(struct ts_node *node, int region, const char *error,
 			 uint64_t now_ms);
 void ts_node_derp_drained(struct ts_node *node, int region, uint64_t now_ms);
+void ts_node_resolved(struct ts_node *node, const char *host,
+		      const struct ts_ip *ips, size_t count, uint64_t now_ms);
+void ts_node_derp_latency(struct ts_node *node, int region,
+			  uint64_t latency_us, uint64_t now_ms);
 /* Interface addresses with the UDP port, at start and after a change. */
 void ts_node_local_endpoints(struct ts_node *node, const struct ts_addr *addrs,
 			     size_t count, uint64_t now_ms);
+/* As in portmap.h: where the gateway lets peers in (NULL: nowhere any more),
+ * and what it speaks. */
+void ts_node_port_mapping(struct ts_node *node, const struct ts_addr *external,
+			  uint64_t now_ms);
+bool ts_node_port_mapped(const struct ts_node *node, struct ts_addr *out);
+void ts_node_portmap_found(struct ts_node *node,
+			   const struct ts_portmap_found *found,
+			   uint64_t now_ms);
 void ts_node_network_changed(struct ts_node *node, uint64_t now_ms);
 uint64_t ts_node_deadline_ms(const struct ts_node *node);
 void ts_node_tick(struct ts_node *node, uint64_t now_ms);
@@ -174,6 +200,12 @@ void ts_node_peer_status(const struct ts_node *node,
 			 const struct ts_peer *peer, uint64_t now_ms,
 			 struct ts_node_peer_status *out);
 
+/* As control knows it. */
+const struct ts_net_info *ts_node_net_info(const struct ts_node *node);
+/* As ts_path_check(). */
+int ts_node_netcheck(struct ts_node *node, uint64_t now_ms,
+		     ts_path_report_fn fn, void *fn_ctx);
+
 enum ts_ping_kind { TS_PING_DISCO, TS_PING_TSMP, TS_PING_ICMP };
 /* Of len bytes of text, as the control server and the LocalAPI write it; a
  * negative number: none that is served. */
@@ -181,7 +213,8 @@ int ts_ping_kind_parse(const char *text, size_t len);
 struct ts_ping_result {
 	int err; /* 0, -ETIMEDOUT, -EHOSTUNREACH */
 	uint64_t latency_us;
-	struct ts_addr endpoint; /* direct path; zero otherwise */
+	/* The path, direct or by a peer relay (vni); zero otherwise. */
+	struct ts_path_addr endpoint;
 	int derp_region;	 /* via DERP */
 	uint16_t peerapi_port;	 /* TSMP */
 	bool is_local_ip;

@@ -28,6 +28,7 @@ struct node_peer {
 	struct ts_prefix *routes;	/* as in the route table */
 	size_t route_count;
 	bool is_unsigned; /* as the filter was told */
+	bool is_relay;	  /* for us, as the filter says */
 };
 
 struct node_ping {
@@ -54,10 +55,12 @@ struct ts_node {
 	char *error, *auth_url;
 	bool derp_tried; /* the first connect attempt has ended */
 	bool lock_is_on;
+	bool measures_mtu; /* packets follow what paths carry */
 	/* May packets flow at all? Not without an address, nor once our key
 	 * has run out or was given back. */
 	bool is_open;
 	bool filter_is_stale; /* a peer that the filter looks at changed */
+	bool relays_are_stale; /* a peer that relays for us changed */
 	uint64_t expiry_check_ms;
 	const struct ts_derp_map *derp_map; /* as the path layer has it */
 	uint64_t now_ms; /* of the call that is being served */
@@ -74,11 +77,15 @@ struct ts_node {
 	uint16_t ping_seq;
 	struct stack_echo *echo; /* of pings by ICMP */
 	struct ts_log_limit drop_log;
+	struct ts_net_info net_info;
+	bool has_net_info; /* the path layer has spoken */
+	struct ts_addr port_mapping; /* port 0: none */
 };
 
 /* node.c */
 void node_update_state(struct ts_node *node);
 int64_t node_wall_s(const struct ts_node *node);
+void node_tell_net_info(struct ts_node *node);
 /* node_netmap.c: the netmap's news into the cores */
 extern const struct ts_control_ops node_control_ops;
 /* node_peers.c: what the tables hold of each peer */
@@ -102,6 +109,17 @@ struct ts_peer *node_peer_for(const struct ts_node *node,
 bool node_peer_may_send_from(const struct ts_node *node,
 			     const struct ts_peer *peer,
 			     const struct ts_ip *src);
+/* node_paths.c: relays, and attributes that concern paths */
+/* Can there be a relay between it and us? */
+bool node_peer_may_relay(const struct ts_peer *peer);
+/* The peer is new, or changed; or it goes. */
+void node_relay_update(struct ts_node *node, struct node_peer *np);
+void node_relay_forget(struct ts_node *node, struct node_peer *np);
+/* The filter changed: all peers anew. */
+void node_relays_judge(struct ts_node *node);
+/* Once all is judged: the path layer hears of it, if there is news. */
+void node_relays_tell(struct ts_node *node);
+void node_paths_configure(struct ts_node *node);
 /* node_packets.c: the way of a packet */
 extern const struct stack_ops node_stack_ops;
 extern const struct ts_wg_ops node_wg_ops;

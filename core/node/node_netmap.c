@@ -82,6 +82,7 @@ static void set_filter(struct ts_node *node, unsigned changes)
 		log_error("node-%s: out of memory for the packet filter; it "
 			  "drops everything until the next one",
 			  node->prefs.hostname);
+	node_relays_judge(node);
 }
 
 static void on_netmap_changed(void *ctx, unsigned changes)
@@ -92,8 +93,11 @@ static void on_netmap_changed(void *ctx, unsigned changes)
 	follow_derp_map(node);
 	follow_lock(node);
 	set_filter(node, changes);
-	if (changes & TS_CHANGED_SELF)
+	node_relays_tell(node);
+	if (changes & TS_CHANGED_SELF) {
 		set_addresses(node);
+		node_paths_configure(node);
+	}
 	if (changes & (TS_CHANGED_DNS | TS_CHANGED_SELF | TS_CHANGED_FIRST) &&
 	    ts_magic_dns_set_config(node->dns, map))
 		log_error("node-%s: names are incomplete: out of memory",

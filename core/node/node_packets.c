@@ -12,6 +12,7 @@
 #include "core/base/err.h"
 #include "core/base/log.h"
 #include "core/node/node_internal.h"
+#include "core/path/netcheck.h"
 
 enum { UNSENT_PATIENCE_MS = 1000 };
 
@@ -138,25 +139,26 @@ static void on_wg_deliver(void *ctx, void *peer_ctx, struct ts_packet *pkt)
 }
 
 static void on_path_wireguard(void *ctx, struct ts_path_peer *peer,
-			      const struct ts_addr *from,
+			      const struct ts_path_addr *from,
 			      struct ts_packet *pkt)
 {
 	struct ts_node *node = ctx;
 	uint8_t buf[TS_PACKET_HEADROOM + 64 + TS_PACKET_TAILROOM];
 	struct ts_packet reply = {.data = buf + TS_PACKET_HEADROOM};
 	void *who = NULL;
-	int err = ts_wg_input(node->wg, from, pkt, node->now_ms, &who,
+	int err = ts_wg_input(node->wg, &from->addr, pkt, node->now_ms, &who,
 			      reply.data, &reply.len);
 
 	if (who) {
 		struct node_peer *np = who;
 
+		ts_path_heard(np->path, from, node->now_ms);
 		if (np->path != peer)
 			ts_path_learn(node->path, np->path, from, node->now_ms);
 	} else if (err == -EAGAIN && peer) {
 		ts_path_send(node->path, peer, &reply, node->now_ms);
 	} else if (err == -EAGAIN) {
-		node->io.udp_send(node->io_ctx, from, reply.data, reply.len);
+		ts_path_answer(node->path, from, &reply, node->now_ms);
 	}
 }
 
@@ -233,6 +235,14 @@ static void on_udp_send(void *ctx, const struct ts_addr *to,
 	node->io.udp_send(node->io_ctx, to, pkt, len);
 }
 
+static void on_udp_send_whole(void *ctx, const struct ts_addr *to,
+			      const uint8_t *pkt, size_t len)
+{
+	struct ts_node *node = ctx;
+
+	node->io.udp_send_whole(node->io_ctx, to, pkt, len);
+}
+
 static void on_derp_write(void *ctx, int region, const uint8_t *data,
 			  size_t len)
 {
@@ -263,6 +273,28 @@ static size_t on_derp_queued(void *ctx, int region)
 	return node->io.derp_queued(node->io_ctx, region);
 }
 
+static void on_derp_latency(void *ctx, int region,
+			    const struct ts_derp_node *derp_node)
+{
+	struct ts_node *node = ctx;
+
+	node->io.derp_latency(node->io_ctx, region, derp_node);
+}
+
+static void on_derp_latency_cancel(void *ctx)
+{
+	struct ts_node *node = ctx;
+
+	node->io.derp_latency_cancel(node->io_ctx);
+}
+
+static void on_resolve(void *ctx, const char *host)
+{
+	struct ts_node *node = ctx;
+
+	node->io.resolve(node->io_ctx, host);
+}
+
 static void on_derp_health(void *ctx, int region, const char *problem)
 {
 	(void)ctx;
@@ -279,18 +311,41 @@ static void on_endpoints_changed(void *ctx, const struct ts_addr *endpoints,
 				 node->now_ms);
 }
 
+static void add_latency(struct ts_net_info *info, int region, bool v6,
+			uint64_t us)
+{
+	if (info->latency_count < TS_DERP_LATENCIES_MAX)
+		info->latencies[info->latency_count++] =
+			(struct ts_derp_latency){region, v6, (uint32_t)us};
+}
+
+static void set_latencies(struct ts_net_info *info,
+			  const struct ts_netcheck_report *report)
+{
+	info->latency_count = 0;
+	for (size_t i = 0; i < report->region_count; i++) {
+		const struct ts_netcheck_region *r = &report->regions[i];
+
+		if (r->has_v4)
+			add_latency(info, r->id, false, r->v4_us);
+		if (r->has_v6)
+			add_latency(info, r->id, true, r->v6_us);
+	}
+}
+
 static void on_net_info_changed(void *ctx, int home_region,
-				enum ts_tristate mapping_varies,
-				enum ts_tristate working_udp)
+				const struct ts_netcheck_report *report)
 {
 	struct ts_node *node = ctx;
-	struct ts_net_info info = {
-		.preferred_derp = home_region,
-		.mapping_varies = mapping_varies,
-		.working_udp = working_udp,
-	};
+	struct ts_net_info *info = &node->net_info;
 
-	ts_control_set_net_info(node->control, &info, node->now_ms);
+	info->preferred_derp = home_region;
+	info->mapping_varies = report->mapping_varies;
+	info->working_udp = report->working_udp;
+	info->working_ipv6 = report->working_ipv6;
+	set_latencies(info, report);
+	node->has_net_info = true;
+	node_tell_net_info(node);
 }
 
 static void on_derp_ready(void *ctx, int region, bool connected)
@@ -303,13 +358,28 @@ static void on_derp_ready(void *ctx, int region, bool connected)
 	node_update_state(node);
 }
 
+static void on_peer_mtu_changed(void *ctx, struct ts_path_peer *peer,
+				size_t mtu)
+{
+	const struct ts_node *node = ctx;
+
+	(void)peer;
+	(void)mtu;
+	stack_path_changed(node->stack);
+}
+
 const struct ts_path_ops node_path_ops = {
 	.udp_send = on_udp_send,
+	.udp_send_whole = on_udp_send_whole,
 	.derp_write = on_derp_write,
 	.derp_open = on_derp_open,
 	.derp_close = on_derp_close,
 	.derp_queued = on_derp_queued,
 	.derp_health = on_derp_health,
+	.derp_latency = on_derp_latency,
+	.derp_latency_cancel = on_derp_latency_cancel,
+	.peer_mtu_changed = on_peer_mtu_changed,
+	.resolve = on_resolve,
 	.wireguard = on_path_wireguard,
 	.unknown_sender = on_unknown_sender,
 	.unknown_disco = on_unknown_disco,
@@ -335,10 +405,37 @@ static void on_syn_gone(void *ctx, struct stack_syn *syn)
 	node->io.syn_gone(node->io_ctx, syn);
 }
 
+static uint64_t on_stack_clock(void *ctx)
+{
+	struct ts_node *node = ctx;
+
+	return node->io.monotonic_us ? node->io.monotonic_us(node->io_ctx)
+				     : node->now_ms * 1000;
+}
+
+/* What a router sends on comes from networks that know of no large packets, and
+ * a peer without disco answers no pings that measure its path. */
+static void on_stack_mtu(void *ctx, const struct ts_ip *to,
+			 struct stack_mtu *out)
+{
+	const struct ts_node *node = ctx;
+	const struct ts_peer *peer =
+		ts_netmap_peer_by_ip(ts_node_netmap(node), to);
+	const struct node_peer *np = peer ? peer->node_data : NULL;
+
+	if (!peer || peer->is_wireguard_only || !node->measures_mtu)
+		return;
+	out->most = TS_INNER_MTU_MAX;
+	if (np && np->path) /* it has none before the first packet */
+		out->now = ts_path_peer_mtu(np->path);
+}
+
 const struct stack_ops node_stack_ops = {
 	.output = on_stack_output,
 	.inbound_syn = on_inbound_syn,
 	.syn_gone = on_syn_gone,
+	.now_us = on_stack_clock,
+	.mtu = on_stack_mtu,
 };
 
 void ts_node_peer_status(const struct ts_node *node,

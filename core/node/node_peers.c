@@ -52,6 +52,7 @@ static struct ts_path_peer_config path_config(const struct ts_peer *peer)
 		.endpoints = peer->endpoints,
 		.endpoint_count = peer->endpoint_count,
 		.is_wireguard_only = peer->is_wireguard_only,
+		.may_relay = node_peer_may_relay(peer),
 	};
 }
 
@@ -298,6 +299,7 @@ void node_peer_update(struct ts_node *node, struct ts_peer *peer)
 	if (np->is_unsigned || peer->unsigned_peerapi_only)
 		node->filter_is_stale = true;
 	np->is_unsigned = peer->unsigned_peerapi_only;
+	node_relay_update(node, np);
 	has_restarted = update_disco_key(node, np);
 	update_routes(node, np);
 	update_data_plane(node, peer);
@@ -312,6 +314,7 @@ void node_peer_forget(struct ts_node *node, struct ts_peer *peer)
 	if (!np)
 		return;
 	node->filter_is_stale |= np->is_unsigned;
+	node_relay_forget(node, np);
 	drop_disco_key(node, np);
 	drop_routes(node, np);
 	node_peer_close(node, peer);

@@ -66,7 +66,7 @@ static void finish_ok(struct ts_node *node, struct node_ping *ping,
 	if (peer) {
 		set_name(&result, peer);
 		ts_node_peer_status(node, peer, node->now_ms, &status);
-		if (status.path.is_direct)
+		if (status.path.is_direct || status.path.is_relayed)
 			result.endpoint = status.path.best;
 		else
 			result.derp_region = status.path.derp_region;

@@ -42,11 +42,11 @@ static void set_path(json_t *body, const struct ts_derp_map *map,
 {
 	const struct ts_derp_region *region =
 		map ? ts_derp_map_region(map, result->derp_region) : NULL;
-	char text[TS_ADDR_TEXT_CAP];
+	char text[TS_PATH_ADDR_TEXT_CAP];
 
-	if (result->endpoint.port)
-		set_text(body, "Endpoint",
-			 ts_addr_format(&result->endpoint, text));
+	if (ts_path_addr_is_set(&result->endpoint))
+		set_text(body, result->endpoint.vni ? "PeerRelay" : "Endpoint",
+			 ts_path_addr_format(&result->endpoint, text));
 	set_number(body, "DERPRegionID", result->derp_region);
 	if (region)
 		set_text(body, "DERPRegionCode", region->code);

@@ -2,7 +2,7 @@
  * disco_peer.c - find and keep the best direct path to one peer
  *
  * In: opened disco messages, outbound traffic, now_ms. Out: messages to send
- * (ops), a deadline. Owns: its candidates and the pings that wait for a pong.
+ * (ops), a deadline. Owns: its candidates and its pings (disco_pings.c).
  */
 #include "core/path/disco_peer.h"
 
@@ -10,21 +10,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/crypto/secret.h"
-
-struct ts_disco_sent {
-	struct ts_disco_sent *next;
-	uint8_t tx_id[DISCO_TX_ID_LEN];
-	struct ts_path_addr to; /* not set: DERP */
-	uint64_t sent_ms;
-	struct ts_disco_probe *probe; /* or NULL */
-};
-
 /* -- best path ----------------------------------------------------------- */
+
+size_t ts_disco_peer_mtu(const struct ts_disco_peer *p)
+{
+	return ts_path_mtu_inner(p->mtu.wire,
+				 !ts_ip_is_v4(&p->best.to.addr.ip));
+}
+
+static void forget_mtu(struct ts_disco_peer *p)
+{
+	size_t before = ts_disco_peer_mtu(p);
+
+	ts_path_mtu_reset(&p->mtu);
+	if (ts_disco_peer_mtu(p) != before)
+		p->ops->mtu_changed(p->ctx);
+}
 
 static void set_best(struct ts_disco_peer *p,
 		     const struct ts_path_quality *best)
 {
+	forget_mtu(p);
 	p->best = *best;
 	p->ops->best_changed(p->ctx, &p->best.to);
 }
@@ -33,6 +39,7 @@ static void clear_best(struct ts_disco_peer *p)
 {
 	if (!ts_path_addr_is_set(&p->best.to))
 		return;
+	forget_mtu(p);
 	p->best = (struct ts_path_quality){0};
 	p->trust_until_ms = 0;
 	p->ops->best_changed(p->ctx, NULL);
@@ -125,20 +132,6 @@ find_or_add_candidate(struct ts_disco_peer *p, const struct ts_addr *addr,
 	return c ? c : add_candidate(p, &to, now_ms);
 }
 
-/* Can a ping go there at all? A peer may tell us anything. IPv6 link-local
- * addresses come without the zone that would be needed. */
-static bool is_pingable(const struct ts_addr *addr)
-{
-	struct ts_addr derp = ts_path_derp_addr(0);
-
-	if (addr->port == 0 || ts_ip_is_unspecified(&addr->ip) ||
-	    ts_ip_is_multicast(&addr->ip) ||
-	    ts_ip_v4_host(&addr->ip) == UINT32_MAX ||
-	    ts_ip_equal(&addr->ip, &derp.ip))
-		return false;
-	return ts_ip_is_v4(&addr->ip) || !ts_ip_is_link_local(&addr->ip);
-}
-
 void ts_disco_peer_set_endpoints(struct ts_disco_peer *p,
 				 const struct ts_addr *addrs, size_t count,
 				 uint64_t now_ms)
@@ -148,7 +141,7 @@ void ts_disco_peer_set_endpoints(struct ts_disco_peer *p,
 	for (size_t i = 0; i < count && i < DISCO_ENDPOINTS_MAX; i++) {
 		struct ts_disco_candidate *c = NULL;
 
-		if (is_pingable(&addrs[i]))
+		if (ts_path_is_pingable(&addrs[i]))
 			c = find_or_add_candidate(p, &addrs[i], now_ms);
 		if (c)
 			c->is_in_netmap = true;
@@ -158,71 +151,49 @@ void ts_disco_peer_set_endpoints(struct ts_disco_peer *p,
 
 /* -- pings --------------------------------------------------------------- */
 
-/* The first pong answers the whole probe. */
-static void answer_probe(struct ts_disco_peer *p, struct ts_disco_sent *ping,
-			 uint64_t latency_us)
+/* Takes the ping; its probe may be over with it. */
+static void end_ping(struct ts_disco_peer *p, struct ts_disco_sent *ping,
+		     struct ts_disco_probe *over)
 {
-	struct ts_disco_probe *probe = ping->probe;
+	free(ping);
+	if (over)
+		p->ops->probe_done(p->ctx, over);
+}
 
-	if (!probe)
+/* to NULL: DERP. wire: as in the op. */
+static void start_sized_ping(struct ts_disco_peer *p,
+			     const struct ts_path_addr *to, size_t wire,
+			     struct ts_disco_probe *probe, uint64_t now_ms)
+{
+	struct ts_disco_sent *ping;
+
+	if (to && p->derp_only) /* since a moment ago */
 		return;
-	for (struct ts_disco_sent *s = p->first_ping; s; s = s->next)
-		if (s->probe == probe)
-			s->probe = NULL;
-	probe->err = 0;
-	probe->latency_us = latency_us;
-	probe->to = ping->to;
-	probe->is_derp = !ts_path_addr_is_set(&ping->to);
-	p->ops->probe_done(p->ctx, probe);
+	ping = ts_disco_pings_add(&p->pings, to, wire, probe, now_ms);
+	if (ping)
+		p->ops->send_ping(p->ctx, to, ping->tx_id, wire);
+	else
+		p->dropped_pings++;
 }
 
-static void give_up_probe(struct ts_disco_peer *p, struct ts_disco_sent *ping,
-			  int err)
-{
-	struct ts_disco_probe *probe = ping->probe;
-
-	if (!probe || --probe->pings > 0)
-		return;
-	probe->err = err;
-	p->ops->probe_done(p->ctx, probe);
-}
-
-/* Takes the ping that *link points to off the list. */
-static struct ts_disco_sent *unlink_ping(struct ts_disco_peer *p,
-					 struct ts_disco_sent **link)
-{
-	struct ts_disco_sent *ping = *link;
-
-	*link = ping->next;
-	if (!ping->next)
-		p->last_ping = link;
-	p->ping_count--;
-	return ping;
-}
-
-/* to NULL: DERP. */
 static void start_ping(struct ts_disco_peer *p, const struct ts_path_addr *to,
 		       struct ts_disco_probe *probe, uint64_t now_ms)
 {
-	struct ts_disco_sent *ping = NULL;
+	start_sized_ping(p, to, 0, probe, now_ms);
+}
 
-	if (p->ping_count < DISCO_PINGS_MAX)
-		ping = calloc(1, sizeof(*ping));
-	if (!ping) {
-		p->dropped_pings++;
+/* Through a relay the sizes would be the relay's own affair. */
+static void probe_mtu(struct ts_disco_peer *p, uint64_t now_ms)
+{
+	size_t sizes[PATH_MTU_SIZES_MAX];
+	size_t count;
+
+	if (!p->probes_mtu || !ts_path_addr_is_direct(&p->best.to) ||
+	    !ts_disco_peer_is_trusted(p, now_ms))
 		return;
-	}
-	ts_random_bytes(ping->tx_id, sizeof(ping->tx_id));
-	if (to)
-		ping->to = *to;
-	ping->sent_ms = now_ms;
-	ping->probe = probe;
-	if (probe)
-		probe->pings++;
-	*p->last_ping = ping;
-	p->last_ping = &ping->next;
-	p->ping_count++;
-	p->ops->send_ping(p->ctx, to, ping->tx_id);
+	count = ts_path_mtu_due(&p->mtu, now_ms, sizes);
+	for (size_t i = 0; i < count; i++)
+		start_sized_ping(p, &p->best.to, sizes[i], NULL, now_ms);
 }
 
 static void ping_candidate(struct ts_disco_peer *p,
@@ -239,7 +210,7 @@ static void discover(struct ts_disco_peer *p, bool call_me_maybe,
 	uint64_t due_ms = UINT64_MAX;
 	bool sent = false;
 
-	if (now_ms < p->discovery_due_ms)
+	if (p->derp_only || now_ms < p->discovery_due_ms)
 		return;
 	prune_candidates(p, now_ms);
 	p->full_ping_due_ms = now_ms + DISCO_UPGRADE_INTERVAL_MS;
@@ -258,6 +229,28 @@ static void discover(struct ts_disco_peer *p, bool call_me_maybe,
 		p->ops->send_call_me_maybe(p->ctx);
 }
 
+/* Not for a good enough latency, as with direct paths: a peer that knows no
+ * relay of its own stays on one only as long as we ask. */
+static bool wants_relays(const struct ts_disco_peer *p, uint64_t now_ms)
+{
+	bool is_trusted = ts_disco_peer_is_trusted(p, now_ms);
+
+	if (!p->may_relay || p->derp_only ||
+	    (is_trusted && ts_path_addr_is_direct(&p->best.to)))
+		return false;
+	if (p->relays_asked_ms == 0)
+		return !is_trusted;
+	return now_ms >= p->relays_asked_ms +
+				 (is_trusted ? DISCO_RELAY_UPGRADE_MS
+					     : DISCO_RELAY_INTERVAL_MS);
+}
+
+static void discover_relays(struct ts_disco_peer *p, uint64_t now_ms)
+{
+	if (wants_relays(p, now_ms) && p->ops->discover_relays(p->ctx))
+		p->relays_asked_ms = now_ms;
+}
+
 static bool wants_full_ping(const struct ts_disco_peer *p, uint64_t now_ms)
 {
 	if (!ts_path_addr_is_direct(&p->best.to) ||
@@ -270,10 +263,12 @@ static bool wants_full_ping(const struct ts_disco_peer *p, uint64_t now_ms)
 void ts_disco_peer_sent(struct ts_disco_peer *p, uint64_t now_ms)
 {
 	if (!ts_path_addr_is_direct(&p->best.to) ||
-	    !ts_disco_peer_is_trusted(p, now_ms))
+	    !ts_disco_peer_is_trusted(p, now_ms)) {
 		discover(p, true, now_ms);
+		discover_relays(p, now_ms);
+	}
 	p->active_until_ms = now_ms + DISCO_SESSION_ACTIVE_MS;
-	if (p->heartbeat_ms == UINT64_MAX && !p->derp_only)
+	if (p->heartbeat_ms == UINT64_MAX && !p->derp_only && !p->is_silent)
 		p->heartbeat_ms = now_ms + DISCO_HEARTBEAT_MS;
 }
 
@@ -312,6 +307,15 @@ bool ts_disco_peer_got_ping(struct ts_disco_peer *p,
 	return may_pong(p, now_ms);
 }
 
+static void confirm(struct ts_disco_peer *p, const struct ts_path_addr *to,
+		    uint64_t latency_us, uint64_t now_ms)
+{
+	if (!ts_path_addr_equal(to, &p->best.to))
+		return;
+	p->best.latency_us = latency_us;
+	p->trust_until_ms = now_ms + DISCO_TRUST_MS;
+}
+
 /* A direct pong: the address that was pinged works. */
 static void promote(struct ts_disco_peer *p, const struct ts_path_addr *to,
 		    uint64_t latency_us, uint64_t now_ms)
@@ -322,39 +326,67 @@ static void promote(struct ts_disco_peer *p, const struct ts_path_addr *to,
 	    (ts_path_is_better(&pong, &p->best) ||
 	     !ts_disco_peer_is_trusted(p, now_ms)))
 		set_best(p, &pong);
-	if (ts_path_addr_equal(to, &p->best.to)) {
-		p->best.latency_us = latency_us;
-		p->trust_until_ms = now_ms + DISCO_TRUST_MS;
-	}
+	confirm(p, to, latency_us, now_ms);
+	if (p->mtu.searches == 0) /* a new path */
+		probe_mtu(p, now_ms);
 }
 
-static struct ts_disco_sent **find_ping(struct ts_disco_peer *p,
-					const uint8_t *tx_id)
+void ts_disco_peer_relay_ready(struct ts_disco_peer *p,
+			       const struct ts_path_quality *path,
+			       uint64_t now_ms)
 {
-	struct ts_disco_sent **link = &p->first_ping;
+	/* A relay forwards to the address that shook hands last, so the path
+	 * in use through the same one is dead. */
+	bool is_same_relay = p->best.to.vni != 0 &&
+			     ts_public_key_equal(&p->best.relay, &path->relay);
 
-	while (*link && memcmp((*link)->tx_id, tx_id, DISCO_TX_ID_LEN) != 0)
-		link = &(*link)->next;
-	return *link ? link : NULL;
+	if (p->derp_only)
+		return;
+	if (is_same_relay || ts_path_is_better(path, &p->best) ||
+	    !ts_disco_peer_is_trusted(p, now_ms))
+		set_best(p, path);
+	confirm(p, &path->to, path->latency_us, now_ms);
+}
+
+void ts_disco_peer_heard(struct ts_disco_peer *p,
+			 const struct ts_path_addr *from, uint64_t now_ms)
+{
+	if (p->is_silent && ts_path_addr_equal(from, &p->best.to))
+		p->trust_until_ms = now_ms + DISCO_TRUST_MS;
+}
+
+static void sized_pong(struct ts_disco_peer *p,
+		       const struct ts_disco_sent *ping)
+{
+	size_t before = ts_disco_peer_mtu(p);
+
+	if (!ts_path_addr_equal(&ping->to, &p->best.to))
+		return;
+	ts_path_mtu_answered(&p->mtu, ping->wire);
+	if (ts_disco_peer_mtu(p) != before)
+		p->ops->mtu_changed(p->ctx);
 }
 
 bool ts_disco_peer_got_pong(struct ts_disco_peer *p, bool is_derp,
 			    const uint8_t tx_id[static DISCO_TX_ID_LEN],
 			    uint64_t now_ms)
 {
-	struct ts_disco_sent **link = find_ping(p, tx_id);
-	struct ts_disco_sent *ping;
+	struct ts_disco_sent *ping = ts_disco_pings_take(&p->pings, tx_id);
 	uint64_t latency_us;
 
-	if (!link)
+	if (!ping)
 		return false;
-	ping = unlink_ping(p, link);
 	latency_us = (now_ms - ping->sent_ms) * 1000;
-	/* An address that is no candidate any more was dropped for a reason. */
-	if (!is_derp && find_candidate(p, &ping->to))
+	/* An address that is no candidate any more was dropped for a reason,
+	 * and a relayed path comes by its handshake only. */
+	if (ping->wire != 0)
+		sized_pong(p, ping);
+	else if (!is_derp && ping->to.vni != 0)
+		confirm(p, &ping->to, latency_us, now_ms);
+	else if (!is_derp && find_candidate(p, &ping->to))
 		promote(p, &ping->to, latency_us, now_ms);
-	answer_probe(p, ping, latency_us);
-	free(ping);
+	end_ping(p, ping,
+		 ts_disco_pings_answered(&p->pings, ping, latency_us));
 	return true;
 }
 
@@ -367,7 +399,7 @@ void ts_disco_peer_got_call_me_maybe(struct ts_disco_peer *p,
 	for (size_t i = 0; i < endpoints->count; i++) {
 		struct ts_disco_candidate *c = NULL;
 
-		if (is_pingable(&endpoints->addrs[i]))
+		if (ts_path_is_pingable(&endpoints->addrs[i]))
 			c = find_or_add_candidate(p, &endpoints->addrs[i],
 						  now_ms);
 		if (c)
@@ -378,6 +410,8 @@ void ts_disco_peer_got_call_me_maybe(struct ts_disco_peer *p,
 		p->candidates[i].ping_due_ms = 0;
 	p->discovery_due_ms = 0;
 	discover(p, false, now_ms);
+	/* It looks for us, and may know other relays than we do. */
+	discover_relays(p, now_ms);
 }
 
 /* -- probes -------------------------------------------------------------- */
@@ -393,11 +427,15 @@ int ts_disco_peer_probe(struct ts_disco_peer *p, bool has_derp,
 	probe->fn_ctx = fn_ctx;
 	if (has_derp)
 		start_ping(p, NULL, probe, now_ms);
-	if (ts_disco_peer_is_trusted(p, now_ms)) {
+	if (ts_disco_peer_is_trusted(p, now_ms))
 		start_ping(p, &p->best.to, probe, now_ms);
-	} else {
+	/* Of several addresses in one network any may answer first: where a
+	 * direct path is in use the others are not asked. */
+	if (!ts_path_addr_is_direct(&p->best.to) ||
+	    !ts_disco_peer_is_trusted(p, now_ms)) {
 		for (size_t i = 0; i < p->candidate_count; i++)
 			start_ping(p, &p->candidates[i].to, probe, now_ms);
+		discover_relays(p, now_ms);
 	}
 	if (probe->pings == 0) {
 		free(probe);
@@ -410,25 +448,47 @@ int ts_disco_peer_probe(struct ts_disco_peer *p, bool has_derp,
 
 uint64_t ts_disco_peer_deadline_ms(const struct ts_disco_peer *p)
 {
-	uint64_t at_ms = p->heartbeat_ms;
+	uint64_t at_ms = ts_disco_pings_deadline_ms(&p->pings);
 
-	if (p->first_ping &&
-	    p->first_ping->sent_ms + DISCO_PING_TIMEOUT_MS < at_ms)
-		at_ms = p->first_ping->sent_ms + DISCO_PING_TIMEOUT_MS;
-	return at_ms;
+	return p->heartbeat_ms < at_ms ? p->heartbeat_ms : at_ms;
+}
+
+/* A large one that is lost says nothing of the path while small ones are. */
+static void expire_sized_ping(struct ts_disco_peer *p,
+			      const struct ts_disco_sent *ping, uint64_t now_ms)
+{
+	size_t before = ts_disco_peer_mtu(p);
+
+	if (!ts_path_addr_equal(&ping->to, &p->best.to) ||
+	    !ts_disco_peer_is_trusted(p, now_ms))
+		return;
+	ts_path_mtu_lost(&p->mtu, ping->wire, now_ms);
+	if (ts_disco_peer_mtu(p) != before)
+		p->ops->mtu_changed(p->ctx);
+}
+
+static void expire_ping(struct ts_disco_peer *p,
+			const struct ts_disco_sent *ping, uint64_t now_ms)
+{
+	if (!ts_path_addr_is_set(&p->best.to) ||
+	    !ts_path_addr_equal(&ping->to, &p->best.to) ||
+	    ts_disco_peer_is_trusted(p, now_ms))
+		return;
+	clear_best(p);
+	/* What relays said while it worked is no answer. */
+	p->relays_asked_ms = 0;
 }
 
 static void expire_pings(struct ts_disco_peer *p, uint64_t now_ms)
 {
-	while (p->first_ping &&
-	       now_ms >= p->first_ping->sent_ms + DISCO_PING_TIMEOUT_MS) {
-		struct ts_disco_sent *ping = unlink_ping(p, &p->first_ping);
+	struct ts_disco_sent *ping;
 
-		if (ts_path_addr_equal(&ping->to, &p->best.to) &&
-		    !ts_disco_peer_is_trusted(p, now_ms))
-			clear_best(p);
-		give_up_probe(p, ping, -ETIMEDOUT);
-		free(ping);
+	while ((ping = ts_disco_pings_take_expired(&p->pings, now_ms))) {
+		if (ping->wire != 0)
+			expire_sized_ping(p, ping, now_ms);
+		else
+			expire_ping(p, ping, now_ms);
+		end_ping(p, ping, ts_disco_pings_given_up(ping, -ETIMEDOUT));
 	}
 }
 
@@ -436,15 +496,19 @@ static void heartbeat(struct ts_disco_peer *p, uint64_t now_ms)
 {
 	struct ts_disco_candidate *best = find_candidate(p, &p->best.to);
 
-	if (now_ms >= p->active_until_ms) {
+	if (now_ms >= p->active_until_ms || p->is_silent) {
 		p->heartbeat_ms = UINT64_MAX;
 		return;
 	}
 	p->heartbeat_ms = now_ms + DISCO_HEARTBEAT_MS;
 	if (best)
 		ping_candidate(p, best, now_ms);
+	else if (ts_path_addr_is_set(&p->best.to))
+		start_ping(p, &p->best.to, NULL, now_ms);
+	probe_mtu(p, now_ms);
 	if (wants_full_ping(p, now_ms))
 		discover(p, true, now_ms);
+	discover_relays(p, now_ms);
 }
 
 void ts_disco_peer_tick(struct ts_disco_peer *p, uint64_t now_ms)
@@ -462,16 +526,15 @@ void ts_disco_peer_network_changed(struct ts_disco_peer *p)
 		p->candidates[i].is_call_me_maybe = false;
 	}
 	p->discovery_due_ms = 0;
+	p->relays_asked_ms = 0;
 }
 
 static void cancel_pings(struct ts_disco_peer *p)
 {
-	while (p->first_ping) {
-		struct ts_disco_sent *ping = unlink_ping(p, &p->first_ping);
+	struct ts_disco_sent *ping;
 
-		give_up_probe(p, ping, -ECANCELED);
-		free(ping);
-	}
+	while ((ping = ts_disco_pings_take_first(&p->pings)))
+		end_ping(p, ping, ts_disco_pings_given_up(ping, -ECANCELED));
 }
 
 void ts_disco_peer_reset(struct ts_disco_peer *p)
@@ -490,6 +553,7 @@ void ts_disco_peer_reset(struct ts_disco_peer *p)
 			remove_candidate(p, i - 1);
 	}
 	p->discovery_due_ms = 0;
+	p->relays_asked_ms = 0;
 }
 
 void ts_disco_peer_init(struct ts_disco_peer *p, const struct ts_disco_ops *ops,
@@ -501,7 +565,7 @@ void ts_disco_peer_init(struct ts_disco_peer *p, const struct ts_disco_ops *ops,
 		.derp_only = derp_only,
 		.heartbeat_ms = UINT64_MAX,
 	};
-	p->last_ping = &p->first_ping;
+	ts_disco_pings_init(&p->pings);
 }
 
 void ts_disco_peer_deinit(struct ts_disco_peer *p)

@@ -12,6 +12,12 @@
  *   no trust           -> the caller sends on the best path and on DERP
  *   ping times out     -> an untrusted best path is forgotten: DERP only
  *   every 60 s         -> all candidates again, unless the path is a LAN's
+ *   no direct path     -> peer relays are asked too, at most every 30 s, and
+ *                         every 60 s while one is in use
+ *
+ * A path through a relay is no candidate: it is set up by a handshake
+ * (relay_client.h) and is either the best path or none. A direct one always
+ * takes its place.
  *
  * Source: wgengine/magicsock/endpoint.go, PROTOCOL 6.3-6.5
  */
@@ -22,24 +28,25 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/path/disco_pings.h"
 #include "core/path/disco_wire.h"
 #include "core/path/path_addr.h"
+#include "core/path/path_mtu.h"
 #include "core/path/token_bucket.h"
 
 enum {
 	DISCO_HEARTBEAT_MS = 3000,
 	DISCO_SESSION_ACTIVE_MS = 45000,
 	DISCO_TRUST_MS = 6500,
-	DISCO_PING_TIMEOUT_MS = 5000,
 	DISCO_PING_INTERVAL_MS = 5000,
 	DISCO_UPGRADE_INTERVAL_MS = 60000,
+	DISCO_RELAY_INTERVAL_MS = 30000,
+	DISCO_RELAY_UPGRADE_MS = 60000,
 	DISCO_GOOD_LATENCY_US = 5000,
 	/* Above PRUNE the learned candidates that went silent are dropped, at
 	 * MAX no more are taken. */
 	DISCO_CANDIDATES_PRUNE = 100,
 	DISCO_CANDIDATES_MAX = 128,
-	/* Unanswered pings; more are not sent. */
-	DISCO_PINGS_MAX = 256,
 	/* Our pongs to one peer. */
 	DISCO_PONGS_PER_S = 50,
 	DISCO_PONGS_BURST = 200,
@@ -54,30 +61,19 @@ struct ts_disco_candidate {
 	uint64_t ping_due_ms; /* discovery may ping it again from then on */
 };
 
-/* A "tailscale ping": several pings, the first pong ends it. */
-typedef void (*ts_disco_probe_fn)(void *ctx, int err, uint64_t latency_us,
-				  const struct ts_path_addr *to, bool is_derp);
-struct ts_disco_probe {
-	ts_disco_probe_fn fn;
-	void *fn_ctx;
-	size_t pings; /* outstanding */
-	int err;      /* 0: answered, and the rest is set */
-	uint64_t latency_us;
-	struct ts_path_addr to;
-	bool is_derp;
-	struct ts_disco_probe *next; /* for whoever collects finished ones */
-};
-
-struct ts_disco_sent; /* a ping that waits for its pong */
-
 struct ts_disco_peer;
 struct ts_disco_ops {
-	/* to NULL: through DERP */
+	/* to NULL: through DERP. wire: the length of the IP packet, padded
+	 * and in one piece, or 0: as short as it is. */
 	void (*send_ping)(void *ctx, const struct ts_path_addr *to,
-			  const uint8_t tx_id[DISCO_TX_ID_LEN]);
+			  const uint8_t tx_id[DISCO_TX_ID_LEN], size_t wire);
 	void (*send_call_me_maybe)(void *ctx);
+	/* Look for a path through peer relays. False: there are none. */
+	bool (*discover_relays)(void *ctx);
 	/* The best path was set or, with path NULL, lost. */
 	void (*best_changed)(void *ctx, const struct ts_path_addr *best);
+	/* What the best path carries is another size now. */
+	void (*mtu_changed)(void *ctx);
 	/* Answered, timed out or given up: the caller takes the probe, calls
 	 * its fn once no state is in flux, and frees it. */
 	void (*probe_done)(void *ctx, struct ts_disco_probe *probe);
@@ -87,16 +83,20 @@ struct ts_disco_peer {
 	const struct ts_disco_ops *ops;
 	void *ctx;
 	bool derp_only; /* keep no candidates, ping nobody by UDP */
+	bool may_relay; /* it knows peer relays, and so may we */
+	bool probes_mtu;
+	bool is_silent; /* no heartbeats: what it sends is proof enough */
 	struct ts_disco_candidate *candidates;
 	size_t candidate_count, candidate_cap;
-	struct ts_disco_sent *first_ping, **last_ping; /* oldest first */
-	size_t ping_count;
+	struct ts_disco_pings pings;
 	struct ts_path_quality best; /* best.to not set: none */
 	uint64_t trust_until_ms;
+	struct ts_path_mtu mtu; /* of best, when that is direct */
 	uint64_t active_until_ms;
 	uint64_t heartbeat_ms;     /* UINT64_MAX: none */
 	uint64_t discovery_due_ms; /* no candidate may be pinged before */
 	uint64_t full_ping_due_ms;
+	uint64_t relays_asked_ms; /* 0: never */
 	struct ts_token_bucket pongs;
 	bool has_pongs; /* the bucket was filled */
 	uint64_t dropped_candidates, dropped_pings, dropped_pongs;
@@ -130,6 +130,16 @@ bool ts_disco_peer_got_pong(struct ts_disco_peer *p, bool is_derp,
 void ts_disco_peer_got_call_me_maybe(struct ts_disco_peer *p,
 				     const struct ts_disco_endpoints *endpoints,
 				     uint64_t now_ms);
+/* The largest packet inside the tunnel that the path carries. */
+size_t ts_disco_peer_mtu(const struct ts_disco_peer *p);
+/* A handshake with a relay ended well: use that path, unless the one in use
+ * is better. */
+void ts_disco_peer_relay_ready(struct ts_disco_peer *p,
+			       const struct ts_path_quality *path,
+			       uint64_t now_ms);
+/* Something of the peer, authenticated, came from there. */
+void ts_disco_peer_heard(struct ts_disco_peer *p,
+			 const struct ts_path_addr *from, uint64_t now_ms);
 /* Ping now: through DERP when has_derp, the trusted path or else all
  * candidates. 0, -ENOMEM, -EHOSTUNREACH (nowhere to send to; fn is not
  * called). */

@@ -255,7 +255,6 @@ enum {
 	GENEVE_CONTROL_BIT = 0x80,
 	/* Of the first two bytes only the control bit may be set: we know no
 	 * options and no critical ones. */
-	GENEVE_VNI_MAX = 0xffffff,
 };
 
 int ts_geneve_read(struct ts_reader *r, struct ts_geneve *out)
@@ -281,7 +280,7 @@ int ts_geneve_read(struct ts_reader *r, struct ts_geneve *out)
 
 int ts_geneve_write(struct ts_writer *w, const struct ts_geneve *geneve)
 {
-	if (geneve->vni == 0 || geneve->vni > GENEVE_VNI_MAX)
+	if (geneve->vni == 0 || geneve->vni > DISCO_VNI_MAX)
 		return -EBADMSG;
 	ts_write_u8(w, 0);
 	ts_write_u8(w, geneve->control ? GENEVE_CONTROL_BIT : 0);

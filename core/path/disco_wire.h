@@ -37,16 +37,20 @@ enum {
 	/* Less than this is not disco: header and nonce. */
 	DISCO_PACKET_MIN_LEN = DISCO_HEADER_LEN + TS_BOX_NONCE_LEN,
 	DISCO_TX_ID_LEN = 12,
+	/* A whole ping without padding: type, version, TxID and node key. */
+	DISCO_PING_LEN = DISCO_PACKET_MIN_LEN + TS_BOX_MAC_LEN + 2 +
+			 DISCO_TX_ID_LEN + TS_KEY_LEN,
 	DISCO_CHALLENGE_LEN = 32,
 	DISCO_ENDPOINTS_MAX = 64, /* read and written; more are ignored */
 	DISCO_ENDPOINT_LEN = 18,  /* IP 16, port 2 */
 	/* Read: a ping padded to a jumbo frame (path MTU discovery). */
 	DISCO_PAYLOAD_MAX_LEN = 9216,
-	/* Written: the largest is a list of DISCO_ENDPOINTS_MAX. */
-	DISCO_WRITE_PAYLOAD_CAP = 1400,
+	/* Written: the largest is a ping that fills a jumbo frame. */
+	DISCO_WRITE_PAYLOAD_CAP = 9000,
 	DISCO_WRITE_CAP =
 		DISCO_HEADER_LEN + TS_BOX_OVERHEAD + DISCO_WRITE_PAYLOAD_CAP,
 	DISCO_GENEVE_LEN = 8,
+	DISCO_VNI_MAX = 0xffffff, /* 24 bits */
 };
 
 struct ts_disco_ping {

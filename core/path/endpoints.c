@@ -27,16 +27,25 @@ static void list(struct ts_endpoints *e, const struct ts_addr *addr,
 static bool update(struct ts_endpoints *e)
 {
 	struct ts_addr old[ENDPOINTS_MAX];
+	int old_types[ENDPOINTS_MAX];
 	size_t old_count = e->count;
 
 	memcpy(old, e->addrs, old_count * sizeof(*old));
+	memcpy(old_types, e->types, old_count * sizeof(*old_types));
 	e->count = 0;
+	if (e->is_checked && e->port_mapping.port != 0)
+		list(e, &e->port_mapping, TS_ENDPOINT_PORT_MAPPED);
 	for (size_t i = 0; e->is_checked && i < e->stun_count; i++)
 		list(e, &e->stun[i].addr, TS_ENDPOINT_STUN);
+	if (e->is_checked && e->guess.port != 0)
+		list(e, &e->guess, TS_ENDPOINT_STUN_LOCAL_PORT);
+	for (size_t i = 0; e->is_checked && i < e->fixed_count; i++)
+		list(e, &e->fixed[i], TS_ENDPOINT_STATIC);
 	for (size_t i = 0; e->is_checked && i < e->local_count; i++)
 		list(e, &e->local[i], TS_ENDPOINT_LOCAL);
 	return e->count != old_count ||
-	       memcmp(old, e->addrs, old_count * sizeof(*old)) != 0;
+	       memcmp(old, e->addrs, old_count * sizeof(*old)) != 0 ||
+	       memcmp(old_types, e->types, old_count * sizeof(*old_types)) != 0;
 }
 
 /* Of no use to others. The host's own tailnet address would tunnel one
@@ -55,6 +64,31 @@ bool ts_endpoints_set_local(struct ts_endpoints *e, const struct ts_addr *addrs,
 	     i++)
 		if (is_publishable(&addrs[i]))
 			e->local[e->local_count++] = addrs[i];
+	return update(e);
+}
+
+void ts_endpoints_set_static(struct ts_endpoints *e,
+			     const struct ts_addr *addrs, size_t count)
+{
+	e->fixed_count = 0;
+	for (size_t i = 0; i < count && e->fixed_count < ENDPOINTS_STATIC_MAX;
+	     i++)
+		if (is_publishable(&addrs[i]))
+			e->fixed[e->fixed_count++] = addrs[i];
+	update(e);
+}
+
+bool ts_endpoints_set_guess(struct ts_endpoints *e, const struct ts_addr *addr)
+{
+	e->guess = addr && is_publishable(addr) ? *addr : (struct ts_addr){0};
+	return update(e);
+}
+
+bool ts_endpoints_set_port_mapping(struct ts_endpoints *e,
+				   const struct ts_addr *addr)
+{
+	e->port_mapping = addr && is_publishable(addr) ? *addr
+						       : (struct ts_addr){0};
 	return update(e);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * netcheck.c - STUN probes to the DERP regions: latency, our public addresses
+ * netcheck.c - probes to the DERP regions: latency, our public addresses
  */
 #include "core/path/netcheck.h"
 
@@ -38,8 +38,9 @@ static bool parse_ip(const char *text, bool want_v6, struct ts_ip *out)
 	       ts_ip_is_v4(out) != want_v6;
 }
 
-/* The node's address of that family, if it says one without the DNS. */
-static bool node_stun_addr(const struct ts_derp_node *node, bool want_v6,
+/* The node's address of that family: the map's, or its name's. */
+static bool node_stun_addr(const struct ts_netcheck *n,
+			   const struct ts_derp_node *node, bool want_v6,
 			   struct ts_addr *out)
 {
 	const char *listed = want_v6 ? node->ipv6 : node->ipv4;
@@ -51,7 +52,10 @@ static bool node_stun_addr(const struct ts_derp_node *node, bool want_v6,
 		return parse_ip(node->stun_test_ip, want_v6, &out->ip);
 	if (listed && *listed) /* "none" is no address and does not parse */
 		return parse_ip(listed, want_v6, &out->ip);
-	return parse_ip(node->host_name, want_v6, &out->ip);
+	if (parse_ip(node->host_name, want_v6, &out->ip))
+		return true;
+	return n->ops->find &&
+	       n->ops->find(n->ctx, node->host_name, want_v6, &out->ip);
 }
 
 static int add_probe(struct ts_netcheck *n, const struct ts_derp_node *node,
@@ -60,7 +64,7 @@ static int add_probe(struct ts_netcheck *n, const struct ts_derp_node *node,
 	struct ts_netcheck_probe *probes, *p;
 	struct ts_addr to;
 
-	if (!node_stun_addr(node, is_v6, &to))
+	if (n->no_stun || !node_stun_addr(n, node, is_v6, &to))
 		return 0;
 	if ((n->probe_count & (n->probe_count - 1)) == 0) {
 		size_t cap = n->probe_count ? 2 * n->probe_count : 1;
@@ -201,6 +205,11 @@ void ts_netcheck_cancel(struct ts_netcheck *n)
 	free(n->report.regions);
 	n->report = (struct ts_netcheck_report){0};
 	n->is_running = false;
+	n->map = NULL;
+	if (n->is_https)
+		n->ops->https_cancel(n->ctx);
+	n->is_https = false;
+	n->https_count = 0;
 }
 
 static bool any_answered(const struct ts_netcheck_report *report)
@@ -211,16 +220,91 @@ static bool any_answered(const struct ts_netcheck_report *report)
 	return false;
 }
 
-static void finish(struct ts_netcheck *n, uint64_t now_ms)
+static bool any_v6_answered(const struct ts_netcheck_report *report)
 {
-	if (n->probe_count > 0)
-		n->report.working_udp =
-			any_answered(&n->report) ? TS_YES : TS_NO;
+	for (size_t i = 0; i < report->region_count; i++)
+		if (report->regions[i].has_v6)
+			return true;
+	return false;
+}
+
+static const struct ts_derp_node *relaying_node(const struct ts_derp_map *map,
+						int region)
+{
+	const struct ts_derp_region *r = ts_derp_map_region(map, region);
+
+	for (size_t i = 0; r && i < r->node_count; i++)
+		if (!r->nodes[i].stun_only)
+			return &r->nodes[i];
+	return NULL;
+}
+
+/* An op may answer before it returns: count first, ask later. */
+static void start_https(struct ts_netcheck *n, uint64_t now_ms)
+{
+	int ids[NETCHECK_HTTPS_MAX];
+	size_t count = n->report.region_count;
+
+	if (count > NETCHECK_HTTPS_MAX)
+		count = NETCHECK_HTTPS_MAX;
+	n->is_https = true;
+	n->stop_ms = now_ms + NETCHECK_HTTPS_LIMIT_MS;
+	n->https_count = count;
+	for (size_t i = 0; i < count; i++)
+		ids[i] = n->report.regions[i].id;
+	for (size_t i = 0; i < count && n->is_https; i++) {
+		const struct ts_derp_node *node = relaying_node(n->map, ids[i]);
+
+		if (node)
+			n->ops->https(n->ctx, ids[i], node);
+		else
+			ts_netcheck_https(n, ids[i], 0, now_ms);
+	}
+}
+
+static void conclude(struct ts_netcheck *n, uint64_t now_ms)
+{
 	free(n->last.regions);
 	n->last = n->report;
 	n->report = (struct ts_netcheck_report){0};
 	ts_netcheck_cancel(n);
 	n->ops->done(n->ctx, &n->last, now_ms);
+}
+
+/* The STUN phase is over. */
+static void finish(struct ts_netcheck *n, uint64_t now_ms)
+{
+	bool answered = any_answered(&n->report);
+
+	if (n->probe_count > 0) {
+		n->report.working_udp = answered ? TS_YES : TS_NO;
+		n->report.working_ipv6 =
+			any_v6_answered(&n->report) ? TS_YES : TS_NO;
+	}
+	/* Where nobody could be asked by UDP nothing is known to be wrong. */
+	if (answered || !n->ops->https || n->report.region_count == 0 ||
+	    (n->probe_count == 0 && !n->no_stun))
+		conclude(n, now_ms);
+	else
+		start_https(n, now_ms);
+}
+
+void ts_netcheck_https(struct ts_netcheck *n, int region, uint64_t latency_us,
+		       uint64_t now_ms)
+{
+	if (!n->is_https)
+		return;
+	for (size_t i = 0; i < n->report.region_count; i++) {
+		struct ts_netcheck_region *r = &n->report.regions[i];
+
+		if (r->id != region || latency_us == 0)
+			continue;
+		r->has_latency = true;
+		r->has_https = true;
+		r->latency_us = latency_us;
+	}
+	if (--n->https_count == 0)
+		conclude(n, now_ms);
 }
 
 /* -- progress ------------------------------------------------------------ */
@@ -324,6 +408,9 @@ static void note_latency(struct ts_netcheck *n,
 
 	if (!r->has_latency || latency_us < r->latency_us)
 		r->latency_us = latency_us;
+	if (p->is_v6 ? !r->has_v6 || latency_us < r->v6_us
+		     : !r->has_v4 || latency_us < r->v4_us)
+		*(p->is_v6 ? &r->v6_us : &r->v4_us) = latency_us;
 	r->has_latency = true;
 	r->has_v4 |= !p->is_v6;
 	r->has_v6 |= p->is_v6;
@@ -346,6 +433,8 @@ void ts_netcheck_input(struct ts_netcheck *n, const uint8_t *pkt, size_t len,
 	struct ts_netcheck_probe *p;
 	struct ts_addr mapped;
 
+	if (n->is_https) /* too late */
+		return;
 	if (ts_stun_read_response(pkt, len, tx_id, &mapped) != 0)
 		return;
 	p = find_probe(n, tx_id);
@@ -367,7 +456,8 @@ static uint64_t stop_ms(const struct ts_netcheck *n)
 {
 	uint64_t silence_ms = n->report.started_ms + NETCHECK_SILENCE_MS;
 
-	if (!any_answered(&n->report) && silence_ms < n->stop_ms)
+	if (!n->is_https && !any_answered(&n->report) &&
+	    silence_ms < n->stop_ms)
 		return silence_ms;
 	return n->stop_ms;
 }
@@ -379,7 +469,7 @@ uint64_t ts_netcheck_deadline_ms(const struct ts_netcheck *n)
 	if (!n->is_running)
 		return UINT64_MAX;
 	at_ms = stop_ms(n);
-	for (size_t i = 0; i < n->probe_count; i++)
+	for (size_t i = 0; i < n->probe_count && !n->is_https; i++)
 		if (!n->probes[i].is_sent && n->probes[i].at_ms < at_ms)
 			at_ms = n->probes[i].at_ms;
 	return at_ms;
@@ -389,7 +479,9 @@ void ts_netcheck_tick(struct ts_netcheck *n, uint64_t now_ms)
 {
 	if (!n->is_running)
 		return;
-	if (now_ms >= stop_ms(n))
+	if (now_ms >= stop_ms(n) && n->is_https)
+		conclude(n, now_ms);
+	else if (now_ms >= stop_ms(n))
 		finish(n, now_ms);
 	else
 		send_due(n, now_ms);
@@ -415,6 +507,7 @@ int ts_netcheck_start(struct ts_netcheck *n, const struct ts_derp_map *map,
 		return err;
 	}
 	n->is_running = true;
+	n->map = map;
 	n->stop_ms = now_ms + NETCHECK_LIMIT_MS;
 	if (n->probe_count == 0)
 		finish(n, now_ms);

@@ -3,6 +3,9 @@
  */
 #include "core/path/path_addr.h"
 
+#include <stdio.h>
+#include <string.h>
+
 enum {
 	POINTS_LOOPBACK = 50,
 	POINTS_LINK_LOCAL = 30,
@@ -76,6 +79,31 @@ bool ts_path_is_better(const struct ts_path_quality *a,
 	if (a_points <= 1 && b_points == 0)
 		return false;
 	return a_points > b_points;
+}
+
+bool ts_path_is_pingable(const struct ts_addr *addr)
+{
+	struct ts_addr derp = ts_path_derp_addr(0);
+
+	if (addr->port == 0 || ts_ip_is_unspecified(&addr->ip) ||
+	    ts_ip_is_multicast(&addr->ip) ||
+	    ts_ip_v4_host(&addr->ip) == UINT32_MAX ||
+	    ts_ip_equal(&addr->ip, &derp.ip))
+		return false;
+	return ts_ip_is_v4(&addr->ip) || !ts_ip_is_link_local(&addr->ip);
+}
+
+char *ts_path_addr_format(const struct ts_path_addr *p,
+			  char out[static TS_PATH_ADDR_TEXT_CAP])
+{
+	size_t len;
+
+	ts_addr_format(&p->addr, out);
+	len = strlen(out);
+	if (p->vni != 0)
+		snprintf(out + len, TS_PATH_ADDR_TEXT_CAP - len, ":vni:%u",
+			 (unsigned)(p->vni & 0xffffff));
+	return out;
 }
 
 struct ts_addr ts_path_derp_addr(int region)

@@ -19,52 +19,76 @@
 /* The buffer that a sealed message is made in has room for DERP's header. */
 enum { DISCO_TX_CAP = TS_PACKET_HEADROOM + DISCO_WRITE_CAP };
 
-static int seal(struct ts_path_peer *peer, const struct ts_disco_message *msg,
-		uint8_t *out, size_t *len)
+int ts_path_disco_seal(const struct ts_path *path, const struct ts_box *box,
+		       const struct ts_disco_message *msg, uint8_t *out,
+		       size_t *len)
 {
-	const struct ts_box *box = ts_path_peer_box(peer);
 	uint8_t payload[DISCO_WRITE_PAYLOAD_CAP];
 	struct ts_writer w = ts_writer_init(payload, sizeof(payload));
 	struct ts_writer sealed = ts_writer_init(out, DISCO_WRITE_CAP);
-	int err;
+	int err = ts_disco_write(&w, msg);
 
-	if (!box)
-		return -EACCES;
-	err = ts_disco_write(&w, msg);
 	if (!err)
-		err = ts_disco_seal(&sealed, &peer->path->disco_public, box,
-				    payload, w.len);
+		err = ts_disco_seal(&sealed, &path->disco_public, box, payload,
+				    w.len);
 	*len = sealed.len;
 	return err;
 }
 
-/* to NULL: through DERP. What cannot be sent is lost, like any datagram. */
-static void send_message(struct ts_path_peer *peer,
-			 const struct ts_path_addr *to,
-			 const struct ts_disco_message *msg)
+void ts_path_disco_send(struct ts_path_peer *peer,
+			const struct ts_path_addr *to,
+			const struct ts_disco_message *msg)
 {
 	struct ts_path *path = peer->path;
+	const struct ts_box *box = ts_path_peer_box(peer);
+	struct ts_geneve header = {.proto = GENEVE_PROTO_DISCO};
 	uint8_t buf[DISCO_TX_CAP];
 	struct ts_packet pkt = {.data = buf + TS_PACKET_HEADROOM};
-	int err = seal(peer, msg, pkt.data, &pkt.len);
+	int err = -EACCES;
 
-	if (!err && to)
-		path->ops->udp_send(path->ctx, &to->addr, pkt.data, pkt.len);
-	else if (!err)
+	if (box)
+		err = ts_path_disco_seal(path, box, msg, pkt.data, &pkt.len);
+	if (!err && to) {
+		header.vni = to->vni;
+		ts_path_send_udp(path, to, &header, &pkt);
+	} else if (!err) {
 		err = ts_path_send_derp(peer, &pkt);
+	}
 	if (err)
 		path->dropped_disco++;
 }
 
+/* In one piece or not at all, as the size is what it asks about. */
+static void send_sized(struct ts_path_peer *peer, const struct ts_addr *to,
+		       const struct ts_disco_message *msg)
+{
+	struct ts_path *path = peer->path;
+	const struct ts_box *box = ts_path_peer_box(peer);
+	uint8_t buf[DISCO_WRITE_CAP];
+	size_t len;
+
+	if (box && ts_path_disco_seal(path, box, msg, buf, &len) == 0)
+		path->ops->udp_send_whole(path->ctx, to, buf, len);
+	else
+		path->dropped_disco++;
+}
+
 static void send_ping(void *ctx, const struct ts_path_addr *to,
-		      const uint8_t tx_id[DISCO_TX_ID_LEN])
+		      const uint8_t tx_id[DISCO_TX_ID_LEN], size_t wire)
 {
 	struct ts_path_peer *peer = ctx;
 	struct ts_disco_message msg = {.type = DISCO_PING};
 
 	memcpy(msg.ping.tx_id, tx_id, DISCO_TX_ID_LEN);
 	msg.ping.node_key = peer->path->node_public;
-	send_message(peer, to, &msg);
+	if (wire == 0) {
+		ts_path_disco_send(peer, to, &msg);
+		return;
+	}
+	wire = ts_path_mtu_payload(wire, !ts_ip_is_v4(&to->addr.ip));
+	if (wire > DISCO_PING_LEN)
+		msg.ping.padding_len = wire - DISCO_PING_LEN;
+	send_sized(peer, &to->addr, &msg);
 }
 
 static void send_pong(struct ts_path_peer *peer, const struct ts_path_addr *to,
@@ -74,7 +98,7 @@ static void send_pong(struct ts_path_peer *peer, const struct ts_path_addr *to,
 
 	memcpy(msg.pong.tx_id, tx_id, DISCO_TX_ID_LEN);
 	msg.pong.src = *seen;
-	send_message(peer, to, &msg);
+	ts_path_disco_send(peer, to, &msg);
 }
 
 /* -- CallMeMaybe --------------------------------------------------------- */
@@ -90,7 +114,7 @@ static void send_call_me_maybe_now(struct ts_path_peer *peer)
 	memcpy(msg.call_me_maybe.addrs, e->addrs,
 	       e->count * sizeof(e->addrs[0]));
 	msg.call_me_maybe.count = e->count;
-	send_message(peer, NULL, &msg);
+	ts_path_disco_send(peer, NULL, &msg);
 }
 
 /* With stale endpoints it would open the wrong doors: check first. */
@@ -139,14 +163,32 @@ void ts_path_stop_waiting(struct ts_path_peer *peer)
 static void best_changed(void *ctx, const struct ts_path_addr *best)
 {
 	const struct ts_path_peer *peer = ctx;
-	char name[TS_KEY_SHORT_CAP], text[TS_ADDR_TEXT_CAP];
+	char name[TS_KEY_SHORT_CAP], text[TS_PATH_ADDR_TEXT_CAP];
 
 	ts_public_key_short(&peer->node_key, name);
 	if (best)
 		log_info("path-%s: now using %s", name,
-			 ts_addr_format(&best->addr, text));
+			 ts_path_addr_format(best, text));
 	else
-		log_info("path-%s: direct path lost", name);
+		log_info("path-%s: path lost, DERP only", name);
+}
+
+static void mtu_changed(void *ctx)
+{
+	struct ts_path_peer *peer = ctx;
+	struct ts_path *path = peer->path;
+	size_t mtu = ts_disco_peer_mtu(&peer->disco);
+	char name[TS_KEY_SHORT_CAP];
+
+	log_info("path-%s: carries packets of %zu bytes",
+		 ts_public_key_short(&peer->node_key, name), mtu);
+	if (path->ops->peer_mtu_changed)
+		path->ops->peer_mtu_changed(path->ctx, peer, mtu);
+}
+
+static bool discover_relays(void *ctx)
+{
+	return ts_path_discover_relays(ctx);
 }
 
 static void probe_done(void *ctx, struct ts_disco_probe *probe)
@@ -172,14 +214,16 @@ void ts_path_flush_probes(struct ts_path *path)
 const struct ts_disco_ops TS_PATH_DISCO_OPS = {
 	.send_ping = send_ping,
 	.send_call_me_maybe = send_call_me_maybe,
+	.discover_relays = discover_relays,
+	.mtu_changed = mtu_changed,
 	.best_changed = best_changed,
 	.probe_done = probe_done,
 };
 
 /* -- in ------------------------------------------------------------------ */
 
-static int open_message(const uint8_t *pkt, size_t len,
-			const struct ts_box *box, struct ts_disco_message *msg)
+int ts_path_disco_open(const uint8_t *pkt, size_t len,
+		       const struct ts_box *box, struct ts_disco_message *msg)
 {
 	uint8_t payload[DISCO_PAYLOAD_MAX_LEN];
 	size_t payload_len;
@@ -217,7 +261,7 @@ void ts_path_disco_input_derp(struct ts_path_peer *peer, int region,
 
 	ts_disco_read_sender(pkt, &sender);
 	if (!box || !ts_public_key_equal(&sender, &peer->disco_key) ||
-	    open_message(pkt, len, box, &msg) != 0) {
+	    ts_path_disco_open(pkt, len, box, &msg) != 0) {
 		path->dropped_disco++;
 		return;
 	}
@@ -229,6 +273,8 @@ void ts_path_disco_input_derp(struct ts_path_peer *peer, int region,
 	else if (msg.type == DISCO_CALL_ME_MAYBE)
 		ts_disco_peer_got_call_me_maybe(
 			&peer->disco, &msg.call_me_maybe, path->now_ms);
+	else if (!ts_path_relay_message(peer, &msg))
+		path->dropped_disco++;
 	ts_path_peer_rearm(peer);
 }
 
@@ -251,7 +297,7 @@ static struct ts_path_peer *wake_stranger(struct ts_path *path,
 	    !ts_token_bucket_take(&path->strangers, 1, path->now_ms))
 		return NULL;
 	if (ts_box_init(&box, &path->config.disco_key, sender) == 0 &&
-	    open_message(pkt, len, &box, &msg) == 0)
+	    ts_path_disco_open(pkt, len, &box, &msg) == 0)
 		peer = path->ops->unknown_disco(path->ctx, sender);
 	ts_wipe(&box, sizeof(box));
 	if (peer && !ts_public_key_equal(&peer->disco_key, sender))
@@ -268,22 +314,50 @@ static struct ts_path_peer *node_of_ping(struct ts_path_peer *first,
 	return first;
 }
 
-static void got_pong_udp(struct ts_path_peer *peer, const struct ts_addr *from,
+/* Of a path in use, of a candidate, or of a handshake with a relay. */
+static bool take_pong(struct ts_path_peer *peer,
+		      const struct ts_path_addr *from,
+		      const struct ts_disco_pong *pong)
+{
+	struct ts_path *path = peer->path;
+
+	if (ts_disco_peer_got_pong(&peer->disco, false, pong->tx_id,
+				   path->now_ms))
+		return true;
+	return from->vni != 0 &&
+	       ts_relay_client_pong(&path->relays, peer, from, pong->tx_id,
+				    path->now_ms);
+}
+
+static void got_pong_udp(struct ts_path_peer *peer,
+			 const struct ts_path_addr *from,
 			 const struct ts_disco_pong *pong)
 {
 	for (; peer; peer = peer->next_same_disco)
-		if (ts_disco_peer_got_pong(&peer->disco, false, pong->tx_id,
-					   peer->path->now_ms)) {
+		if (take_pong(peer, from, pong)) {
 			ts_path_add_source(peer, from);
 			ts_path_peer_rearm(peer);
 			return;
 		}
 }
 
-void ts_path_disco_input_udp(struct ts_path *path, const struct ts_addr *from,
+static void got_ping_udp(struct ts_path_peer *peer,
+			 const struct ts_path_addr *from,
+			 const struct ts_disco_ping *ping)
+{
+	struct ts_path *path = peer->path;
+
+	got_ping(peer, from, &from->addr, ping);
+	if (from->vni != 0)
+		ts_relay_client_ping(&path->relays, peer, from, path->now_ms);
+	ts_path_add_source(peer, from);
+	ts_path_peer_rearm(peer);
+}
+
+void ts_path_disco_input_udp(struct ts_path *path,
+			     const struct ts_path_addr *from,
 			     const uint8_t *pkt, size_t len)
 {
-	struct ts_path_addr back = {.addr = *from};
 	struct ts_disco_message msg;
 	struct ts_public_key sender;
 	const struct ts_box *box;
@@ -291,10 +365,11 @@ void ts_path_disco_input_udp(struct ts_path *path, const struct ts_addr *from,
 
 	ts_disco_read_sender(pkt, &sender);
 	peer = ts_path_find_disco(path, &sender);
-	if (!peer)
+	/* Who comes through a relay has told us so through DERP. */
+	if (!peer && from->vni == 0)
 		peer = wake_stranger(path, &sender, pkt, len);
 	box = peer ? ts_path_peer_box(peer) : NULL;
-	if (!box || open_message(pkt, len, box, &msg) != 0) {
+	if (!box || ts_path_disco_open(pkt, len, box, &msg) != 0) {
 		path->dropped_disco++;
 		return;
 	}
@@ -304,11 +379,8 @@ void ts_path_disco_input_udp(struct ts_path *path, const struct ts_addr *from,
 	}
 	if (msg.type == DISCO_PING)
 		peer = node_of_ping(peer, &msg.ping);
-	if (msg.type != DISCO_PING || !peer) {
+	if (msg.type == DISCO_PING && peer)
+		got_ping_udp(peer, from, &msg.ping);
+	else
 		path->dropped_disco++; /* the others come through DERP only */
-		return;
-	}
-	got_ping(peer, &back, from, &msg.ping);
-	ts_path_add_source(peer, from);
-	ts_path_peer_rearm(peer);
 }

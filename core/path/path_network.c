@@ -7,6 +7,8 @@
  * measured (no UDP, or the map has only names) several regions are connected
  * at once, and the first that is up becomes home.
  */
+#include <errno.h>
+
 #include "core/base/log.h"
 #include "core/crypto/secret.h"
 #include "core/path/path_internal.h"
@@ -17,7 +19,7 @@ void ts_path_tell_endpoints(struct ts_path *path)
 {
 	const struct ts_endpoints *e = &path->endpoints;
 
-	if (!path->config.disable_direct && e->is_checked)
+	if (ts_path_is_direct_allowed(path) && e->is_checked)
 		path->ops->endpoints_changed(path->ctx, e->addrs, e->types,
 					     e->count);
 }
@@ -28,13 +30,14 @@ void ts_path_tell_net_info(struct ts_path *path)
 
 	if (path->pool.home == path->told_home &&
 	    last->mapping_varies == path->told_varies &&
-	    last->working_udp == path->told_udp)
+	    last->working_udp == path->told_udp &&
+	    last->working_ipv6 == path->told_ipv6)
 		return;
 	path->told_home = path->pool.home;
 	path->told_varies = last->mapping_varies;
 	path->told_udp = last->working_udp;
-	path->ops->net_info_changed(path->ctx, path->told_home,
-				    path->told_varies, path->told_udp);
+	path->told_ipv6 = last->working_ipv6;
+	path->ops->net_info_changed(path->ctx, path->told_home, last);
 }
 
 static void tell_derp_ready(struct ts_path *path, bool connected)
@@ -173,6 +176,8 @@ void ts_path_region_down(void *ctx, int region, uint64_t now_ms)
 
 static bool is_active(const struct ts_path *path)
 {
+	if (path->settings.always_stun)
+		return true;
 	return path->last_send_ms != 0 &&
 	       path->now_ms < path->last_send_ms + DISCO_SESSION_ACTIVE_MS;
 }
@@ -198,15 +203,51 @@ void ts_path_note_activity(struct ts_path *path)
 	path->next_check_ms = path->last_check_ms + PATH_CHECK_MIN_MS;
 }
 
+void ts_path_resolve_names(struct ts_path *path, bool all)
+{
+	const char *host;
+	size_t pos = 0;
+
+	if (!path->ops->resolve)
+		return;
+	while ((host = ts_derp_names_next(&path->names, &pos, all)))
+		path->ops->resolve(path->ctx, host);
+}
+
+/* Who can be asked has changed: a full check, now or after this one. */
+void ts_path_resolved(struct ts_path *path, const char *host,
+		      const struct ts_ip *ips, size_t count, uint64_t now_ms)
+{
+	path->now_ms = now_ms;
+	if (!ts_derp_names_answered(&path->names, host, ips, count))
+		return;
+	if (path->netcheck.is_running)
+		path->has_new_names = true;
+	else
+		ts_path_check_network(path, true);
+}
+
+static bool find_name(void *ctx, const char *host, bool want_v6,
+		      struct ts_ip *out)
+{
+	const struct ts_path *path = ctx;
+
+	return ts_derp_names_find(&path->names, host, want_v6, out);
+}
+
 void ts_path_check_network(struct ts_path *path, bool full)
 {
 	if (path->netcheck.is_running || !path->map)
 		return;
 	full |= path->now_ms >= path->next_full_ms;
-	if (full)
+	if (full) {
 		path->next_full_ms = path->now_ms + PATH_CHECK_FULL_MS;
+		ts_path_resolve_names(path, false);
+	}
+	path->has_new_names = false;
 	path->last_check_ms = path->now_ms;
 	path->next_check_ms = UINT64_MAX; /* set when this one ends */
+	path->netcheck.no_stun = path->settings.tcp_only;
 	if (ts_netcheck_start(&path->netcheck, path->map, path->pool.home, full,
 			      path->now_ms) != 0)
 		schedule_check(path);
@@ -230,13 +271,34 @@ static size_t seen_addrs(const struct ts_netcheck_report *report,
 	return count;
 }
 
+static bool take_guess(struct ts_path *path,
+		       const struct ts_netcheck_report *report)
+{
+	const struct ts_endpoints *e = &path->endpoints;
+	struct ts_addr guess;
+	size_t i = 0;
+
+	while (i < report->mapped_count &&
+	       !ts_ip_is_v4(&report->mapped[i].addr.ip))
+		i++;
+	if (!path->config.port_is_fixed || e->local_count == 0 ||
+	    report->mapping_varies != TS_YES || i == report->mapped_count)
+		return ts_endpoints_set_guess(&path->endpoints, NULL);
+	guess = report->mapped[i].addr;
+	guess.port = e->local[0].port;
+	return ts_endpoints_set_guess(&path->endpoints, &guess);
+}
+
 static void take_endpoints(struct ts_path *path,
 			   const struct ts_netcheck_report *report)
 {
 	struct ts_addr seen[NETCHECK_MAPPED_MAX];
 	size_t count = seen_addrs(report, seen);
+	bool changed = take_guess(path, report);
 
-	if (ts_endpoints_checked(&path->endpoints, seen, count, path->now_ms))
+	changed |= ts_endpoints_checked(&path->endpoints, seen, count,
+					path->now_ms);
+	if (changed)
 		ts_path_tell_endpoints(path);
 }
 
@@ -267,6 +329,65 @@ static void check_done(void *ctx, const struct ts_netcheck_report *report,
 	ts_path_tell_net_info(path);
 	ts_path_send_waiting(path);
 	schedule_check(path);
+	if (path->has_new_names) {
+		path->next_full_ms = path->now_ms;
+		path->next_check_ms = path->now_ms;
+	}
+	ts_path_end_asked(path, report);
+}
+
+/* -- checks that others ask for ------------------------------------------ */
+
+void ts_path_end_asked(struct ts_path *path,
+		       const struct ts_netcheck_report *report)
+{
+	while (path->asked_count > 0) {
+		struct ts_path_asked *asked =
+			&path->asked[--path->asked_count];
+
+		asked->fn(asked->fn_ctx, report, path->pool.home);
+	}
+}
+
+int ts_path_check(struct ts_path *path, uint64_t now_ms, ts_path_report_fn fn,
+		  void *fn_ctx)
+{
+	path->now_ms = now_ms;
+	if (!path->map)
+		return -ENETDOWN;
+	if (path->asked_count == PATH_ASKED_MAX)
+		return -EAGAIN;
+	path->asked[path->asked_count++] =
+		(struct ts_path_asked){.fn = fn, .fn_ctx = fn_ctx};
+	ts_path_check_network(path, true);
+	return 0;
+}
+
+/* -- the check's own needs ------------------------------------------------ */
+
+static void ask_https(void *ctx, int region, const struct ts_derp_node *node)
+{
+	struct ts_path *path = ctx;
+
+	if (path->ops->derp_latency)
+		path->ops->derp_latency(path->ctx, region, node);
+	else
+		ts_netcheck_https(&path->netcheck, region, 0, path->now_ms);
+}
+
+static void cancel_https(void *ctx)
+{
+	struct ts_path *path = ctx;
+
+	if (path->ops->derp_latency_cancel)
+		path->ops->derp_latency_cancel(path->ctx);
+}
+
+void ts_path_derp_latency(struct ts_path *path, int region, uint64_t latency_us,
+			  uint64_t now_ms)
+{
+	path->now_ms = now_ms;
+	ts_netcheck_https(&path->netcheck, region, latency_us, now_ms);
 }
 
 static void send_stun(void *ctx, const struct ts_addr *to, const uint8_t *pkt,
@@ -279,5 +400,8 @@ static void send_stun(void *ctx, const struct ts_addr *to, const uint8_t *pkt,
 
 const struct ts_netcheck_ops TS_PATH_NETCHECK_OPS = {
 	.send = send_stun,
+	.find = find_name,
+	.https = ask_https,
+	.https_cancel = cancel_https,
 	.done = check_done,
 };

@@ -12,6 +12,34 @@
 
 /* -- out ----------------------------------------------------------------- */
 
+void ts_path_send_udp(struct ts_path *path, const struct ts_path_addr *to,
+		      const struct ts_geneve *header, struct ts_packet *pkt)
+{
+	struct ts_packet whole = *pkt;
+
+	if (to->vni != 0) {
+		struct ts_writer w;
+
+		whole.data -= DISCO_GENEVE_LEN;
+		whole.len += DISCO_GENEVE_LEN;
+		w = ts_writer_init(whole.data, DISCO_GENEVE_LEN);
+		if (ts_geneve_write(&w, header) != 0)
+			return;
+	}
+	path->ops->udp_send(path->ctx, &to->addr, whole.data, whole.len);
+}
+
+static void send_wireguard(struct ts_path *path, const struct ts_path_addr *to,
+			   struct ts_packet *pkt)
+{
+	struct ts_geneve header = {
+		.proto = GENEVE_PROTO_WIREGUARD,
+		.vni = to->vni,
+	};
+
+	ts_path_send_udp(path, to, &header, pkt);
+}
+
 int ts_path_send_derp(struct ts_path_peer *peer, struct ts_packet *pkt)
 {
 	struct ts_path *path = peer->path;
@@ -55,24 +83,31 @@ int ts_path_send(struct ts_path *path, struct ts_path_peer *peer,
 	peer->last_send_ms = now_ms;
 	ts_path_note_activity(path);
 	if (peer->is_wireguard_only)
-		return path->config.disable_direct ? -EHOSTUNREACH
-						   : send_plain(peer, pkt);
+		return ts_path_is_direct_allowed(path) ? send_plain(peer, pkt)
+						       : -EHOSTUNREACH;
 	ts_disco_peer_sent(&peer->disco, now_ms);
 	ts_path_peer_rearm(peer);
 	is_trusted = ts_disco_peer_is_trusted(&peer->disco, now_ms);
 	has_udp = ts_path_addr_is_set(best);
 	if (has_udp)
-		path->ops->udp_send(path->ctx, &best->addr, pkt->data,
-				    pkt->len);
+		send_wireguard(path, best, pkt);
 	if (is_trusted)
 		return 0;
 	err = ts_path_send_derp(peer, pkt);
 	return has_udp ? 0 : err;
 }
 
+void ts_path_answer(struct ts_path *path, const struct ts_path_addr *to,
+		    struct ts_packet *pkt, uint64_t now_ms)
+{
+	path->now_ms = now_ms;
+	send_wireguard(path, to, pkt);
+}
+
 /* -- in ------------------------------------------------------------------ */
 
-static void input_wireguard(struct ts_path *path, const struct ts_addr *from,
+static void input_wireguard(struct ts_path *path,
+			    const struct ts_path_addr *from,
 			    struct ts_packet *pkt)
 {
 	struct ts_path_peer *peer = ts_path_find_source(path, from);
@@ -82,33 +117,67 @@ static void input_wireguard(struct ts_path *path, const struct ts_addr *from,
 	path->ops->wireguard(path->ctx, peer, from, pkt);
 }
 
+/* Through a peer relay. Whatever its header says, only a message that the
+ * relay itself has sealed is a handshake. */
+static void input_relayed(struct ts_path *path, const struct ts_addr *addr,
+			  struct ts_packet *pkt)
+{
+	struct ts_reader r = ts_reader_init(pkt->data, pkt->len);
+	struct ts_path_addr from = {.addr = *addr};
+	struct ts_packet inner;
+	struct ts_geneve header;
+
+	if (ts_geneve_read(&r, &header) != 0)
+		return;
+	from.vni = header.vni;
+	inner = (struct ts_packet){
+		.data = pkt->data + DISCO_GENEVE_LEN,
+		.len = pkt->len - DISCO_GENEVE_LEN,
+	};
+	if (header.proto == GENEVE_PROTO_WIREGUARD)
+		input_wireguard(path, &from, &inner);
+	else if (header.control)
+		ts_path_relay_input(path, &from, inner.data, inner.len);
+	else
+		ts_path_disco_input_udp(path, &from, inner.data, inner.len);
+}
+
 void ts_path_input_udp(struct ts_path *path, const struct ts_addr *from,
 		       struct ts_packet *pkt, uint64_t now_ms)
 {
+	struct ts_path_addr direct = {.addr = *from};
 	enum ts_datagram_kind kind = ts_datagram_kind(pkt->data, pkt->len);
 
 	path->now_ms = now_ms;
-	if (kind == DATAGRAM_STUN)
+	if (path->settings.tcp_only)
+		path->dropped_unknown++;
+	else if (kind == DATAGRAM_STUN)
 		ts_netcheck_input(&path->netcheck, pkt->data, pkt->len, now_ms);
-	else if (path->config.disable_direct)
+	else if (!ts_path_is_direct_allowed(path))
 		path->dropped_unknown++;
 	else if (kind == DATAGRAM_DISCO)
-		ts_path_disco_input_udp(path, from, pkt->data, pkt->len);
+		ts_path_disco_input_udp(path, &direct, pkt->data, pkt->len);
 	else if (kind == DATAGRAM_WIREGUARD)
-		input_wireguard(path, from, pkt);
+		input_wireguard(path, &direct, pkt);
 	else
-		path->dropped_unknown++; /* a peer relay's: we asked none */
+		input_relayed(path, from, pkt);
 	ts_path_flush_probes(path);
 }
 
+void ts_path_heard(struct ts_path_peer *peer, const struct ts_path_addr *from,
+		   uint64_t now_ms)
+{
+	ts_disco_peer_heard(&peer->disco, from, now_ms);
+}
+
 void ts_path_learn(struct ts_path *path, struct ts_path_peer *peer,
-		   const struct ts_addr *from, uint64_t now_ms)
+		   const struct ts_path_addr *from, uint64_t now_ms)
 {
 	struct ts_addr derp = ts_path_derp_addr(0);
 
 	path->now_ms = now_ms;
 	peer->plain_heard_ms = now_ms;
-	if (!ts_ip_equal(&from->ip, &derp.ip))
+	if (!ts_ip_equal(&from->addr.ip, &derp.ip))
 		ts_path_add_source(peer, from);
 }
 
@@ -117,7 +186,7 @@ void ts_path_derp_packet(void *ctx, int region, const struct ts_public_key *src,
 {
 	struct ts_path *path = ctx;
 	struct ts_path_peer *peer = ts_path_find_node(path, src);
-	struct ts_addr from = ts_path_derp_addr(region);
+	struct ts_path_addr from = {.addr = ts_path_derp_addr(region)};
 	struct ts_packet pkt;
 
 	path->now_ms = now_ms;

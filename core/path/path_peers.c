@@ -11,8 +11,27 @@
 #include "core/crypto/secret.h"
 #include "core/path/path_internal.h"
 
-_Static_assert(sizeof(struct ts_addr) == TS_IP_LEN + sizeof(uint16_t),
-	       "addresses are map keys: no padding");
+/* -- source addresses as keys ------------------------------------------- */
+
+struct source_key {
+	uint8_t ip[TS_IP_LEN];
+	uint16_t port, vni_high;
+	uint8_t vni_low, pad[3];
+};
+_Static_assert(sizeof(struct source_key) == PATH_SOURCE_KEY_LEN,
+	       "map keys have no padding");
+
+static struct source_key key_of(const struct ts_path_addr *from)
+{
+	struct source_key key = {
+		.port = from->addr.port,
+		.vni_high = (uint16_t)(from->vni >> 8),
+		.vni_low = (uint8_t)from->vni,
+	};
+
+	memcpy(key.ip, from->addr.ip.bytes, sizeof(key.ip));
+	return key;
+}
 
 /* -- finding ------------------------------------------------------------- */
 
@@ -29,9 +48,11 @@ struct ts_path_peer *ts_path_find_disco(const struct ts_path *path,
 }
 
 struct ts_path_peer *ts_path_find_source(const struct ts_path *path,
-					 const struct ts_addr *from)
+					 const struct ts_path_addr *from)
 {
-	return ts_key_map_get(&path->by_source, from);
+	struct source_key key = key_of(from);
+
+	return ts_key_map_get(&path->by_source, &key);
 }
 
 /* -- sources ------------------------------------------------------------- */
@@ -39,10 +60,11 @@ struct ts_path_peer *ts_path_find_source(const struct ts_path *path,
 static void forget_source(struct ts_path_peer *peer, size_t i)
 {
 	struct ts_key_map *map = &peer->path->by_source;
+	struct source_key key = key_of(&peer->sources[i]);
 
 	/* Another peer may have proven it its own since. */
-	if (ts_key_map_get(map, &peer->sources[i]) == peer)
-		ts_key_map_take(map, &peer->sources[i]);
+	if (ts_key_map_get(map, &key) == peer)
+		ts_key_map_take(map, &key);
 }
 
 static void forget_sources(struct ts_path_peer *peer)
@@ -55,16 +77,16 @@ static void forget_sources(struct ts_path_peer *peer)
 }
 
 static bool has_source(const struct ts_path_peer *peer,
-		       const struct ts_addr *from)
+		       const struct ts_path_addr *from)
 {
 	for (size_t i = 0; i < peer->source_count; i++)
-		if (ts_addr_equal(&peer->sources[i], from))
+		if (ts_path_addr_equal(&peer->sources[i], from))
 			return true;
 	return false;
 }
 
 static bool remember_source(struct ts_path_peer *peer,
-			    const struct ts_addr *from)
+			    const struct ts_path_addr *from)
 {
 	if (has_source(peer, from))
 		return true;
@@ -82,13 +104,16 @@ static bool remember_source(struct ts_path_peer *peer,
 	return true;
 }
 
-void ts_path_add_source(struct ts_path_peer *peer, const struct ts_addr *from)
+void ts_path_add_source(struct ts_path_peer *peer,
+			const struct ts_path_addr *from)
 {
+	struct source_key key = key_of(from);
+
 	if (ts_path_find_source(peer->path, from) == peer)
 		return;
 	/* Out of memory: its packets stay unattributed, which is allowed. */
 	if (remember_source(peer, from))
-		ts_key_map_put(&peer->path->by_source, from, peer);
+		ts_key_map_put(&peer->path->by_source, &key, peer);
 }
 
 /* -- disco key ----------------------------------------------------------- */
@@ -147,6 +172,19 @@ void ts_path_peer_rearm(struct ts_path_peer *peer)
 	ts_timer_heap_set(&peer->path->timers, &peer->timer, at_ms);
 }
 
+void ts_path_peer_configure(struct ts_path_peer *peer)
+{
+	const struct ts_path *path = peer->path;
+	bool was_derp_only = peer->disco.derp_only;
+
+	peer->disco.derp_only =
+		!ts_path_is_direct_allowed(path) || peer->has_no_path;
+	peer->disco.is_silent = path->settings.silent_disco;
+	peer->disco.probes_mtu = path->config.measure_mtu;
+	if (peer->disco.derp_only && !was_derp_only)
+		ts_disco_peer_reset(&peer->disco);
+}
+
 static void apply_config(struct ts_path_peer *peer,
 			 const struct ts_path_peer_config *config,
 			 uint64_t now_ms)
@@ -155,8 +193,9 @@ static void apply_config(struct ts_path_peer *peer,
 
 	peer->home_derp = config->home_derp;
 	peer->is_wireguard_only = config->is_wireguard_only;
-	peer->disco.derp_only = peer->path->config.disable_direct ||
-				(!use_disco && !config->is_wireguard_only);
+	peer->disco.may_relay = use_disco && config->may_relay;
+	peer->has_no_path = !use_disco && !config->is_wireguard_only;
+	ts_path_peer_configure(peer);
 	ts_disco_peer_set_endpoints(&peer->disco, config->endpoints,
 				    config->endpoint_count, now_ms);
 }
@@ -195,6 +234,7 @@ static void set_disco_key(struct ts_path_peer *peer,
 	ts_wipe(&peer->box, sizeof(peer->box));
 	peer->has_box = false;
 	ts_disco_peer_reset(&peer->disco);
+	ts_relay_client_cancel(&peer->path->relays, peer);
 	/* Out of memory: the peer stays reachable through DERP. */
 	link_disco(peer);
 }
@@ -231,6 +271,7 @@ void ts_path_peer_remove(struct ts_path *path, struct ts_path_peer *peer)
 {
 	ts_timer_heap_clear(&path->timers, &peer->timer);
 	ts_path_stop_waiting(peer);
+	ts_relay_client_cancel(&path->relays, peer);
 	forget_sources(peer);
 	unlink_disco(peer);
 	if (ts_path_find_node(path, &peer->node_key) == peer)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/log.h"
 #include "core/crypto/secret.h"
 #include "core/path/path_internal.h"
 
@@ -130,13 +131,16 @@ struct ts_path *ts_path_new(const struct ts_path_config *config,
 	path->config = *config;
 	path->ops = ops;
 	path->ctx = ctx;
+	path->config.endpoints = NULL;
+	ts_endpoints_set_static(&path->endpoints, config->endpoints,
+				config->endpoint_count);
 	path->next_check_ms = UINT64_MAX;
 	ts_public_key_from_private(&config->node_key, &path->node_public);
 	ts_public_key_from_private(&config->disco_key, &path->disco_public);
 	ts_key_map_init(&path->by_node_key, TS_KEY_LEN, random_seed());
 	ts_key_map_init(&path->by_disco_key, TS_KEY_LEN, random_seed());
-	ts_key_map_init(&path->by_source, sizeof(struct ts_addr),
-			random_seed());
+	ts_key_map_init(&path->by_source, PATH_SOURCE_KEY_LEN, random_seed());
+	ts_relay_client_init(&path->relays, &TS_PATH_RELAY_OPS, path);
 	ts_derp_pool_init(&path->pool, &config->node_key, &pool_ops, path);
 	ts_netcheck_init(&path->netcheck, &TS_PATH_NETCHECK_OPS, path);
 	return path;
@@ -152,8 +156,11 @@ void ts_path_free(struct ts_path *path)
 	while ((peer = ts_key_map_next(&path->by_node_key, &pos)))
 		ts_path_peer_free(peer);
 	ts_path_flush_probes(path);
+	ts_path_end_asked(path, NULL);
 	ts_derp_pool_deinit(&path->pool);
 	ts_netcheck_deinit(&path->netcheck);
+	ts_derp_names_deinit(&path->names);
+	ts_relay_client_deinit(&path->relays);
 	ts_home_history_deinit(&path->history);
 	ts_timer_heap_deinit(&path->timers);
 	ts_key_map_deinit(&path->by_node_key);
@@ -181,12 +188,16 @@ void ts_path_set_derp_map(struct ts_path *path, const struct ts_derp_map *map,
 	path->map = map;
 	path->race.count = 0;
 	ts_netcheck_cancel(&path->netcheck);
+	if (ts_derp_names_set_map(&path->names, map) != 0)
+		log_warn("path: some relays are not measured: out of memory");
 	ts_derp_pool_set_map(&path->pool, map, now_ms);
 	path->next_check_ms = UINT64_MAX;
 	if (map)
 		ts_path_check_network(path, true);
 	else
 		ts_path_tell_net_info(path);
+	if (!map)
+		ts_path_end_asked(path, NULL);
 }
 
 void ts_path_set_local_endpoints(struct ts_path *path,
@@ -195,6 +206,46 @@ void ts_path_set_local_endpoints(struct ts_path *path,
 {
 	path->now_ms = now_ms;
 	if (ts_endpoints_set_local(&path->endpoints, addrs, count))
+		ts_path_tell_endpoints(path);
+}
+
+void ts_path_configure(struct ts_path *path,
+		       const struct ts_path_settings *settings,
+		       uint64_t now_ms)
+{
+	bool was_tcp_only = path->settings.tcp_only;
+	struct ts_path_peer *peer;
+	size_t pos = 0;
+
+	path->now_ms = now_ms;
+	path->settings = *settings;
+	while ((peer = ts_key_map_next(&path->by_node_key, &pos))) {
+		ts_path_peer_configure(peer);
+		ts_path_peer_rearm(peer);
+	}
+	ts_path_flush_probes(path);
+	if (was_tcp_only == settings->tcp_only)
+		return;
+	ts_netcheck_cancel(&path->netcheck);
+	ts_path_check_network(path, true);
+}
+
+bool ts_path_is_direct_allowed(const struct ts_path *path)
+{
+	return !path->config.disable_direct && !path->settings.tcp_only;
+}
+
+void ts_path_set_relays(struct ts_path *path,
+			const struct ts_relay_server *relays, size_t count)
+{
+	ts_relay_client_set_servers(&path->relays, relays, count);
+}
+
+void ts_path_set_port_mapping(struct ts_path *path, const struct ts_addr *addr,
+			      uint64_t now_ms)
+{
+	path->now_ms = now_ms;
+	if (ts_endpoints_set_port_mapping(&path->endpoints, addr))
 		ts_path_tell_endpoints(path);
 }
 
@@ -214,6 +265,7 @@ void ts_path_network_changed(struct ts_path *path, uint64_t now_ms)
 	ts_endpoints_network_changed(&path->endpoints);
 	ts_derp_pool_check(&path->pool, now_ms);
 	ts_netcheck_cancel(&path->netcheck);
+	ts_path_resolve_names(path, true);
 	ts_path_check_network(path, true);
 }
 
@@ -230,6 +282,7 @@ uint64_t ts_path_deadline_ms(const struct ts_path *path)
 
 	at_ms = earlier(at_ms, ts_derp_pool_deadline_ms(&path->pool));
 	at_ms = earlier(at_ms, ts_netcheck_deadline_ms(&path->netcheck));
+	at_ms = earlier(at_ms, ts_relay_client_deadline_ms(&path->relays));
 	return earlier(at_ms, path->next_check_ms);
 }
 
@@ -247,6 +300,7 @@ void ts_path_tick(struct ts_path *path, uint64_t now_ms)
 	path->now_ms = now_ms;
 	ts_derp_pool_tick(&path->pool, now_ms);
 	ts_netcheck_tick(&path->netcheck, now_ms);
+	ts_relay_client_tick(&path->relays, now_ms);
 	while ((due = ts_timer_heap_take_due(&path->timers, now_ms))) {
 		struct ts_path_peer *peer = timer_peer(due);
 
@@ -272,9 +326,12 @@ static void ping_ended(void *ctx, int err, uint64_t latency_us,
 	struct ping_call *call = ctx;
 	struct ts_path_pong pong = {
 		.latency_us = latency_us,
-		.from = is_derp ? ts_path_derp_addr(call->region) : to->addr,
+		.from = *to,
 		.derp_region = is_derp ? call->region : 0,
 	};
+
+	if (is_derp)
+		pong.from.addr = ts_path_derp_addr(call->region);
 
 	call->cb(call->cb_ctx, err, err ? NULL : &pong);
 	free(call);
@@ -328,15 +385,23 @@ void ts_path_peer_status(const struct ts_path *path,
 	int region =
 		ts_derp_pool_pick(&path->pool, peer->home_derp, &peer->route);
 
+	bool is_trusted = ts_disco_peer_is_trusted(&peer->disco, now_ms);
+
 	*out = (struct ts_path_peer_status){
-		.is_direct = ts_disco_peer_is_trusted(&peer->disco, now_ms),
+		.is_direct = is_trusted && peer->disco.best.to.vni == 0,
+		.is_relayed = is_trusted && peer->disco.best.to.vni != 0,
 		.derp_region = region ? region : peer->home_derp,
 		.last_send_ms = peer->last_send_ms,
 	};
 	out->active = peer->last_send_ms != 0 &&
 		      now_ms < peer->last_send_ms + DISCO_SESSION_ACTIVE_MS;
-	if (out->is_direct)
-		out->best = peer->disco.best.to.addr;
+	if (is_trusted)
+		out->best = peer->disco.best.to;
+}
+
+size_t ts_path_peer_mtu(const struct ts_path_peer *peer)
+{
+	return ts_disco_peer_mtu(&peer->disco);
 }
 
 int ts_path_home_region(const struct ts_path *path)
@@ -352,5 +417,5 @@ bool ts_path_derp_is_connected(const struct ts_path *path, int region)
 size_t ts_path_endpoints(const struct ts_path *path, const struct ts_addr **out)
 {
 	*out = path->endpoints.addrs;
-	return path->config.disable_direct ? 0 : path->endpoints.count;
+	return ts_path_is_direct_allowed(path) ? path->endpoints.count : 0;
 }

@@ -48,6 +48,9 @@ static const struct ts_config_option options[] = {
 	 BOOL_VALUES, offsetof(struct ts_config, accept_routes)},
 	{"port", "TSNET_PORT", NULL, TS_CONF_PORT, "0",
 	 "0 (any) to 65535", offsetof(struct ts_config, port)},
+	{"endpoints", "TSNET_ENDPOINTS", NULL, TS_CONF_ENDPOINTS, "",
+	 "IP:PORT, at most 8, separated by commas",
+	 offsetof(struct ts_config, endpoints)},
 	{"tags", "TSNET_TAGS", NULL, TS_CONF_TAGS, "",
 	 "tag:NAME, separated by commas", offsetof(struct ts_config, tags)},
 	{"wait", "TSNET_WAIT", NULL, TS_CONF_SECONDS, "0",
@@ -65,8 +68,16 @@ static const struct ts_config_option options[] = {
 	 BOOL_VALUES, offsetof(struct ts_config, force_login)},
 	{"direct", "TSNET_DIRECT", NULL, TS_CONF_BOOL, "yes", BOOL_VALUES,
 	 offsetof(struct ts_config, direct)},
+	{"path_mtu", "TSNET_PATH_MTU", NULL, TS_CONF_BOOL, "yes", BOOL_VALUES,
+	 offsetof(struct ts_config, path_mtu)},
 	{"shields_up", "TSNET_SHIELDS_UP", NULL, TS_CONF_BOOL, "no",
 	 BOOL_VALUES, offsetof(struct ts_config, shields_up)},
+	{"congestion", "TSNET_CONGESTION", NULL, TS_CONF_CONGESTION, "bbr",
+	 "bbr, cubic", offsetof(struct ts_config, congestion)},
+	{"disable_portmapper", "TS_DISABLE_PORTMAPPER", NULL, TS_CONF_BOOL,
+	 "no", BOOL_VALUES, offsetof(struct ts_config, disable_portmapper)},
+	{"disable_upnp", "TS_DISABLE_UPNP", NULL, TS_CONF_BOOL, "no",
+	 BOOL_VALUES, offsetof(struct ts_config, disable_upnp)},
 };
 
 const struct ts_config_option *ts_config_options(size_t *count)

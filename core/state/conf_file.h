@@ -13,8 +13,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/base/addr.h"
 #include "core/base/log.h"
 #include "core/broker/address_table.h"
+#include "core/broker/option_rule.h"
 
 /* conf key          environment           default
  * hostname          TSNET_HOSTNAME        program name
@@ -27,6 +29,7 @@
  * dns               TSNET_DNS             intercept
  * accept_routes     TSNET_ACCEPT_ROUTES   no
  * port              TSNET_PORT            0
+ * endpoints         TSNET_ENDPOINTS       - (comma-separated IP:PORT)
  * tags              TSNET_TAGS            - (comma-separated tag:x)
  * wait              TSNET_WAIT            0 s
  * timeout           TSNET_TIMEOUT         60 s
@@ -35,20 +38,29 @@
  * follow_exec       TSNET_FOLLOW_EXEC     yes
  * force_login       TSNET_FORCE_LOGIN     no
  * direct            TSNET_DIRECT          yes
+ * path_mtu          TSNET_PATH_MTU        yes
  * shields_up        TSNET_SHIELDS_UP      no
+ * congestion        TSNET_CONGESTION      bbr
+ * disable_portmapper TS_DISABLE_PORTMAPPER no
+ * disable_upnp      TS_DISABLE_UPNP       no
  */
+enum { TS_CONF_ENDPOINTS_MAX = 8 };
 struct ts_config {
 	char *hostname, *auth_key, *control_url, *state_dir;
 	bool state_in_memory, ephemeral, accept_routes, force_login;
-	bool direct, shields_up, follow_exec;
+	bool direct, path_mtu, shields_up, follow_exec;
+	bool disable_portmapper, disable_upnp;
 	enum ts_listen_mode listen;
 	enum ts_dns_mode dns;
 	uint16_t port;
+	struct ts_addr endpoints[TS_CONF_ENDPOINTS_MAX];
+	size_t endpoint_count;
 	char **tags;
 	size_t tag_count;
 	unsigned wait_s, timeout_s; /* wait 0: do not wait */
 	char *log_file;
 	enum ts_log_level log_level;
+	enum ts_cc congestion;
 };
 
 /* env is "NAME=value"... NULL-terminated (environ); conf_text may be NULL.
@@ -79,8 +91,10 @@ enum ts_config_kind {
 	TS_CONF_SECONDS,
 	TS_CONF_LISTEN,
 	TS_CONF_DNS,
+	TS_CONF_ENDPOINTS,
 	TS_CONF_TAGS,
 	TS_CONF_LOG_LEVEL,
+	TS_CONF_CONGESTION,
 };
 struct ts_config_option {
 	const char *key, *env, *env_alias;

@@ -96,6 +96,16 @@ static int read_dns(const char *text, enum ts_dns_mode *out)
 	return 0;
 }
 
+static int read_congestion(const char *text, enum ts_cc *out)
+{
+	int cc = ts_option_cc_find(text, strlen(text));
+
+	if (cc < 0)
+		return -EINVAL;
+	*out = (enum ts_cc)cc;
+	return 0;
+}
+
 /* Digits only, then suffix (which may be left out). */
 static int read_number(const char *text, const char *suffix,
 		       unsigned long max, unsigned long *out)
@@ -281,6 +291,33 @@ static int read_tags(const char *text, struct ts_config *config)
 	return 0;
 }
 
+/* -- endpoints ------------------------------------------------------------ */
+
+static int read_endpoints(const char *text, struct ts_config *config)
+{
+	config->endpoint_count = 0;
+	while (*text) {
+		char one[TS_ADDR_TEXT_CAP];
+		struct ts_addr addr;
+		size_t len;
+
+		text += strspn(text, ", \t");
+		len = strcspn(text, ", \t");
+		if (!len)
+			break;
+		if (len >= sizeof(one) ||
+		    config->endpoint_count == TS_CONF_ENDPOINTS_MAX)
+			return -EINVAL;
+		memcpy(one, text, len);
+		one[len] = '\0';
+		if (ts_addr_parse(one, &addr) || addr.port == 0)
+			return -EINVAL;
+		config->endpoints[config->endpoint_count++] = addr;
+		text += len;
+	}
+	return 0;
+}
+
 /* -- the auth key --------------------------------------------------------- */
 
 /* First line without blanks around it; text is wiped and freed. */
@@ -369,10 +406,14 @@ static int read_value(struct ts_config *config,
 		return read_listen(value, out);
 	case TS_CONF_DNS:
 		return read_dns(value, out);
+	case TS_CONF_ENDPOINTS:
+		return read_endpoints(value, config);
 	case TS_CONF_TAGS:
 		return read_tags(value, config);
 	case TS_CONF_LOG_LEVEL:
 		return ts_log_parse_level(value, out);
+	case TS_CONF_CONGESTION:
+		return read_congestion(value, out);
 	}
 	return -EINVAL;
 }

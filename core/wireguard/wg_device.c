@@ -87,6 +87,7 @@ void ts_wg_free(struct ts_wg *wg)
 	ts_key_map_deinit(&wg->keypairs);
 	ts_wg_timer_heap_deinit(&wg->timers);
 	ts_wg_load_deinit(&wg->load);
+	ts_aead_unit_free(wg->aead_unit);
 	ts_wipe(wg, sizeof(*wg));
 	free(wg);
 }

@@ -13,7 +13,8 @@
 
 #include "core/crypto/secret.h"
 
-struct ts_wg_keypair *ts_wg_keypair_new(const struct ts_wg_session_keys *keys,
+struct ts_wg_keypair *ts_wg_keypair_new(struct ts_aead_unit *unit,
+					const struct ts_wg_session_keys *keys,
 					const struct ts_wg_handshake *hs,
 					bool is_initiator, uint64_t now_ms)
 {
@@ -21,8 +22,8 @@ struct ts_wg_keypair *ts_wg_keypair_new(const struct ts_wg_session_keys *keys,
 
 	if (!k)
 		return NULL;
-	k->send = ts_aead_new(keys->send);
-	k->receive = ts_aead_new(keys->receive);
+	k->send = ts_aead_new(unit, keys->send);
+	k->receive = ts_aead_new(unit, keys->receive);
 	k->created_ms = now_ms;
 	k->local_index = hs->local_index;
 	k->remote_index = hs->remote_index;

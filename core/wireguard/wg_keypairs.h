@@ -36,8 +36,9 @@ struct ts_wg_keypairs {
 	struct ts_wg_keypair *previous, *current, *next;
 };
 
-/* NULL when out of memory. */
-struct ts_wg_keypair *ts_wg_keypair_new(const struct ts_wg_session_keys *keys,
+/* unit: NULL or for the device's life. NULL when out of memory. */
+struct ts_wg_keypair *ts_wg_keypair_new(struct ts_aead_unit *unit,
+					const struct ts_wg_session_keys *keys,
 					const struct ts_wg_handshake *hs,
 					bool is_initiator, uint64_t now_ms);
 void ts_wg_keypair_free(struct ts_wg_keypair *keypair);

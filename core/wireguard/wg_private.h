@@ -23,6 +23,7 @@ struct ts_wg {
 	struct ts_wg_cookie_checker checker;
 	struct ts_wg_load load;
 	struct ts_wg_timer_heap timers;
+	struct ts_aead_unit *aead_unit; /* from the first session on */
 	uint64_t last_wall_ns; /* of our last initiation */
 };
 

@@ -29,8 +29,12 @@ int ts_wg_session_begin(struct ts_wg *wg, struct ts_wg_peer *peer,
 	struct ts_wg_session_keys keys;
 	struct ts_wg_keypair *keypair;
 
+	/* Its tables are megabytes that an idle node does not touch. */
+	if (!wg->aead_unit)
+		wg->aead_unit = ts_aead_unit_new();
 	ts_wg_handshake_split(hs, is_initiator, &keys);
-	keypair = ts_wg_keypair_new(&keys, hs, is_initiator, now_ms);
+	keypair = ts_wg_keypair_new(wg->aead_unit, &keys, hs, is_initiator,
+				    now_ms);
 	ts_wipe(&keys, sizeof(keys));
 	if (!keypair)
 		return -ENOMEM;

@@ -64,10 +64,11 @@ def test_another_allocator(server, call, shapes, allocator, where):
 
 
 @pytest.mark.parametrize("where", WHERE)
-def test_a_thread_of_a_constructor(server, call, other_library, where):
-    client = call("client", "sleep", "0.1", options=options(where),
-                  env={"LD_PRELOAD": other_library,
-                       "PRELOADS_CONNECT": f"{server.ip}:7000"})
+def test_a_thread_of_a_constructor(server, run, other_library, where):
+    client = run("client", "sleep", "60", options=options(where),
+                 env={"LD_PRELOAD": other_library,
+                      "PRELOADS_CONNECT": f"{server.ip}:7000"})
+    wait_until(lambda: client.err and client.alive(), "the thread")
     assert client.err == f"{client.ip} early\n"
 
 

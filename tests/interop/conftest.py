@@ -166,11 +166,11 @@ def control(request, derper, tmp_path_factory):
 class Tailscaled:
     """tailscaled in userspace mode, logged in by the tailscale CLI."""
 
-    def __init__(self, control, directory, hostname):
+    def __init__(self, control, directory, hostname, wrap=()):
         self.socket = directory / "tailscaled.sock"
         self.socks = free_port()
         self.daemon = Daemon(
-            directory, hostname, f"{PEERS}/tailscaled",
+            directory, hostname, *wrap, f"{PEERS}/tailscaled",
             "--tun=userspace-networking", f"--statedir={directory}",
             f"--socket={self.socket}", "--port=0",
             f"--socks5-server=127.0.0.1:{self.socks}")

@@ -21,6 +21,7 @@ struct lab_ping;
 struct lab_derp;
 struct lab_stun;
 struct lab_command;
+struct lab_peer_relay;
 
 struct lab {
 	struct ts_loop *loop;
@@ -33,6 +34,7 @@ struct lab {
 	struct lab_ping *ping;
 	struct lab_derp *derps[LAB_REGIONS_MAX]; /* opt.regions of them */
 	struct lab_stun *stuns[LAB_REGIONS_MAX]; /* NULL: off */
+	struct lab_peer_relay *peer_relay;	/* NULL: none */
 	int first_region;
 	struct lab_command *command; /* NULL: no socket */
 };

@@ -8,6 +8,7 @@
 #include "tests/lab/lab_auth.h"
 #include "tests/lab/lab_command.h"
 #include "tests/lab/lab_map.h"
+#include "tests/lab/lab_peer_relay.h"
 #include "tests/lab/lab_register.h"
 #include "tests/lab/lab_synthetic.h"
 
@@ -166,6 +167,24 @@ static json_t *cmd_peers(struct lab_call *call)
 	return lab_error("add or remove, not %s", call->argv[1]);
 }
 
+/* peer-relay [on|off]: made by the first call; tells its port and counters */
+static json_t *cmd_peer_relay(struct lab_call *call)
+{
+	struct lab *lab = call->lab;
+	json_t *error = NULL;
+	bool on;
+
+	if (lab_arg_on(call, 1, &on, &error))
+		return error;
+	if (!lab->peer_relay && lab_peer_relay_open(lab, &lab->peer_relay))
+		return lab_error("no relay could be made");
+	if (call->argc > 1)
+		lab_peer_relay_set_working(lab->peer_relay, on);
+	return json_pack("{s:b, s:i, s:o}", "ok", 1, "port",
+			 (int)lab_peer_relay_port(lab->peer_relay), "stats",
+			 lab_peer_relay_stats(lab->peer_relay));
+}
+
 /* -- logins ---------------------------------------------------------------- */
 
 static json_t *cmd_approve(struct lab_call *call)
@@ -294,6 +313,7 @@ const struct lab_command_entry LAB_NODE_COMMANDS[] = {
 	{"routes", 1, -1, cmd_routes, "NODE [PREFIX]..."},
 	{"cap", 2, -1, cmd_cap, "NODE NAME [JSON array|off]"},
 	{"authorize", 1, 2, cmd_authorize, "NODE [on|off]"},
+	{"peer-relay", 0, 1, cmd_peer_relay, "[on|off]"},
 	{"peers", 2, 2, cmd_peers, "add|remove N"},
 	{"approve", 0, 2, cmd_approve, "[ID|URL|all [USER]]"},
 	{"deny", 0, 1, cmd_deny, "[ID|all]"},

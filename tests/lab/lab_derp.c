@@ -24,6 +24,7 @@
 #include "core/path/derp_wire.h"
 #include "tests/lab/lab_derp_client.h"
 #include "tests/lab/lab_listener.h"
+#include "tests/lab/lab_peer_relay.h"
 #include "tests/lab/lab_relay.h"
 
 enum {
@@ -68,6 +69,9 @@ static void deliver(void *ctx, const struct ts_public_key *src,
 			       *from = lab_derp_active(derp, src);
 	uint8_t head[DERP_PACKET_HEADER_LEN];
 
+	if (lab_peer_relay_packet(derp->lab->peer_relay, derp, src, dst, pkt,
+				  len))
+		return;
 	if (!to) {
 		derp->dropped++;
 		if (from && lab_relay_is_disco(pkt, len))
@@ -81,6 +85,13 @@ static void deliver(void *ctx, const struct ts_public_key *src,
 	}
 	lab_stream_write(to->stream, head, sizeof(head));
 	lab_stream_write(to->stream, pkt, len);
+}
+
+void lab_derp_inject(struct lab_derp *derp, const struct ts_public_key *src,
+		     const struct ts_public_key *dst, const uint8_t *pkt,
+		     size_t len)
+{
+	lab_relay_packet(derp->relay, src, dst, pkt, len, derp->blackhole);
 }
 
 /* -- connections come and go ----------------------------------------------- */

@@ -34,6 +34,10 @@ void lab_derp_delay(struct lab_derp *derp, uint64_t delay_ms);
 void lab_derp_health(struct lab_derp *derp, const char *text);
 bool lab_derp_has_client(const struct lab_derp *derp,
 			 const struct ts_public_key *key);
+/* As if src, a client or not, had sent it. */
+void lab_derp_inject(struct lab_derp *derp, const struct ts_public_key *src,
+		     const struct ts_public_key *dst, const uint8_t *pkt,
+		     size_t len);
 /* Counters, and per pair of nodes what was relayed. */
 json_t *lab_derp_stats(const struct lab_derp *derp);
 

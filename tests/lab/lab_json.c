@@ -189,7 +189,7 @@ json_t *lab_json_node_summary(const struct lab *lab,
 
 	return json_pack(
 		"{s:I, s:s, s:o, s:o, s:o, s:o, s:[s, s], s:b, s:O, s:i, s:s, "
-		"s:O, s:b, s:b, s:b, s:i, s:O}",
+		"s:O, s:b, s:b, s:b, s:i, s:O, s:O?}",
 		"id", (json_int_t)node->id, "name", node->name, "fqdn",
 		fqdn(lab, node), "key", key_text(&node->key, TS_PREFIX_NODE),
 		"machine", key_text(&node->machine, TS_PREFIX_MACHINE), "disco",
@@ -200,24 +200,33 @@ json_t *lab_json_node_summary(const struct lab *lab,
 		user ? user->login : "", "tags", node->tags, "expired",
 		lab_node_has_expired(node), "ephemeral", node->ephemeral,
 		"synthetic", node->synthetic, "streams", (int)node->streams,
-		"hostinfo", node->hostinfo);
+		"hostinfo", node->hostinfo, "net_info", node->net_info);
 }
 
 /* -- the network ----------------------------------------------------------- */
+
+/* Where DERP and STUN are to be found: at one address. */
+static const char *relay_ip(const struct lab *lab,
+			    char text[static TS_IP_TEXT_CAP])
+{
+	const struct ts_ip *ip = &lab->opt.derp_listen.ip;
+
+	return ts_ip_is_unspecified(ip) ? "127.0.0.1" : ts_ip_format(ip, text);
+}
 
 static json_t *derp_node(const struct lab *lab, unsigned i)
 {
 	const struct lab_stun *stun = lab->stuns[i];
 	const int region = lab->first_region + (int)i;
-	char sha256[LAB_SHA256_HEX_CAP], host[TS_IP_TEXT_CAP];
-	json_t *obj;
-
-	ts_ip_format(&lab->opt.derp_listen.ip, host);
-	obj = json_pack("{s:o, s:i, s:s, s:s, s:s, s:i, s:i}", "Name",
-			json_sprintf("%da", region), "RegionID", region,
-			"HostName", host, "IPv4", host, "IPv6", "none",
-			"DERPPort", (int)lab_derp_port(lab->derps[i]),
-			"STUNPort", stun ? (int)lab_stun_port(stun) : -1);
+	char sha256[LAB_SHA256_HEX_CAP];
+	char ip_text[TS_IP_TEXT_CAP];
+	const char *ip = relay_ip(lab, ip_text);
+	json_t *obj =
+		json_pack("{s:o, s:i, s:s, s:s, s:s, s:i, s:i}", "Name",
+			  json_sprintf("%da", region), "RegionID", region,
+			  "HostName", ip, "IPv4", ip, "IPv6",
+			  "none", "DERPPort", (int)lab_derp_port(lab->derps[i]),
+			  "STUNPort", stun ? (int)lab_stun_port(stun) : -1);
 
 	if (!lab->opt.derp_verify && !lab->opt.derp_pin)
 		json_object_set_new(obj, "InsecureForTests", json_true());

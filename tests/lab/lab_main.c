@@ -25,6 +25,7 @@
 #include "tests/lab/lab_control.h"
 #include "tests/lab/lab_derp.h"
 #include "tests/lab/lab_map.h"
+#include "tests/lab/lab_peer_relay.h"
 #include "tests/lab/lab_ping.h"
 #include "tests/lab/lab_register.h"
 #include "tests/lab/lab_stun.h"
@@ -130,6 +131,7 @@ static void close_parts(struct lab *lab)
 		lab_derp_close(lab->derps[i]);
 		lab_stun_close(lab->stuns[i]);
 	}
+	lab_peer_relay_close(lab->peer_relay);
 	lab_ping_free(lab->ping);
 	lab_map_free(lab->map);
 	lab_register_free(lab->registrar);

@@ -59,9 +59,12 @@ static bool take_network(struct lab_node *node, const json_t *body)
 static bool take_hostinfo(struct lab_node *node, const json_t *body)
 {
 	json_t *hostinfo = json_object_get(body, "Hostinfo");
+	json_t *net_info = json_object_get(hostinfo, "NetInfo");
 
 	if (!json_is_object(hostinfo))
 		return false;
+	if (json_is_object(net_info))
+		lab_json_replace(&node->net_info, json_incref(net_info));
 	hostinfo = json_deep_copy(hostinfo);
 	json_object_del(hostinfo, "NetInfo");
 	if (json_equal(hostinfo, node->hostinfo)) {

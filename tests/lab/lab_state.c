@@ -63,6 +63,7 @@ static void node_free(struct lab_node *node)
 	json_decref(node->tags);
 	json_decref(node->routes);
 	json_decref(node->hostinfo);
+	json_decref(node->net_info);
 	json_decref(node->cap_map);
 	json_decref(node->endpoints);
 	free(node->json);

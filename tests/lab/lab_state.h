@@ -43,6 +43,7 @@ struct lab_node {
 	int cap_version, home_derp;
 	json_t *tags, *routes;	       /* arrays; routes: approved prefixes */
 	json_t *hostinfo, *cap_map;    /* objects */
+	json_t *net_info;	       /* the last one, or NULL */
 	json_t *endpoints;	       /* array */
 	bool synthetic, ephemeral, unauthorized;
 	bool forced_offline;	       /* by command, whatever it does */

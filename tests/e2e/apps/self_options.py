@@ -69,6 +69,9 @@ out["kept"] = {n: s.getsockopt(T, getattr(socket, n)) for n in (
     "TCP_NODELAY")}
 out["kept"]["SO_KEEPALIVE"] = s.getsockopt(socket.SOL_SOCKET,
                                            socket.SO_KEEPALIVE)
+s.setsockopt(T, socket.TCP_CONGESTION, b"cubic")
+out["congestion_set"] = s.getsockopt(T, socket.TCP_CONGESTION,
+                                     16).rstrip(b"\0").decode()
 IP = socket.IPPROTO_IP
 out["refused"] = {
     "TCP_CONGESTION cubic": error_of(s, T, socket.TCP_CONGESTION, b"cubic"),

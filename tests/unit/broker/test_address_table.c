@@ -391,7 +391,7 @@ static void readers_never_see_half_a_write(void **state)
 		struct ts_flow_entry entry = entry_of(round);
 		struct ts_table_info info = {.generation = round & 0xff};
 
-		info.prefix_count = (uint16_t)(info.generation % 100);
+		info.prefix_count = (uint8_t)(info.generation % 100);
 		memset(info.token, (int)info.generation, sizeof(info.token));
 		if (round % 11 == 0)
 			ts_table_remove(table, &key);

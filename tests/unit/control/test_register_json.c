@@ -114,7 +114,10 @@ static void hostinfo_says_what_is_known(void **state)
 	static const char *const tags[] = {"tag:a", "tag:b"};
 	struct ts_net_info net = {.preferred_derp = 7,
 				  .working_udp = TS_YES,
-				  .mapping_varies = TS_NO};
+				  .mapping_varies = TS_NO,
+				  .latencies = {{7, false, 2500000},
+						{7, true, 500000}},
+				  .latency_count = 2};
 	struct ts_control_config config = CONFIG;
 	struct ts_hostinfo hostinfo = {.config = &config,
 				       .net_info = &net,
@@ -136,6 +139,8 @@ static void hostinfo_says_what_is_known(void **state)
 	assert_non_null(strstr(text, "\"WorkingIPv6\":null"));
 	assert_non_null(strstr(text, "\"WorkingUDP\":true"));
 	assert_non_null(strstr(text, "\"PreferredDERP\":7"));
+	assert_non_null(strstr(text, "\"DERPLatency\":{\"7-v4\":2.5,"
+				     "\"7-v6\":0.5}"));
 	assert_non_null(strstr(text, "\"Container\":true"));
 	assert_non_null(strstr(text, "\"Distro\":\"debian\""));
 	free(text);

@@ -22,6 +22,7 @@ enum {
 
 struct stack_tcp {
 	struct stack_tcp_options options;
+	const char *congestion;
 	struct stack *stack;
 	const struct stack_tcp_ops *ops;
 	void *user;
@@ -334,6 +335,17 @@ void stack_tcp_set_options(struct stack_tcp *t,
 			   const struct stack_tcp_options *o)
 {
 	t->options = *o;
+}
+
+int stack_tcp_set_congestion(struct stack_tcp *t, const char *name)
+{
+	t->congestion = name;
+	return 0;
+}
+
+const char *stack_tcp_congestion(const struct stack_tcp *t)
+{
+	return t->congestion ? t->congestion : "bbr";
 }
 
 int stack_tcp_info(const struct stack_tcp *t, struct stack_tcp_info *out)

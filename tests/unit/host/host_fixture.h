@@ -288,6 +288,19 @@ static inline struct ts_broker_reply request(struct fixture *f,
 	return rep;
 }
 
+/* Nobody waits for an answer, and none comes: the end, at once. */
+static inline void say(struct fixture *f, struct ts_broker_request *r,
+		       int pass_fd)
+{
+	struct ts_broker_reply rep;
+	int fd = broker_connect(f->abstract_name);
+
+	r->flags |= TS_BROKER_UNANSWERED;
+	send_request(fd, r, pass_fd);
+	assert_int_equal(receive_reply(fd, &rep, NULL), 0);
+	close(fd);
+}
+
 static inline struct ts_addr local_of(int fd)
 {
 	struct sockaddr_storage ss;

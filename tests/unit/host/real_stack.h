@@ -215,10 +215,12 @@ static inline void peer_dials(const struct ts_addr *to)
 
 static inline struct stack *test_stack_new(struct ts_loop *loop)
 {
-	static const struct stack_ops ours = {output_ours, our_syn,
-					      our_syn_gone};
-	static const struct stack_ops peers = {output_peers, peer_syn,
-					       peer_syn_gone};
+	static const struct stack_ops ours = {.output = output_ours,
+					       .inbound_syn = our_syn,
+					       .syn_gone = our_syn_gone};
+	static const struct stack_ops peers = {.output = output_peers,
+					       .inbound_syn = peer_syn,
+					       .syn_gone = peer_syn_gone};
 	static const char *const v4[] = {"100.64.0.1", "100.64.0.2"};
 	static const char *const v6[] = {"fd7a:115c:a1e0::1",
 					 "fd7a:115c:a1e0::2"};

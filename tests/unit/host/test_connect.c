@@ -304,6 +304,132 @@ static void program_dies_while_held(void **state)
 	close_fixture(&f);
 }
 
+/* CONNECT that nobody waits for: the host hears of it before the socket knocks,
+ * or after. */
+static struct program_conn tell_connect(struct fixture *f, const char *to,
+					bool knocks_first)
+{
+	struct program_conn c = {.fd = new_tcp(true),
+				 .key = {.proto = IPPROTO_TCP}};
+	struct ts_addr any = random_loopback(0);
+	struct ts_broker_request req = {.type = TS_BROKER_CONNECT,
+					.proto = IPPROTO_TCP,
+					.tailnet = fake_addr(to)};
+
+	assert_int_equal(bind_to(c.fd, &any), 0);
+	c.key.local = req.native_local = local_of(c.fd);
+	c.key.remote = random_loopback(f->info.rendezvous_port);
+	req.native_remote = c.key.remote;
+	if (knocks_first)
+		c.connect_error = -connect_to(c.fd, &c.key.remote);
+	say(f, &req, c.fd);
+	if (!knocks_first)
+		c.connect_error = -connect_to(c.fd, &c.key.remote);
+	assert_int_equal(c.connect_error, EINPROGRESS);
+	return c;
+}
+
+static void connects_without_an_answer(void **state)
+{
+	struct program_conn c;
+	struct fixture f;
+	char got[5];
+
+	(void)state;
+	open_fixture(&f);
+	assert_true(f.info.holds);
+	for (int i = 0; i < 20; i++) {
+		c = tell_connect(&f, PEER ":7", i % 2);
+		assert_int_equal(wait_for(c.fd, POLLOUT), POLLOUT);
+		assert_int_equal(entry_of(&f, &c.key).state, TS_FLOW_UP);
+		send_all(c.fd, "hello", 5);
+		receive_all(c.fd, got, 5);
+		assert_memory_equal(got, "hello", 5);
+		close(c.fd);
+	}
+	close_fixture(&f);
+}
+
+/* What an answer would have said is in the table. */
+static void fails_without_an_answer(void **state)
+{
+	static const struct {
+		const char *to;
+		int error;
+	} cases[] = {{PEER ":9", ECONNREFUSED},
+		     {"100.64.0.99:80", EHOSTUNREACH},
+		     {SELF ":4", ECONNREFUSED}};
+	struct program_conn c;
+	struct fixture f;
+
+	(void)state;
+	open_fixture(&f);
+	for (int i = 0; i < 6; i++) {
+		c = tell_connect(&f, cases[i / 2].to, i % 2);
+		assert_true(wait_for(c.fd, POLLOUT) & (POLLERR | POLLHUP));
+		assert_int_equal(so_error(c.fd), ECONNRESET);
+		assert_int_equal(entry_of(&f, &c.key).state, TS_FLOW_FAILED);
+		assert_int_equal(entry_of(&f, &c.key).error, cases[i / 2].error);
+		close(c.fd);
+	}
+	close_fixture(&f);
+}
+
+/* Whom the table has no place for fails as well, and without a trace; and when
+ * it then asks, the old one does not end the new connect. */
+static void turned_away_without_an_answer(void **state)
+{
+	struct program_conn c, again;
+	struct fixture f;
+
+	(void)state;
+	open_fixture(&f);
+	for (int i = 0; i < 2; i++) {
+		c = tell_connect(&f, PEER ":0", i);
+		assert_true(wait_for(c.fd, POLLOUT) & (POLLERR | POLLHUP));
+		assert_int_equal(so_error(c.fd), ECONNRESET);
+		assert_int_equal(entry_of(&f, &c.key).kind, TS_FLOW_NONE);
+		again = ask_connect(&f, c.fd, PEER ":100");
+		assert_int_equal(again.request_error, 0);
+		assert_int_equal(-connect_to(c.fd, &again.key.remote),
+				 EINPROGRESS);
+		on_loop(&f, far_answer, NULL);
+		assert_int_equal(wait_for(c.fd, POLLOUT), POLLOUT);
+		assert_int_equal(so_error(c.fd), 0);
+		close(c.fd);
+	}
+	close_fixture(&f);
+}
+
+/* Its R was another host's: the one that was told keeps its hands off. */
+static void another_hosts_knock_is_left_alone(void **state)
+{
+	struct ts_broker_request req = {.type = TS_BROKER_CONNECT,
+					.proto = IPPROTO_TCP,
+					.tailnet = fake_addr(PEER ":100")};
+	struct ts_addr at = random_loopback(0);
+	struct program_conn c;
+	struct fixture f;
+	int fd = new_tcp(false);
+
+	(void)state;
+	open_fixture(&f);
+	assert_int_equal(bind_to(fd, &at), 0);
+	req.native_local = local_of(fd);
+	req.native_remote = random_loopback(1);
+	say(&f, &req, fd);
+	assert_int_equal(-connect_to(fd, &req.native_remote), ECONNREFUSED);
+	assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+	c = ask_connect(&f, fd, PEER ":100");
+	assert_int_equal(c.request_error, 0);
+	assert_int_equal(-connect_to(fd, &c.key.remote), EINPROGRESS);
+	on_loop(&f, far_answer, NULL);
+	assert_int_equal(wait_for(fd, POLLOUT), POLLOUT);
+	assert_int_equal(so_error(fd), 0);
+	close(fd);
+	close_fixture(&f);
+}
+
 static void *connect_and_wait(void *ctx)
 {
 	struct fixture *f = ctx;
@@ -815,6 +941,10 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(answer_comes_before_the_knock),
 	cmocka_unit_test(errors_that_are_known_at_once),
 	cmocka_unit_test(bad_requests_are_refused),
+	cmocka_unit_test(connects_without_an_answer),
+	cmocka_unit_test(fails_without_an_answer),
+	cmocka_unit_test(turned_away_without_an_answer),
+	cmocka_unit_test(another_hosts_knock_is_left_alone),
 	cmocka_unit_test(program_shuts_down_while_held),
 	cmocka_unit_test(program_closes_while_held),
 	cmocka_unit_test(program_dies_while_held),

@@ -190,6 +190,39 @@ static void program_greets_and_closes_at_once(void **state)
 	free(call.syn);
 }
 
+/* Nobody waits until the host has read ACCEPTED: the end may be there first. */
+static void the_end_comes_before_accepted(void **state)
+{
+	struct syn_call call = {.to = SELF ":8080"};
+	struct ts_broker_request req = {.type = TS_BROKER_ACCEPTED,
+					.proto = IPPROTO_TCP};
+	struct far_end far = {.len = 7};
+	struct pollfd none = {.fd = -1};
+	struct fixture f;
+	int listener, fd;
+
+	(void)state;
+	open_fixture(&f);
+	listener = program_listens(&f, "[::]:8080");
+	on_loop(&f, send_syn, &call);
+	fd = accept(listener, NULL, NULL);
+	assert_true(eventually(&f, look_syn, &call, &call.is_accepted));
+	far.t = call.syn->accepted;
+	req.native_local = local_of(fd);
+	req.native_remote = peer_of(fd);
+	send_all(fd, "welcome", 7);
+	shutdown(fd, SHUT_WR);
+	poll(&none, 0, 20); /* until the host has seen that */
+	say(&f, &req, fd);
+	close(fd);
+	assert_true(eventually(&f, far_look_got, &far, &far.is));
+	assert_memory_equal(far.got, "welcome", 7);
+	assert_true(eventually(&f, far_look_fin, &far, &far.is));
+	close(listener);
+	close_fixture(&f);
+	free(call.syn);
+}
+
 static void unregistered_port_is_refused(void **state)
 {
 	struct syn_call call = {.to = SELF ":8080"};
@@ -836,6 +869,7 @@ static void relay_moves_bulk(void **state)
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(bytes_wait_for_accepted),
 	cmocka_unit_test(program_greets_and_closes_at_once),
+	cmocka_unit_test(the_end_comes_before_accepted),
 	cmocka_unit_test(unregistered_port_is_refused),
 	cmocka_unit_test(closed_listener_is_refused_and_forgotten),
 	cmocka_unit_test(dead_listener_does_not_hide_another),

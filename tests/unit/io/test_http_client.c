@@ -283,6 +283,52 @@ static void a_proxy_from_the_environment_is_used(void **state)
 			    36);
 }
 
+/* To the own network's devices: straight there, and not one step further. */
+static void a_near_request_knows_no_proxy_and_no_redirect(void **state)
+{
+	struct bench *b = *state;
+	struct peer peer;
+	char url[64];
+
+	peer_start(&peer, NULL, serve_redirects);
+	peer.total = 0;
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u/root.xml", peer.port);
+	setenv("HTTP_PROXY", "http://127.0.0.1:1", 1);
+	assert_non_null(ts_http_call_near(b->client, url, NULL, NULL, 100,
+					  2000, answer, b));
+	run(b, 2500);
+	unsetenv("HTTP_PROXY");
+	assert_int_equal(b->answers, 1);
+	assert_int_equal(b->status, 302);
+	peer_join(&peer);
+	assert_memory_equal(peer.seen, "GET /root.xml HTTP/1.1\r\n", 24);
+}
+
+static void a_soap_request_is_a_post_with_its_action(void **state)
+{
+	struct bench *b = *state;
+	struct peer peer;
+	char url[64];
+
+	peer_start(&peer, NULL, serve_text);
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u/ctl", peer.port);
+	assert_non_null(ts_http_call_near(b->client, url, "\"urn:x#Do\"",
+					  "<envelope/>", 100, 2000, answer,
+					  b));
+	assert_int_equal(b->answers, 0);
+	run(b, 2500);
+	assert_int_equal(b->status, 200);
+	assert_string_equal(b->body, "hello");
+	peer_join(&peer);
+	peer.seen[peer.seen_len] = '\0';
+	assert_memory_equal(peer.seen, "POST /ctl HTTP/1.1\r\n", 20);
+	assert_non_null(strstr(peer.seen, "\r\nSOAPAction: \"urn:x#Do\"\r\n"));
+	assert_non_null(strstr(peer.seen, "\r\nContent-Length: 11\r\n"));
+	assert_non_null(strstr(peer.seen, "text/xml; charset=\"utf-8\"\r\n"));
+	assert_null(strstr(peer.seen, "Expect"));
+	assert_non_null(strstr(peer.seen, "\r\n\r\n<envelope/>"));
+}
+
 static void a_silent_server_times_out(void **state)
 {
 	struct bench *b = *state;
@@ -368,6 +414,8 @@ int main(void)
 		CASE(tls_is_verified),
 		CASE(https_never_becomes_http),
 		CASE(a_proxy_from_the_environment_is_used),
+		CASE(a_near_request_knows_no_proxy_and_no_redirect),
+		CASE(a_soap_request_is_a_post_with_its_action),
 		CASE(a_silent_server_times_out),
 		CASE(refused_and_malformed_are_told),
 		CASE(a_cancelled_request_says_nothing),

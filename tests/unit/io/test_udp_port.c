@@ -185,7 +185,7 @@ static void an_unreachable_destination_costs_only_its_datagram(void **state)
 	struct ts_addr to = address("127.0.0.1",
 				    ts_udp_port_number(bench->b));
 	struct ts_addr bad = address("255.255.255.255", 9);
-	uint8_t big[4096] = {0};
+	uint8_t big[9217] = {0};
 
 	bench->stop_at = 2;
 	ts_udp_port_send(bench->a, &to, (const uint8_t *)"1", 1);
@@ -195,6 +195,47 @@ static void an_unreachable_destination_costs_only_its_datagram(void **state)
 	run(bench, 1000);
 	assert_int_equal(bench->got, 2);
 	assert_int_equal(bench->last[0], '2');
+}
+
+static void jumbo_frames_share_a_batch(void **state)
+{
+	struct bench *bench = *state;
+	struct ts_addr to = address("127.0.0.1",
+				    ts_udp_port_number(bench->b));
+	uint8_t data[9216] = {0};
+
+	bench->stop_at = LENGTHS_MAX;
+	for (unsigned i = 0; i < LENGTHS_MAX; i++)
+		ts_udp_port_send(bench->a, &to, data,
+				 i % 7 == 3 ? 60 : 9216 - i % 3);
+	run(bench, 1000);
+	assert_int_equal(bench->got, LENGTHS_MAX);
+	for (unsigned i = 0; i < LENGTHS_MAX; i++)
+		assert_int_equal(bench->lengths[i],
+				 i % 7 == 3 ? 60 : 9216 - i % 3);
+}
+
+static void whole_datagrams_leave_in_order_and_at_once(void **state)
+{
+	struct bench *bench = *state;
+	uint16_t port = ts_udp_port_number(bench->b);
+	struct ts_addr to = address("127.0.0.1", port);
+	struct ts_addr to6 = address("::1", port);
+	uint8_t data[9000] = {'2'};
+
+	bench->stop_at = 3;
+	ts_udp_port_send(bench->a, &to, (const uint8_t *)"1", 1);
+	ts_udp_port_send_whole(bench->a, &to, data, sizeof(data));
+	ts_udp_port_send(bench->a, &to, (const uint8_t *)"3", 1);
+	run(bench, 1000);
+	assert_int_equal(bench->got, 3);
+	assert_int_equal(bench->lengths[1], sizeof(data));
+	if (!ts_udp_port_has_v6(bench->a))
+		return;
+	bench->stop_at = 4;
+	ts_udp_port_send_whole(bench->a, &to6, data, sizeof(data));
+	run(bench, 1000);
+	assert_int_equal(bench->got, 4);
 }
 
 static void an_empty_datagram_arrives(void **state)
@@ -243,6 +284,26 @@ static void a_taken_port_falls_back_to_another(void **state)
 	ts_udp_port_close(c);
 }
 
+static void a_port_can_be_changed(void **state)
+{
+	struct bench *bench = *state;
+	uint16_t before = ts_udp_port_number(bench->b);
+	struct ts_addr to = address("127.0.0.1", before);
+
+	bench->stop_at = 1;
+	ts_udp_port_send(bench->a, &to, (const uint8_t *)"1", 1);
+	run(bench, 1000);
+	assert_int_equal(ts_udp_port_rebind(bench->b, 0), 0);
+	assert_int_not_equal(ts_udp_port_number(bench->b), 0);
+	to.port = ts_udp_port_number(bench->b);
+	bench->stop_at = 2;
+	ts_udp_port_send(bench->a, &to, (const uint8_t *)"2", 1);
+	run(bench, 1000);
+	assert_int_equal(bench->got, 2);
+	assert_int_equal(ts_udp_port_rebind(bench->b, before), 0);
+	assert_int_equal(ts_udp_port_number(bench->b), before);
+}
+
 #define CASE(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 
 int main(void)
@@ -253,9 +314,12 @@ int main(void)
 		CASE(many_arrive_in_order),
 		CASE(neighbours_of_any_length_stay_apart),
 		CASE(an_unreachable_destination_costs_only_its_datagram),
+		CASE(jumbo_frames_share_a_batch),
+		CASE(whole_datagrams_leave_in_order_and_at_once),
 		CASE(an_empty_datagram_arrives),
 		CASE(a_callback_may_close_its_port),
 		CASE(a_taken_port_falls_back_to_another),
+		CASE(a_port_can_be_changed),
 	};
 
 	alarm(60);

@@ -606,6 +606,37 @@ static void test_ping_errors(void **state)
 	sim_free(sim);
 }
 
+/* -- netcheck ---------------------------------------------------------------- */
+static void ask_netcheck(struct sim *sim, struct answer *a)
+{
+	struct ts_localapi_request request = {
+		.method = "POST",
+		.path = API "netcheck",
+		.query = arg_of,
+	};
+
+	memset(a, 0, sizeof(*a));
+	ts_localapi_handle(sim->nodes[0].node, &request, sim->now_ms,
+			   sim->wall_s, on_done, a);
+}
+
+static void test_netcheck(void **state)
+{
+	struct sim *sim = sim_up(1, NULL);
+	struct answer a;
+
+	(void)state;
+	ask_netcheck(sim, &a); /* nobody there to be asked: at once */
+	assert_int_equal(a.calls, 1);
+	assert_int_equal(a.status, 200);
+	check_keys(a.json, "Now UDP IPv4 IPv6 OSHasIPv6 MappingVariesByDestIP "
+			   "UPnP PMP PCP PreferredDERP RegionLatency RegionV4Latency "
+			   "RegionV6Latency GlobalV4 GlobalV6");
+	check_int(a.json, "PreferredDERP", 1);
+	answer_deinit(&a);
+	sim_free(sim);
+}
+
 /* -- who may ask ------------------------------------------------------------- */
 static void test_unknown_routes_and_methods(void **state)
 {
@@ -680,6 +711,7 @@ int main(void)
 		cmocka_unit_test(test_small_routes),
 		cmocka_unit_test(test_pings),
 		cmocka_unit_test(test_ping_errors),
+		cmocka_unit_test(test_netcheck),
 		cmocka_unit_test(test_unknown_routes_and_methods),
 		cmocka_unit_test(test_browsers_are_kept_out),
 	};

@@ -301,7 +301,7 @@ static void before_sleep_runs_once_a_turn_until_removed(void **state)
 	ts_loop_before_sleep(b->loop, flush, b);
 	ts_loop_post(b->loop, post_from_post, b); /* two turns */
 	ts_loop_run(b->loop);
-	assert_string_equal(b->trace, "ofpfs");
+	assert_string_equal(b->trace, "fopfs"); /* last added, first run */
 	ts_loop_before_sleep_remove(b->loop, flush, b);
 	ts_loop_stop(b->loop);
 	ts_loop_run(b->loop);

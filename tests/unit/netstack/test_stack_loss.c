@@ -11,7 +11,7 @@
 enum {
 	HALF_RTT_MS = 20,
 	TRANSFER_BYTES = 5 * 1000 * 1000,
-	STALL_MAX_MS = 3000,
+	STALL_MAX_MS = 5000, /* the same segment lost five times */
 	MINUTE_MS = 60000,
 };
 

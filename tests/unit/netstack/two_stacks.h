@@ -51,6 +51,10 @@ struct net {
 	uint64_t delay_ms;
 	unsigned loss_permille, double_permille, reorder_permille;
 	bool is_cut;
+	/* As the owners say, and as it is: larger packets get lost. 0: the
+	 * owners say nothing, everything passes. */
+	struct stack_mtu mtu;
+	size_t carries, largest; /* largest: that was sent */
 	uint32_t random;
 	struct wire_packet *first, *last_put;
 	struct node node[2];
@@ -122,6 +126,10 @@ static inline void node_output(void *ctx, struct ts_packet *pkt)
 		memcpy(net->last, pkt->data, pkt->len);
 		net->last_len = pkt->len;
 	}
+	if (pkt->len > net->largest)
+		net->largest = pkt->len;
+	if (net->carries && pkt->len > net->carries)
+		return;
 	if (net->is_cut || net_odds(net, net->loss_permille))
 		return;
 	if (net->may_pass && !net->may_pass(net, pkt->data, pkt->len))
@@ -287,6 +295,16 @@ static inline void node_syn_gone(void *ctx, struct stack_syn *syn)
 	node->syns_gone++;
 }
 
+static inline void node_mtu(void *ctx, const struct ts_ip *to,
+			    struct stack_mtu *out)
+{
+	const struct node *node = ctx;
+
+	(void)to;
+	if (node->net->mtu.now)
+		*out = node->net->mtu;
+}
+
 static inline struct ts_ip ip_of(const char *text)
 {
 	struct ts_ip ip;
@@ -307,7 +325,7 @@ static inline void net_open(struct net *net)
 {
 	static const struct stack_ops ops = {
 		.output = node_output, .inbound_syn = node_syn,
-		.syn_gone = node_syn_gone,
+		.syn_gone = node_syn_gone, .mtu = node_mtu,
 	};
 	static const char *const v4[] = {"100.64.0.1", "100.64.0.2"};
 	static const char *const v6[] = {"fd7a:115c:a1e0::1",

@@ -460,8 +460,33 @@ static inline void sim_syn_gone(void *ctx, struct stack_syn *syn)
 	(void)ctx, (void)syn;
 }
 
+/* Nobody answers by HTTPS. */
+static inline void sim_derp_latency(void *ctx, int region,
+				    const struct ts_derp_node *node)
+{
+	struct sim_node *n = ctx;
+
+	(void)node;
+	ts_node_derp_latency(n->node, region, 0, n->sim->now_ms);
+}
+
+static inline void sim_resolve(void *ctx, const char *host)
+{
+	(void)ctx;
+	assert_string_equal(host, "derp.example");
+}
+
+static inline void sim_derp_latency_cancel(void *ctx)
+{
+	(void)ctx;
+}
+
 static const struct ts_node_io sim_io = {
 	.udp_send = sim_udp_send,
+	.udp_send_whole = sim_udp_send,
+	.derp_latency = sim_derp_latency,
+	.derp_latency_cancel = sim_derp_latency_cancel,
+	.resolve = sim_resolve,
 	.derp_open = sim_derp_open,
 	.derp_write = sim_derp_write,
 	.derp_close = sim_derp_close,

@@ -4,7 +4,7 @@
  * Time is virtual. Whatever crosses the network is an event at a later time;
  * sim_run() takes events and router deadlines in order. A node may sit behind
  * a firewall that lets in only answers, pairs of nodes may be cut off from
- * each other, DERP servers may be down.
+ * each other, DERP servers may be down. The last node may be a peer relay.
  */
 #ifndef TESTS_UNIT_PATH_PATH_SIM_H
 #define TESTS_UNIT_PATH_PATH_SIM_H
@@ -21,11 +21,15 @@
 #include "core/path/derp_info_json.h"
 #include "core/path/derp_wire.h"
 #include "core/path/disco_wire.h"
+#include "core/path/netcheck.h"
 #include "core/path/path_router.h"
+#include "core/path/relay_client.h"
 #include "core/path/stun.h"
+#include "tests/relay_server.h"
 
 enum {
 	SIM_NODES = 3,
+	SIM_RELAY = 2, /* the node that may be one */
 	SIM_REGIONS = 3, /* ids 1.. */
 	SIM_HOLES_MAX = 64,
 	SIM_PKT_LEN = 100,
@@ -34,6 +38,9 @@ enum {
 enum sim_kind {
 	SIM_UDP,
 	SIM_STUN,
+	SIM_TO_RELAY,
+	SIM_LATENCY,
+	SIM_RESOLVED,
 	SIM_TO_SERVER,
 	SIM_TO_CLIENT,
 	SIM_OPENED,
@@ -83,7 +90,9 @@ struct sim_node {
 	struct sim_line lines[SIM_REGIONS + 1];
 	/* seen by the tests */
 	unsigned got_udp[SIM_NODES], got_derp[SIM_NODES], got_unattributed;
-	unsigned sent_udp, sent_disco, sent_stun, sent_wg_udp;
+	unsigned sent_udp, sent_disco, sent_stun, sent_wg_udp, sent_wg_relay;
+	unsigned asked_relay, resolve_calls;
+	size_t mtu;
 	struct ts_addr endpoints[64];
 	int types[64];
 	size_t endpoint_count, endpoint_calls;
@@ -112,8 +121,13 @@ struct sim {
 	struct sim_node nodes[SIM_NODES];
 	struct sim_server servers[SIM_REGIONS + 1];
 	bool cut[SIM_NODES][SIM_NODES]; /* UDP from, to */
-	bool no_udp;
+	bool no_udp, https_works, no_dns;
 	unsigned latency_ms;
+	size_t link_mtu; /* 0: nobody is told of such datagrams */
+	struct relay_server *relay; /* NULL: there is none */
+	bool relay_is_down;
+	bool has_fixed_port, has_hard_nat;
+	struct ts_addr static_endpoint; /* port 0: none */
 	size_t chunk; /* bytes a piece off a DERP server; 0: whole */
 	struct ts_derp_map map;
 	struct ts_derp_region regions[SIM_REGIONS];
@@ -165,6 +179,7 @@ static inline void sim_udp_send(void *ctx, const struct ts_addr *to,
 	node->sent_disco += kind == DATAGRAM_DISCO;
 	node->sent_stun += kind == DATAGRAM_STUN;
 	node->sent_wg_udp += kind == DATAGRAM_WIREGUARD;
+	node->sent_wg_relay += kind == DATAGRAM_RELAYED_WIREGUARD;
 	if (node->hole_count < SIM_HOLES_MAX)
 		node->holes[node->hole_count++] = *to;
 	if (sim->no_udp)
@@ -180,6 +195,12 @@ static inline void sim_udp_send(void *ctx, const struct ts_addr *to,
 		ev->node = node->index;
 		ev->region = r;
 	}
+	if (sim->relay && ts_addr_equal(&sim->relay->addrs[0], to)) {
+		struct sim_event *ev;
+
+		ev = sim_post(sim, SIM_TO_RELAY, sim->latency_ms, pkt, len);
+		ev->from = node->addr;
+	}
 	for (int i = 0; i < SIM_NODES; i++) {
 		struct sim_event *ev;
 
@@ -190,6 +211,15 @@ static inline void sim_udp_send(void *ctx, const struct ts_addr *to,
 		ev->node = i;
 		ev->from = node->addr;
 	}
+}
+
+static inline void sim_udp_send_whole(void *ctx, const struct ts_addr *to,
+				      const uint8_t *pkt, size_t len)
+{
+	struct sim_node *node = ctx;
+
+	if (len + 28 <= node->sim->link_mtu)
+		sim_udp_send(ctx, to, pkt, len);
 }
 
 static inline void sim_derp_write(void *ctx, int region, const uint8_t *data,
@@ -259,7 +289,7 @@ static inline int sim_index_of(struct sim *sim, const struct ts_path_peer *peer)
 }
 
 static inline void sim_wireguard(void *ctx, struct ts_path_peer *peer,
-				 const struct ts_addr *from,
+				 const struct ts_path_addr *from,
 				 struct ts_packet *pkt)
 {
 	struct sim_node *node = ctx;
@@ -271,7 +301,7 @@ static inline void sim_wireguard(void *ctx, struct ts_path_peer *peer,
 		node->got_unattributed++;
 		return;
 	}
-	if (ts_ip_equal(&from->ip, &derp))
+	if (ts_ip_equal(&from->addr.ip, &derp))
 		node->got_derp[sim_index_of(node->sim, peer)]++;
 	else
 		node->got_udp[sim_index_of(node->sim, peer)]++;
@@ -287,6 +317,7 @@ sim_add_peer(struct sim_node *node, int of, int home_derp, bool with_endpoint)
 		.home_derp = home_derp,
 		.endpoints = &other->addr,
 		.endpoint_count = with_endpoint,
+		.may_relay = true,
 	};
 
 	node->peers[of] = ts_path_peer_add(node->path, &config, other);
@@ -330,16 +361,25 @@ static inline void sim_endpoints_changed(void *ctx,
 	node->endpoint_calls++;
 }
 
-static inline void sim_net_info_changed(void *ctx, int home,
-					enum ts_tristate varies,
-					enum ts_tristate udp)
+static inline void
+sim_net_info_changed(void *ctx, int home,
+		     const struct ts_netcheck_report *report)
 {
 	struct sim_node *node = ctx;
 
 	node->home = home;
-	node->varies = varies;
-	node->udp = udp;
+	node->varies = report->mapping_varies;
+	node->udp = report->working_udp;
 	node->home_calls++;
+}
+
+static inline void sim_peer_mtu_changed(void *ctx, struct ts_path_peer *peer,
+					size_t mtu)
+{
+	struct sim_node *node = ctx;
+
+	assert_int_equal(ts_path_peer_mtu(peer), mtu);
+	node->mtu = mtu;
 }
 
 static inline void sim_derp_ready(void *ctx, int region, bool connected)
@@ -360,8 +400,41 @@ static inline void sim_derp_health(void *ctx, int region, const char *problem)
 		 problem ? problem : "");
 }
 
+static inline void sim_derp_latency(void *ctx, int region,
+				    const struct ts_derp_node *derp_node)
+{
+	struct sim_node *node = ctx;
+	struct sim_event *ev;
+
+	(void)derp_node;
+	if (!node->sim->https_works) {
+		ts_path_derp_latency(node->path, region, 0, node->sim->now_ms);
+		return;
+	}
+	ev = sim_post(node->sim, SIM_LATENCY,
+		      4 * node->sim->servers[region].latency_ms, "", 0);
+	ev->node = node->index;
+	ev->region = region;
+}
+
+static inline void sim_resolve(void *ctx, const char *host)
+{
+	struct sim_node *node = ctx;
+	struct sim_event *ev = sim_post(node->sim, SIM_RESOLVED, 30, host,
+					strlen(host) + 1);
+
+	ev->node = node->index;
+	node->resolve_calls++;
+}
+
+static inline void sim_derp_latency_cancel(void *ctx)
+{
+	(void)ctx;
+}
+
 static const struct ts_path_ops sim_ops = {
 	.udp_send = sim_udp_send,
+	.udp_send_whole = sim_udp_send_whole,
 	.derp_write = sim_derp_write,
 	.derp_open = sim_derp_open,
 	.derp_close = sim_derp_close,
@@ -369,10 +442,14 @@ static const struct ts_path_ops sim_ops = {
 	.unknown_sender = sim_unknown_sender,
 	.unknown_disco = sim_unknown_disco,
 	.derp_queued = sim_derp_queued,
+	.derp_latency = sim_derp_latency,
+	.derp_latency_cancel = sim_derp_latency_cancel,
+	.resolve = sim_resolve,
 	.derp_health = sim_derp_health,
 	.endpoints_changed = sim_endpoints_changed,
 	.net_info_changed = sim_net_info_changed,
 	.derp_ready = sim_derp_ready,
+	.peer_mtu_changed = sim_peer_mtu_changed,
 };
 
 /* -- DERP servers -------------------------------------------------------- */
@@ -435,6 +512,44 @@ static inline void sim_server_introduced(struct sim_node *node, int region,
 	sim_serve(node, region, out, w.len);
 }
 
+/* A packet for the relay's node, through DERP: a request for a session. */
+static inline void sim_relay_asked(struct sim_node *from, int region,
+				   const uint8_t *pkt, size_t len)
+{
+	struct sim *sim = from->sim;
+	struct sim_node *relay = &sim->nodes[SIM_RELAY];
+	uint8_t payload[DISCO_PAYLOAD_MAX_LEN];
+	uint8_t out[DERP_PACKET_HEADER_LEN + DISCO_WRITE_CAP];
+	struct ts_writer p = ts_writer_init(payload, DISCO_WRITE_PAYLOAD_CAP);
+	struct ts_writer w = ts_writer_init(out + DERP_PACKET_HEADER_LEN,
+					    DISCO_WRITE_CAP);
+	struct ts_disco_message msg;
+	struct ts_box box;
+	size_t n;
+
+	if (sim->relay_is_down)
+		return;
+	assert_int_equal(ts_box_init(&box, &relay->disco_private,
+				     &from->disco_key),
+			 0);
+	if (!ts_disco_is_packet(pkt, len) ||
+	    ts_disco_unseal(pkt, len, &box, payload, &n) ||
+	    ts_disco_read(payload, n, &msg) ||
+	    msg.type != DISCO_ALLOCATE_RELAY_REQUEST)
+		return;
+	from->asked_relay++;
+	assert_true(relay_server_allocate(sim->relay, &msg.allocate_relay,
+					  &msg.allocated_relay));
+	msg.type = DISCO_ALLOCATE_RELAY_RESPONSE;
+	assert_int_equal(ts_disco_write(&p, &msg), 0);
+	assert_int_equal(ts_disco_seal(&w, &relay->disco_key, &box, payload,
+				       p.len),
+			 0);
+	ts_derp_write_packet_header(out, DERP_RECV_PACKET, &relay->node_key,
+				    w.len);
+	sim_serve(from, region, out, DERP_PACKET_HEADER_LEN + w.len);
+}
+
 static inline void sim_server_forward(struct sim_node *node, int region,
 				      const struct ts_derp_frame *frame)
 {
@@ -446,6 +561,11 @@ static inline void sim_server_forward(struct sim_node *node, int region,
 	size_t len;
 
 	assert_int_equal(ts_derp_read_packet(frame, &dst, &pkt, &len), 0);
+	if (node->sim->relay &&
+	    ts_public_key_equal(&dst, &node->sim->nodes[SIM_RELAY].node_key)) {
+		sim_relay_asked(node, region, pkt, len);
+		return;
+	}
 	to = sim_client_of(node->sim, region, &dst);
 	if (!to) {
 		ts_derp_write_peer_gone(&w, &dst, DERP_GONE_NOT_HERE);
@@ -574,19 +694,36 @@ static inline void sim_deliver(struct sim *sim, struct sim_event *ev)
 	uint8_t tx_id[STUN_TX_ID_LEN], answer[STUN_RESPONSE_MAX_LEN];
 	struct ts_addr stun = sim_stun_addr(ev->region);
 	struct sim_event *back;
+	struct ts_addr seen = node->addr;
 	size_t len;
 
-	if (!node->path)
+	if (ev->kind == SIM_TO_RELAY && !sim->relay_is_down)
+		relay_server_input(sim->relay, &ev->from, ev->data, ev->len);
+	if (ev->kind == SIM_TO_RELAY || !node->path)
 		return;
 	switch (ev->kind) {
 	case SIM_UDP:
 		if (sim_firewall_passes(node, &ev->from))
 			sim_input_udp(node, &ev->from, ev->data, ev->len);
 		return;
+	case SIM_RESOLVED: {
+		int region = ev->data[4] - '0'; /* derpN.test */
+		struct ts_addr at = sim_stun_addr(region);
+
+		ts_path_resolved(node->path, (const char *)ev->data, &at.ip,
+				 !sim->no_dns, sim->now_ms);
+		return;
+	}
+	case SIM_LATENCY:
+		ts_path_derp_latency(node->path, ev->region,
+				     2000 * server->latency_ms, sim->now_ms);
+		return;
 	case SIM_STUN:
 		assert_int_equal(ts_stun_read_request(ev->data, ev->len, tx_id),
 				 0);
-		len = ts_stun_write_response(tx_id, &node->addr, answer);
+		if (sim->has_hard_nat)
+			seen.port = (uint16_t)(seen.port + ev->region);
+		len = ts_stun_write_response(tx_id, &seen, answer);
 		back = sim_post(sim, SIM_UDP, server->latency_ms, answer, len);
 		back->node = ev->node;
 		back->from = stun;
@@ -708,12 +845,26 @@ static inline bool sim_is_direct(struct sim *sim, int from, int to)
 
 /* -- set-up -------------------------------------------------------------- */
 
+static inline void sim_make_keys(struct sim_node *node)
+{
+	ts_private_key_generate(&node->node_private);
+	ts_private_key_generate(&node->disco_private);
+	ts_public_key_from_private(&node->node_private, &node->node_key);
+	ts_public_key_from_private(&node->disco_private, &node->disco_key);
+}
+
 static inline void sim_node_start(struct sim *sim, int index,
 				  bool disable_direct)
 {
 	struct sim_node *node = &sim->nodes[index];
 	const uint8_t ip[4] = {192, 0, 2, (uint8_t)(index + 1)};
-	struct ts_path_config config = {.disable_direct = disable_direct};
+	struct ts_path_config config = {
+		.disable_direct = disable_direct,
+		.measure_mtu = true,
+		.port_is_fixed = sim->has_fixed_port,
+		.endpoints = &sim->static_endpoint,
+		.endpoint_count = sim->static_endpoint.port != 0,
+	};
 
 	node->sim = sim;
 	node->index = index;
@@ -721,10 +872,7 @@ static inline void sim_node_start(struct sim *sim, int index,
 		.ip = ts_ip_from_v4(ip),
 		.port = (uint16_t)(41641 + index),
 	};
-	ts_private_key_generate(&node->node_private);
-	ts_private_key_generate(&node->disco_private);
-	ts_public_key_from_private(&node->node_private, &node->node_key);
-	ts_public_key_from_private(&node->disco_private, &node->disco_key);
+	sim_make_keys(node);
 	for (int r = 0; r <= SIM_REGIONS; r++)
 		ts_derp_stream_init(&node->lines[r].stream);
 	config.node_key = node->node_private;
@@ -799,6 +947,63 @@ static inline struct sim *sim_two(bool with_endpoints)
 	return sim;
 }
 
+static inline void sim_relay_send(void *ctx, const struct ts_addr *to,
+				  const uint8_t *data, size_t len)
+{
+	struct sim *sim = ctx;
+
+	for (int i = 0; i < SIM_NODES; i++) {
+		struct sim_event *ev;
+
+		if (!ts_addr_equal(&sim->nodes[i].addr, to))
+			continue;
+		ev = sim_post(sim, SIM_UDP, sim->latency_ms, data, len);
+		ev->node = i;
+		ev->from = sim->relay->addrs[0];
+	}
+}
+
+/* A relay that the first two nodes may use; those in users know it. */
+static inline void sim_add_relay(struct sim *sim, bool first, bool second)
+{
+	struct sim_node *node = &sim->nodes[SIM_RELAY];
+	const uint8_t ip[4] = {203, 0, 113, 9};
+	struct ts_relay_server entry;
+
+	sim_make_keys(node);
+	node->sim = sim;
+	node->index = SIM_RELAY;
+	sim->relay = malloc(sizeof(*sim->relay));
+	assert_non_null(sim->relay);
+	relay_server_init(sim->relay);
+	sim->relay->addrs[0] = (struct ts_addr){
+		.ip = ts_ip_from_v4(ip),
+		.port = 3479,
+	};
+	sim->relay->addr_count = 1;
+	sim->relay->send = sim_relay_send;
+	sim->relay->ctx = sim;
+	entry = (struct ts_relay_server){
+		.node_key = node->node_key,
+		.disco_key = node->disco_key,
+		.home_derp = 1,
+	};
+	for (int i = 0; i < 2; i++) {
+		sim->nodes[i].adds_unknown = true;
+		if (i == 0 ? first : second)
+			ts_path_set_relays(sim->nodes[i].path, &entry, 1);
+	}
+}
+
+static inline bool sim_is_relayed(struct sim *sim, int from, int to)
+{
+	struct ts_path_peer_status status;
+
+	ts_path_peer_status(sim->nodes[from].path, sim->nodes[from].peers[to],
+			    sim->now_ms, &status);
+	return status.is_relayed;
+}
+
 static inline void sim_node_stop(struct sim_node *node)
 {
 	ts_path_free(node->path);
@@ -819,6 +1024,7 @@ static inline void sim_free(struct sim *sim)
 		free(ev->data);
 		free(ev);
 	}
+	free(sim->relay);
 	free(sim);
 }
 

@@ -13,6 +13,7 @@ enum { SENT_MAX = 4096 };
 struct sent {
 	struct ts_path_addr to;
 	bool is_derp;
+	size_t wire;
 	uint8_t tx_id[DISCO_TX_ID_LEN];
 };
 
@@ -20,7 +21,8 @@ struct desk {
 	struct ts_disco_peer peer;
 	struct sent sent[SENT_MAX];
 	size_t count;
-	unsigned call_me_maybes, changes;
+	unsigned call_me_maybes, changes, relay_searches, mtu_changes;
+	bool has_relays;
 	struct ts_path_addr best;
 	unsigned probes;
 	int probe_err;
@@ -28,13 +30,13 @@ struct desk {
 };
 
 static void on_ping(void *ctx, const struct ts_path_addr *to,
-		    const uint8_t tx_id[DISCO_TX_ID_LEN])
+		    const uint8_t tx_id[DISCO_TX_ID_LEN], size_t wire)
 {
 	struct desk *d = ctx;
 	struct sent *s = &d->sent[d->count++];
 
 	assert_true(d->count <= SENT_MAX);
-	*s = (struct sent){.is_derp = !to};
+	*s = (struct sent){.is_derp = !to, .wire = wire};
 	if (to)
 		s->to = *to;
 	memcpy(s->tx_id, tx_id, DISCO_TX_ID_LEN);
@@ -43,6 +45,19 @@ static void on_ping(void *ctx, const struct ts_path_addr *to,
 static void on_call_me_maybe(void *ctx)
 {
 	((struct desk *)ctx)->call_me_maybes++;
+}
+
+static void on_mtu(void *ctx)
+{
+	((struct desk *)ctx)->mtu_changes++;
+}
+
+static bool on_discover_relays(void *ctx)
+{
+	struct desk *d = ctx;
+
+	d->relay_searches += d->has_relays;
+	return d->has_relays;
 }
 
 static void on_best(void *ctx, const struct ts_path_addr *best)
@@ -65,6 +80,8 @@ static void on_probe(void *ctx, struct ts_disco_probe *probe)
 static const struct ts_disco_ops ops = {
 	.send_ping = on_ping,
 	.send_call_me_maybe = on_call_me_maybe,
+	.discover_relays = on_discover_relays,
+	.mtu_changed = on_mtu,
 	.best_changed = on_best,
 	.probe_done = on_probe,
 };
@@ -382,7 +399,7 @@ static void a_flood_of_calls_sends_a_bounded_number_of_pings(void **state)
 	assert_int_equal(d->count, DISCO_PINGS_MAX);
 	assert_true(d->peer.dropped_pings > 0);
 	pass(d, 5000);
-	assert_int_equal(d->peer.ping_count, 0);
+	assert_int_equal(d->peer.pings.count, 0);
 	free_desk(d);
 }
 
@@ -496,9 +513,252 @@ static void better_has_points_and_hysteresis(void **state)
 	assert_false(ts_path_is_better(&none, &relay));
 }
 
+/* Answers all pings from number *from on that the link is wide enough for. */
+static void answer(struct desk *d, size_t *from, size_t link)
+{
+	for (; *from < d->count; (*from)++)
+		if (d->sent[*from].wire <= link)
+			pong(d, *from);
+}
+
+/* So many seconds with traffic; the link answers after a moment. */
+static void chat(struct desk *d, size_t *from, size_t link, unsigned s)
+{
+	for (unsigned i = 0; i < s; i++) {
+		ts_disco_peer_sent(&d->peer, d->now_ms);
+		pass(d, 1);
+		answer(d, from, link);
+		pass(d, 999);
+	}
+}
+
+static void a_path_is_measured_when_it_is_new(void **state)
+{
+	struct desk *d = new_desk(two, 1);
+	size_t from = 0;
+
+	(void)state;
+	d->peer.probes_mtu = true;
+	assert_int_equal(ts_disco_peer_mtu(&d->peer), 1280);
+	chat(d, &from, 1500, 1);
+	assert_int_equal(ts_disco_peer_mtu(&d->peer), 1440);
+	chat(d, &from, 9000, 10); /* what was lost by chance is tried again */
+	assert_int_equal(ts_disco_peer_mtu(&d->peer), 8928);
+	free_desk(d);
+}
+
+static void a_path_that_became_narrower_is_noticed(void **state)
+{
+	struct desk *d = new_desk(two, 1);
+	unsigned changes;
+	size_t from = 0;
+
+	(void)state;
+	d->peer.probes_mtu = true;
+	chat(d, &from, 9000, 20);
+	assert_int_equal(ts_disco_peer_mtu(&d->peer), 8928);
+	changes = d->mtu_changes;
+	chat(d, &from, 1500, 20);
+	assert_int_equal(ts_disco_peer_mtu(&d->peer), 1440);
+	assert_true(d->mtu_changes >= changes + 2);
+	assert_true(ts_disco_peer_is_trusted(&d->peer, d->now_ms));
+	assert_int_equal(d->changes, 1); /* the path itself was never lost */
+	free_desk(d);
+}
+
+static void another_path_carries_1280_until_it_is_measured(void **state)
+{
+	struct desk *d = new_desk(two, 2);
+	struct ts_path_quality q = {.to = addr("203.0.113.9:3479")};
+	size_t from = 0;
+
+	(void)state;
+	d->peer.probes_mtu = true;
+	chat(d, &from, 9000, 10);
+	assert_int_equal(ts_disco_peer_mtu(&d->peer), 8928);
+	pass(d, 20000); /* lost */
+	assert_int_equal(ts_disco_peer_mtu(&d->peer), 1280);
+	q.to.vni = 7;
+	ts_disco_peer_relay_ready(&d->peer, &q, d->now_ms);
+	from = d->count;
+	for (int i = 0; i < 3; i++) {
+		pass(d, 3000);
+		for (; from < d->count; from++) {
+			assert_int_equal(d->sent[from].wire, 0);
+			if (d->sent[from].to.vni != 0)
+				pong(d, from);
+		}
+	}
+	assert_int_equal(ts_disco_peer_mtu(&d->peer), 1280);
+	free_desk(d);
+}
+
+static void measuring_costs_little(void **state)
+{
+	struct desk *d = new_desk(two, 1);
+	size_t from = 0, bytes = 0, before;
+
+	(void)state;
+	d->peer.probes_mtu = true;
+	chat(d, &from, 1500, 20);
+	before = d->count;
+	chat(d, &from, 1500, 60);
+	for (size_t i = before; i < d->count; i++)
+		bytes += d->sent[i].wire <= 1500 ? d->sent[i].wire : 0;
+	assert_true(bytes <= 21 * 1500);
+	free_desk(d);
+}
+
+static struct ts_path_quality relayed(uint32_t vni, uint8_t relay)
+{
+	struct ts_path_quality q = {
+		.to = addr("203.0.113.9:3479"),
+		.latency_us = 1000,
+		.relay = {.bytes = {relay}},
+	};
+
+	q.to.vni = vni;
+	return q;
+}
+
+static void relays_are_asked_every_30_s_or_60_s_when_in_use(void **state)
+{
+	struct desk *d = new_desk(two, 2);
+	struct ts_path_quality q = relayed(7, 1);
+
+	(void)state;
+	ts_disco_peer_sent(&d->peer, d->now_ms);
+	assert_int_equal(d->relay_searches, 0); /* it knows none */
+	d->peer.may_relay = true;
+	ts_disco_peer_sent(&d->peer, d->now_ms);
+	d->has_relays = true;
+	for (int i = 0; i < 59; i++) {
+		ts_disco_peer_sent(&d->peer, d->now_ms);
+		pass(d, 500);
+	}
+	assert_int_equal(d->relay_searches, 1);
+	pass(d, 1000);
+	assert_int_equal(d->relay_searches, 2);
+	for (int i = 0; i < 57; i++) { /* trusted all the time */
+		ts_disco_peer_sent(&d->peer, d->now_ms);
+		ts_disco_peer_relay_ready(&d->peer, &q, d->now_ms);
+		pass(d, 1000);
+	}
+	assert_int_equal(d->relay_searches, 2);
+	for (int i = 0; i < 6; i++) {
+		ts_disco_peer_sent(&d->peer, d->now_ms);
+		ts_disco_peer_relay_ready(&d->peer, &q, d->now_ms);
+		pass(d, 1000);
+	}
+	assert_int_equal(d->relay_searches, 3);
+	free_desk(d);
+}
+
+static void a_trusted_direct_path_needs_no_relay(void **state)
+{
+	struct desk *d = new_desk(two, 1);
+	struct ts_path_quality q = relayed(7, 1);
+
+	(void)state;
+	d->has_relays = true;
+	d->peer.may_relay = true;
+	ts_disco_peer_sent(&d->peer, d->now_ms);
+	assert_int_equal(d->relay_searches, 1);
+	assert_true(pong(d, 0));
+	pass(d, 1000);
+	ts_disco_peer_relay_ready(&d->peer, &q, d->now_ms);
+	assert_int_equal(d->best.vni, 0);
+	d->peer.relays_asked_ms = 0;
+	ts_disco_peer_sent(&d->peer, d->now_ms);
+	assert_int_equal(d->relay_searches, 1);
+	pass(d, 7000); /* no trust any more */
+	ts_disco_peer_relay_ready(&d->peer, &q, d->now_ms);
+	assert_int_equal(d->best.vni, 7);
+	free_desk(d);
+}
+
+static void a_new_session_of_the_same_relay_is_used_at_once(void **state)
+{
+	struct desk *d = new_desk(two, 0);
+	struct ts_path_quality q = relayed(7, 1), same = relayed(8, 1);
+	struct ts_path_quality slower = relayed(9, 2);
+
+	(void)state;
+	ts_disco_peer_relay_ready(&d->peer, &q, d->now_ms);
+	assert_int_equal(d->best.vni, 7);
+	same.latency_us = slower.latency_us = 9000;
+	ts_disco_peer_relay_ready(&d->peer, &slower, d->now_ms);
+	assert_int_equal(d->best.vni, 7);
+	ts_disco_peer_relay_ready(&d->peer, &same, d->now_ms);
+	assert_int_equal(d->best.vni, 8);
+	free_desk(d);
+}
+
+static void a_relayed_path_has_heartbeats_and_is_lost_without(void **state)
+{
+	struct desk *d = new_desk(two, 0);
+	struct ts_path_quality q = relayed(7, 1);
+
+	(void)state;
+	ts_disco_peer_relay_ready(&d->peer, &q, d->now_ms);
+	ts_disco_peer_sent(&d->peer, d->now_ms);
+	pass(d, 3000);
+	assert_int_equal(d->count, 1);
+	assert_int_equal(d->sent[0].to.vni, 7);
+	assert_true(pong(d, 0));
+	pass(d, 6000);
+	assert_true(ts_disco_peer_is_trusted(&d->peer, d->now_ms));
+	pass(d, 6000);
+	assert_false(ts_path_addr_is_set(&d->best));
+	/* A late pong does not bring it back: that takes a handshake. */
+	assert_false(pong(d, 1));
+	pong(d, d->count - 1);
+	assert_false(ts_path_addr_is_set(&d->best));
+	free_desk(d);
+}
+
+static void silent_disco_has_no_heartbeats(void **state)
+{
+	struct desk *d = new_desk(two, 1);
+	struct ts_path_addr best = addr(two[0]), other = addr(two[1]);
+	size_t count;
+
+	(void)state;
+	d->peer.is_silent = true;
+	ts_disco_peer_sent(&d->peer, d->now_ms);
+	assert_true(pong(d, 0));
+	count = d->count;
+	for (int i = 0; i < 20; i++) { /* what it sends is proof enough */
+		pass(d, 1000);
+		ts_disco_peer_heard(&d->peer, &best, d->now_ms);
+		ts_disco_peer_sent(&d->peer, d->now_ms);
+	}
+	assert_int_equal(d->count, count);
+	assert_true(ts_disco_peer_is_trusted(&d->peer, d->now_ms));
+	for (int i = 0; i < 8; i++) {
+		pass(d, 1000);
+		ts_disco_peer_heard(&d->peer, &other, d->now_ms);
+	}
+	assert_false(ts_disco_peer_is_trusted(&d->peer, d->now_ms));
+	free_desk(d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(
+			relays_are_asked_every_30_s_or_60_s_when_in_use),
+		cmocka_unit_test(a_trusted_direct_path_needs_no_relay),
+		cmocka_unit_test(
+			a_new_session_of_the_same_relay_is_used_at_once),
+		cmocka_unit_test(
+			a_relayed_path_has_heartbeats_and_is_lost_without),
+		cmocka_unit_test(silent_disco_has_no_heartbeats),
+		cmocka_unit_test(a_path_is_measured_when_it_is_new),
+		cmocka_unit_test(a_path_that_became_narrower_is_noticed),
+		cmocka_unit_test(
+			another_path_carries_1280_until_it_is_measured),
+		cmocka_unit_test(measuring_costs_little),
 		cmocka_unit_test(
 			traffic_pings_all_and_calls_once_in_five_seconds),
 		cmocka_unit_test(a_peer_without_candidates_is_not_called),

@@ -23,7 +23,9 @@ struct lab {
 	char texts[REGIONS][2][32];
 	struct asked asked[ASKED_MAX];
 	size_t count;
-	unsigned done_calls;
+	unsigned done_calls, https_calls, https_cancels;
+	int https[REGIONS];
+	uint64_t https_us; /* not 0: answered before the op returns */
 	struct ts_netcheck_report report; /* regions copied below */
 	struct ts_netcheck_region result[REGIONS];
 	uint64_t now_ms;
@@ -54,7 +56,30 @@ static void on_done(void *ctx, const struct ts_netcheck_report *report,
 	lab->report.regions = lab->result;
 }
 
+static void on_https(void *ctx, int region, const struct ts_derp_node *node)
+{
+	struct lab *lab = ctx;
+
+	assert_true(lab->https_calls < REGIONS);
+	assert_ptr_equal(node, &lab->nodes[region - 1][0]);
+	lab->https[lab->https_calls++] = region;
+	if (lab->https_us != 0)
+		ts_netcheck_https(&lab->check, region, lab->https_us,
+				  lab->now_ms);
+}
+
+static void on_https_cancel(void *ctx)
+{
+	((struct lab *)ctx)->https_cancels++;
+}
+
 static const struct ts_netcheck_ops ops = {.send = on_send, .done = on_done};
+static const struct ts_netcheck_ops https_ops = {
+	.send = on_send,
+	.done = on_done,
+	.https = on_https,
+	.https_cancel = on_https_cancel,
+};
 
 /* Region i+1 has two nodes, 198.51.100.(10i+1) and +2. */
 static struct lab *new_lab(size_t regions)
@@ -387,9 +412,91 @@ static void home_history_is_bounded(void **state)
 	free_lab(lab);
 }
 
+static struct lab *blocked(void)
+{
+	struct lab *lab = new_lab(3);
+
+	lab->check.ops = &https_ops;
+	start(lab, 0, true);
+	pass(lab, NETCHECK_SILENCE_MS - 1);
+	assert_int_equal(lab->https_calls, 0);
+	return lab;
+}
+
+static void where_udp_is_blocked_https_tells_latencies(void **state)
+{
+	struct lab *lab = blocked();
+
+	(void)state;
+	pass(lab, 1);
+	assert_int_equal(lab->https_calls, 3);
+	assert_int_equal(lab->done_calls, 0);
+	ts_netcheck_https(&lab->check, 2, 7000, lab->now_ms);
+	ts_netcheck_https(&lab->check, 1, 0, lab->now_ms); /* no answer */
+	assert_int_equal(lab->done_calls, 0);
+	ts_netcheck_https(&lab->check, 3, 9000, lab->now_ms);
+	assert_int_equal(lab->done_calls, 1);
+	assert_int_equal(lab->report.working_udp, TS_NO);
+	assert_false(lab->report.regions[0].has_latency);
+	assert_true(lab->report.regions[1].has_https);
+	assert_int_equal(lab->report.regions[1].latency_us, 7000);
+	assert_false(lab->report.regions[1].has_v4);
+	assert_int_equal(ts_netcheck_deadline_ms(&lab->check), UINT64_MAX);
+	ts_netcheck_https(&lab->check, 3, 1, lab->now_ms); /* too late */
+	free_lab(lab);
+}
+
+static void https_may_answer_at_once(void **state)
+{
+	struct lab *lab = blocked();
+
+	(void)state;
+	lab->https_us = 5;
+	pass(lab, 1);
+	assert_int_equal(lab->https_calls, 3);
+	assert_int_equal(lab->done_calls, 1);
+	assert_int_equal(lab->report.regions[2].latency_us, 5);
+	free_lab(lab);
+}
+
+static void https_has_3_s_and_stun_is_over_then(void **state)
+{
+	struct lab *lab = blocked();
+
+	(void)state;
+	pass(lab, 1);
+	answer(lab, 0, "203.0.113.1:41641"); /* too late */
+	ts_netcheck_https(&lab->check, 1, 4000, lab->now_ms);
+	pass(lab, NETCHECK_HTTPS_LIMIT_MS - 1);
+	assert_int_equal(lab->done_calls, 0);
+	pass(lab, 1);
+	assert_int_equal(lab->done_calls, 1);
+	assert_int_equal(lab->https_cancels, 1);
+	assert_int_equal(lab->report.mapped_count, 0);
+	assert_true(lab->report.regions[0].has_latency);
+	free_lab(lab);
+}
+
+static void a_cancelled_check_cancels_https(void **state)
+{
+	struct lab *lab = blocked();
+
+	(void)state;
+	pass(lab, 1);
+	ts_netcheck_cancel(&lab->check);
+	assert_int_equal(lab->https_cancels, 1);
+	ts_netcheck_https(&lab->check, 1, 4000, lab->now_ms);
+	assert_int_equal(lab->done_calls, 0);
+	free_lab(lab);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(where_udp_is_blocked_https_tells_latencies),
+		cmocka_unit_test(https_may_answer_at_once),
+		cmocka_unit_test(https_has_3_s_and_stun_is_over_then),
+		cmocka_unit_test(a_cancelled_check_cancels_https),
 		cmocka_unit_test(one_region_one_answer_ends_the_check_at_once),
 		cmocka_unit_test(three_tries_go_round_the_nodes),
 		cmocka_unit_test(three_regions_of_five_are_enough),

@@ -174,18 +174,18 @@ static void wireguard_from_a_new_address_does_not_move_the_path(void **state)
 {
 	struct sim *sim = sim_two(true);
 	struct sim_node *a = &sim->nodes[0];
-	struct ts_addr elsewhere = sim->nodes[1].addr;
+	struct ts_path_addr elsewhere = {.addr = sim->nodes[1].addr};
 	uint8_t data[SIM_PKT_LEN] = {4};
 	struct ts_path_peer_status status;
 
 	(void)state;
 	sim_chat(sim, 0, 1, 5000);
-	elsewhere.port = 9;
-	sim_input_udp(a, &elsewhere, data, sizeof(data));
+	elsewhere.addr.port = 9;
+	sim_input_udp(a, &elsewhere.addr, data, sizeof(data));
 	ts_path_learn(a->path, a->peers[1], &elsewhere, sim->now_ms);
 	ts_path_peer_status(a->path, a->peers[1], sim->now_ms, &status);
 	assert_true(status.is_direct);
-	assert_true(ts_addr_equal(&status.best, &sim->nodes[1].addr));
+	assert_true(ts_addr_equal(&status.best.addr, &sim->nodes[1].addr));
 	sim_free(sim);
 }
 
@@ -345,9 +345,141 @@ static void two_nodes_with_one_disco_key_are_told_apart(void **state)
 	sim_free(sim);
 }
 
+/* -- peer relays ---------------------------------------------------------- */
+
+enum { VIA_CAP = 1024 };
+
+/* An offer of node 1: a session at a relay with that many addresses. */
+static struct ts_disco_message offer(const struct sim *sim, size_t addr_count,
+				     uint64_t lamport_id)
+{
+	struct ts_disco_message msg = {.type = DISCO_CALL_ME_MAYBE_VIA};
+	struct ts_disco_relay_endpoint *e = &msg.call_me_maybe_via;
+	struct ts_private_key key;
+
+	ts_private_key_generate(&key);
+	ts_public_key_from_private(&key, &e->server_disco);
+	e->client_disco[0] = sim->nodes[0].disco_key;
+	e->client_disco[1] = sim->nodes[1].disco_key;
+	e->lamport_id = lamport_id;
+	e->vni = 9;
+	e->bind_lifetime_ns = UINT64_MAX;
+	e->addrs.count = addr_count;
+	for (size_t i = 0; i < addr_count; i++) {
+		const uint8_t ip[4] = {198, 18, 0, (uint8_t)(i + 1)};
+
+		e->addrs.addrs[i].ip = ts_ip_from_v4(ip);
+		e->addrs.addrs[i].port = 53;
+	}
+	return msg;
+}
+
+static size_t seal_offer(struct sim *sim, const struct ts_disco_message *msg,
+			 uint8_t out[VIA_CAP])
+{
+	uint8_t payload[VIA_CAP];
+	struct ts_writer p = ts_writer_init(payload, sizeof(payload));
+	struct ts_writer w = ts_writer_init(out, VIA_CAP);
+	struct ts_box box;
+
+	assert_int_equal(ts_box_init(&box, &sim->nodes[1].disco_private,
+				     &sim->nodes[0].disco_key),
+			 0);
+	assert_int_equal(ts_disco_write(&p, msg), 0);
+	assert_int_equal(ts_disco_seal(&w, &sim->nodes[1].disco_key, &box,
+				       payload, p.len),
+			 0);
+	return w.len;
+}
+
+static void offer_by_derp(struct sim *sim, const struct ts_disco_message *msg)
+{
+	uint8_t frame[DERP_PACKET_HEADER_LEN + VIA_CAP];
+	size_t len = seal_offer(sim, msg, frame + DERP_PACKET_HEADER_LEN);
+
+	ts_derp_write_packet_header(frame, DERP_RECV_PACKET,
+				    &sim->nodes[1].node_key, len);
+	ts_path_derp_input(sim->nodes[0].path, 1, frame,
+			   DERP_PACKET_HEADER_LEN + len, sim->now_ms);
+}
+
+/* A peer makes us send to addresses that it chooses: so much, no more. */
+static void a_flood_of_offers_is_bounded(void **state)
+{
+	struct sim *sim = attacked();
+	struct sim_node *a = &sim->nodes[0];
+	struct ts_disco_message msg;
+	unsigned sent = a->sent_udp;
+
+	(void)state;
+	for (uint64_t i = 0; i < 500; i++) {
+		msg = offer(sim, 25, i + 1);
+		offer_by_derp(sim, &msg);
+	}
+	assert_true(a->sent_udp > sent);
+	assert_true(a->sent_udp - sent <= 32 * RELAY_BIND_ADDRS_MAX);
+	sent = a->sent_udp;
+	for (uint64_t i = 0; i < 1000; i++) { /* ten seconds of it */
+		msg = offer(sim, 25, i + 1000);
+		offer_by_derp(sim, &msg);
+		sim_run(sim, 10);
+	}
+	assert_true(a->sent_udp - sent <= 11 * RELAY_BIND_ADDRS_MAX + 20);
+	sim_run(sim, RELAY_HANDSHAKE_MAX_MS);
+	sim_free(sim);
+}
+
+static void offers_come_through_derp_alone(void **state)
+{
+	struct sim *sim = attacked();
+	struct sim_node *a = &sim->nodes[0], *b = &sim->nodes[1];
+	struct ts_disco_message msg = offer(sim, 1, 1);
+	uint8_t pkt[VIA_CAP];
+	size_t len = seal_offer(sim, &msg, pkt);
+	unsigned sent = a->sent_udp;
+
+	(void)state;
+	sim_input_udp(a, &b->addr, pkt, len);
+	assert_int_equal(a->sent_udp, sent);
+	offer_by_derp(sim, &msg);
+	assert_int_equal(a->sent_udp, sent + 1);
+	sim_free(sim);
+}
+
+static void geneve_garbage_is_survived(void **state)
+{
+	struct sim *sim = attacked();
+	struct sim_node *a = &sim->nodes[0], *b = &sim->nodes[1];
+	struct ts_disco_message msg = ping_from(b, 1);
+	uint8_t header[] = {0, 0x80, 0x7a, 0x11, 0, 0, 9, 0};
+	uint8_t pkt[sizeof(header) + MSG_CAP];
+	/* What is shorter is taken for WireGuard's. */
+	const size_t least = sizeof(header) + DISCO_PACKET_MIN_LEN;
+	size_t len;
+
+	(void)state;
+	msg.type = DISCO_BIND_RELAY_CHALLENGE;
+	memset(&msg.bind_relay, 7, sizeof(msg.bind_relay));
+	memcpy(pkt, header, sizeof(header));
+	len = sizeof(header) + seal_message(sim, 1, &msg, pkt + sizeof(header));
+	/* Sealed by a peer, not by a relay: no handshake message. */
+	sim_input_udp(a, &b->addr, pkt, len);
+	for (size_t cut = least; cut <= len; cut++)
+		sim_input_udp(a, &b->addr, pkt, cut);
+	pkt[1] = 0; /* and no message of a peer either */
+	for (size_t cut = least; cut <= len; cut++)
+		sim_input_udp(a, &b->addr, pkt, cut);
+	assert_int_equal(a->sent_disco, 0);
+	assert_int_equal(a->got_udp[1], 0);
+	sim_free(sim);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_flood_of_offers_is_bounded),
+		cmocka_unit_test(offers_come_through_derp_alone),
+		cmocka_unit_test(geneve_garbage_is_survived),
 		cmocka_unit_test(a_ping_is_answered_where_it_came_from),
 		cmocka_unit_test(a_ping_naming_another_node_is_dropped),
 		cmocka_unit_test(a_disco_key_through_anothers_derp_is_dropped),

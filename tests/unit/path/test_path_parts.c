@@ -161,8 +161,34 @@ static void endpoints_are_bounded(void **state)
 		many[i].ip = addr("203.0.113.1:1").ip;
 		ts_endpoints_checked(&e, &many[i], 1, 1000 + i);
 	}
-	assert_int_equal(e.count, ENDPOINTS_MAX);
-	assert_int_equal(e.addrs[0].port, 100);
+	many[0] = addr("203.0.113.2:7");
+	ts_endpoints_set_port_mapping(&e, &many[0]);
+	assert_int_equal(e.count, ENDPOINTS_LOCAL_MAX + ENDPOINTS_STUN_MAX + 1);
+	assert_int_equal(e.addrs[1].port, 100);
+}
+
+static void a_mapped_port_comes_first(void **state)
+{
+	struct ts_endpoints e = {0};
+	struct ts_addr seen = addr("203.0.113.7:1");
+	struct ts_addr mapped = addr("203.0.113.7:40000");
+	struct ts_addr tailnet = addr("100.64.0.7:40000");
+
+	(void)state;
+	assert_false(ts_endpoints_set_port_mapping(&e, &mapped));
+	assert_true(ts_endpoints_checked(&e, &seen, 1, 1000));
+	assert_int_equal(e.count, 2);
+	assert_true(ts_addr_equal(&e.addrs[0], &mapped));
+	assert_int_equal(e.types[0], TS_ENDPOINT_PORT_MAPPED);
+	assert_false(ts_endpoints_set_port_mapping(&e, &mapped));
+	assert_true(ts_endpoints_set_port_mapping(&e, &tailnet));
+	assert_int_equal(e.count, 1);
+	/* What STUN sees too is listed once. */
+	assert_false(ts_endpoints_set_port_mapping(&e, NULL));
+	assert_true(ts_endpoints_set_port_mapping(&e, &mapped));
+	assert_false(ts_endpoints_checked(&e, &mapped, 1, 2000));
+	assert_int_equal(e.count, 2);
+	assert_int_equal(e.types[0], TS_ENDPOINT_PORT_MAPPED);
 }
 
 int main(void)
@@ -176,6 +202,7 @@ int main(void)
 		cmocka_unit_test(an_address_that_is_local_too_is_listed_once),
 		cmocka_unit_test(stun_addresses_fade_after_five_minutes),
 		cmocka_unit_test(endpoints_are_bounded),
+		cmocka_unit_test(a_mapped_port_comes_first),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -447,7 +447,7 @@ static void reconnects_back_off_to_five_seconds(void **state)
 	/* n^2 * 10 ms: the 22nd attempt comes after 33 s, then one in 5 s */
 	assert_in_range(a->lines[1].conn - conn, 15, 30);
 	sim->servers[1].is_down = false;
-	sim_run(sim, 6000);
+	sim_run(sim, 8000); /* 5 s, and up to half as much again */
 	assert_true(ts_path_derp_is_connected(a->path, 1));
 	sim_free(sim);
 }
@@ -520,6 +520,7 @@ static void names_without_addresses_are_not_waited_for(void **state)
 	for (int i = 0; i < SIM_REGIONS; i++)
 		sim->derp_nodes[i].ipv4 = NULL;
 	sim->map.region_count = 1;
+	sim->no_dns = true;
 	sim_node_start(sim, 0, false);
 	ts_path_set_derp_map(a->path, &sim->map, sim->now_ms);
 	assert_int_equal(ts_path_home_region(a->path), 1);
@@ -803,15 +804,17 @@ static void learned_sources_are_attributed_until_the_peer_goes(void **state)
 	struct sim *sim = sim_two(false);
 	struct sim_node *a = &sim->nodes[0];
 	uint8_t data[SIM_PKT_LEN] = {4};
-	struct ts_addr from = sim->nodes[1].addr;
+	struct ts_path_addr path = {.addr = sim->nodes[1].addr};
+	struct ts_addr from = path.addr;
 
 	(void)state;
 	sim_input_udp(a, &from, data, sizeof(data));
 	assert_int_equal(a->got_unattributed, 1);
 	for (int i = 0; i < 100; i++) { /* more than are kept */
-		from.port = (uint16_t)(1000 + i);
-		ts_path_learn(a->path, a->peers[1], &from, sim->now_ms);
+		path.addr.port = (uint16_t)(1000 + i);
+		ts_path_learn(a->path, a->peers[1], &path, sim->now_ms);
 	}
+	from = path.addr;
 	sim_input_udp(a, &from, data, sizeof(data));
 	assert_int_equal(a->got_udp[1], 1);
 	from.port = 1000;
@@ -848,9 +851,248 @@ static void ten_thousand_idle_peers_cost_no_timer(void **state)
 	sim_free(sim);
 }
 
+static void a_wide_path_carries_large_packets(void **state)
+{
+	struct sim *sim = sim_two(true);
+
+	(void)state;
+	sim->link_mtu = 1500;
+	assert_int_equal(ts_path_peer_mtu(sim->nodes[0].peers[1]), 1280);
+	sim_chat(sim, 0, 1, 2000);
+	assert_true(sim_is_direct(sim, 0, 1));
+	assert_int_equal(ts_path_peer_mtu(sim->nodes[0].peers[1]), 1440);
+	sim->link_mtu = 9000;
+	sim_chat(sim, 0, 1, 70000);
+	assert_int_equal(ts_path_peer_mtu(sim->nodes[0].peers[1]), 8928);
+	assert_int_equal(sim->nodes[0].mtu, 8928);
+	sim->cut[0][1] = sim->cut[1][0] = true;
+	sim_chat(sim, 0, 1, 15000);
+	assert_int_equal(ts_path_peer_mtu(sim->nodes[0].peers[1]), 1280);
+	assert_int_equal(sim->nodes[0].mtu, 1280);
+	sim_free(sim);
+}
+
+static bool has_endpoint(const struct sim_node *node, const char *text,
+			 int type)
+{
+	struct ts_addr addr;
+
+	assert_int_equal(ts_addr_parse(text, &addr), 0);
+	for (size_t i = 0; i < node->endpoint_count; i++)
+		if (ts_addr_equal(&node->endpoints[i], &addr))
+			return node->types[i] == type;
+	return false;
+}
+
+/* Each STUN server sees another port: a hard NAT. */
+static void a_fixed_port_is_guessed_behind_a_hard_nat(void **state)
+{
+	for (int fixed = 0; fixed < 2; fixed++) {
+		struct sim *sim = sim_new();
+		struct sim_node *a = &sim->nodes[0];
+		const uint8_t lan[4] = {192, 168, 0, 7};
+		struct ts_addr local = {.ip = ts_ip_from_v4(lan), .port = 777};
+
+		(void)state;
+		sim->has_fixed_port = fixed;
+		sim->has_hard_nat = true;
+		sim_node_start(sim, 0, false);
+		ts_path_set_local_endpoints(a->path, &local, 1, sim->now_ms);
+		ts_path_set_derp_map(a->path, &sim->map, sim->now_ms);
+		sim_run(sim, 4000);
+		assert_int_equal(a->varies, TS_YES);
+		assert_int_equal(has_endpoint(a, "192.0.2.1:777", 4), fixed);
+		sim_free(sim);
+	}
+}
+
+static void static_endpoints_are_published(void **state)
+{
+	struct sim *sim = sim_new();
+
+	(void)state;
+	assert_int_equal(ts_addr_parse("203.0.113.7:41641",
+				       &sim->static_endpoint), 0);
+	sim_node_start(sim, 0, false);
+	ts_path_set_derp_map(sim->nodes[0].path, &sim->map, sim->now_ms);
+	sim_run(sim, 4000);
+	assert_true(has_endpoint(&sim->nodes[0], "203.0.113.7:41641", 5));
+	sim_free(sim);
+}
+
+struct report {
+	unsigned calls, nulls;
+	int home;
+	size_t regions;
+};
+
+static void note_report(void *ctx, const struct ts_netcheck_report *report,
+			int home)
+{
+	struct report *r = ctx;
+
+	r->calls++;
+	r->nulls += !report;
+	r->home = home;
+	r->regions = report ? report->region_count : 0;
+}
+
+static void a_check_can_be_asked_for(void **state)
+{
+	struct sim *sim = sim_two(true);
+	struct ts_path *path = sim->nodes[0].path;
+	struct report r = {0};
+	int err = 0;
+
+	(void)state;
+	assert_int_equal(ts_path_check(path, sim->now_ms, note_report, &r), 0);
+	assert_int_equal(r.calls, 0);
+	sim_run(sim, 2000);
+	assert_int_equal(r.calls, 1);
+	assert_int_equal(r.home, 1);
+	assert_int_equal(r.regions, SIM_REGIONS);
+	sim->no_udp = true;
+	for (int i = 0; i < 9; i++) /* only so many may wait */
+		err = ts_path_check(path, sim->now_ms, note_report, &r);
+	assert_int_equal(err, -EAGAIN);
+	sim_node_stop(&sim->nodes[0]);
+	assert_int_equal(r.calls, 9);
+	assert_int_equal(r.nulls, 8);
+	sim_free(sim);
+}
+
+static void without_a_map_there_is_no_check(void **state)
+{
+	struct sim *sim = sim_new();
+	struct report r = {0};
+
+	(void)state;
+	sim_node_start(sim, 0, false);
+	assert_int_equal(ts_path_check(sim->nodes[0].path, sim->now_ms,
+				       note_report, &r),
+			 -ENETDOWN);
+	assert_int_equal(r.calls, 0);
+	sim_free(sim);
+}
+
+/* Regions by the latency that HTTPS tells, where UDP is blocked. */
+static void home_is_near_without_udp_too(void **state)
+{
+	struct sim *sim = sim_new();
+	struct sim_node *a = &sim->nodes[0];
+
+	(void)state;
+	sim->no_udp = true;
+	sim->https_works = true;
+	sim->servers[1].latency_ms = 80;
+	sim->servers[2].latency_ms = 40;
+	sim->servers[3].latency_ms = 60;
+	sim_node_start(sim, 0, false);
+	ts_path_set_derp_map(a->path, &sim->map, sim->now_ms);
+	sim_run(sim, 3000);
+	assert_int_equal(ts_path_home_region(a->path), 2);
+	assert_int_equal(a->udp, TS_NO);
+	assert_true(ts_path_derp_is_connected(a->path, 2));
+	sim_free(sim);
+}
+
+/* As custom maps do, that have host names alone. */
+static void a_map_of_names_is_measured_too(void **state)
+{
+	struct sim *sim = sim_new();
+	struct sim_node *a = &sim->nodes[0];
+
+	(void)state;
+	for (int i = 0; i < SIM_REGIONS; i++)
+		sim->derp_nodes[i].ipv4 = NULL;
+	sim->servers[1].latency_ms = 90;
+	sim->servers[3].latency_ms = 5;
+	sim_node_start(sim, 0, false);
+	ts_path_set_derp_map(a->path, &sim->map, sim->now_ms);
+	assert_int_equal(a->resolve_calls, SIM_REGIONS);
+	sim_run(sim, 3000);
+	assert_int_equal(a->udp, TS_YES);
+	assert_true(ts_addr_equal(&a->endpoints[0], &a->addr));
+	assert_int_equal(a->types[0], 2);
+	/* The same names again: known. Another network: asked again. */
+	ts_path_set_derp_map(a->path, &sim->map, sim->now_ms);
+	sim_run(sim, 3000);
+	assert_int_equal(a->resolve_calls, SIM_REGIONS);
+	sim->no_dns = true;
+	ts_path_network_changed(a->path, sim->now_ms);
+	sim_run(sim, 3000);
+	assert_int_equal(a->resolve_calls, 2 * SIM_REGIONS);
+	assert_int_equal(a->udp, TS_YES); /* what was known still is */
+	sim_free(sim);
+}
+
+static void a_tailnet_without_udp_gets_none(void **state)
+{
+	struct sim *sim = sim_two(true);
+	struct sim_node *a = &sim->nodes[0];
+	struct ts_path_settings tcp_only = {.tcp_only = true};
+	struct ts_path_settings none = {0};
+	unsigned sent;
+
+	(void)state;
+	sim->https_works = true;
+	sim_chat(sim, 0, 1, 3000);
+	assert_true(sim_is_direct(sim, 0, 1));
+	ts_path_configure(a->path, &tcp_only, sim->now_ms);
+	sent = a->sent_udp;
+	sim_chat(sim, 0, 1, 40000);
+	assert_int_equal(a->sent_udp, sent);
+	assert_false(sim_is_direct(sim, 0, 1));
+	assert_int_equal(ts_path_home_region(a->path), 1);
+	assert_true(sim->nodes[1].got_derp[0] >= 80);
+	ts_path_configure(a->path, &none, sim->now_ms);
+	ts_path_peer_update(a->path, a->peers[1],
+			    &(struct ts_path_peer_config){
+				    .node_key = sim->nodes[1].node_key,
+				    .disco_key = sim->nodes[1].disco_key,
+				    .home_derp = 1,
+				    .endpoints = &sim->nodes[1].addr,
+				    .endpoint_count = 1,
+			    },
+			    sim->now_ms);
+	sim_chat(sim, 0, 1, 7000);
+	assert_true(sim_is_direct(sim, 0, 1));
+	sim_free(sim);
+}
+
+static void an_idle_node_checks_on_where_it_is_asked_to(void **state)
+{
+	struct ts_path_settings always = {.always_stun = true};
+
+	for (int on = 0; on < 2; on++) {
+		struct sim *sim = sim_two(true);
+		struct sim_node *a = &sim->nodes[0];
+		unsigned sent;
+
+		(void)state;
+		if (on)
+			ts_path_configure(a->path, &always, sim->now_ms);
+		sim_chat(sim, 0, 1, 5000);
+		sim_run(sim, 80000); /* 45 s active, and one more check */
+		sent = a->sent_stun;
+		sim_run(sim, 30000); /* short of DERP's read timeout */
+		assert_int_equal(a->sent_stun > sent, on);
+		sim_free(sim);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_tailnet_without_udp_gets_none),
+		cmocka_unit_test(an_idle_node_checks_on_where_it_is_asked_to),
+		cmocka_unit_test(a_map_of_names_is_measured_too),
+		cmocka_unit_test(a_check_can_be_asked_for),
+		cmocka_unit_test(without_a_map_there_is_no_check),
+		cmocka_unit_test(home_is_near_without_udp_too),
+		cmocka_unit_test(a_fixed_port_is_guessed_behind_a_hard_nat),
+		cmocka_unit_test(static_endpoints_are_published),
+		cmocka_unit_test(a_wide_path_carries_large_packets),
 		cmocka_unit_test(home_is_the_nearest_region_and_gets_connected),
 		cmocka_unit_test(endpoints_are_what_stun_saw_then_local_ones),
 		cmocka_unit_test(the_first_packet_goes_through_derp_at_once),

@@ -100,9 +100,13 @@ static void defaults_are_those_of_the_header(void **state)
 	assert_int_equal(b->config.timeout_s, 60);
 	assert_null(b->config.log_file);
 	assert_int_equal(b->config.log_level, TS_LOG_WARN);
+	assert_int_equal(b->config.congestion, TS_CC_BBR);
 	assert_false(b->config.force_login);
 	assert_true(b->config.direct);
+	assert_true(b->config.path_mtu);
 	assert_false(b->config.shields_up);
+	assert_false(b->config.disable_portmapper);
+	assert_false(b->config.disable_upnp);
 	assert_true(b->config.follow_exec);
 }
 
@@ -121,6 +125,7 @@ static void every_option_can_be_in_the_file(void **state)
 				 "dns = host\n"
 				 "accept_routes = on\n"
 				 "port = 41641\n"
+				 "endpoints = 203.0.113.7:41641, [2001:db8::7]:1\n"
 				 "tags = tag:web, tag:b-2\n"
 				 "wait = 5s\n"
 				 "timeout = 10\n"
@@ -128,7 +133,10 @@ static void every_option_can_be_in_the_file(void **state)
 				 "log_level = debug\n"
 				 "force_login = true\n"
 				 "direct = no\n"
+				 "path_mtu = no\n"
 				 "follow_exec = off\n"
+				 "disable_portmapper = yes\n"
+				 "disable_upnp = true\n"
 				 "shields_up = 1"), 0);
 	assert_string_equal(b->config.hostname, "web-server");
 	assert_string_equal(b->config.auth_key, "tskey-auth-x");
@@ -139,6 +147,9 @@ static void every_option_can_be_in_the_file(void **state)
 	assert_int_equal(b->config.dns, TS_DNS_HOST);
 	assert_true(b->config.accept_routes);
 	assert_int_equal(b->config.port, 41641);
+	assert_int_equal(b->config.endpoint_count, 2);
+	assert_int_equal(b->config.endpoints[0].port, 41641);
+	assert_int_equal(b->config.endpoints[1].port, 1);
 	assert_int_equal(b->config.tag_count, 2);
 	assert_string_equal(b->config.tags[0], "tag:web");
 	assert_string_equal(b->config.tags[1], "tag:b-2");
@@ -148,7 +159,10 @@ static void every_option_can_be_in_the_file(void **state)
 	assert_int_equal(b->config.log_level, TS_LOG_DEBUG);
 	assert_true(b->config.force_login);
 	assert_false(b->config.direct);
+	assert_false(b->config.path_mtu);
 	assert_true(b->config.shields_up);
+	assert_true(b->config.disable_portmapper);
+	assert_true(b->config.disable_upnp);
 	assert_false(b->config.follow_exec);
 }
 
@@ -160,10 +174,12 @@ static void every_option_can_be_in_the_environment(void **state)
 		{"hostname", "h"},    {"auth_key", "k"},
 		{"control_url", "http://h"}, {"state_dir", "/d"},
 		{"ephemeral", "yes"}, {"listen", "host"}, {"dns", "host"},
-		{"accept_routes", "yes"}, {"port", "7"}, {"tags", "tag:a"},
+		{"accept_routes", "yes"}, {"port", "7"}, {"endpoints", "192.0.2.1:7"}, {"tags", "tag:a"},
 		{"wait", "7"}, {"timeout", "7"}, {"log_file", "/l"},
 		{"log_level", "info"}, {"follow_exec", "no"}, {"force_login", "1"},
-		{"direct", "no"}, {"shields_up", "yes"},
+		{"direct", "no"}, {"path_mtu", "no"}, {"shields_up", "yes"},
+		{"congestion", "cubic"},
+		{"disable_portmapper", "yes"}, {"disable_upnp", "1"},
 	};
 	struct bench *b = *state;
 	size_t count;

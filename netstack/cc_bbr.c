@@ -1,0 +1,459 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * cc_bbr.c - BBR: sends at the rate at which the path delivers
+ * Source: draft-cardwell-iccrg-bbr-congestion-control-00
+ *
+ * A model of the path: the greatest delivery rate of the last ten rounds, and
+ * the least round trip of the last ten seconds. Packets are paced at that rate,
+ * and twice their product may be on its way. STARTUP doubles the rate each
+ * round until it no longer grows, DRAIN empties the queue that this made, and
+ * PROBE_BW looks for more once in eight round trips and gives back what that
+ * queued. When ten seconds have brought no shorter trip, PROBE_RTT sends next
+ * to nothing for 200 ms to see the path without a queue. Losses do not lower
+ * the rate: that is what makes it fast where packets are lost at random; for
+ * the first round of a recovery it sends no more than what arrives.
+ *
+ * ACKs that come in heaps (a radio link, a busy host) would stall a window of
+ * two round trips: so what has arrived beyond the rate at once is added to it.
+ */
+#include "netstack/tcp_cc.h"
+
+#include <string.h>
+
+enum bbr_mode { STARTUP, DRAIN, PROBE_BW, PROBE_RTT };
+
+enum {
+	UNIT = 256,	     /* gains are fractions of this */
+	GAIN_HIGH = 739,     /* 2 / ln 2 */
+	GAIN_DRAIN = 88,     /* its inverse */
+	GAIN_CWND = 2 * UNIT,
+	CYCLE_LEN = 8,
+	BW_ROUNDS = 10,
+	MIN_RTT_US = 10 * 1000 * 1000,
+	PROBE_RTT_US = 200 * 1000,
+	CWND_LEAST = 4, /* segments */
+	FULL_BW_ROUNDS = 3,
+	EXTRA_ROUNDS = 5,
+	EXTRA_MAX_US = 100 * 1000,
+	FIRST_RTT_US = 1000,
+	BURST_US = 1000,
+	BURST_MAX = 64 * 1024,
+	BURSTS = 2,
+	MARGIN_PERCENT = 1, /* paced below the rate, to keep the queue empty */
+};
+
+static const uint16_t cycle_gain[CYCLE_LEN] = {
+	UNIT * 5 / 4, UNIT * 3 / 4, UNIT, UNIT, UNIT, UNIT, UNIT, UNIT,
+};
+
+/* -- the model ------------------------------------------------------------- */
+static uint64_t bandwidth(const struct tcp_cc *cc)
+{
+	return cc->bbr.bw.best[0].value;
+}
+
+static uint64_t product(const struct tcp_cc *cc, unsigned gain)
+{
+	if (!cc->bbr.has_rtt)
+		return (uint64_t)CC_CWND_FIRST * cc->mss;
+	return bandwidth(cc) * cc->bbr.min_rtt_us / 1000000 * gain / UNIT;
+}
+
+/* What leaves at once. */
+static uint32_t burst(const struct tcp_cc *cc)
+{
+	uint64_t bytes = cc->pacing_rate * BURST_US / 1000000;
+
+	if (bytes > BURST_MAX)
+		return BURST_MAX;
+	return bytes > 2 * cc->mss ? (uint32_t)bytes : 2 * cc->mss;
+}
+
+static uint64_t with_bursts(const struct tcp_cc *cc, uint64_t cwnd)
+{
+	return cwnd + (uint64_t)BURSTS * burst(cc);
+}
+
+static unsigned pacing_gain(const struct cc_bbr *b)
+{
+	switch (b->mode) {
+	case STARTUP:
+		return GAIN_HIGH;
+	case DRAIN:
+		return GAIN_DRAIN;
+	case PROBE_BW:
+		return cycle_gain[b->cycle];
+	default:
+		return UNIT;
+	}
+}
+
+static unsigned cwnd_gain(const struct cc_bbr *b)
+{
+	switch (b->mode) {
+	case STARTUP:
+	case DRAIN:
+		return GAIN_HIGH;
+	case PROBE_BW:
+		return GAIN_CWND;
+	default:
+		return UNIT;
+	}
+}
+
+/* -- life ------------------------------------------------------------------ */
+static void first_pacing(struct tcp_cc *cc, uint32_t srtt_us)
+{
+	uint64_t trip_us = srtt_us ? srtt_us : FIRST_RTT_US;
+
+	cc->pacing_rate = (uint64_t)cc->cwnd * 1000000 / trip_us * GAIN_HIGH /
+			  UNIT;
+}
+
+static void bbr_init(struct tcp_cc *cc, uint32_t srtt_us, uint64_t now_us)
+{
+	struct cc_bbr *b = &cc->bbr;
+
+	memset(b, 0, sizeof(*b));
+	b->mode = STARTUP;
+	b->min_rtt_us = srtt_us;
+	b->has_rtt = srtt_us != 0;
+	b->min_rtt_at_us = now_us;
+	b->extra_from_us = now_us;
+	b->cycle_random = (uint32_t)now_us;
+	first_pacing(cc, srtt_us);
+}
+
+/* -- bandwidth, rounds ----------------------------------------------------- */
+static void update_bandwidth(struct tcp_cc *cc, const struct cc_ack *ack)
+{
+	struct cc_bbr *b = &cc->bbr;
+	uint64_t bw;
+
+	b->is_round_start = false;
+	if (ack->sample_us == 0)
+		return;
+	if (ack->sample_prior >= b->next_round_delivered) {
+		b->next_round_delivered = ack->total_delivered;
+		b->rounds++;
+		b->is_round_start = true;
+		b->is_conserving = false;
+	}
+	bw = ack->sample_bytes * 1000000ull / ack->sample_us;
+	if (!ack->is_app_limited || bw >= bandwidth(cc))
+		stack_best_max(&b->bw, BW_ROUNDS, b->rounds, bw);
+}
+
+/* -- what arrives beyond the rate ------------------------------------------ */
+static void begin_extra(struct cc_bbr *b, const struct cc_ack *ack)
+{
+	b->extra_from_us = ack->now_us;
+	b->extra_acked = 0;
+}
+
+static void update_extra(struct tcp_cc *cc, const struct cc_ack *ack)
+{
+	struct cc_bbr *b = &cc->bbr;
+	uint64_t expected, extra;
+
+	if (ack->sample_us == 0)
+		return;
+	if (b->is_round_start && ++b->extra_rounds >= EXTRA_ROUNDS) {
+		b->extra_rounds = 0;
+		b->extra_index = !b->extra_index;
+		b->extra[b->extra_index] = 0;
+	}
+	expected = bandwidth(cc) * (ack->now_us - b->extra_from_us) / 1000000;
+	if (b->extra_acked <= expected) {
+		begin_extra(b, ack);
+		expected = 0;
+	}
+	b->extra_acked += ack->delivered;
+	extra = b->extra_acked - expected;
+	if (extra > cc->cwnd)
+		extra = cc->cwnd;
+	if (extra > b->extra[b->extra_index])
+		b->extra[b->extra_index] = (uint32_t)extra;
+}
+
+static uint64_t extra_window(const struct tcp_cc *cc)
+{
+	const struct cc_bbr *b = &cc->bbr;
+	uint64_t extra = b->extra[0] > b->extra[1] ? b->extra[0] : b->extra[1];
+	uint64_t max = bandwidth(cc) * EXTRA_MAX_US / 1000000;
+
+	if (!b->has_full_bw)
+		return 0;
+	return extra < max ? extra : max;
+}
+
+/* -- modes ----------------------------------------------------------------- */
+static void begin_probe_bw(struct tcp_cc *cc, uint64_t now_us)
+{
+	struct cc_bbr *b = &cc->bbr;
+
+	/* Flows that began together shall not probe together; not with the
+	 * phase that drains, as nothing is queued. */
+	b->cycle_random = b->cycle_random * 1103515245u + 12345u;
+	b->mode = PROBE_BW;
+	b->cycle = (uint8_t)((b->cycle_random >> 16) % (CYCLE_LEN - 1));
+	b->cycle = b->cycle == 0 ? 0 : b->cycle + 1;
+	b->cycle_at_us = now_us;
+}
+
+static bool phase_is_over(const struct tcp_cc *cc, const struct cc_ack *ack)
+{
+	const struct cc_bbr *b = &cc->bbr;
+	bool is_long = ack->now_us - b->cycle_at_us > b->min_rtt_us;
+	unsigned gain = cycle_gain[b->cycle];
+
+	if (gain == UNIT)
+		return is_long;
+	if (gain > UNIT)
+		return is_long &&
+		       (ack->lost || ack->flight_before >=
+					     product(cc, gain) + burst(cc));
+	return is_long ||
+	       ack->flight_before <= product(cc, UNIT);
+}
+
+static void update_cycle(struct tcp_cc *cc, const struct cc_ack *ack)
+{
+	struct cc_bbr *b = &cc->bbr;
+
+	if (b->mode != PROBE_BW || !phase_is_over(cc, ack))
+		return;
+	b->cycle = (uint8_t)((b->cycle + 1) % CYCLE_LEN);
+	b->cycle_at_us = ack->now_us;
+}
+
+static void look_for_full_bw(struct tcp_cc *cc, const struct cc_ack *ack)
+{
+	struct cc_bbr *b = &cc->bbr;
+
+	if (b->has_full_bw || !b->is_round_start || ack->is_app_limited)
+		return;
+	if (bandwidth(cc) >= b->full_bw * 5 / 4) {
+		b->full_bw = bandwidth(cc);
+		b->full_bw_rounds = 0;
+		return;
+	}
+	b->has_full_bw = ++b->full_bw_rounds >= FULL_BW_ROUNDS;
+}
+
+static void look_for_drained(struct tcp_cc *cc, const struct cc_ack *ack)
+{
+	struct cc_bbr *b = &cc->bbr;
+
+	if (b->mode == STARTUP && b->has_full_bw)
+		b->mode = DRAIN;
+	if (b->mode == DRAIN &&
+	    ack->flight <= with_bursts(cc, product(cc, UNIT)))
+		begin_probe_bw(cc, ack->now_us);
+}
+
+/* -- the least round trip -------------------------------------------------- */
+static void save_cwnd(struct tcp_cc *cc)
+{
+	struct cc_bbr *b = &cc->bbr;
+
+	if (b->state == CC_OPEN && b->mode != PROBE_RTT)
+		b->prior_cwnd = cc->cwnd;
+	else if (cc->cwnd > b->prior_cwnd)
+		b->prior_cwnd = cc->cwnd;
+}
+
+static void end_probe_rtt(struct tcp_cc *cc, uint64_t now_us)
+{
+	struct cc_bbr *b = &cc->bbr;
+
+	if (b->probe_rtt_done_us == 0 || now_us <= b->probe_rtt_done_us)
+		return;
+	b->min_rtt_at_us = now_us;
+	if (cc->cwnd < b->prior_cwnd)
+		cc->cwnd = b->prior_cwnd;
+	if (b->has_full_bw)
+		begin_probe_bw(cc, now_us);
+	else
+		b->mode = STARTUP;
+}
+
+static void probe_rtt(struct tcp_cc *cc, const struct cc_ack *ack)
+{
+	struct cc_bbr *b = &cc->bbr;
+
+	if (b->probe_rtt_done_us == 0) {
+		if (ack->flight > CWND_LEAST * cc->mss)
+			return;
+		b->probe_rtt_done_us = ack->now_us + PROBE_RTT_US;
+		b->probe_rtt_round_done = false;
+		b->next_round_delivered = ack->total_delivered;
+		return;
+	}
+	if (b->is_round_start)
+		b->probe_rtt_round_done = true;
+	if (b->probe_rtt_round_done)
+		end_probe_rtt(cc, ack->now_us);
+}
+
+static void update_min_rtt(struct tcp_cc *cc, const struct cc_ack *ack)
+{
+	struct cc_bbr *b = &cc->bbr;
+	bool is_old = ack->now_us > b->min_rtt_at_us + MIN_RTT_US;
+
+	if (ack->rtt_us &&
+	    (!b->has_rtt || ack->rtt_us <= b->min_rtt_us || is_old)) {
+		b->has_rtt = true;
+		b->min_rtt_us = ack->rtt_us;
+		b->min_rtt_at_us = ack->now_us;
+	}
+	if (is_old && !b->is_idle_restart && b->mode != PROBE_RTT) {
+		save_cwnd(cc);
+		b->mode = PROBE_RTT;
+		b->probe_rtt_done_us = 0;
+	}
+	if (b->mode == PROBE_RTT)
+		probe_rtt(cc, ack);
+	if (ack->delivered)
+		b->is_idle_restart = false;
+}
+
+/* -- what follows from it -------------------------------------------------- */
+static void set_pacing(struct tcp_cc *cc, const struct cc_ack *ack)
+{
+	uint64_t rate;
+
+	if (bandwidth(cc) == 0) {
+		if (ack->srtt_us)
+			first_pacing(cc, ack->srtt_us);
+		return;
+	}
+	rate = bandwidth(cc) * pacing_gain(&cc->bbr) / UNIT *
+	       (100 - MARGIN_PERCENT) / 100;
+	if (rate == 0)
+		rate = 1;
+	if (cc->bbr.has_full_bw || rate > cc->pacing_rate)
+		cc->pacing_rate = rate;
+}
+
+/* The first round of a recovery sends what arrives. True: that was all. */
+static bool follow_recovery(struct tcp_cc *cc, const struct cc_ack *ack,
+			    enum cc_state state)
+{
+	struct cc_bbr *b = &cc->bbr;
+	uint8_t before = b->state;
+	uint64_t arrived = (uint64_t)ack->flight + ack->delivered;
+
+	b->state = (uint8_t)state;
+	if (ack->lost)
+		cc->cwnd = cc->cwnd > ack->lost + cc->mss ? cc->cwnd - ack->lost
+							  : cc->mss;
+	if (state == CC_RECOVERY && before != CC_RECOVERY) {
+		b->is_conserving = true;
+		b->next_round_delivered = ack->total_delivered;
+		cc->cwnd = stack_cc_bound(cc, arrived);
+	} else if (state == CC_OPEN && before != CC_OPEN) {
+		b->is_conserving = false;
+		if (cc->cwnd < b->prior_cwnd)
+			cc->cwnd = b->prior_cwnd;
+	}
+	if (b->is_conserving && cc->cwnd < arrived)
+		cc->cwnd = stack_cc_bound(cc, arrived);
+	return b->is_conserving;
+}
+
+static void set_cwnd(struct tcp_cc *cc, const struct cc_ack *ack,
+		     enum cc_state state)
+{
+	struct cc_bbr *b = &cc->bbr;
+	uint64_t cwnd, target;
+	bool is_conserving;
+
+	if (ack->delivered == 0)
+		return;
+	is_conserving = follow_recovery(cc, ack, state);
+	cwnd = cc->cwnd;
+	if (!is_conserving) {
+		target = with_bursts(cc, product(cc, cwnd_gain(b)) +
+						 extra_window(cc));
+		if (b->has_full_bw)
+			cwnd = cwnd + ack->delivered < target
+				       ? cwnd + ack->delivered
+				       : target;
+		else if (cwnd < target ||
+			 ack->total_delivered <
+				 (uint64_t)CC_CWND_FIRST * cc->mss)
+			cwnd += ack->delivered;
+		if (cwnd < CWND_LEAST * cc->mss)
+			cwnd = CWND_LEAST * cc->mss;
+	}
+	if (b->mode == PROBE_RTT && cwnd > CWND_LEAST * cc->mss)
+		cwnd = CWND_LEAST * cc->mss;
+	cc->cwnd = stack_cc_bound(cc, cwnd);
+}
+
+static void bbr_ack(struct tcp_cc *cc, const struct cc_ack *ack,
+		    enum cc_state state)
+{
+	update_bandwidth(cc, ack);
+	update_extra(cc, ack);
+	update_cycle(cc, ack);
+	look_for_full_bw(cc, ack);
+	look_for_drained(cc, ack);
+	update_min_rtt(cc, ack);
+	set_pacing(cc, ack);
+	set_cwnd(cc, ack, state);
+}
+
+/* -- events ---------------------------------------------------------------- */
+static uint32_t bbr_reduced(struct tcp_cc *cc, uint32_t flight)
+{
+	(void)flight;
+	save_cwnd(cc);
+	return cc->ssthresh;
+}
+
+/* After a time-out growth is looked for again; the rate is still believed. */
+static void bbr_set_state(struct tcp_cc *cc, enum cc_state state,
+			  uint32_t flight)
+{
+	struct cc_bbr *b = &cc->bbr;
+
+	(void)flight;
+	if (state != CC_LOSS)
+		return;
+	b->state = CC_LOSS;
+	b->full_bw = 0;
+	b->is_round_start = true;
+	b->is_conserving = false;
+}
+
+static void bbr_undo(struct tcp_cc *cc)
+{
+	cc->bbr.full_bw = 0;
+	cc->bbr.full_bw_rounds = 0;
+}
+
+static void bbr_restart(struct tcp_cc *cc, uint64_t idle_us, uint64_t now_us)
+{
+	struct cc_bbr *b = &cc->bbr;
+
+	(void)idle_us;
+	b->is_idle_restart = true;
+	b->extra_from_us = now_us;
+	b->extra_acked = 0;
+	if (b->mode == PROBE_BW && bandwidth(cc))
+		cc->pacing_rate = bandwidth(cc);
+	else if (b->mode == PROBE_RTT)
+		end_probe_rtt(cc, now_us);
+}
+
+const struct cc_ops stack_cc_bbr = {
+	.name = "bbr",
+	.is_own_recovery = true,
+	.init = bbr_init,
+	.reduced = bbr_reduced,
+	.ack = bbr_ack,
+	.set_state = bbr_set_state,
+	.undo = bbr_undo,
+	.restart = bbr_restart,
+};

@@ -1,0 +1,218 @@
+"""Many connections through one host: what each costs, whether the idle ones are
+felt, and whether anything stays behind. See scripts/scale."""
+import argparse
+import contextlib
+import json
+import os
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "e2e")]
+
+# pylint: disable=wrong-import-position
+import processes
+from harness import BUILD, Lab, Program, wait_until
+
+TOOLS = os.path.join(BUILD, "bench")
+SHELL = ("sh", "-c", 'while read -r line; do eval "$line"; done')
+CROWD_PORT, RATE_PORT, PING_PORT = 7501, 7502, 7503
+SETTLE_SECONDS = 3
+# Above these it is a leak. Ended flows stay in the table for a minute, or until
+# it is full: 49,152 entries, 12 MB with the table itself.
+RSS_GROWTH_MB = 2
+FD_GROWTH = 4
+
+
+class End:
+    """A node whose program is a shell; the host is the program's parent."""
+
+    def __init__(self, lab, directory, name):
+        self.read, self.write = os.pipe()
+        self.program = Program(lab, directory, name, *SHELL, stdin=self.read,
+                               options=["--wait", "--log-level", "warn"])
+        self.pid, self.taken = self.program.process.pid, 0
+        self.say("echo 1")
+        self.answer(60)
+        self.ip = self.program.cli("ip").stdout.split()[0]
+
+    def say(self, line):
+        os.write(self.write, line.encode() + b"\n")
+
+    def answer(self, limit):
+        def line():
+            with open(self.program.out_path, "rb") as f:
+                f.seek(self.taken)
+                found = f.readline()
+            return found if found.endswith(b"\n") else None
+        found = wait_until(line, "an answer", limit)
+        self.taken += len(found)
+        return json.loads(found)
+
+    def do(self, line, limit):
+        self.say(line)
+        return self.answer(limit)
+
+    def rss_mb(self):
+        return processes.memory_mb(self.pid)["rss"]
+
+    def fds(self):
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def cpu_ms(self):
+        with open(f"/proc/{self.pid}/schedstat", encoding="ascii") as f:
+            return int(f.read().split()[0]) / 1e6
+
+    def close(self):
+        os.close(self.write)
+        os.close(self.read)
+        self.program.stop()
+
+
+class Scale:
+    def __init__(self, options, client, server):
+        self.options, self.client, self.server = options, client, server
+        self.ends = (client, server)
+        self.rows, self.complaints = [], []
+
+    def row(self, what, unit, *values):
+        self.rows.append((what, unit, values))
+        print(f"{what:44} {unit:6} " +
+              " ".join(f"{v:10,.1f}" for v in values), flush=True)
+
+    def check(self, is_right, text):
+        if not is_right:
+            self.complaints.append(text)
+
+    def both(self, fn):
+        return [fn(end) for end in self.ends]
+
+    def tool(self, words, port, rest, limit):
+        program, _, verb = words.partition(" ")
+        said = self.client.do(f"{TOOLS}/{program} {verb} {self.server.ip} "
+                              f"{port} {rest}", limit)
+        if said.get("errors"):
+            self.complaints.append(f"{words} {rest}: {said['errors']} errors: "
+                                   f"{said.get('last_error')}")
+        return said
+
+    def serve(self):
+        for line in (f"crowd serve {CROWD_PORT}",
+                     f"connrate serve {RATE_PORT} client",
+                     f"pingpong serve {PING_PORT}"):
+            self.server.do(f"{TOOLS}/{line} &", 10)
+
+    def ping(self, what):
+        said = [self.tool("pingpong ping", PING_PORT, "1 0.5", 10)
+                for _ in range(3)]
+        self.row(f"ping-pong 1 B p50, {what}", "us",
+                 min(s["p50_us"] for s in said))
+
+    def idle_cpu(self, what):
+        before = self.both(End.cpu_ms)
+        time.sleep(SETTLE_SECONDS)
+        used = [(a - b) / SETTLE_SECONDS
+                for a, b in zip(self.both(End.cpu_ms), before)]
+        self.row(f"CPU of the hosts, {what}", "ms/s", *used)
+        self.check(max(used) < 10, f"hosts use CPU: {what}")
+
+    # -- the three measurements ----------------------------------------------
+
+    def idle(self):
+        count = self.options.idle
+        rss = self.both(End.rss_mb)
+        self.ping("alone")
+        self.idle_cpu("nothing open")
+        said = self.client.do(
+            f"{TOOLS}/crowd hold {self.server.ip} {CROWD_PORT} {count} & "
+            "held=$!", 60 + count / 200)
+        self.check(said["opened"] == count,
+                   f"{said['opened']} of {count} opened: {said['last_error']}")
+        self.row(f"{count:,} idle: opened", "1/s", said["open_per_second"])
+        self.row("memory of the hosts, each connection", "KB",
+                 *[(a - b) * 1024 / count
+                   for a, b in zip(self.both(End.rss_mb), rss)])
+        self.idle_cpu("idle connections")
+        self.ping("beside idle connections")
+
+    def busy(self):
+        said = self.tool("crowd talk", CROWD_PORT,
+                         f"{self.options.busy} {SETTLE_SECONDS}", 60)
+        self.row(f"{self.options.busy:,} busy beside them: round trips", "1/s",
+                 said["round_trips"] / SETTLE_SECONDS)
+        self.row("p50, p99 of them", "ms", said["p50_us"] / 1000,
+                 said["p99_us"] / 1000)
+
+    def end_idle(self, fds):
+        self.client.say("kill $held; wait $held; echo 1")
+        self.answer_ends(fds, "the idle ones ended")
+
+    def answer_ends(self, fds, what):
+        self.client.answer(30)
+        def ended():
+            return all(now <= before + FD_GROWTH for now, before in
+                       zip(self.both(End.fds), fds))
+        began = time.monotonic()
+        while not ended() and time.monotonic() < began + 30:
+            time.sleep(0.1)
+        self.check(ended(), f"descriptors left when {what}: {fds} before, "
+                   f"{self.both(End.fds)} now")
+
+    def rate(self, fds):
+        """Until the table is full of ended flows, then for all the time."""
+        rates, rss = [], []
+        end = time.monotonic() + self.options.seconds
+        while time.monotonic() < end:
+            said = self.tool("connrate run", RATE_PORT, "client 8 5", 60)
+            self.check(said["stalls"] == 0, f"{said['stalls']} stalls")
+            rates.append(said["per_second"])
+            rss.append(self.both(End.rss_mb))
+        self.row("connections", "1/s", min(rates), max(rates))
+        self.row("memory of the hosts after it", "MB", *rss[-1])
+        half = rss[len(rss) // 2]
+        if sum(rates[:len(rates) // 2]) * 5 > 65536:
+            self.check(all(b - a < RSS_GROWTH_MB
+                           for a, b in zip(half, rss[-1])),
+                       f"memory grows: {half} MB half-way, {rss[-1]} MB now")
+        self.client.say("echo 1")
+        self.answer_ends(fds, "nothing connects")
+        self.idle_cpu("after it")
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        prog="scripts/scale", description="Many connections through one host.")
+    parser.add_argument("--idle", type=int, default=10_000, metavar="N")
+    parser.add_argument("--busy", type=int, default=2_000, metavar="N")
+    parser.add_argument("--seconds", type=int, default=60, metavar="S",
+                        help="of new connections, as many as go")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="scale-") as directory, \
+            contextlib.ExitStack() as stack:
+        os.makedirs(os.path.join(directory, "lab"))
+        lab = Lab(os.path.join(directory, "lab"))
+        stack.callback(lab.close)
+        ends = []
+        for name in ("client", "server"):
+            ends.append(End(lab, directory, name))
+            stack.callback(ends[-1].close)
+        scale = Scale(options, *ends)
+        scale.serve()
+        scale.ping("first")
+        time.sleep(1)
+        fds = scale.both(End.fds)
+        if options.idle:
+            scale.idle()
+            if options.busy:
+                scale.busy()
+            scale.end_idle(fds)
+        if options.seconds:
+            scale.rate(fds)
+        for text in scale.complaints:
+            print(f"scale: {text}")
+    return 1 if scale.complaints else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
