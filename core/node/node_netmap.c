@@ -103,6 +103,7 @@ static void on_netmap_changed(void *ctx, unsigned changes)
 		log_error("node-%s: names are incomplete: out of memory",
 			  node->prefs.hostname);
 	node_update_state(node);
+	ts_path_map_changed(node->path, node->now_ms);
 	node->io.netmap_changed(node->io_ctx, changes);
 }
 

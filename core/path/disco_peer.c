@@ -53,6 +53,11 @@ static void clear_best(struct ts_disco_peer *p)
 	p->ops->best_changed(p->ctx, NULL);
 }
 
+void ts_disco_peer_doubt(struct ts_disco_peer *p)
+{
+	p->trust_until_ms = 0;
+}
+
 bool ts_disco_peer_is_trusted(const struct ts_disco_peer *p, uint64_t now_ms)
 {
 	return ts_path_addr_is_set(&p->best.to) && now_ms <= p->trust_until_ms;

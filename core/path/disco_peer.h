@@ -129,6 +129,9 @@ void ts_disco_peer_set_endpoints(struct ts_disco_peer *p,
 void ts_disco_peer_sent(struct ts_disco_peer *p, uint64_t now_ms);
 bool ts_disco_peer_is_trusted(const struct ts_disco_peer *p, uint64_t now_ms);
 
+/* The best path may have ended: no trust before the next pong. */
+void ts_disco_peer_doubt(struct ts_disco_peer *p);
+
 /* A ping came; from NULL: through DERP. True: answer it. */
 bool ts_disco_peer_got_ping(struct ts_disco_peer *p,
 			    const struct ts_path_addr *from,

@@ -16,6 +16,7 @@
 #include "core/path/derp_names.h"
 #include "core/path/derp_pool.h"
 #include "core/path/disco_peer.h"
+#include "core/path/early_callers.h"
 #include "core/path/endpoints.h"
 #include "core/path/home_region.h"
 #include "core/path/netcheck.h"
@@ -118,6 +119,9 @@ struct ts_path {
 	uint64_t
 		next_check_ms; /* UINT64_MAX: sleeping until there is traffic */
 	uint64_t last_check_ms, next_full_ms;
+	struct ts_early_callers early;
+	/* Whose initiation off DERP is being taken in; NULL: nobody's. */
+	const struct ts_path_peer *caller;
 	uint64_t dropped_unknown, dropped_disco;
 };
 

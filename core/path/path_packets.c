@@ -2,7 +2,8 @@
  * path_packets.c - WireGuard packets out and in
  *
  * Out: the best UDP path; DERP as well, or alone, while that path is not
- * trusted. The receiver's replay window absorbs the twins. In: whose packet it
+ * trusted; an initiation off DERP that we answer ends the trust. The receiver's
+ * replay window absorbs the twins. In: whose packet it
  * is, as far as the source tells; WireGuard has the last word.
  */
 #include <errno.h>
@@ -85,6 +86,9 @@ int ts_path_send(struct ts_path *path, struct ts_path_peer *peer,
 	if (peer->is_wireguard_only)
 		return ts_path_is_direct_allowed(path) ? send_plain(peer, pkt)
 						       : -EHOSTUNREACH;
+	/* Who begins anew has another port; where it was, nobody listens. */
+	if (peer == path->caller)
+		ts_disco_peer_doubt(&peer->disco);
 	ts_disco_peer_sent(&peer->disco, now_ms);
 	ts_path_peer_rearm(peer);
 	is_trusted = ts_disco_peer_is_trusted(&peer->disco, now_ms);
@@ -181,31 +185,65 @@ void ts_path_learn(struct ts_path *path, struct ts_path_peer *peer,
 		ts_path_add_source(peer, from);
 }
 
+static struct ts_path_peer *find_sender(struct ts_path *path,
+					const struct ts_public_key *src)
+{
+	struct ts_path_peer *peer = ts_path_find_node(path, src);
+
+	return peer ? peer : path->ops->unknown_sender(path->ctx, src);
+}
+
+static void derp_wireguard(struct ts_path *path, struct ts_path_peer *peer,
+			   int region, const uint8_t *data, size_t len)
+{
+	struct ts_path_addr from = {.addr = ts_path_derp_addr(region)};
+	/* It will be opened in place: a copy with room around it. */
+	struct ts_packet pkt = {
+		.data = path->rx_buf + TS_PACKET_HEADROOM,
+		.len = len,
+	};
+
+	memcpy(pkt.data, data, len);
+	path->caller = ts_is_wg_initiation(data, len) ? peer : NULL;
+	path->ops->wireguard(path->ctx, peer, &from, &pkt);
+	path->caller = NULL;
+}
+
+void ts_path_map_changed(struct ts_path *path, uint64_t now_ms)
+{
+	path->now_ms = now_ms;
+	for (size_t i = 0; i < EARLY_CALLERS_MAX; i++) {
+		struct ts_early_caller *caller =
+			ts_early_callers_at(&path->early, i, now_ms);
+		struct ts_path_peer *peer =
+			caller ? find_sender(path, &caller->node_key) : NULL;
+
+		if (!peer)
+			continue;
+		caller->is_waiting = false;
+		peer->route = ts_derp_pool_route(&path->pool, caller->region);
+		derp_wireguard(path, peer, caller->region, caller->initiation,
+			       sizeof(caller->initiation));
+	}
+}
+
 void ts_path_derp_packet(void *ctx, int region, const struct ts_public_key *src,
 			 const uint8_t *data, size_t len, uint64_t now_ms)
 {
 	struct ts_path *path = ctx;
-	struct ts_path_peer *peer = ts_path_find_node(path, src);
-	struct ts_path_addr from = {.addr = ts_path_derp_addr(region)};
-	struct ts_packet pkt;
+	struct ts_path_peer *peer;
 
 	path->now_ms = now_ms;
-	if (!peer)
-		peer = path->ops->unknown_sender(path->ctx, src);
+	peer = find_sender(path, src);
 	if (!peer) {
-		path->dropped_unknown++;
+		if (!ts_early_callers_keep(&path->early, region, src, data,
+					   len, now_ms))
+			path->dropped_unknown++;
 		return;
 	}
 	peer->route = ts_derp_pool_route(&path->pool, region);
-	if (ts_disco_is_packet(data, len)) {
+	if (ts_disco_is_packet(data, len))
 		ts_path_disco_input_derp(peer, region, data, len);
-		return;
-	}
-	/* It will be opened in place: a copy with room around it. */
-	pkt = (struct ts_packet){
-		.data = path->rx_buf + TS_PACKET_HEADROOM,
-		.len = len,
-	};
-	memcpy(pkt.data, data, len);
-	path->ops->wireguard(path->ctx, peer, &from, &pkt);
+	else
+		derp_wireguard(path, peer, region, data, len);
 }

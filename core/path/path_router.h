@@ -180,6 +180,9 @@ void ts_path_heard(struct ts_path_peer *peer, const struct ts_path_addr *from,
 void ts_path_answer(struct ts_path *path, const struct ts_path_addr *to,
 		    struct ts_packet *pkt, uint64_t now_ms);
 
+/* The map has other nodes: who called too early may be among them. */
+void ts_path_map_changed(struct ts_path *path, uint64_t now_ms);
+
 void ts_path_derp_opened(struct ts_path *path, int region,
 			 const struct ts_public_key *meta_cert_key,
 			 uint64_t now_ms); /* key: fast start, or NULL */

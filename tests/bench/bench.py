@@ -17,10 +17,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "e2e")]
 
 # pylint: disable=wrong-import-position
-import pytest
-
 import traffic
-from ends import Broken, OurEnd, Pair, TOOLS, TsnetEnd, maker
+from ends import FAILURES, OurEnd, Pair, TOOLS, TsnetEnd, maker
 from figures import Figures
 from harness import BUILD, Lab
 from lifecycle import FirstByte, Memory, exec_cost
@@ -51,7 +49,7 @@ class World:
             bench.say(f"{name}: {side}")
             try:
                 self.add(name, side, link, mtu)
-            except (Broken, RuntimeError, OSError, pytest.fail.Exception) as e:
+            except FAILURES as e:
                 if side.startswith("ours"):
                     raise
                 bench.figures.note(f"{name}: {side} left out: {e}")
@@ -69,9 +67,13 @@ class World:
     def check_paths(self):
         """A path that changed in the midst of it spoils the figures."""
         for side, pair in self.pairs.items():
-            if bool(self.link) != bool(pair.path()):
+            try:
+                path = pair.path()
+            except FAILURES as e:
+                path = str(e)
+            if bool(self.link) != bool(path):
                 self.bench.figures.note(
-                    f"{side}: the path is now {pair.path() or 'the relay'}")
+                    f"{side}: the path is now {path or 'the relay'}")
 
 
 class Bench:
@@ -147,6 +149,7 @@ class Bench:
             if self.wants("pingpong"):
                 do.pingpong(pairs, 1, "1 B")
                 do.pingpong(pairs, 1024, "1 KB")
+                do.pingpong_beside_bulk(pairs)
             if self.wants("http"):
                 do.web(pairs)
             if self.wants("connections"):

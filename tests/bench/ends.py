@@ -1,14 +1,16 @@
 """The two ends of a measurement: programs that take command lines.
 
 An end is a shell in a namespace - plain, or under tsrun, or beside a daemon
-that makes the tunnel - or tsnetbench, which knows the same commands. Each says its
-result in one line of JSON. A Pair is a server and a client of one side.
+that makes the tunnel - or tsnetbench, which knows the same commands. Each says
+its result in one line of JSON. A Pair is a server and a client of one side.
 """
 import json
 import os
 import signal
 import subprocess
 import time
+
+import pytest
 
 import processes
 from harness import BUILD, CLEAN_ENV, Program, stop, wait_until
@@ -17,6 +19,7 @@ from world import LINK_IPS, enter
 
 TOOLS = os.path.join(BUILD, "bench")
 TSNETBENCH = os.path.join(PEERS, "tsnetbench")
+ENDS_MAX = 6            # until a side that breaks again and again is let be
 SHELL = ("sh", "-c", 'while read -r line; do eval "$line"; pids="$pids $!"; '
          'done; kill $pids 2>/dev/null; wait')
 PORTS = {"bulk": 7101, "pingpong": 7102, "connrate client": 7103,
@@ -27,12 +30,18 @@ class Broken(Exception):
     """An end that did not answer; what it was asked is lost."""
 
 
+# What goes wrong with one side and need not end a run.
+FAILURES = (Broken, RuntimeError, OSError, subprocess.SubprocessError,
+            pytest.fail.Exception)
+
+
 class End:
     """Reads answers, uses CPU, is stopped. Children set process, out_path."""
 
     broken = None
     environment = ""    # what goes before each command
     wrk = True          # knows wrk, or httpload
+    runs_programs = True
 
     def begin(self, process, out_path):
         self.process, self.out_path, self.taken = process, out_path, 0
@@ -197,7 +206,7 @@ class OurEnd(ShellEnd):
 
 
 class TsnetEnd(End):
-    wrk = False
+    wrk = runs_programs = False
 
     def __init__(self, directory, namespace, tailnet, hostname):
         out = os.path.join(directory, "out")
@@ -253,19 +262,26 @@ class Pair:
 
     def revive(self):
         """New ends in place of one that does not answer any more."""
-        if any(end.broken for end in self.ends):
-            self.close()
-            self.start()
+        if self.ends and not any(end.broken for end in self.ends):
+            return
+        if self.starts > ENDS_MAX:
+            raise Broken("given up")
+        self.close()
+        self.start()
 
-    def do(self, tool, service, words, limit):
-        """A client command against a service, with the CPU that each end used
-        for it, and everything else on the machine."""
+    def line(self, tool, service, words):
+        """A client command against a service."""
         program, _, verb = tool.partition(" ")
-        return self.measured(
-            f"{os.path.join(TOOLS, program)} {verb} {self.server.ip} "
-            f"{PORTS[service]} {words}", limit)
+        return (f"{os.path.join(TOOLS, program)} {verb} {self.server.ip} "
+                f"{PORTS[service]} {words}")
+
+    def do(self, tool, service, words, limit, first=""):
+        """One such command, after whatever a shell shall do first."""
+        return self.measured(first + self.line(tool, service, words), limit)
 
     def measured(self, line, limit):
+        """A command's answer, with the CPU that each end used for it, and
+        everything else on the machine."""
         start, machine = time.monotonic(), processes.machine_cpu_seconds()
         before = [end.cpu() for end in (self.client, self.server)]
         answer = self.client.do(line, limit)

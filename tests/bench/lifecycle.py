@@ -5,7 +5,7 @@ import signal
 import subprocess
 import time
 
-from ends import Broken, PORTS, TOOLS, TSNETBENCH
+from ends import FAILURES, PORTS, TOOLS, TSNETBENCH
 from harness import CLEAN_ENV, SHIM, TSRUN, stop
 from tunnels import GO_ENV
 from world import enter
@@ -102,7 +102,7 @@ class Memory:
                     processes.reset_peak(end.host())
                 if self.traffic.ask(pair, "bulk send", "bulk", "8 1.5", 25):
                     self.add(name + ", peak in bulk", side, pair.ends, "peak")
-            except (Broken, OSError) as e:
+            except FAILURES as e:
                 self.figures.note(f"{side}: {name}: {e}")
 
     def add(self, figure, side, ends, key):

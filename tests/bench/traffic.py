@@ -2,8 +2,9 @@
 in each round, so that whatever else the machine does meets all of them."""
 import os
 import re
+import time
 
-from ends import Broken, PORTS
+from ends import FAILURES, PORTS
 import processes
 
 BULK_S = 1.5
@@ -18,13 +19,13 @@ class Traffic:
     def __init__(self, figures):
         self.figures = figures
 
-    def ask(self, pair, tool, service, words, limit):
+    def ask(self, pair, tool, service, words, limit, first=""):
         """One measurement; None, with a note, when it failed."""
-        what = f"{pair.side}: {tool} {words}"
+        what = f"{pair.side}: {first and 'beside bulk, '}{tool} {words}"
         try:
             pair.revive()
-            answer = pair.do(tool, service, words, limit)
-        except Broken as e:
+            answer = pair.do(tool, service, words, limit, first)
+        except FAILURES as e:
             answer = {"error": str(e)}
         self.figures.raw.append({"what": what, **answer})
         self.remark(what, answer)
@@ -109,6 +110,24 @@ class Traffic:
                                  said["cpu_seconds"] * 1e6 /
                                  said["round_trips"])
 
+    def pingpong_beside_bulk(self, pairs):
+        """How much one bulk flow delays another flow's messages: p99 beside
+        it by p99 alone, one right after the other. Where programs run."""
+        for side, pair in pairs.items():
+            if not pair.client.runs_programs:
+                continue
+            words = f"1 {PING_S * 4}"
+            alone = self.ask(pair, "pingpong ping", "pingpong", words, 15)
+            bulk = pair.line("bulk send", "bulk", f"1 {PING_S * 6}")
+            beside = self.ask(pair, "pingpong ping", "pingpong", words, 20,
+                              f"{bulk} >/dev/null & sleep 0.2; ")
+            time.sleep(PING_S * 2)
+            if alone and beside and alone["p99_us"]:
+                self.figures.add("ping-pong 1 B p99, beside bulk", "us", side,
+                                 beside["p99_us"])
+                self.figures.add("the same by p99 alone", "x", side,
+                                 beside["p99_us"] / alone["p99_us"])
+
     def connections(self, pairs, closer):
         figure = f"connections, {closer} closes"
         for side, pair in pairs.items():
@@ -137,13 +156,14 @@ class Traffic:
     def wrk(self, pair):
         out = os.path.join(pair.directory, "wrk.out")
         try:
+            pair.revive()
             answer = pair.measured(
                 f"wrk -t 1 -c {WEB_CONNECTIONS} -d {WEB_S}s --latency "
                 f"http://{pair.server.ip}:{PORTS['http']}/ >{out} 2>&1; "
                 "echo '{}'", 20)
             with open(out, encoding="utf-8") as f:
                 answer.update(read_wrk(f.read()))
-        except Broken as e:
+        except FAILURES as e:
             answer = {"error": str(e)}
         what = f"{pair.side}: wrk"
         self.figures.raw.append({"what": what, **answer})

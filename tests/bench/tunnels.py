@@ -20,7 +20,7 @@ class Tailscaled:
     def __init__(self, directory, namespace, tailnet, hostname, has_tun,
                  port=0):
         self.socket = os.path.join(directory, "tailscaled.sock")
-        self.environment = "" if has_tun else f"SOCKS5={SOCKS} "
+        self.environment = "" if has_tun else f"export SOCKS5={SOCKS}; "
         more = ["--tun=tailscale0"] if has_tun else [
             "--tun=userspace-networking", f"--socks5-server={SOCKS}"]
         self.daemon = Daemon(

@@ -5,9 +5,7 @@ import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-import pytest
-
-from ends import Broken, OurEnd, TunnelEnd
+from ends import FAILURES, OurEnd, TunnelEnd
 from tunnels import GO_ENV, PEERS, Tailscaled
 from world import CONTROL_PORT
 
@@ -86,6 +84,6 @@ def start_all(side, directory, sites, tailnet, stack, say):
         try:
             nodes[name] = future.result()
             stack.callback(nodes[name].close)
-        except (Broken, RuntimeError, pytest.fail.Exception) as e:
+        except FAILURES as e:
             say(f"{side}: {name} did not come up: {e}")
     return nodes

@@ -14,7 +14,7 @@ from ends import Broken
 PORT = 8081
 RATE = 10_000_000       # bytes a second, of curl
 STALL_MAX_S = 5
-LIMIT_S = 60
+LIMIT_S = 60            # beyond three times what it takes at that rate
 PINGS, PINGS_RELAYED = 15, 3    # until a path that should be direct is
 SILENCE_S = 35          # more than a mapping of kind fw30 lasts
 
@@ -142,9 +142,10 @@ def receive(fifo, steps, world, size):
     steps, taken, stall, stalled_at = list(steps), 0, 0.0, 0
     digest = hashlib.sha256()
     began = last = time.monotonic()
+    limit = LIMIT_S + 3 * size / RATE
     fd = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     try:
-        while taken < size and time.monotonic() - began < LIMIT_S:
+        while taken < size and time.monotonic() - began < limit:
             select.select([fd], [], [], 0.1)
             stall, stalled_at = max((stall, stalled_at),
                                     (time.monotonic() - last, taken))

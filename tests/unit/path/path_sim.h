@@ -21,6 +21,7 @@
 #include "core/path/derp_info_json.h"
 #include "core/path/derp_wire.h"
 #include "core/path/disco_wire.h"
+#include "core/path/early_callers.h"
 #include "core/path/netcheck.h"
 #include "core/path/path_router.h"
 #include "core/path/relay_client.h"
@@ -296,7 +297,9 @@ static inline void sim_wireguard(void *ctx, struct ts_path_peer *peer,
 	const uint8_t derp_ip[4] = {127, 3, 3, 40};
 	struct ts_ip derp = ts_ip_from_v4(derp_ip);
 
-	assert_int_equal(pkt->len, SIM_PKT_LEN);
+	assert_int_equal(pkt->len, pkt->data[0] == WG_INITIATION_TYPE
+					   ? WG_INITIATION_BYTES
+					   : SIM_PKT_LEN);
 	if (!peer) {
 		node->got_unattributed++;
 		return;
@@ -305,6 +308,11 @@ static inline void sim_wireguard(void *ctx, struct ts_path_peer *peer,
 		node->got_derp[sim_index_of(node->sim, peer)]++;
 	else
 		node->got_udp[sim_index_of(node->sim, peer)]++;
+	if (pkt->data[0] == WG_INITIATION_TYPE) {
+		pkt->data[0] = 2; /* a response */
+		pkt->len = SIM_PKT_LEN;
+		ts_path_send(node->path, peer, pkt, node->sim->now_ms);
+	}
 }
 
 static inline struct ts_path_peer *
@@ -810,18 +818,28 @@ static inline void sim_run(struct sim *sim, uint64_t ms)
 	sim->now_ms = end_ms;
 }
 
-static inline int sim_send(struct sim *sim, int from, int to)
+static inline int sim_send_message(struct sim *sim, int from, int to,
+				   uint8_t type, size_t len)
 {
-	uint8_t buf[TS_PACKET_HEADROOM + SIM_PKT_LEN + TS_PACKET_TAILROOM];
-	struct ts_packet pkt = {
-		.data = buf + TS_PACKET_HEADROOM,
-		.len = SIM_PKT_LEN,
-	};
+	uint8_t buf[TS_PACKET_HEADROOM + 256 + TS_PACKET_TAILROOM] = {0};
+	struct ts_packet pkt = {.data = buf + TS_PACKET_HEADROOM, .len = len};
 	struct sim_node *node = &sim->nodes[from];
 
-	memset(pkt.data, 0, SIM_PKT_LEN);
-	pkt.data[0] = 4; /* transport data */
+	pkt.data[0] = type;
 	return ts_path_send(node->path, node->peers[to], &pkt, sim->now_ms);
+}
+
+static inline int sim_send(struct sim *sim, int from, int to)
+{
+	return sim_send_message(sim, from, to, 4 /* transport data */,
+				SIM_PKT_LEN);
+}
+
+/* The other side answers it. */
+static inline int sim_initiate(struct sim *sim, int from, int to)
+{
+	return sim_send_message(sim, from, to, WG_INITIATION_TYPE,
+				WG_INITIATION_BYTES);
 }
 
 /* One packet each way every 500 ms. */

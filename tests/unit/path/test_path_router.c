@@ -269,6 +269,106 @@ static void a_lazy_peer_is_found_by_its_derp_source(void **state)
 	sim_free(sim);
 }
 
+static struct sim *called_too_early(void)
+{
+	struct sim *sim = sim_new();
+
+	sim_node_start(sim, 0, false);
+	sim_node_start(sim, 1, false);
+	sim_set_maps(sim);
+	sim_run(sim, 2000);
+	sim_add_peer(&sim->nodes[0], 1, 1, false);
+	assert_int_equal(sim_initiate(sim, 0, 1), 0);
+	sim_run(sim, 500);
+	assert_int_equal(sim->nodes[1].got_derp[0], 0);
+	sim->nodes[1].adds_unknown = true;
+	return sim;
+}
+
+static void who_calls_before_the_map_has_it_is_heard_then(void **state)
+{
+	struct sim *sim = called_too_early();
+
+	(void)state;
+	ts_path_map_changed(sim->nodes[1].path, sim->now_ms);
+	assert_int_equal(sim->nodes[1].got_derp[0], 1);
+	sim_run(sim, 500);
+	assert_int_equal(sim->nodes[0].got_derp[1], 1); /* the response */
+	ts_path_map_changed(sim->nodes[1].path, sim->now_ms);
+	assert_int_equal(sim->nodes[1].got_derp[0], 1);
+	sim_free(sim);
+}
+
+static void who_called_long_ago_is_not(void **state)
+{
+	struct sim *sim = called_too_early();
+
+	(void)state;
+	sim_run(sim, EARLY_CALLER_MS);
+	ts_path_map_changed(sim->nodes[1].path, sim->now_ms);
+	assert_int_equal(sim->nodes[1].got_derp[0], 0);
+	sim_free(sim);
+}
+
+static void only_the_last_early_callers_wait(void **state)
+{
+	static struct ts_early_callers callers;
+	uint8_t initiation[WG_INITIATION_BYTES] = {WG_INITIATION_TYPE};
+	struct ts_public_key key = {{0}};
+	unsigned waiting = 0;
+
+	(void)state;
+	for (uint8_t i = 0; i < 3 * EARLY_CALLERS_MAX; i++) {
+		key.bytes[0] = i / 2; /* each twice: one place */
+		assert_true(ts_early_callers_keep(&callers, 1, &key, initiation,
+						  sizeof(initiation), i));
+	}
+	for (size_t len = 0; len < sizeof(initiation); len++)
+		assert_false(ts_early_callers_keep(&callers, 1, &key,
+						   initiation, len, 50));
+	initiation[0] = 4;
+	assert_false(ts_early_callers_keep(&callers, 1, &key, initiation,
+					   sizeof(initiation), 50));
+	for (size_t i = 0; i < EARLY_CALLERS_MAX; i++) {
+		struct ts_early_caller *caller =
+			ts_early_callers_at(&callers, i, 50);
+
+		assert_non_null(caller);
+		assert_true(caller->node_key.bytes[0] >= EARLY_CALLERS_MAX / 2);
+		waiting++;
+		assert_null(ts_early_callers_at(&callers, i,
+						60 + EARLY_CALLER_MS));
+	}
+	assert_int_equal(waiting, EARLY_CALLERS_MAX);
+}
+
+/* It came up again with another port; we still trust the old one. */
+static void who_calls_by_derp_is_answered_by_derp_too(void **state)
+{
+	struct sim *sim = sim_two(true);
+	struct sim_node *node = &sim->nodes[0];
+
+	(void)state;
+	sim_chat(sim, 0, 1, 2000);
+	assert_true(sim_is_direct(sim, 1, 0));
+	ts_path_peer_remove(node->path, node->peers[1]);
+	sim_add_peer(node, 1, 1, false);
+	memset(node->got_derp, 0, sizeof(node->got_derp));
+	assert_int_equal(sim_initiate(sim, 0, 1), 0);
+	sim_run(sim, 100);
+	assert_int_equal(node->got_derp[1], 1);
+	/* What follows too, until a pong shows that the path is still there. */
+	assert_int_equal(sim_send(sim, 1, 0), 0);
+	sim_run(sim, 100);
+	assert_int_equal(node->got_derp[1], 2);
+	sim_chat(sim, 0, 1, 10000);
+	memset(node->got_derp, 0, sizeof(node->got_derp));
+	assert_int_equal(sim_send(sim, 1, 0), 0);
+	sim_run(sim, 100);
+	assert_int_equal(node->got_derp[1], 0);
+	sim_free(sim);
+}
+
 /* B knows A only from A's packet: no home, no endpoint. */
 static struct sim *called_by_a_stranger(void)
 {
@@ -1108,6 +1208,10 @@ int main(void)
 		cmocka_unit_test(call_me_maybe_waits_for_fresh_endpoints),
 		cmocka_unit_test(a_lazy_peer_is_found_by_its_disco_key),
 		cmocka_unit_test(a_lazy_peer_is_found_by_its_derp_source),
+		cmocka_unit_test(who_calls_before_the_map_has_it_is_heard_then),
+		cmocka_unit_test(who_called_long_ago_is_not),
+		cmocka_unit_test(only_the_last_early_callers_wait),
+		cmocka_unit_test(who_calls_by_derp_is_answered_by_derp_too),
 		cmocka_unit_test(a_route_ends_with_its_connection),
 		cmocka_unit_test(a_route_ends_when_the_peer_is_gone),
 		cmocka_unit_test(no_derp_and_no_endpoint_is_unreachable),
