@@ -202,7 +202,8 @@ static void probe_mtu(struct ts_disco_peer *p, uint64_t now_ms)
 	size_t sizes[PATH_MTU_SIZES_MAX];
 	size_t count;
 
-	if (!p->probes_mtu || p->is_silent || !ts_path_addr_is_direct(&p->best.to) ||
+	if (!p->probes_mtu || p->is_silent ||
+	    !ts_path_addr_is_direct(&p->best.to) ||
 	    !ts_disco_peer_is_trusted(p, now_ms))
 		return;
 	count = ts_path_mtu_due(&p->mtu, now_ms, sizes);
