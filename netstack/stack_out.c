@@ -105,7 +105,7 @@ void stack_out_segment(struct stack_tcp *t, struct tcp_seg *seg)
 	size_t len = seg->p->tot_len - before;
 
 	begin(t, &o);
-	if (len > room_in(&o))
+	if (len > room_in(&o)) /* the MSS is from the same MTU */
 		return;
 	TCPH_SET_FLAG(seg->tcphdr, TCP_ACK);
 	seg->tcphdr->ackno = lwip_htonl(t->pcb->rcv_nxt);
