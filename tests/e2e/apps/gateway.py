@@ -13,6 +13,7 @@ JSON for each thing that happens. Reads commands, one a line:
 """
 import http.server
 import json
+import os
 import re
 import socket
 import struct
@@ -36,7 +37,8 @@ started = time.monotonic() - 1000
 
 
 def say(event, **what):
-    print(json.dumps({"event": event, **what}), flush=True)
+    line = json.dumps({"event": event, **what}) + "\n"
+    os.write(1, line.encode())  # in one piece: there are several threads
 
 
 def nft(verb, port, to=None):
