@@ -1,5 +1,6 @@
 """tsnet.h: the example of the repository, built and run."""
 import os
+import platform
 import subprocess
 
 import pytest
@@ -21,7 +22,8 @@ def link_options():
     libs = subprocess.run(["pkg-config", "--libs", *LIBRARIES],
                           capture_output=True, text=True, check=True)
     return [f"-fsanitize={SANITIZERS}", f"{BUILD}/libtsnet.a",
-            *libs.stdout.split(), "-lev", "-lpthread"]
+            *libs.stdout.split(), "-lev", "-lm", "-lpthread",
+            *(["-lIPSec_MB"] if platform.machine() == "x86_64" else [])]
 
 
 @pytest.fixture
