@@ -4,6 +4,7 @@ Each control fixture gives url and a way to make auth keys; every peer joins
 the same tailnet. At the end a table says which scenario worked with which
 peer.
 """
+import ctypes
 import json
 import os
 import socket
@@ -13,11 +14,13 @@ import sys
 import pytest
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "e2e"))
-from harness import (CLEAN_ENV, Program, stop, wait_until)
+from harness import (CLEAN_ENV, Program, set_loopback_up, stop,
+                     wait_until)
 
 PEERS = os.environ["PEERS"]
 PEER_ENV = dict(CLEAN_ENV, TS_NO_LOGS_NO_SUPPORT="true")
 RESULTS = {}
+CLONE_NEWNET = 0x40000000
 
 
 def free_port():
@@ -161,6 +164,24 @@ def control(request, derper, tmp_path_factory):
     server = request.param(tmp_path_factory.mktemp(request.param.name), derper)
     yield server
     server.close()
+
+
+class LabControl:
+    """The embedded tailnet, as the other peers' fixtures want it."""
+
+    def __init__(self, lab):
+        self.url = lab.url
+
+    @staticmethod
+    def key():
+        return "key-alice"
+
+
+def own_network():
+    """A network namespace of its own from now on, with loopback."""
+    if ctypes.CDLL(None).unshare(CLONE_NEWNET):
+        raise OSError("no network namespace")
+    set_loopback_up()
 
 
 class Tailscaled:

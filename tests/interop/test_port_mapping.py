@@ -2,28 +2,16 @@
 
 The gateways are those of the end-to-end tests; tailscaled gets its port from
 the same script, so both are asked the same."""
-import ctypes
-
 import pytest
 
-from conftest import Tailscaled
+from conftest import LabControl, Tailscaled, own_network
 from gateways import Router, sh
-from harness import Lab, Program, needs, set_loopback_up, wait_until
+from harness import Lab, Program, needs, wait_until
 
-CLONE_NEWNET = 0x40000000
 # Go's client takes plain HTTP from private addresses only.
 LAB_IP = "10.255.0.1"
 
 pytestmark = needs("nft", "ip", "nsenter")
-
-
-class LabControl:
-    def __init__(self, lab):
-        self.url = lab.url
-
-    @staticmethod
-    def key():
-        return "key-alice"
 
 
 @pytest.fixture
@@ -31,9 +19,7 @@ def net(tmp_path, keep):
     """.mapping and .symmetric: two routers; .lab."""
     class Net:
         pass
-    if ctypes.CDLL(None).unshare(CLONE_NEWNET):
-        raise OSError("no network namespace")
-    set_loopback_up()
+    own_network()
     sh("sysctl", "-qw", "net.ipv4.ip_forward=1")
     sh("ip", "addr", "add", LAB_IP + "/32", "dev", "lo")
     net = Net()

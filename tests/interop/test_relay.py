@@ -1,5 +1,4 @@
 """tailscaled as peer relay, and as a peer behind one; control is our lab."""
-import ctypes
 import json
 import os
 import re
@@ -8,10 +7,9 @@ import sys
 
 import pytest
 
-from conftest import Tailscaled, free_port
-from harness import Lab, Program, needs, set_loopback_up, wait_until
+from conftest import LabControl, Tailscaled, free_port, own_network
+from harness import Lab, Program, needs, wait_until
 
-CLONE_NEWNET = 0x40000000
 E2E = os.path.join(os.path.dirname(__file__), "..", "e2e")
 STEADY = os.path.join(E2E, "apps", "steady.py")
 RELAY_CAPS = {"tailscale.com/cap/relay": [],
@@ -24,17 +22,6 @@ FILTER = [{"SrcIPs": ["*"], "DstPorts": [
 pytestmark = needs("nft", "ip")
 
 
-class LabControl:
-    """The embedded tailnet, as the other peers' fixtures want it."""
-
-    def __init__(self, lab):
-        self.url = lab.url
-
-    @staticmethod
-    def key():
-        return "key-alice"
-
-
 def sh(*lines):
     for line in lines:
         subprocess.run(line.split(), check=True)
@@ -44,9 +31,7 @@ def sh(*lines):
 def net(tmp_path, keep):
     """A network namespace of its own with a lab and a relay, where UDP goes to
     the relay and to STUN only."""
-    if ctypes.CDLL(None).unshare(CLONE_NEWNET):
-        raise OSError("no network namespace")
-    set_loopback_up()
+    own_network()
     # tailscaled pauses while no interface but lo is up.
     sh("ip link add eth0 type veth peer name eth1", "ip link set eth0 up",
        "ip link set eth1 up", "ip addr add 192.0.2.1/24 dev eth0",
