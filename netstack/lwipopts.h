@@ -72,7 +72,7 @@ uint16_t stack_lwip_checksum(const void *data, int len);
 #define LWIP_CALLBACK_API 1
 #define TCP_LISTEN_BACKLOG 0
 #define SO_REUSE 0
-#define TCP_MSS 8940 /* the netif's MTU lowers it: 1240 and 1220 at 1280 */
+#define TCP_MSS 8940 /* stack_mtu.c lowers it by the netif's MTU */
 #define TCP_CALCULATE_EFF_SEND_MSS 1
 #define LWIP_WND_SCALE 1
 #define TCP_RCV_SCALE 8
@@ -84,8 +84,8 @@ uint16_t stack_lwip_checksum(const void *data, int len);
 #define TCP_OOSEQ_MAX_PBUFS 4096
 #define LWIP_TCP_SACK_OUT 1
 #define LWIP_TCP_MAX_SACK_NUM 4
-/* Off: they cost 12 bytes a packet, and lwIP measures the round trip without
- * them. Reuse of a TIME-WAIT tuple then goes by sequence number. */
+/* Off: they cost 12 bytes a packet, and tcp_rtt.c measures the round trip
+ * without them. Reuse of a TIME-WAIT tuple then goes by sequence number. */
 #define LWIP_TCP_TIMESTAMPS 0
 
 /* Timer arithmetic: the slow tick is twice this, 20 ms; retransmission times

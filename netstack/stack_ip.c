@@ -335,9 +335,12 @@ int stack_ip_send(struct stack *s, const struct ts_ip *src,
 		  size_t head_len, size_t sum_at, const void *body,
 		  size_t body_len)
 {
-	struct stack_mtu mtu;
+	size_t ip_head = ts_ip_is_v4(src) ? V4_HEAD : V6_HEAD;
+	struct stack_mtu mtu = {.now = TS_INNER_MTU};
 
-	stack_mtu_find(s, dst, &mtu);
+	/* What passes everywhere needs no look. */
+	if (ip_head + head_len + body_len > TS_INNER_MTU)
+		stack_mtu_find(s, dst, &mtu);
 	return stack_ip_send_within(s, mtu.now, src, dst, proto, head, head_len,
 				    sum_at, body, body_len);
 }
