@@ -8,7 +8,6 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "core/engine/engine_internal.h"
 
@@ -21,14 +20,6 @@ struct derp_probe {
 	struct ts_link *link;
 	uint64_t sent_us;
 };
-
-static uint64_t now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000u + (uint64_t)ts.tv_nsec / 1000u;
-}
 
 static void forget(struct derp_probe *probe)
 {
@@ -59,7 +50,7 @@ static void on_connected(void *ctx, struct ts_link *link)
 	struct derp_probe *probe = ctx;
 
 	probe->link = link;
-	probe->sent_us = now_us();
+	probe->sent_us = engine_monotonic_us(probe->engine);
 	ts_link_write(link, request, sizeof(request) - 1);
 }
 
@@ -67,7 +58,8 @@ static void on_input(void *ctx, const uint8_t *data, size_t len)
 {
 	static const char http[] = "HTTP/1.";
 	struct derp_probe *probe = ctx;
-	uint64_t latency_us = now_us() - probe->sent_us;
+	uint64_t latency_us =
+		engine_monotonic_us(probe->engine) - probe->sent_us;
 
 	if (len < sizeof(http) || memcmp(data, http, sizeof(http) - 1) != 0)
 		latency_us = 0; /* whoever that is */

@@ -80,6 +80,8 @@ void engine_publish_endpoints(struct ts_engine *engine);
 void engine_on_udp(void *ctx, const struct ts_addr *from,
 		   struct ts_packet *pkt);
 
+/* As in ts_node_io; ctx: the engine. */
+uint64_t engine_monotonic_us(void *ctx);
 /* How a DERP node is called; room for what lc points to is the node's. */
 void engine_derp_link(const struct ts_derp_node *node,
 		      struct ts_link_config *lc);

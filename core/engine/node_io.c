@@ -347,7 +347,7 @@ static uint64_t loop_now_ms(void *ctx)
 	return now_of(ctx);
 }
 
-static uint64_t monotonic_us(void *ctx)
+uint64_t engine_monotonic_us(void *ctx)
 {
 	struct timespec ts;
 
@@ -464,7 +464,7 @@ const struct ts_node_io engine_node_io = {
 	.resolve = engine_derp_resolve,
 	.wall_clock_ns = wall_clock_ns,
 	.now_ms = loop_now_ms,
-	.monotonic_us = monotonic_us,
+	.monotonic_us = engine_monotonic_us,
 	.persist = persist,
 	.state_changed = on_state_changed,
 	.auth_url = on_auth_url,

@@ -492,12 +492,17 @@ static int start_socket(struct udp_socket *s)
 	return s->watch ? 0 : -ENOMEM;
 }
 
-static int start(struct ts_udp_port *u)
+static int start_sockets(struct ts_udp_port *u)
 {
 	int err = start_socket(&u->v4);
 
-	if (!err)
-		err = start_socket(&u->v6);
+	return err ? err : start_socket(&u->v6);
+}
+
+static int start(struct ts_udp_port *u)
+{
+	int err = start_sockets(u);
+
 	if (!err) {
 		/* Not zeroed: pages nobody used yet cost nothing. */
 		u->in = malloc(sizeof(*u->in));
@@ -543,11 +548,7 @@ int ts_udp_port_rebind(struct ts_udp_port *u, uint16_t port)
 	close_socket(&u->v4);
 	close_socket(&u->v6);
 	err = open_sockets(u, port);
-	if (!err)
-		err = start_socket(&u->v4);
-	if (!err)
-		err = start_socket(&u->v6);
-	return err;
+	return err ? err : start_sockets(u);
 }
 
 void ts_udp_port_close(struct ts_udp_port *u)

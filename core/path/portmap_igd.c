@@ -66,6 +66,7 @@ struct description {
 	struct ts_igd_url base;
 	struct ts_igd_service service; /* being read */
 	bool has_kind, has_control;
+	struct ts_igd_services found;
 };
 
 static void start_service(struct description *d)
@@ -74,8 +75,7 @@ static void start_service(struct description *d)
 	d->has_control = false;
 }
 
-static void end_of(struct description *d, const struct ts_xml *xml,
-		   struct ts_igd_services *out)
+static void end_of(struct description *d, const struct ts_xml *xml)
 {
 	size_t len = strlen(xml->text);
 
@@ -89,7 +89,18 @@ static void end_of(struct description *d, const struct ts_xml *xml,
 		d->has_control = ts_igd_url_read(xml->text, len, &d->base,
 						 &d->service.control) == 0;
 	else if (ts_xml_is(xml, "service") && d->has_kind && d->has_control)
-		add_service(out, &d->service);
+		add_service(&d->found, &d->service);
+}
+
+static void take_description(void *ctx, enum ts_xml_event event,
+			     const struct ts_xml *xml)
+{
+	struct description *d = ctx;
+
+	if (event == XML_END)
+		end_of(d, xml);
+	else if (ts_xml_is(xml, "service"))
+		start_service(d);
 }
 
 int ts_igd_read_description(const void *text, size_t len,
@@ -97,22 +108,13 @@ int ts_igd_read_description(const void *text, size_t len,
 			    struct ts_igd_services *out)
 {
 	struct description d = {.base = *location};
-	struct ts_igd_services services = {0};
-	enum ts_xml_event event;
-	struct ts_xml xml;
+	int err = ts_xml_read(text, len, take_description, &d);
 
-	ts_xml_init(&xml, text, len);
-	while ((event = ts_xml_next(&xml)) != XML_DONE) {
-		if (event == XML_ERROR)
-			return -EBADMSG;
-		if (event == XML_END)
-			end_of(&d, &xml, &services);
-		else if (ts_xml_is(&xml, "service"))
-			start_service(&d);
-	}
-	if (services.count == 0)
+	if (err)
+		return err;
+	if (d.found.count == 0)
 		return -ENOENT;
-	*out = services;
+	*out = d.found;
 	return 0;
 }
 
@@ -198,11 +200,13 @@ static unsigned read_number(const char *text, unsigned long max)
 	return errno || *end || value > max ? 0 : (unsigned)value;
 }
 
-static void take_value(const struct ts_xml *xml, struct ts_igd_answer *answer)
+static void take_value(void *ctx, enum ts_xml_event event,
+		       const struct ts_xml *xml)
 {
+	struct ts_igd_answer *answer = ctx;
 	struct ts_ip ip;
 
-	if (xml->is_cut)
+	if (event != XML_END || xml->is_cut)
 		return;
 	if (ts_xml_is(xml, "NewReservedPort"))
 		answer->reserved_port =
@@ -221,16 +225,9 @@ int ts_igd_read_answer(const void *text, size_t len,
 		       struct ts_igd_answer *out)
 {
 	struct ts_igd_answer answer = {0};
-	enum ts_xml_event event;
-	struct ts_xml xml;
+	int err = ts_xml_read(text, len, take_value, &answer);
 
-	ts_xml_init(&xml, text, len);
-	while ((event = ts_xml_next(&xml)) != XML_DONE) {
-		if (event == XML_ERROR)
-			return -EBADMSG;
-		if (event == XML_END)
-			take_value(&xml, &answer);
-	}
-	*out = answer;
-	return 0;
+	if (!err)
+		*out = answer;
+	return err;
 }

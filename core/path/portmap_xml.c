@@ -7,6 +7,7 @@
  */
 #include "core/path/portmap_xml.h"
 
+#include <errno.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -293,4 +294,18 @@ bool ts_xml_is(const struct ts_xml *xml, const char *name)
 {
 	return strlen(name) == xml->name.len &&
 	       memcmp(name, xml->name.at, xml->name.len) == 0;
+}
+
+int ts_xml_read(const void *data, size_t len, ts_xml_fn fn, void *ctx)
+{
+	enum ts_xml_event event;
+	struct ts_xml xml;
+
+	ts_xml_init(&xml, data, len);
+	while ((event = ts_xml_next(&xml)) != XML_DONE) {
+		if (event == XML_ERROR)
+			return -EBADMSG;
+		fn(ctx, event, &xml);
+	}
+	return 0;
 }

@@ -41,6 +41,11 @@ struct ts_xml {
 void ts_xml_init(struct ts_xml *xml, const void *data, size_t len);
 /* After XML_ERROR and XML_DONE: always the same again. */
 enum ts_xml_event ts_xml_next(struct ts_xml *xml);
+/* The whole document: fn for each XML_START and XML_END. 0 or -EBADMSG, after
+ * what came before the fault. */
+typedef void (*ts_xml_fn)(void *ctx, enum ts_xml_event event,
+			  const struct ts_xml *xml);
+int ts_xml_read(const void *data, size_t len, ts_xml_fn fn, void *ctx);
 bool ts_xml_is(const struct ts_xml *xml, const char *name);
 
 #endif
