@@ -54,10 +54,7 @@ static int knock(const struct ts_host *host, const struct ts_ip *from,
 
 static bool is_held(int fd)
 {
-	struct pollfd p = {.fd = fd, .events = POLLIN | POLLOUT};
-
-	return fd >= 0 && poll(&p, 1, HOLD_LOOK_MS) == 0 &&
-	       ts_sock_state(fd) == TCP_SYN_SENT;
+	return fd >= 0 && ts_sock_state(fd) == TCP_SYN_SENT;
 }
 
 static bool byte_passes(int from, int to)
@@ -100,22 +97,37 @@ static bool can_refuse(int held)
 	return ok;
 }
 
+/* Two connects to R: one to release, one to refuse. */
+struct trial {
+	struct ts_addr at;
+	int first, second;
+};
+
+static struct trial begin_trial(const struct ts_host *host,
+				const struct ts_ip *from,
+				const struct ts_addr *at)
+{
+	return (struct trial){
+		.at = *at,
+		.first = knock(host, from, at),
+		.second = knock(host, from, at),
+	};
+}
+
 /* NULL: all is well; else what does not work. */
-static const char *test_hold(const struct ts_host *host,
-			     const struct ts_ip *from, const struct ts_addr *at)
+static const char *end_trial(const struct ts_host *host,
+			     const struct trial *trial)
 {
 	const char *missing = NULL;
-	int first = knock(host, from, at);
-	int second = knock(host, from, at);
 
-	if (!is_held(first) || !is_held(second))
+	if (!is_held(trial->first) || !is_held(trial->second))
 		missing = "connects are answered at once";
-	else if (!can_release(host, first, at))
+	else if (!can_release(host, trial->first, &trial->at))
 		missing = "held connects cannot be released";
-	else if (!can_refuse(second))
+	else if (!can_refuse(trial->second))
 		missing = "held connects cannot be refused";
-	ts_sock_reset(first);
-	ts_sock_reset(second);
+	ts_sock_reset(trial->first);
+	ts_sock_reset(trial->second);
 	return missing;
 }
 
@@ -131,14 +143,8 @@ static bool wildcard_follows(const struct ts_host *host,
 	return follows;
 }
 
-static void test_twin(struct ts_host *host)
+static void close_twin(struct ts_host *host, const char *missing)
 {
-	struct ts_addr at = {.ip = ts_sock_loopback(true),
-			     .port = host->rv.port6};
-	const char *missing = test_hold(host, &at.ip, &at);
-
-	if (!missing)
-		return;
 	log_info("host: IPv6-only sockets cannot connect, ::1: %s", missing);
 	ts_sock_close(host->rv.fd6);
 	ts_sock_close(host->rv.dummy6);
@@ -150,7 +156,10 @@ void ts_self_test(struct ts_host *host)
 {
 	struct ts_ip from = ts_sock_random_loopback(host);
 	struct ts_addr at = {.port = host->rv.port4};
-	const char *missing;
+	struct ts_addr at6 = {.ip = ts_sock_loopback(true),
+			      .port = host->rv.port6};
+	struct trial trial, trial6 = {.first = -1, .second = -1};
+	const char *missing, *missing6;
 
 	if (!host->rv.one_loopback && !can_bind(host, &from)) {
 		log_info("host: only 127.0.0.1 can be bound: about 28,000 "
@@ -159,12 +168,17 @@ void ts_self_test(struct ts_host *host)
 	}
 	from = ts_sock_random_loopback(host);
 	at.ip = ts_sock_random_loopback(host);
-	missing = test_hold(host, &from, &at);
+	trial = begin_trial(host, &from, &at);
+	if (at6.port)
+		trial6 = begin_trial(host, &at6.ip, &at6);
+	poll(NULL, 0, HOLD_LOOK_MS); /* one wait for all: starts are awaited */
+	missing = end_trial(host, &trial);
+	missing6 = end_trial(host, &trial6);
 	host->rv.holds = !missing;
 	if (missing)
 		log_warn("host: programs will see connects succeed early, and "
 			 "refusals as resets: %s", missing);
 	host->rv.source_follows = wildcard_follows(host, &at);
-	if (host->rv.port6 && host->rv.holds)
-		test_twin(host);
+	if (at6.port && host->rv.holds && missing6)
+		close_twin(host, missing6);
 }
