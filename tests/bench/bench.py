@@ -29,9 +29,8 @@ from unused import Unused
 from world import EmbeddedTailnet, HUB, Lane, Tailnet, ip
 
 # The groups of --only, each in its world.
-DIRECT = ("bulk", "no-gso", "pingpong", "http", "connections", "udp",
-          "first-byte", "rss")
-GROUPS = (*DIRECT, "jumbo", "derp", "impaired", "peers-10k", "exec", "unused")
+DIRECT = ("bulk", "no-gso", "pingpong", "http", "connections", "udp", "rss")
+GROUPS = (*DIRECT, "first-byte", "jumbo", "derp", "impaired", "peers-10k", "exec", "unused")
 CONTROLS = ("bbr", "cubic")
 RTTS_MS, LOSSES = (0, 20, 40, 66, 150), (0, 0.1, 1, 3)
 # Those with targets are measured in every round, the rest in the last one.
@@ -108,13 +107,14 @@ class Bench:
         with contextlib.ExitStack() as stack:
             # Here too something must be there that is not loopback.
             ip("addr", "add", HUB + "/32", "dev", "lo")
-            if self.wants(*DIRECT, "jumbo", "derp", "impaired"):
+            if self.wants(*DIRECT, "first-byte", "jumbo", "derp", "impaired"):
                 where = self.subdirectory("tailnet")
                 self.tailnet = Tailnet(where, PEERS, GO_ENV) \
                     if built("derper", "testcontrol") else \
                     EmbeddedTailnet(where)
                 stack.callback(self.tailnet.close)
             for wanted, measure in ((DIRECT, self.direct),
+                                    (("first-byte",), self.first_bytes),
                                     (("jumbo",), self.jumbo),
                                     (("derp",), self.derp),
                                     (("impaired",), self.impaired),
@@ -134,8 +134,6 @@ class Bench:
 
     def direct(self):
         world = World(self, "direct", self.sides, "direct")
-        first = FirstByte(self.subdirectory("first"), self.tailnet,
-                          world.lanes, self.figures)
         do, pairs = self.traffic, world.pairs
         if self.wants("rss"):
             time.sleep(0.5)
@@ -155,8 +153,6 @@ class Bench:
             if self.wants("connections"):
                 do.connections(pairs, "client")
                 do.connections(pairs, "server")
-            if self.wants("first-byte"):
-                first.measure(pairs, number)
             if self.wants("rss"):
                 self.memory.in_bulk(pairs, "RSS 2 peers")
             if self.wants("udp"):
@@ -170,6 +166,20 @@ class Bench:
         self.traffic.bulk(world.pairs, 1, ", no GSO")
         for lane in world.lanes.values():
             lane.set_offloads(True)
+
+    def first_bytes(self):
+        """Each side alone: every node of a tailnet is told of a new one, and
+        a dozen of them at work on that would be in the figure."""
+        first = FirstByte(self.subdirectory("first"), self.tailnet,
+                          self.figures)
+        for number in self.each_round("first byte"):
+            for side in first.SIDES:
+                if side not in self.sides:
+                    continue
+                with contextlib.ExitStack() as self.world_stack:
+                    world = World(self, f"first-{number}", [side], "direct")
+                    first.measure(side, world.pairs[side], world.lanes[side],
+                                  number)
 
     def jumbo(self):
         world = World(self, "jumbo", self.sides, "direct", 9000)

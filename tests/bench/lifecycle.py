@@ -21,20 +21,21 @@ class FirstByte:
     """From the start of a program to its first byte through the tunnel: as a
     node that was never there, and right after its last run ended."""
 
-    def __init__(self, directory, tailnet, lanes, figures):
-        self.directory, self.tailnet = directory, tailnet
-        self.lanes, self.figures = lanes, figures
+    SIDES = ("plain", "ours", "tsnet")
 
-    def measure(self, pairs, round_no):
-        for i in range(FIRST_BYTES):
-            for side, pair in pairs.items():
-                where = f"{pair.server.ip}:{PORTS['connrate server']}"
-                if side == "plain":
-                    self.time(AGAIN, side, curl(where), CLEAN_ENV)
-                elif side == "ours":
-                    self.both(self.our_start, side, where, f"{round_no}-{i}")
-                elif side == "tsnet" and i < TSNET_FIRST_BYTES:
-                    self.both(self.tsnet_start, side, where, f"{round_no}-{i}")
+    def __init__(self, directory, tailnet, figures):
+        self.directory, self.tailnet = directory, tailnet
+        self.figures, self.lane = figures, None
+
+    def measure(self, side, pair, lane, round_no):
+        where = f"{pair.server.ip}:{PORTS['connrate server']}"
+        self.lane = lane
+        for i in range(TSNET_FIRST_BYTES if side == "tsnet" else FIRST_BYTES):
+            if side == "plain":
+                self.time(AGAIN, side, curl(where), CLEAN_ENV)
+            else:
+                self.both(self.our_start if side == "ours" else
+                          self.tsnet_start, side, where, f"{round_no}-{i}")
 
     def both(self, starter, side, where, number):
         fresh = f"{side}-{number}"
@@ -57,7 +58,7 @@ class FirstByte:
         with open(err, "wb") as f:
             start = time.monotonic()
             process = subprocess.Popen(
-                [*enter(self.lanes[side].names["client"]), *argv],
+                [*enter(self.lane.names["client"]), *argv],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=f,
                 env=env, close_fds=False)
             byte = process.stdout.read(1)
