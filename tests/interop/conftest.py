@@ -140,6 +140,9 @@ class Headscale:
         self.cli("users", "create", self.user)
         self.user_id = json.loads(self.cli("users", "list", "-o",
                                            "json"))[0]["id"]
+        self.reusable_key = json.loads(self.cli(
+            "preauthkeys", "create", "--user", self.user_id, "--reusable",
+            "-o", "json"))["key"]
 
     def cli(self, *args):
         result = subprocess.run(
@@ -149,10 +152,7 @@ class Headscale:
         return result.stdout
 
     def key(self):
-        answer = json.loads(self.cli(
-            "preauthkeys", "create", "--user", self.user_id, "--reusable",
-            "-o", "json"))
-        return answer["key"]
+        return self.reusable_key
 
     def close(self):
         self.daemon.close()
@@ -265,13 +265,37 @@ def keep(request):
 @pytest.fixture
 def ours(control, tmp_path, keep):
     """ours(hostname, *argv) starts a program under tsrun on that tailnet."""
-    def start(hostname, *argv, **kwargs):
+    def start(hostname, *argv, path=None, **kwargs):
+        if path == "derp":
+            kwargs["env"] = dict(kwargs.get("env") or {}, TSNET_DIRECT="no")
         program = Program(control, tmp_path, hostname, *argv,
                           key=control.key(), **kwargs)
         program.close = lambda: program.process.poll() is None and \
             program.stop()
         return keep(program)
     return start
+
+
+@pytest.fixture(params=["direct", "derp"])
+def path(request):
+    """Which way the bytes of this test shall go, and be shown to have gone."""
+    return request.param
+
+
+def path_to(program, ip):
+    """What the node of ours says of its path to a peer."""
+    for peer in (program.status().get("Peer") or {}).values():
+        if ip in peer["TailscaleIPs"]:
+            return "direct" if peer["CurAddr"] else "derp"
+    return None
+
+
+def wait_path(program, ip, path):
+    """Pings the peer until that is the path."""
+    def is_there():
+        pong = program.cli("ping", "-c", "1", ip, check=False)
+        return pong.returncode == 0 and path_to(program, ip) == path
+    wait_until(is_there, f"a {path} path to {ip}", 60)
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -2,7 +2,8 @@
 // interoperability tests.
 //
 //	tsnetpeer [flags] serve          HTTP on :80; answers with the caller's identity
-//	tsnetpeer [flags] get URL        prints what an HTTP server on the tailnet says
+//	tsnetpeer [flags] get PATH URL   prints what an HTTP server on the tailnet says,
+//	                                 when its path is that: direct or derp
 //	tsnetpeer [flags] up             joins, prints its address, leaves its state
 package main
 
@@ -13,9 +14,12 @@ import (
 	"io"
 	"log"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"os"
 	"time"
 
+	"tailscale.com/tailcfg"
 	"tailscale.com/tsnet"
 )
 
@@ -41,7 +45,7 @@ func main() {
 	case "serve":
 		serve(server)
 	case "get":
-		get(ctx, server, flag.Arg(1))
+		get(ctx, server, flag.Arg(1), flag.Arg(2))
 	case "up":
 	default:
 		log.Fatalf("unknown verb %q", flag.Arg(0))
@@ -74,10 +78,15 @@ func serve(server *tsnet.Server) {
 	})))
 }
 
-func get(ctx context.Context, server *tsnet.Server, url string) {
+func get(ctx context.Context, server *tsnet.Server, path, from string) {
 	var last error
+	u, err := url.Parse(from)
+	if err != nil {
+		log.Fatal(err)
+	}
+	awaitPath(ctx, server, netip.MustParseAddr(u.Hostname()), path)
 	for ctx.Err() == nil {
-		response, err := server.HTTPClient().Get(url)
+		response, err := server.HTTPClient().Get(from)
 		if err == nil {
 			io.Copy(os.Stdout, response.Body)
 			response.Body.Close()
@@ -87,4 +96,20 @@ func get(ctx context.Context, server *tsnet.Server, url string) {
 		time.Sleep(200 * time.Millisecond)
 	}
 	log.Fatal(last)
+}
+
+func awaitPath(ctx context.Context, server *tsnet.Server, ip netip.Addr, path string) {
+	local, err := server.LocalClient()
+	if err != nil {
+		log.Fatal(err)
+	}
+	for ctx.Err() == nil {
+		pong, err := local.Ping(ctx, ip, tailcfg.PingDisco)
+		if err == nil && pong.Err == "" && (pong.Endpoint != "") == (path == "direct") {
+			fmt.Println("path", path)
+			return
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+	log.Fatalf("no %s path to %v", path, ip)
 }
