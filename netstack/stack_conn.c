@@ -21,6 +21,7 @@ enum {
 	ORPHAN_PROBES = 8,
 	PEER_MSS_MIN = 216, /* a peer's smaller MSS is not obeyed */
 	UNACKED_MAX = 16,   /* segments, at most, for one ACK */
+	ANSWER_MS = 1, /* owners' answers come within it, or not soon */
 };
 
 /* -- life ------------------------------------------------------------------ */
@@ -175,10 +176,17 @@ static void on_error(void *arg, err_t err)
 		t->gone_err = -ETIMEDOUT;
 }
 
+static void delay_ack(struct stack_tcp *t, uint64_t ms)
+{
+	tcp_set_flags(t->pcb, TF_ACK_DELAY);
+	t->ack_due_ms = t->s->now_ms + ms;
+}
+
 /* An ACK that lwIP would send now is ours to send, with what else there is. The
  * second segment's, which RFC 5681 asks for, may wait until the owner has no
- * more packets at hand: then it is for all of them. Not the last one of all:
- * lwIP has no use for the connection any more. */
+ * more packets at hand: then it is for all of them. A FIN's waits for ours,
+ * which mostly follows. Not the last one of all: lwIP has no use for the
+ * connection any more. */
 static void take_over_ack(struct stack_tcp *t, struct tcp_pcb *pcb)
 {
 	if (!t->is_sending || pcb->state == TIME_WAIT)
@@ -187,12 +195,14 @@ static void take_over_ack(struct stack_tcp *t, struct tcp_pcb *pcb)
 	if (!(pcb->flags & TF_ACK_NOW))
 		return;
 	tcp_clear_flags(pcb, TF_ACK_NOW);
-	if (t->got_eof || t->unacked_segments >= UNACKED_MAX) {
+	if (t->unacked_segments >= UNACKED_MAX)
 		t->wants_ack = true;
-	} else {
-		tcp_set_flags(pcb, TF_ACK_DELAY);
-		t->ack_due_ms = t->s->now_ms;
-	}
+	else if (!t->got_eof)
+		delay_ack(t, 0);
+	else if (pcb->state == CLOSE_WAIT)
+		delay_ack(t, ANSWER_MS);
+	else
+		t->wants_ack = true;
 }
 
 static err_t on_received(void *arg, struct tcp_pcb *pcb, struct pbuf *p,
@@ -229,11 +239,16 @@ err_t stack_tcp_on_accept(void *arg, struct tcp_pcb *pcb, err_t err)
 	return ERR_OK;
 }
 
+/* The handshake's ACK, which lwIP sends next, is better sent with the owner's
+ * first bytes: half of the packets of a short connection carry nothing else. */
 err_t stack_tcp_on_connected(void *arg, struct tcp_pcb *pcb, err_t err)
 {
+	struct stack_tcp *t = arg;
+
 	(void)pcb;
 	(void)err;
-	is_up_now(arg);
+	t->s->withholds_ack = true;
+	is_up_now(t);
 	return ERR_OK;
 }
 
@@ -288,6 +303,8 @@ static void tune(struct stack_tcp *t)
 	if (!t->is_up)
 		return;
 	stack_send_begin(t);
+	if (t->is_dialled)
+		delay_ack(t, ANSWER_MS);
 	if (t->write_is_shut) { /* asked for before it was up */
 		tcp_shutdown(pcb, 0, 1);
 		stack_send(t);

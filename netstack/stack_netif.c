@@ -123,6 +123,10 @@ static err_t output(struct stack *s, const struct pbuf *p)
 
 	if (p->tot_len > STACK_MTU_MAX || p->tot_len < IP_HLEN + TCP_HLEN)
 		return ERR_BUF;
+	if (s->withholds_ack) {
+		s->withholds_ack = false;
+		return ERR_OK;
+	}
 	pbuf_copy_partial(p, pkt.data, p->tot_len, 0);
 	stack_set_tcp_checksum(pkt.data, pkt.len);
 	stack_emit(s, &pkt);

@@ -196,6 +196,7 @@ struct stack {
 	const struct cc_ops *cc; /* of new connections */
 	uint16_t ip_id;
 	bool is_silent; /* being torn down: nothing goes out */
+	bool withholds_ack; /* lwIP's next segment: stack_conn.c sends it */
 	bool is_telling;    /* in the event loop */
 	bool is_receiving;  /* in stack_input() */
 

@@ -71,6 +71,39 @@ static void answer_and_wait(int fd)
 		;
 }
 
+struct service {
+	int listener;
+	void (*serve)(int fd);
+};
+
+static void *serve_one_by_one(void *arg)
+{
+	const struct service *s = arg;
+
+	for (;;) {
+		int fd = accept(s->listener, NULL, NULL);
+
+		if (fd < 0) {
+			perror("accept");
+			continue;
+		}
+		s->serve(fd);
+		close(fd);
+	}
+	return NULL;
+}
+
+static void serve(const char *port, void (*fn)(int fd))
+{
+	struct service s = {.listener = listen_on(port), .serve = fn};
+	pthread_t thread;
+
+	for (int i = 1; i < THREADS_MAX; i++)
+		if (pthread_create(&thread, NULL, serve_one_by_one, &s))
+			perror("pthread_create");
+	serve_one_by_one(&s);
+}
+
 static int one_connection(const struct worker *w)
 {
 	char text[sizeof(answer)];
@@ -154,9 +187,8 @@ int main(int argc, char **argv)
 	int server_closes = argc > last && !strcmp(argv[last], "server");
 
 	if (argc == 4 && !strcmp(argv[1], "serve"))
-		accept_forever(listen_on(argv[2]), server_closes
-							   ? answer_and_close
-							   : answer_and_wait);
+		serve(argv[2],
+		      server_closes ? answer_and_close : answer_and_wait);
 	if (argc == 7 && !strcmp(argv[1], "run") && atoi(argv[5]) > 0 &&
 	    atoi(argv[5]) <= THREADS_MAX) {
 		struct worker model = {.host = argv[2],

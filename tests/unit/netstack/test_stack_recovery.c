@@ -350,6 +350,8 @@ static void a_shut_window_is_asked_after(void **state)
 
 	(void)state;
 	open_cubic(&s);
+	wait_ms(&s, 1);
+	sent(&s, 0, 0); /* the handshake's ACK */
 	s.window = 0;
 	ack(&s, 0);
 	script_write(&s, 3 * MSS);

@@ -182,6 +182,73 @@ static void an_answer_takes_the_ack_along(void **state)
 	script_close(&s);
 }
 
+/* Whoever dials mostly speaks at once. */
+static void first_bytes_take_the_handshakes_ack_along(void **state)
+{
+	struct script s;
+
+	(void)state;
+	open_up(&s);
+	assert_int_equal(s.out_count, 1); /* the SYN */
+	script_write(&s, 200);
+	assert_int_equal(s.out[s.out_seen].ack, 0);
+	sent(&s, 0, 200);
+	wait_ms(&s, 30);
+	nothing(&s);
+	script_close(&s);
+}
+
+static void a_handshake_is_finished_without_bytes(void **state)
+{
+	struct script s;
+
+	(void)state;
+	open_up(&s);
+	nothing(&s);
+	wait_ms(&s, 1);
+	acked(&s, 0, NULL, 0);
+	wait_ms(&s, 30);
+	nothing(&s);
+	script_close(&s);
+}
+
+static void a_fin_in_answer_takes_the_ack_along(void **state)
+{
+	struct script s;
+
+	(void)state;
+	open_up(&s);
+	script_write(&s, 100);
+	forget_sent(&s);
+	from_peer(&s, 0, 100, F_FIN | F_ACK);
+	assert_true(s.got_eof);
+	nothing(&s);
+	stack_tcp_shutdown_write(s.t);
+	assert_int_equal(s.out[s.out_seen].ack, 1);
+	assert_true(s.out[s.out_seen].flags & F_FIN);
+	sent(&s, 100, 0);
+	wait_ms(&s, 30);
+	nothing(&s);
+	script_close(&s);
+}
+
+static void a_fin_without_answer_is_acknowledged_soon(void **state)
+{
+	struct script s;
+
+	(void)state;
+	open_up(&s);
+	wait_ms(&s, 1);
+	forget_sent(&s);
+	from_peer(&s, 0, 0, F_FIN | F_ACK);
+	assert_true(s.got_eof);
+	wait_ms(&s, 1);
+	acked(&s, 1, NULL, 0);
+	wait_ms(&s, 30);
+	nothing(&s);
+	script_close(&s);
+}
+
 /* Many that come at one time are acknowledged as one, but not too many. */
 static void one_ack_for_a_batch(void **state)
 {
@@ -372,6 +439,10 @@ int main(void)
 		cmocka_unit_test(a_comb_of_single_bytes),
 		cmocka_unit_test(a_single_segment_waits_20_ms),
 		cmocka_unit_test(an_answer_takes_the_ack_along),
+		cmocka_unit_test(first_bytes_take_the_handshakes_ack_along),
+		cmocka_unit_test(a_handshake_is_finished_without_bytes),
+		cmocka_unit_test(a_fin_in_answer_takes_the_ack_along),
+		cmocka_unit_test(a_fin_without_answer_is_acknowledged_soon),
 		cmocka_unit_test(one_ack_for_a_batch),
 		cmocka_unit_test(a_reset_must_be_exact),
 		cmocka_unit_test(a_syn_is_not_believed),
