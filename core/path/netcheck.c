@@ -426,7 +426,7 @@ static struct ts_netcheck_probe *find_probe(struct ts_netcheck *n,
 	return NULL;
 }
 
-void ts_netcheck_input(struct ts_netcheck *n, const uint8_t *pkt, size_t len,
+bool ts_netcheck_input(struct ts_netcheck *n, const uint8_t *pkt, size_t len,
 		       uint64_t now_ms)
 {
 	uint8_t tx_id[STUN_TX_ID_LEN];
@@ -434,20 +434,20 @@ void ts_netcheck_input(struct ts_netcheck *n, const uint8_t *pkt, size_t len,
 	struct ts_addr mapped;
 
 	if (n->is_https) /* too late */
-		return;
+		return false;
 	if (ts_stun_read_response(pkt, len, tx_id, &mapped) != 0)
-		return;
+		return false;
 	p = find_probe(n, tx_id);
 	if (!p)
-		return;
+		return false;
 	p->is_answered = true;
 	note_latency(n, p, now_ms);
 	note_mapped(n, p, &mapped);
-	if (all_settled(n)) {
+	if (all_settled(n))
 		finish(n, now_ms);
-		return;
-	}
-	maybe_stop_early(n, now_ms);
+	else
+		maybe_stop_early(n, now_ms);
+	return true;
 }
 
 /* -- time, start, ends --------------------------------------------------- */

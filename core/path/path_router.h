@@ -176,8 +176,12 @@ void ts_path_learn(struct ts_path *path, struct ts_path_peer *peer,
 /* WireGuard authenticated it, and the attribution was right. */
 void ts_path_heard(struct ts_path_peer *peer, const struct ts_path_addr *from,
 		   uint64_t now_ms);
-/* An answer to where a packet came from, UDP or relayed, whoever that was. */
-void ts_path_answer(struct ts_path *path, const struct ts_path_addr *to,
+/* Did it come through DERP? */
+bool ts_path_is_derp(const struct ts_path_addr *from);
+/* An answer to where a packet came from, whoever that was: it is no traffic of
+ * the peer's. peer: the sender, as far as the source tells, or NULL. */
+void ts_path_answer(struct ts_path *path, struct ts_path_peer *peer,
+		    const struct ts_path_addr *to,
 		    struct ts_packet *pkt, uint64_t now_ms);
 
 /* The map has other nodes: who called too early may be among them. */
