@@ -44,6 +44,7 @@ struct node_peer {
 struct node_ping {
 	bool in_use;
 	enum ts_ping_kind kind;
+	size_t size; /* disco */
 	struct ts_ip ip;
 	uint8_t token[8]; /* TSMP */
 	uint16_t seq;	  /* ICMP */

@@ -81,14 +81,14 @@ static void send_ping(void *ctx, const struct ts_path_addr *to,
 
 	memcpy(msg.ping.tx_id, tx_id, DISCO_TX_ID_LEN);
 	msg.ping.node_key = peer->path->node_public;
-	if (wire == 0) {
-		ts_path_disco_send(peer, to, &msg);
-		return;
-	}
-	wire = ts_path_mtu_payload(wire, !ts_ip_is_v4(&to->addr.ip));
+	if (wire != 0 && to)
+		wire = ts_path_mtu_payload(wire, !ts_ip_is_v4(&to->addr.ip));
 	if (wire > DISCO_PING_LEN)
 		msg.ping.padding_len = wire - DISCO_PING_LEN;
-	send_sized(peer, &to->addr, &msg);
+	if (wire != 0 && to && to->vni == 0)
+		send_sized(peer, &to->addr, &msg);
+	else
+		ts_path_disco_send(peer, to, &msg);
 }
 
 static void send_pong(struct ts_path_peer *peer, const struct ts_path_addr *to,
