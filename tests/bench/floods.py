@@ -43,17 +43,19 @@ class Scene:
             self.lab, directory, "server", "sh", "-c",
             f"python3 {floods.ECHO} {ECHO_PORT} & exec python3 -u {BULK} "
             f"serve {PORT}").wait_running().wait_listening(ECHO_PORT)
+        floods.wait_until(lambda: "ready" in self.server.out, "the server")
         self.client = Program(self.lab, directory, "client", "python3", "-u",
                               BULK, "send", "server", str(PORT)).wait_running()
-        floods.wait_until(lambda: "now using 127." in self.server.log and
-                          self.received() > 50e6, "a direct transfer")
+        floods.wait_until(lambda: self.received() > 50e6 and
+                          "now using 127." in self.server.log,
+                          "a direct transfer")
 
     def received(self):
         """Bytes, as the server's program counts them."""
         self.server.alive()
         self.client.alive()
-        lines = self.server.out.rsplit("\n", 2)
-        return int(lines[-2]) if len(lines) > 1 else 0
+        counts = [n for n in self.server.out.split("\n")[:-1] if n.isdigit()]
+        return int(counts[-1]) if counts else 0
 
     def rate(self, seconds):
         """MB/s."""

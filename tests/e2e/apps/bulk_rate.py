@@ -13,6 +13,7 @@ EVERY_S = 0.1
 def serve(port):
     buf, total, said = bytearray(1 << 18), 0, 0.0
     with socket.create_server(("", port)) as server:
+        print("ready", flush=True)
         client, _ = server.accept()
         while n := client.recv_into(buf):
             total += n
