@@ -82,6 +82,7 @@ SHIM_CFLAGS := $(PLAIN_CFLAGS) -Os -ftls-model=initial-exec \
 	-fno-stack-protector -mno-outline-atomics)
 LAB_SRC := $(sort $(wildcard tests/lab/*.c))
 LAB_OBJ := $(LAB_SRC:%.c=$(BUILD)/obj/%.o)
+FLOOD_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(sort $(wildcard tests/flood/*.c)))
 UNIT_SRC := $(sort $(wildcard $(UNIT_DIRS:%=tests/unit/%/test_*.c)))
 SIM_SRC := $(if $(filter netstack,$(UNIT_DIRS)),$(sort $(wildcard tests/sim/test_*.c)))
 UNIT_BIN := $(UNIT_SRC:%.c=$(BUILD)/%) $(SIM_SRC:%.c=$(BUILD)/%)
@@ -95,7 +96,7 @@ LWIP_OBJ := $(if $(filter netstack,$(CORE_DIRS)),\
 # -- products ----------------------------------------------------------------
 PRODUCTS := $(BUILD)/libtsnet.so $(BUILD)/libtsnet_shim.so \
 	$(BUILD)/tsnet-host $(BUILD)/tsrun
-.PHONY: all help demo check unit unit-programs e2e apps suites soak bundle musl foreign interop bench nat scale fuzz sanitize install \
+.PHONY: all help demo check unit unit-programs e2e apps suites soak bundle musl foreign interop bench nat scale floods fuzz sanitize install \
 	uninstall clean deps layers exports docs compile_commands.json lab
 all: deps
 	$(Q)$(MAKE) --no-print-directory products
@@ -158,8 +159,12 @@ $(BUILD)/tsrun: scripts/tsrun
 	$(call say,COPY,$@)
 	$(Q)install -m 755 $< $@
 
-lab: $(BUILD)/tsnet-lab
+lab: $(BUILD)/tsnet-lab $(BUILD)/tsnet-flood
 $(BUILD)/tsnet-lab: $(LAB_OBJ) $(BUILD)/libtsnet.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS_PROGRAM) -o $@ $^ $(PKG_LIBS) -lpthread
+
+$(BUILD)/tsnet-flood: $(FLOOD_OBJ) $(BUILD)/libtsnet.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS_PROGRAM) -o $@ $^ $(PKG_LIBS) -lpthread
 
@@ -244,6 +249,11 @@ scale: deps ## 10,000 connections through one host, then new ones for a minute
 	$(Q)scripts/install-deps --tests
 	$(Q)$(MAKE) --no-print-directory products lab
 	$(Q)BUILD=$(BUILD) scripts/scale
+
+floods: deps ## what is left of a transfer's rate while somebody floods a node
+	$(Q)scripts/install-deps --tests
+	$(Q)$(MAKE) --no-print-directory products lab
+	$(Q)BUILD=$(BUILD) scripts/floods $(FLOODS_FLAGS)
 
 SECONDS_EACH := $(if $(findstring command,$(origin SECONDS)),$(SECONDS),30)
 fuzz: deps ## every fuzz target for SECONDS=30 each

@@ -3,10 +3,11 @@
  *
  * Reading order: stack_private.h (how connections and lwIP are kept apart),
  * stack_ip.c and stack_frag.c (packets), stack_flow.c (whose segment is it),
- * stack_syn.c (who may come in), stack_conn.c and stack_timer.c (a connection
- * and its deadlines), stack_segment.c, stack_send.c, stack_reorder.c and
- * stack_out.c (a connection that is up), stack_tcp.c and stack_tcp_recv.c (what
- * owners call), stack_netif.c (lwIP itself). What to send when, without its
+ * stack_syn.c and stack_source.c (who may come in), stack_conn.c and
+ * stack_timer.c (a connection and its deadlines), stack_segment.c,
+ * stack_send.c, stack_reorder.c and stack_out.c (a connection that is up),
+ * stack_tcp.c and stack_tcp_recv.c (what owners call), stack_netif.c (lwIP
+ * itself). What to send when, without its
  * bytes: tcp_sender.c, tcp_recovery.c, tcp_rack.c, cc_cubic.c, cc_bbr.c.
  */
 #include "netstack/stack_private.h"
@@ -47,6 +48,8 @@ struct stack *stack_new(const struct stack_ops *ops, void *ctx, uint64_t now_ms)
 	ts_key_map_init(&s->flows, STACK_FLOW_KEY_LEN, seed);
 	ts_key_map_init(&s->udp_ports, sizeof(uint16_t), seed);
 	ts_key_map_init(&s->echo_ids, sizeof(uint16_t), seed);
+	ts_key_map_init(&s->sources, TS_IP_LEN, seed);
+	s->echo_seed = ts_random_u32();
 	if (stack_netif_add(s)) {
 		free(s);
 		return NULL;
@@ -72,6 +75,7 @@ void stack_free(struct stack *s)
 	stack_netif_remove(s);
 	ts_key_map_deinit(&s->flows);
 	ts_key_map_deinit(&s->udp_ports);
+	ts_key_map_deinit(&s->sources);
 	free(s->heap);
 	free(s);
 }

@@ -47,6 +47,9 @@ struct stack_ops {
 	uint64_t (*now_us)(void *ctx);
 	/* The way to an address; out has 1,280 bytes in it. May be NULL. */
 	void (*mtu)(void *ctx, const struct ts_ip *to, struct stack_mtu *out);
+	/* The address that stands for whoever may send from ip; out has ip in
+	 * it. May be NULL: each for itself. */
+	void (*owner)(void *ctx, const struct ts_ip *ip, struct ts_ip *out);
 };
 
 /* Callbacks of one connection. user is what the owner set. After gone() the

@@ -58,6 +58,7 @@ void stack_tcp_free(struct stack_tcp *t)
 
 	stack_tcp_unqueue(t);
 	stack_timer_cancel(t);
+	stack_source_give_back(t->source);
 	stack_rx_free(t);
 	stack_send_end(t);
 	stack_reorder_free(t);
@@ -223,6 +224,8 @@ static err_t on_received(void *arg, struct tcp_pcb *pcb, struct pbuf *p,
 static void is_up_now(struct stack_tcp *t)
 {
 	t->is_up = true;
+	stack_source_give_back(t->source);
+	t->source = NULL;
 	stack_rx_first_window(t);
 	stack_tcp_event(t, EVENT_CONNECTED |
 				   (t->wants_room ? EVENT_WRITABLE : 0u));

@@ -2,7 +2,7 @@
  * stack_icmp.c - echo, and errors in both directions
  * Source: RFC 792, RFC 4443; errors mapped as Linux maps them (icmp(7))
  *
- * Echo requests to us are answered, errors about what we sent end a dial or
+ * Echo requests to us are answered, so many a second of each peer; errors about what we sent end a dial or
  * reach the UDP binding, or whoever sent the echo request. We send one kind of error ourselves, port unreachable
  * for UDP, at most 100 a second. Neighbour discovery has no place in a tunnel
  * and is not listened to.
@@ -181,6 +181,8 @@ static void message_v4(struct stack *s, const struct stack_dgram *d,
 {
 	switch (type) {
 	case V4_ECHO:
+		if (!stack_source_may_echo(s, &d->src))
+			break;
 		send_icmp(s, &d->dst, &d->src, V4_ECHO_REPLY, 0, rest, r->at,
 			  r->left);
 		break;
@@ -203,6 +205,8 @@ static void message_v6(struct stack *s, const struct stack_dgram *d,
 {
 	switch (type) {
 	case V6_ECHO:
+		if (!stack_source_may_echo(s, &d->src))
+			break;
 		send_icmp(s, &d->dst, &d->src, V6_ECHO_REPLY, 0, rest, r->at,
 			  r->left);
 		break;

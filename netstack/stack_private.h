@@ -12,6 +12,7 @@
 #ifndef NETSTACK_STACK_PRIVATE_H
 #define NETSTACK_STACK_PRIVATE_H
 
+#include "core/base/flood.h"
 #include "core/base/key_map.h"
 #include "core/base/log.h"
 #include "core/base/wire.h"
@@ -27,7 +28,13 @@ enum {
 	STACK_MTU_MAX = TS_INNER_MTU_MAX,
 	STACK_FLOW_KEY_LEN = 2 * TS_IP_LEN + 2 * sizeof(uint16_t),
 	STACK_TICK_MS = 2 * TCP_TMR_INTERVAL, /* lwIP's slow tick */
-	STACK_SYN_PENDING_MAX = 1024,
+	/* Connections from others that are not up yet, and one peer's of them:
+	 * as many as a peer that means well may begin in a round trip. */
+	STACK_HALF_OPEN_MAX = 4096,
+	STACK_HALF_OPEN_EACH = 1024,
+	STACK_SYN_FLOOD_PER_S = 100, /* so many refused are worth a line */
+	STACK_ECHO_PER_S = 1000,     /* answered, of one share */
+	STACK_ECHO_SHARES = 64,
 	STACK_SYN_WAIT_MS = 30000,
 	STACK_TIME_WAIT_MAX = 32768,
 	STACK_TIME_WAIT_MS = 2 * TCP_MSL,
@@ -94,6 +101,7 @@ struct stack_tcp {
 	bool is_queued; /* on s->events */
 	bool is_dialled, is_up, is_orphan, wants_room, write_is_shut;
 	bool got_eof, saw_eof; /* FIN arrived; owner was told */
+	struct stack_source *source; /* whose share it is of, until it is up */
 
 	/* stack_send.c */
 	struct tcp_sender sender;
@@ -150,6 +158,7 @@ struct stack_syn {
 	struct flow flow;
 	struct stack *s;
 	struct ts_addr local, remote;
+	struct stack_source *source;   /* whose share it is of */
 	struct stack_syn *prev, *next; /* oldest first */
 	uint64_t expires_ms;
 	uint32_t rst_ack; /* what a refusal acknowledges */
@@ -183,7 +192,14 @@ struct stack_echo {
 	void *user;
 };
 
+/* Peers whose addresses have the same hash, in this second. */
+struct stack_echo_share {
+	uint64_t second;
+	unsigned spent;
+};
+
 struct stack_frag; /* stack_frag.c */
+struct stack_source; /* stack_source.c */
 struct loop_packet; /* stack_loop.c */
 struct held_range; /* stack_reorder.c */
 
@@ -204,7 +220,6 @@ struct stack {
 	struct stack_tcp *conns;
 	struct stack_tcp *events_first, *events_last;
 	struct stack_syn *syns_first, *syns_last;
-	size_t syn_count;
 	struct stack_tw *tws_first, *tws_last;
 	size_t tw_count;
 	struct tcp_pcb_listen listener; /* lent to lwIP for one SYN */
@@ -226,6 +241,12 @@ struct stack {
 
 	uint64_t icmp_second; /* rate limit of ICMP errors */
 	unsigned icmp_spent;
+
+	struct ts_key_map sources; /* a peer's address -> stack_source */
+	size_t half_open;	   /* of all peers */
+	struct stack_echo_share echo_shares[STACK_ECHO_SHARES];
+	uint32_t echo_seed;
+	struct ts_flood syn_flood, echo_flood;
 	struct stack_counters count;
 };
 
@@ -406,6 +427,14 @@ void stack_syn_input(struct stack *s, const struct stack_dgram *d,
 void stack_syn_again(struct stack_syn *syn, const struct stack_dgram *d);
 void stack_syn_tick(struct stack *s);
 void stack_syn_free_all(struct stack *s);
+
+/* -- stack_source.c -------------------------------------------------------- */
+/* One more connection begins: part of its peer's share until it is given back.
+ * NULL: it has none left, or no memory. */
+struct stack_source *stack_source_take(struct stack *s, const struct ts_ip *ip);
+void stack_source_give_back(struct stack_source *source); /* NULL is fine */
+/* May one more of its echo requests be answered? */
+bool stack_source_may_echo(struct stack *s, const struct ts_ip *ip);
 
 /* -- stack_echo.c ---------------------------------------------------------- */
 void stack_echo_reply(struct stack *s, const struct ts_ip *from, uint16_t id,

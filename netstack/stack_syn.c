@@ -4,8 +4,8 @@
  * The SYN's header is kept, the owner connects to the program that listens, and
  * only then lwIP gets to see the SYN (as if it had just come) and answers it. A
  * SYN that was retransmitted meanwhile is absorbed: the first one still counts.
- * What nobody answers in 30 s is dropped; over 1,024 waiting ones new SYNs are
- * (their senders come again).
+ * What nobody answers in 30 s is dropped, and so is what a peer begins beyond
+ * its share (stack_source.c); their senders come again.
  */
 #include "netstack/stack_private.h"
 
@@ -25,12 +25,12 @@ static void syn_unlink(struct stack_syn *syn)
 		syn->next->prev = syn->prev;
 	else
 		s->syns_last = syn->prev;
-	s->syn_count--;
 }
 
 static void syn_free(struct stack_syn *syn)
 {
 	syn_unlink(syn);
+	stack_source_give_back(syn->source);
 	free(syn);
 }
 
@@ -42,6 +42,7 @@ static void syn_gone(struct stack_syn *syn)
 	syn_unlink(syn);
 	if (s->ops.syn_gone)
 		s->ops.syn_gone(s->ctx, syn);
+	stack_source_give_back(syn->source);
 	free(syn);
 }
 
@@ -70,26 +71,31 @@ static void append(struct stack *s, struct stack_syn *syn)
 	else
 		s->syns_first = syn;
 	s->syns_last = syn;
-	s->syn_count++;
 }
 
 void stack_syn_input(struct stack *s, const struct stack_dgram *d,
 		     const struct ts_addr *local, const struct ts_addr *remote)
 {
+	struct stack_source *source;
 	struct stack_syn *syn;
 
-	if (s->syn_count >= STACK_SYN_PENDING_MAX || !s->ops.inbound_syn)
+	source = s->ops.inbound_syn ? stack_source_take(s, &remote->ip) : NULL;
+	if (!source)
 		return;
 	syn = calloc(1, sizeof(*syn));
-	if (!syn)
+	if (!syn) {
+		stack_source_give_back(source);
 		return;
+	}
 	syn->flow.kind = FLOW_SYN;
 	syn->s = s;
+	syn->source = source;
 	syn->local = *local;
 	syn->remote = *remote;
 	syn->expires_ms = s->now_ms + STACK_SYN_WAIT_MS;
 	keep_segment(syn, d);
 	if (stack_flow_put(s, local, remote, &syn->flow)) {
+		stack_source_give_back(source);
 		free(syn);
 		return;
 	}
@@ -151,6 +157,10 @@ struct stack_tcp *stack_syn_accept(struct stack_syn *syn,
 
 	s->now_ms = now_ms;
 	t = stack_tcp_new(s, &syn->local, &syn->remote, ops, user);
+	if (t) {
+		t->source = syn->source;
+		syn->source = NULL;
+	}
 	pcb = t ? answer(syn, t) : NULL;
 	syn_free(syn);
 	if (!pcb) {

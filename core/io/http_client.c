@@ -12,68 +12,19 @@
  * the answer goes out after libcurl is off the stack, so that callbacks may
  * start and cancel requests.
  */
-#include "core/io/http_client.h"
-
 #include <curl/curl.h>
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#include "core/base/byte_queue.h"
-#include "core/base/err.h"
 #include "core/crypto/secret.h"
-#include "core/io/http_way.h"
+#include "core/io/http_internal.h"
 #include "core/io/link_cert.h"
 #include "core/io/link_tls.h"
-#include "core/io/resolver.h"
 
-enum { REDIRECTS_MAX = 5, TARGET_CAP = 280, HINT_CAP = 128 };
-
-struct ts_http_request {
-	struct ts_http_request *next;
-	struct ts_http_client *client;
-	struct ts_timer *timer; /* time limit, or deliver what is ready */
-	struct ts_resolve *lookup;
-	CURL *easy;
-	bool is_added; /* easy is in the multi handle */
-	bool is_ready; /* error or status tells; the timer delivers */
-	char *url;
-	bool is_near; /* the own network: no proxy, no redirect */
-	char *post;   /* NULL: GET */
-	struct curl_slist *headers;
-	struct curl_slist *resolved;
-	struct ts_http_way way;
-	unsigned redirects;
-	unsigned timeout_ms;
-	uint64_t end_ms;
-	struct ts_byte_queue body;
-	size_t body_max;
-	bool is_too_long;
-	int status;
-	char error[CURL_ERROR_SIZE + TARGET_CAP + HINT_CAP];
-	char curl_error[CURL_ERROR_SIZE];
-	ts_http_fn fn;
-	void *ctx;
-};
-
-struct socket_watch {
-	struct socket_watch *next;
-	struct ts_http_client *client;
-	struct ts_watch *watch;
-	curl_socket_t fd;
-};
-
-struct ts_http_client {
-	struct ts_loop *loop;
-	struct ts_resolver *resolver;
-	CURLM *multi;
-	struct ts_timer *timer;
-	struct socket_watch *watches;
-	struct ts_http_request *requests;
-};
+enum { REDIRECTS_MAX = 5 };
 
 /* -- the end of a request ------------------------------------------------- */
 
@@ -163,7 +114,7 @@ static void on_request_timer(void *ctx)
 	deliver(rq);
 }
 
-/* -- libcurl on the loop -------------------------------------------------- */
+/* -- what libcurl made of it ---------------------------------------------- */
 
 static void start_request(struct ts_http_request *rq);
 
@@ -208,7 +159,7 @@ static bool follow(struct ts_http_request *rq)
 
 static void fail_transfer(struct ts_http_request *rq, CURLcode code)
 {
-	char reason[CURL_ERROR_SIZE + HINT_CAP];
+	char reason[CURL_ERROR_SIZE + HTTP_HINT_CAP];
 
 	snprintf(reason, sizeof(reason), "%s%s",
 		 rq->curl_error[0] ? rq->curl_error : curl_easy_strerror(code),
@@ -218,7 +169,7 @@ static void fail_transfer(struct ts_http_request *rq, CURLcode code)
 	fail(rq, reason);
 }
 
-static void finish_request(struct ts_http_request *rq, CURLcode code)
+void ts_http_request_done(struct ts_http_request *rq, CURLcode code)
 {
 	long status = 0;
 
@@ -234,208 +185,7 @@ static void finish_request(struct ts_http_request *rq, CURLcode code)
 	}
 }
 
-static void collect_done(struct ts_http_client *client)
-{
-	CURLMsg *msg;
-	int left;
-
-	while ((msg = curl_multi_info_read(client->multi, &left))) {
-		struct ts_http_request *rq = NULL;
-		CURLcode code = msg->data.result;
-
-		if (msg->msg != CURLMSG_DONE)
-			continue;
-		curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, &rq);
-		curl_multi_remove_handle(client->multi, rq->easy);
-		rq->is_added = false;
-		finish_request(rq, code);
-	}
-}
-
-static void on_socket(void *ctx, unsigned events)
-{
-	struct socket_watch *s = ctx;
-	struct ts_http_client *client = s->client;
-	int running;
-
-	curl_multi_socket_action(client->multi, s->fd,
-				 (events & TS_READABLE ? CURL_CSELECT_IN : 0) |
-					 (events & TS_WRITABLE
-						  ? CURL_CSELECT_OUT : 0),
-				 &running);
-	collect_done(client); /* s may be gone */
-}
-
-static void on_multi_timer(void *ctx)
-{
-	struct ts_http_client *client = ctx;
-	int running;
-
-	curl_multi_socket_action(client->multi, CURL_SOCKET_TIMEOUT, 0,
-				 &running);
-	collect_done(client);
-}
-
-static int want_timer(CURLM *multi, long timeout_ms, void *ctx)
-{
-	struct ts_http_client *client = ctx;
-
-	(void)multi;
-	ts_timer_set(client->timer,
-		     timeout_ms < 0 ? UINT64_MAX
-				    : ts_loop_now_ms(client->loop) +
-					      (uint64_t)timeout_ms);
-	return 0;
-}
-
-static void forget_socket(struct ts_http_client *client, curl_socket_t fd)
-{
-	struct socket_watch **at = &client->watches;
-	struct socket_watch *s;
-
-	while (*at && (*at)->fd != fd)
-		at = &(*at)->next;
-	s = *at;
-	if (!s)
-		return;
-	*at = s->next;
-	ts_watch_free(s->watch);
-	free(s);
-}
-
-static struct socket_watch *find_socket(struct ts_http_client *client,
-					curl_socket_t fd)
-{
-	struct socket_watch *s = client->watches;
-
-	while (s && s->fd != fd)
-		s = s->next;
-	if (s)
-		return s;
-	s = calloc(1, sizeof(*s));
-	if (!s)
-		return NULL;
-	s->client = client;
-	s->fd = fd;
-	s->watch = ts_watch_new(client->loop, fd, 0, on_socket, s);
-	if (!s->watch) {
-		free(s);
-		return NULL;
-	}
-	s->next = client->watches;
-	client->watches = s;
-	return s;
-}
-
-static int want_socket(CURL *easy, curl_socket_t fd, int what, void *ctx,
-		       void *socket_ctx)
-{
-	struct ts_http_client *client = ctx;
-	struct socket_watch *s;
-
-	(void)easy;
-	(void)socket_ctx;
-	if (what == CURL_POLL_REMOVE) {
-		forget_socket(client, fd);
-		return 0;
-	}
-	s = find_socket(client, fd);
-	if (!s)
-		return -1;
-	ts_watch_set(s->watch,
-		     (what & CURL_POLL_IN ? TS_READABLE : 0u) |
-			     (what & CURL_POLL_OUT ? TS_WRITABLE : 0u));
-	return 0;
-}
-
 /* -- one request ---------------------------------------------------------- */
-
-static size_t take_body(char *data, size_t size, size_t count, void *ctx)
-{
-	struct ts_http_request *rq = ctx;
-	size_t len = size * count;
-
-	if (ts_byte_queue_len(&rq->body) + len > rq->body_max) {
-		rq->is_too_long = true;
-		return 0;
-	}
-	return ts_byte_queue_push(&rq->body, data, len) ? 0 : len;
-}
-
-static CURLcode load_roots(CURL *easy, void *ssl_ctx, void *ctx)
-{
-	(void)easy;
-	(void)ctx;
-	ts_cert_load_roots(ssl_ctx);
-	return CURLE_OK;
-}
-
-static bool set_options(struct ts_http_request *rq, const char *proxy)
-{
-	CURL *easy = rq->easy;
-	uint64_t now_ms = ts_loop_now_ms(rq->client->loop);
-	CURLcode bad = 0;
-
-	bad |= curl_easy_setopt(easy, CURLOPT_URL, rq->url);
-	bad |= curl_easy_setopt(easy, CURLOPT_PRIVATE, rq);
-	bad |= curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-	bad |= curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
-				(long)CURL_HTTP_VERSION_1_1);
-	bad |= curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);
-	bad |= curl_easy_setopt(easy, CURLOPT_WRITEDATA, rq);
-	bad |= curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, rq->curl_error);
-	bad |= curl_easy_setopt(easy, CURLOPT_PROXY, proxy);
-	bad |= curl_easy_setopt(easy, CURLOPT_NOPROXY, ""); /* decided */
-	bad |= curl_easy_setopt(easy, CURLOPT_RESOLVE, rq->resolved);
-	bad |= curl_easy_setopt(easy, CURLOPT_USERAGENT, "tsnet-shim");
-	/* Our own timer ends it; this one only keeps libcurl's own default
-	 * (five minutes to connect) out of the way. */
-	bad |= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
-				(long)(rq->end_ms > now_ms
-					       ? rq->end_ms - now_ms : 1));
-	/* Ours are found on every system; libcurl's were fixed when it was
-	 * built, and it fails where they are not. */
-	bad |= curl_easy_setopt(easy, CURLOPT_CAINFO, NULL);
-	bad |= curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
-	bad |= curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, load_roots);
-#if LIBCURL_VERSION_NUM >= 0x075700
-	/* What load_roots adds would stay in a store that outlives this one. */
-	bad |= curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 0L);
-#endif
-	return bad == CURLE_OK;
-}
-
-static bool set_near_options(struct ts_http_request *rq)
-{
-	CURLcode bad = 0;
-
-	bad |= curl_easy_setopt(rq->easy, CURLOPT_FORBID_REUSE, 1L);
-	bad |= curl_easy_setopt(rq->easy, CURLOPT_HTTPHEADER, rq->headers);
-	if (rq->post)
-		bad |= curl_easy_setopt(rq->easy, CURLOPT_POSTFIELDS, rq->post);
-	return bad == CURLE_OK;
-}
-
-static bool add_to_curl(struct ts_http_request *rq)
-{
-	const struct ts_http_way *way = &rq->way;
-	char *url = ts_http_way_proxy_url(way);
-	bool ok;
-
-	rq->easy = url ? curl_easy_init() : NULL;
-	ok = rq->easy && set_options(rq, url);
-	if (ok && way->has_proxy && way->proxy.userinfo[0])
-		ok = curl_easy_setopt(rq->easy, CURLOPT_PROXYUSERPWD,
-				      way->proxy.userinfo) == CURLE_OK;
-	free(url);
-	if (ok && rq->is_near)
-		ok = set_near_options(rq);
-	if (ok)
-		ok = curl_multi_add_handle(rq->client->multi, rq->easy) ==
-		     CURLM_OK;
-	rq->is_added = ok;
-	return ok;
-}
 
 static void on_resolved(void *ctx, const char *error, const struct ts_ip *ips,
 			size_t count)
@@ -453,7 +203,7 @@ static void on_resolved(void *ctx, const char *error, const struct ts_ip *ips,
 	}
 	if (!is_ip6_literal)
 		rq->resolved = ts_http_way_resolved(&rq->way, ips, count);
-	if ((!rq->resolved && !is_ip6_literal) || !add_to_curl(rq))
+	if ((!rq->resolved && !is_ip6_literal) || !ts_http_start_transfer(rq))
 		fail(rq, "out of memory");
 }
 
@@ -512,27 +262,6 @@ struct ts_http_request *ts_http_get(struct ts_http_client *client,
 	return rq;
 }
 
-/* Expect: the devices are small, and wait is all that many make of it. */
-static bool set_soap(struct ts_http_request *rq, const char *action,
-		     const char *body)
-{
-	static const char *const fixed[] = {
-		"Content-Type: text/xml; charset=\"utf-8\"", "Expect:"};
-	char line[HINT_CAP];
-	struct curl_slist *list;
-
-	snprintf(line, sizeof(line), "SOAPAction: %s", action);
-	rq->post = strdup(body);
-	rq->headers = curl_slist_append(NULL, line);
-	for (size_t i = 0; rq->headers && i < ARRAY_LEN(fixed); i++) {
-		list = curl_slist_append(rq->headers, fixed[i]);
-		if (!list)
-			return false;
-		rq->headers = list;
-	}
-	return rq->post && rq->headers;
-}
-
 struct ts_http_request *ts_http_call_near(struct ts_http_client *client,
 					  const char *url,
 					  const char *soap_action,
@@ -546,7 +275,7 @@ struct ts_http_request *ts_http_call_near(struct ts_http_client *client,
 	if (!rq)
 		return NULL;
 	rq->is_near = true;
-	if (soap_action && !set_soap(rq, soap_action, soap_body)) {
+	if (soap_action && !ts_http_set_soap(rq, soap_action, soap_body)) {
 		free_request(rq);
 		return NULL;
 	}
@@ -574,16 +303,10 @@ struct ts_http_client *ts_http_client_new(struct ts_loop *loop)
 	pthread_once(&curl_once, start_curl);
 	client->loop = loop;
 	client->resolver = ts_resolver_new(loop);
-	client->timer = ts_timer_new(loop, on_multi_timer, client);
-	client->multi = curl_multi_init();
-	if (!client->resolver || !client->timer || !client->multi) {
+	if (!client->resolver || !ts_http_multi_open(client)) {
 		ts_http_client_free(client);
 		return NULL;
 	}
-	curl_multi_setopt(client->multi, CURLMOPT_SOCKETFUNCTION, want_socket);
-	curl_multi_setopt(client->multi, CURLMOPT_SOCKETDATA, client);
-	curl_multi_setopt(client->multi, CURLMOPT_TIMERFUNCTION, want_timer);
-	curl_multi_setopt(client->multi, CURLMOPT_TIMERDATA, client);
 	return client;
 }
 
@@ -593,11 +316,7 @@ void ts_http_client_free(struct ts_http_client *client)
 		return;
 	while (client->requests)
 		free_request(client->requests);
-	if (client->multi)
-		curl_multi_cleanup(client->multi);
-	while (client->watches)
-		forget_socket(client, client->watches->fd);
-	ts_timer_free(client->timer);
+	ts_http_multi_close(client);
 	ts_resolver_free(client->resolver);
 	free(client);
 }

@@ -9,6 +9,7 @@
 
 #include "core/base/err.h"
 #include "core/localapi/localapi_internal.h"
+#include "core/path/disco_wire.h"
 
 /* Lives from the request to the pong; the request itself does not. */
 struct pending_ping {
@@ -83,7 +84,7 @@ static void on_pong(void *ctx, const struct ts_ping_result *result)
 }
 
 static void start(const struct localapi_call *call, const struct ts_ip *ip,
-		  enum ts_ping_kind kind)
+		  enum ts_ping_kind kind, size_t size)
 {
 	struct pending_ping *ping = calloc(1, sizeof(*ping));
 
@@ -95,7 +96,41 @@ static void start(const struct localapi_call *call, const struct ts_ip *ip,
 	ping->call.request = NULL;
 	ping->ip = *ip;
 	ping->kind = kind;
-	ts_node_ping(call->node, ip, kind, call->now_ms, on_pong, ping);
+	ts_node_ping(call->node, ip, kind, size, call->now_ms, on_pong, ping);
+}
+
+/* "": 0. False: answered with an error already. A size below the shortest
+ * ping's is that one's, as with tailscaled. */
+static bool read_size(const struct localapi_call *call, const char *text,
+		      bool is_disco, size_t *size)
+{
+	char *end;
+	long value;
+
+	*size = 0;
+	if (!text || !*text)
+		return true;
+	errno = 0;
+	value = strtol(text, &end, 10);
+	if (*end || errno) {
+		localapi_reply_error(call, 400, "invalid 'size' parameter");
+		return false;
+	}
+	if (value != 0 && !is_disco) {
+		localapi_reply_error(call, 400, "'size' parameter is only "
+						"supported with disco pings");
+		return false;
+	}
+	if (value > DISCO_PING_MAX_LEN) {
+		char error[64];
+
+		snprintf(error, sizeof(error),
+			 "maximum value for 'size' is %d", DISCO_PING_MAX_LEN);
+		localapi_reply_error(call, 400, error);
+		return false;
+	}
+	*size = value > 0 ? (size_t)value : 0;
+	return true;
 }
 
 void localapi_ping(const struct localapi_call *call)
@@ -106,6 +141,7 @@ void localapi_ping(const struct localapi_call *call)
 	const char *size = rq->query(rq->query_ctx, "size");
 	int kind = type ? ts_ping_kind_parse(type, strlen(type)) : -1;
 	struct ts_ip addr;
+	size_t bytes;
 
 	if (!ip || !*ip)
 		localapi_reply_error(call, 400, "missing 'ip' parameter");
@@ -113,12 +149,11 @@ void localapi_ping(const struct localapi_call *call)
 		localapi_reply_error(call, 400, "invalid IP");
 	else if (!type || !*type)
 		localapi_reply_error(call, 400, "missing 'type' parameter");
-	else if (size && *size && strcmp(size, "0") != 0)
-		localapi_reply_failure(call, "pings of a given size are not "
-					     "served by this node");
+	else if (!read_size(call, size, kind == TS_PING_DISCO, &bytes))
+		return;
 	else if (kind < 0)
 		localapi_reply_failure(call, "this node serves pings of the "
 					     "types disco, TSMP and ICMP");
 	else
-		start(call, &addr, (enum ts_ping_kind)kind);
+		start(call, &addr, (enum ts_ping_kind)kind, bytes);
 }

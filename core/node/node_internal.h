@@ -4,6 +4,7 @@
 #ifndef CORE_NODE_NODE_INTERNAL_H
 #define CORE_NODE_NODE_INTERNAL_H
 
+#include "core/base/flood.h"
 #include "core/base/log.h"
 #include "core/node/node.h"
 #include "core/node/route_table.h"
@@ -13,6 +14,14 @@ enum {
 	NODE_PINGS_MAX = 32,
 	/* Later than the stock CLI's own 5 s, which it reports better. */
 	NODE_PING_TIMEOUT_MS = 6000,
+	/* Unwanted messages in a second that are worth a line: handshakes under
+	 * load; of no session, as a peer sends for a while that has not noticed
+	 * our new start; TSMP messages without an answer. */
+	NODE_HANDSHAKE_FLOOD_PER_S = 100,
+	NODE_STRAY_FLOOD_PER_S = 1000,
+	NODE_TSMP_FLOOD_PER_S = 100,
+	/* Our answers to one peer by TSMP. */
+	NODE_TSMP_PER_S = 1000,
 };
 
 /* What the node keeps of a peer. Hangs at ts_peer.node_data from the peer's
@@ -29,11 +38,13 @@ struct node_peer {
 	size_t route_count;
 	bool is_unsigned; /* as the filter was told */
 	bool is_relay;	  /* for us, as the filter says */
+	uint32_t tsmp_second, tsmp_spent; /* our answers by TSMP */
 };
 
 struct node_ping {
 	bool in_use;
 	enum ts_ping_kind kind;
+	size_t size; /* disco */
 	struct ts_ip ip;
 	uint8_t token[8]; /* TSMP */
 	uint16_t seq;	  /* ICMP */
@@ -77,6 +88,7 @@ struct ts_node {
 	uint16_t ping_seq;
 	struct stack_echo *echo; /* of pings by ICMP */
 	struct ts_log_limit drop_log;
+	struct ts_flood handshake_flood, stray_flood, tsmp_flood;
 	struct ts_net_info net_info;
 	bool has_net_info; /* the path layer has spoken */
 	struct ts_addr port_mapping; /* port 0: none */

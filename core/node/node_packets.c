@@ -138,6 +138,41 @@ static void on_wg_deliver(void *ctx, void *peer_ctx, struct ts_packet *pkt)
 	}
 }
 
+/* Which of its addresses a packet off DERP came from does not tell peers apart,
+ * whose key it is does: each has its own share of our patience under load. */
+static struct ts_addr source_of(const struct ts_path_peer *peer,
+				const struct ts_path_addr *from)
+{
+	const struct node_peer *np = peer ? ts_path_peer_ctx(peer) : NULL;
+	struct ts_addr source = from->addr;
+
+	if (np && ts_path_is_derp(from) && np->peer->address_count > 0)
+		source.ip = np->peer->addresses[0].ip;
+	return source;
+}
+
+static void tell_refused(struct ts_node *node, const struct ts_path_addr *from,
+			 int err)
+{
+	bool is_load = err == -EAGAIN;
+	uint64_t count =
+		is_load ? ts_flood_count(&node->handshake_flood,
+					 NODE_HANDSHAKE_FLOOD_PER_S,
+					 node->now_ms)
+			: ts_flood_count(&node->stray_flood,
+					 NODE_STRAY_FLOOD_PER_S, node->now_ms);
+	char text[TS_PATH_ADDR_TEXT_CAP];
+
+	if (count)
+		log_warn("wireguard: flood of %s: %llu, the last from %s%s",
+			 is_load ? "handshake messages"
+				 : "packets of no session",
+			 (unsigned long long)count,
+			 ts_path_addr_format(from, text),
+			 is_load ? "; each sender has to prove its address"
+				 : "");
+}
+
 static void on_path_wireguard(void *ctx, struct ts_path_peer *peer,
 			      const struct ts_path_addr *from,
 			      struct ts_packet *pkt)
@@ -146,7 +181,8 @@ static void on_path_wireguard(void *ctx, struct ts_path_peer *peer,
 	uint8_t buf[TS_PACKET_HEADROOM + 64 + TS_PACKET_TAILROOM];
 	struct ts_packet reply = {.data = buf + TS_PACKET_HEADROOM};
 	void *who = NULL;
-	int err = ts_wg_input(node->wg, &from->addr, pkt, node->now_ms, &who,
+	struct ts_addr source = source_of(peer, from);
+	int err = ts_wg_input(node->wg, &source, pkt, node->now_ms, &who,
 			      reply.data, &reply.len);
 
 	if (who) {
@@ -155,11 +191,12 @@ static void on_path_wireguard(void *ctx, struct ts_path_peer *peer,
 		ts_path_heard(np->path, from, node->now_ms);
 		if (np->path != peer)
 			ts_path_learn(node->path, np->path, from, node->now_ms);
-	} else if (err == -EAGAIN && peer) {
-		ts_path_send(node->path, peer, &reply, node->now_ms);
-	} else if (err == -EAGAIN) {
-		ts_path_answer(node->path, from, &reply, node->now_ms);
+		return;
 	}
+	if (reply.len > 0)
+		ts_path_answer(node->path, peer, from, &reply, node->now_ms);
+	if (err)
+		tell_refused(node, from, err);
 }
 
 static struct ts_wg_peer *on_unknown_peer(void *ctx,
@@ -430,12 +467,22 @@ static void on_stack_mtu(void *ctx, const struct ts_ip *to,
 		out->now = ts_path_peer_mtu(np->path);
 }
 
+/* The peer's first address, whichever of its networks it sends from. */
+static void on_stack_owner(void *ctx, const struct ts_ip *ip, struct ts_ip *out)
+{
+	const struct ts_peer *peer = node_peer_for(ctx, ip);
+
+	if (peer && peer->address_count > 0)
+		*out = peer->addresses[0].ip;
+}
+
 const struct stack_ops node_stack_ops = {
 	.output = on_stack_output,
 	.inbound_syn = on_inbound_syn,
 	.syn_gone = on_syn_gone,
 	.now_us = on_stack_clock,
 	.mtu = on_stack_mtu,
+	.owner = on_stack_owner,
 };
 
 void ts_node_peer_status(const struct ts_node *node,

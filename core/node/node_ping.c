@@ -121,8 +121,8 @@ static void send_ping(struct ts_node *node, struct node_ping *ping,
 		return; /* ends by its timeout */
 	switch (ping->kind) {
 	case TS_PING_DISCO:
-		ts_path_ping(node->path, np->path, node->now_ms, on_disco_pong,
-			     ping);
+		ts_path_ping(node->path, np->path, ping->size, node->now_ms,
+			     on_disco_pong, ping);
 		break;
 	case TS_PING_TSMP:
 		node_tsmp_ping(node, peer, &ping->ip, ping->token);
@@ -135,8 +135,8 @@ static void send_ping(struct ts_node *node, struct node_ping *ping,
 }
 
 void ts_node_ping(struct ts_node *node, const struct ts_ip *ip,
-		  enum ts_ping_kind kind, uint64_t now_ms, ts_ping_fn cb,
-		  void *cb_ctx)
+		  enum ts_ping_kind kind, size_t size, uint64_t now_ms,
+		  ts_ping_fn cb, void *cb_ctx)
 {
 	const struct ts_peer *peer = NULL;
 	enum ts_route route = ts_node_route(node, ip, &peer);
@@ -151,7 +151,8 @@ void ts_node_ping(struct ts_node *node, const struct ts_ip *ip,
 		cb(cb_ctx, &result);
 		return;
 	}
-	*ping = (struct node_ping){.in_use = true, .kind = kind, .ip = *ip,
+	*ping = (struct node_ping){.in_use = true, .kind = kind, .size = size,
+				   .ip = *ip,
 				   .seq = ++node->ping_seq, .sent_ms = now_ms,
 				   .sent_us = monotonic_us(node),
 				   .cb = cb, .cb_ctx = cb_ctx, .node = node};

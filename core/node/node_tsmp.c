@@ -92,12 +92,34 @@ static void send_tsmp(struct ts_node *node, struct ts_peer *peer,
 	node_send_ip(node, peer, &pkt, &h);
 }
 
+/* What a peer makes us send. */
+static bool may_answer(struct ts_node *node, struct node_peer *np)
+{
+	uint32_t second = (uint32_t)(node->now_ms / 1000);
+	uint64_t count;
+
+	if (np->tsmp_second != second)
+		np->tsmp_spent = 0;
+	np->tsmp_second = second;
+	if (np->tsmp_spent++ < NODE_TSMP_PER_S)
+		return true;
+	count = ts_flood_count(&node->tsmp_flood, NODE_TSMP_FLOOD_PER_S,
+			       node->now_ms);
+	if (count)
+		log_warn("peer-%s: flood of packets that want an answer by "
+			 "TSMP: %llu not answered", np->peer->name,
+			 (unsigned long long)count);
+	return false;
+}
+
 void node_tsmp_reject(struct ts_node *node, struct node_peer *np,
 		      const struct ts_packet_header *h)
 {
 	uint8_t body[TSMP_BODY_MAX];
 	struct ts_writer w = ts_writer_init(body, sizeof(body));
 
+	if (!may_answer(node, np))
+		return;
 	ts_write_u8(&w, TSMP_REJECT);
 	ts_write_u8(&w, h->proto);
 	ts_write_u8(&w, node->prefs.shields_up || np->peer->is_jailed
@@ -127,7 +149,7 @@ static void answer_ping(struct ts_node *node, struct node_peer *np,
 
 	/* The last two bytes are our PeerAPI port: 0, we have none. */
 	ts_read_bytes(r, body + 1, TSMP_TOKEN_LEN);
-	if (!r->bad)
+	if (!r->bad && may_answer(node, np))
 		send_tsmp(node, np->peer, &h->dst, &h->src, body,
 			  sizeof(body));
 }

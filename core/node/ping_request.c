@@ -70,7 +70,7 @@ static void start(struct ts_node *node, const char *url,
 	request->kind = kind;
 	request->ip = *ip;
 	memcpy(request->url, url, url_size);
-	ts_node_ping(node, ip, kind, node->now_ms, on_result, request);
+	ts_node_ping(node, ip, kind, 0, node->now_ms, on_result, request);
 }
 
 static void start_named(struct ts_node *node, const char *url,

@@ -404,7 +404,7 @@ static void sized_pong(struct ts_disco_peer *p,
 {
 	size_t before = ts_disco_peer_mtu(p);
 
-	if (!ts_path_addr_equal(&ping->to, &p->best.to))
+	if (!p->probes_mtu || !ts_path_addr_equal(&ping->to, &p->best.to))
 		return;
 	ts_path_mtu_answered(&p->mtu, ping->wire);
 	if (ts_disco_peer_mtu(p) != before)
@@ -460,7 +460,18 @@ void ts_disco_peer_got_call_me_maybe(struct ts_disco_peer *p,
 
 /* -- probes -------------------------------------------------------------- */
 
-int ts_disco_peer_probe(struct ts_disco_peer *p, bool has_derp,
+/* A message of size bytes, or the shortest. */
+static void probe_by(struct ts_disco_peer *p, const struct ts_path_addr *to,
+		     size_t size, struct ts_disco_probe *probe, uint64_t now_ms)
+{
+	size_t wire = size;
+
+	if (size != 0 && to)
+		wire = ts_path_mtu_wire(size, !ts_ip_is_v4(&to->addr.ip));
+	start_sized_ping(p, to, wire, probe, now_ms);
+}
+
+int ts_disco_peer_probe(struct ts_disco_peer *p, bool has_derp, size_t size,
 			ts_disco_probe_fn fn, void *fn_ctx, uint64_t now_ms)
 {
 	struct ts_disco_probe *probe = calloc(1, sizeof(*probe));
@@ -470,15 +481,16 @@ int ts_disco_peer_probe(struct ts_disco_peer *p, bool has_derp,
 	probe->fn = fn;
 	probe->fn_ctx = fn_ctx;
 	if (has_derp)
-		start_ping(p, NULL, probe, now_ms);
+		probe_by(p, NULL, size, probe, now_ms);
 	if (ts_disco_peer_is_trusted(p, now_ms))
-		start_ping(p, &p->best.to, probe, now_ms);
+		probe_by(p, &p->best.to, size, probe, now_ms);
 	/* Of several addresses in one network any may answer first: where a
 	 * direct path is in use the others are not asked. */
 	if (!ts_path_addr_is_direct(&p->best.to) ||
 	    !ts_disco_peer_is_trusted(p, now_ms)) {
 		for (size_t i = 0; i < p->candidate_count; i++)
-			start_ping(p, &p->candidates[i].to, probe, now_ms);
+			probe_by(p, &p->candidates[i].to, size, probe,
+				 now_ms);
 		discover_relays(p, now_ms);
 	}
 	if (probe->pings == 0) {

@@ -72,7 +72,8 @@ struct ts_disco_candidate {
 struct ts_disco_peer;
 struct ts_disco_ops {
 	/* to NULL: through DERP. wire: the length of the IP packet, padded
-	 * and in one piece, or 0: as short as it is. */
+	 * and in one piece (through DERP: of the message alone), or 0: as
+	 * short as it is. */
 	void (*send_ping)(void *ctx, const struct ts_path_addr *to,
 			  const uint8_t tx_id[DISCO_TX_ID_LEN], size_t wire);
 	void (*send_call_me_maybe)(void *ctx);
@@ -156,9 +157,9 @@ void ts_disco_peer_relay_ready(struct ts_disco_peer *p,
 void ts_disco_peer_heard(struct ts_disco_peer *p,
 			 const struct ts_path_addr *from, uint64_t now_ms);
 /* Ping now: through DERP when has_derp, the trusted path or else all
- * candidates. 0, -ENOMEM, -EHOSTUNREACH (nowhere to send to; fn is not
+ * candidates. size: of the whole message, 0: as short as it is. 0, -ENOMEM, -EHOSTUNREACH (nowhere to send to; fn is not
  * called). */
-int ts_disco_peer_probe(struct ts_disco_peer *p, bool has_derp,
+int ts_disco_peer_probe(struct ts_disco_peer *p, bool has_derp, size_t size,
 			ts_disco_probe_fn fn, void *fn_ctx, uint64_t now_ms);
 /* Our own network changed: the best path and what was learned are void. */
 void ts_disco_peer_network_changed(struct ts_disco_peer *p);

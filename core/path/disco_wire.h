@@ -40,6 +40,8 @@ enum {
 	/* A whole ping without padding: type, version, TxID and node key. */
 	DISCO_PING_LEN = DISCO_PACKET_MIN_LEN + TS_BOX_MAC_LEN + 2 +
 			 DISCO_TX_ID_LEN + TS_KEY_LEN,
+	/* With padding: what fits in the packet of a jumbo frame. */
+	DISCO_PING_MAX_LEN = 8972,
 	DISCO_CHALLENGE_LEN = 32,
 	DISCO_ENDPOINTS_MAX = 64, /* read and written; more are ignored */
 	DISCO_ENDPOINT_LEN = 18,  /* IP 16, port 2 */

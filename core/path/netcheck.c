@@ -15,6 +15,7 @@ enum {
 	TRIES_HOME = 4,
 	TRIES_FASTEST = 2,
 	TRIES_OTHER = 1,
+	FASTEST = 2,
 	SPACING_UNKNOWN_MS = 200,
 	SPACING_STEP_MS = 50,
 	SPACING_MIN_MS = 20,
@@ -88,9 +89,11 @@ static int add_probe(struct ts_netcheck *n, const struct ts_derp_node *node,
 struct region_plan {
 	int tries;
 	uint64_t spacing_ms, step_ms;
+	bool no_v4, no_v6;
+	bool no_v6_again; /* after the first try */
 };
 
-/* Each try asks the next node of the region, by both families. */
+/* Each try asks the next node of the region. */
 static int plan_region(struct ts_netcheck *n,
 		       const struct ts_derp_region *region,
 		       const struct region_plan *plan, uint64_t now_ms)
@@ -107,8 +110,9 @@ static int plan_region(struct ts_netcheck *n,
 
 		if (try > 1)
 			at_ms += (uint64_t)try * plan->step_ms;
-		err = add_probe(n, node, index, false, at_ms);
-		if (!err)
+		if (!plan->no_v4)
+			err = add_probe(n, node, index, false, at_ms);
+		if (!err && !plan->no_v6 && !(plan->no_v6_again && try > 0))
 			err = add_probe(n, node, index, true, at_ms);
 	}
 	return err;
@@ -123,6 +127,14 @@ find_region(const struct ts_netcheck_report *report, int id)
 	return NULL;
 }
 
+static bool answered_by(const struct ts_netcheck_report *report, bool v6)
+{
+	for (size_t i = 0; i < report->region_count; i++)
+		if (v6 ? report->regions[i].has_v6 : report->regions[i].has_v4)
+			return true;
+	return false;
+}
+
 /* How many regions answered faster than this one in the last report. */
 static size_t rank_of(const struct ts_netcheck_report *last,
 		      const struct ts_netcheck_region *region)
@@ -134,6 +146,21 @@ static size_t rank_of(const struct ts_netcheck_report *last,
 		    last->regions[i].latency_us < region->latency_us)
 			rank++;
 	return rank;
+}
+
+/* Regions that are neither home nor the nearest are asked by one family, in
+ * turn, where both work; and IPv6 that did not work is not tried hard. */
+static void choose_families(const struct ts_netcheck *n, size_t rank,
+			    bool is_home, struct region_plan *plan)
+{
+	bool had_v4 = answered_by(&n->last, false);
+	bool had_v6 = answered_by(&n->last, true);
+
+	plan->no_v6_again = !had_v6;
+	if (is_home || rank < FASTEST)
+		return;
+	plan->no_v6 = !had_v6 || (had_v4 && rank % 2 == 0);
+	plan->no_v4 = had_v4 && had_v6 && rank % 2 != 0;
 }
 
 static struct region_plan incremental_plan(const struct ts_netcheck *n, int id,
@@ -151,9 +178,10 @@ static struct region_plan incremental_plan(const struct ts_netcheck *n, int id,
 		plan.spacing_ms =
 			SPACING_MIN_MS + last->latency_us * 12 / 10 / 1000;
 	}
+	choose_families(n, rank, id == home, &plan);
 	if (id == home)
 		plan.tries = TRIES_HOME;
-	else if (rank < 2)
+	else if (rank < FASTEST)
 		plan.tries = TRIES_FASTEST;
 	else if (rank < NETCHECK_ENOUGH_REGIONS)
 		plan.tries = TRIES_OTHER;
@@ -220,14 +248,6 @@ static bool any_answered(const struct ts_netcheck_report *report)
 	return false;
 }
 
-static bool any_v6_answered(const struct ts_netcheck_report *report)
-{
-	for (size_t i = 0; i < report->region_count; i++)
-		if (report->regions[i].has_v6)
-			return true;
-	return false;
-}
-
 static const struct ts_derp_node *relaying_node(const struct ts_derp_map *map,
 						int region)
 {
@@ -279,7 +299,7 @@ static void finish(struct ts_netcheck *n, uint64_t now_ms)
 	if (n->probe_count > 0) {
 		n->report.working_udp = answered ? TS_YES : TS_NO;
 		n->report.working_ipv6 =
-			any_v6_answered(&n->report) ? TS_YES : TS_NO;
+			answered_by(&n->report, true) ? TS_YES : TS_NO;
 	}
 	/* Where nobody could be asked by UDP nothing is known to be wrong. */
 	if (answered || !n->ops->https || n->report.region_count == 0 ||
@@ -426,7 +446,7 @@ static struct ts_netcheck_probe *find_probe(struct ts_netcheck *n,
 	return NULL;
 }
 
-void ts_netcheck_input(struct ts_netcheck *n, const uint8_t *pkt, size_t len,
+bool ts_netcheck_input(struct ts_netcheck *n, const uint8_t *pkt, size_t len,
 		       uint64_t now_ms)
 {
 	uint8_t tx_id[STUN_TX_ID_LEN];
@@ -434,20 +454,20 @@ void ts_netcheck_input(struct ts_netcheck *n, const uint8_t *pkt, size_t len,
 	struct ts_addr mapped;
 
 	if (n->is_https) /* too late */
-		return;
+		return false;
 	if (ts_stun_read_response(pkt, len, tx_id, &mapped) != 0)
-		return;
+		return false;
 	p = find_probe(n, tx_id);
 	if (!p)
-		return;
+		return false;
 	p->is_answered = true;
 	note_latency(n, p, now_ms);
 	note_mapped(n, p, &mapped);
-	if (all_settled(n)) {
+	if (all_settled(n))
 		finish(n, now_ms);
-		return;
-	}
-	maybe_stop_early(n, now_ms);
+	else
+		maybe_stop_early(n, now_ms);
+	return true;
 }
 
 /* -- time, start, ends --------------------------------------------------- */

@@ -101,7 +101,8 @@ void ts_netcheck_deinit(struct ts_netcheck *n);
 int ts_netcheck_start(struct ts_netcheck *n, const struct ts_derp_map *map,
 		      int home, bool full, uint64_t now_ms);
 void ts_netcheck_cancel(struct ts_netcheck *n);
-void ts_netcheck_input(struct ts_netcheck *n, const uint8_t *pkt, size_t len,
+/* False: nobody asked for it, or it is no answer. */
+bool ts_netcheck_input(struct ts_netcheck *n, const uint8_t *pkt, size_t len,
 		       uint64_t now_ms);
 /* latency_us 0: no answer. */
 void ts_netcheck_https(struct ts_netcheck *n, int region, uint64_t latency_us,

@@ -81,14 +81,14 @@ static void send_ping(void *ctx, const struct ts_path_addr *to,
 
 	memcpy(msg.ping.tx_id, tx_id, DISCO_TX_ID_LEN);
 	msg.ping.node_key = peer->path->node_public;
-	if (wire == 0) {
-		ts_path_disco_send(peer, to, &msg);
-		return;
-	}
-	wire = ts_path_mtu_payload(wire, !ts_ip_is_v4(&to->addr.ip));
+	if (wire != 0 && to)
+		wire = ts_path_mtu_payload(wire, !ts_ip_is_v4(&to->addr.ip));
 	if (wire > DISCO_PING_LEN)
 		msg.ping.padding_len = wire - DISCO_PING_LEN;
-	send_sized(peer, &to->addr, &msg);
+	if (wire != 0 && to && to->vni == 0)
+		send_sized(peer, &to->addr, &msg);
+	else
+		ts_path_disco_send(peer, to, &msg);
 }
 
 static void send_pong(struct ts_path_peer *peer, const struct ts_path_addr *to,
@@ -233,6 +233,20 @@ int ts_path_disco_open(const uint8_t *pkt, size_t len,
 	return err ? err : ts_disco_read(payload, payload_len, msg);
 }
 
+void ts_path_disco_drop(struct ts_path *path, const struct ts_path_addr *from)
+{
+	uint64_t count = ts_flood_count(&path->disco_flood, PATH_FLOOD_PER_S,
+					path->now_ms);
+	char text[TS_PATH_ADDR_TEXT_CAP];
+
+	path->dropped_disco++;
+	if (count)
+		log_warn("path: flood of discovery messages that no peer has "
+			 "sealed: %llu dropped, the last from %s",
+			 (unsigned long long)count,
+			 ts_path_addr_format(from, text));
+}
+
 static bool is_from_node(const struct ts_disco_ping *ping,
 			 const struct ts_path_peer *peer)
 {
@@ -240,14 +254,30 @@ static bool is_from_node(const struct ts_disco_ping *ping,
 	       ts_public_key_equal(&ping->node_key, &peer->node_key);
 }
 
+static void drop_ping(struct ts_path_peer *peer)
+{
+	uint64_t count = ts_flood_count(&peer->ping_flood, PATH_FLOOD_PER_S,
+					peer->path->now_ms);
+	char name[TS_KEY_SHORT_CAP];
+
+	if (count)
+		log_warn("path-%s: flood of discovery pings: %llu not answered",
+			 ts_public_key_short(&peer->node_key, name),
+			 (unsigned long long)count);
+}
+
 /* from NULL: through DERP. */
 static void got_ping(struct ts_path_peer *peer, const struct ts_path_addr *from,
 		     const struct ts_addr *seen,
 		     const struct ts_disco_ping *ping)
 {
+	uint64_t dropped = peer->disco.dropped_pongs;
+
 	if (ts_disco_peer_got_ping(&peer->disco, from, ping->tx_id,
 				   peer->path->now_ms))
 		send_pong(peer, from, ping->tx_id, seen);
+	else if (peer->disco.dropped_pongs != dropped)
+		drop_ping(peer);
 }
 
 void ts_path_disco_input_derp(struct ts_path_peer *peer, int region,
@@ -370,7 +400,7 @@ void ts_path_disco_input_udp(struct ts_path *path,
 		peer = wake_stranger(path, &sender, pkt, len);
 	box = peer ? ts_path_peer_box(peer) : NULL;
 	if (!box || ts_path_disco_open(pkt, len, box, &msg) != 0) {
-		path->dropped_disco++;
+		ts_path_disco_drop(path, from);
 		return;
 	}
 	if (msg.type == DISCO_PONG) {
@@ -382,5 +412,5 @@ void ts_path_disco_input_udp(struct ts_path *path,
 	if (msg.type == DISCO_PING && peer)
 		got_ping_udp(peer, from, &msg.ping);
 	else
-		path->dropped_disco++; /* the others come through DERP only */
+		ts_path_disco_drop(path, from); /* others come by DERP only */
 }

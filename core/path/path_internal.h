@@ -11,6 +11,7 @@
 #ifndef CORE_PATH_PATH_INTERNAL_H
 #define CORE_PATH_PATH_INTERNAL_H
 
+#include "core/base/flood.h"
 #include "core/base/key_map.h"
 #include "core/crypto/box.h"
 #include "core/path/derp_names.h"
@@ -34,6 +35,8 @@ enum {
 	/* Packets of unknown disco keys that we look at. */
 	PATH_STRANGERS_PER_S = 50,
 	PATH_STRANGERS_BURST = 100,
+	/* More of what nobody asked for, in a second, is worth a line. */
+	PATH_FLOOD_PER_S = 100,
 	/* Offers of relayed sessions by one peer: each makes us send to
 	 * addresses that the peer names. */
 	PATH_OFFERS_PER_S = 1,
@@ -66,6 +69,7 @@ struct ts_path_peer {
 	struct ts_path_peer *next_same_disco;
 	struct ts_token_bucket offers;
 	bool has_offers; /* the bucket was filled */
+	struct ts_flood ping_flood;
 	/* Waits for fresh endpoints, to send a CallMeMaybe. */
 	bool is_waiting;
 	struct ts_path_peer *next_waiting;
@@ -123,6 +127,7 @@ struct ts_path {
 	/* Whose initiation off DERP is being taken in; NULL: nobody's. */
 	const struct ts_path_peer *caller;
 	uint64_t dropped_unknown, dropped_disco;
+	struct ts_flood disco_flood, stun_flood, derp_flood;
 };
 
 /* -- path_router.c -- */
@@ -167,6 +172,8 @@ int ts_path_disco_seal(const struct ts_path *path, const struct ts_box *box,
 /* Opens it: 0, -EBADMSG, -EMSGSIZE or -EACCES. */
 int ts_path_disco_open(const uint8_t *pkt, size_t len,
 		       const struct ts_box *box, struct ts_disco_message *msg);
+/* It came by UDP, and nobody we know has sealed it. */
+void ts_path_disco_drop(struct ts_path *path, const struct ts_path_addr *from);
 /* to NULL: through DERP. What cannot be sent is lost, like any datagram. */
 void ts_path_disco_send(struct ts_path_peer *peer,
 			const struct ts_path_addr *to,

@@ -43,9 +43,17 @@ size_t ts_path_mtu_due(struct ts_path_mtu *m, uint64_t now_ms,
 	return count;
 }
 
+static bool is_searched_for(size_t wire)
+{
+	for (size_t i = 0; i < PATH_MTU_SIZES_MAX; i++)
+		if (sizes[i] == wire)
+			return true;
+	return false;
+}
+
 void ts_path_mtu_answered(struct ts_path_mtu *m, size_t wire)
 {
-	if (wire < m->wire)
+	if (wire < m->wire || !is_searched_for(wire))
 		return;
 	m->wire = wire;
 	m->lost = 0;
@@ -74,6 +82,11 @@ size_t ts_path_mtu_inner(size_t wire, bool is_v6)
 	if (wire > around)
 		inner = (wire - around) / WIREGUARD_PADDING * WIREGUARD_PADDING;
 	return inner > TS_INNER_MTU ? inner : TS_INNER_MTU;
+}
+
+size_t ts_path_mtu_wire(size_t payload, bool is_v6)
+{
+	return payload + headers_len(is_v6);
 }
 
 size_t ts_path_mtu_payload(size_t wire, bool is_v6)

@@ -50,7 +50,9 @@ void ts_path_mtu_lost(struct ts_path_mtu *m, size_t wire, uint64_t now_ms);
 /* The largest packet inside the tunnel that makes IP packets of that size at
  * most; never less than the 1,280 bytes that every path has to carry. */
 size_t ts_path_mtu_inner(size_t wire, bool is_v6);
-/* The length of the UDP payload of an IP packet. */
+/* The length of the IP packet that has such a UDP payload; and of the payload
+ * of such a packet. */
+size_t ts_path_mtu_wire(size_t payload, bool is_v6);
 size_t ts_path_mtu_payload(size_t wire, bool is_v6);
 
 #endif

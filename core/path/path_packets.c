@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/base/log.h"
 #include "core/path/path_internal.h"
 
 /* -- out ----------------------------------------------------------------- */
@@ -101,11 +102,22 @@ int ts_path_send(struct ts_path *path, struct ts_path_peer *peer,
 	return has_udp ? 0 : err;
 }
 
-void ts_path_answer(struct ts_path *path, const struct ts_path_addr *to,
-		    struct ts_packet *pkt, uint64_t now_ms)
+bool ts_path_is_derp(const struct ts_path_addr *from)
+{
+	struct ts_addr derp = ts_path_derp_addr(0);
+
+	return ts_ip_equal(&from->addr.ip, &derp.ip);
+}
+
+void ts_path_answer(struct ts_path *path, struct ts_path_peer *peer,
+		    const struct ts_path_addr *to, struct ts_packet *pkt,
+		    uint64_t now_ms)
 {
 	path->now_ms = now_ms;
-	send_wireguard(path, to, pkt);
+	if (!ts_path_is_derp(to))
+		send_wireguard(path, to, pkt);
+	else if (peer)
+		ts_path_send_derp(peer, pkt);
 }
 
 /* -- in ------------------------------------------------------------------ */
@@ -146,6 +158,23 @@ static void input_relayed(struct ts_path *path, const struct ts_addr *addr,
 		ts_path_disco_input_udp(path, &from, inner.data, inner.len);
 }
 
+static void input_stun(struct ts_path *path, const struct ts_addr *from,
+		       const struct ts_packet *pkt)
+{
+	char text[TS_ADDR_TEXT_CAP];
+	uint64_t count;
+
+	if (ts_netcheck_input(&path->netcheck, pkt->data, pkt->len,
+			      path->now_ms))
+		return;
+	count = ts_flood_count(&path->stun_flood, PATH_FLOOD_PER_S,
+			       path->now_ms);
+	if (count)
+		log_warn("path: flood of STUN answers that nobody asked for: "
+			 "%llu, the last from %s", (unsigned long long)count,
+			 ts_addr_format(from, text));
+}
+
 void ts_path_input_udp(struct ts_path *path, const struct ts_addr *from,
 		       struct ts_packet *pkt, uint64_t now_ms)
 {
@@ -156,7 +185,7 @@ void ts_path_input_udp(struct ts_path *path, const struct ts_addr *from,
 	if (path->settings.tcp_only)
 		path->dropped_unknown++;
 	else if (kind == DATAGRAM_STUN)
-		ts_netcheck_input(&path->netcheck, pkt->data, pkt->len, now_ms);
+		input_stun(path, from, pkt);
 	else if (!ts_path_is_direct_allowed(path))
 		path->dropped_unknown++;
 	else if (kind == DATAGRAM_DISCO)
@@ -177,11 +206,9 @@ void ts_path_heard(struct ts_path_peer *peer, const struct ts_path_addr *from,
 void ts_path_learn(struct ts_path *path, struct ts_path_peer *peer,
 		   const struct ts_path_addr *from, uint64_t now_ms)
 {
-	struct ts_addr derp = ts_path_derp_addr(0);
-
 	path->now_ms = now_ms;
 	peer->plain_heard_ms = now_ms;
-	if (!ts_ip_equal(&from->addr.ip, &derp.ip))
+	if (!ts_path_is_derp(from))
 		ts_path_add_source(peer, from);
 }
 
@@ -227,6 +254,21 @@ void ts_path_map_changed(struct ts_path *path, uint64_t now_ms)
 	}
 }
 
+static void drop_stranger(struct ts_path *path, int region,
+			  const struct ts_public_key *src)
+{
+	uint64_t count = ts_flood_count(&path->derp_flood, PATH_FLOOD_PER_S,
+					path->now_ms);
+	char name[TS_KEY_SHORT_CAP];
+
+	path->dropped_unknown++;
+	if (count)
+		log_warn("derp-%d: flood of packets of nodes that are no peers "
+			 "of ours: %llu dropped, the last of %s", region,
+			 (unsigned long long)count,
+			 ts_public_key_short(src, name));
+}
+
 void ts_path_derp_packet(void *ctx, int region, const struct ts_public_key *src,
 			 const uint8_t *data, size_t len, uint64_t now_ms)
 {
@@ -238,7 +280,7 @@ void ts_path_derp_packet(void *ctx, int region, const struct ts_public_key *src,
 	if (!peer) {
 		if (!ts_early_callers_keep(&path->early, region, src, data,
 					   len, now_ms))
-			path->dropped_unknown++;
+			drop_stranger(path, region, src);
 		return;
 	}
 	peer->route = ts_derp_pool_route(&path->pool, region);

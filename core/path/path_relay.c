@@ -151,7 +151,7 @@ void ts_path_relay_input(struct ts_path *path, const struct ts_path_addr *from,
 	box = ts_relay_client_box(&path->relays, &sender);
 	if (!box || ts_path_disco_open(pkt, len, box, &msg) != 0 ||
 	    msg.type != DISCO_BIND_RELAY_CHALLENGE) {
-		path->dropped_disco++;
+		ts_path_disco_drop(path, from);
 		return;
 	}
 	ts_relay_client_challenge(&path->relays, &sender, from,

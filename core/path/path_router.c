@@ -337,8 +337,8 @@ static void ping_ended(void *ctx, int err, uint64_t latency_us,
 	free(call);
 }
 
-static int start_ping(struct ts_path_peer *peer, ts_path_ping_fn cb,
-		      void *cb_ctx)
+static int start_ping(struct ts_path_peer *peer, size_t size,
+		      ts_path_ping_fn cb, void *cb_ctx)
 {
 	struct ts_path *path = peer->path;
 	struct ping_call *call;
@@ -356,21 +356,21 @@ static int start_ping(struct ts_path_peer *peer, ts_path_ping_fn cb,
 	/* It is traffic: a direct path is looked for, and kept. */
 	ts_path_note_activity(path);
 	ts_disco_peer_sent(&peer->disco, path->now_ms);
-	err = ts_disco_peer_probe(&peer->disco, call->region != 0, ping_ended,
-				  call, path->now_ms);
+	err = ts_disco_peer_probe(&peer->disco, call->region != 0, size,
+				  ping_ended, call, path->now_ms);
 	if (err)
 		free(call);
 	ts_path_peer_rearm(peer);
 	return err;
 }
 
-void ts_path_ping(struct ts_path *path, struct ts_path_peer *peer,
+void ts_path_ping(struct ts_path *path, struct ts_path_peer *peer, size_t size,
 		  uint64_t now_ms, ts_path_ping_fn cb, void *cb_ctx)
 {
 	int err;
 
 	path->now_ms = now_ms;
-	err = start_ping(peer, cb, cb_ctx);
+	err = start_ping(peer, size, cb, cb_ctx);
 	if (err)
 		cb(cb_ctx, err, NULL);
 	ts_path_flush_probes(path);

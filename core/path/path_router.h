@@ -176,9 +176,13 @@ void ts_path_learn(struct ts_path *path, struct ts_path_peer *peer,
 /* WireGuard authenticated it, and the attribution was right. */
 void ts_path_heard(struct ts_path_peer *peer, const struct ts_path_addr *from,
 		   uint64_t now_ms);
-/* An answer to where a packet came from, UDP or relayed, whoever that was. */
-void ts_path_answer(struct ts_path *path, const struct ts_path_addr *to,
-		    struct ts_packet *pkt, uint64_t now_ms);
+/* Did it come through DERP? */
+bool ts_path_is_derp(const struct ts_path_addr *from);
+/* An answer to where a packet came from, whoever that was: it is no traffic of
+ * the peer's. peer: the sender, as far as the source tells, or NULL. */
+void ts_path_answer(struct ts_path *path, struct ts_path_peer *peer,
+		    const struct ts_path_addr *to, struct ts_packet *pkt,
+		    uint64_t now_ms);
 
 /* The map has other nodes: who called too early may be among them. */
 void ts_path_map_changed(struct ts_path *path, uint64_t now_ms);
@@ -211,7 +215,8 @@ void ts_path_tick(struct ts_path *path, uint64_t now_ms);
 /* Link change: forget best addresses, STUN again, check DERP. */
 void ts_path_network_changed(struct ts_path *path, uint64_t now_ms);
 
-/* A disco ping for "tailscale ping": cb gets the latency and the path, or
+/* A disco ping for "tailscale ping", of size bytes with its header, DISCO_PING_
+ * MAX_LEN at most, or 0: as short as it is. By UDP it is not cut. cb gets the latency and the path, or
  * err -ETIMEDOUT after 5 s, -EHOSTUNREACH (nowhere to send to, before this
  * returns), -ECANCELED (peer or router went away). Exactly once. */
 struct ts_path_pong {
@@ -221,7 +226,7 @@ struct ts_path_pong {
 };
 typedef void (*ts_path_ping_fn)(void *ctx, int err,
 				const struct ts_path_pong *pong);
-void ts_path_ping(struct ts_path *path, struct ts_path_peer *peer,
+void ts_path_ping(struct ts_path *path, struct ts_path_peer *peer, size_t size,
 		  uint64_t now_ms, ts_path_ping_fn cb, void *cb_ctx);
 
 struct ts_path_peer_status {

@@ -66,11 +66,11 @@ void ts_wg_peer_restarted(struct ts_wg *wg, struct ts_wg_peer *peer,
  * handshake starts. */
 void ts_wg_send(struct ts_wg *wg, struct ts_wg_peer *peer,
 		struct ts_packet *pkt, uint64_t now_ms);
-/* A WireGuard message off the network. from is for cookies and rate limits
- * (the DERP pseudo address 127.3.3.40:region for DERP). Opened in place.
+/* A WireGuard message off the network. from is for cookies and rate limits:
+ * whom a relay vouches for has an address of its own. Opened in place.
  * On success *who is the peer_ctx it authenticated as, else NULL.
- * 0, -EBADMSG, -EACCES, -EPROTO (no such session), -EAGAIN (cookie sent:
- * *reply_len bytes of reply are to go back to from). */
+ * 0, -EBADMSG, -EACCES, -EPROTO (no such session), -EAGAIN (under load:
+ * *reply_len bytes of reply, or none, are to go back to from). */
 int ts_wg_input(struct ts_wg *wg, const struct ts_addr *from,
 		struct ts_packet *pkt, uint64_t now_ms, void **who,
 		uint8_t reply[static 64], size_t *reply_len);

@@ -18,6 +18,8 @@
 
 enum {
 	WORK_US = 1000000 / WG_LOAD_WORK_PER_S,
+	PROVEN_US = 1000000 / WG_PROVEN_PER_S,
+	PROVEN_MAX_US = PROVEN_US * WG_PROVEN_BURST,
 	COST_MS = 1000 / WG_SOURCE_PER_S,
 	CREDIT_MAX_MS = COST_MS * WG_SOURCE_BURST,
 	SET_COUNT = WG_SOURCES_MAX / WG_SOURCE_SET,
@@ -26,7 +28,10 @@ enum {
 
 void ts_wg_load_init(struct ts_wg_load *load)
 {
-	*load = (struct ts_wg_load){.seed = ts_random_u32()};
+	*load = (struct ts_wg_load){
+		.proven_us = PROVEN_MAX_US,
+		.seed = ts_random_u32(),
+	};
 }
 
 void ts_wg_load_deinit(struct ts_wg_load *load)
@@ -95,6 +100,23 @@ static struct ts_wg_source *find(struct ts_wg_load *load,
 	return oldest;
 }
 
+static bool all_may(struct ts_wg_load *load, uint64_t now_ms)
+{
+	uint64_t passed_ms = now_ms - load->proven_ms;
+
+	load->proven_ms = now_ms;
+	if (passed_ms < PROVEN_MAX_US / 1000)
+		load->proven_us += passed_ms * 1000;
+	else
+		load->proven_us = PROVEN_MAX_US;
+	if (load->proven_us > PROVEN_MAX_US)
+		load->proven_us = PROVEN_MAX_US;
+	if (load->proven_us < PROVEN_US)
+		return false;
+	load->proven_us -= PROVEN_US;
+	return true;
+}
+
 bool ts_wg_load_allows(struct ts_wg_load *load, const struct ts_ip *source,
 		       uint64_t now_ms)
 {
@@ -111,7 +133,7 @@ bool ts_wg_load_allows(struct ts_wg_load *load, const struct ts_ip *source,
 	s->credit_ms =
 		credit < CREDIT_MAX_MS ? (uint32_t)credit : CREDIT_MAX_MS;
 	s->seen_ms = now_ms;
-	if (s->credit_ms < COST_MS)
+	if (s->credit_ms < COST_MS || !all_may(load, now_ms))
 		return false;
 	s->credit_ms -= COST_MS;
 	return true;

@@ -51,7 +51,7 @@ static int admit_handshake(struct ts_wg *wg, struct arrival *a)
 		return -EAGAIN;
 	}
 	return ts_wg_load_allows(&wg->load, &a->from->ip, a->now_ms) ? 0
-								     : -EACCES;
+								     : -EAGAIN;
 }
 
 /* The claim is not proved yet: anyone can name a static key. A peer that was

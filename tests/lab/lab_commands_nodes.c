@@ -7,6 +7,7 @@
 
 #include "tests/lab/lab_auth.h"
 #include "tests/lab/lab_command.h"
+#include "tests/lab/lab_json.h"
 #include "tests/lab/lab_map.h"
 #include "tests/lab/lab_peer_relay.h"
 #include "tests/lab/lab_register.h"
@@ -167,6 +168,21 @@ static json_t *cmd_peers(struct lab_call *call)
 	return lab_error("add or remove, not %s", call->argv[1]);
 }
 
+/* hostile NAME NODEKEY DISCOKEY ENDPOINT: a node that tsnet-flood plays */
+static json_t *cmd_hostile(struct lab_call *call)
+{
+	struct ts_public_key key, disco;
+	struct lab_node *node = NULL;
+
+	if (ts_public_key_parse(call->argv[2], TS_PREFIX_NODE, &key) ||
+	    ts_public_key_parse(call->argv[3], TS_PREFIX_DISCO, &disco))
+		return lab_error("not a node key and a disco key");
+	node = lab_synthetic_add_as(call->lab, call->argv[1], &key, &disco,
+				    call->argv[4]);
+	return node ? lab_json_node_summary(call->lab, node)
+		    : lab_error("out of memory");
+}
+
 /* peer-relay [on|off]: made by the first call; tells its port and counters */
 static json_t *cmd_peer_relay(struct lab_call *call)
 {
@@ -315,6 +331,7 @@ const struct lab_command_entry LAB_NODE_COMMANDS[] = {
 	{"authorize", 1, 2, cmd_authorize, "NODE [on|off]"},
 	{"peer-relay", 0, 1, cmd_peer_relay, "[on|off]"},
 	{"peers", 2, 2, cmd_peers, "add|remove N"},
+	{"hostile", 4, 4, cmd_hostile, "NAME NODEKEY DISCOKEY ENDPOINT"},
 	{"approve", 0, 2, cmd_approve, "[ID|URL|all [USER]]"},
 	{"deny", 0, 1, cmd_deny, "[ID|all]"},
 	{"pending", 0, 0, cmd_pending, ""},

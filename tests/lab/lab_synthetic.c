@@ -54,6 +54,21 @@ static bool add_one(struct lab *lab)
 	return true;
 }
 
+struct lab_node *lab_synthetic_add_as(struct lab *lab, const char *name,
+				      const struct ts_public_key *key,
+				      const struct ts_public_key *disco,
+				      const char *endpoint)
+{
+	struct lab_node *node = lab_node_add(&lab->state, key, name);
+
+	if (!node)
+		return NULL;
+	fill(lab, node);
+	node->disco = *disco;
+	lab_json_replace(&node->endpoints, json_pack("[s]", endpoint));
+	return node;
+}
+
 size_t lab_synthetic_add(struct lab *lab, size_t count)
 {
 	size_t n = 0;

@@ -518,17 +518,18 @@ static void ask_ping(struct sim *sim, const char *ip, const char *type,
 
 static void test_pings(void **state)
 {
-	static const char *const types[] = {"disco", "TSMP", "ICMP"};
+	static const char *const types[] = {"disco", "TSMP", "ICMP", "disco"};
 	struct sim *sim = sim_up(2, NULL);
 	struct answer a;
 
 	(void)state;
 	sim_dial(sim, 0, 1, 1000);
 	sim_run(sim, 3000);
-	for (size_t i = 0; i < 3; i++) {
-		bool is_disco = i == 0;
+	for (size_t i = 0; i < 4; i++) {
+		bool is_disco = i % 3 == 0;
 
-		ask_ping(sim, "100.64.0.2", types[i], "0", &a);
+		ask_ping(sim, "100.64.0.2", types[i], i < 3 ? "0" : "1200",
+			 &a);
 		assert_int_equal(a.calls, 0);
 		sim_run(sim, 1000);
 		assert_int_equal(a.calls, 1);
@@ -549,7 +550,7 @@ static void test_pings(void **state)
 	}
 	sim->no_udp = true;
 	sim_run(sim, 20000);
-	ask_ping(sim, "100.64.0.2", "disco", NULL, &a);
+	ask_ping(sim, "100.64.0.2", "disco", "1200", &a);
 	sim_run(sim, 2000);
 	check_text(a.json, "Endpoint", "");
 	check_int(a.json, "DERPRegionID", 1);
@@ -572,7 +573,14 @@ static void test_ping_errors(void **state)
 		{"100.64.0.2", NULL, NULL, 400, "missing 'type' parameter\n"},
 		{"100.64.0.2", "tsmp", NULL, 500, NULL},
 		{"100.64.0.2", "peerapi", NULL, 500, NULL},
-		{"100.64.0.2", "disco", "1200", 500, NULL},
+		{"100.64.0.2", "disco", "x", 400,
+		 "invalid 'size' parameter\n"},
+		{"100.64.0.2", "disco", "12 ", 400,
+		 "invalid 'size' parameter\n"},
+		{"100.64.0.2", "TSMP", "1200", 400,
+		 "'size' parameter is only supported with disco pings\n"},
+		{"100.64.0.2", "disco", "8973", 400,
+		 "maximum value for 'size' is 8972\n"},
 	};
 	struct sim *sim = sim_up(2, NULL);
 	struct answer a;

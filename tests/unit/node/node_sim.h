@@ -952,7 +952,7 @@ static inline void sim_ping(struct sim *sim, int from, struct ts_ip ip,
 	struct sim_node *n = &sim->nodes[from];
 
 	n->pings = 0;
-	ts_node_ping(n->node, &ip, kind, sim->now_ms, sim_on_ping, n);
+	ts_node_ping(n->node, &ip, kind, 0, sim->now_ms, sim_on_ping, n);
 }
 
 static inline const struct ts_peer *sim_peer(struct sim *sim, int at, int of)

@@ -655,7 +655,7 @@ static void test_pings_are_bounded_and_end_once(void **state)
 
 	(void)state;
 	for (int i = 0; i < 40; i++)
-		ts_node_ping(n->node, &ip, TS_PING_TSMP, sim->now_ms,
+		ts_node_ping(n->node, &ip, TS_PING_TSMP, 0, sim->now_ms,
 			     sim_on_ping, n);
 	assert_int_equal(n->pings, 8); /* of 32 slots */
 	assert_int_equal(n->ping.err, -EAGAIN);

@@ -441,8 +441,8 @@ static void a_probe_ends_once_with_its_first_pong(void **state)
 	struct desk *d = new_desk(two, 2);
 
 	(void)state;
-	assert_int_equal(ts_disco_peer_probe(&d->peer, true, on_probe_fn, NULL,
-					     d->now_ms),
+	assert_int_equal(ts_disco_peer_probe(&d->peer, true, 0, on_probe_fn,
+					     NULL, d->now_ms),
 			 0);
 	assert_int_equal(d->count, 3);
 	assert_true(d->sent[0].is_derp);
@@ -455,26 +455,47 @@ static void a_probe_ends_once_with_its_first_pong(void **state)
 	free_desk(d);
 }
 
+static void a_probe_of_a_size_says_so(void **state)
+{
+	struct desk *d = new_desk(two, 2);
+
+	(void)state;
+	assert_int_equal(ts_disco_peer_probe(&d->peer, true, 500, on_probe_fn,
+					     NULL, d->now_ms),
+			 0);
+	assert_int_equal(d->count, 3);
+	assert_int_equal(d->sent[0].wire, 500); /* DERP: no IP packet */
+	for (int i = 1; i < 3; i++)
+		assert_int_equal(d->sent[i].wire,
+				 500 + (ts_ip_is_v4(&d->sent[i].to.addr.ip)
+						? 28 : 48));
+	assert_true(pong(d, 1));
+	assert_int_equal(d->probes, 1);
+	assert_int_equal(d->probe_err, 0);
+	assert_int_equal(d->mtu_changes, 0); /* no search for the path's MTU */
+	free_desk(d);
+}
+
 static void a_probe_without_an_answer_times_out_once(void **state)
 {
 	struct desk *d = new_desk(two, 2);
 
 	(void)state;
-	assert_int_equal(ts_disco_peer_probe(&d->peer, false, on_probe_fn, NULL,
-					     d->now_ms),
+	assert_int_equal(ts_disco_peer_probe(&d->peer, false, 0, on_probe_fn,
+					     NULL, d->now_ms),
 			 0);
 	pass(d, 4999);
 	assert_int_equal(d->probes, 0);
 	pass(d, 1);
 	assert_int_equal(d->probes, 1);
 	assert_int_equal(d->probe_err, -ETIMEDOUT);
-	assert_int_equal(ts_disco_peer_probe(&d->peer, false, on_probe_fn, NULL,
-					     d->now_ms),
+	assert_int_equal(ts_disco_peer_probe(&d->peer, false, 0, on_probe_fn,
+					     NULL, d->now_ms),
 			 0);
 	free_desk(d); /* gives it up */
 	d = new_desk(NULL, 0);
-	assert_int_equal(ts_disco_peer_probe(&d->peer, false, on_probe_fn, NULL,
-					     d->now_ms),
+	assert_int_equal(ts_disco_peer_probe(&d->peer, false, 0, on_probe_fn,
+					     NULL, d->now_ms),
 			 -EHOSTUNREACH);
 	free_desk(d);
 }
@@ -883,6 +904,7 @@ int main(void)
 		cmocka_unit_test(addresses_that_are_none_are_not_pinged),
 		cmocka_unit_test(an_endpoint_that_left_the_netmap_is_dropped),
 		cmocka_unit_test(a_probe_ends_once_with_its_first_pong),
+		cmocka_unit_test(a_probe_of_a_size_says_so),
 		cmocka_unit_test(a_probe_without_an_answer_times_out_once),
 		cmocka_unit_test(better_has_points_and_hysteresis),
 	};

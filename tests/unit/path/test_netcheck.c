@@ -310,6 +310,72 @@ static void an_incremental_check_asks_the_fastest_and_home(void **state)
 	free_lab(lab);
 }
 
+/* Every region by both families, the first being the nearest. */
+static void answer_all(struct lab *lab, size_t regions, bool v6_works)
+{
+	size_t asked;
+
+	start(lab, 0, true);
+	asked = lab->count;
+	for (size_t i = 0; i < asked; i++) {
+		bool is_v6 = !ts_ip_is_v4(&lab->asked[i].to.ip);
+
+		pass(lab, 1);
+		if (!is_v6 || v6_works)
+			answer(lab, i, is_v6 ? "[2001:db8::9]:1"
+					     : "203.0.113.1:1");
+	}
+	assert_int_equal(asked, 2 * regions);
+	pass(lab, 3000);
+	assert_int_equal(lab->done_calls, 1);
+	lab->count = 0;
+}
+
+static size_t asked_by_v6(const struct lab *lab)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < lab->count; i++)
+		count += !ts_ip_is_v4(&lab->asked[i].to.ip);
+	return count;
+}
+
+static struct lab *dual_lab(size_t regions)
+{
+	static char v6[] = "2001:db8::1";
+	struct lab *lab = new_lab(regions);
+
+	for (size_t i = 0; i < regions; i++)
+		lab->nodes[i][0].ipv6 = lab->nodes[i][1].ipv6 = v6;
+	return lab;
+}
+
+static void the_third_region_is_asked_by_one_family(void **state)
+{
+	struct lab *lab = dual_lab(4);
+
+	(void)state;
+	answer_all(lab, 4, true);
+	start(lab, 1, false);
+	assert_int_equal(lab->count, 2 + 2 + 1);
+	assert_int_equal(asked_by_v6(lab), 2);
+	free_lab(lab);
+}
+
+static void v6_that_never_worked_is_not_tried_hard(void **state)
+{
+	struct lab *lab = dual_lab(4);
+
+	(void)state;
+	answer_all(lab, 4, false);
+	start(lab, 1, false);
+	assert_int_equal(asked_by_v6(lab), 2);
+	pass(lab, 1499);
+	assert_int_equal(asked_by_v6(lab), 2);
+	assert_int_equal(lab->count, 2 + 4 + 2 + 1); /* as if there were none */
+	free_lab(lab);
+}
+
 static void forged_late_and_repeated_answers_change_nothing(void **state)
 {
 	struct lab *lab = new_lab(2);
@@ -507,6 +573,8 @@ int main(void)
 		cmocka_unit_test(avoided_regions_are_asked_only_as_home),
 		cmocka_unit_test(
 			an_incremental_check_asks_the_fastest_and_home),
+		cmocka_unit_test(the_third_region_is_asked_by_one_family),
+		cmocka_unit_test(v6_that_never_worked_is_not_tried_hard),
 		cmocka_unit_test(
 			forged_late_and_repeated_answers_change_nothing),
 		cmocka_unit_test(home_choice_follows_the_rules),

@@ -474,10 +474,124 @@ static void geneve_garbage_is_survived(void **state)
 	sim_free(sim);
 }
 
+/* -- what a flood is worth in the log ------------------------------------- */
+
+struct lines {
+	unsigned count;
+	char last[256];
+};
+
+static void take_line(void *ctx, enum ts_log_level level, const char *line)
+{
+	struct lines *lines = ctx;
+
+	if (level != TS_LOG_WARN)
+		return;
+	lines->count++;
+	snprintf(lines->last, sizeof(lines->last), "%s", line);
+}
+
+static struct sim *listened_to(struct lines *lines)
+{
+	struct sim *sim = attacked();
+
+	*lines = (struct lines){0};
+	ts_log_set_sink(take_line, lines);
+	ts_log_set_level(TS_LOG_WARN);
+	return sim;
+}
+
+static void listen_no_more(struct sim *sim)
+{
+	ts_log_set_level(TS_LOG_OFF);
+	ts_log_set_sink(NULL, NULL);
+	sim_free(sim);
+}
+
+enum { FLOOD_MS = 3000 };
+
+static void a_flood_of_unknown_discos_is_one_line(void **state)
+{
+	struct lines lines;
+	struct sim *sim = listened_to(&lines);
+	struct sim_node *a = &sim->nodes[0], *b = &sim->nodes[1];
+	struct ts_disco_message msg = ping_from(b, 1);
+	uint8_t pkt[MSG_CAP];
+	size_t len = seal_message(sim, 1, &msg, pkt);
+
+	(void)state;
+	for (uint64_t ms = 0; ms < FLOOD_MS; ms++, sim->now_ms++) {
+		ts_random_bytes(pkt + DISCO_MAGIC_LEN, TS_KEY_LEN);
+		sim_input_udp(a, &b->addr, pkt, len);
+	}
+	assert_int_equal(lines.count, 1);
+	assert_non_null(strstr(lines.last, "discovery messages"));
+	assert_int_equal(a->sent_disco, 0);
+	listen_no_more(sim);
+}
+
+static void a_flood_of_a_peers_pings_is_one_line(void **state)
+{
+	struct lines lines;
+	struct sim *sim = listened_to(&lines);
+	struct sim_node *a = &sim->nodes[0], *b = &sim->nodes[1];
+	struct ts_disco_message msg = ping_from(b, 1);
+	uint8_t pkt[MSG_CAP];
+
+	(void)state;
+	for (uint64_t ms = 0; ms < FLOOD_MS; ms++, sim->now_ms++) {
+		ts_random_bytes(msg.ping.tx_id, DISCO_TX_ID_LEN);
+		sim_input_udp(a, &b->addr, pkt,
+			      seal_message(sim, 1, &msg, pkt));
+	}
+	assert_int_equal(lines.count, 1);
+	assert_non_null(strstr(lines.last, "pings"));
+	assert_in_range(a->sent_disco, 200, 200 + 50 * 4); /* pongs */
+	listen_no_more(sim);
+}
+
+static void a_flood_of_stun_answers_is_one_line(void **state)
+{
+	struct lines lines;
+	struct sim *sim = listened_to(&lines);
+	struct sim_node *a = &sim->nodes[0], *b = &sim->nodes[1];
+	uint8_t pkt[STUN_RESPONSE_MAX_LEN], tx_id[STUN_TX_ID_LEN] = {0};
+
+	(void)state;
+	for (uint64_t ms = 0; ms < FLOOD_MS; ms++, sim->now_ms++)
+		sim_input_udp(a, &b->addr, pkt,
+			      ts_stun_write_response(tx_id, &b->addr, pkt));
+	assert_int_equal(lines.count, 1);
+	assert_non_null(strstr(lines.last, "STUN"));
+	listen_no_more(sim);
+}
+
+static void a_flood_of_strangers_by_derp_is_one_line(void **state)
+{
+	struct lines lines;
+	struct sim *sim = listened_to(&lines);
+	struct ts_public_key src;
+	uint8_t pkt[148] = {1};
+
+	(void)state;
+	for (uint64_t ms = 0; ms < FLOOD_MS; ms++, sim->now_ms++) {
+		ts_random_bytes(&src, sizeof(src));
+		pkt[0] = ms % 2 ? 1 : 4; /* every other one may be early */
+		from_derp(sim, &src, pkt, sizeof(pkt));
+	}
+	assert_int_equal(lines.count, 1);
+	assert_non_null(strstr(lines.last, "no peers of ours"));
+	listen_no_more(sim);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_flood_of_offers_is_bounded),
+		cmocka_unit_test(a_flood_of_unknown_discos_is_one_line),
+		cmocka_unit_test(a_flood_of_a_peers_pings_is_one_line),
+		cmocka_unit_test(a_flood_of_stun_answers_is_one_line),
+		cmocka_unit_test(a_flood_of_strangers_by_derp_is_one_line),
 		cmocka_unit_test(offers_come_through_derp_alone),
 		cmocka_unit_test(geneve_garbage_is_survived),
 		cmocka_unit_test(a_ping_is_answered_where_it_came_from),

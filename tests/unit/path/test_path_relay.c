@@ -176,7 +176,7 @@ static void a_ping_tells_the_relay(void **state)
 	sim->servers[1].latency_ms = 500; /* DERP would be slower */
 	sim_chat(sim, 0, 1, 6000);
 	assert_true(sim_is_relayed(sim, 0, 1));
-	ts_path_ping(a->path, a->peers[1], sim->now_ms, note_pong, a);
+	ts_path_ping(a->path, a->peers[1], 0, sim->now_ms, note_pong, a);
 	sim_run(sim, 200);
 	assert_int_equal(a->pong_calls, 1);
 	assert_int_equal(a->pong_err, 0);

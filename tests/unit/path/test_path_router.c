@@ -816,7 +816,7 @@ static void ping_tells_latency_and_path(void **state)
 
 	(void)state;
 	sim->cut[0][1] = true;
-	ts_path_ping(a->path, a->peers[1], sim->now_ms, note_pong, a);
+	ts_path_ping(a->path, a->peers[1], 0, sim->now_ms, note_pong, a);
 	sim_run(sim, 1000);
 	assert_int_equal(a->pong_calls, 1);
 	assert_int_equal(a->pong_err, 0);
@@ -824,12 +824,33 @@ static void ping_tells_latency_and_path(void **state)
 	assert_int_equal(a->pong.latency_us, 40000);
 	sim->cut[0][1] = false;
 	sim_run(sim, 6000);
-	ts_path_ping(a->path, a->peers[1], sim->now_ms, note_pong, a);
+	ts_path_ping(a->path, a->peers[1], 0, sim->now_ms, note_pong, a);
 	sim_run(sim, 6000);
-	ts_path_ping(a->path, a->peers[1], sim->now_ms, note_pong, a);
+	ts_path_ping(a->path, a->peers[1], 0, sim->now_ms, note_pong, a);
 	sim_run(sim, 6000);
 	assert_int_equal(a->pong_calls, 3);
 	assert_int_equal(a->pong.latency_us, 40000);
+	sim_free(sim);
+}
+
+static void ping_of_a_size_is_not_cut(void **state)
+{
+	struct sim *sim = sim_two(true);
+	struct sim_node *a = &sim->nodes[0];
+
+	(void)state;
+	ts_path_ping(a->path, a->peers[1], 0, sim->now_ms, note_pong, a);
+	sim_run(sim, 6000);
+	sim->link_mtu = 1500;
+	ts_path_ping(a->path, a->peers[1], 1472, sim->now_ms, note_pong, a);
+	sim_run(sim, 6000);
+	assert_int_equal(a->pong_calls, 2);
+	assert_int_equal(a->pong_err, 0);
+	assert_int_equal(a->pong.derp_region, 0);
+	ts_path_ping(a->path, a->peers[1], 1473, sim->now_ms, note_pong, a);
+	sim_run(sim, 6000);
+	assert_int_equal(a->pong_calls, 3);
+	assert_int_equal(a->pong.derp_region, 1);
 	sim_free(sim);
 }
 
@@ -840,13 +861,13 @@ static void ping_of_a_dead_peer_times_out(void **state)
 
 	(void)state;
 	sim_node_stop(&sim->nodes[1]);
-	ts_path_ping(a->path, a->peers[1], sim->now_ms, note_pong, a);
+	ts_path_ping(a->path, a->peers[1], 0, sim->now_ms, note_pong, a);
 	sim_run(sim, 4900);
 	assert_int_equal(a->pong_calls, 0);
 	sim_run(sim, 200);
 	assert_int_equal(a->pong_calls, 1);
 	assert_int_equal(a->pong_err, -ETIMEDOUT);
-	ts_path_ping(a->path, a->peers[1], sim->now_ms, note_pong, a);
+	ts_path_ping(a->path, a->peers[1], 0, sim->now_ms, note_pong, a);
 	ts_path_peer_remove(a->path, a->peers[1]);
 	assert_int_equal(a->pong_calls, 2);
 	assert_int_equal(a->pong_err, -ECANCELED);
@@ -1241,6 +1262,7 @@ int main(void)
 			a_silent_connection_is_noticed_after_a_network_change),
 		cmocka_unit_test(a_new_node_key_reconnects),
 		cmocka_unit_test(ping_tells_latency_and_path),
+		cmocka_unit_test(ping_of_a_size_is_not_cut),
 		cmocka_unit_test(ping_of_a_dead_peer_times_out),
 		cmocka_unit_test(
 			a_wireguard_only_peer_is_reached_at_its_endpoint),

@@ -65,6 +65,32 @@ static void sources_do_not_share(void **state)
 	}
 }
 
+static unsigned allowed_to_new_sources(uint32_t count, uint64_t now_ms)
+{
+	static uint32_t next = 1;
+	unsigned allowed = 0;
+
+	for (uint32_t i = 0; i < count; i++) {
+		struct ts_ip ip = ts_ip_from_v4_host(next++ * 7919);
+
+		allowed += ts_wg_load_allows(&load, &ip, now_ms);
+	}
+	return allowed;
+}
+
+/* Whoever has thousands of addresses can prove each of them. */
+static void all_sources_together_have_a_limit(void **state)
+{
+	unsigned allowed = 0;
+
+	(void)state;
+	assert_int_equal(allowed_to_new_sources(5000, 5000), WG_PROVEN_BURST);
+	for (uint64_t ms = 5001; ms <= 6000; ms++)
+		allowed += allowed_to_new_sources(5, ms);
+	assert_int_equal(allowed, WG_PROVEN_PER_S);
+	assert_int_equal(allowed_to_new_sources(5000, 90000), WG_PROVEN_BURST);
+}
+
 static void addresses_of_one_v6_network_share(void **state)
 {
 	struct ts_ip ip = {{0x20, 0x01, 0x0d, 0xb8}};
@@ -117,6 +143,7 @@ int main(void)
 		CASE(lasting_excess_is_load),
 		CASE(source_has_a_burst_of_5_then_20_a_second),
 		CASE(sources_do_not_share),
+		CASE(all_sources_together_have_a_limit),
 		CASE(addresses_of_one_v6_network_share),
 		CASE(table_does_not_grow),
 	};

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * http_internal.h - the client's and a request's state, for the client's files
+ *
+ *   http_client.c   requests, from their start to their answer
+ *   http_multi.c    libcurl's sockets and timer on the loop
+ *   http_options.c  what libcurl is told about a request
+ */
+#ifndef CORE_IO_HTTP_INTERNAL_H
+#define CORE_IO_HTTP_INTERNAL_H
+
+#include <curl/curl.h>
+#include <stdbool.h>
+
+#include "core/base/byte_queue.h"
+#include "core/io/http_client.h"
+#include "core/io/http_way.h"
+#include "core/io/resolver.h"
+
+enum { HTTP_TARGET_CAP = 280, HTTP_HINT_CAP = 128 };
+
+struct ts_http_watch; /* http_multi.c */
+
+struct ts_http_request {
+	struct ts_http_request *next;
+	struct ts_http_client *client;
+	struct ts_timer *timer; /* time limit, or deliver what is ready */
+	struct ts_resolve *lookup;
+	CURL *easy;
+	bool is_added; /* easy is in the multi handle */
+	bool is_ready; /* error or status tells; the timer delivers */
+	char *url;
+	bool is_near; /* the own network: no proxy, no redirect */
+	char *post;   /* NULL: GET */
+	struct curl_slist *headers;
+	struct curl_slist *resolved;
+	struct ts_http_way way;
+	unsigned redirects;
+	unsigned timeout_ms;
+	uint64_t end_ms;
+	struct ts_byte_queue body;
+	size_t body_max;
+	bool is_too_long;
+	int status;
+	char error[CURL_ERROR_SIZE + HTTP_TARGET_CAP + HTTP_HINT_CAP];
+	char curl_error[CURL_ERROR_SIZE];
+	ts_http_fn fn;
+	void *ctx;
+};
+
+struct ts_http_client {
+	struct ts_loop *loop;
+	struct ts_resolver *resolver;
+	CURLM *multi;
+	struct ts_timer *timer;
+	struct ts_http_watch *watches;
+	struct ts_http_request *requests;
+};
+
+/* -- http_client.c -- */
+/* libcurl is done with it, and off the multi handle. */
+void ts_http_request_done(struct ts_http_request *rq, CURLcode code);
+
+/* -- http_multi.c -- */
+/* The multi handle and its timer; false: out of memory. */
+bool ts_http_multi_open(struct ts_http_client *client);
+void ts_http_multi_close(struct ts_http_client *client);
+
+/* -- http_options.c -- */
+/* Make the easy handle of a request whose way is known, and start it. */
+bool ts_http_start_transfer(struct ts_http_request *rq);
+/* Make it a POST of body. */
+bool ts_http_set_soap(struct ts_http_request *rq, const char *action,
+		      const char *body);
+
+#endif

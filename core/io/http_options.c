@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * http_options.c - what libcurl is told about a request
+ *
+ * The addresses and the proxy, so that it neither resolves a name nor reads
+ * the environment; our CA roots; and limits on the answer.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/err.h"
+#include "core/io/http_internal.h"
+#include "core/io/link_cert.h"
+
+static size_t take_body(char *data, size_t size, size_t count, void *ctx)
+{
+	struct ts_http_request *rq = ctx;
+	size_t len = size * count;
+
+	if (ts_byte_queue_len(&rq->body) + len > rq->body_max) {
+		rq->is_too_long = true;
+		return 0;
+	}
+	return ts_byte_queue_push(&rq->body, data, len) ? 0 : len;
+}
+
+static CURLcode load_roots(CURL *easy, void *ssl_ctx, void *ctx)
+{
+	(void)easy;
+	(void)ctx;
+	ts_cert_load_roots(ssl_ctx);
+	return CURLE_OK;
+}
+
+static bool set_options(struct ts_http_request *rq, const char *proxy)
+{
+	CURL *easy = rq->easy;
+	uint64_t now_ms = ts_loop_now_ms(rq->client->loop);
+	CURLcode bad = 0;
+
+	bad |= curl_easy_setopt(easy, CURLOPT_URL, rq->url);
+	bad |= curl_easy_setopt(easy, CURLOPT_PRIVATE, rq);
+	bad |= curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+	bad |= curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
+				(long)CURL_HTTP_VERSION_1_1);
+	bad |= curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);
+	bad |= curl_easy_setopt(easy, CURLOPT_WRITEDATA, rq);
+	bad |= curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, rq->curl_error);
+	bad |= curl_easy_setopt(easy, CURLOPT_PROXY, proxy);
+	bad |= curl_easy_setopt(easy, CURLOPT_NOPROXY, ""); /* decided */
+	bad |= curl_easy_setopt(easy, CURLOPT_RESOLVE, rq->resolved);
+	bad |= curl_easy_setopt(easy, CURLOPT_USERAGENT, "tsnet-shim");
+	/* Our own timer ends it; this one only keeps libcurl's own default
+	 * (five minutes to connect) out of the way. */
+	bad |= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
+				(long)(rq->end_ms > now_ms
+					       ? rq->end_ms - now_ms : 1));
+	/* Ours are found on every system; libcurl's were fixed when it was
+	 * built, and it fails where they are not. */
+	bad |= curl_easy_setopt(easy, CURLOPT_CAINFO, NULL);
+	bad |= curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+	bad |= curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, load_roots);
+#if LIBCURL_VERSION_NUM >= 0x075700
+	/* What load_roots adds would stay in a store that outlives this one. */
+	bad |= curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 0L);
+#endif
+	return bad == CURLE_OK;
+}
+
+static bool set_near_options(struct ts_http_request *rq)
+{
+	CURLcode bad = 0;
+
+	bad |= curl_easy_setopt(rq->easy, CURLOPT_FORBID_REUSE, 1L);
+	bad |= curl_easy_setopt(rq->easy, CURLOPT_HTTPHEADER, rq->headers);
+	if (rq->post)
+		bad |= curl_easy_setopt(rq->easy, CURLOPT_POSTFIELDS, rq->post);
+	return bad == CURLE_OK;
+}
+
+bool ts_http_start_transfer(struct ts_http_request *rq)
+{
+	const struct ts_http_way *way = &rq->way;
+	char *url = ts_http_way_proxy_url(way);
+	bool ok;
+
+	rq->easy = url ? curl_easy_init() : NULL;
+	ok = rq->easy && set_options(rq, url);
+	if (ok && way->has_proxy && way->proxy.userinfo[0])
+		ok = curl_easy_setopt(rq->easy, CURLOPT_PROXYUSERPWD,
+				      way->proxy.userinfo) == CURLE_OK;
+	free(url);
+	if (ok && rq->is_near)
+		ok = set_near_options(rq);
+	if (ok)
+		ok = curl_multi_add_handle(rq->client->multi, rq->easy) ==
+		     CURLM_OK;
+	rq->is_added = ok;
+	return ok;
+}
+
+/* Expect: the devices are small, and wait is all that many make of it. */
+bool ts_http_set_soap(struct ts_http_request *rq, const char *action,
+		      const char *body)
+{
+	static const char *const fixed[] = {
+		"Content-Type: text/xml; charset=\"utf-8\"", "Expect:"};
+	char line[HTTP_HINT_CAP];
+	struct curl_slist *list;
+
+	snprintf(line, sizeof(line), "SOAPAction: %s", action);
+	rq->post = strdup(body);
+	rq->headers = curl_slist_append(NULL, line);
+	for (size_t i = 0; rq->headers && i < ARRAY_LEN(fixed); i++) {
+		list = curl_slist_append(rq->headers, fixed[i]);
+		if (!list)
+			return false;
+		rq->headers = list;
+	}
+	return rq->post && rq->headers;
+}
