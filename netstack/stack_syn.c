@@ -155,7 +155,7 @@ struct stack_tcp *stack_syn_accept(struct stack_syn *syn,
 	struct stack_tcp *t;
 	struct tcp_pcb *pcb;
 
-	s->now_ms = now_ms;
+	stack_set_now(s, now_ms);
 	t = stack_tcp_new(s, &syn->local, &syn->remote, ops, user);
 	if (t) {
 		t->source = syn->source;

@@ -98,7 +98,8 @@ struct stack_tcp *stack_tcp_dial(struct stack *s, const struct ts_addr *remote,
 	struct stack_tcp *t;
 	struct flow *old;
 
-	s->now_ms = now_ms;
+	/* The round trip of the handshake is timed from here. */
+	stack_set_now(s, now_ms);
 	*err = pick_local(s, remote, local_port, &local);
 	if (*err)
 		return NULL;

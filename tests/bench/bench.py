@@ -82,6 +82,8 @@ class Bench:
         self.traffic = Traffic(self.figures)
         self.memory = Memory(self.traffic)
         self.rounds, self.groups = options.rounds, options.only or GROUPS
+        self.cells = options.cells or [(*c, 1) for c in TARGET_CELLS]
+        self.has_grid = options.rounds > 1 and not options.cells
         self.sides = options.sides or available_sides(self.figures)
         self.began, self.lane_numbers = time.monotonic(), itertools.count()
         self.tailnet = self.world_stack = None
@@ -203,17 +205,20 @@ class Bench:
         world = World(self, "impaired", impaired_sides(self.sides), "impaired")
         pairs = {}
         for side, pair in world.pairs.items():
+            kind, _, control = side.partition("-")
             # The kernel's is named by the program, ours by the node.
-            if side in ("plain", *TUNS):
+            if control and kind != "ours":
+                pairs[side] = (pair, control)
+            elif side in ("plain", *TUNS):
                 for control in CONTROLS:
                     pairs[f"{side}-{control}"] = (pair, control)
                     world.lanes[f"{side}-{control}"] = world.lanes[side]
             else:
                 pairs[side] = (pair, "")
         for number in self.each_round("impaired"):
-            for rtt, loss in TARGET_CELLS:
-                self.cell(pairs, world.lanes, 1, rtt, loss)
-            if number == self.rounds - 1 and self.rounds > 1:
+            for rtt, loss, flows in self.cells:
+                self.cell(pairs, world.lanes, flows, rtt, loss)
+            if number == self.rounds - 1 and self.has_grid:
                 self.whole_grid(pairs, world.lanes)
 
     def whole_grid(self, pairs, lanes):
@@ -296,6 +301,8 @@ def available_sides(figures):
 
 def impaired_sides(sides):
     """Our congestion controls are the node's: a pair for each."""
+    if any(side.startswith("ours-") for side in sides):
+        return sides
     with open(os.path.join(BUILD, "tsnet-host"), "rb") as f:
         ours = [f"ours-{c}" for c in CONTROLS] \
             if b"TSNET_CONGESTION" in f.read() else ["ours"]
@@ -319,6 +326,15 @@ def header(options):
     }
 
 
+def read_cells(text):
+    """RTT x LOSS [x FLOWS] [,...]"""
+    cells = []
+    for cell in text.split(","):
+        rtt, loss, *flows = map(float, cell.split("x"))
+        cells.append((rtt, loss, int(*flows or (1,))))
+    return cells
+
+
 def parse_options():
     parser = argparse.ArgumentParser(
         prog="scripts/bench", description="Figures beside the peers'.")
@@ -333,7 +349,11 @@ def parse_options():
                         metavar="NAME", help=f"of {', '.join(GROUPS)}; may be "
                         "repeated")
     parser.add_argument("--sides", type=lambda s: s.split(","), metavar="A,B",
-                        help="of plain, ours, tsnet, user, tun, wg")
+                        help="of plain, ours, tsnet, user, tun, wg; impaired: "
+                        "also one control alone, as ours-bbr, tun-bbr")
+    parser.add_argument("--cells", type=read_cells, metavar="0x1,40x0.1x8",
+                        help="impaired: ms and % of loss (and flows) instead "
+                        "of those with targets")
     options = parser.parse_args()
     if options.docs and not os.access(options.docs, os.W_OK):
         parser.error(f"{options.docs} is not there, or not ours to write")

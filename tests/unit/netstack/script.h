@@ -328,21 +328,11 @@ static inline uint64_t script_now_us(void *ctx)
 }
 
 /* -- life ------------------------------------------------------------------ */
-/* Dials; the peer answers after rtt_us with a window of 4 MB. */
-static inline void script_open(struct script *s, const char *congestion,
-			       uint64_t rtt_us, bool has_sack)
+static inline void script_new(struct script *s, const char *congestion)
 {
 	static const struct stack_ops ops = {.output = script_output,
 					     .now_us = script_now_us};
-	static const struct stack_tcp_ops tcp_ops = {
-		.connected = script_connected, .readable = script_readable,
-		.writable = script_writable, .gone = script_gone,
-	};
-	static const uint8_t with_sack[] = {2, 4, MSS >> 8, MSS & 0xff, 1, 3,
-					    3, SCRIPT_SCALE, 1, 1, 4, 2};
 	struct ts_ip own, none = {0};
-	struct ts_addr to;
-	int err;
 
 	memset(s, 0, sizeof(*s));
 	s->now_us = 10 * 1000 * 1000;
@@ -351,8 +341,22 @@ static inline void script_open(struct script *s, const char *congestion,
 	assert_non_null(s->s);
 	assert_int_equal(stack_set_congestion(s->s, congestion), 0);
 	assert_int_equal(ts_ip_parse("100.64.0.1", &own), 0);
-	assert_int_equal(ts_addr_parse("100.64.0.2:80", &to), 0);
 	stack_set_addrs(s->s, &own, &none);
+}
+
+/* The peer answers after rtt_us with a window of 4 MB. */
+static inline void script_dial(struct script *s, uint64_t rtt_us, bool has_sack)
+{
+	static const struct stack_tcp_ops tcp_ops = {
+		.connected = script_connected, .readable = script_readable,
+		.writable = script_writable, .gone = script_gone,
+	};
+	static const uint8_t with_sack[] = {2, 4, MSS >> 8, MSS & 0xff, 1, 3,
+					    3, SCRIPT_SCALE, 1, 1, 4, 2};
+	struct ts_addr to;
+	int err;
+
+	assert_int_equal(ts_addr_parse("100.64.0.2:80", &to), 0);
 	s->t = stack_tcp_dial(s->s, &to, 0, &tcp_ops, s, s->now_us / 1000,
 			      &err);
 	assert_non_null(s->t);
@@ -362,6 +366,13 @@ static inline void script_open(struct script *s, const char *congestion,
 	assert_true(s->is_up);
 	ack(s, 0); /* the window, scaled */
 	forget_sent(s);
+}
+
+static inline void script_open(struct script *s, const char *congestion,
+			       uint64_t rtt_us, bool has_sack)
+{
+	script_new(s, congestion);
+	script_dial(s, rtt_us, has_sack);
 }
 
 static inline void script_close(struct script *s)

@@ -452,6 +452,22 @@ static void cubic_becomes_bbr(void **state)
 	script_close(&s);
 }
 
+/* Nothing told the stack the time for a while before its owner dialled. */
+static void silence_before_a_dial_is_no_round_trip(void **state)
+{
+	struct script s;
+
+	(void)state;
+	script_new(&s, "cubic");
+	s.now_us += 7 * 1000 * 1000;
+	script_dial(&s, RTT_US, true);
+	assert_int_equal(script_info(&s).rtt_us, RTT_US);
+	send_ten(&s, 0);
+	wait_ms(&s, 3 * RTT_MS); /* no ACK comes: the tail is probed */
+	sent(&s, 9 * MSS, MSS);
+	script_close(&s);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -473,6 +489,7 @@ int main(void)
 		cmocka_unit_test(small_segments_wait_for_one_another),
 		cmocka_unit_test(bbr_spreads_what_it_sends),
 		cmocka_unit_test(cubic_becomes_bbr),
+		cmocka_unit_test(silence_before_a_dial_is_no_round_trip),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

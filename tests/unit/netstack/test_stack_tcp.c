@@ -697,6 +697,26 @@ static void orphan_with_a_dead_peer_goes_in_time(void **state)
 	net_close(&net);
 }
 
+/* The owner takes its time, and nobody tells the stack. */
+static void waiting_for_an_accept_is_no_round_trip(void **state)
+{
+	struct stack_tcp_info info;
+	struct end a = {0}, b = {0};
+	struct net net;
+
+	(void)state;
+	net_open(&net);
+	end_dial(&net, &a, false, 80);
+	net_run(&net, 5);
+	net.now_ms += 500;
+	end_accept(&net.node[1], &b, net.node[1].syn);
+	net_run(&net, 100);
+	assert_true(b.up);
+	assert_int_equal(stack_tcp_info(b.t, &info), 0);
+	assert_int_equal(info.rtt_us, 2 * net.delay_ms * 1000);
+	net_close(&net);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -736,6 +756,7 @@ int main(void)
 		cmocka_unit_test(pending_counts_down_to_zero),
 		cmocka_unit_test(half_accepted_connection_goes_in_time),
 		cmocka_unit_test(orphan_with_a_dead_peer_goes_in_time),
+		cmocka_unit_test(waiting_for_an_accept_is_no_round_trip),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
