@@ -258,15 +258,20 @@ int ts_disco_peer_probe(struct ts_disco_peer *p, bool has_derp,
 			ts_disco_probe_fn fn, void *fn_ctx, uint64_t now_ms)
 {
 	struct ts_disco_probe *probe = calloc(1, sizeof(*probe));
+	bool is_trusted = ts_disco_peer_is_trusted(p, now_ms);
 
 	if (!probe)
 		return -ENOMEM;
 	probe->fn = fn;
 	probe->fn_ctx = fn_ctx;
-	if (has_derp)
-		ts_disco_start_ping(p, NULL, probe, now_ms);
-	if (ts_disco_peer_is_trusted(p, now_ms))
+	/* A packet would take the trusted path alone, and so does the ping; it
+	 * is to end the trust when it gets no answer. */
+	if (is_trusted)
 		ts_disco_start_ping(p, &p->best.to, probe, now_ms);
+	else if (has_derp)
+		ts_disco_start_ping(p, NULL, probe, now_ms);
+	if (is_trusted && p->doubt.end_ms == UINT64_MAX)
+		ts_path_doubt_asked(&p->doubt, p->best.latency_us, now_ms);
 	/* Of several addresses in one network any may answer first: where a
 	 * direct path is in use the others are not asked. */
 	if (!ts_disco_has_direct(p, now_ms)) {
