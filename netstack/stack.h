@@ -79,6 +79,11 @@ void stack_input(struct stack *s, const uint8_t *ip, size_t len,
 int stack_set_congestion(struct stack *s, const char *name);
 /* What ops->mtu() says has changed. */
 void stack_path_changed(struct stack *s);
+/* Connections with these remote ends: their peer is reached by another path, or
+ * is heard again. What waits for an answer is sent again at once. */
+void stack_try_again(struct stack *s,
+		     bool (*concerns)(void *ctx, const struct ts_ip *remote),
+		     void *ctx, uint64_t now_ms);
 /* Before an owner acts on his own: what is sent is timed from now on. */
 void stack_set_now(struct stack *s, uint64_t now_ms);
 uint64_t stack_deadline_ms(const struct stack *s);

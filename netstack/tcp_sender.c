@@ -142,6 +142,14 @@ static void on_timeout(struct tcp_sender *s, uint64_t now_us)
 	s->rack.due_us = 0;
 }
 
+void stack_sender_try_again(struct tcp_sender *s, uint64_t now_us)
+{
+	if (stack_sent_is_empty(&s->sent) || s->backoff == 0)
+		return;
+	on_timeout(s, now_us);
+	s->backoff = 0;
+}
+
 bool stack_sender_tick(struct tcp_sender *s, uint64_t now_us)
 {
 	if (stack_sent_is_empty(&s->sent))

@@ -94,6 +94,9 @@ void stack_sender_ack(struct tcp_sender *s, const struct tcp_ack *ack,
 		      uint64_t now_us);
 /* Runs what is due. true: that was a time-out. */
 bool stack_sender_tick(struct tcp_sender *s, uint64_t now_us);
+/* There is reason to hope: after a time-out the next comes now, and others are
+ * as short as the first. */
+void stack_sender_try_again(struct tcp_sender *s, uint64_t now_us);
 uint64_t stack_sender_deadline_us(const struct tcp_sender *s);
 /* As long as it is now, back-off included. */
 uint64_t stack_sender_timeout_us(const struct tcp_sender *s);

@@ -58,6 +58,7 @@ static void on_network_change(void *ctx)
 
 	log_info("node-%s: the network changed", engine->config.hostname);
 	engine_publish_endpoints(engine);
+	engine_leave_stranded(engine);
 	ts_node_network_changed(engine->node, ts_loop_now_ms(engine->loop));
 }
 
@@ -200,6 +201,8 @@ static int open_parts(struct ts_engine *engine, char err[static 256])
 	if (!engine->udp)
 		log_warn("node-%s: no UDP socket, relayed paths only: %s",
 			 engine->config.hostname, ts_strerror(code));
+	else
+		ts_udp_port_on_refused(engine->udp, engine_on_udp_refused);
 	code = engine_open_mapper(engine);
 	if (!code)
 		code = open_host(engine, err);

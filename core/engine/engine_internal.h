@@ -77,6 +77,9 @@ struct ts_engine {
 extern const struct ts_node_io engine_node_io;
 void engine_io_close(struct ts_engine *engine);
 void engine_publish_endpoints(struct ts_engine *engine);
+/* The network changed: what hangs at an address that has gone is closed. */
+void engine_leave_stranded(struct ts_engine *engine);
+void engine_on_udp_refused(void *ctx, const struct ts_addr *to);
 void engine_on_udp(void *ctx, const struct ts_addr *from,
 		   struct ts_packet *pkt);
 

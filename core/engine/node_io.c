@@ -14,6 +14,7 @@
 #include "core/base/log.h"
 #include "core/engine/engine_internal.h"
 #include "core/engine/local_server.h"
+#include "core/io/own_address.h"
 
 enum {
 	KEY_BODY_MAX = 64 * 1024,
@@ -319,6 +320,32 @@ static size_t derp_queued(void *ctx, int region)
 	const struct derp_stream *derp = find_derp(ctx, region);
 
 	return derp && derp->link ? ts_link_queued(derp->link) : 0;
+}
+
+/* Connections from an address that we have no more would stay silent until they
+ * time out. */
+void engine_leave_stranded(struct ts_engine *engine)
+{
+	struct derp_stream *derp = engine->derps, *next;
+
+	for (; derp; derp = next) {
+		int region = derp->region;
+
+		next = derp->next;
+		if (!derp->link || !ts_link_is_stranded(derp->link))
+			continue;
+		derp_close(engine, region);
+		ts_node_derp_closed(engine->node, region,
+				    "its address is not ours any more",
+				    now_of(engine));
+	}
+}
+
+void engine_on_udp_refused(void *ctx, const struct ts_addr *to)
+{
+	struct ts_engine *engine = ctx;
+
+	ts_node_udp_refused(engine->node, to, now_of(engine));
 }
 
 void engine_io_close(struct ts_engine *engine)

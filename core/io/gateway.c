@@ -4,10 +4,10 @@
  * The kernel is asked for the route of one public address, as it would be
  * looked up for a packet: that honours metrics, tables and rules, and costs
  * the same on a machine with a full routing table, which a dump would not.
- * Nothing is sent to that address.
  */
 #include "core/io/gateway.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
@@ -16,10 +16,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { ANSWER_CAP = 4096, IP4_LEN = 4 };
+#include "core/io/own_address.h"
 
-/* Somewhere on the internet. */
-static const uint8_t far_away[IP4_LEN] = {8, 8, 8, 8};
+enum { ANSWER_CAP = 4096, IP4_LEN = 4 };
 
 struct question {
 	struct nlmsghdr header;
@@ -38,7 +37,8 @@ static int ask(int fd)
 		.attr = {.rta_len = RTA_LENGTH(IP4_LEN), .rta_type = RTA_DST},
 	};
 
-	memcpy(q.to, far_away, sizeof(q.to));
+	if (inet_pton(AF_INET, TS_SOMEWHERE_V4, q.to) != 1)
+		return -EINVAL;
 	return send(fd, &q, sizeof(q), 0) < 0 ? -errno : 0;
 }
 
@@ -57,7 +57,7 @@ static void take_ip(const struct rtattr *attr, struct ts_ip *out)
 }
 
 static int read_answer(const struct nlmsghdr *header, size_t len,
-		       struct ts_ip *gateway, struct ts_ip *own)
+		       struct ts_ip *gateway)
 {
 	const struct rtmsg *route = NLMSG_DATA(header);
 	const struct rtattr *attr;
@@ -69,13 +69,10 @@ static int read_answer(const struct nlmsghdr *header, size_t len,
 		return -ENOENT;
 	left = RTM_PAYLOAD(header);
 	for (attr = RTM_RTA(route); RTA_OK(attr, left);
-	     attr = RTA_NEXT(attr, left)) {
+	     attr = RTA_NEXT(attr, left))
 		if (attr->rta_type == RTA_GATEWAY)
 			take_ip(attr, gateway);
-		else if (attr->rta_type == RTA_PREFSRC)
-			take_ip(attr, own);
-	}
-	return ts_ip_is_zero(gateway) || ts_ip_is_zero(own) ? -ENOENT : 0;
+	return ts_ip_is_zero(gateway) ? -ENOENT : 0;
 }
 
 int ts_default_gateway(struct ts_ip *gateway, struct ts_ip *own)
@@ -89,7 +86,7 @@ int ts_default_gateway(struct ts_ip *gateway, struct ts_ip *own)
 	int err;
 
 	*gateway = TS_IP_ZERO;
-	*own = TS_IP_ZERO;
+	*own = ts_own_address_towards(TS_SOMEWHERE_V4);
 	if (fd < 0)
 		return -errno;
 	err = ask(fd);
@@ -97,5 +94,6 @@ int ts_default_gateway(struct ts_ip *gateway, struct ts_ip *own)
 	close(fd);
 	if (got < 0)
 		return (int)got;
-	return read_answer(&answer.header, (size_t)got, gateway, own);
+	err = read_answer(&answer.header, (size_t)got, gateway);
+	return !err && ts_ip_is_zero(own) ? -ENOENT : err;
 }

@@ -27,6 +27,7 @@
 #include "core/base/log.h"
 #include "core/io/link_leg.h"
 #include "core/io/link_tls.h"
+#include "core/io/own_address.h"
 
 enum {
 	QUEUE_MAX_DEFAULT = 1 << 20,
@@ -504,4 +505,16 @@ bool ts_link_derp_meta_key(const struct ts_link *link,
 			   struct ts_public_key *out)
 {
 	return link->tls && ts_tls_derp_meta_key(link->tls, out);
+}
+
+bool ts_link_is_stranded(const struct ts_link *link)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+	struct ts_addr own;
+
+	return link->fd >= 0 &&
+	       getsockname(link->fd, (struct sockaddr *)&ss, &len) == 0 &&
+	       ts_addr_from_sockaddr((struct sockaddr *)&ss, len, &own) >= 0 &&
+	       !ts_is_own_address(&own.ip);
 }

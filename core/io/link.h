@@ -71,6 +71,8 @@ int ts_link_write(struct ts_link *link, const void *data, size_t len);
 size_t ts_link_queued(const struct ts_link *link);
 /* Sends what is queued (bounded, 1 s), then closes; no callbacks. */
 void ts_link_close(struct ts_link *link);
+/* It is up, from an address that is none of ours any more. */
+bool ts_link_is_stranded(const struct ts_link *link);
 /* DERP's meta certificate (PROTOCOL 8.1): the server's public key, when the
  * TLS 1.3 chain had one. */
 bool ts_link_derp_meta_key(const struct ts_link *link,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * net_monitor.c - own interface addresses, and news about them (rtnetlink)
+ * net_monitor.c - news about the network that we are in (rtnetlink)
  *
  * The messages' content is not looked at; what counts is whether the usable
  * addresses, or the one that packets to the internet have, are other ones when
@@ -14,11 +14,8 @@
 #include "core/io/net_monitor.h"
 
 #include <errno.h>
-#include <ifaddrs.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
-#include <net/if.h>
-#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +25,7 @@
 
 #include "core/base/err.h"
 #include "core/base/log.h"
+#include "core/io/own_address.h"
 
 enum { SETTLE_MS = 250, SETTLE_MAX_MS = 2000, READ_LEN = 16384,
        ADDRS_MAX = 64 };
@@ -59,35 +57,12 @@ static void note_change(struct ts_net_monitor *m)
 	ts_timer_set(m->settle, at_ms);
 }
 
-/* Our address on the way to that one, or ::. No packet is sent. */
-static struct ts_ip source_towards(const char *text)
-{
-	struct ts_addr to = {.port = 9}, from = {0};
-	struct sockaddr_storage ss;
-	socklen_t len = sizeof(ss);
-	int family, fd, ss_len;
-
-	if (ts_ip_parse(text, &to.ip))
-		return from.ip;
-	family = ts_ip_is_v4(&to.ip) ? AF_INET : AF_INET6;
-	ss_len = ts_addr_to_sockaddr(&to, family, &ss);
-	fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return from.ip;
-	if (connect(fd, (struct sockaddr *)&ss, (socklen_t)ss_len) ||
-	    getsockname(fd, (struct sockaddr *)&ss, &len) ||
-	    ts_addr_from_sockaddr((struct sockaddr *)&ss, len, &from) < 0)
-		from.ip = TS_IP_ZERO;
-	close(fd);
-	return from.ip;
-}
-
 /* A default route may move to another interface while both keep their
- * addresses. Any address of the internet does: these are documentation's. */
+ * addresses. */
 static size_t collect_all(struct ts_ip out[static ADDRS_MAX])
 {
-	out[0] = source_towards("203.0.113.1");
-	out[1] = source_towards("2001:db8::1");
+	out[0] = ts_own_address_towards(TS_SOMEWHERE_V4);
+	out[1] = ts_own_address_towards(TS_SOMEWHERE_V6);
 	return 2 + ts_local_addresses(out + 2, ADDRS_MAX - 2);
 }
 
@@ -227,52 +202,4 @@ void ts_net_monitor_close(struct ts_net_monitor *m)
 	if (m->clock_fd >= 0)
 		close(m->clock_fd);
 	free(m);
-}
-
-/* -- addresses ------------------------------------------------------------ */
-
-static bool is_usable(const struct ifaddrs *ifa, bool loopback,
-		      struct ts_ip *out)
-{
-	struct ts_addr addr;
-	socklen_t len;
-
-	if (!ifa->ifa_addr || !(ifa->ifa_flags & IFF_UP))
-		return false;
-	len = ifa->ifa_addr->sa_family == AF_INET ? sizeof(struct sockaddr_in)
-						  : sizeof(struct sockaddr_in6);
-	if ((ifa->ifa_addr->sa_family != AF_INET &&
-	     ifa->ifa_addr->sa_family != AF_INET6) ||
-	    ts_addr_from_sockaddr(ifa->ifa_addr, len, &addr) < 0)
-		return false;
-	*out = addr.ip;
-	return ts_ip_is_loopback(out) == loopback &&
-	       !ts_ip_is_link_local(out) && !ts_ip_is_tailscale(out) &&
-	       !ts_ip_is_unspecified(out);
-}
-
-static size_t collect(const struct ifaddrs *list, bool loopback,
-		      struct ts_ip *out, size_t cap)
-{
-	size_t count = 0;
-
-	for (const struct ifaddrs *ifa = list; ifa && count < cap;
-	     ifa = ifa->ifa_next)
-		if (is_usable(ifa, loopback, &out[count]))
-			count++;
-	return count;
-}
-
-size_t ts_local_addresses(struct ts_ip *out, size_t cap)
-{
-	struct ifaddrs *list;
-	size_t count;
-
-	if (getifaddrs(&list))
-		return 0;
-	count = collect(list, false, out, cap);
-	if (!count)
-		count = collect(list, true, out, cap);
-	freeifaddrs(list);
-	return count;
 }

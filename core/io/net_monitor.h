@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * net_monitor.h - own interface addresses, and news about them (rtnetlink)
+ * net_monitor.h - news about the network that we are in (rtnetlink)
  */
 #ifndef CORE_IO_NET_MONITOR_H
 #define CORE_IO_NET_MONITOR_H
 
-#include <stddef.h>
-
-#include "core/base/addr.h"
 #include "core/loop/loop.h"
 
 struct ts_net_monitor;
@@ -16,8 +13,5 @@ struct ts_net_monitor;
 struct ts_net_monitor *ts_net_monitor_open(struct ts_loop *loop,
 					   void (*fn)(void *ctx), void *ctx);
 void ts_net_monitor_close(struct ts_net_monitor *m);
-/* Usable local addresses (no loopback unless there is nothing else, no
- * link-local, no tailnet ranges); returns how many were written. */
-size_t ts_local_addresses(struct ts_ip *out, size_t cap);
 
 #endif

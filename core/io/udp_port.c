@@ -86,6 +86,7 @@ struct ts_udp_port {
 	uint16_t number;
 	struct in_batch *in;
 	ts_udp_input_fn fn;
+	ts_udp_refused_fn refused; /* or NULL */
 	void *ctx;
 	bool is_closed; /* by a callback: stop handing out */
 	bool is_inside;
@@ -186,6 +187,12 @@ static bool is_socket_full(int err)
 	return err == EAGAIN || err == ENOBUFS || err == ENOMEM;
 }
 
+static bool is_refusal(int err)
+{
+	return err == EHOSTUNREACH || err == ENETUNREACH || err == EPERM ||
+	       err == EACCES || err == EADDRNOTAVAIL;
+}
+
 /* How many datagrams from `first` on can go as one message: one destination,
  * one length, only the last may be shorter. */
 static unsigned bundle_size(const struct udp_socket *s, unsigned first)
@@ -271,6 +278,16 @@ static unsigned datagrams_of(const struct mmsghdr *msgs, unsigned count)
 	return n;
 }
 
+/* The message that begins with that datagram; how many it has. */
+static unsigned refuse(struct udp_socket *s, unsigned at, int err)
+{
+	const struct out_batch *out = s->out;
+
+	if (s->port->refused && is_refusal(err))
+		s->port->refused(s->port->ctx, &out->to[at]);
+	return datagrams_of(out->msgs, 1);
+}
+
 static void flush_socket(struct udp_socket *s)
 {
 	struct out_batch *out = s->out;
@@ -289,7 +306,7 @@ static void flush_socket(struct udp_socket *s)
 		else if (is_socket_full(errno))
 			break;
 		else /* this destination cannot be reached */
-			at += datagrams_of(out->msgs, 1);
+			at += refuse(s, at, errno);
 	}
 	if (out) {
 		out->count = 0;
@@ -562,6 +579,11 @@ void ts_udp_port_close(struct ts_udp_port *u)
 	u->is_closed = true;
 	if (!u->is_inside)
 		free_port(u);
+}
+
+void ts_udp_port_on_refused(struct ts_udp_port *u, ts_udp_refused_fn fn)
+{
+	u->refused = fn;
 }
 
 uint16_t ts_udp_port_number(const struct ts_udp_port *u)

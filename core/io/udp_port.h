@@ -23,6 +23,11 @@ typedef void (*ts_udp_input_fn)(void *ctx, const struct ts_addr *from,
  * when neither family could be bound (*err). */
 struct ts_udp_port *ts_udp_port_open(struct ts_loop *loop, uint16_t port,
 				     ts_udp_input_fn fn, void *ctx, int *err);
+/* Whoever is told (with input's ctx) when the kernel sends nothing to an
+ * address: no route, or a rule forbids it. It takes
+ * note, and neither sends nor closes. */
+typedef void (*ts_udp_refused_fn)(void *ctx, const struct ts_addr *to);
+void ts_udp_port_on_refused(struct ts_udp_port *u, ts_udp_refused_fn fn);
 /* Another port; as above. On failure there is none: sends are dropped. */
 int ts_udp_port_rebind(struct ts_udp_port *u, uint16_t port);
 void ts_udp_port_close(struct ts_udp_port *u);

@@ -128,6 +128,7 @@ struct ts_node *ts_node_new(struct ts_node_config *config,
 	node->prefs = *config->prefs;
 	ts_prefs_init_default(config->prefs);
 	node->expiry_check_ms = UINT64_MAX;
+	node->moved_round = 1; /* no peer's, at first */
 	persist = &node->prefs.persist;
 	if (!ts_private_key_is_zero(&persist->node_key))
 		ts_public_key_from_private(&persist->node_key,
@@ -399,6 +400,13 @@ void ts_node_portmap_found(struct ts_node *node,
 	node_tell_net_info(node);
 }
 
+void ts_node_udp_refused(struct ts_node *node, const struct ts_addr *to,
+			 uint64_t now_ms)
+{
+	node->now_ms = now_ms;
+	ts_path_refused(node->path, to, now_ms);
+}
+
 void ts_node_network_changed(struct ts_node *node, uint64_t now_ms)
 {
 	node->now_ms = now_ms;
@@ -419,6 +427,8 @@ uint64_t ts_node_deadline_ms(const struct ts_node *node)
 	at = earlier(at, ts_path_deadline_ms(node->path));
 	at = earlier(at, stack_deadline_ms(node->stack));
 	at = earlier(at, node->expiry_check_ms);
+	if (node->has_moved)
+		at = earlier(at, node->now_ms);
 	return earlier(at, node_ping_deadline_ms(node));
 }
 
@@ -431,6 +441,7 @@ void ts_node_tick(struct ts_node *node, uint64_t now_ms)
 		ts_wg_tick(node->wg, now_ms);
 	if (ts_path_deadline_ms(node->path) <= now_ms)
 		ts_path_tick(node->path, now_ms);
+	node_moved_tick(node);
 	if (stack_deadline_ms(node->stack) <= now_ms)
 		stack_tick(node->stack, now_ms);
 	if (node->expiry_check_ms <= now_ms)

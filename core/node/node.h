@@ -146,6 +146,9 @@ bool ts_node_port_mapped(const struct ts_node *node, struct ts_addr *out);
 void ts_node_portmap_found(struct ts_node *node,
 			   const struct ts_portmap_found *found,
 			   uint64_t now_ms);
+/* The kernel does not send to this address. */
+void ts_node_udp_refused(struct ts_node *node, const struct ts_addr *to,
+			 uint64_t now_ms);
 void ts_node_network_changed(struct ts_node *node, uint64_t now_ms);
 uint64_t ts_node_deadline_ms(const struct ts_node *node);
 void ts_node_tick(struct ts_node *node, uint64_t now_ms);

@@ -39,6 +39,7 @@ struct node_peer {
 	bool is_unsigned; /* as the filter was told */
 	bool is_relay;	  /* for us, as the filter says */
 	uint32_t tsmp_second, tsmp_spent; /* our answers by TSMP */
+	unsigned moved_round; /* the node's: what waits for it tries again */
 };
 
 struct node_ping {
@@ -72,6 +73,8 @@ struct ts_node {
 	bool is_open;
 	bool filter_is_stale; /* a peer that the filter looks at changed */
 	bool relays_are_stale; /* a peer that relays for us changed */
+	bool has_moved; /* a peer of this round */
+	unsigned moved_round;
 	uint64_t expiry_check_ms;
 	const struct ts_derp_map *derp_map; /* as the path layer has it */
 	uint64_t now_ms; /* of the call that is being served */
@@ -132,6 +135,10 @@ void node_relays_judge(struct ts_node *node);
 /* Once all is judged: the path layer hears of it, if there is news. */
 void node_relays_tell(struct ts_node *node);
 void node_paths_configure(struct ts_node *node);
+/* Another path leads to the peer, or it is heard again. */
+void node_peer_moved(struct ts_node *node, struct node_peer *np);
+/* For all who moved; not while somebody sends. */
+void node_moved_tick(struct ts_node *node);
 /* node_packets.c: the way of a packet */
 extern const struct stack_ops node_stack_ops;
 extern const struct ts_wg_ops node_wg_ops;

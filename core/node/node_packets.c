@@ -405,6 +405,11 @@ static void on_peer_mtu_changed(void *ctx, struct ts_path_peer *peer,
 	stack_path_changed(node->stack);
 }
 
+static void on_peer_moved(void *ctx, struct ts_path_peer *peer)
+{
+	node_peer_moved(ctx, ts_path_peer_ctx(peer));
+}
+
 const struct ts_path_ops node_path_ops = {
 	.udp_send = on_udp_send,
 	.udp_send_whole = on_udp_send_whole,
@@ -416,6 +421,7 @@ const struct ts_path_ops node_path_ops = {
 	.derp_latency = on_derp_latency,
 	.derp_latency_cancel = on_derp_latency_cancel,
 	.peer_mtu_changed = on_peer_mtu_changed,
+	.peer_moved = on_peer_moved,
 	.resolve = on_resolve,
 	.wireguard = on_path_wireguard,
 	.unknown_sender = on_unknown_sender,

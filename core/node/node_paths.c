@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * node_paths.c - what the netmap says about paths: relays, attributes
+ * node_paths.c - what the netmap says about paths, and who waits for one
  *
  * A peer relays for us when the packet filter grants it "relay-target" towards
  * us. That is looked up when the peer changes, or for all peers when the
@@ -102,6 +102,34 @@ void node_relays_tell(struct ts_node *node)
 			};
 	}
 	ts_path_set_relays(node->path, relays, count);
+}
+
+/* A handshake may begin at once. What waits in the stack goes later, as it may
+ * be what is sending this moment. */
+void node_peer_moved(struct ts_node *node, struct node_peer *np)
+{
+	np->moved_round = node->moved_round;
+	node->has_moved = true;
+	if (np->wg)
+		ts_wg_peer_moved(node->wg, np->wg, node->now_ms);
+}
+
+static bool has_moved(void *ctx, const struct ts_ip *remote)
+{
+	const struct ts_node *node = ctx;
+	const struct ts_peer *peer = node_peer_for(node, remote);
+	const struct node_peer *np = peer ? peer->node_data : NULL;
+
+	return np && np->moved_round == node->moved_round;
+}
+
+void node_moved_tick(struct ts_node *node)
+{
+	if (!node->has_moved)
+		return;
+	stack_try_again(node->stack, has_moved, node, node->now_ms);
+	node->moved_round++;
+	node->has_moved = false;
 }
 
 void node_paths_configure(struct ts_node *node)

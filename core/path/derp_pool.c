@@ -445,6 +445,14 @@ void ts_derp_pool_check(struct ts_derp_pool *pool, uint64_t now_ms)
 		ts_derp_client_check(&conn->client, now_ms);
 }
 
+void ts_derp_pool_doubt(struct ts_derp_pool *pool, uint64_t now_ms)
+{
+	for (struct ts_derp_conn *conn = pool->conns; conn; conn = conn->next)
+		if (now_ms >= conn->heard_ms + DERP_DOUBT_MS &&
+		    conn->client.check_until_ms == UINT64_MAX)
+			ts_derp_client_check(&conn->client, now_ms);
+}
+
 /* -- what the streams did ------------------------------------------------ */
 
 void ts_derp_pool_opened(struct ts_derp_pool *pool, int region,

@@ -24,6 +24,7 @@ enum {
 	DERP_BACKOFF_STEP_MS = 10,
 	DERP_BACKOFF_MAX_MS = 5000,
 	DERP_STABLE_MS = 10000,
+	DERP_DOUBT_MS = 500,
 };
 
 struct ts_derp_pool;
@@ -98,6 +99,8 @@ bool ts_derp_pool_is_ready(const struct ts_derp_pool *pool, int region);
 uint64_t ts_derp_pool_heard_ms(const struct ts_derp_pool *pool, int region);
 /* Ping all connections and give up those that stay silent. */
 void ts_derp_pool_check(struct ts_derp_pool *pool, uint64_t now_ms);
+/* The same for those that were silent for a while, and are not asked. */
+void ts_derp_pool_doubt(struct ts_derp_pool *pool, uint64_t now_ms);
 
 /* What the streams did. */
 void ts_derp_pool_opened(struct ts_derp_pool *pool, int region,

@@ -10,11 +10,17 @@
  * every 3 s to keep the trust; an idle one has no timer at all.
  *
  *   no trust           -> the caller sends on the best path and on DERP
- *   500 ms of sending and nothing comes back
+ *   signs that it ended (path_doubt.h)
  *                      -> a ping; and when that is not answered either, the
  *                         trust ends at once, not after 6.5 s: a transfer is
- *                         to stand still for as short as can be
+ *                         to stand still for as short as can be. All
+ *                         candidates are pinged, with a CallMeMaybe
  *   ping times out     -> an untrusted best path is forgotten: DERP only
+ *   the peer pings us  -> without a trusted direct path it is pinged back: the
+ *                         doors on the way are open this moment
+ *   in the first 10 s of a search
+ *                      -> each round of pings is repeated after 0.3 and 1 s,
+ *                         as the first often meets a door that is still shut
  *   every 60 s         -> all candidates again, unless the path is a LAN's
  *   no direct path     -> peer relays are asked too, at most every 30 s, and
  *                         every 60 s while one is in use
@@ -32,9 +38,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/path/disco_candidates.h"
 #include "core/path/disco_pings.h"
 #include "core/path/disco_wire.h"
 #include "core/path/path_addr.h"
+#include "core/path/path_doubt.h"
 #include "core/path/path_mtu.h"
 #include "core/path/token_bucket.h"
 
@@ -42,31 +50,19 @@ enum {
 	DISCO_HEARTBEAT_MS = 3000,
 	DISCO_SESSION_ACTIVE_MS = 45000,
 	DISCO_TRUST_MS = 6500,
-	/* Sending into silence: when to ask, how long to wait for the answer
-	 * (or four times the path's latency, if that is longer). */
-	DISCO_SILENCE_MS = 500,
-	DISCO_DOUBT_MS = 500,
 	DISCO_PING_INTERVAL_MS = 5000,
+	DISCO_SEARCH_MS = 10000,   /* rounds are repeated for so long */
+	DISCO_REPEAT_MS = 300,     /* the first time */
+	DISCO_REPEAT_LAST_MS = 700, /* after that */
+	DISCO_PING_BACK_MS = 200,  /* not sooner after another ping */
+	DISCO_CALL_AGAIN_MS = 1000, /* the same for calls */
 	DISCO_UPGRADE_INTERVAL_MS = 60000,
 	DISCO_RELAY_INTERVAL_MS = 30000,
 	DISCO_RELAY_UPGRADE_MS = 60000,
 	DISCO_GOOD_LATENCY_US = 5000,
-	/* Above PRUNE the learned candidates that went silent are dropped, at
-	 * MAX no more are taken. */
-	DISCO_CANDIDATES_PRUNE = 100,
-	DISCO_CANDIDATES_MAX = 128,
 	/* Our pongs to one peer. */
 	DISCO_PONGS_PER_S = 50,
 	DISCO_PONGS_BURST = 200,
-};
-
-struct ts_disco_candidate {
-	struct ts_path_addr to;
-	bool is_in_netmap, is_call_me_maybe;
-	bool was_heard; /* a ping came from there */
-	uint8_t heard_tx_id[DISCO_TX_ID_LEN];
-	uint64_t heard_ms;
-	uint64_t ping_due_ms; /* discovery may ping it again from then on */
 };
 
 struct ts_disco_peer;
@@ -81,6 +77,14 @@ struct ts_disco_ops {
 	bool (*discover_relays)(void *ctx);
 	/* The best path was set or, with path NULL, lost. */
 	void (*best_changed)(void *ctx, const struct ts_path_addr *best);
+	/* The best path has ended, or seems to: our own addresses and the way
+	 * through DERP may have ended with it. */
+	void (*trust_ended)(void *ctx);
+	/* What is waiting for an answer of the peer may try again: it has
+	 * another path, or is heard again. */
+	void (*moved)(void *ctx);
+	/* A busy peer that is reached through DERP fell silent. */
+	void (*relay_is_quiet)(void *ctx);
 	/* What the best path carries is another size now. */
 	void (*mtu_changed)(void *ctx);
 	/* Answered, timed out or given up: the caller takes the probe, calls
@@ -95,23 +99,24 @@ struct ts_disco_peer {
 	bool may_relay; /* it knows peer relays, and so may we */
 	bool probes_mtu;
 	bool is_silent; /* no heartbeats: what it sends is proof enough */
-	struct ts_disco_candidate *candidates;
-	size_t candidate_count, candidate_cap;
+	struct ts_disco_candidates candidates;
 	struct ts_disco_pings pings;
 	struct ts_path_quality best; /* best.to not set: none */
 	uint64_t trust_until_ms;
 	struct ts_path_mtu mtu; /* of best, when that is direct */
 	uint64_t active_until_ms;
-	/* First send since something came along the best path; 0: none. */
-	uint64_t unheard_ms;
-	uint64_t doubt_ms; /* the trust ends then; UINT64_MAX: no doubt */
+	struct ts_path_doubt doubt;
 	uint64_t heartbeat_ms;     /* UINT64_MAX: none */
 	uint64_t discovery_due_ms; /* no candidate may be pinged before */
 	uint64_t full_ping_due_ms;
+	uint64_t search_until_ms; /* 0: it has not begun */
+	uint64_t repeat_ms;	  /* UINT64_MAX: this round needs no more */
+	bool is_last_repeat;
+	uint64_t called_ms;	  /* our last CallMeMaybe */
 	uint64_t relays_asked_ms; /* 0: never */
 	struct ts_token_bucket pongs;
 	bool has_pongs; /* the bucket was filled */
-	uint64_t dropped_candidates, dropped_pings, dropped_pongs;
+	uint64_t dropped_pings, dropped_pongs;
 };
 
 void ts_disco_peer_init(struct ts_disco_peer *p, const struct ts_disco_ops *ops,
@@ -132,6 +137,14 @@ bool ts_disco_peer_is_trusted(const struct ts_disco_peer *p, uint64_t now_ms);
 
 /* The best path may have ended: no trust before the next pong. */
 void ts_disco_peer_doubt(struct ts_disco_peer *p);
+/* A handshake leaves by it: ask at once. */
+void ts_disco_peer_ask(struct ts_disco_peer *p, uint64_t now_ms);
+/* The kernel sends nothing there. True: the path in use ends with the next
+ * tick, which is due now. */
+bool ts_disco_peer_refused(struct ts_disco_peer *p, const struct ts_addr *to,
+			   uint64_t now_ms);
+/* There is a way through DERP (again): whoever looks for a path calls anew. */
+void ts_disco_peer_derp_is_up(struct ts_disco_peer *p, uint64_t now_ms);
 
 /* A ping came; from NULL: through DERP. True: answer it. */
 bool ts_disco_peer_got_ping(struct ts_disco_peer *p,
@@ -153,16 +166,18 @@ void ts_disco_peer_relay_ready(struct ts_disco_peer *p,
 			       const struct ts_path_quality *path,
 			       uint64_t now_ms);
 /* Something of the peer, authenticated, came from there: the path works in
- * that direction. It gives no trust, but takes doubt away. */
+ * that direction. It gives no trust, but takes doubt away; from elsewhere it
+ * makes doubt. */
 void ts_disco_peer_heard(struct ts_disco_peer *p,
 			 const struct ts_path_addr *from, uint64_t now_ms);
-/* Ping now: through DERP when has_derp, the trusted path or else all
- * candidates. size: of the whole message, 0: as short as it is. 0, -ENOMEM, -EHOSTUNREACH (nowhere to send to; fn is not
- * called). */
+/* Ping now: the trusted path, or else all candidates and, when has_derp, through
+ * DERP. size: of the whole message, 0: as short as it is. 0, -ENOMEM,
+ * -EHOSTUNREACH (nowhere to send to; fn is not called). */
 int ts_disco_peer_probe(struct ts_disco_peer *p, bool has_derp, size_t size,
 			ts_disco_probe_fn fn, void *fn_ctx, uint64_t now_ms);
-/* Our own network changed: the best path and what was learned are void. */
-void ts_disco_peer_network_changed(struct ts_disco_peer *p);
+/* Our own network changed: what was learned is void. The best path of a peer
+ * in use may still work, so packets go both ways while it is found out. */
+void ts_disco_peer_network_changed(struct ts_disco_peer *p, uint64_t now_ms);
 
 uint64_t ts_disco_peer_deadline_ms(const struct ts_disco_peer *p);
 void ts_disco_peer_tick(struct ts_disco_peer *p, uint64_t now_ms);

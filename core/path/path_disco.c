@@ -186,6 +186,36 @@ static void mtu_changed(void *ctx)
 		path->ops->peer_mtu_changed(path->ctx, peer, mtu);
 }
 
+/* Whether our own addresses are still the same is found out before they are
+ * told; and what the relay is good for is better known now than when its
+ * connection times out. */
+static void trust_ended(void *ctx)
+{
+	const struct ts_path_peer *peer = ctx;
+	char name[TS_KEY_SHORT_CAP], text[TS_PATH_ADDR_TEXT_CAP];
+
+	log_debug("path-%s: nothing comes by %s, DERP as well",
+		  ts_public_key_short(&peer->node_key, name),
+		  ts_path_addr_format(&peer->disco.best.to, text));
+	ts_path_doubt_network(peer->path);
+}
+
+static void moved(void *ctx)
+{
+	struct ts_path_peer *peer = ctx;
+	struct ts_path *path = peer->path;
+
+	if (path->ops->peer_moved)
+		path->ops->peer_moved(path->ctx, peer);
+}
+
+static void relay_is_quiet(void *ctx)
+{
+	struct ts_path_peer *peer = ctx;
+
+	ts_derp_pool_doubt(&peer->path->pool, peer->path->now_ms);
+}
+
 static bool discover_relays(void *ctx)
 {
 	return ts_path_discover_relays(ctx);
@@ -215,6 +245,9 @@ const struct ts_disco_ops TS_PATH_DISCO_OPS = {
 	.send_ping = send_ping,
 	.send_call_me_maybe = send_call_me_maybe,
 	.discover_relays = discover_relays,
+	.trust_ended = trust_ended,
+	.moved = moved,
+	.relay_is_quiet = relay_is_quiet,
 	.mtu_changed = mtu_changed,
 	.best_changed = best_changed,
 	.probe_done = probe_done,

@@ -47,6 +47,8 @@ enum {
 	PATH_CHECK_FULL_MS = 300000,
 	/* Between checks because DERP failed or there is no home. */
 	PATH_CHECK_TROUBLE_MS = 10000,
+	/* Our own addresses are doubted no more often. */
+	PATH_CHECK_DOUBT_MS = 2000,
 	/* A WireGuard-only peer: when to try its next endpoint. */
 	PATH_PLAIN_TRY_MS = 5000,
 	PATH_PLAIN_HEARD_MS = 15000,
@@ -199,6 +201,8 @@ bool ts_path_relay_message(struct ts_path_peer *peer,
 /* -- path_network.c -- */
 extern const struct ts_netcheck_ops TS_PATH_NETCHECK_OPS;
 void ts_path_check_network(struct ts_path *path, bool full);
+/* A path ended: the next CallMeMaybe waits for a check. */
+void ts_path_doubt_network(struct ts_path *path);
 /* all: known ones as well. */
 void ts_path_resolve_names(struct ts_path *path, bool all);
 /* There is traffic: the periodic check must run. */

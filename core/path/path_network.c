@@ -130,6 +130,21 @@ static void start_race(struct ts_path *path)
 			ts_path_region_down(path, regions[i], path->now_ms);
 }
 
+/* What was said by the connection before this one may be lost. */
+static void call_again(struct ts_path *path, int region)
+{
+	struct ts_path_peer *peer;
+	size_t pos = 0;
+
+	while ((peer = ts_key_map_next(&path->by_node_key, &pos))) {
+		if (ts_derp_pool_pick(&path->pool, peer->home_derp,
+				      &peer->route) != region)
+			continue;
+		ts_disco_peer_derp_is_up(&peer->disco, path->now_ms);
+		ts_path_peer_rearm(peer);
+	}
+}
+
 void ts_path_region_up(void *ctx, int region, uint64_t now_ms)
 {
 	struct ts_path *path = ctx;
@@ -139,6 +154,7 @@ void ts_path_region_up(void *ctx, int region, uint64_t now_ms)
 		tell_derp_ready(path, true);
 	if (path->race.count > 0)
 		end_race(path, region);
+	call_again(path, region);
 }
 
 static void leave_race(struct ts_path *path, int region)
@@ -251,6 +267,13 @@ void ts_path_check_network(struct ts_path *path, bool full)
 	if (ts_netcheck_start(&path->netcheck, path->map, path->pool.home, full,
 			      path->now_ms) != 0)
 		schedule_check(path);
+}
+
+void ts_path_doubt_network(struct ts_path *path)
+{
+	if (path->now_ms >= path->last_check_ms + PATH_CHECK_DOUBT_MS)
+		path->endpoints.fresh_until_ms = 0;
+	ts_derp_pool_doubt(&path->pool, path->now_ms);
 }
 
 /* The first address of each family, others when two servers agree. */

@@ -58,7 +58,7 @@ static int send_plain(struct ts_path_peer *peer, const struct ts_packet *pkt)
 	uint64_t now_ms = path->now_ms;
 	const struct ts_disco_peer *disco = &peer->disco;
 
-	if (disco->candidate_count == 0)
+	if (disco->candidates.count == 0)
 		return -EHOSTUNREACH;
 	if (peer->plain_since_ms == 0)
 		peer->plain_since_ms = now_ms;
@@ -67,9 +67,9 @@ static int send_plain(struct ts_path_peer *peer, const struct ts_packet *pkt)
 		peer->plain_index++;
 		peer->plain_since_ms = now_ms;
 	}
-	peer->plain_index %= disco->candidate_count;
+	peer->plain_index %= disco->candidates.count;
 	path->ops->udp_send(path->ctx,
-			    &disco->candidates[peer->plain_index].to.addr,
+			    &disco->candidates.at[peer->plain_index].to.addr,
 			    pkt->data, pkt->len);
 	return 0;
 }
@@ -91,6 +91,8 @@ int ts_path_send(struct ts_path *path, struct ts_path_peer *peer,
 	if (peer == path->caller)
 		ts_disco_peer_doubt(&peer->disco);
 	ts_disco_peer_sent(&peer->disco, now_ms);
+	if (ts_is_wg_initiation(pkt->data, pkt->len))
+		ts_disco_peer_ask(&peer->disco, now_ms);
 	ts_path_peer_rearm(peer);
 	is_trusted = ts_disco_peer_is_trusted(&peer->disco, now_ms);
 	has_udp = ts_path_addr_is_set(best);
@@ -201,6 +203,7 @@ void ts_path_heard(struct ts_path_peer *peer, const struct ts_path_addr *from,
 		   uint64_t now_ms)
 {
 	ts_disco_peer_heard(&peer->disco, from, now_ms);
+	ts_path_peer_rearm(peer);
 }
 
 void ts_path_learn(struct ts_path *path, struct ts_path_peer *peer,

@@ -260,13 +260,27 @@ void ts_path_network_changed(struct ts_path *path, uint64_t now_ms)
 	size_t pos = 0;
 
 	path->now_ms = now_ms;
-	while ((peer = ts_key_map_next(&path->by_node_key, &pos)))
-		ts_disco_peer_network_changed(&peer->disco);
 	ts_endpoints_network_changed(&path->endpoints);
 	ts_derp_pool_check(&path->pool, now_ms);
 	ts_netcheck_cancel(&path->netcheck);
+	path->next_full_ms = now_ms; /* the check that a call waits for, too */
+	while ((peer = ts_key_map_next(&path->by_node_key, &pos))) {
+		ts_disco_peer_network_changed(&peer->disco, now_ms);
+		ts_path_peer_rearm(peer);
+	}
 	ts_path_resolve_names(path, true);
 	ts_path_check_network(path, true);
+}
+
+void ts_path_refused(struct ts_path *path, const struct ts_addr *to,
+		     uint64_t now_ms)
+{
+	struct ts_path_addr from = {.addr = *to};
+	struct ts_path_peer *peer = ts_path_find_source(path, &from);
+
+	path->now_ms = now_ms;
+	if (peer && ts_disco_peer_refused(&peer->disco, to, now_ms))
+		ts_path_peer_rearm(peer);
 }
 
 /* -- time ---------------------------------------------------------------- */

@@ -85,6 +85,9 @@ struct ts_path_ops {
 	/* ts_path_peer_mtu() is another now. May be NULL. */
 	void (*peer_mtu_changed)(void *ctx, struct ts_path_peer *peer,
 				 size_t mtu);
+	/* The peer is reached by another path, or is heard again: whatever
+	 * waits for its answer need wait no longer. May be NULL. */
+	void (*peer_moved)(void *ctx, struct ts_path_peer *peer);
 	/* Our candidate endpoints changed (STUN, local addresses); types as in
 	 * tailcfg.EndpointType. */
 	void (*endpoints_changed)(void *ctx, const struct ts_addr *endpoints,
@@ -212,7 +215,10 @@ int ts_path_check(struct ts_path *path, uint64_t now_ms, ts_path_report_fn fn,
 		  void *fn_ctx);
 uint64_t ts_path_deadline_ms(const struct ts_path *path);
 void ts_path_tick(struct ts_path *path, uint64_t now_ms);
-/* Link change: forget best addresses, STUN again, check DERP. */
+/* The kernel does not send to this address: EHOSTUNREACH and its like. */
+void ts_path_refused(struct ts_path *path, const struct ts_addr *to,
+		     uint64_t now_ms);
+/* Link change: trust no address, STUN again, check DERP. */
 void ts_path_network_changed(struct ts_path *path, uint64_t now_ms);
 
 /* A disco ping for "tailscale ping", of size bytes with its header, DISCO_PING_

@@ -21,6 +21,9 @@
 #include "core/crypto/secret.h"
 #include "core/wireguard/wg_private.h"
 
+/* An initiation that was sent just now may still be answered. */
+enum { MOVED_PATIENCE_MS = 200 };
+
 static uint64_t random_seed(void)
 {
 	uint64_t seed;
@@ -160,6 +163,16 @@ void ts_wg_peer_restarted(struct ts_wg *wg, struct ts_wg_peer *peer,
 	peer->sent_handshake_ms = WG_NEVER;
 	if (peer->staged_count > 0)
 		ts_wg_initiate(wg, peer, WG_FIRST_TRY, now_ms);
+}
+
+void ts_wg_peer_moved(struct ts_wg *wg, struct ts_wg_peer *peer,
+		      uint64_t now_ms)
+{
+	if (!ts_wg_timer_is_armed(&peer->timers, WG_TIMER_RETRANSMIT) ||
+	    now_ms < peer->sent_handshake_ms + MOVED_PATIENCE_MS)
+		return;
+	peer->sent_handshake_ms = WG_NEVER;
+	ts_wg_initiate(wg, peer, WG_FIRST_TRY, now_ms);
 }
 
 struct ts_wg_peer *ts_wg_peer_find(const struct ts_wg *wg,

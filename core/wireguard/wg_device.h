@@ -60,6 +60,10 @@ struct ts_wg_peer *ts_wg_peer_find(const struct ts_wg *wg,
  * opened still, as we may be late to know. */
 void ts_wg_peer_restarted(struct ts_wg *wg, struct ts_wg_peer *peer,
 			  uint64_t now_ms);
+/* Another path leads to the peer: an initiation that was not answered goes out
+ * again now. */
+void ts_wg_peer_moved(struct ts_wg *wg, struct ts_wg_peer *peer,
+		      uint64_t now_ms);
 
 /* An inner IP packet for the peer; sealed in place (packet.h) or, without a
  * session, copied to the staged queue (128 packets, oldest dropped) while a

@@ -5,7 +5,9 @@ import contextlib
 import itertools
 import json
 import os
+import shutil
 import signal
+import statistics
 import sys
 import tempfile
 import time
@@ -73,7 +75,8 @@ class Lab:
         self.expected = {
             pair: path for pair, path in read_expected().items()
             if not options.kinds or set(pair) <= set(options.kinds)}
-        kinds = list(dict.fromkeys(itertools.chain(*self.expected)))
+        kinds = transfers.kinds(options) if options.only == "transfers" \
+            else list(dict.fromkeys(itertools.chain(*self.expected)))
         internet = Internet()
         stack.callback(internet.close)
         self.sites = {s.name: s for s in make_sites(internet, kinds)}
@@ -95,6 +98,15 @@ class Lab:
             if not self.options.only or "transfers" in self.options.only:
                 self.transfers[side] = transfers.run(nodes, tailnet, say,
                                                      self.options)
+            self.keep_logs(side, nodes)
+
+    def keep_logs(self, side, nodes):
+        if not self.options.logs:
+            return
+        os.makedirs(self.options.logs, exist_ok=True)
+        for name, node in nodes.items():
+            shutil.copy(node.log, os.path.join(self.options.logs,
+                                               f"{side}-{name}.log"))
 
     def pairs(self, nodes):
         def measure(pair):
@@ -128,7 +140,16 @@ class Lab:
                 for found in self.results.values())
             lines.append(f"{' - '.join(pair):26}{words(path):>9}{cells}  "
                          f"{self.verdict(pair)}".rstrip())
-        return "\n".join(lines)
+        return "\n".join(lines + self.summary())
+
+    def summary(self):
+        """How long the pairs took that are to be direct."""
+        took = [[found[pair][1] for pair, path in self.expected.items()
+                 if path != "-"] for found in self.results.values()]
+        return [f"{'direct pairs, ' + name:35}" + "".join(
+            f"{'':14}{of(seconds):>9.2f}" for seconds in took)
+            for name, of in (("median", statistics.median), ("longest", max))
+            if all(took)]
 
     def failures(self):
         bad = [" - ".join(p) for p in self.expected if self.verdict(p)] \
@@ -171,6 +192,10 @@ def parse_options():
                         help="only transfers whose event contains this")
     parser.add_argument("--mb", type=int, default=100,
                         help="of each transfer (100)")
+    parser.add_argument("--rate", type=float, default=10,
+                        help="of each transfer, in MB/s (10)")
+    parser.add_argument("--logs", metavar="DIR",
+                        help="keep the nodes' logs there")
     parser.add_argument("--json", default=os.path.join(
         os.environ["BUILD"], "nat.json"), metavar="FILE")
     return parser.parse_args()

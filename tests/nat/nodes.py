@@ -43,6 +43,8 @@ class Node:
         self.ip = self.end.ip
         self.socket = self.end.program.localapi if side == "ours" else \
             self.end.tunnel.socket
+        self.log = self.end.program.log_path if side == "ours" else \
+            self.end.tunnel.daemon.path
 
     def cli(self, *args, timeout=60):
         return subprocess.run(

@@ -12,9 +12,8 @@ import time
 from ends import Broken
 
 PORT = 8081
-RATE = 10_000_000       # bytes a second, of curl
 STALL_MAX_S = 5
-LIMIT_S = 60            # beyond three times what it takes at that rate
+LIMIT_S = 60            # beyond three times what it takes at its rate
 PINGS, PINGS_RELAYED = 15, 3    # until a path that should be direct is
 SILENCE_S = 35          # more than a mapping of kind fw30 lasts
 
@@ -53,6 +52,13 @@ EVENTS = (
           [(0.3, lambda w: w.tailnet.restart("derper"))]),
     Event("relay begins anew, no other path", "blocked", "blocked", "relay",
           [(0.3, lambda w: w.tailnet.restart("derper"))]),
+    Event("one after the other", "port", "port", "direct",
+          [(0.1, lambda w: w.block(True)),
+           (0.3, lambda w: w.block(False)),
+           (0.45, lambda w: w.client.site.move()),
+           (0.6, lambda w: w.tailnet.restart("derper")),
+           (0.75, lambda w: w.server.site.move()),
+           (0.9, lambda w: w.client.site.forget())]),
     # It does not come back: it has forgotten everybody.
     Event("control server gone", "port", "port", "direct", [],
           before=lambda w: w.tailnet.stop("testcontrol")),
@@ -82,18 +88,28 @@ class World:
         self.settle(False)
 
 
+def chosen(options):
+    return [e for e in EVENTS if (options.events or "") in e.name]
+
+
+def kinds(options):
+    """Of the sites that the transfers need."""
+    return list(dict.fromkeys(k for e in chosen(options)
+                              for k in (e.client, e.server)))
+
+
 def run(nodes, tailnet, say, options):
     """event -> what happened."""
     found, served = {}, set()
-    for event in EVENTS:
+    for event in chosen(options):
         client, server = nodes.get(event.client + "-a"), nodes.get(
             event.server + "-b")
-        if not client or not server or (options.events or "") not in event.name:
+        if not client or not server:
             continue
         say(f"{client.side}: {event.name}")
         digest = serve(server, options.mb, served)
         found[event.name] = transfer(event, World(client, server, tailnet),
-                                     options.mb, digest)
+                                     options, digest)
     return found
 
 
@@ -114,8 +130,9 @@ def serve(node, mb, served):
         return hashlib.file_digest(f, "sha256").hexdigest()
 
 
-def transfer(event, world, mb, digest):
+def transfer(event, world, options, digest):
     client, server = world.client, world.server
+    size, rate = options.mb * 1_000_000, int(options.rate * 1_000_000)
     world.block(False)
     said = {"path at first": world.settle(event.client != "blocked")}
     if event.before:
@@ -123,10 +140,11 @@ def transfer(event, world, mb, digest):
     fifo = os.path.join(client.directory, "fifo")
     if not os.path.exists(fifo):
         os.mkfifo(fifo)
-    command = client.curl(server, "file", "-f", "--limit-rate", str(RATE),
+    command = client.curl(server, "file", "-f", "--limit-rate", str(rate),
                           "-o", fifo, port=PORT)
     client.end.write(" ".join(command) + "; echo '{\"status\": '$?'}'")
-    said.update(receive(fifo, event.steps, world, mb * 1_000_000))
+    said.update(receive(fifo, event.steps, world, size,
+                        LIMIT_S + 3 * size / rate))
     try:
         said["curl"] = client.end.answer(10)["status"]
     except Broken as e:
@@ -137,12 +155,11 @@ def transfer(event, world, mb, digest):
     return said
 
 
-def receive(fifo, steps, world, size):
+def receive(fifo, steps, world, size, limit):
     """Reads what curl writes, and lets happen what shall."""
     steps, taken, stall, stalled_at = list(steps), 0, 0.0, 0
     digest = hashlib.sha256()
     began = last = time.monotonic()
-    limit = LIMIT_S + 3 * size / RATE
     fd = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     try:
         while taken < size and time.monotonic() - began < limit:

@@ -76,8 +76,10 @@ static void it_is_the_one_that_a_packet_would_take(void **state)
 	route("add default via 10.9.0.1 metric 10");
 	expect("10.9.0.1", "10.9.0.2");
 	route("add 0.0.0.0/1 via 192.168.7.9"); /* as VPNs do it */
+	route("add 128.0.0.0/1 via 192.168.7.9");
 	expect("192.168.7.9", "192.168.7.2");
 	route("del 0.0.0.0/1");
+	route("del 128.0.0.0/1");
 	route("del default via 10.9.0.1");
 	expect("192.168.7.1", "192.168.7.2");
 	route("del default");

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "core/io/net_monitor.h"
+#include "core/io/own_address.h"
 #include "core/io/resolver.h"
 
 struct bench {

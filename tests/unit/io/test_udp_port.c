@@ -24,6 +24,8 @@ struct bench {
 	uint8_t last[16];
 	struct ts_addr from;
 	bool closes_inside, late;
+	unsigned refused;
+	struct ts_addr refused_to;
 };
 
 static void give_up(void *ctx)
@@ -61,6 +63,14 @@ static void take(void *ctx, const struct ts_addr *from, struct ts_packet *pkt)
 	}
 	if (bench->got == bench->stop_at)
 		ts_loop_stop(bench->loop);
+}
+
+static void refused(void *ctx, const struct ts_addr *to)
+{
+	struct bench *bench = ctx;
+
+	bench->refused++;
+	bench->refused_to = *to;
 }
 
 static int set_up(void **state)
@@ -188,6 +198,7 @@ static void an_unreachable_destination_costs_only_its_datagram(void **state)
 	uint8_t big[9217] = {0};
 
 	bench->stop_at = 2;
+	ts_udp_port_on_refused(bench->a, refused);
 	ts_udp_port_send(bench->a, &to, (const uint8_t *)"1", 1);
 	ts_udp_port_send(bench->a, &bad, (const uint8_t *)"x", 1);
 	ts_udp_port_send(bench->a, &to, big, sizeof(big)); /* too long */
@@ -195,6 +206,8 @@ static void an_unreachable_destination_costs_only_its_datagram(void **state)
 	run(bench, 1000);
 	assert_int_equal(bench->got, 2);
 	assert_int_equal(bench->last[0], '2');
+	assert_int_equal(bench->refused, 1); /* not for its size */
+	assert_true(ts_addr_equal(&bench->refused_to, &bad));
 }
 
 static void jumbo_frames_share_a_batch(void **state)

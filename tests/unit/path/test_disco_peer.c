@@ -22,6 +22,7 @@ struct desk {
 	struct sent sent[SENT_MAX];
 	size_t count;
 	unsigned call_me_maybes, changes, relay_searches, mtu_changes;
+	unsigned trust_ends, moves, quiet_relays;
 	bool has_relays;
 	struct ts_path_addr best;
 	unsigned probes;
@@ -50,6 +51,21 @@ static void on_call_me_maybe(void *ctx)
 static void on_mtu(void *ctx)
 {
 	((struct desk *)ctx)->mtu_changes++;
+}
+
+static void on_trust_ended(void *ctx)
+{
+	((struct desk *)ctx)->trust_ends++;
+}
+
+static void on_moved(void *ctx)
+{
+	((struct desk *)ctx)->moves++;
+}
+
+static void on_quiet_relay(void *ctx)
+{
+	((struct desk *)ctx)->quiet_relays++;
 }
 
 static bool on_discover_relays(void *ctx)
@@ -81,6 +97,9 @@ static const struct ts_disco_ops ops = {
 	.send_ping = on_ping,
 	.send_call_me_maybe = on_call_me_maybe,
 	.discover_relays = on_discover_relays,
+	.trust_ended = on_trust_ended,
+	.moved = on_moved,
+	.relay_is_quiet = on_quiet_relay,
 	.mtu_changed = on_mtu,
 	.best_changed = on_best,
 	.probe_done = on_probe,
@@ -273,9 +292,9 @@ static void a_better_pong_moves_a_worse_one_does_not(void **state)
 	d->now_ms += 10;
 	assert_true(pong(d, 0)); /* 60 ms against 50 */
 	assert_true(ts_path_addr_equal(&d->best, &second));
-	ts_disco_peer_network_changed(&d->peer);
 	d->count = 0;
-	ts_disco_peer_sent(&d->peer, d->now_ms);
+	ts_disco_peer_network_changed(&d->peer, d->now_ms);
+	assert_int_equal(d->count, 2); /* it is in use: at once */
 	d->now_ms += 10;
 	assert_true(pong(d, 0));
 	assert_true(ts_path_addr_equal(&d->best, &first));
@@ -318,7 +337,7 @@ static void a_duplicate_ping_is_not_answered(void **state)
 	assert_false(ts_disco_peer_got_ping(&d->peer, &from, tx_id, d->now_ms));
 	from.addr.port++;
 	assert_true(ts_disco_peer_got_ping(&d->peer, &from, tx_id, d->now_ms));
-	assert_int_equal(d->peer.candidate_count, 2);
+	assert_int_equal(d->peer.candidates.count, 2);
 	free_desk(d);
 }
 
@@ -354,11 +373,11 @@ static void candidates_are_bounded_and_silent_ones_give_way(void **state)
 		from.addr.port = i;
 		ts_disco_peer_got_ping(&d->peer, &from, tx_id, d->now_ms);
 	}
-	assert_int_equal(d->peer.candidate_count, DISCO_CANDIDATES_MAX);
-	assert_true(d->peer.dropped_candidates > 800);
+	assert_int_equal(d->peer.candidates.count, DISCO_CANDIDATES_MAX);
+	assert_true(d->peer.candidates.dropped > 800);
 	d->now_ms += 45001;
 	ts_disco_peer_sent(&d->peer, d->now_ms);
-	assert_int_equal(d->peer.candidate_count, 2);
+	assert_int_equal(d->peer.candidates.count, 2);
 	free_desk(d);
 }
 
@@ -379,7 +398,7 @@ static void call_me_maybe_pings_at_once_and_replaces_its_set(void **state)
 	e.count = 1;
 	e.addrs[0] = addr("192.0.2.6:6").addr;
 	ts_disco_peer_got_call_me_maybe(&d->peer, &e, d->now_ms);
-	assert_int_equal(d->peer.candidate_count, 2);
+	assert_int_equal(d->peer.candidates.count, 2);
 	last = addr("192.0.2.6:6");
 	assert_true(ts_path_addr_equal(&d->sent[d->count - 1].to, &last));
 	free_desk(d);
@@ -412,7 +431,7 @@ static void addresses_that_are_none_are_not_pinged(void **state)
 	struct desk *d = new_desk(bad, 7);
 
 	(void)state;
-	assert_int_equal(d->peer.candidate_count, 0);
+	assert_int_equal(d->peer.candidates.count, 0);
 	free_desk(d);
 }
 
@@ -425,7 +444,7 @@ static void an_endpoint_that_left_the_netmap_is_dropped(void **state)
 	ts_disco_peer_sent(&d->peer, d->now_ms);
 	assert_true(pong(d, 0));
 	ts_disco_peer_set_endpoints(&d->peer, &keep, 1, d->now_ms);
-	assert_int_equal(d->peer.candidate_count, 1);
+	assert_int_equal(d->peer.candidates.count, 1);
 	assert_false(ts_path_addr_is_set(&d->best));
 	free_desk(d);
 }
@@ -547,13 +566,13 @@ static struct desk *new_direct(void)
 	return d;
 }
 
-static void sending_into_silence_ends_the_trust_in_a_second(void **state)
+static void sending_into_silence_ends_the_trust_soon(void **state)
 {
 	struct desk *d = new_direct();
 
 	(void)state;
 	ts_disco_peer_sent(&d->peer, d->now_ms);
-	pass(d, 499);
+	pass(d, DOUBT_SILENCE_MS - 1);
 	ts_disco_peer_sent(&d->peer, d->now_ms);
 	assert_int_equal(d->count, 1);
 	pass(d, 1);
@@ -561,11 +580,16 @@ static void sending_into_silence_ends_the_trust_in_a_second(void **state)
 	assert_int_equal(d->count, 2); /* asked */
 	ts_disco_peer_sent(&d->peer, d->now_ms);
 	assert_int_equal(d->count, 2);
-	pass(d, 499);
+	pass(d, DOUBT_WAIT_MS - 1);
 	assert_true(ts_disco_peer_is_trusted(&d->peer, d->now_ms));
+	assert_int_equal(d->moves, 1);
 	pass(d, 1);
 	assert_false(ts_disco_peer_is_trusted(&d->peer, d->now_ms));
 	assert_true(ts_path_addr_is_set(&d->best)); /* both are used */
+	assert_int_equal(d->trust_ends, 1);
+	assert_int_equal(d->moves, 2);
+	assert_int_equal(d->count, 3); /* every candidate, with a call */
+	assert_int_equal(d->call_me_maybes, 2);
 	assert_true(pong(d, 1)); /* late, but it works */
 	assert_true(ts_disco_peer_is_trusted(&d->peer, d->now_ms));
 	free_desk(d);
@@ -591,6 +615,181 @@ static void what_comes_back_takes_the_doubt_away(void **state)
 		ts_disco_peer_heard(&d->peer, &other, d->now_ms);
 	}
 	assert_false(ts_disco_peer_is_trusted(&d->peer, d->now_ms));
+	free_desk(d);
+}
+
+static void a_busy_peer_that_falls_silent_is_asked(void **state)
+{
+	struct desk *d = new_direct();
+	struct ts_path_addr best = addr(two[0]);
+
+	(void)state;
+	for (int i = 0; i < 2 * DOUBT_BUSY_PACKETS; i++) {
+		pass(d, 20);
+		ts_disco_peer_heard(&d->peer, &best, d->now_ms);
+	}
+	pass(d, DOUBT_QUIET_MS - 1);
+	assert_int_equal(d->count, 1);
+	pass(d, 1);
+	assert_int_equal(d->count, 2);
+	pass(d, DOUBT_WAIT_MS);
+	assert_int_equal(d->trust_ends, 1);
+	/* Heard again: what waits need not wait for its time-out. */
+	assert_int_equal(d->moves, 2);
+	ts_disco_peer_heard(&d->peer, &(struct ts_path_addr){.vni = 9},
+			    d->now_ms);
+	assert_int_equal(d->moves, 3);
+	ts_disco_peer_heard(&d->peer, &best, d->now_ms);
+	assert_int_equal(d->moves, 3);
+	free_desk(d);
+}
+
+static void a_few_packets_are_no_stream(void **state)
+{
+	struct desk *d = new_direct();
+	struct ts_path_addr best = addr(two[0]);
+
+	(void)state;
+	for (int i = 0; i < DOUBT_BUSY_PACKETS - 1; i++)
+		ts_disco_peer_heard(&d->peer, &best, d->now_ms);
+	pass(d, 2000);
+	assert_int_equal(d->count, 1);
+	free_desk(d);
+}
+
+static void a_relay_that_falls_silent_is_told(void **state)
+{
+	struct desk *d = new_desk(two, 0);
+	struct ts_path_addr derp = {.addr = ts_path_derp_addr(1)};
+
+	(void)state;
+	for (int i = 0; i < DOUBT_BUSY_PACKETS; i++)
+		ts_disco_peer_heard(&d->peer, &derp, d->now_ms);
+	pass(d, DOUBT_QUIET_MS);
+	assert_int_equal(d->quiet_relays, 1);
+	assert_int_equal(d->count, 0);
+	free_desk(d);
+}
+
+static void a_peer_heard_elsewhere_ends_the_trust_once(void **state)
+{
+	struct desk *d = new_direct();
+	struct ts_path_addr best = addr(two[0]), other = addr(two[1]);
+
+	(void)state;
+	/* While the path works it is only the other end's choice. */
+	ts_disco_peer_heard(&d->peer, &best, d->now_ms);
+	pass(d, DOUBT_ELSEWHERE_MS - 1);
+	ts_disco_peer_heard(&d->peer, &other, d->now_ms);
+	pass(d, 0);
+	assert_int_equal(d->trust_ends, 0);
+	pass(d, 1);
+	ts_disco_peer_heard(&d->peer, &other, d->now_ms);
+	pass(d, 0);
+	assert_int_equal(d->trust_ends, 1);
+	assert_int_equal(d->count, 2);
+	assert_true(pong(d, 1));
+	/* It goes on like that: no news. */
+	for (int i = 0; i < 20; i++) {
+		pass(d, 100);
+		ts_disco_peer_heard(&d->peer, &other, d->now_ms);
+	}
+	assert_int_equal(d->trust_ends, 1);
+	free_desk(d);
+}
+
+static void a_refused_address_ends_the_trust(void **state)
+{
+	struct desk *d = new_direct();
+	struct ts_path_addr best = addr(two[0]), other = addr(two[1]);
+
+	(void)state;
+	assert_false(ts_disco_peer_refused(&d->peer, &other.addr, d->now_ms));
+	assert_true(ts_disco_peer_refused(&d->peer, &best.addr, d->now_ms));
+	pass(d, 0);
+	assert_false(ts_disco_peer_is_trusted(&d->peer, d->now_ms));
+	assert_int_equal(d->trust_ends, 1);
+	assert_false(ts_disco_peer_refused(&d->peer, &best.addr, d->now_ms));
+	free_desk(d);
+}
+
+static void a_handshake_asks_at_once(void **state)
+{
+	struct desk *d = new_direct();
+
+	(void)state;
+	ts_disco_peer_ask(&d->peer, d->now_ms);
+	ts_disco_peer_ask(&d->peer, d->now_ms);
+	assert_int_equal(d->count, 2);
+	pass(d, DOUBT_WAIT_MS);
+	assert_false(ts_disco_peer_is_trusted(&d->peer, d->now_ms));
+	ts_disco_peer_ask(&d->peer, d->now_ms); /* nothing to ask about */
+	assert_int_equal(d->count, 3);
+	free_desk(d);
+}
+
+static void a_search_repeats_its_pings_for_a_while(void **state)
+{
+	struct desk *d = new_desk(two, 1);
+
+	(void)state;
+	ts_disco_peer_sent(&d->peer, d->now_ms);
+	assert_int_equal(d->count, 1);
+	pass(d, DISCO_REPEAT_MS);
+	assert_int_equal(d->count, 2);
+	pass(d, DISCO_REPEAT_LAST_MS);
+	assert_int_equal(d->count, 3);
+	pass(d, 3900);
+	assert_int_equal(d->count, 3);
+	d->now_ms += DISCO_SEARCH_MS; /* not for ever */
+	ts_disco_peer_tick(&d->peer, d->now_ms);
+	d->count = 0;
+	ts_disco_peer_sent(&d->peer, d->now_ms);
+	pass(d, 1500);
+	assert_true(d->count <= 1);
+	assert_true(d->count == 0 || pong(d, 0));
+	free_desk(d);
+}
+
+static void who_pings_is_pinged_back(void **state)
+{
+	struct desk *d = new_desk(two, 1);
+	struct ts_path_addr from = addr(two[1]);
+	uint8_t tx_id[DISCO_TX_ID_LEN] = {1};
+
+	(void)state;
+	assert_true(ts_disco_peer_got_ping(&d->peer, &from, tx_id, d->now_ms));
+	assert_int_equal(d->count, 1);
+	assert_true(ts_path_addr_equal(&d->sent[0].to, &from));
+	/* Not for each of many. */
+	for (tx_id[0] = 2; tx_id[0] < 20; tx_id[0]++) {
+		pass(d, 20);
+		ts_disco_peer_got_ping(&d->peer, &from, tx_id, d->now_ms);
+	}
+	assert_int_equal(d->count, 2);
+	assert_true(pong(d, 1));
+	pass(d, 1000);
+	tx_id[0] = 20;
+	ts_disco_peer_got_ping(&d->peer, &from, tx_id, d->now_ms);
+	assert_int_equal(d->count, 2); /* there is a path */
+	free_desk(d);
+}
+
+static void derp_is_back_so_call_again(void **state)
+{
+	struct desk *d = new_desk(two, 1);
+
+	(void)state;
+	ts_disco_peer_derp_is_up(&d->peer, d->now_ms); /* nobody asked */
+	assert_int_equal(d->call_me_maybes, 0);
+	ts_disco_peer_sent(&d->peer, d->now_ms);
+	assert_int_equal(d->call_me_maybes, 1);
+	ts_disco_peer_derp_is_up(&d->peer, d->now_ms); /* just now */
+	assert_int_equal(d->call_me_maybes, 1);
+	pass(d, DISCO_CALL_AGAIN_MS);
+	ts_disco_peer_derp_is_up(&d->peer, d->now_ms);
+	assert_int_equal(d->call_me_maybes, 2);
+	assert_int_equal(d->moves, 1);
 	free_desk(d);
 }
 
@@ -865,9 +1064,18 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(
-			sending_into_silence_ends_the_trust_in_a_second),
+			sending_into_silence_ends_the_trust_soon),
 		cmocka_unit_test(what_comes_back_takes_the_doubt_away),
 		cmocka_unit_test(a_question_now_and_then_costs_no_pings),
+		cmocka_unit_test(a_busy_peer_that_falls_silent_is_asked),
+		cmocka_unit_test(a_few_packets_are_no_stream),
+		cmocka_unit_test(a_relay_that_falls_silent_is_told),
+		cmocka_unit_test(a_peer_heard_elsewhere_ends_the_trust_once),
+		cmocka_unit_test(a_refused_address_ends_the_trust),
+		cmocka_unit_test(a_handshake_asks_at_once),
+		cmocka_unit_test(a_search_repeats_its_pings_for_a_while),
+		cmocka_unit_test(who_pings_is_pinged_back),
+		cmocka_unit_test(derp_is_back_so_call_again),
 		cmocka_unit_test(a_slow_path_has_more_time),
 		cmocka_unit_test(
 			relays_are_asked_every_30_s_or_60_s_when_in_use),

@@ -241,7 +241,7 @@ static void a_lazy_peer_is_found_by_its_disco_key(void **state)
 	assert_true(sim_is_direct(sim, 0, 1));
 	assert_int_equal(sim_send(sim, 0, 1), 0);
 	sim_run(sim, 1000);
-	assert_int_equal(sim->nodes[1].got_udp[0], 1);
+	assert_int_equal(sim->nodes[1].got_udp[0], 2);
 	sim_free(sim);
 }
 

@@ -380,6 +380,25 @@ static void late_news_of_a_restart_lose_nothing(void **state)
 	assert_int_equal(a->got[a->delivered - 1], 5);
 }
 
+static void an_initiation_is_not_waited_for_on_another_path(void **state)
+{
+	struct end *a = &net.ends[0], *b = &net.ends[1];
+
+	(void)state;
+	net.is_cut = true;
+	net_say(&net, 0, 2, 100);
+	net_run(&net, 1000); /* its next try would be after five */
+	net.is_cut = false;
+	ts_wg_peer_moved(a->wg, a->peer, net.now_ms);
+	net_run(&net, 100);
+	assert_int_equal(a->ups, 1);
+	assert_int_equal(b->got[b->delivered - 1], 2);
+	/* With a session there is nothing to try again. */
+	ts_wg_peer_moved(a->wg, a->peer, net.now_ms);
+	net_run(&net, 1000);
+	assert_int_equal(a->ups, 1);
+}
+
 static void restart_while_packets_wait_starts_another_handshake(void **state)
 {
 	struct end *b = &net.ends[1];
@@ -907,6 +926,7 @@ int main(void)
 		CASE(restarted_peer_is_heard_again),
 		CASE(restarted_peer_is_called_at_once_if_we_know),
 		CASE(late_news_of_a_restart_lose_nothing),
+		CASE(an_initiation_is_not_waited_for_on_another_path),
 		CASE(restart_while_packets_wait_starts_another_handshake),
 		CASE(strangers_are_asked_about_and_may_be_refused),
 		CASE(peer_added_for_a_forged_initiation_goes_again),
