@@ -276,12 +276,13 @@ int ts_disco_peer_probe(struct ts_disco_peer *p, bool has_derp, size_t size,
 	probe->fn = fn;
 	probe->fn_ctx = fn_ctx;
 	/* A packet would take the trusted path alone, and so does the ping; it
-	 * is to end the trust when it gets no answer. */
+	 * is to end the trust when it gets no answer, unless it may be too
+	 * large. */
 	if (is_trusted)
 		probe_by(p, &p->best.to, size, probe, now_ms);
 	else if (has_derp)
 		probe_by(p, NULL, size, probe, now_ms);
-	if (is_trusted && p->doubt.end_ms == UINT64_MAX)
+	if (is_trusted && size == 0 && p->doubt.end_ms == UINT64_MAX)
 		ts_path_doubt_asked(&p->doubt, p->best.latency_us, now_ms);
 	/* Of several addresses in one network any may answer first: where a
 	 * direct path is in use the others are not asked. */

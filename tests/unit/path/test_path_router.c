@@ -850,7 +850,13 @@ static void ping_of_a_size_is_not_cut(void **state)
 	ts_path_ping(a->path, a->peers[1], 1473, sim->now_ms, note_pong, a);
 	sim_run(sim, 6000);
 	assert_int_equal(a->pong_calls, 3);
-	assert_int_equal(a->pong.derp_region, 1);
+	assert_int_equal(a->pong_err, -ETIMEDOUT);
+	/* It was too large for the path, which is as good as before. */
+	ts_path_ping(a->path, a->peers[1], 0, sim->now_ms, note_pong, a);
+	sim_run(sim, 1000);
+	assert_int_equal(a->pong_calls, 4);
+	assert_int_equal(a->pong_err, 0);
+	assert_int_equal(a->pong.derp_region, 0);
 	sim_free(sim);
 }
 
