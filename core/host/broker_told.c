@@ -2,10 +2,10 @@
  * broker_told.c - what programs say without waiting for an answer
  *
  * A datagram with the program's socket: no connection to be made, taken in and
- * closed, on the way of every connect and every accept. The kernel adds who sent
- * it. The queue is short (net.unix.max_dgram_qlen): a program that finds it full
- * goes the long way, by a connection. So do all where this socket is not there,
- * because its name is too long, or out of sight (chroot).
+ * closed, on the way of every connect and every accept. The kernel adds who
+ * sent it. The queue is short (net.unix.max_dgram_qlen): who finds it
+ * full goes the long way, by a connection. So do all where this socket is not
+ * there, because its name is too long, or out of sight (chroot).
  */
 #include <errno.h>
 #include <stdio.h>
