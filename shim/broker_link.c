@@ -3,7 +3,8 @@
  *
  * A new SOCK_SEQPACKET connection each time: 10 us, and the program never
  * owns a descriptor that it does not know of for longer than the call; it may
- * close all it has, fork, or change root and user in between.
+ * close all it has, fork, or change root and user in between. What needs no
+ * answer is a datagram.
  *
  * The path is tried first: its directory's permissions say whose it is. The
  * abstract name has none - when the host is dead, anyone may take it and be
@@ -136,13 +137,16 @@ static int connect_broker(const struct shim_broker *broker)
 	return fd;
 }
 
+/* to: NULL for the other end of a connection. */
 static int send_request(int fd, const struct ts_broker_request *req,
-			int pass_fd)
+			int pass_fd, struct sockaddr_un *to)
 {
 	uint8_t bytes[TS_BROKER_MESSAGE_MAX];
 	int len = ts_broker_write_request(req, bytes, sizeof(bytes));
 	struct iovec iov = {.iov_base = bytes, .iov_len = (size_t)len};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+	struct msghdr msg = {.msg_name = to, .msg_iov = &iov,
+			     .msg_namelen = to ? sizeof(*to) : 0,
+			     .msg_iovlen = 1};
 	union control control;
 
 	if (len < 0)
@@ -156,7 +160,8 @@ static int send_request(int fd, const struct ts_broker_request *req,
 		msg.msg_control = &control;
 		msg.msg_controllen = sizeof(control.bytes);
 	}
-	while (libc.sendmsg(fd, &msg, MSG_NOSIGNAL) < 0)
+	while (libc.sendmsg(fd, &msg,
+			    MSG_NOSIGNAL | (to ? MSG_DONTWAIT : 0)) < 0)
 		if (errno != EINTR)
 			return errno == EAGAIN ? -ETIMEDOUT : -errno;
 	return 0;
@@ -254,13 +259,39 @@ static int receive_reply(int fd, const struct ts_broker_request *req,
 	return parse_reply(bytes, (size_t)len, req, rep);
 }
 
+/* By path alone: whoever has the abstract name would have to be asked who he
+ * is. */
+static int tell_by_datagram(const struct shim_broker *broker,
+			    const struct ts_broker_request *req, int pass_fd)
+{
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	size_t len = strlen(broker->path);
+	int fd, err;
+
+	if (len == 0 || len + sizeof(TS_BROKER_TOLD) > sizeof(sun.sun_path))
+		return -ENOENT;
+	memcpy(sun.sun_path, broker->path, len);
+	memcpy(sun.sun_path + len, TS_BROKER_TOLD, sizeof(TS_BROKER_TOLD));
+	fd = libc.socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	err = send_request(fd, req, pass_fd, &sun);
+	close(fd);
+	return err;
+}
+
 /* What was sent waits for the host when we have closed our end. */
 int shim_broker_tell(const struct shim_broker *broker,
 		     const struct ts_broker_request *req, int pass_fd)
 {
-	int fd = connect_broker(broker);
-	int err = fd < 0 ? fd : send_request(fd, req, pass_fd);
+	int err = tell_by_datagram(broker, req, pass_fd);
+	int fd;
 
+	if (!err)
+		return 0;
+	/* The queue is full, or there is none. */
+	fd = connect_broker(broker);
+	err = fd < 0 ? fd : send_request(fd, req, pass_fd, NULL);
 	if (fd >= 0)
 		close(fd);
 	return err;
@@ -277,7 +308,7 @@ int shim_broker_exchange(const struct shim_broker *broker,
 		*got_fd = -1;
 	if (fd < 0)
 		return fd;
-	err = send_request(fd, req, pass_fd);
+	err = send_request(fd, req, pass_fd, NULL);
 	if (!err)
 		err = receive_reply(fd, req, rep, got_fd);
 	close(fd);

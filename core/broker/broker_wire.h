@@ -2,7 +2,9 @@
  * broker_wire.h - what a program asks of the host
  *
  * One AF_UNIX SOCK_SEQPACKET connection per request (it costs ~10 us and
- * survives closefrom), one request, one reply, then close. Integers are
+ * survives closefrom), one request, one reply, then close. What is UNANSWERED
+ * is a datagram to a socket of its own, TS_BROKER_TOLD behind the path, which
+ * costs half; by a connection where that cannot be had. Integers are
  * big-endian, addresses 16 + 2 bytes, texts u16 length + bytes. The host
  * trusts nothing in here; the shim trusts nothing in a reply.
  * Every request begins with u8 type, u8 version and the 16-byte token (zeros
@@ -86,6 +88,8 @@
 
 #include "core/base/addr.h"
 #include "core/broker/address_table.h"
+
+#define TS_BROKER_TOLD ".told"
 
 enum {
 	TS_BROKER_VERSION = 3,

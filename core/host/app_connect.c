@@ -3,9 +3,9 @@
  *
  * CONNECT brings a duplicate of the program's socket, which then knocks at R
  * and stays in SYN_SENT. Meanwhile we wait for the node if it is not running
- * yet, and dial. When the far end is up, we connect back from R's address and
- * hand the pair to the splice; when it is not, the errno goes into the table
- * and the duplicate is shut down, which fails the program's connect.
+ * yet, and dial (app_dial.c). When the far end is up, we connect back from R's
+ * address and hand the pair to the splice; when it is not, the errno goes into
+ * the table and the duplicate is shut down, which fails the program's connect.
  *
  *   WAITING -> DIALLING -> RELEASING -> JOINING -> (splice or relay)
  *         \________\___________\____________\___-> REFUSING -> (over)
@@ -49,14 +49,12 @@ static const char *state_name(enum conn_state state)
 	return names[state];
 }
 
-static void set_state(struct ts_conn *conn, enum conn_state next)
+void ts_conn_set_state(struct ts_conn *conn, enum conn_state next)
 {
 	log_debug("conn-%llu: %s -> %s", (unsigned long long)conn->id,
 		  state_name(conn->state), state_name(next));
 	conn->state = next;
 }
-
-static void conn_advance(struct ts_conn *conn);
 
 /* -- ends ---------------------------------------------------------------- */
 
@@ -122,9 +120,9 @@ void ts_conn_fail(struct ts_conn *conn, int err)
 	drop_far_end(conn);
 	drop_back(conn);
 	publish_failure(conn, err);
-	set_state(conn, CONN_REFUSING);
+	ts_conn_set_state(conn, CONN_REFUSING);
 	conn->look_ms = CONN_LOOK_FIRST_MS;
-	conn_advance(conn);
+	ts_conn_advance(conn);
 }
 
 static void conn_refuse(struct ts_conn *conn)
@@ -140,7 +138,7 @@ enum look { LOOK_NOT_YET, LOOK_HELD, LOOK_UP, LOOK_GONE };
 
 static void on_hup(void *ctx)
 {
-	conn_advance(ctx);
+	ts_conn_advance(ctx);
 }
 
 /* It knocked. A socket bound to a wildcard has its address only now, and
@@ -262,7 +260,7 @@ static void retry_release(struct ts_conn *conn, int err)
 		ts_conn_fail(conn, err);
 		return;
 	}
-	set_state(conn, CONN_RELEASING);
+	ts_conn_set_state(conn, CONN_RELEASING);
 	conn->look_ms = CONN_LOOK_FIRST_MS;
 	look_again(conn);
 }
@@ -286,7 +284,7 @@ static void conn_release(struct ts_conn *conn)
 	/* The program may ask the moment it is connected. */
 	conn->entry->value.state = TS_FLOW_UP;
 	ts_entry_publish(host, conn->entry);
-	set_state(conn, CONN_JOINING);
+	ts_conn_set_state(conn, CONN_JOINING);
 	conn->back_fd = ts_rendezvous_connect_back(host, &conn->key.remote,
 						   &conn->key.local);
 	if (conn->back_fd < 0) {
@@ -346,7 +344,7 @@ static void settle_held(struct ts_conn *conn)
 	}
 }
 
-static void conn_advance(struct ts_conn *conn)
+void ts_conn_advance(struct ts_conn *conn)
 {
 	switch (conn_look(conn)) {
 	case LOOK_NOT_YET:
@@ -376,173 +374,7 @@ static void on_timer(void *ctx)
 	    ts_host_now_ms(host) >= conn->started_ms + host->timeout_ms)
 		ts_conn_fail(conn, -ETIMEDOUT);
 	else
-		conn_advance(conn);
-}
-
-/* -- the far end --------------------------------------------------------- */
-
-static void on_connected(void *user)
-{
-	struct ts_conn *conn = user;
-
-	set_state(conn, CONN_RELEASING);
-	conn_advance(conn);
-}
-
-/* The splice looks for bytes when it starts. */
-static void on_bytes(void *user)
-{
-	(void)user;
-}
-
-static void on_gone(void *user, int err)
-{
-	struct ts_conn *conn = user;
-
-	conn->tcp = NULL;
-	ts_conn_fail(conn, err ? err : -ECONNRESET);
-}
-
-static const struct stack_tcp_ops dial_ops = {
-	.connected = on_connected,
-	.readable = on_bytes,
-	.writable = on_bytes,
-	.gone = on_gone,
-};
-
-void ts_conn_far_end_up(struct ts_conn *conn)
-{
-	on_connected(conn);
-}
-
-void ts_conn_far_end_gone(struct ts_conn *conn, int err)
-{
-	conn->inbound = NULL;
-	ts_conn_fail(conn, err);
-}
-
-/* What the program bound in the tailnet, where the native address is ours. */
-static bool find_bound(const struct ts_conn *conn, struct ts_addr *out)
-{
-	const struct ts_flow_key key = {.proto = IPPROTO_TCP,
-					.local = conn->key.local};
-	const struct ts_entry *entry = ts_entry_find(conn->host, &key);
-
-	if (!entry || entry->value.kind != TS_FLOW_BIND)
-		return false;
-	*out = entry->value.tailnet_local;
-	return true;
-}
-
-/* The program's own port is tried first: a number that stays the same from bind
- * to connect surprises nobody. One that was bound in the tailnet is kept, or
- * the connect fails, as the kernel has it. */
-static int dial_peer(struct ts_conn *conn, struct ts_addr *local)
-{
-	struct ts_host *host = conn->host;
-	struct stack *stack = ts_node_stack(host->node);
-	struct ts_addr bound = {.port = conn->key.local.port};
-	bool is_bound = find_bound(conn, &bound);
-	int err = 0;
-
-	if (!ts_ip_is_unspecified(&bound.ip) &&
-	    ts_ip_is_v4(&bound.ip) != ts_ip_is_v4(&conn->dest.ip))
-		return -ENETUNREACH;
-	conn->tcp = stack_tcp_dial(stack, &conn->dest, bound.port, &dial_ops,
-				   conn, ts_host_now_ms(host), &err);
-	if (!conn->tcp && err == -EADDRINUSE && is_bound)
-		return -EADDRNOTAVAIL;
-	if (!conn->tcp && err == -EADDRINUSE)
-		conn->tcp = stack_tcp_dial(stack, &conn->dest, 0, &dial_ops,
-					   conn, ts_host_now_ms(host), &err);
-	if (!conn->tcp)
-		return err;
-	*local = stack_tcp_local(conn->tcp);
-	return 0;
-}
-
-static int dial_self(struct ts_conn *conn, struct ts_addr *local)
-{
-	bool v6 = !ts_ip_is_v4(&conn->dest.ip);
-	struct ts_addr bound = {.port = conn->key.local.port};
-	int err = 0;
-
-	(void)find_bound(conn, &bound);
-	local->ip = ts_node_ip(conn->host->node, v6);
-	local->port = bound.port;
-	conn->inbound = ts_inbound_from_self(conn->host, conn, &conn->dest,
-					     local, &err);
-	return conn->inbound ? 0 : err;
-}
-
-/* The name server needs no node: names of the host's network are served
- * without one. The socket is to be released once it has knocked. */
-static int dial_dns(struct ts_conn *conn, struct ts_addr *local)
-{
-	*local = conn->key.local;
-	if (ts_ip_is_tailscale(&conn->dest.ip))
-		local->ip = ts_node_ip(conn->host->node,
-				       !ts_ip_is_v4(&conn->dest.ip));
-	if (ts_ip_is_unspecified(&local->ip))
-		local->ip = conn->key.local.ip;
-	conn->is_to_dns = true;
-	set_state(conn, CONN_RELEASING);
-	return 0;
-}
-
-static int conn_dial(struct ts_conn *conn, struct ts_addr *local)
-{
-	int err = -ENETUNREACH;
-
-	switch (ts_node_route(conn->host->node, &conn->dest.ip, NULL)) {
-	case TS_ROUTE_PEER:
-		err = dial_peer(conn, local);
-		break;
-	case TS_ROUTE_SELF:
-		err = dial_self(conn, local);
-		break;
-	case TS_ROUTE_SERVICE:
-		err = -ECONNREFUSED;
-		break;
-	case TS_ROUTE_NONE:
-		err = -EHOSTUNREACH;
-		break;
-	case TS_ROUTE_HOST:
-		break;
-	}
-	return err;
-}
-
-int ts_conn_begin(struct ts_conn *conn, struct ts_addr *local)
-{
-	if (ts_dns_service_owns(conn->host, &conn->dest))
-		return dial_dns(conn, local);
-	if (ts_host_is_down(conn->host))
-		return -ENETDOWN;
-	if (ts_node_state(conn->host->node) != TS_RUNNING) {
-		set_state(conn, CONN_WAITING);
-		return 0;
-	}
-	set_state(conn, CONN_DIALLING);
-	return conn_dial(conn, local);
-}
-
-void ts_conns_node_changed(struct ts_host *host)
-{
-	struct ts_link *at, *next;
-
-	for (at = host->conns.next; at != &host->conns; at = next) {
-		struct ts_conn *conn = TS_LINK_OWNER(at, struct ts_conn, link);
-		int err;
-
-		next = at->next;
-		if (conn->state != CONN_WAITING)
-			continue;
-		err = ts_conn_begin(conn, &conn->entry->value.tailnet_local);
-		ts_entry_publish(host, conn->entry);
-		if (err)
-			ts_conn_fail(conn, err);
-	}
+		ts_conn_advance(conn);
 }
 
 /* -- from and to the list ------------------------------------------------ */
@@ -624,7 +456,7 @@ void ts_conns_arrived(struct ts_host *host, int fd)
 		    !ts_addr_equal(&conn->key.remote, &at))
 			continue;
 		conn->back_fd = fd;
-		conn_advance(conn);
+		ts_conn_advance(conn);
 		return;
 	}
 	ts_sock_reset(fd); /* the dummy, or a stranger */

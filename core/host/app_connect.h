@@ -2,7 +2,7 @@
  * app_connect.h - an outgoing connection that is not joined yet
  *
  * connect_request.c makes them and looks for those whose program is gone;
- * app_connect.c moves them.
+ * app_connect.c moves them; app_dial.c has the far end.
  */
 #ifndef CORE_HOST_APP_CONNECT_H
 #define CORE_HOST_APP_CONNECT_H
@@ -53,6 +53,9 @@ struct ts_conn *ts_conn_new(struct ts_host *host,
 /* Goes as far as the node's state allows: 0, or what to tell the program.
  * *local: its tailnet end, when known. */
 int ts_conn_begin(struct ts_conn *conn, struct ts_addr *local);
+void ts_conn_set_state(struct ts_conn *conn, enum conn_state next);
+/* Looks at the program's socket and takes the step that is possible. */
+void ts_conn_advance(struct ts_conn *conn);
 /* Tells the program once its socket is held, err by the table. */
 void ts_conn_fail(struct ts_conn *conn, int err);
 /* Refused in the reply to CONNECT: without a trace. */

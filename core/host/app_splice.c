@@ -33,7 +33,7 @@ enum {
 	/* Read at least this much even if the stack takes less: its refusal
 	 * is what makes it call writable() later. */
 	READ_MIN_BYTES = 2048,
-	KEEPALIVE_S = 60, /* finds orphans in FIN_WAIT2: see finish_up() */
+	KEEPALIVE_S = 60, /* finds orphans in FIN_WAIT2: see look_for_orphan() */
 };
 
 struct ts_splice {
@@ -114,20 +114,26 @@ static void finish_down(struct ts_splice *s)
 /* A program that closed everything looks like one that closed its writing
  * side only, until we write. Its kernel forgets it after a minute, and a
  * keepalive gets a reset then; one on the tunnel's side finds a dead peer. */
-static void finish_up(struct ts_splice *s)
+static void look_for_orphan(struct ts_splice *s)
 {
 	const int on = 1, interval_s = KEEPALIVE_S;
 
-	s->is_up_done = true;
-	/* After a reset the end of the data is not an orderly one. */
-	if (s->is_broken)
-		return;
 	(void)setsockopt(s->fd, IPPROTO_TCP, TCP_KEEPIDLE, &interval_s,
 			 sizeof(interval_s));
 	(void)setsockopt(s->fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s,
 			 sizeof(interval_s));
 	(void)setsockopt(s->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 	ts_tunnel_half_closed(s->entry);
+}
+
+static void finish_up(struct ts_splice *s)
+{
+	s->is_up_done = true;
+	/* After a reset the end of the data is not an orderly one. */
+	if (s->is_broken)
+		return;
+	if (!s->is_down_done) /* else it is closed now */
+		look_for_orphan(s);
 	stack_tcp_shutdown_write(s->tcp);
 	after_direction(s);
 }

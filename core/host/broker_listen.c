@@ -34,6 +34,8 @@ void ts_broker_set_accepting(struct ts_broker_server *server, bool on)
 		ts_watch_set(server->path_watch, events);
 	if (server->abstract_watch)
 		ts_watch_set(server->abstract_watch, events);
+	if (server->told_watch)
+		ts_watch_set(server->told_watch, events);
 	ts_broker_set_reading(server, on);
 	ts_broker_arm_timer(server);
 }
@@ -157,7 +159,7 @@ static int open_path(struct ts_broker_server *server, const char *path)
 	memcpy(server->path, path, len);
 	server->path_watch = ts_watch_new(server->host->loop, server->path_fd,
 					  TS_READABLE, on_path, server);
-	return server->path_watch ? 0 : -ENOMEM;
+	return server->path_watch ? ts_broker_open_told(server) : -ENOMEM;
 }
 
 static int open_abstract(struct ts_broker_server *server, const char *name)
@@ -210,6 +212,7 @@ void ts_broker_unlisten(struct ts_broker_server *server)
 	ts_watch_free(server->abstract_watch);
 	ts_sock_close(server->path_fd);
 	ts_sock_close(server->abstract_fd);
+	ts_broker_close_told(server);
 	if (server->path[0])
 		(void)unlink(server->path);
 }

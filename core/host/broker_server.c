@@ -251,7 +251,8 @@ static void turn_away(const struct ts_client *client,
 		return;
 	}
 	ts_sock_close(fd);
-	refuse(client, req, error);
+	if (!ts_broker_is_unanswered(req))
+		refuse(client, req, error);
 }
 
 static void hold(struct ts_client *client, const struct ts_broker_request *req)
@@ -308,8 +309,7 @@ static bool is_for_the_next(const struct ts_client *client,
 	}
 }
 
-/* Keeps the first fd of a message, closes the others. */
-static int take_fd(const struct ts_host *host, struct msghdr *msg)
+int ts_broker_take_fd(const struct ts_host *host, struct msghdr *msg)
 {
 	int kept = -1;
 
@@ -352,7 +352,7 @@ static ssize_t receive(const struct ts_client *client, uint8_t *in, size_t cap,
 		return -errno;
 	/* Cut off (MSG_CTRUNC) is what was too much, or had no fd left here:
 	 * then a CONNECT is answered with ENOBUFS. */
-	*fd = take_fd(client->host, &msg);
+	*fd = ts_broker_take_fd(client->host, &msg);
 	return msg.msg_flags & MSG_TRUNC ? -EMSGSIZE : len;
 }
 
@@ -377,37 +377,67 @@ static bool is_stale(const struct ts_client *client,
 				TS_TABLE_TOKEN_LEN);
 }
 
+/* Takes fd. false: req is to be held. */
+static bool handle(struct ts_client *client, const uint8_t *in, ssize_t len,
+		   int fd, struct ts_broker_request *req)
+{
+	int err = len < 0 ? (int)len : 0;
+
+	if (!err && len > 0)
+		err = ts_broker_read_request(in, (size_t)len, req);
+	if (!err && client->fd < 0 && !ts_broker_is_unanswered(req))
+		err = -EPROTO;
+	if (err || len == 0) {
+		if (err)
+			complain(client, err);
+		ts_sock_close(fd);
+	} else if (!may_speak(client, req)) {
+		complain(client, -EACCES);
+		turn_away(client, req, fd, EACCES);
+	} else if (is_stale(client, req) || is_for_the_next(client, req)) {
+		turn_away(client, req, fd, ESTALE);
+	} else if ((err = ts_request_prove(client->host, req, fd))) {
+		turn_away(client, req, fd, -err);
+	} else {
+		return answer(client, req, fd);
+	}
+	return true;
+}
+
 /* false: nothing there yet. Otherwise the client was served, held or freed. */
 static bool serve(struct ts_client *client)
 {
 	struct ts_broker_request req;
 	uint8_t in[TS_BROKER_MESSAGE_MAX];
 	int fd;
-	ssize_t len = receive(client, in, sizeof(in), &fd);
-	int err;
+	ssize_t len;
 
+	/* What it said before, it may now ask about. */
+	ts_broker_take_told(client->host->server);
+	len = receive(client, in, sizeof(in), &fd);
 	if (len == -EAGAIN)
 		return false;
-	err = len < 0 ? (int)len : 0;
-	if (!err && len > 0)
-		err = ts_broker_read_request(in, (size_t)len, &req);
-	if (err || len == 0) {
-		if (err)
-			complain(client, err);
-		ts_sock_close(fd);
-	} else if (!may_speak(client, &req)) {
-		complain(client, -EACCES);
-		turn_away(client, &req, fd, EACCES);
-	} else if (is_stale(client, &req) || is_for_the_next(client, &req)) {
-		turn_away(client, &req, fd, ESTALE);
-	} else if ((err = ts_request_prove(client->host, &req, fd))) {
-		turn_away(client, &req, fd, -err);
-	} else if (!answer(client, &req, fd)) {
+	if (handle(client, in, len, fd, &req))
+		free_client(client);
+	else
 		hold(client, &req);
-		return true;
-	}
-	free_client(client);
 	return true;
+}
+
+static bool is_trusted(const struct ucred *who)
+{
+	return who->uid == geteuid() || who->uid == 0;
+}
+
+void ts_broker_hear(struct ts_broker_server *server, const struct ucred *who,
+		    const uint8_t *in, ssize_t len, int fd)
+{
+	struct ts_client teller = {.host = server->host, .fd = -1,
+				   .pid = who->pid,
+				   .is_trusted = is_trusted(who)};
+	struct ts_broker_request req;
+
+	(void)handle(&teller, in, len, fd, &req);
 }
 
 static void on_client(void *ctx, unsigned events)
@@ -481,7 +511,7 @@ void ts_broker_add_client(struct ts_broker_server *server, int fd)
 	client->host = host;
 	client->fd = fd;
 	client->pid = cred.pid;
-	client->is_trusted = cred.uid == geteuid() || cred.uid == 0;
+	client->is_trusted = is_trusted(&cred);
 	client->deadline_ms = ts_host_now_ms(host) + READ_LIMIT_MS;
 	server->client_count++;
 	if (!client->is_trusted)
@@ -526,7 +556,7 @@ int ts_broker_open(struct ts_host *host, const struct ts_host_config *config,
 		return -ENOMEM;
 	host->server = server;
 	server->host = host;
-	server->path_fd = server->abstract_fd = -1;
+	server->path_fd = server->abstract_fd = server->told_fd = -1;
 	server->resume_ms = UINT64_MAX;
 	ts_list_init(&server->reading);
 	ts_list_init(&server->held);

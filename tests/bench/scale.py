@@ -144,6 +144,23 @@ class Scale:
         self.row("p50, p99 of them", "ms", said["p50_us"] / 1000,
                  said["p99_us"] / 1000)
 
+    def programs(self, fds):
+        """Each is a process of its own, and none may starve."""
+        count = self.options.programs
+        self.client.say(f"for i in $(seq {count}); do {TOOLS}/connrate run "
+                        f"{self.server.ip} {RATE_PORT} client 1 "
+                        f"{SETTLE_SECONDS} & done; wait; echo 1")
+        said = [self.client.answer(60) for _ in range(count)]
+        rates = [s["per_second"] for s in said]
+        self.row(f"{count} programs at once: connections", "1/s", sum(rates))
+        self.row("of the slowest and the fastest of them", "1/s", min(rates),
+                 max(rates))
+        self.check(sum(s["errors"] for s in said) == 0,
+                   f"errors of {count} programs: {said}")
+        self.check(sum(s["stalls"] for s in said) == 0,
+                   f"{count} programs: connections that took over 1 s")
+        self.answer_ends(fds, "the programs ended")
+
     def end_idle(self, fds):
         self.client.say("kill $held; wait $held; echo 1")
         self.answer_ends(fds, "the idle ones ended")
@@ -187,6 +204,8 @@ def main():
     parser.add_argument("--busy", type=int, default=2_000, metavar="N")
     parser.add_argument("--seconds", type=int, default=60, metavar="S",
                         help="of new connections, as many as go")
+    parser.add_argument("--programs", type=int, default=50, metavar="N",
+                        help="that connect at the same time")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="scale-") as directory, \
             contextlib.ExitStack() as stack:
@@ -207,6 +226,8 @@ def main():
             if options.busy:
                 scale.busy()
             scale.end_idle(fds)
+        if options.programs:
+            scale.programs(fds)
         if options.seconds:
             scale.rate(fds)
         for text in scale.complaints:
