@@ -4,16 +4,21 @@
  *
  * A model of the path: the greatest delivery rate of the last ten rounds, and
  * the least round trip of the last ten seconds. Packets are paced at that rate,
- * and twice their product may be on its way. STARTUP doubles the rate each
- * round until it no longer grows, DRAIN empties the queue that this made, and
- * PROBE_BW looks for more once in eight round trips and gives back what that
- * queued. When ten seconds have brought no shorter trip, PROBE_RTT sends next
- * to nothing for 200 ms to see the path without a queue. Losses do not lower
- * the rate: that is what makes it fast where packets are lost at random; for
- * the first round of a recovery it sends no more than what arrives.
+ * and five quarters of their product may be on its way, and what hosts hold up
+ * (below). The draft has twice: with several flows that fills a queue of one
+ * product for good, as the rates that they believe in add up to more than there
+ * is; it then drops one in twelve, and who has least loses most.
  *
- * ACKs that come in heaps (a radio link, a busy host) would stall a window of
- * two round trips: so what has arrived beyond the rate at once is added to it.
+ * STARTUP doubles the rate each round until it no longer grows, DRAIN empties
+ * the queue that this made, and PROBE_BW looks for more once in eight round
+ * trips and gives back what that queued. When ten seconds have brought no
+ * shorter trip, PROBE_RTT sends next to nothing for 200 ms to see the path
+ * without a queue. Losses do not lower the rate: that is what makes it fast
+ * where packets are lost at random; for the first round of a recovery it sends
+ * no more than what arrives.
+ *
+ * ACKs that come in heaps (a radio link, a busy host) would stall such a
+ * window: so what has arrived beyond the rate at once is added to it.
  */
 #include "netstack/tcp_cc.h"
 
@@ -25,7 +30,7 @@ enum {
 	UNIT = 256,	     /* gains are fractions of this */
 	GAIN_HIGH = 739,     /* 2 / ln 2 */
 	GAIN_DRAIN = 88,     /* its inverse */
-	GAIN_CWND = 2 * UNIT,
+	GAIN_CWND = UNIT * 5 / 4,
 	CYCLE_LEN = 8,
 	BW_ROUNDS = 10,
 	MIN_RTT_US = 10 * 1000 * 1000,

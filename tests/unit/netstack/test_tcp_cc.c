@@ -210,8 +210,8 @@ static void bbr_finds_rate_and_trip(void **state)
 	assert_in_range(cc.bbr.bw.best[0].value, 9900000, 10001000);
 	assert_in_range(cc.bbr.min_rtt_us, 40 * MS, 40 * MS + 100);
 	assert_true(cc.bbr.has_full_bw);
-	/* twice the product, and bursts */
-	assert_in_range(cc.cwnd, 800 * MSS, 1100 * MSS);
+	/* five quarters of the product, and bursts */
+	assert_in_range(cc.cwnd, 500 * MSS, 800 * MSS);
 	assert_in_range(cc.pacing_rate, 7 * 1000 * 1000, 12500 * 1000);
 }
 
@@ -302,7 +302,7 @@ static void bbr_looks_for_the_trip_without_a_queue(void **state)
 			before = cc.cwnd;
 	}
 	assert_in_range(low_us, 200 * MS, 450 * MS);
-	assert_in_range(before, 800 * MSS, 1200 * MSS);
+	assert_in_range(before, 500 * MSS, 850 * MSS);
 	assert_in_range(cc.bbr.min_rtt_us, 40500, 42 * MS);
 }
 
