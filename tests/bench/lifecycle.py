@@ -13,6 +13,7 @@ import processes
 
 FIRST_BYTES = 5         # starts per side and round
 TSNET_FIRST_BYTES = 2   # started again at once, it may take 5 s
+DAEMON_FIRST_BYTES = 2
 EXEC_RUNS = 200
 FRESH, AGAIN = "first byte, new node", "first byte, again at once"
 
@@ -35,11 +36,44 @@ class FirstByte:
                     self.both(self.our_start, side, where, f"{round_no}-{i}")
                 elif side == "tsnet" and i < TSNET_FIRST_BYTES:
                     self.both(self.tsnet_start, side, where, f"{round_no}-{i}")
+                elif i < DAEMON_FIRST_BYTES:
+                    self.daemon(side, pair, where, f"{round_no}-{i}")
+        for side, pair in pairs.items():
+            if hasattr(pair.client, "tunnel") and not pair.client.broken:
+                self.settle(side, pair)
+
+    def settle(self, side, pair):
+        """As it was before."""
+        try:
+            pair.warm_up(True)
+        except FAILURES as e:
+            self.figures.note(f"{side}: after first bytes: {e}")
 
     def both(self, starter, side, where, number):
         fresh = f"{side}-{number}"
         for figure in (FRESH, AGAIN):
             self.time(figure, side, *starter(fresh, where))
+
+    def daemon(self, side, pair, where, number):
+        """The pair's own, started again beside the shell that it carries; with
+        what it takes until it says that it is up, and knows its peers."""
+        tunnel = pair.client.tunnel
+        argv = ["timeout", "15", "sh", "-c", 'until "$@"; do sleep 0.01; done',
+                "sh", *curl(where), *tunnel.curl]
+        fresh = os.path.join(self.directory, f"{side}-{number}")
+        os.makedirs(fresh)
+        starts = [(AGAIN, fresh)]
+        if tunnel.hostname:     # WireGuard has no nodes
+            starts.insert(0, (FRESH, fresh))
+        name = tunnel.hostname and f"{side}-{number}"
+        try:
+            for figure, directory in starts:
+                tunnel.close()
+                self.time(figure, side, argv, CLEAN_ENV,
+                          lambda d=directory: tunnel.start(d, name))
+        except FAILURES as e:
+            self.figures.note(f"{side}: first byte: {e}")
+            pair.client.broken = str(e)
 
     def our_start(self, name, where):
         argv = [TSRUN, "--hostname", name, "--control-url", self.tailnet.url,
@@ -52,10 +86,12 @@ class FirstByte:
                 "get", where]
         return argv, dict(GO_ENV, TS_AUTHKEY=self.tailnet.key)
 
-    def time(self, figure, side, argv, env):
+    def time(self, figure, side, argv, env, before=None):
         err = os.path.join(self.directory, "first.err")
         with open(err, "wb") as f:
             start = time.monotonic()
+            if before:
+                before()
             process = subprocess.Popen(
                 [*enter(self.lanes[side].names["client"]), *argv],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=f,
