@@ -113,10 +113,30 @@ static int grow_candidates(struct ts_disco_peer *p)
 	return 0;
 }
 
-/* NULL: no room, or direct paths are switched off. */
+/* Anybody who overheard a ping can repeat it from as many addresses as there
+ * are; what the peer itself or the netmap names must find room all the same. */
+static void make_room(struct ts_disco_peer *p)
+{
+	size_t oldest = p->candidate_count;
+
+	for (size_t i = 0; i < p->candidate_count; i++) {
+		const struct ts_disco_candidate *c = &p->candidates[i];
+
+		if (!c->is_in_netmap && !c->is_call_me_maybe &&
+		    !ts_path_addr_equal(&c->to, &p->best.to) &&
+		    (oldest == p->candidate_count ||
+		     c->heard_ms < p->candidates[oldest].heard_ms))
+			oldest = i;
+	}
+	if (oldest < p->candidate_count)
+		remove_candidate(p, oldest);
+}
+
+/* is_told: by netmap or peer. NULL: no room, or direct paths are switched off.
+ */
 static struct ts_disco_candidate *add_candidate(struct ts_disco_peer *p,
 						const struct ts_path_addr *to,
-						uint64_t now_ms)
+						bool is_told, uint64_t now_ms)
 {
 	struct ts_disco_candidate *c;
 
@@ -124,6 +144,8 @@ static struct ts_disco_candidate *add_candidate(struct ts_disco_peer *p,
 		return NULL;
 	if (p->candidate_count >= DISCO_CANDIDATES_PRUNE)
 		prune_candidates(p, now_ms);
+	if (p->candidate_count >= DISCO_CANDIDATES_MAX && is_told)
+		make_room(p);
 	if (p->candidate_count >= DISCO_CANDIDATES_MAX ||
 	    grow_candidates(p) != 0) {
 		p->dropped_candidates++;
@@ -137,12 +159,12 @@ static struct ts_disco_candidate *add_candidate(struct ts_disco_peer *p,
 
 static struct ts_disco_candidate *
 find_or_add_candidate(struct ts_disco_peer *p, const struct ts_addr *addr,
-		      uint64_t now_ms)
+		      bool is_told, uint64_t now_ms)
 {
 	struct ts_path_addr to = {.addr = *addr};
 	struct ts_disco_candidate *c = find_candidate(p, &to);
 
-	return c ? c : add_candidate(p, &to, now_ms);
+	return c ? c : add_candidate(p, &to, is_told, now_ms);
 }
 
 void ts_disco_peer_set_endpoints(struct ts_disco_peer *p,
@@ -155,7 +177,7 @@ void ts_disco_peer_set_endpoints(struct ts_disco_peer *p,
 		struct ts_disco_candidate *c = NULL;
 
 		if (ts_path_is_pingable(&addrs[i]))
-			c = find_or_add_candidate(p, &addrs[i], now_ms);
+			c = find_or_add_candidate(p, &addrs[i], true, now_ms);
 		if (c)
 			c->is_in_netmap = true;
 	}
@@ -335,7 +357,7 @@ bool ts_disco_peer_got_ping(struct ts_disco_peer *p,
 
 	/* A relayed path is not a candidate: it needs its own handshake. */
 	if (from && from->vni == 0)
-		c = find_or_add_candidate(p, &from->addr, now_ms);
+		c = find_or_add_candidate(p, &from->addr, false, now_ms);
 	if (c && c->was_heard &&
 	    memcmp(c->heard_tx_id, tx_id, DISCO_TX_ID_LEN) == 0)
 		return false; /* a duplicate */
@@ -445,7 +467,7 @@ void ts_disco_peer_got_call_me_maybe(struct ts_disco_peer *p,
 
 		if (ts_path_is_pingable(&endpoints->addrs[i]))
 			c = find_or_add_candidate(p, &endpoints->addrs[i],
-						  now_ms);
+						  true, now_ms);
 		if (c)
 			c->is_call_me_maybe = true;
 	}

@@ -52,7 +52,7 @@ enum {
 	DISCO_RELAY_UPGRADE_MS = 60000,
 	DISCO_GOOD_LATENCY_US = 5000,
 	/* Above PRUNE the learned candidates that went silent are dropped, at
-	 * MAX no more are taken. */
+	 * MAX no more are learned. */
 	DISCO_CANDIDATES_PRUNE = 100,
 	DISCO_CANDIDATES_MAX = 128,
 	/* Our pongs to one peer. */

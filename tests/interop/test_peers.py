@@ -130,6 +130,11 @@ def test_stock_cli_on_our_localapi(control, web, keep, tmp_path):
     assert "tsd4" in whois
     pong = ask("ping", "-c", "8", "--timeout=5s", "--until-direct=false", peer)
     assert "pong from tsd4" in pong
+    pong = ask("ping", "-c", "8", "--timeout=5s", "--until-direct=false",
+               "--size=1400", peer)
+    assert "pong from tsd4" in pong
+    assert "'size' is 8972" in tailscale(
+        web.localapi, "ping", "-c", "1", "--size=9000", peer).stderr
     machine = json.loads(ask("status", "--json"))
     assert machine["BackendState"] == "Running"
 
