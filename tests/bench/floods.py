@@ -22,7 +22,7 @@ from harness import CLEAN_ENV, Lab, Program, set_loopback_up  # noqa: E402
 
 BULK = os.path.join(os.path.dirname(__file__), "..", "e2e", "apps",
                     "bulk_rate.py")
-PEERS = ["syn", "udp", "echo", "pings"]
+PEERS = ["syn", "udp", "echo", "tsmp", "pings"]
 PORT, ECHO_PORT = 7000, 7001
 HALF = 0.5
 CLOCK = os.sysconf("SC_CLK_TCK")
