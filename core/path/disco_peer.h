@@ -157,8 +157,8 @@ void ts_disco_peer_relay_ready(struct ts_disco_peer *p,
 void ts_disco_peer_heard(struct ts_disco_peer *p,
 			 const struct ts_path_addr *from, uint64_t now_ms);
 /* Ping now: through DERP when has_derp, the trusted path or else all
- * candidates. size: of the whole message, 0: as short as it is. 0, -ENOMEM, -EHOSTUNREACH (nowhere to send to; fn is not
- * called). */
+ * candidates. size: of the whole message, 0: as short as it is. 0, -ENOMEM,
+ * -EHOSTUNREACH (nowhere to send to; fn is not called). */
 int ts_disco_peer_probe(struct ts_disco_peer *p, bool has_derp, size_t size,
 			ts_disco_probe_fn fn, void *fn_ctx, uint64_t now_ms);
 /* Our own network changed: the best path and what was learned are void. */

@@ -15,8 +15,8 @@
 #include "core/base/addr.h"
 
 enum {
-	/* As many waiting: under load. Two hundred peers that come back at once,
-	 * and call us as we call them, are none. */
+	/* As many waiting: under load. Two hundred peers that come back at
+	 * once, and call us as we call them, are none. */
 	WG_LOAD_QUEUE_MAX = 400,
 	WG_LOAD_WORK_PER_S = 500,
 	WG_LOAD_HOLD_MS = 1000, /* under load for so long after */

@@ -288,8 +288,8 @@ static void take(struct flood_peer *p, uint8_t *data, size_t len)
 	if (ts_datagram_kind(data, len) == DATAGRAM_DISCO)
 		take_disco(p, data, len);
 	else
-		ts_wg_input(p->wg, &p->opt->to, false, &pkt, now_ms(), &who, reply,
-			    &reply_len);
+		ts_wg_input(p->wg, &p->opt->to, false, &pkt, now_ms(), &who,
+			    reply, &reply_len);
 	flood_port_flush(p->port);
 }
 

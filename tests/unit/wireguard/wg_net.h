@@ -253,9 +253,9 @@ static inline int net_input(struct net *net, int to, const uint8_t *bytes,
 
 	if (len > 0)
 		memcpy(copy, bytes, len);
-	end->last_err = ts_wg_input(end->wg, &net->ends[!to].from,
-				    net->ends[!to].is_vouched, &pkt, net->now_ms,
-				    &who, reply, &reply_len);
+	end->last_err = ts_wg_input(
+		end->wg, &net->ends[!to].from, net->ends[!to].is_vouched, &pkt,
+		net->now_ms, &who, reply, &reply_len);
 	if (end->last_err)
 		assert_null(who);
 	assert_int_equal(reply_len, end->last_err == -EAGAIN ? 64 : 0);
