@@ -2,10 +2,11 @@
  * stack_icmp.c - echo, and errors in both directions
  * Source: RFC 792, RFC 4443; errors mapped as Linux maps them (icmp(7))
  *
- * Echo requests to us are answered, so many a second of each peer; errors about what we sent end a dial or
- * reach the UDP binding, or whoever sent the echo request. We send one kind of error ourselves, port unreachable
- * for UDP, at most 100 a second. Neighbour discovery has no place in a tunnel
- * and is not listened to.
+ * Echo requests to us are answered, so many a second of each peer; errors about
+ * what we sent end a dial or reach the UDP binding, or whoever sent the echo
+ * request. We send one kind of error ourselves, port unreachable for UDP, at
+ * most 100 a second. Neighbour discovery has no place in a tunnel and is not
+ * listened to.
  */
 #include "netstack/stack_private.h"
 

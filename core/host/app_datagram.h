@@ -22,6 +22,7 @@
 
 #include <netinet/in.h>
 
+#include "core/base/flood.h"
 #include "core/host/host_internal.h"
 
 enum {
@@ -132,6 +133,7 @@ struct ts_dgrams {
 	struct ts_timer *reopen, *sweep;
 	uint64_t looked_ms; /* for programs that are gone */
 	struct ts_log_limit limit;
+	struct ts_flood flood;
 };
 
 /* -- datagram_flow.c ------------------------------------------------------ */

@@ -20,7 +20,7 @@
 #include "core/host/app_datagram.h"
 #include "core/host/dns_service.h"
 
-enum { VIRTUAL_TRIES = 64, UNANSWERED_SHARE = 4 };
+enum { VIRTUAL_TRIES = 64, UNANSWERED_SHARE = 4, FLOOD_PER_S = 100 };
 
 struct ends_key {
 	uint8_t bytes[2 + TS_IP_LEN + 2];
@@ -299,6 +299,16 @@ struct ts_dgram *ts_dgram_oldest(const struct ts_dgrams *all, bool has_socket)
 	return flow ? flow : oldest_in(&all->unanswered, has_socket);
 }
 
+static void tell_flood(struct ts_host *host)
+{
+	uint64_t count = ts_flood_count(&host->dgrams->flood, FLOOD_PER_S,
+					ts_host_now_ms(host));
+
+	if (count)
+		log_warn("datagram: flood of flows: %llu ended to make room",
+			 (unsigned long long)count);
+}
+
 static void make_room(struct ts_host *host, bool with_socket)
 {
 	struct ts_dgrams *all = host->dgrams;
@@ -308,8 +318,10 @@ static void make_room(struct ts_host *host, bool with_socket)
 	    (with_socket && all->own_count >= all->own_max))
 		ts_dgram_look_for_gone(host);
 	if (all->flow_count >= DGRAM_FLOWS_MAX &&
-	    (flow = ts_dgram_oldest(all, false)))
+	    (flow = ts_dgram_oldest(all, false))) {
 		ts_dgram_end(flow);
+		tell_flood(host);
+	}
 	if (with_socket && all->own_count >= all->own_max &&
 	    (flow = ts_dgram_oldest(all, true)))
 		ts_dgram_end(flow);

@@ -225,10 +225,10 @@ struct ts_ping_result {
 	char node_name[64];   /* its name without the tailnet's */
 };
 typedef void (*ts_ping_fn)(void *ctx, const struct ts_ping_result *result);
-/* size: of a disco ping, as ts_path_ping() has it; else 0. cb is called once, at
- * the latest after 6 s. */
+/* size: of a disco ping, as ts_path_ping() has it; else 0. cb is called once,
+ * at the latest after 6 s. */
 void ts_node_ping(struct ts_node *node, const struct ts_ip *ip,
-		  enum ts_ping_kind kind, size_t size, uint64_t now_ms, ts_ping_fn cb,
-		  void *cb_ctx);
+		  enum ts_ping_kind kind, size_t size, uint64_t now_ms,
+		  ts_ping_fn cb, void *cb_ctx);
 
 #endif

@@ -138,17 +138,18 @@ static void on_wg_deliver(void *ctx, void *peer_ctx, struct ts_packet *pkt)
 	}
 }
 
-/* Which of its addresses a packet off DERP came from does not tell peers apart,
- * whose key it is does: each has its own share of our patience under load. */
-static struct ts_addr source_of(const struct ts_path_peer *peer,
-				const struct ts_path_addr *from)
+/* Through DERP the server says which peer it is, and each has its own share of
+ * our patience under load. */
+static bool is_vouched_for(const struct ts_path_peer *peer,
+			   const struct ts_path_addr *from,
+			   struct ts_addr *source)
 {
 	const struct node_peer *np = peer ? ts_path_peer_ctx(peer) : NULL;
-	struct ts_addr source = from->addr;
 
-	if (np && ts_path_is_derp(from) && np->peer->address_count > 0)
-		source.ip = np->peer->addresses[0].ip;
-	return source;
+	if (!np || !ts_path_is_derp(from) || np->peer->address_count == 0)
+		return false;
+	source->ip = np->peer->addresses[0].ip;
+	return true;
 }
 
 static void tell_refused(struct ts_node *node, const struct ts_path_addr *from,
@@ -181,9 +182,10 @@ static void on_path_wireguard(void *ctx, struct ts_path_peer *peer,
 	uint8_t buf[TS_PACKET_HEADROOM + 64 + TS_PACKET_TAILROOM];
 	struct ts_packet reply = {.data = buf + TS_PACKET_HEADROOM};
 	void *who = NULL;
-	struct ts_addr source = source_of(peer, from);
-	int err = ts_wg_input(node->wg, &source, pkt, node->now_ms, &who,
-			      reply.data, &reply.len);
+	struct ts_addr source = from->addr;
+	bool is_vouched = is_vouched_for(peer, from, &source);
+	int err = ts_wg_input(node->wg, &source, is_vouched, pkt, node->now_ms,
+			      &who, reply.data, &reply.len);
 
 	if (who) {
 		struct node_peer *np = who;
@@ -195,7 +197,7 @@ static void on_path_wireguard(void *ctx, struct ts_path_peer *peer,
 	}
 	if (reply.len > 0)
 		ts_path_answer(node->path, peer, from, &reply, node->now_ms);
-	if (err)
+	if (err && err != -EALREADY)
 		tell_refused(node, from, err);
 }
 

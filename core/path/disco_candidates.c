@@ -53,6 +53,26 @@ static bool has_room(struct ts_disco_candidates *l)
 	return true;
 }
 
+void ts_disco_candidates_make_room(struct ts_disco_candidates *l,
+				   const struct ts_path_addr *keep)
+{
+	size_t oldest = l->count;
+
+	if (l->count < DISCO_CANDIDATES_MAX)
+		return;
+	for (size_t i = 0; i < l->count; i++) {
+		const struct ts_disco_candidate *c = &l->at[i];
+
+		if (!c->is_in_netmap && !c->is_call_me_maybe &&
+		    !ts_path_addr_equal(&c->to, keep) &&
+		    (oldest == l->count ||
+		     c->heard_ms < l->at[oldest].heard_ms))
+			oldest = i;
+	}
+	if (oldest < l->count)
+		remove_at(l, oldest);
+}
+
 struct ts_disco_candidate *
 ts_disco_candidates_add(struct ts_disco_candidates *l,
 			const struct ts_path_addr *to, uint64_t now_ms)

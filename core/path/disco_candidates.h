@@ -17,7 +17,7 @@
 
 enum {
 	/* Above PRUNE the learned candidates that went silent are dropped, at
-	 * MAX no more are taken. */
+	 * MAX no more are learned. */
 	DISCO_CANDIDATES_PRUNE = 100,
 	DISCO_CANDIDATES_MAX = 128,
 	DISCO_CANDIDATE_SILENT_MS = 45000,
@@ -47,6 +47,11 @@ ts_disco_candidates_find(const struct ts_disco_candidates *l,
 struct ts_disco_candidate *
 ts_disco_candidates_add(struct ts_disco_candidates *l,
 			const struct ts_path_addr *to, uint64_t now_ms);
+/* For one that netmap or peer name: the longest silent of the learned goes.
+ * Anybody who overheard a ping can repeat it from as many addresses as there
+ * are, so those must not keep the others out. */
+void ts_disco_candidates_make_room(struct ts_disco_candidates *l,
+				   const struct ts_path_addr *keep);
 /* Without those that nobody names any more and that are silent. */
 void ts_disco_candidates_prune(struct ts_disco_candidates *l, uint64_t now_ms);
 /* Only those of the netmap stay, and nothing that was learned of them. */

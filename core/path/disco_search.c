@@ -26,10 +26,11 @@ static void prune(struct ts_disco_peer *p, uint64_t now_ms)
 	follow_candidates(p);
 }
 
-/* NULL: no room, or direct paths are switched off. */
+/* is_told: by netmap or peer. NULL: no room, or direct paths are switched off.
+ */
 static struct ts_disco_candidate *
 find_or_add_candidate(struct ts_disco_peer *p, const struct ts_addr *addr,
-		      uint64_t now_ms)
+		      bool is_told, uint64_t now_ms)
 {
 	struct ts_path_addr to = {.addr = *addr};
 	struct ts_disco_candidate *c =
@@ -38,6 +39,8 @@ find_or_add_candidate(struct ts_disco_peer *p, const struct ts_addr *addr,
 	if (c || p->derp_only)
 		return c;
 	p->discovery_due_ms = 0;
+	if (is_told)
+		ts_disco_candidates_make_room(&p->candidates, &p->best.to);
 	c = ts_disco_candidates_add(&p->candidates, &to, now_ms);
 	follow_candidates(p);
 	return c;
@@ -53,7 +56,7 @@ void ts_disco_peer_set_endpoints(struct ts_disco_peer *p,
 		struct ts_disco_candidate *c = NULL;
 
 		if (ts_path_is_pingable(&addrs[i]))
-			c = find_or_add_candidate(p, &addrs[i], now_ms);
+			c = find_or_add_candidate(p, &addrs[i], true, now_ms);
 		if (c)
 			c->is_in_netmap = true;
 	}
@@ -209,7 +212,7 @@ bool ts_disco_peer_got_ping(struct ts_disco_peer *p,
 
 	/* A relayed path is not a candidate: it needs its own handshake. */
 	if (from && from->vni == 0)
-		c = find_or_add_candidate(p, &from->addr, now_ms);
+		c = find_or_add_candidate(p, &from->addr, false, now_ms);
 	if (c && c->was_heard &&
 	    memcmp(c->heard_tx_id, tx_id, DISCO_TX_ID_LEN) == 0)
 		return false; /* a duplicate */
@@ -239,7 +242,7 @@ void ts_disco_peer_got_call_me_maybe(struct ts_disco_peer *p,
 
 		if (ts_path_is_pingable(&endpoints->addrs[i]))
 			c = find_or_add_candidate(p, &endpoints->addrs[i],
-						  now_ms);
+						  true, now_ms);
 		if (c)
 			c->is_call_me_maybe = true;
 	}

@@ -221,10 +221,11 @@ void ts_path_refused(struct ts_path *path, const struct ts_addr *to,
 /* Link change: trust no address, STUN again, check DERP. */
 void ts_path_network_changed(struct ts_path *path, uint64_t now_ms);
 
-/* A disco ping for "tailscale ping", of size bytes with its header, DISCO_PING_
- * MAX_LEN at most, or 0: as short as it is. By UDP it is not cut. cb gets the latency and the path, or
- * err -ETIMEDOUT after 5 s, -EHOSTUNREACH (nowhere to send to, before this
- * returns), -ECANCELED (peer or router went away). Exactly once. */
+/* A disco ping for "tailscale ping", of size bytes with its header, at most
+ * DISCO_PING_MAX_LEN, or 0: as short as it is. By UDP it is not cut. cb gets
+ * the latency and the path, or err -ETIMEDOUT after 5 s, -EHOSTUNREACH (nowhere
+ * to send to, before this returns), -ECANCELED (peer or router went away).
+ * Exactly once. */
 struct ts_path_pong {
 	uint64_t latency_us;
 	struct ts_path_addr from; /* 127.3.3.40:region for DERP */

@@ -92,10 +92,13 @@ bool ts_wg_mac2_is_right(const struct ts_wg_cookie_checker *checker,
 			 const uint8_t *msg, size_t len,
 			 const struct ts_addr *from, uint64_t now_ms)
 {
+	static const uint8_t none[WG_MAC_LEN];
 	uint8_t cookie[WG_COOKIE_LEN], mac[WG_MAC_LEN];
 	bool is_right;
 
-	if (!secret_is_fresh(checker, now_ms))
+	/* Without one is what most of a flood is. */
+	if (!secret_is_fresh(checker, now_ms) ||
+	    memcmp(msg + mac2_offset(len), none, sizeof(none)) == 0)
 		return false;
 	compute_cookie(checker, from, cookie);
 	compute_mac2(cookie, msg, len, mac);

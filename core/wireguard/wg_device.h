@@ -70,12 +70,14 @@ void ts_wg_peer_moved(struct ts_wg *wg, struct ts_wg_peer *peer,
  * handshake starts. */
 void ts_wg_send(struct ts_wg *wg, struct ts_wg_peer *peer,
 		struct ts_packet *pkt, uint64_t now_ms);
-/* A WireGuard message off the network. from is for cookies and rate limits:
- * whom a relay vouches for has an address of its own. Opened in place.
+/* A WireGuard message off the network. from is for cookies and rate limits; of
+ * a peer whom a relay vouches for it is an address of the peer's own, and no
+ * cookie is asked for. Opened in place.
  * On success *who is the peer_ctx it authenticated as, else NULL.
- * 0, -EBADMSG, -EACCES, -EPROTO (no such session), -EAGAIN (under load:
+ * 0, -EBADMSG, -EACCES, -EPROTO (no such session), -EALREADY (it came before;
+ * by two ways, maybe), -EAGAIN (under load:
  * *reply_len bytes of reply, or none, are to go back to from). */
-int ts_wg_input(struct ts_wg *wg, const struct ts_addr *from,
+int ts_wg_input(struct ts_wg *wg, const struct ts_addr *from, bool is_vouched,
 		struct ts_packet *pkt, uint64_t now_ms, void **who,
 		uint8_t reply[static 64], size_t *reply_len);
 uint64_t ts_wg_deadline_ms(const struct ts_wg *wg); /* UINT64_MAX: none */

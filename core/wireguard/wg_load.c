@@ -4,7 +4,8 @@
  * wireguard-go looks at the length of the queue before its handshake workers.
  * We work on each message as it comes and have no such queue, so it is
  * imagined: each message adds the time that WG_LOAD_WORK_PER_S grants it, and
- * that time drains as the clock runs. 128 messages' worth waiting is load.
+ * that time drains as the clock runs. 400 messages' worth waiting is load: it
+ * takes 128 there, but several workers.
  *
  * The table of sources is a fixed set-associative one, so that nobody can make
  * it grow; a source that was pushed out starts with a full burst again.
@@ -100,6 +101,16 @@ static struct ts_wg_source *find(struct ts_wg_load *load,
 	return oldest;
 }
 
+bool ts_wg_load_may_reply(struct ts_wg_load *load, uint64_t now_ms)
+{
+	uint64_t second = now_ms / 1000;
+
+	if (load->cookie_second != second)
+		load->cookies = 0;
+	load->cookie_second = second;
+	return load->cookies++ < WG_COOKIES_PER_S;
+}
+
 static bool all_may(struct ts_wg_load *load, uint64_t now_ms)
 {
 	uint64_t passed_ms = now_ms - load->proven_ms;
@@ -118,9 +129,9 @@ static bool all_may(struct ts_wg_load *load, uint64_t now_ms)
 }
 
 bool ts_wg_load_allows(struct ts_wg_load *load, const struct ts_ip *source,
-		       uint64_t now_ms)
+		       bool is_vouched, uint64_t now_ms)
 {
-	struct ts_ip net = network_of(source);
+	struct ts_ip net = is_vouched ? *source : network_of(source);
 	struct ts_wg_source *s;
 	uint64_t credit;
 
@@ -133,7 +144,7 @@ bool ts_wg_load_allows(struct ts_wg_load *load, const struct ts_ip *source,
 	s->credit_ms =
 		credit < CREDIT_MAX_MS ? (uint32_t)credit : CREDIT_MAX_MS;
 	s->seen_ms = now_ms;
-	if (s->credit_ms < COST_MS || !all_may(load, now_ms))
+	if (s->credit_ms < COST_MS || (!is_vouched && !all_may(load, now_ms)))
 		return false;
 	s->credit_ms -= COST_MS;
 	return true;

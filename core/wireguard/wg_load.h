@@ -15,10 +15,14 @@
 #include "core/base/addr.h"
 
 enum {
-	WG_LOAD_QUEUE_MAX = 128, /* as many waiting: under load */
+	/* As many waiting: under load. Two hundred peers that come back at
+	 * once, and call us as we call them, are none. */
+	WG_LOAD_QUEUE_MAX = 400,
 	WG_LOAD_WORK_PER_S = 500,
 	WG_LOAD_HOLD_MS = 1000, /* under load for so long after */
 
+	/* Cookies for strangers: more would cost what they are to save. */
+	WG_COOKIES_PER_S = 5000,
 	WG_PROVEN_PER_S = 1000, /* of all sources that proved themselves */
 	WG_PROVEN_BURST = 250,
 	WG_SOURCE_PER_S = 20,
@@ -38,6 +42,8 @@ struct ts_wg_load {
 	uint64_t drained_ms;          /* waiting_ms is as of then */
 	uint64_t waiting_us;          /* work that a queue would hold, in us */
 	uint64_t until_ms;            /* under load until then */
+	uint64_t cookie_second;
+	unsigned cookies;             /* in that second */
 	uint64_t proven_ms;           /* proven_us is as of then */
 	uint64_t proven_us;           /* what all sources may spend */
 	struct ts_wg_source *sources; /* made at the first load */
@@ -48,8 +54,11 @@ void ts_wg_load_init(struct ts_wg_load *load);
 void ts_wg_load_deinit(struct ts_wg_load *load);
 /* One handshake message with a right mac1 came: are we under load? */
 bool ts_wg_load_is_high(struct ts_wg_load *load, uint64_t now_ms);
-/* Under load, mac2 was right: may this source have one more? */
+/* Under load: may one more be sent a cookie? */
+bool ts_wg_load_may_reply(struct ts_wg_load *load, uint64_t now_ms);
+/* Under load: may this source have one more? Its mac2 was right, or a relay
+ * vouches for it; then it is a peer, and has no part in what strangers have. */
 bool ts_wg_load_allows(struct ts_wg_load *load, const struct ts_ip *source,
-		       uint64_t now_ms);
+		       bool is_vouched, uint64_t now_ms);
 
 #endif

@@ -27,12 +27,22 @@ enum {
 /* One received message on its way through the checks. */
 struct arrival {
 	const struct ts_addr *from;
+	bool is_vouched; /* by a relay: from is the peer's own */
 	struct ts_packet *pkt;
 	uint64_t now_ms;
 	struct ts_wg_peer *peer; /* once authenticated */
 	uint8_t *reply;
 	size_t reply_len;
 };
+
+static void send_cookie(struct ts_wg *wg, struct arrival *a)
+{
+	if (!ts_wg_load_may_reply(&wg->load, a->now_ms))
+		return;
+	ts_wg_cookie_make(&wg->checker, a->pkt->data, a->pkt->len, a->from,
+			  a->now_ms, a->reply);
+	a->reply_len = WG_COOKIE_REPLY_LEN;
+}
 
 /* The unauthenticated part: worth an X25519? 0, -EACCES or -EAGAIN. */
 static int admit_handshake(struct ts_wg *wg, struct arrival *a)
@@ -44,14 +54,15 @@ static int admit_handshake(struct ts_wg *wg, struct arrival *a)
 		return -EACCES;
 	if (!ts_wg_load_is_high(&wg->load, a->now_ms))
 		return 0;
-	if (!ts_wg_mac2_is_right(&wg->checker, msg, len, a->from, a->now_ms)) {
-		ts_wg_cookie_make(&wg->checker, msg, len, a->from, a->now_ms,
-				  a->reply);
-		a->reply_len = WG_COOKIE_REPLY_LEN;
+	if (!a->is_vouched && !ts_wg_mac2_is_right(&wg->checker, msg, len,
+						   a->from, a->now_ms)) {
+		send_cookie(wg, a);
 		return -EAGAIN;
 	}
-	return ts_wg_load_allows(&wg->load, &a->from->ip, a->now_ms) ? 0
-								     : -EAGAIN;
+	return ts_wg_load_allows(&wg->load, &a->from->ip, a->is_vouched,
+				 a->now_ms)
+		       ? 0
+		       : -EAGAIN;
 }
 
 /* The claim is not proved yet: anyone can name a static key. A peer that was
@@ -204,7 +215,7 @@ static int open_transport(struct ts_wg *wg, struct arrival *a,
 	if (header.counter >= WG_REJECT_AFTER_MESSAGES ||
 	    !ts_wg_replay_is_fresh(&keypair->replay, header.counter)) {
 		keypair->peer->stats.dropped_replay++;
-		return -EPROTO;
+		return -EALREADY;
 	}
 	ts_nonce_le(header.counter, nonce);
 	if (ts_aead_unseal(keypair->receive, nonce, NULL, 0, sealed, sealed_len,
@@ -280,12 +291,13 @@ static int receive(struct ts_wg *wg, struct arrival *a)
 	}
 }
 
-int ts_wg_input(struct ts_wg *wg, const struct ts_addr *from,
+int ts_wg_input(struct ts_wg *wg, const struct ts_addr *from, bool is_vouched,
 		struct ts_packet *pkt, uint64_t now_ms, void **who,
 		uint8_t reply[static 64], size_t *reply_len)
 {
 	struct arrival a = {
-		.from = from, .pkt = pkt, .now_ms = now_ms, .reply = reply};
+		.from = from, .is_vouched = is_vouched, .pkt = pkt,
+		.now_ms = now_ms, .reply = reply};
 	bool is_transport =
 		ts_wg_read_type(pkt->data, pkt->len) == WG_TRANSPORT;
 	int err = receive(wg, &a);

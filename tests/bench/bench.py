@@ -176,9 +176,7 @@ class Bench:
         first = FirstByte(self.subdirectory("first"), self.tailnet,
                           self.figures)
         for number in self.each_round("first byte"):
-            for side in first.SIDES:
-                if side not in self.sides:
-                    continue
+            for side in self.sides:
                 with contextlib.ExitStack() as self.world_stack:
                     world = World(self, f"first-{number}", [side], "direct")
                     first.measure(side, world.pairs[side], world.lanes[side],

@@ -6,8 +6,10 @@ flood's share of a processor is beside it. Run by `make floods`, in a network
 namespace that has nothing but loopback.
 """
 import argparse
+import contextlib
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -20,7 +22,7 @@ from harness import CLEAN_ENV, Lab, Program, set_loopback_up  # noqa: E402
 
 BULK = os.path.join(os.path.dirname(__file__), "..", "e2e", "apps",
                     "bulk_rate.py")
-PEERS = ["syn", "udp", "echo", "pings"]
+PEERS = ["syn", "udp", "echo", "tsmp", "pings"]
 PORT, ECHO_PORT = 7000, 7001
 HALF = 0.5
 CLOCK = os.sysconf("SC_CLK_TCK")
@@ -38,17 +40,31 @@ class Scene:
 
     def __init__(self, directory, args):
         self.directory, self.args = directory, args
-        self.lab = Lab(directory)
-        self.server = Program(
-            self.lab, directory, "server", "sh", "-c",
-            f"python3 {floods.ECHO} {ECHO_PORT} & exec python3 -u {BULK} "
-            f"serve {PORT}").wait_running().wait_listening(ECHO_PORT)
+        self.parts = contextlib.ExitStack()
+        try:
+            self.open()
+        except BaseException:
+            self.close()
+            raise
+
+    def open(self):
+        self.lab = Lab(self.directory)
+        self.parts.callback(self.lab.close)
+        self.server = self.program(
+            "server", "sh", "-c", f"python3 {floods.ECHO} {ECHO_PORT} & "
+            f"exec python3 -u {BULK} serve {PORT}")
+        self.server.wait_running().wait_listening(ECHO_PORT)
         floods.wait_until(lambda: "ready" in self.server.out, "the server")
-        self.client = Program(self.lab, directory, "client", "python3", "-u",
-                              BULK, "send", "server", str(PORT)).wait_running()
+        self.client = self.program("client", "python3", "-u", BULK, "send",
+                                   "server", str(PORT)).wait_running()
         floods.wait_until(lambda: self.received() > 50e6 and
-                          "now using 127." in self.server.log,
+                          "now using" in self.server.log,
                           "a direct transfer")
+
+    def program(self, *argv):
+        program = Program(self.lab, self.directory, *argv)
+        self.parts.callback(program.stop)
+        return program
 
     def received(self):
         """Bytes, as the server's program counts them."""
@@ -91,9 +107,7 @@ class Scene:
         return row
 
     def close(self):
-        for program in (self.client, self.server):
-            program.stop()
-        self.lab.close()
+        self.parts.close()
 
 
 HEAD = ["kind", "per s", "before", "during", "after", "ratio", "flood CPU",
@@ -114,16 +128,16 @@ def main():
     parser.add_argument("--json", help="write the rows there as well")
     parser.add_argument("kinds", nargs="*")
     args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     set_loopback_up()
     rows = []
     with tempfile.TemporaryDirectory() as directory:
-        scene = Scene(directory, args)
-        print("| " + " | ".join(HEAD) + " |\n" + "|---" * len(HEAD) + "|")
-        for kind in args.kinds or floods.STRANGERS + PEERS:
-            rows.append(scene.measure(kind))
-            show(rows[-1])
-        told = floods.TOLD.findall(scene.server.log)
-        scene.close()
+        with contextlib.closing(Scene(directory, args)) as scene:
+            print("| " + " | ".join(HEAD) + " |\n" + "|---" * len(HEAD) + "|")
+            for kind in args.kinds or floods.STRANGERS + PEERS:
+                rows.append(scene.measure(kind))
+                show(rows[-1])
+            told = floods.TOLD.findall(scene.server.log)
     print("\nlines in the log:", *told, sep="\n  ")
     if args.json:
         with open(args.json, "w", encoding="utf-8") as f:

@@ -12,7 +12,7 @@ from world import enter
 import processes
 
 FIRST_BYTES = 5         # starts per side and round
-TSNET_FIRST_BYTES = 2   # started again at once, it may take 5 s
+OTHERS_FIRST_BYTES = 2  # started again at once, tsnet may take 5 s
 EXEC_RUNS = 200
 FRESH, AGAIN = "first byte, new node", "first byte, again at once"
 
@@ -21,8 +21,6 @@ class FirstByte:
     """From the start of a program to its first byte through the tunnel: as a
     node that was never there, and right after its last run ended."""
 
-    SIDES = ("plain", "ours", "tsnet")
-
     def __init__(self, directory, tailnet, figures):
         self.directory, self.tailnet = directory, tailnet
         self.figures, self.lane = figures, None
@@ -30,17 +28,42 @@ class FirstByte:
     def measure(self, side, pair, lane, round_no):
         where = f"{pair.server.ip}:{PORTS['connrate server']}"
         self.lane = lane
-        for i in range(TSNET_FIRST_BYTES if side == "tsnet" else FIRST_BYTES):
+        starts = {"ours": FIRST_BYTES, "plain": FIRST_BYTES}
+        for i in range(starts.get(side, OTHERS_FIRST_BYTES)):
             if side == "plain":
                 self.time(AGAIN, side, curl(where), CLEAN_ENV)
+            elif side == "ours":
+                self.both(self.our_start, side, where, f"{round_no}-{i}")
+            elif side == "tsnet":
+                self.both(self.tsnet_start, side, where, f"{round_no}-{i}")
             else:
-                self.both(self.our_start if side == "ours" else
-                          self.tsnet_start, side, where, f"{round_no}-{i}")
+                self.daemon(side, pair, where, f"{round_no}-{i}")
 
     def both(self, starter, side, where, number):
         fresh = f"{side}-{number}"
         for figure in (FRESH, AGAIN):
             self.time(figure, side, *starter(fresh, where))
+
+    def daemon(self, side, pair, where, number):
+        """The pair's own, started again beside the shell that it carries; with
+        what it takes until it says that it is up, and knows its peers."""
+        tunnel = pair.client.tunnel
+        argv = ["timeout", "15", "sh", "-c", 'until "$@"; do sleep 0.01; done',
+                "sh", *curl(where), *tunnel.curl]
+        fresh = os.path.join(self.directory, f"{side}-{number}")
+        os.makedirs(fresh)
+        starts = [(AGAIN, fresh)]
+        if tunnel.hostname:     # WireGuard has no nodes
+            starts.insert(0, (FRESH, fresh))
+        name = tunnel.hostname and f"{side}-{number}"
+        try:
+            for figure, directory in starts:
+                tunnel.close()
+                self.time(figure, side, argv, CLEAN_ENV,
+                          lambda d=directory: tunnel.start(d, name))
+        except FAILURES as e:
+            self.figures.note(f"{side}: first byte: {e}")
+            pair.client.broken = str(e)
 
     def our_start(self, name, where):
         argv = [TSRUN, "--hostname", name, "--control-url", self.tailnet.url,
@@ -53,10 +76,12 @@ class FirstByte:
                 "get", where]
         return argv, dict(GO_ENV, TS_AUTHKEY=self.tailnet.key)
 
-    def time(self, figure, side, argv, env):
+    def time(self, figure, side, argv, env, before=None):
         err = os.path.join(self.directory, "first.err")
         with open(err, "wb") as f:
             start = time.monotonic()
+            if before:
+                before()
             process = subprocess.Popen(
                 [*enter(self.lane.names["client"]), *argv],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=f,

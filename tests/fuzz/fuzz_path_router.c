@@ -107,7 +107,8 @@ static struct ts_path_peer *add_peer(size_t i)
 	return w.peers[i];
 }
 
-static struct ts_path_peer *on_sender(void *ctx, const struct ts_public_key *key)
+static struct ts_path_peer *on_sender(void *ctx,
+				      const struct ts_public_key *key)
 {
 	(void)ctx;
 	for (size_t i = 0; i < PEERS_MAX; i++)

@@ -76,8 +76,8 @@ static void input(int to, const uint8_t *bytes, size_t len)
 
 	if (len > 0)
 		memcpy(copy, bytes, len);
-	err = ts_wg_input(sides[to].wg, &from, &pkt, now_ms, &who, reply,
-			  &reply_len);
+	err = ts_wg_input(sides[to].wg, &from, len % 2, &pkt, now_ms, &who,
+			  reply, &reply_len);
 	if ((err && who) || err > 0 || (reply_len && err != -EAGAIN))
 		abort();
 	free(copy);

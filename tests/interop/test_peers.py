@@ -168,6 +168,11 @@ def test_stock_cli_on_our_localapi(control, web, keep, path, tmp_path):
     assert f"tsd4-{path}" in whois
     pong = ask("ping", "-c", "8", "--timeout=5s", "--until-direct=false", peer)
     assert f"pong from tsd4-{path}" in pong
+    pong = ask("ping", "-c", "8", "--timeout=5s", "--until-direct=false",
+               "--size=1200", peer)
+    assert f"pong from tsd4-{path}" in pong
+    assert "'size' is 8972" in tailscale(
+        server.localapi, "ping", "-c", "1", "--size=9000", peer).stderr
     machine = json.loads(ask("status", "--json"))
     assert machine["BackendState"] == "Running"
 

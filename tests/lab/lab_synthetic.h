@@ -7,8 +7,8 @@
 #include "tests/lab/lab.h"
 
 /* How many were added; fewer when memory or addresses run out. */
-/* One whose keys and UDP endpoint somebody has who is not this lab; NULL: out of
- * memory. */
+/* One whose keys and UDP endpoint somebody has who is not this lab; NULL: out
+ * of memory. */
 struct lab_node *lab_synthetic_add_as(struct lab *lab, const char *name,
 				      const struct ts_public_key *key,
 				      const struct ts_public_key *disco,

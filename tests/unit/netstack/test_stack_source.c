@@ -121,12 +121,10 @@ static void deliver(struct bench *b, uint32_t from, uint8_t proto,
 	struct ts_writer w = ts_writer_init(pkt, sizeof(pkt));
 	struct ts_writer sum = ts_writer_init(body + sum_at, 2);
 
-	ts_write_be16(&sum,
-		      stack_sum_finish(stack_sum(body, len) +
-				       (proto == 1 ? 0
-						   : stack_sum_pseudo(&src, &dst,
-								      proto,
-								      len))));
+	uint32_t pseudo =
+		proto == 1 ? 0 : stack_sum_pseudo(&src, &dst, proto, len);
+
+	ts_write_be16(&sum, stack_sum_finish(stack_sum(body, len) + pseudo));
 	ts_write_be16(&w, 0x4500);
 	ts_write_be16(&w, (uint16_t)(IP_HEAD + len));
 	ts_write_be32(&w, 0);

@@ -381,6 +381,30 @@ static void candidates_are_bounded_and_silent_ones_give_way(void **state)
 	free_desk(d);
 }
 
+/* The addresses may be made up, from a ping that somebody overheard. */
+static void told_candidates_find_room_among_learned_ones(void **state)
+{
+	struct desk *d = new_desk(two, 2);
+	struct ts_disco_endpoints e = {.count = 1};
+	uint8_t tx_id[DISCO_TX_ID_LEN] = {0};
+
+	(void)state;
+	for (uint16_t i = 1; i <= 1000; i++) {
+		struct ts_path_addr from = addr("192.0.2.9:9");
+
+		from.addr.port = i;
+		ts_disco_peer_got_ping(&d->peer, &from, tx_id, d->now_ms);
+	}
+	e.addrs[0] = addr("192.0.2.5:5").addr;
+	d->count = 0;
+	ts_disco_peer_got_call_me_maybe(&d->peer, &e, d->now_ms);
+	assert_int_equal(d->peer.candidates.count, DISCO_CANDIDATES_MAX);
+	assert_int_equal(d->count, DISCO_CANDIDATES_MAX);
+	assert_true(ts_addr_equal(&d->sent[d->count - 1].to.addr,
+				  &e.addrs[0]));
+	free_desk(d);
+}
+
 static void call_me_maybe_pings_at_once_and_replaces_its_set(void **state)
 {
 	struct desk *d = new_desk(two, 1);
@@ -1105,6 +1129,8 @@ int main(void)
 		cmocka_unit_test(pongs_are_rate_limited),
 		cmocka_unit_test(
 			candidates_are_bounded_and_silent_ones_give_way),
+		cmocka_unit_test(
+			told_candidates_find_room_among_learned_ones),
 		cmocka_unit_test(
 			call_me_maybe_pings_at_once_and_replaces_its_set),
 		cmocka_unit_test(

@@ -469,7 +469,7 @@ static void replays_are_refused(void **state)
 	net_run(&net, 100);
 	data_len = net.ends[0].last_sent_len;
 	memcpy(data, net.ends[0].last_sent, data_len);
-	assert_int_equal(net_input(&net, 1, data, data_len), -EPROTO);
+	assert_int_equal(net_input(&net, 1, data, data_len), -EALREADY);
 	assert_int_equal(stats_of(1).dropped_replay, 1);
 	assert_int_equal(net_input(&net, 1, initiation, sizeof(initiation)),
 			 -EPROTO);
@@ -624,6 +624,21 @@ static void under_load_a_cookie_is_asked_for(void **state)
 	assert_int_equal(b->delivered, 1);
 }
 
+static void whom_a_relay_vouches_for_needs_no_cookie(void **state)
+{
+	struct end *b = &net.ends[1];
+
+	(void)state;
+	for (int i = 0; i < WG_LOAD_QUEUE_MAX + 1; i++)
+		ts_wg_load_is_high(&b->wg->load, net.now_ms);
+	net.ends[0].is_vouched = true;
+	net_say(&net, 0, 1, 100);
+	net_run(&net, 100);
+	assert_int_equal(net.ends[0].sent_types[WG_INITIATION], 1);
+	assert_int_equal(b->sent_types[WG_RESPONSE], 1);
+	assert_int_equal(b->delivered, 1);
+}
+
 static void cookie_of_another_address_does_not_count(void **state)
 {
 	struct end *b = &net.ends[1];
@@ -697,7 +712,7 @@ static void packets_behind_the_window_are_refused(void **state)
 	net_say(&net, 0, 3, 100);
 	net_run(&net, 1);
 	assert_int_equal(net.ends[1].delivered, 2);
-	assert_int_equal(net_input(&net, 1, old, old_len), -EPROTO);
+	assert_int_equal(net_input(&net, 1, old, old_len), -EALREADY);
 }
 
 static void counters_end_before_they_wrap(void **state)
@@ -937,6 +952,7 @@ int main(void)
 		CASE(wrong_responder_key_gets_no_session),
 		CASE(new_key_forgets_sessions_and_keeps_peers),
 		CASE(under_load_a_cookie_is_asked_for),
+		CASE(whom_a_relay_vouches_for_needs_no_cookie),
 		CASE(cookie_of_another_address_does_not_count),
 		CASE(address_changes_do_not_matter),
 		CASE(reordered_packets_are_all_taken_once),

@@ -43,6 +43,7 @@ struct end {
 	struct ts_private_key key;
 	struct ts_public_key public;
 	bool takes_strangers, replies, removes_on_delivery;
+	bool is_vouched; /* what it sends comes through a relay */
 	unsigned ups, delivered, idles, strangers;
 	uint32_t got[NET_GOT_MAX]; /* numbers of the packets, in order */
 	unsigned sent_types[5];    /* by message type */
@@ -252,8 +253,9 @@ static inline int net_input(struct net *net, int to, const uint8_t *bytes,
 
 	if (len > 0)
 		memcpy(copy, bytes, len);
-	end->last_err = ts_wg_input(end->wg, &net->ends[!to].from, &pkt,
-				    net->now_ms, &who, reply, &reply_len);
+	end->last_err = ts_wg_input(
+		end->wg, &net->ends[!to].from, net->ends[!to].is_vouched, &pkt,
+		net->now_ms, &who, reply, &reply_len);
 	if (end->last_err)
 		assert_null(who);
 	assert_int_equal(reply_len, end->last_err == -EAGAIN ? 64 : 0);
