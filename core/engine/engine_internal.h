@@ -79,6 +79,7 @@ void engine_io_close(struct ts_engine *engine);
 void engine_publish_endpoints(struct ts_engine *engine);
 void engine_on_udp(void *ctx, const struct ts_addr *from,
 		   struct ts_packet *pkt);
+void engine_on_udp_reuse(void *ctx);
 
 /* As in ts_node_io; ctx: the engine. */
 uint64_t engine_monotonic_us(void *ctx);
