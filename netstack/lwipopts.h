@@ -4,8 +4,8 @@
  * lwIP is used for the TCP state machine only. IP input, reassembly, UDP, ICMP
  * and the demultiplexing of segments are ours (see stack_private.h), because
  * lwIP's are global to the process and several nodes live in one. Memory comes
- * from malloc (stack_pool.c); what bounds it are the windows and caps in stack_tcp_recv.c and
- * stack_tcp.c.
+ * from malloc (stack_pool.c); what bounds it are the windows and caps in
+ * stack_tcp_recv.c and stack_tcp.c.
  */
 #ifndef NETSTACK_LWIPOPTS_H
 #define NETSTACK_LWIPOPTS_H

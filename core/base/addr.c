@@ -204,7 +204,8 @@ bool ts_prefix_equal(const struct ts_prefix *a, const struct ts_prefix *b)
 char *ts_ip_format(const struct ts_ip *ip, char out[static TS_IP_TEXT_CAP])
 {
 	if (ts_ip_is_v4(ip))
-		inet_ntop(AF_INET, ip->bytes + TS_IP_V4_AT, out, TS_IP_TEXT_CAP);
+		inet_ntop(AF_INET, ip->bytes + TS_IP_V4_AT, out,
+			  TS_IP_TEXT_CAP);
 	else
 		inet_ntop(AF_INET6, ip->bytes, out, TS_IP_TEXT_CAP);
 	return out;

@@ -24,7 +24,8 @@ enum {
 struct ts_packet {
 	uint8_t *data;
 	size_t len;
-	/* data is there until its maker says otherwise, not only for the call. */
+	/* data is there until its maker says otherwise, not only for the
+	 * call. */
 	bool stays;
 };
 

@@ -3,9 +3,9 @@
  *
  * A read past the end sets `bad`, yields zeros and makes every later read
  * fail, so a parser reads like its specification and checks once at the end.
- * The writer does the same for a buffer that is too small. Reading is in here as
- * each packet is read several times. Lengths are subtracted only, so that no sum
- * can overflow.
+ * The writer does the same for a buffer that is too small. Reading is in here,
+ * as each packet is read several times. Lengths are subtracted only, so that no
+ * sum can overflow.
  */
 #ifndef CORE_BASE_WIRE_H
 #define CORE_BASE_WIRE_H

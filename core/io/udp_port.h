@@ -38,8 +38,8 @@ bool ts_udp_port_has_v6(const struct ts_udp_port *u);
 void ts_udp_port_send(struct ts_udp_port *u, const struct ts_addr *to,
 		      const uint8_t *data, size_t len);
 /* Where a packet of len bytes can be made, with room around it (packet.h), so
- * that sending it needs no copy; until it has been sent, or the next call. NULL:
- * nowhere. */
+ * that sending it needs no copy; until it has been sent, or the next call.
+ * NULL: nowhere. */
 uint8_t *ts_udp_port_room(struct ts_udp_port *u, size_t len);
 /* At once and never in fragments: what is larger than the way out allows is
  * dropped. */

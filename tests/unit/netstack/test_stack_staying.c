@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * Packets that stay where they came for a while: what is read late is whole, and
- * nothing of them is looked at later. They are freed, so sanitizers see it.
+ * Packets that stay where they came for a while: what is read late is whole,
+ * and nothing of them is looked at later. They are freed: sanitizers see it.
  */
 #include "two_stacks.h"
 
