@@ -4,12 +4,13 @@
  * lwIP is used for the TCP state machine only. IP input, reassembly, UDP, ICMP
  * and the demultiplexing of segments are ours (see stack_private.h), because
  * lwIP's are global to the process and several nodes live in one. Memory comes
- * from malloc; what bounds it are the windows and caps in stack_tcp_recv.c and
- * stack_tcp.c.
+ * from malloc (stack_pool.c); what bounds it are the windows and caps in
+ * stack_tcp_recv.c and stack_tcp.c.
  */
 #ifndef NETSTACK_LWIPOPTS_H
 #define NETSTACK_LWIPOPTS_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /* -- platform -------------------------------------------------------------- */
@@ -19,7 +20,13 @@
 #define LWIP_SOCKET 0
 #define LWIP_STATS 0
 #define LWIP_TIMERS 0 /* stack_timer.c calls lwIP's two TCP timers */
-#define MEM_LIBC_MALLOC 1
+#define MEM_CUSTOM_ALLOCATOR 1
+void *stack_pool_take(size_t size);
+void *stack_pool_take_zeroed(size_t count, size_t size);
+void stack_pool_give(void *block);
+#define MEM_CUSTOM_MALLOC stack_pool_take
+#define MEM_CUSTOM_CALLOC stack_pool_take_zeroed
+#define MEM_CUSTOM_FREE stack_pool_give
 #define MEMP_MEM_MALLOC 1
 #define MEM_ALIGNMENT 8
 #define LWIP_DISABLE_TCP_SANITY_CHECKS 1

@@ -152,8 +152,8 @@ void stack_packet(struct stack *s, const uint8_t *ip, size_t len, bool from_us)
 	}
 }
 
-void stack_input(struct stack *s, const uint8_t *ip, size_t len,
-		 uint64_t now_ms)
+static void input(struct stack *s, const uint8_t *ip, size_t len,
+		  uint8_t *staying, uint64_t now_ms)
 {
 	if (s->is_receiving || stack_lwip_is_busy()) {
 		s->count.dropped_bad++;
@@ -161,10 +161,24 @@ void stack_input(struct stack *s, const uint8_t *ip, size_t len,
 	}
 	s->is_receiving = true;
 	set_now(s, now_ms);
+	s->staying = staying;
 	stack_packet(s, ip, len, false);
+	s->staying = NULL;
 	stack_loop_run(s);
 	s->is_receiving = false;
 	stack_tell_owners(s);
+}
+
+void stack_input(struct stack *s, const uint8_t *ip, size_t len,
+		 uint64_t now_ms)
+{
+	input(s, ip, len, NULL, now_ms);
+}
+
+void stack_input_staying(struct stack *s, uint8_t *ip, size_t len,
+			 uint64_t now_ms)
+{
+	input(s, ip, len, ip, now_ms);
 }
 
 /* -- time ------------------------------------------------------------------ */

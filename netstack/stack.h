@@ -34,6 +34,10 @@ struct stack_ops {
 	/* An IP packet out; headroom and tailroom as in packet.h. Must not
 	 * call into any stack: a stack_input() from here is dropped. */
 	void (*output)(void *ctx, struct ts_packet *pkt);
+	/* Where the next packet, of len bytes at most, can be made so that it
+	 * need not be copied by whom output() gives it to; room around it as
+	 * in packet.h. NULL, also in place of the function: nowhere. */
+	uint8_t *(*room)(void *ctx, size_t len);
 	/* A new inbound connection. Keep syn and answer with
 	 * stack_syn_accept(), stack_syn_refuse() or stack_syn_drop() - now or
 	 * later (within 30 s, else it is dropped: syn_gone tells). Duplicate
@@ -74,6 +78,12 @@ void stack_set_addrs(struct stack *s, const struct ts_ip *v4,
 		     const struct ts_ip *v6);
 void stack_input(struct stack *s, const uint8_t *ip, size_t len,
 		 uint64_t now_ms);
+/* The same, with a packet that stays where it is: what belongs to a connection
+ * and has not been consumed is copied by stack_release() only, before which
+ * the packet must not be touched. */
+void stack_input_staying(struct stack *s, uint8_t *ip, size_t len,
+			 uint64_t now_ms);
+void stack_release(struct stack *s);
 /* Congestion control of connections from now on: "cubic" or "bbr". 0, -ENOENT.
  */
 int stack_set_congestion(struct stack *s, const char *name);

@@ -20,8 +20,8 @@ enum {
 	ORPHAN_TIMEOUTS = 15, /* a bit more than a minute */
 	ORPHAN_PROBES = 8,
 	PEER_MSS_MIN = 216, /* a peer's smaller MSS is not obeyed */
-	UNACKED_MAX = 16,   /* segments, at most, for one ACK */
 	ANSWER_MS = 1, /* owners' answers come within it, or not soon */
+	UNACKED_MAX = 48,   /* segments, at most, for one ACK: a bundle */
 };
 
 /* -- life ------------------------------------------------------------------ */

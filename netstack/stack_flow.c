@@ -225,6 +225,8 @@ static void connection_input(struct stack *s, struct stack_tcp *t,
 		s->count.dropped_bad++;
 		return;
 	}
+	if (!t->is_sending) /* lwIP may keep what comes too early */
+		s->staying = NULL;
 	stack_tcp_enter(t);
 	if (t->is_sending)
 		stack_segment_input(t, seg, d);

@@ -285,7 +285,7 @@ static void send_slice(struct stack *s, const struct outgoing *o,
 	uint8_t buf[TS_PACKET_HEADROOM + STACK_MTU_MAX + TS_PACKET_TAILROOM];
 	struct ts_writer w =
 		ts_writer_init(buf + TS_PACKET_HEADROOM, STACK_MTU_MAX);
-	struct ts_packet pkt = {buf + TS_PACKET_HEADROOM, 0};
+	struct ts_packet pkt = {.data = buf + TS_PACKET_HEADROOM};
 
 	if (ts_ip_is_v4(o->src))
 		write_v4(&w, o, offset, len, more);

@@ -119,7 +119,8 @@ void stack_set_tcp_checksum(uint8_t *ip, size_t len)
 static err_t output(struct stack *s, const struct pbuf *p)
 {
 	uint8_t buf[TS_PACKET_HEADROOM + STACK_MTU_MAX + TS_PACKET_TAILROOM];
-	struct ts_packet pkt = {buf + TS_PACKET_HEADROOM, p->tot_len};
+	struct ts_packet pkt = {.data = buf + TS_PACKET_HEADROOM,
+				.len = p->tot_len};
 
 	if (p->tot_len > STACK_MTU_MAX || p->tot_len < IP_HLEN + TCP_HLEN)
 		return ERR_BUF;
@@ -164,7 +165,7 @@ ip_addr_t stack_to_lwip(const struct ts_ip *ip)
 
 void stack_lwip_input(struct stack *s, const struct stack_dgram *d)
 {
-	struct pbuf *p = stack_rx_pbuf(d->data, d->len);
+	struct pbuf *p = stack_rx_pbuf_of(s, d);
 
 	if (p)
 		stack_lwip_input_pbuf(s, p, &d->src, &d->dst);

@@ -172,6 +172,8 @@ static void follow_queue(struct stack_tcp *t)
 
 	t->s->tx_bytes += queued - t->seen_queued;
 	t->seen_queued = queued;
+	if (t->s->tx_bytes == 0)
+		stack_pool_idle();
 }
 
 static void follow_stall(struct stack_tcp *t)

@@ -3,7 +3,8 @@
  *
  * lwIP has made the segment's header; what changes from one transmission to the
  * next (acknowledgement, window) is filled in, and header and bytes are copied
- * once into a packet with room for the layers below. ACKs without data are made
+ * once into a packet with room for the layers below, at the place from which it
+ * will be sent. ACKs without data are made
  * here, too, with SACK blocks for what waits in stack_reorder.c.
  */
 #include "netstack/stack_private.h"
@@ -20,15 +21,21 @@ struct outgoing {
 	uint8_t *ip, *tcp;
 };
 
-static void begin(const struct stack_tcp *t, struct outgoing *o)
+static size_t ip_head_of(const struct stack_tcp *t)
 {
-	o->ip = o->buf + TS_PACKET_HEADROOM;
-	o->tcp = o->ip + (ts_ip_is_v4(&t->local.ip) ? IP_HLEN : IP6_HLEN);
+	return ts_ip_is_v4(&t->local.ip) ? IP_HLEN : IP6_HLEN;
 }
 
-static size_t room_in(const struct outgoing *o)
+/* Where its receiver wants it, if he does. */
+static void begin(const struct stack_tcp *t, struct outgoing *o, size_t tcp_len)
 {
-	return STACK_MTU_MAX - (size_t)(o->tcp - o->ip);
+	const struct stack *s = t->s;
+	size_t head = ip_head_of(t);
+
+	o->ip = s->ops.room ? s->ops.room(s->ctx, head + tcp_len) : NULL;
+	if (!o->ip)
+		o->ip = o->buf + TS_PACKET_HEADROOM;
+	o->tcp = o->ip + head;
 }
 
 static void write_v4(const struct stack_tcp *t, uint8_t *ip, size_t len)
@@ -74,7 +81,10 @@ static void note_acknowledged(struct stack_tcp *t)
 
 static void finish(struct stack_tcp *t, struct outgoing *o, size_t tcp_len)
 {
-	struct ts_packet pkt = {o->ip, (size_t)(o->tcp - o->ip) + tcp_len};
+	struct ts_packet pkt = {
+		.data = o->ip,
+		.len = (size_t)(o->tcp - o->ip) + tcp_len,
+	};
 
 	/* Cut for a way that has become narrower. */
 	if (pkt.len > t->mtu.now) {
@@ -104,9 +114,9 @@ void stack_out_segment(struct stack_tcp *t, struct tcp_seg *seg)
 				 (uint8_t *)seg->p->payload);
 	size_t len = seg->p->tot_len - before;
 
-	begin(t, &o);
-	if (len > room_in(&o)) /* the MSS is from the same MTU */
+	if (len > STACK_MTU_MAX - ip_head_of(t)) /* the MSS is from that MTU */
 		return;
+	begin(t, &o, len);
 	TCPH_SET_FLAG(seg->tcphdr, TCP_ACK);
 	seg->tcphdr->ackno = lwip_htonl(t->pcb->rcv_nxt);
 	seg->tcphdr->wnd = lwip_htons(window_of(t->pcb));
@@ -147,7 +157,7 @@ void stack_out_ack(struct stack_tcp *t)
 	struct outgoing o;
 	struct tcp_hdr *h;
 
-	begin(t, &o);
+	begin(t, &o, head);
 	h = (struct tcp_hdr *)o.tcp;
 	h->src = lwip_htons(pcb->local_port);
 	h->dest = lwip_htons(pcb->remote_port);

@@ -202,6 +202,7 @@ struct stack_frag; /* stack_frag.c */
 struct stack_source; /* stack_source.c */
 struct loop_packet; /* stack_loop.c */
 struct held_range; /* stack_reorder.c */
+struct rx_borrowed; /* stack_tcp_recv.c */
 
 struct stack {
 	struct stack_ops ops;
@@ -224,6 +225,8 @@ struct stack {
 	size_t tw_count;
 	struct tcp_pcb_listen listener; /* lent to lwIP for one SYN */
 	size_t rx_bytes;   /* unread bytes of all connections */
+	uint8_t *staying;  /* the packet at hand, when it stays; or NULL */
+	struct rx_borrowed *borrowed; /* in queues, of such packets */
 	size_t tx_bytes;   /* written and not acknowledged, of all */
 	size_t held_bytes; /* memory of what came too early, of all */
 
@@ -392,6 +395,10 @@ uint16_t stack_mtu_offer(const struct stack_tcp *t);
 /* pcb->mss is as large as way, peer and owner allow. */
 void stack_mtu_follow(struct stack_tcp *t);
 
+/* -- stack_pool.c ---------------------------------------------------------- */
+/* Nobody has anything to send: what is kept for that is given back. */
+void stack_pool_idle(void);
+
 /* -- stack_options.c ------------------------------------------------------- */
 /* After lwIP worked on it. */
 void stack_tcp_measure(struct stack_tcp *t);
@@ -407,6 +414,8 @@ void stack_tcp_stalled(struct stack_tcp *t);
 /* -- stack_tcp_recv.c ------------------------------------------------------ */
 enum { STACK_RX_FIRST_WINDOW = 256 * 1024 };
 struct pbuf *stack_rx_pbuf(const uint8_t *segment, size_t len);
+/* Of the packet at hand: only a view of it, when it stays. */
+struct pbuf *stack_rx_pbuf_of(struct stack *s, const struct stack_dgram *d);
 void stack_rx_append(struct stack_tcp *t, struct pbuf *p);
 void stack_rx_free(struct stack_tcp *t);
 /* Sets the first window of a connection that is just up. */

@@ -3,6 +3,9 @@
  *
  * Segments are queued as lwIP hands them over, without a copy. Small ones that
  * pile up are packed together, so that memory stays in proportion to bytes.
+ * Packets whose place lasts for a while are not even copied when they come
+ * (rx_borrowed): mostly their owner has read them before it is used again, and
+ * only what he has not is copied then.
  *
  * The offered window starts at 256 KB and doubles, up to 16 MB, each time that
  * the owner has consumed a whole one and keeps up: what it does not read is what
@@ -15,6 +18,7 @@
 #include "netstack/stack_private.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,7 +39,7 @@ struct rx_buf {
 
 static void free_buf(struct pbuf *p)
 {
-	free(p);
+	stack_pool_give(p);
 }
 
 struct pbuf *stack_rx_pbuf(const uint8_t *segment, size_t len)
@@ -44,7 +48,7 @@ struct pbuf *stack_rx_pbuf(const uint8_t *segment, size_t len)
 
 	if (len > UINT16_MAX)
 		return NULL;
-	buf = malloc(sizeof(*buf) + len);
+	buf = stack_pool_take(sizeof(*buf) + len);
 	if (!buf)
 		return NULL;
 	memset(&buf->custom, 0, sizeof(buf->custom));
@@ -52,6 +56,102 @@ struct pbuf *stack_rx_pbuf(const uint8_t *segment, size_t len)
 	memcpy(buf->data, segment, len);
 	return pbuf_alloced_custom(PBUF_RAW, (uint16_t)len, PBUF_REF,
 				   &buf->custom, buf->data, (uint16_t)len);
+}
+
+/* -- packets that are not ours --------------------------------------------- */
+struct rx_borrowed {
+	struct pbuf_custom custom; /* first: lwIP frees by its address */
+	struct stack *s;
+	struct stack_tcp *t; /* in whose queue it is; NULL: in none */
+	struct rx_borrowed *prev, *next; /* s->borrowed */
+	uint8_t *copy; /* NULL: it is still where it came */
+};
+
+static void give_back(struct rx_borrowed *b)
+{
+	if (b->prev)
+		b->prev->next = b->next;
+	else
+		b->s->borrowed = b->next;
+	if (b->next)
+		b->next->prev = b->prev;
+}
+
+static void free_borrowed(struct pbuf *p)
+{
+	struct rx_borrowed *b = (struct rx_borrowed *)p;
+
+	if (b->copy)
+		stack_pool_give(b->copy);
+	else
+		give_back(b);
+	free(b);
+}
+
+/* lwIP turns the bytes of a header in place. */
+static struct pbuf *borrow(struct stack *s, uint8_t *segment, size_t len)
+{
+	struct rx_borrowed *b = malloc(sizeof(*b));
+
+	if (!b)
+		return NULL;
+	*b = (struct rx_borrowed){.s = s, .next = s->borrowed};
+	b->custom.custom_free_function = free_borrowed;
+	if (b->next)
+		b->next->prev = b;
+	s->borrowed = b;
+	return pbuf_alloced_custom(PBUF_RAW, (uint16_t)len, PBUF_REF,
+				   &b->custom, segment, (uint16_t)len);
+}
+
+struct pbuf *stack_rx_pbuf_of(struct stack *s, const struct stack_dgram *d)
+{
+	uintptr_t at = (uintptr_t)d->data - (uintptr_t)s->staying;
+
+	/* What was put together of fragments is elsewhere. */
+	if (!s->staying || d->len < PACK_BELOW || at > d->packet_len ||
+	    d->len > d->packet_len - at)
+		return stack_rx_pbuf(d->data, d->len);
+	return borrow(s, s->staying + at, d->len);
+}
+
+static void note_owner(struct pbuf *p, struct stack_tcp *t)
+{
+	struct rx_borrowed *b = (struct rx_borrowed *)p;
+
+	if ((p->flags & PBUF_FLAG_IS_CUSTOM) &&
+	    b->custom.custom_free_function == free_borrowed)
+		b->t = t;
+}
+
+/* Bytes that were acknowledged are lost: so is the connection. */
+static void fail_for_memory(struct stack_tcp *t)
+{
+	stack_rx_free(t);
+	stack_tcp_kill(t, true);
+	if (t->is_orphan)
+		stack_tcp_free(t);
+	else
+		stack_tcp_over(t, -ENOMEM);
+}
+
+void stack_release(struct stack *s)
+{
+	while (s->borrowed) {
+		struct rx_borrowed *b = s->borrowed;
+		struct pbuf *p = &b->custom.pbuf;
+		uint8_t *copy = stack_pool_take(p->len);
+
+		if (copy) {
+			memcpy(copy, p->payload, p->len);
+			p->payload = copy;
+			give_back(b);
+			b->copy = copy;
+		} else {
+			fail_for_memory(b->t);
+		}
+	}
+	stack_tell_owners(s);
 }
 
 /* -- the queue ------------------------------------------------------------- */
@@ -88,10 +188,12 @@ static void append_one(struct stack_tcp *t, struct pbuf *p)
 
 	t->rx_len += len;
 	t->s->rx_bytes += len;
-	if (len == 0 || (t->rx_head && len < PACK_BELOW && pack(t, p)))
+	if (len == 0 || (t->rx_head && len < PACK_BELOW && pack(t, p))) {
 		pbuf_free(p);
-	else
+	} else {
+		note_owner(p, t);
 		push_back(t, p, 0);
+	}
 }
 
 /* A chain is taken apart: its links would be reference-counted as one. */

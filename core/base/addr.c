@@ -12,21 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { V4_BITS_OFFSET = 96, V4_AT = 12 };
+enum { V4_BITS_OFFSET = 96 };
 
 const struct ts_ip TS_IP_ZERO;
 const struct ts_ip TS_IP4_ZERO = {{[10] = 0xff, 0xff}};
 const struct ts_ip TS_SERVICE_IP = {{[10] = 0xff, 0xff, 100, 100, 100, 100}};
 const struct ts_ip TS_SERVICE_IP6 = {
 	{0xfd, 0x7a, 0x11, 0x5c, 0xa1, 0xe0, [15] = 0x53}};
-
-struct ts_ip ts_ip_from_v4(const uint8_t v4[static 4])
-{
-	struct ts_ip ip = TS_IP4_ZERO;
-
-	memcpy(ip.bytes + V4_AT, v4, 4);
-	return ip;
-}
 
 struct ts_ip ts_ip_from_v4_host(uint32_t v4)
 {
@@ -38,22 +30,12 @@ struct ts_ip ts_ip_from_v4_host(uint32_t v4)
 
 uint32_t ts_ip_v4_host(const struct ts_ip *ip)
 {
-	const uint8_t *b = ip->bytes + V4_AT;
+	const uint8_t *b = ip->bytes + TS_IP_V4_AT;
 
 	if (!ts_ip_is_v4(ip))
 		return 0;
 	return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 |
 	       (uint32_t)b[2] << 8 | b[3];
-}
-
-bool ts_ip_is_v4(const struct ts_ip *ip)
-{
-	return memcmp(ip->bytes, TS_IP4_ZERO.bytes, V4_AT) == 0;
-}
-
-bool ts_ip_equal(const struct ts_ip *a, const struct ts_ip *b)
-{
-	return memcmp(a->bytes, b->bytes, TS_IP_LEN) == 0;
 }
 
 bool ts_ip_is_zero(const struct ts_ip *ip)
@@ -115,11 +97,6 @@ bool ts_ip_is_tailscale(const struct ts_ip *ip)
 	if (ts_ip_is_v4(ip)) /* ChromeOS keeps 100.115.92.0/23 for itself */
 		return v4_in(ip, 0x64400000, 10) && !v4_in(ip, 0x64735c00, 23);
 	return memcmp(ip->bytes, TS_SERVICE_IP6.bytes, 6) == 0;
-}
-
-bool ts_addr_equal(const struct ts_addr *a, const struct ts_addr *b)
-{
-	return a->port == b->port && ts_ip_equal(&a->ip, &b->ip);
 }
 
 int ts_ip_parse(const char *text, struct ts_ip *out)
@@ -227,7 +204,8 @@ bool ts_prefix_equal(const struct ts_prefix *a, const struct ts_prefix *b)
 char *ts_ip_format(const struct ts_ip *ip, char out[static TS_IP_TEXT_CAP])
 {
 	if (ts_ip_is_v4(ip))
-		inet_ntop(AF_INET, ip->bytes + V4_AT, out, TS_IP_TEXT_CAP);
+		inet_ntop(AF_INET, ip->bytes + TS_IP_V4_AT, out,
+			  TS_IP_TEXT_CAP);
 	else
 		inet_ntop(AF_INET6, ip->bytes, out, TS_IP_TEXT_CAP);
 	return out;
@@ -292,7 +270,7 @@ int ts_addr_to_sockaddr(const struct ts_addr *addr, int family,
 			return -EAFNOSUPPORT;
 		in->sin_family = AF_INET;
 		in->sin_port = htons(addr->port);
-		memcpy(&in->sin_addr, addr->ip.bytes + V4_AT, 4);
+		memcpy(&in->sin_addr, addr->ip.bytes + TS_IP_V4_AT, 4);
 		return sizeof(*in);
 	}
 	if (family == AF_INET6) {

@@ -11,10 +11,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/socket.h>
 
 enum {
 	TS_IP_LEN = 16,
+	TS_IP_V4_AT = 12, /* of an IPv4 address */
 	TS_IP_TEXT_CAP = 48,	 /* any address as text, with NUL */
 	TS_ADDR_TEXT_CAP = 56,	 /* "[v6]:port" with NUL */
 	TS_PREFIX_TEXT_CAP = 52, /* "v6/128" with NUL */
@@ -40,10 +42,8 @@ extern const struct ts_ip TS_IP4_ZERO;	    /* 0.0.0.0 */
 extern const struct ts_ip TS_SERVICE_IP;    /* 100.100.100.100 */
 extern const struct ts_ip TS_SERVICE_IP6;   /* fd7a:115c:a1e0::53 */
 
-struct ts_ip ts_ip_from_v4(const uint8_t v4[static 4]);
 struct ts_ip ts_ip_from_v4_host(uint32_t v4_host_order);
 uint32_t ts_ip_v4_host(const struct ts_ip *ip); /* host order; 0 if v6 */
-bool ts_ip_is_v4(const struct ts_ip *ip);
 bool ts_ip_is_zero(const struct ts_ip *ip);	   /* :: */
 bool ts_ip_is_unspecified(const struct ts_ip *ip); /* :: or 0.0.0.0 */
 bool ts_ip_is_loopback(const struct ts_ip *ip);
@@ -52,8 +52,31 @@ bool ts_ip_is_link_local(const struct ts_ip *ip);
 bool ts_ip_is_multicast(const struct ts_ip *ip);
 /* 100.64.0.0/10 without ChromeOS's 100.115.92.0/23, or fd7a:115c:a1e0::/48 */
 bool ts_ip_is_tailscale(const struct ts_ip *ip);
-bool ts_ip_equal(const struct ts_ip *a, const struct ts_ip *b);
-bool ts_addr_equal(const struct ts_addr *a, const struct ts_addr *b);
+
+/* In here, as each packet asks them several times. */
+static inline struct ts_ip ts_ip_from_v4(const uint8_t v4[static 4])
+{
+	struct ts_ip ip = TS_IP4_ZERO;
+
+	memcpy(ip.bytes + TS_IP_V4_AT, v4, TS_IP_LEN - TS_IP_V4_AT);
+	return ip;
+}
+
+static inline bool ts_ip_is_v4(const struct ts_ip *ip)
+{
+	return memcmp(ip->bytes, TS_IP4_ZERO.bytes, TS_IP_V4_AT) == 0;
+}
+
+static inline bool ts_ip_equal(const struct ts_ip *a, const struct ts_ip *b)
+{
+	return memcmp(a->bytes, b->bytes, TS_IP_LEN) == 0;
+}
+
+static inline bool ts_addr_equal(const struct ts_addr *a,
+				 const struct ts_addr *b)
+{
+	return a->port == b->port && ts_ip_equal(&a->ip, &b->ip);
+}
 
 /* Parsers return 0 or -EBADMSG; text need not be NUL-terminated where a
  * length is taken. Zones ("%eth0") are refused. */

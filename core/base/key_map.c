@@ -32,14 +32,29 @@ static void *slot_value(const uint8_t *slot)
 	return value;
 }
 
+__extension__ typedef unsigned __int128 wide;
+
+static uint64_t mix(uint64_t h, uint64_t word)
+{
+	wide product = (wide)(h ^ word) * 0x9e3779b97f4a7c15u;
+
+	return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+/* By words, since every packet looks some keys up. */
 static uint64_t hash_key(const struct ts_key_map *m, const void *key)
 {
 	const uint8_t *k = key;
-	uint64_t h = 0xcbf29ce484222325u ^ m->seed;
+	size_t left = m->key_len;
+	uint64_t h = m->seed, word;
 
-	for (size_t i = 0; i < m->key_len; i++)
-		h = (h ^ k[i]) * 0x100000001b3u;
-	return h ^ h >> 32;
+	for (; left >= sizeof(word); left -= sizeof(word), k += sizeof(word)) {
+		memcpy(&word, k, sizeof(word));
+		h = mix(h, word);
+	}
+	for (word = 0; left > 0; left--)
+		word = word << 8 | *k++;
+	return mix(mix(h, word), m->seed >> 32 | m->seed << 32);
 }
 
 static size_t home_of(const struct ts_key_map *m, const void *key)

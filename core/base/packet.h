@@ -5,11 +5,12 @@
  * (16 bytes), its padding and tag behind; DERP or Geneve may put theirs before
  * that. Whoever makes a packet leaves TS_PACKET_HEADROOM bytes before data and
  * TS_PACKET_TAILROOM after data + len. The maker owns the buffer; callees use
- * it only during the call.
+ * it only during the call, unless it says that it stays.
  */
 #ifndef CORE_BASE_PACKET_H
 #define CORE_BASE_PACKET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,6 +24,9 @@ enum {
 struct ts_packet {
 	uint8_t *data;
 	size_t len;
+	/* data is there until its maker says otherwise, not only for the
+	 * call. */
+	bool stays;
 };
 
 #endif

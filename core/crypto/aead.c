@@ -121,7 +121,7 @@ static bool unseal(struct ts_aead *aead, const uint8_t *nonce, const void *ad,
 	if (aead->unit)
 		return ts_aead_mb_run(aead->unit, false, aead->key, nonce, ad,
 				      ad_len, in, text_len, out, tag) &&
-		       sodium_memcmp(tag, in + text_len, sizeof(tag)) == 0;
+		       crypto_verify_16(tag, in + text_len) == 0;
 	if (text_len <= SHORT_MAX_BYTES)
 		return ts_aead_unseal_once(aead->key, nonce, ad, ad_len, in,
 					   text_len + TS_AEAD_TAG_LEN,

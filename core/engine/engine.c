@@ -198,11 +198,13 @@ static int open_parts(struct ts_engine *engine, char err[static 256])
 		return code;
 	engine->udp = ts_udp_port_open(engine->loop, engine->config.port,
 				       engine_on_udp, engine, &code);
-	if (!engine->udp)
+	if (engine->udp) {
+		ts_udp_port_on_refused(engine->udp, engine_on_udp_refused);
+		ts_udp_port_on_reuse(engine->udp, engine_on_udp_reuse);
+	} else {
 		log_warn("node-%s: no UDP socket, relayed paths only: %s",
 			 engine->config.hostname, ts_strerror(code));
-	else
-		ts_udp_port_on_refused(engine->udp, engine_on_udp_refused);
+	}
 	code = engine_open_mapper(engine);
 	if (!code)
 		code = open_host(engine, err);
@@ -252,6 +254,7 @@ void ts_engine_close(struct ts_engine *engine)
 	if (engine->host)
 		ts_host_close(engine->host);
 	ts_node_free(engine->node);
+	engine->node = NULL;
 	engine_io_close(engine);
 	ts_net_monitor_close(engine->monitor);
 	ts_port_mapper_free(engine->mapper);

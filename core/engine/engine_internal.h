@@ -82,6 +82,7 @@ void engine_leave_stranded(struct ts_engine *engine);
 void engine_on_udp_refused(void *ctx, const struct ts_addr *to);
 void engine_on_udp(void *ctx, const struct ts_addr *from,
 		   struct ts_packet *pkt);
+void engine_on_udp_reuse(void *ctx);
 
 /* As in ts_node_io; ctx: the engine. */
 uint64_t engine_monotonic_us(void *ctx);

@@ -141,6 +141,13 @@ static void udp_send(void *ctx, const struct ts_addr *to, const uint8_t *pkt,
 		ts_udp_port_send(engine->udp, to, pkt, len);
 }
 
+static uint8_t *udp_room(void *ctx, size_t len)
+{
+	struct ts_engine *engine = ctx;
+
+	return engine->udp ? ts_udp_port_room(engine->udp, len) : NULL;
+}
+
 static void udp_send_whole(void *ctx, const struct ts_addr *to,
 			   const uint8_t *pkt, size_t len)
 {
@@ -156,6 +163,14 @@ void engine_on_udp(void *ctx, const struct ts_addr *from,
 	struct ts_engine *engine = ctx;
 
 	ts_node_udp_input(engine->node, from, pkt, now_of(engine));
+}
+
+void engine_on_udp_reuse(void *ctx)
+{
+	struct ts_engine *engine = ctx;
+
+	if (engine->node)
+		ts_node_udp_reuse(engine->node);
 }
 
 void engine_publish_endpoints(struct ts_engine *engine)
@@ -482,6 +497,7 @@ const struct ts_node_io engine_node_io = {
 	.control_hangup = control_hangup,
 	.udp_send = udp_send,
 	.udp_send_whole = udp_send_whole,
+	.udp_room = udp_room,
 	.derp_open = derp_open,
 	.derp_write = derp_write,
 	.derp_close = derp_close,

@@ -29,7 +29,7 @@
 #include "core/host/host_internal.h"
 
 enum {
-	VIEWS_MAX = 64,
+	VIEWS_MAX = 128,
 	/* Read at least this much even if the stack takes less: its refusal
 	 * is what makes it call writable() later. */
 	READ_MIN_BYTES = 2048,

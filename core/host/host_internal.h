@@ -25,7 +25,7 @@
 enum {
 	/* What one connection may move before the others get their turn. */
 	HOST_TURN_BYTES = 256 * 1024,
-	HOST_SCRATCH_BYTES = 64 * 1024,
+	HOST_SCRATCH_BYTES = 128 * 1024,
 	/* The kernel doubles it: about a tunnel's bandwidth-delay product. */
 	HOST_SOCKET_BUFFER_BYTES = 256 * 1024,
 	/* With shares_files: the program's own fds stay below this. */

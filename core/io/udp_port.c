@@ -3,18 +3,19 @@
  *
  * In: one recvmmsg() per readable event takes up to 16 bundles; the kernel
  * puts datagrams of one sender together (UDP_GRO), and they are handed out one
- * by one where they lie, so that a packet can be opened in place. The first of
- * a bundle has room before it. The buffers are made once.
- * Out: datagrams are copied into a batch per family and go out by one
- * sendmmsg() before the loop sleeps or when 64 wait. Neighbours of one length
- * to one destination are one message that the kernel or the card takes apart
+ * by one where they lie, so that a packet can be opened in place, and be kept
+ * there until the next recvmmsg(). The first of a bundle has room before it.
+ * The buffers are made once.
+ * Out: datagrams wait in one buffer and go out by one sendmmsg() a family,
+ * before the loop sleeps or when a bundle is full. Neighbours of one length to
+ * one destination are one message that the kernel or the card takes apart
  * (UDP_SEGMENT), which saves most of the cost of a send. A full socket drops
  * the rest of the batch, as a network would; what one destination refuses
  * costs only that message, and where bundles are refused they are sent again
  * one by one, from then on.
  *
- * Bundles and single datagrams alike are copied end to end into one buffer, so
- * that 64 of 1,340 bytes and fewer of 9,000 take the same room.
+ * A packet that is made where ts_udp_port_room() says waits there; whatever
+ * else is sent before it is copied to behind that place.
  *
  * The kernel reports earlier ICMP errors on later calls; they belong to a peer
  * that the path layer already watches, so they are passed over.
@@ -33,13 +34,14 @@
 #include "core/base/log.h"
 
 enum {
-	BATCH = 64,
+	BATCH = 96,
 	BUNDLES = 16,		/* taken in by one recvmmsg() */
 	BUNDLE_CAP = 65536,	/* more than IP can carry */
 	BUNDLE_SEND_MAX = 64000, /* and what the kernel takes of it */
 	SLOT_LEN = TS_PACKET_HEADROOM + BUNDLE_CAP + TS_PACKET_TAILROOM,
 	SEND_CAP = 9216, /* a jumbo frame's */
 	SEND_BUFFER = 192 * 1024,
+	ROOM_ALIGN = 64,
 	LARGE = 1400, /* not every way out takes such a datagram */
 	SOCKET_BUFFER = 7 << 20, /* what upstream asks for */
 	PORT_TRIES = 10, /* port 0: the kernel's choice must suit both */
@@ -58,8 +60,7 @@ struct out_batch {
 	struct ts_addr to[BATCH];
 	struct sockaddr_storage addrs[BATCH];
 	socklen_t addr_len[BATCH];
-	size_t used; /* of data */
-	uint8_t data[SEND_BUFFER];
+	size_t bundle_len; /* of the last of them that can go together */
 };
 
 struct udp_socket {
@@ -85,8 +86,13 @@ struct ts_udp_port {
 	struct udp_socket v4, v6;
 	uint16_t number;
 	struct in_batch *in;
+	bool is_kept;	  /* what in has may be in use still */
+	uint8_t *waiting; /* SEND_BUFFER bytes: datagrams to be sent */
+	size_t used;	  /* of it */
+	size_t room_at, room_end; /* in it, lent; else 0 */
 	ts_udp_input_fn fn;
 	ts_udp_refused_fn refused; /* or NULL */
+	ts_udp_reuse_fn reuse_fn;
 	void *ctx;
 	bool is_closed; /* by a callback: stop handing out */
 	bool is_inside;
@@ -143,6 +149,7 @@ static void hand_out(struct ts_udp_port *u, struct mmsghdr *msg)
 		struct ts_packet pkt = {
 			.data = at,
 			.len = left < each ? left : each,
+			.stays = u->reuse_fn != NULL,
 		};
 		size_t len = pkt.len;
 
@@ -152,9 +159,18 @@ static void hand_out(struct ts_udp_port *u, struct mmsghdr *msg)
 	} while (left > 0 && !u->is_closed);
 }
 
+static void take_back(struct ts_udp_port *u)
+{
+	if (u->is_kept && u->reuse_fn)
+		u->reuse_fn(u->ctx);
+	u->is_kept = false;
+}
+
 static void free_port(struct ts_udp_port *u)
 {
+	take_back(u);
 	free(u->in);
+	free(u->waiting);
 	free(u);
 }
 
@@ -165,6 +181,7 @@ static void on_readable(void *ctx, unsigned events)
 	int got;
 
 	(void)events;
+	take_back(u);
 	for (unsigned i = 0; i < BUNDLES; i++) {
 		struct msghdr *hdr = &u->in->msgs[i].msg_hdr;
 
@@ -172,7 +189,7 @@ static void on_readable(void *ctx, unsigned events)
 		hdr->msg_controllen = sizeof(u->in->control[i].bytes);
 	}
 	got = recvmmsg(s->fd, u->in->msgs, BUNDLES, MSG_DONTWAIT, NULL);
-	u->is_inside = true;
+	u->is_inside = u->is_kept = true;
 	for (int i = 0; i < got && !u->is_closed; i++)
 		hand_out(u, &u->in->msgs[i]);
 	u->is_inside = false;
@@ -308,10 +325,8 @@ static void flush_socket(struct udp_socket *s)
 		else /* this destination cannot be reached */
 			at += refuse(s, at, errno);
 	}
-	if (out) {
+	if (out)
 		out->count = 0;
-		out->used = 0;
-	}
 	s->no_bundles_now = false;
 }
 
@@ -319,6 +334,7 @@ void ts_udp_port_flush(struct ts_udp_port *u)
 {
 	flush_socket(&u->v4);
 	flush_socket(&u->v6);
+	u->used = 0;
 }
 
 static void before_sleep(void *ctx)
@@ -326,30 +342,94 @@ static void before_sleep(void *ctx)
 	ts_udp_port_flush(ctx);
 }
 
+/* Behind it stays enough for a datagram that is sent before it. */
+uint8_t *ts_udp_port_room(struct ts_udp_port *u, size_t len)
+{
+	size_t whole = TS_PACKET_HEADROOM + len + TS_PACKET_TAILROOM;
+
+	if (len > SEND_CAP || u->is_closed)
+		return NULL;
+	u->used = (u->used + ROOM_ALIGN - 1) / ROOM_ALIGN * ROOM_ALIGN;
+	if (u->used + whole + SEND_CAP > SEND_BUFFER)
+		ts_udp_port_flush(u);
+	u->room_at = u->used;
+	u->room_end = u->used + whole;
+	return u->waiting + u->room_at + TS_PACKET_HEADROOM;
+}
+
+static bool is_in_room(const struct ts_udp_port *u, const uint8_t *data,
+		       size_t len)
+{
+	uintptr_t at = (uintptr_t)data, start = (uintptr_t)u->waiting;
+
+	return at >= start + u->room_at && at + len <= start + u->room_end;
+}
+
+static uint8_t *copy_behind_room(struct ts_udp_port *u, const uint8_t *data,
+				 size_t len)
+{
+	uint8_t *at;
+
+	for (int tries = 0; tries < 2; tries++) {
+		if (u->used < u->room_end)
+			u->used = u->room_end;
+		if (SEND_BUFFER - u->used >= len)
+			break;
+		ts_udp_port_flush(u);
+	}
+	at = u->waiting + u->used;
+	memcpy(at, data, len);
+	u->used += len;
+	return at;
+}
+
+/* Where it waits to be sent. */
+static uint8_t *place(struct ts_udp_port *u, const uint8_t *data, size_t len)
+{
+	size_t at = (size_t)(data - u->waiting);
+
+	if (u->room_end == 0 || !is_in_room(u, data, len))
+		return copy_behind_room(u, data, len);
+	if (u->used < at + len)
+		u->used = at + len;
+	u->room_at = u->room_end = 0;
+	return u->waiting + at;
+}
+
+/* Counts what is at count already. */
+static void follow_bundle(struct out_batch *out)
+{
+	unsigned n = out->count;
+	size_t len = out->iov[n].iov_len;
+
+	if (n == 0 || out->iov[n - 1].iov_len != len ||
+	    !ts_addr_equal(&out->to[n - 1], &out->to[n]))
+		out->bundle_len = 0;
+	out->bundle_len += len;
+}
+
 void ts_udp_port_send(struct ts_udp_port *u, const struct ts_addr *to,
 		      const uint8_t *data, size_t len)
 {
 	struct udp_socket *s = ts_ip_is_v4(&to->ip) ? &u->v4 : &u->v6;
 	struct out_batch *out = s->out;
+	uint8_t *at;
 	int addr_len;
 
 	if (s->fd < 0 || !out || len > SEND_CAP || u->is_closed)
 		return;
+	at = place(u, data, len); /* may flush */
 	addr_len = ts_addr_to_sockaddr(to, s->family,
 				       &out->addrs[out->count]);
 	if (addr_len < 0)
 		return;
-	out->iov[out->count] = (struct iovec){
-		.iov_base = out->data + out->used,
-		.iov_len = len,
-	};
-	memcpy(out->data + out->used, data, len);
-	out->used += len;
+	out->iov[out->count] = (struct iovec){.iov_base = at, .iov_len = len};
 	out->to[out->count] = *to;
 	out->addr_len[out->count] = (socklen_t)addr_len;
+	follow_bundle(out);
 	out->count++;
-	if (out->count == BATCH || SEND_BUFFER - out->used < SEND_CAP)
-		flush_socket(s);
+	if (out->count == BATCH || out->bundle_len + len > BUNDLE_SEND_MAX)
+		ts_udp_port_flush(u);
 }
 
 /* The kernel would else cut what is larger than it believes the path to be;
@@ -378,7 +458,7 @@ void ts_udp_port_send_whole(struct ts_udp_port *u, const struct ts_addr *to,
 	sa_len = ts_addr_to_sockaddr(to, s->family, &sa);
 	if (sa_len < 0)
 		return;
-	flush_socket(s); /* what is queued may be cut */
+	ts_udp_port_flush(u); /* what is queued may be cut */
 	set_whole(s, true);
 	sendto(s->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL,
 	       (struct sockaddr *)&sa, (socklen_t)sa_len);
@@ -523,7 +603,8 @@ static int start(struct ts_udp_port *u)
 	if (!err) {
 		/* Not zeroed: pages nobody used yet cost nothing. */
 		u->in = malloc(sizeof(*u->in));
-		err = u->in ? 0 : -ENOMEM;
+		u->waiting = malloc(SEND_BUFFER);
+		err = u->in && u->waiting ? 0 : -ENOMEM;
 	}
 	if (!err) {
 		prepare_slots(u->in);
@@ -594,4 +675,9 @@ uint16_t ts_udp_port_number(const struct ts_udp_port *u)
 bool ts_udp_port_has_v6(const struct ts_udp_port *u)
 {
 	return u->v6.fd >= 0;
+}
+
+void ts_udp_port_on_reuse(struct ts_udp_port *u, ts_udp_reuse_fn fn)
+{
+	u->reuse_fn = fn;
 }

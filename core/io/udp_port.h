@@ -3,7 +3,8 @@
  *
  * Reads with recvmmsg, writes with sendmmsg once per turn of the loop.
  * What is handed to input may be overwritten where it lies, not beyond: the
- * next datagram may stand right behind it.
+ * next datagram may stand right behind it. It may be kept there, when its owner
+ * has said what to call before the place is used again.
  */
 #ifndef CORE_IO_UDP_PORT_H
 #define CORE_IO_UDP_PORT_H
@@ -31,12 +32,20 @@ void ts_udp_port_on_refused(struct ts_udp_port *u, ts_udp_refused_fn fn);
 /* Another port; as above. On failure there is none: sends are dropped. */
 int ts_udp_port_rebind(struct ts_udp_port *u, uint16_t port);
 void ts_udp_port_close(struct ts_udp_port *u);
+typedef void (*ts_udp_reuse_fn)(void *ctx);
+/* fn is called before what input had is overwritten or freed: nothing of it
+ * may be kept any more. Packets say that they stay from then on. */
+void ts_udp_port_on_reuse(struct ts_udp_port *u, ts_udp_reuse_fn fn);
 uint16_t ts_udp_port_number(const struct ts_udp_port *u);
 bool ts_udp_port_has_v6(const struct ts_udp_port *u);
-/* Queued (copied) and flushed before the loop sleeps or when 64 wait. A full
- * socket drops, as a network would. */
+/* Queued (copied) and flushed before the loop sleeps or when a bundle is full.
+ * A full socket drops, as a network would. */
 void ts_udp_port_send(struct ts_udp_port *u, const struct ts_addr *to,
 		      const uint8_t *data, size_t len);
+/* Where a packet of len bytes can be made, with room around it (packet.h), so
+ * that sending it needs no copy; until it has been sent, or the next call.
+ * NULL: nowhere. */
+uint8_t *ts_udp_port_room(struct ts_udp_port *u, size_t len);
 /* At once and never in fragments: what is larger than the way out allows is
  * dropped. */
 void ts_udp_port_send_whole(struct ts_udp_port *u, const struct ts_addr *to,

@@ -305,6 +305,11 @@ void ts_node_udp_input(struct ts_node *node, const struct ts_addr *from,
 	ts_path_input_udp(node->path, from, pkt, now_ms);
 }
 
+void ts_node_udp_reuse(struct ts_node *node)
+{
+	stack_release(node->stack);
+}
+
 void ts_node_derp_opened(struct ts_node *node, int region,
 			 const struct ts_public_key *meta_cert_key,
 			 uint64_t now_ms)

@@ -48,6 +48,9 @@ struct ts_node_io {
 			 const uint8_t *pkt, size_t len);
 	void (*udp_send_whole)(void *ctx, const struct ts_addr *to,
 			       const uint8_t *pkt, size_t len);
+	/* Where a packet of len bytes can be made that udp_send() need not
+	 * copy, with room around it. NULL, or NULL in its place: nowhere. */
+	uint8_t *(*udp_room)(void *ctx, size_t len);
 	void (*derp_open)(void *ctx, int region,
 			  const struct ts_derp_node *node);
 	void (*derp_write)(void *ctx, int region, const uint8_t *data,
@@ -123,6 +126,8 @@ void ts_node_control_closed(struct ts_node *node, const char *error,
 			    uint64_t now_ms);
 void ts_node_udp_input(struct ts_node *node, const struct ts_addr *from,
 		       struct ts_packet *pkt, uint64_t now_ms);
+/* What stays (packet.h) of the packets so far will not from now on. */
+void ts_node_udp_reuse(struct ts_node *node);
 void ts_node_derp_opened(struct ts_node *node, int region,
 			 const struct ts_public_key *meta_cert_key,
 			 uint64_t now_ms);

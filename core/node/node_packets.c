@@ -96,6 +96,13 @@ static void on_stack_output(void *ctx, struct ts_packet *pkt)
 		node_send_ip(node, peer, pkt, &h);
 }
 
+static uint8_t *on_stack_room(void *ctx, size_t len)
+{
+	const struct ts_node *node = ctx;
+
+	return node->io.udp_room ? node->io.udp_room(node->io_ctx, len) : NULL;
+}
+
 static void on_wg_send(void *ctx, void *peer_ctx, struct ts_packet *pkt)
 {
 	struct ts_node *node = ctx;
@@ -125,7 +132,12 @@ static void on_wg_deliver(void *ctx, void *peer_ctx, struct ts_packet *pkt)
 	node_masq_in(node, np->peer, pkt, &h);
 	switch (ts_filter_in(node->filter, &h, np->peer, 0)) {
 	case TS_ACCEPT:
-		stack_input(node->stack, pkt->data, pkt->len, node->now_ms);
+		if (pkt->stays)
+			stack_input_staying(node->stack, pkt->data, pkt->len,
+					    node->now_ms);
+		else
+			stack_input(node->stack, pkt->data, pkt->len,
+				    node->now_ms);
 		break;
 	case TS_TSMP:
 		node_tsmp_input(node, np, &h, pkt);
@@ -486,6 +498,7 @@ static void on_stack_owner(void *ctx, const struct ts_ip *ip, struct ts_ip *out)
 
 const struct stack_ops node_stack_ops = {
 	.output = on_stack_output,
+	.room = on_stack_room,
 	.inbound_syn = on_inbound_syn,
 	.syn_gone = on_syn_gone,
 	.now_us = on_stack_clock,

@@ -151,6 +151,7 @@ static void input_relayed(struct ts_path *path, const struct ts_addr *addr,
 	inner = (struct ts_packet){
 		.data = pkt->data + DISCO_GENEVE_LEN,
 		.len = pkt->len - DISCO_GENEVE_LEN,
+		.stays = pkt->stays,
 	};
 	if (header.proto == GENEVE_PROTO_WIREGUARD)
 		input_wireguard(path, &from, &inner);

@@ -84,7 +84,8 @@ struct ts_wg_staged *ts_wg_staged_take(struct ts_wg_peer *peer,
 	if (!peer->staged_first)
 		peer->staged_last = NULL;
 	peer->staged_count--;
-	*out = (struct ts_packet){s->buf + TS_PACKET_HEADROOM, s->len};
+	*out = (struct ts_packet){.data = s->buf + TS_PACKET_HEADROOM,
+				  .len = s->len};
 	return s;
 }
 

@@ -225,7 +225,8 @@ static int open_transport(struct ts_wg *wg, struct arrival *a,
 	}
 	ts_wg_replay_accept(&keypair->replay, header.counter);
 	keypair->peer->stats.rx_bytes += a->pkt->len;
-	*a->pkt = (struct ts_packet){sealed, sealed_len - TS_AEAD_TAG_LEN};
+	a->pkt->data = sealed;
+	a->pkt->len = sealed_len - TS_AEAD_TAG_LEN;
 	*out = keypair;
 	return 0;
 }

@@ -32,7 +32,7 @@ static void send_handshake(struct ts_wg *wg, struct ts_wg_peer *peer,
 {
 	uint8_t buf[TS_PACKET_HEADROOM + WG_INITIATION_LEN +
 		    TS_PACKET_TAILROOM];
-	struct ts_packet pkt = {buf + TS_PACKET_HEADROOM, len};
+	struct ts_packet pkt = {.data = buf + TS_PACKET_HEADROOM, .len = len};
 
 	memcpy(pkt.data, msg, len);
 	ts_wg_macs_add(&peer->jar, pkt.data, len, now_ms);
@@ -143,7 +143,7 @@ static void seal_and_send(struct ts_wg *wg, struct ts_wg_peer *peer,
 	struct ts_wg_keypair *keypair = peer->keypairs.current;
 	struct ts_wg_transport header = {keypair->remote_index,
 					 keypair->send_counter++};
-	struct ts_packet sealed = {pkt->data - WG_TRANSPORT_HEADER_LEN, 0};
+	struct ts_packet sealed = {.data = pkt->data - WG_TRANSPORT_HEADER_LEN};
 	uint8_t nonce[TS_AEAD_NONCE_LEN];
 	size_t padded = pad(pkt);
 
@@ -176,7 +176,7 @@ void ts_wg_send_keepalive(struct ts_wg *wg, struct ts_wg_peer *peer,
 			  uint64_t now_ms)
 {
 	uint8_t buf[TS_PACKET_HEADROOM + TS_PACKET_TAILROOM];
-	struct ts_packet empty = {buf + TS_PACKET_HEADROOM, 0};
+	struct ts_packet empty = {.data = buf + TS_PACKET_HEADROOM};
 
 	if (!ts_wg_keypair_can_seal(peer->keypairs.current, now_ms))
 		ts_wg_initiate(wg, peer, WG_FIRST_TRY, now_ms);

@@ -4,11 +4,15 @@
 #ifndef NETSTACK_ARCH_CC_H
 #define NETSTACK_ARCH_CC_H
 
+#include <endian.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/time.h>
 
 #define LWIP_TIMEVAL_PRIVATE 0
+/* The C library's: lwIP's are functions, called for each field. */
+#define lwip_htons(x) htobe16(x)
+#define lwip_htonl(x) htobe32(x)
 #define LWIP_ERRNO_STDINCLUDE 1
 
 /* We live in somebody else's process: a broken assumption is logged, never

@@ -69,7 +69,7 @@ static void input(int to, const uint8_t *bytes, size_t len)
 {
 	static const struct ts_addr from = {.port = 41641};
 	uint8_t *copy = malloc(len + 1), reply[64];
-	struct ts_packet pkt = {copy, len};
+	struct ts_packet pkt = {.data = copy, .len = len};
 	size_t reply_len;
 	void *who;
 	int err;
@@ -86,7 +86,7 @@ static void input(int to, const uint8_t *bytes, size_t len)
 static void send_plain(int from, const uint8_t *bytes, size_t len)
 {
 	uint8_t buf[TS_PACKET_HEADROOM + 256 + TS_PACKET_TAILROOM];
-	struct ts_packet pkt = {buf + TS_PACKET_HEADROOM, len};
+	struct ts_packet pkt = {.data = buf + TS_PACKET_HEADROOM, .len = len};
 
 	memcpy(pkt.data, bytes, len);
 	ts_wg_send(sides[from].wg, sides[from].peer, &pkt, now_ms);

@@ -13,7 +13,7 @@
 #include "core/base/log.h"
 #include "core/io/udp_port.h"
 
-enum { LENGTHS_MAX = 32 };
+enum { LENGTHS_MAX = 32, ROOM_SENT = 1016 };
 
 struct bench {
 	struct ts_loop *loop;
@@ -26,6 +26,9 @@ struct bench {
 	bool closes_inside, late;
 	unsigned refused;
 	struct ts_addr refused_to;
+	struct ts_packet kept; /* the last that said that it stays */
+	unsigned reuses;
+	unsigned from_room; /* whole ones of ROOM_SENT bytes */
 };
 
 static void give_up(void *ctx)
@@ -51,6 +54,15 @@ static void take(void *ctx, const struct ts_addr *from, struct ts_packet *pkt)
 	if (bench->got < LENGTHS_MAX)
 		bench->lengths[bench->got] = pkt->len;
 	bench->got++;
+	bench->from_room += pkt->len == ROOM_SENT &&
+			    memcmp(pkt->data, "xxxxxxxxxxxxxxxxrr", 18) == 0 &&
+			    pkt->data[ROOM_SENT - 1] == 'r';
+	if (pkt->stays) {
+		bench->kept = *pkt;
+		if (bench->got == bench->stop_at)
+			ts_loop_stop(bench->loop);
+		return;
+	}
 	bench->len = pkt->len;
 	bench->from = *from;
 	memcpy(bench->last, pkt->data, pkt->len < 16 ? pkt->len : 16);
@@ -105,6 +117,13 @@ static void run(struct bench *bench, unsigned limit_ms)
 	ts_loop_update(bench->loop);
 	ts_timer_set(bench->guard, ts_loop_now_ms(bench->loop) + limit_ms);
 	ts_loop_run(bench->loop);
+}
+
+static void run_until_got(struct bench *bench, unsigned count)
+{
+	bench->stop_at = count;
+	run(bench, 1000);
+	assert_int_equal(bench->got, count);
 }
 
 static struct ts_addr address(const char *ip, uint16_t port)
@@ -251,6 +270,66 @@ static void whole_datagrams_leave_in_order_and_at_once(void **state)
 	assert_int_equal(bench->got, 4);
 }
 
+/* Made in the room, with others sent meanwhile by both families; some that are
+ * made there are never sent. */
+static void a_packet_leaves_from_the_room(void **state)
+{
+	struct bench *bench = *state;
+	uint16_t port = ts_udp_port_number(bench->b);
+	struct ts_addr to = address("127.0.0.1", port);
+	struct ts_addr to6 = address("::1", port);
+	uint8_t other[1000];
+	unsigned sent = 0;
+
+	if (!ts_udp_port_has_v6(bench->a))
+		skip();
+	memset(other, 'o', sizeof(other));
+	for (size_t i = 0; i < 60; i++) {
+		uint8_t *at = ts_udp_port_room(bench->a, 9000 - i);
+
+		memset(at - TS_PACKET_HEADROOM, 'x', TS_PACKET_HEADROOM);
+		memset(at, 'r', 9000 - i + TS_PACKET_TAILROOM);
+		if (i % 3 == 2)
+			continue;
+		ts_udp_port_send(bench->a, &to6, other, 900);
+		ts_udp_port_send(bench->a, &to, other, sizeof(other));
+		ts_udp_port_send(bench->a, &to, at - 16, ROOM_SENT);
+		ts_udp_port_send(bench->a, &to, other, sizeof(other));
+		run_until_got(bench, 4 * ++sent);
+		assert_int_equal(bench->from_room, sent);
+	}
+	assert_null(ts_udp_port_room(bench->a, 10000));
+}
+
+static void on_reuse(void *ctx)
+{
+	struct bench *bench = ctx;
+
+	if (bench->kept.len)
+		assert_int_equal(bench->kept.data[0], '1' + bench->reuses);
+	bench->kept.len = 0;
+	bench->reuses++;
+}
+
+static void what_stays_is_there_until_it_is_taken_back(void **state)
+{
+	struct bench *bench = *state;
+	struct ts_addr to = address("127.0.0.1",
+				    ts_udp_port_number(bench->b));
+
+	ts_udp_port_on_reuse(bench->b, on_reuse);
+	ts_udp_port_send(bench->a, &to, (const uint8_t *)"1", 1);
+	run_until_got(bench, 1);
+	assert_int_equal(bench->kept.len, 1);
+	ts_udp_port_send(bench->a, &to, (const uint8_t *)"2", 1);
+	run_until_got(bench, 2);
+	assert_int_equal(bench->reuses, 1);
+	assert_int_equal(bench->kept.len, 1);
+	ts_udp_port_close(bench->b);
+	bench->b = NULL;
+	assert_int_equal(bench->reuses, 2);
+}
+
 static void an_empty_datagram_arrives(void **state)
 {
 	struct bench *bench = *state;
@@ -329,6 +408,8 @@ int main(void)
 		CASE(an_unreachable_destination_costs_only_its_datagram),
 		CASE(jumbo_frames_share_a_batch),
 		CASE(whole_datagrams_leave_in_order_and_at_once),
+		CASE(a_packet_leaves_from_the_room),
+		CASE(what_stays_is_there_until_it_is_taken_back),
 		CASE(an_empty_datagram_arrives),
 		CASE(a_callback_may_close_its_port),
 		CASE(a_taken_port_falls_back_to_another),

@@ -262,12 +262,12 @@ static void one_ack_for_a_batch(void **state)
 	wait_us(&s, 0);
 	acked(&s, 10000, NULL, 0);
 	nothing(&s);
-	for (uint32_t i = 10; i < 50; i++)
+	for (uint32_t i = 10; i < 110; i++)
 		data(&s, i * 1000, 1000, 0);
-	acked(&s, 26000, NULL, 0);
-	acked(&s, 42000, NULL, 0);
+	acked(&s, 58000, NULL, 0);
+	acked(&s, 106000, NULL, 0);
 	wait_us(&s, 0);
-	acked(&s, 50000, NULL, 0);
+	acked(&s, 110000, NULL, 0);
 	nothing(&s);
 	script_close(&s);
 }

@@ -57,6 +57,9 @@ struct net {
 	size_t carries, largest; /* largest: that was sent */
 	uint32_t random;
 	struct wire_packet *first, *last_put;
+	/* Packets stay where they are until so many have come; 0: none does. */
+	unsigned stay_for, staying_count;
+	struct wire_packet *staying;
 	struct node node[2];
 	uint64_t delivered;
 	/* the last packet that went out, and a look at each */
@@ -346,10 +349,22 @@ static inline void net_open(struct net *net)
 	}
 }
 
+static inline void net_forget_staying(struct net *net)
+{
+	while (net->staying) {
+		struct wire_packet *p = net->staying;
+
+		net->staying = p->next;
+		free(p);
+	}
+	net->staying_count = 0;
+}
+
 static inline void net_close(struct net *net)
 {
 	for (int i = 0; i < 2; i++)
 		stack_free(net->node[i].s);
+	net_forget_staying(net);
 	while (net->first) {
 		struct wire_packet *p = net->first;
 
@@ -371,6 +386,25 @@ static inline uint64_t net_next_ms(const struct net *net)
 	return next;
 }
 
+static inline void net_deliver(struct net *net, struct wire_packet *p)
+{
+	struct stack *s = net->node[p->to].s;
+
+	if (net->stay_for == 0) {
+		stack_input(s, p->data, p->len, net->now_ms);
+		free(p);
+		return;
+	}
+	p->next = net->staying;
+	net->staying = p;
+	stack_input_staying(s, p->data, p->len, net->now_ms);
+	if (++net->staying_count < net->stay_for)
+		return;
+	for (int i = 0; i < 2; i++)
+		stack_release(net->node[i].s);
+	net_forget_staying(net);
+}
+
 /* One step of time; false when nothing is left to happen before limit_ms. */
 static inline bool net_step(struct net *net, uint64_t limit_ms)
 {
@@ -387,8 +421,7 @@ static inline bool net_step(struct net *net, uint64_t limit_ms)
 		if (net->last_put == p)
 			net->last_put = NULL;
 		net->delivered++;
-		stack_input(net->node[p->to].s, p->data, p->len, net->now_ms);
-		free(p);
+		net_deliver(net, p);
 	}
 	for (int i = 0; i < 2; i++)
 		if (stack_deadline_ms(net->node[i].s) <= net->now_ms)

@@ -593,7 +593,8 @@ static inline void sim_deliver_udp(struct sim_node *n, struct sim_event *ev)
 {
 	uint8_t *buf = malloc(TS_PACKET_HEADROOM + ev->len +
 			      TS_PACKET_TAILROOM);
-	struct ts_packet pkt = {buf + TS_PACKET_HEADROOM, ev->len};
+	struct ts_packet pkt = {.data = buf + TS_PACKET_HEADROOM,
+				.len = ev->len};
 
 	memcpy(pkt.data, ev->data, ev->len);
 	ts_node_udp_input(n->node, &ev->from, &pkt, n->sim->now_ms);

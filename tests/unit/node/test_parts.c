@@ -175,7 +175,8 @@ static void check_masquerade(struct ts_node *node, const struct ts_peer *peer,
 	uint8_t bytes[V6_LEN];
 
 	for (size_t i = 0; i < sizeof(transports) / sizeof(*transports); i++) {
-		struct ts_packet pkt = {bytes, v6 ? V6_LEN : V4_LEN};
+		struct ts_packet pkt = {
+			.data = bytes, .len = v6 ? V6_LEN : V4_LEN};
 		bool has_sum = transports[i].sum_at != SIZE_MAX;
 		struct ts_packet_header h;
 
@@ -232,7 +233,7 @@ static void test_masquerade_leaves_alone(void **state)
 	struct ts_peer peer = {0};
 	struct ts_ip own = sim_ip(0), theirs = sim_ip(1), other = sim_ip(7);
 	uint8_t bytes[V6_LEN], before[V6_LEN];
-	struct ts_packet pkt = {bytes, V4_LEN};
+	struct ts_packet pkt = {.data = bytes, .len = V4_LEN};
 	struct ts_packet_header h;
 
 	(void)state;

@@ -742,7 +742,8 @@ static void malformed_inner_packets_are_dropped(void **state)
 	handshake();
 	for (size_t i = 0; i < 4; i++) {
 		uint8_t buf[TS_PACKET_HEADROOM + 32 + TS_PACKET_TAILROOM] = {0};
-		struct ts_packet pkt = {buf + TS_PACKET_HEADROOM, 32};
+		struct ts_packet pkt = {.data = buf + TS_PACKET_HEADROOM,
+					.len = 32};
 
 		memcpy(pkt.data, starts[i], 4);
 		ts_wg_send(net.ends[0].wg, net.ends[0].peer, &pkt, net.now_ms);

@@ -120,7 +120,7 @@ static inline void net_say(struct net *net, int from, uint32_t number,
 			   size_t len)
 {
 	uint8_t buf[TS_PACKET_HEADROOM + 1500 + TS_PACKET_TAILROOM];
-	struct ts_packet pkt = {buf + TS_PACKET_HEADROOM, len};
+	struct ts_packet pkt = {.data = buf + TS_PACKET_HEADROOM, .len = len};
 	struct end *end = &net->ends[from];
 
 	memset(buf, 0xaa, sizeof(buf));
@@ -247,7 +247,7 @@ static inline int net_input(struct net *net, int to, const uint8_t *bytes,
 	struct end *end = &net->ends[to];
 	uint8_t *copy = malloc(len + 1); /* exact, for the sanitizer */
 	uint8_t reply[64];
-	struct ts_packet pkt = {copy, len};
+	struct ts_packet pkt = {.data = copy, .len = len};
 	size_t reply_len = 99;
 	void *who = net;
 
