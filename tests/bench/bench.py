@@ -151,6 +151,7 @@ class Bench:
                 do.pingpong(pairs, 1, "1 B")
                 do.pingpong(pairs, 1024, "1 KB")
                 do.pingpong_beside_bulk(pairs)
+                do.pingpong_beside_bulk(pairs, 1000)
             if self.wants("http"):
                 do.web(pairs)
             if self.wants("connections"):

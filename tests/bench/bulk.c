@@ -2,10 +2,10 @@
  * bulk.c - how many bytes a second
  *
  *	bulk serve PORT
- *	bulk send|take HOST PORT FLOWS SECONDS [CONGESTION-CONTROL]
+ *	bulk send|take HOST PORT FLOWS SECONDS [CONGESTION-CONTROL [MBIT_S]]
  *
  * Every flow's sender - the client with send, the server with take - writes as
- * fast as it can. The receiver counts for that time, from the request on, says
+ * fast as it can; with send, no faster than MBIT_S when that is given. The receiver counts for that time, from the request on, says
  * what it has, and the flow is reset: what still sits in buffers is no gain,
  * and does not travel on into the next measurement. Whoever sends names the
  * congestion control to its own kernel.
@@ -171,7 +171,18 @@ static void *flow_thread(void *arg)
 	return NULL;
 }
 
-static int open_flow(struct flow *flow, char **argv, const char *control)
+/* The kernel paces the program's own socket. */
+static int set_rate(int fd, unsigned mbit_s)
+{
+	unsigned bytes_s = mbit_s * 125000;
+
+	return mbit_s ? setsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE,
+				   &bytes_s, sizeof(bytes_s))
+		      : 0;
+}
+
+static int open_flow(struct flow *flow, char **argv, const char *control,
+		     unsigned mbit_s)
 {
 	flow->is_sender = !strcmp(argv[1], "send");
 	flow->request.for_ms = (uint32_t)(atof(argv[5]) * 1000);
@@ -180,18 +191,22 @@ static int open_flow(struct flow *flow, char **argv, const char *control)
 	flow->fd = dial(argv[2], argv[3]);
 	if (flow->fd < 0)
 		return -1;
-	return flow->is_sender ? set_congestion_control(flow->fd, control) : 0;
+	if (!flow->is_sender)
+		return 0;
+	return set_congestion_control(flow->fd, control) < 0
+		       ? -1
+		       : set_rate(flow->fd, mbit_s);
 }
 
-static int run(char **argv, int flows, const char *control)
+static int run(char **argv, int flows, const char *control, unsigned mbit_s)
 {
 	static struct flow flow[FLOWS_MAX];
 	uint64_t wait_ns = 0, bytes = 0;
-	double mbit_s = 0;
+	double sum_mbit_s = 0;
 	int errors = 0;
 
 	for (int i = 0; i < flows; i++)
-		if (open_flow(&flow[i], argv, control) < 0) {
+		if (open_flow(&flow[i], argv, control, mbit_s) < 0) {
 			perror("connect");
 			return 1;
 		}
@@ -203,7 +218,7 @@ static int run(char **argv, int flows, const char *control)
 		pthread_join(flow[i].thread, NULL);
 		bytes += count->bytes;
 		if (count->ns)
-			mbit_s += (double)count->bytes * 8e3 /
+			sum_mbit_s += (double)count->bytes * 8e3 /
 				  (double)count->ns;
 		errors += flow[i].failed;
 		if (flow[i].longest_wait_ns > wait_ns)
@@ -211,7 +226,7 @@ static int run(char **argv, int flows, const char *control)
 	}
 	printf("{\"bytes\": %llu, \"mbit_s\": %.1f, \"longest_wait_ms\": %.1f, "
 	       "\"errors\": %d}\n",
-	       (unsigned long long)bytes, mbit_s, (double)wait_ns / 1e6,
+	       (unsigned long long)bytes, sum_mbit_s, (double)wait_ns / 1e6,
 	       errors);
 	return 0;
 }
@@ -220,11 +235,12 @@ int main(int argc, char **argv)
 {
 	if (argc == 3 && !strcmp(argv[1], "serve"))
 		accept_forever(listen_on(argv[2]), serve_flow);
-	if ((argc == 6 || argc == 7) &&
+	if (argc >= 6 && argc <= 8 &&
 	    (!strcmp(argv[1], "send") || !strcmp(argv[1], "take")) &&
 	    atoi(argv[4]) > 0 && atoi(argv[4]) <= FLOWS_MAX)
-		return run(argv, atoi(argv[4]), argc == 7 ? argv[6] : "");
+		return run(argv, atoi(argv[4]), argc > 6 ? argv[6] : "",
+			   argc > 7 ? (unsigned)atoi(argv[7]) : 0);
 	fprintf(stderr, "usage: bulk serve PORT | send|take HOST PORT FLOWS "
-			"SECONDS [CONGESTION-CONTROL]\n");
+			"SECONDS [CONGESTION-CONTROL [MBIT_S]]\n");
 	return 64;
 }

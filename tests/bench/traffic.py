@@ -110,22 +110,27 @@ class Traffic:
                                  said["cpu_seconds"] * 1e6 /
                                  said["round_trips"])
 
-    def pingpong_beside_bulk(self, pairs):
+    def pingpong_beside_bulk(self, pairs, mbit_s=0):
         """How much one bulk flow delays another flow's messages: p99 beside
-        it by p99 alone, one right after the other. Where programs run."""
+        it by p99 alone, one right after the other. Where programs run. With
+        mbit_s cores are left for all: what is seen then is no lack of them."""
+        other = f"{mbit_s:,} Mbit/s" if mbit_s else "bulk"
         for side, pair in pairs.items():
             if not pair.client.runs_programs:
                 continue
             words = f"1 {PING_S * 4}"
             alone = self.ask(pair, "pingpong ping", "pingpong", words, 15)
-            bulk = pair.line("bulk send", "bulk", f"1 {PING_S * 6}")
+            bulk = pair.line("bulk send", "bulk",
+                             f"1 {PING_S * 6} '' {mbit_s}")
             beside = self.ask(pair, "pingpong ping", "pingpong", words, 20,
                               f"{bulk} >/dev/null & sleep 0.2; ")
             time.sleep(PING_S * 2)
             if alone and beside and alone["p99_us"]:
-                self.figures.add("ping-pong 1 B p99, beside bulk", "us", side,
-                                 beside["p99_us"])
-                self.figures.add("the same by p99 alone", "x", side,
+                self.figures.add(f"ping-pong 1 B p50, beside {other}", "us",
+                                 side, beside["p50_us"])
+                self.figures.add(f"ping-pong 1 B p99, beside {other}", "us",
+                                 side, beside["p99_us"])
+                self.figures.add(f"p99 beside {other} by p99 alone", "x", side,
                                  beside["p99_us"] / alone["p99_us"])
 
     def connections(self, pairs, closer):
