@@ -262,21 +262,25 @@ def keep(request):
         thing.close()
 
 
+def start_ours(control, directory, hostname, *argv, path=None, **kwargs):
+    """A program under tsrun, with close()."""
+    if path == "derp":
+        kwargs["env"] = dict(kwargs.get("env") or {}, TSNET_DIRECT="no")
+    program = Program(control, directory, hostname, *argv, key=control.key(),
+                      **kwargs)
+    program.close = lambda: program.process.poll() is None and program.stop()
+    return program
+
+
 @pytest.fixture
 def ours(control, tmp_path, keep):
     """ours(hostname, *argv) starts a program under tsrun on that tailnet."""
-    def start(hostname, *argv, path=None, **kwargs):
-        if path == "derp":
-            kwargs["env"] = dict(kwargs.get("env") or {}, TSNET_DIRECT="no")
-        program = Program(control, tmp_path, hostname, *argv,
-                          key=control.key(), **kwargs)
-        program.close = lambda: program.process.poll() is None and \
-            program.stop()
-        return keep(program)
+    def start(hostname, *argv, **kwargs):
+        return keep(start_ours(control, tmp_path, hostname, *argv, **kwargs))
     return start
 
 
-@pytest.fixture(params=["direct", "derp"])
+@pytest.fixture(scope="module", params=["direct", "derp"])
 def path(request):
     """Which way the bytes of this test shall go, and be shown to have gone."""
     return request.param

@@ -6,32 +6,54 @@ import subprocess
 
 import pytest
 
-from conftest import (PEER_ENV, Tailscaled, TsnetPeer, path_to, tailscale,
-                      wait_path)
+from conftest import (PEER_ENV, Tailscaled, TsnetPeer, accepts, path_to,
+                      start_ours, tailscale, wait_path)
 from harness import CLEAN_ENV, wait_until
 
 PAGE = "<p>from a stock web server</p>\n"
 
 
-@pytest.fixture
-def page(tmp_path):
-    directory = tmp_path / "page"
-    directory.mkdir()
+# Joining a tailnet takes some servers seconds: who only serves joins it once.
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("page")
     (directory / "index.html").write_text(PAGE)
     return directory
 
 
-@pytest.fixture
-def web(ours, page):
-    """Starts a stock web server of ours, port 8080, up."""
-    def start(path):
-        program = ours(f"web-{path}", "python3", "-u", "-m", "http.server",
-                       "8080", "--directory", str(page), path=path,
-                       options=["--listen", "tailnet"])
+@pytest.fixture(scope="module")
+def tsnet_server(control, tmp_path_factory):
+    """Serves HTTP at port 80, as "gosrv"."""
+    peer = TsnetPeer(control, tmp_path_factory.mktemp("tsnet"), "gosrv",
+                     "serve")
+    try:
+        peer.ip = peer.wait_up()
+        yield peer
+    finally:
+        peer.close()
+
+
+@pytest.fixture(scope="module")
+def tailscaled(control, tmp_path_factory):
+    daemon = Tailscaled(control, tmp_path_factory.mktemp("tailscaled"), "tsd")
+    yield daemon
+    daemon.close()
+
+
+@pytest.fixture(scope="module")
+def web(control, page, path, tmp_path_factory):
+    """A stock web server of ours, port 8080, up; its name has the path."""
+    program = start_ours(control, tmp_path_factory.mktemp("web"),
+                         f"web-{path}", "python3", "-u", "-m", "http.server",
+                         "8080", "--directory", str(page), path=path,
+                         options=["--listen", "tailnet"])
+    try:
         program.wait_running()
         wait_until(lambda: "Serving" in program.out, "http.server to serve")
-        return program
-    return start
+        yield program
+    finally:
+        program.close()
 
 
 def our_ip(program):
@@ -62,117 +84,101 @@ def curl(ours, hostname, path, ip, *argv):
     return client.out
 
 
-def test_curl_to_tsnet(control, ours, keep, path, tmp_path):
+def test_curl_to_tsnet(ours, tsnet_server, path):
     """curl under tsrun -> HTTP server in a tsnet program"""
-    server = keep(TsnetPeer(control, tmp_path / "go", f"gosrv-{path}", "serve"))
-    ip = server.wait_up()
+    ip = tsnet_server.ip
     out = curl(ours, f"laptop-{path}", path, ip, f"http://{ip}/")
     assert out == f"hello laptop-{path} from tsnet\n"
 
 
-def test_curl_to_tsnet_by_name(control, ours, keep, path, tmp_path):
+def test_curl_to_tsnet_by_name(ours, tsnet_server, path):
     """the same by MagicDNS name"""
-    server = keep(TsnetPeer(control, tmp_path / "go", f"gosrv2-{path}",
-                            "serve"))
-    ip = server.wait_up()
-    out = curl(ours, f"laptop2-{path}", path, ip, f"http://gosrv2-{path}/")
+    out = curl(ours, f"laptop2-{path}", path, tsnet_server.ip, "http://gosrv/")
     assert out == f"hello laptop2-{path} from tsnet\n"
 
 
-def test_upload_to_tsnet(control, ours, keep, path, tmp_path):
+def test_upload_to_tsnet(ours, tsnet_server, path, tmp_path):
     """20 MB from curl to tsnet"""
-    server = keep(TsnetPeer(control, tmp_path / "go", f"gosrv3-{path}",
-                            "serve"))
-    ip = server.wait_up()
     blob = tmp_path / "blob"
     blob.write_bytes(bytes(range(256)) * 80_000)
-    out = curl(ours, f"laptop3-{path}", path, ip, f"http://{ip}/", "-T",
-               str(blob), "-X", "POST")
+    out = curl(ours, f"laptop3-{path}", path, tsnet_server.ip,
+               f"http://{tsnet_server.ip}/", "-T", str(blob), "-X", "POST")
     assert out == f"took {blob.stat().st_size} bytes\n"
 
 
 def test_tsnet_to_web(control, web, keep, path, tmp_path):
     """tsnet program -> stock web server under tsrun"""
-    server = web(path)
     client = keep(TsnetPeer(control, tmp_path / "go", f"goclient-{path}", "get",
-                            path, f"http://{our_ip(server)}:8080/"))
+                            path, f"http://{our_ip(web)}:8080/"))
     assert client.wait() == 0, client.log[-3000:]
     assert PAGE in client.log
     assert f"path {path}" in client.log
 
 
-def test_curl_to_tailscaled(control, ours, keep, page, path, tmp_path):
+def test_curl_to_tailscaled(ours, tailscaled, page, path):
     """curl under tsrun -> HTTP server behind tailscaled"""
-    daemon = keep(Tailscaled(control, tmp_path / "ts1", f"tsd1-{path}"))
     server = subprocess.Popen(
         ["python3", "-u", "-m", "http.server", "8081", "--bind", "127.0.0.1",
          "--directory", str(page)], stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL, env=CLEAN_ENV)
     try:
-        out = curl(ours, f"laptop4-{path}", path, daemon.ip,
-                   f"http://{daemon.ip}:8081/")
+        wait_until(lambda: accepts(8081), "http.server")
+        ip = tailscaled.ip
+        out = curl(ours, f"laptop4-{path}", path, ip, f"http://{ip}:8081/")
     finally:
         server.terminate()
         server.wait()
     assert out == PAGE
 
 
-def test_tailscaled_to_web(control, web, keep, path, tmp_path):
+def test_tailscaled_to_web(web, tailscaled, path):
     """through tailscaled -> stock web server under tsrun"""
-    server = web(path)
-    daemon = keep(Tailscaled(control, tmp_path / "ts2", f"tsd2-{path}"))
-    wait_path(server, daemon.ip, path)
+    wait_path(web, tailscaled.ip, path)
     result = subprocess.run(
         ["curl", "-sS", "--max-time", "30", "-x",
-         f"socks5://127.0.0.1:{daemon.socks}",
-         f"http://{our_ip(server)}:8080/"],
+         f"socks5://127.0.0.1:{tailscaled.socks}",
+         f"http://{our_ip(web)}:8080/"],
         capture_output=True, text=True, env=PEER_ENV, timeout=60)
-    assert result.stdout == PAGE, result.stderr + server.log[-2000:]
-    assert path_to(server, daemon.ip) == path
+    assert result.stdout == PAGE, result.stderr + web.log[-2000:]
+    assert path_to(web, tailscaled.ip) == path
 
 
-def test_tailscaled_pings_us(control, web, keep, path, tmp_path):
+def test_tailscaled_pings_us(web, tailscaled, path):
     """tailscale ping (disco, TSMP, ICMP) from tailscaled to us"""
-    server = web(path)
-    daemon = keep(Tailscaled(control, tmp_path / "ts3", f"tsd3-{path}"))
-    ip = our_ip(server)
-    wait_path(server, daemon.ip, path)
+    wait_path(web, tailscaled.ip, path)
     for kind in ([], ["--tsmp"], ["--icmp"]):
-        out = daemon.cli("ping", "-c", "8", "--timeout=5s",
-                         "--until-direct=false", *kind, ip)
-        assert f"pong from web-{path}" in out, out + server.log[-2000:]
+        out = tailscaled.cli("ping", "-c", "2", "--timeout=5s",
+                             "--until-direct=false", *kind, our_ip(web))
+        assert f"pong from web-{path}" in out, out + web.log[-2000:]
         # Of a disco ping alone it says which way the pong came.
         if not kind:
             last = out.strip().splitlines()[-1]
             assert ("via DERP" in last) == (path == "derp"), out
 
 
-def test_stock_cli_on_our_localapi(control, web, keep, path, tmp_path):
+def test_stock_cli_on_our_localapi(web, tailscaled, path):
     """stock tailscale status, ip, whois, ping on our LocalAPI"""
-    server = web(path)
-    daemon = keep(Tailscaled(control, tmp_path / "ts4", f"tsd4-{path}"))
-    peer = daemon.ip
+    peer = tailscaled.ip
 
     def ask(*args):
-        result = tailscale(server.localapi, *args)
+        result = tailscale(web.localapi, *args)
         assert result.returncode == 0, f"{args}: {result.stdout}{result.stderr}"
         return result.stdout
 
-    wait_path(server, peer, path)
+    wait_path(web, peer, path)
     status = ask("status")
-    assert our_ip(server) in status and f"web-{path}" in status and \
-        f"tsd4-{path}" in status
-    assert ask("ip", "-4").strip() == our_ip(server)
-    assert ask("ip", "-4", f"tsd4-{path}").strip() == peer
+    assert our_ip(web) in status and f"web-{path}" in status and "tsd" in status
+    assert ask("ip", "-4").strip() == our_ip(web)
+    assert ask("ip", "-4", "tsd").strip() == peer
     whois = ask("whois", peer)
-    assert f"tsd4-{path}" in whois
-    pong = ask("ping", "-c", "8", "--timeout=5s", "--until-direct=false", peer)
-    assert f"pong from tsd4-{path}" in pong
-    pong = ask("ping", "-c", "8", "--timeout=5s", "--until-direct=false",
+    assert "tsd" in whois
+    pong = ask("ping", "-c", "2", "--timeout=5s", "--until-direct=false", peer)
+    assert "pong from tsd" in pong
+    pong = ask("ping", "-c", "2", "--timeout=5s", "--until-direct=false",
                "--size=1200", peer)
-    assert f"pong from tsd4-{path}" in pong
+    assert "pong from tsd" in pong
     assert "'size' is 8972" in tailscale(
-        server.localapi, "ping", "-c", "1", "--size=9000", peer).stderr
+        web.localapi, "ping", "-c", "1", "--size=9000", peer).stderr
     machine = json.loads(ask("status", "--json"))
     assert machine["BackendState"] == "Running"
 
