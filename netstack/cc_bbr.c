@@ -18,7 +18,9 @@
  * no more than what arrives.
  *
  * ACKs that come in heaps (a radio link, a busy host) would stall such a
- * window: so what has arrived beyond the rate at once is added to it.
+ * window: so what has arrived beyond the rate at once is added to it, up to what
+ * two round trips bring. On a short path hosts that read much at once make the
+ * heaps themselves, the more the larger the window is.
  */
 #include "netstack/tcp_cc.h"
 
@@ -38,6 +40,8 @@ enum {
 	CWND_LEAST = 4, /* segments */
 	FULL_BW_ROUNDS = 3,
 	EXTRA_ROUNDS = 5,
+	EXTRA_ROUND_TRIPS = 2,
+	EXTRA_LEAST_US = 300,
 	EXTRA_MAX_US = 100 * 1000,
 	FIRST_RTT_US = 1000,
 	BURST_US = 1000,
@@ -194,8 +198,12 @@ static uint64_t extra_window(const struct tcp_cc *cc)
 {
 	const struct cc_bbr *b = &cc->bbr;
 	uint64_t extra = b->extra[0] > b->extra[1] ? b->extra[0] : b->extra[1];
-	uint64_t max = bandwidth(cc) * EXTRA_MAX_US / 1000000;
+	uint64_t us = EXTRA_ROUND_TRIPS * b->min_rtt_us + EXTRA_LEAST_US;
+	uint64_t max;
 
+	if (us > EXTRA_MAX_US)
+		us = EXTRA_MAX_US;
+	max = bandwidth(cc) * us / 1000000;
 	if (!b->has_full_bw)
 		return 0;
 	return extra < max ? extra : max;
