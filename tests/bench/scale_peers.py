@@ -13,7 +13,8 @@ AT_ONCE = 4     # nodes that start
 BULK_NODES = 4
 TALK_SECONDS = 4
 CPU_SECONDS = 5
-FORGOTTEN_SECONDS = 60
+# A keepalive after 10 s, and 45 s later heartbeats end.
+FORGOTTEN_SECONDS = 65
 # Above these something is walked that should not be.
 TRUSTED_MS_PER_S = 30
 FORGOTTEN_MS_PER_S = 3
