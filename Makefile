@@ -245,7 +245,7 @@ nat: deps ## which path every pair of NATs takes, beside tailscaled's
 	$(Q)$(MAKE) --no-print-directory products lab
 	$(Q)BUILD=$(BUILD) scripts/nat-lab $(NAT_FLAGS)
 
-scale: deps ## 10,000 connections through one host, then new ones for a minute
+scale: deps ## 10,000 peers and connections, 200 peers at once, new ones for a minute
 	$(Q)scripts/install-deps --tests
 	$(Q)$(MAKE) --no-print-directory products lab
 	$(Q)BUILD=$(BUILD) scripts/scale

@@ -59,12 +59,24 @@ static int remove_peer(struct ts_peer_delta *d, struct ts_peer *peer)
 	return 0;
 }
 
+static int64_t control_now(const struct ts_peer_delta *d)
+{
+	return d->now_unix + d->map->control_time_delta_s;
+}
+
 static bool key_expired(const struct ts_peer_delta *d,
 			const struct ts_peer *peer)
 {
 	return peer->key_expiry_unix != 0 &&
-	       peer->key_expiry_unix <=
-		       d->now_unix + d->map->control_time_delta_s;
+	       peer->key_expiry_unix <= control_now(d);
+}
+
+/* From now on it may expire. */
+static void note_expiry(struct ts_peer_delta *d, const struct ts_peer *peer)
+{
+	if (!peer->expired && peer->key_expiry_unix != 0 &&
+	    peer->key_expiry_unix < d->map->next_expiry_unix)
+		d->map->next_expiry_unix = peer->key_expiry_unix;
 }
 
 /* Takes node->peer. */
@@ -75,6 +87,7 @@ static int upsert(struct ts_peer_delta *d, struct ts_map_node *node)
 	int err;
 
 	node->peer = NULL;
+	note_expiry(d, next);
 	if (old) {
 		err = ts_netmap_update_peer(d->map, old, next);
 		return err ? err : touch(d, old);
@@ -242,6 +255,7 @@ static int apply_patch(struct ts_peer_delta *d, struct ts_peer_patch *patch)
 	if (patch->has_key_expiry) {
 		peer->key_expiry_unix = patch->key_expiry_unix;
 		peer->expired = key_expired(d, peer);
+		note_expiry(d, peer);
 	}
 	if (patch->has_key)
 		err = ts_netmap_set_peer_key(d->map, peer, &patch->key);
@@ -348,16 +362,27 @@ int ts_peer_delta_apply(struct ts_peer_delta *d, struct ts_map_response *msg,
 	return err ? err : ts_peer_delta_expire(d);
 }
 
+/* Peers are looked through only when one of them is due: not for every message
+ * about one of 10,000. */
 int ts_peer_delta_expire(struct ts_peer_delta *d)
 {
+	int64_t next_unix = INT64_MAX;
 	struct ts_peer *peer;
 	size_t pos = 0;
 	int err = 0;
 
-	while (!err && (peer = ts_netmap_next_peer(d->map, &pos)))
+	if (d->map->next_expiry_unix > control_now(d))
+		return 0;
+	while (!err && (peer = ts_netmap_next_peer(d->map, &pos))) {
 		if (!peer->expired && key_expired(d, peer)) {
 			peer->expired = true;
 			err = touch(d, peer);
+		} else if (!peer->expired && peer->key_expiry_unix != 0 &&
+			   peer->key_expiry_unix < next_unix) {
+			next_unix = peer->key_expiry_unix;
 		}
+	}
+	if (!err)
+		d->map->next_expiry_unix = next_unix;
 	return err;
 }

@@ -148,6 +148,8 @@ struct ts_netmap {
 	bool tka_enabled; /* TKAInfo present and not disabled */
 	char *tka_head;
 	int64_t control_time_delta_s; /* control clock minus ours, if > 1 min */
+	/* No peer's key expires before, by the control's clock; 0: look. */
+	int64_t next_expiry_unix;
 };
 
 /* What a map response changed; passed to the listener after it was applied. */

@@ -15,7 +15,8 @@
  *
  * The gateway is believed in what concerns it: where we can be reached. What
  * it says cannot make us send more than a packet a second on average, nor keep
- * more than a few kilobytes.
+ * more than a few kilobytes. Who forges its datagrams by the thousand has one
+ * line of the log a minute, and what they make us do has none.
  */
 #include "core/path/portmap_internal.h"
 
@@ -61,6 +62,35 @@ void portmap_send(struct ts_portmap *p, const void *data, size_t len)
 	p->ops->udp_send(p->ctx, &to, data, len);
 }
 
+/* -- floods --------------------------------------------------------------- */
+
+static enum ts_portmap_kind kind_of(const struct ts_addr *from,
+				    const uint8_t *pkt, size_t len)
+{
+	if (from->port != PXP_PORT)
+		return PORTMAP_UPNP;
+	return len > 0 && pkt[0] == PCP_VERSION ? PORTMAP_PCP : PORTMAP_PMP;
+}
+
+static void count_input(struct ts_portmap *p, enum ts_portmap_kind kind,
+			const struct ts_addr *from, uint64_t now_ms)
+{
+	uint64_t count = ts_flood_count(&p->floods[kind], PORTMAP_FLOOD_PER_S,
+					now_ms);
+	char text[TS_ADDR_TEXT_CAP];
+
+	if (count)
+		log_warn("portmap: flood of answers by %s: %llu, the last "
+			 "from %s", ts_portmap_kind_name(kind),
+			 (unsigned long long)count, ts_addr_format(from, text));
+}
+
+/* Whoever floods us may cause every line about that kind. */
+static bool may_tell(const struct ts_portmap *p)
+{
+	return !p->floods[p->kind].is_on;
+}
+
 /* -- the mapping ---------------------------------------------------------- */
 
 static void plan_held(struct ts_portmap *p)
@@ -94,9 +124,10 @@ static void hold(struct ts_portmap *p, const struct ts_addr *external,
 	plan_held(p);
 	if (!is_news)
 		return;
-	log_info("portmap: %s maps %s to us for %u s",
-		 ts_portmap_kind_name(p->kind), ts_addr_format(external, text),
-		 lifetime_s);
+	if (may_tell(p))
+		log_info("portmap: %s maps %s to us for %u s",
+			 ts_portmap_kind_name(p->kind),
+			 ts_addr_format(external, text), lifetime_s);
 	p->ops->changed(p->ctx, external);
 }
 
@@ -106,8 +137,9 @@ static void lose(struct ts_portmap *p)
 
 	if (!p->has_mapping)
 		return;
-	log_info("portmap: %s is no longer ours",
-		 ts_addr_format(&p->external, text));
+	if (may_tell(p))
+		log_info("portmap: %s is no longer ours",
+			 ts_addr_format(&p->external, text));
 	p->has_mapping = false;
 	p->ops->changed(p->ctx, NULL);
 }
@@ -118,7 +150,7 @@ void portmap_refused(struct ts_portmap *p, const char *why, uint64_t now_ms)
 {
 	uint64_t left_ms;
 
-	if (ts_log_allowed(&p->limit, now_ms))
+	if (may_tell(p) && ts_log_allowed(&p->limit, now_ms))
 		log_info("portmap: %s gives us no port: %s",
 			 ts_portmap_kind_name(p->kind), why);
 	if (!p->has_mapping) {
@@ -153,7 +185,8 @@ void portmap_doubt(struct ts_portmap *p, const char *why, uint64_t now_ms)
 	if (p->state != PORTMAP_HELD ||
 	    now_ms < p->doubted_ms + PORTMAP_RENEW_MIN_MS)
 		return;
-	log_info("portmap: %s", why);
+	if (may_tell(p))
+		log_info("portmap: %s", why);
 	p->doubted_ms = now_ms;
 	portmap_ask(p, p->kind, now_ms);
 }
@@ -343,6 +376,7 @@ void ts_portmap_input(struct ts_portmap *p, const struct ts_addr *from,
 
 	if (p->state == PORTMAP_OFF)
 		return;
+	count_input(p, kind_of(from, pkt, len), from, now_ms);
 	if (from->port != PXP_PORT)
 		portmap_input_ssdp(p, &from->ip, pkt, len, now_ms);
 	else if (ts_ip_equal(&from->ip, &p->network.gateway) &&

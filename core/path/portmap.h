@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "core/base/addr.h"
+#include "core/base/flood.h"
 #include "core/base/log.h"
 #include "core/model/netmap.h"
 #include "core/path/portmap_upnp.h"
@@ -36,6 +37,9 @@ enum {
 	/* Without a mapping: until the next search, doubled each time. */
 	PORTMAP_REST_MS = 60000,
 	PORTMAP_REST_MAX_MS = 600000,
+	/* Of one kind's datagrams: one search may well have as many answers in
+	 * a network full of devices, but no second one follows. */
+	PORTMAP_FLOOD_PER_S = 100,
 };
 
 enum ts_portmap_kind { PORTMAP_PMP, PORTMAP_PCP, PORTMAP_UPNP };
@@ -116,6 +120,7 @@ struct ts_portmap {
 	uint64_t until_ms, renew_ms, check_ms;
 	struct ts_portmap_network next; /* after the release */
 	struct ts_log_limit limit;
+	struct ts_flood floods[PORTMAP_KINDS];
 };
 
 void ts_portmap_init(struct ts_portmap *p, const struct ts_portmap_ops *ops,

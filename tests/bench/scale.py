@@ -1,8 +1,8 @@
-"""Many connections through one host: what each costs, whether the idle ones are
-felt, and whether anything stays behind. See scripts/scale."""
+"""Many peers of one node, many connections through one host: what each costs,
+whether the idle ones are felt, and whether anything stays behind. See
+scripts/scale."""
 import argparse
 import contextlib
-import json
 import os
 import sys
 import tempfile
@@ -12,11 +12,11 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "e2e")]
 
 # pylint: disable=wrong-import-position
-import processes
-from harness import BUILD, Lab, Program, wait_until
+from harness import Lab
+from scale_deltas import deltas
+from scale_end import TOOLS, End
+from scale_peers import Peers
 
-TOOLS = os.path.join(BUILD, "bench")
-SHELL = ("sh", "-c", 'while read -r line; do eval "$line"; done')
 CROWD_PORT, RATE_PORT, PING_PORT = 7501, 7502, 7503
 SETTLE_SECONDS = 3
 # Above these it is a leak. Ended flows stay in the table for a minute, or until
@@ -25,61 +25,16 @@ RSS_GROWTH_MB = 2
 FD_GROWTH = 4
 
 
-class End:
-    """A node whose program is a shell; the host is the program's parent."""
-
-    def __init__(self, lab, directory, name):
-        self.read, self.write = os.pipe()
-        self.program = Program(lab, directory, name, *SHELL, stdin=self.read,
-                               options=["--wait", "--log-level", "warn"])
-        self.pid, self.taken = self.program.process.pid, 0
-        self.say("echo 1")
-        self.answer(60)
-        self.ip = self.program.cli("ip").stdout.split()[0]
-
-    def say(self, line):
-        os.write(self.write, line.encode() + b"\n")
-
-    def answer(self, limit):
-        def line():
-            with open(self.program.out_path, "rb") as f:
-                f.seek(self.taken)
-                found = f.readline()
-            return found if found.endswith(b"\n") else None
-        found = wait_until(line, "an answer", limit)
-        self.taken += len(found)
-        return json.loads(found)
-
-    def do(self, line, limit):
-        self.say(line)
-        return self.answer(limit)
-
-    def rss_mb(self):
-        return processes.memory_mb(self.pid)["rss"]
-
-    def fds(self):
-        return len(os.listdir(f"/proc/{self.pid}/fd"))
-
-    def cpu_ms(self):
-        with open(f"/proc/{self.pid}/schedstat", encoding="ascii") as f:
-            return int(f.read().split()[0]) / 1e6
-
-    def close(self):
-        os.close(self.write)
-        os.close(self.read)
-        self.program.stop()
-
-
 class Scale:
     def __init__(self, options, client, server):
         self.options, self.client, self.server = options, client, server
         self.ends = (client, server)
         self.rows, self.complaints = [], []
 
-    def row(self, what, unit, *values):
+    def row(self, what, unit, *values, form="10,.1f"):
         self.rows.append((what, unit, values))
-        print(f"{what:44} {unit:6} " +
-              " ".join(f"{v:10,.1f}" for v in values), flush=True)
+        print(f"{what:52} {unit:6} " +
+              " ".join(format(v, form) for v in values), flush=True)
 
     def check(self, is_right, text):
         if not is_right:
@@ -206,6 +161,10 @@ def main():
                         help="of new connections, as many as go")
     parser.add_argument("--programs", type=int, default=50, metavar="N",
                         help="that connect at the same time")
+    parser.add_argument("--peers", type=int, default=200, metavar="N",
+                        help="of one node, all active at once")
+    parser.add_argument("--tailnet", type=int, default=10_000, metavar="N",
+                        help="peers that a node knows, and that change")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="scale-") as directory, \
             contextlib.ExitStack() as stack:
@@ -218,6 +177,15 @@ def main():
             stack.callback(ends[-1].close)
         scale = Scale(options, *ends)
         scale.serve()
+        peers = Peers(scale, lab, directory, options.peers)
+        if options.tailnet:
+            deltas(scale, directory, options.tailnet)
+        if options.peers:
+            stack.callback(peers.close)
+            peers.start()
+            peers.meet()
+            peers.talk()
+            peers.fall_silent()
         scale.ping("first")
         time.sleep(1)
         fds = scale.both(End.fds)
@@ -230,6 +198,8 @@ def main():
             scale.programs(fds)
         if options.seconds:
             scale.rate(fds)
+        if options.peers:
+            peers.be_forgotten()
         for text in scale.complaints:
             print(f"scale: {text}")
     return 1 if scale.complaints else 0

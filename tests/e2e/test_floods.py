@@ -15,9 +15,12 @@ from harness import BUILD, CLEAN_ENV, PATIENCE, SANITIZERS, wait_until
 
 FLOOD = os.path.join(BUILD, "tsnet-flood")
 APPS = os.path.join(os.path.dirname(__file__), "apps")
-STEADY, ECHO = (os.path.join(APPS, name)
-                for name in ("steady.py", "echo_server.py"))
+STEADY, ECHO, DATAGRAMS = (
+    os.path.join(APPS, name)
+    for name in ("steady.py", "echo_server.py", "steady_datagrams.py"))
 PER_S = 500 if SANITIZERS else 3000
+FLOWS_PER_S = 500 if SANITIZERS else 12000
+FLOWS_MAX = 12288  # core/host/app_datagram.h
 SECONDS = 3   # it takes more than one until a flood is told
 MEMORY_KB = 24 * 1024
 LINES_EACH = 2
@@ -31,11 +34,11 @@ def udp_port(lab, name):
     return next(int(e.rsplit(":", 1)[1]) for e in endpoints if "[" not in e)
 
 
-def start_flood(lab, victim, kind, *options):
+def start_flood(lab, victim, kind, *options, per_s=PER_S):
     node = lab.node(victim)
     return subprocess.Popen(
         [FLOOD, kind, f"to=127.0.0.1:{udp_port(lab, victim)}",
-         f"node={node['key']}", f"disco={node['disco']}", f"per_s={PER_S}",
+         f"node={node['key']}", f"disco={node['disco']}", f"per_s={per_s}",
          f"seconds={SECONDS}", *options],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env=CLEAN_ENV)
@@ -143,3 +146,32 @@ def test_of_peers(transfer, lab, tmp_path, call):
     assert other.out == "b'hello'\n", other.err
     check(transfer, floods, ["connections", "echo requests", "TSMP",
                              "discovery pings"])
+
+
+@pytest.mark.parametrize("whom", ["choose", "answer"])
+def test_of_flows(run, lab, tmp_path, whom):
+    """A peer sends from every port that there is to one where a program
+    listens, more often than there is room for flows: another's flow is the
+    same all the time, whether the program answers the flood or not."""
+    server = run("server", "python3", "-u", DATAGRAMS, "serve", "7000",
+                 whom).wait_running()
+    wait_until(lambda: "listening" in server.out, "the server")
+    stop_file = tmp_path / "stop"
+    client = run("client", "python3", "-u", DATAGRAMS, "run", "server", "7000",
+                 str(stop_file)).wait_running()
+    wait_until(lambda: blocks(client) >= 50 and "now using" in server.log,
+               "a direct flow")
+    memory, before = peak_kb(server), blocks(client)
+    sent = end_floods([start_flood(
+        lab, "server", "udp", *hostile(lab, tmp_path, "server", "udp", 7000),
+        per_s=FLOWS_PER_S)])
+    assert SANITIZERS or sent["udp"] > 2 * FLOWS_MAX
+    wait_until(lambda: blocks(client) >= before + 100, "the flow to go on")
+    stop_file.touch()
+    assert client.wait() == 0, client.err
+    assert "OK" in client.out
+    assert peak_kb(server) < memory + MEMORY_KB
+    lines = TOLD.findall(server.log)
+    assert SANITIZERS or any("flood of flows" in line for line in lines), lines
+    assert len(lines) <= LINES_EACH, lines
+    assert len(os.listdir(f"/proc/{server.process.pid}/fd")) < 200

@@ -63,6 +63,12 @@ def wait_published(node, address):
     wait_until(lambda: address in endpoints(node), f"{address} in the netmap")
 
 
+def peak_kb(node):
+    with open(f"/proc/{node.process.pid}/status", encoding="ascii") as f:
+        return next(int(line.split()[1]) for line in f
+                    if line.startswith("VmHWM:"))
+
+
 def path_to(node, peer):
     for status in (node.status().get("Peer") or {}).values():
         if status["DNSName"].startswith(peer + "."):
@@ -219,6 +225,33 @@ def test_an_address_of_no_use(internet, serve, run, protocol, lie):
     client = start_client(internet, run)
     assert "via DERP(lab)" in ping(client, "server")
     assert not [e for e in endpoints(server) if e.startswith(lie)]
+
+
+@pytest.mark.parametrize("protocol", ["pmp", "pcp", "upnp"])
+def test_forged_answers(internet, serve, run, protocol):
+    """Somebody floods the node in the gateway's name: it has a line for each
+    kind, its memory stays, and what it had is had again."""
+    gateway = internet.server.speak(protocol)
+    server = serve()
+    mapping = gateway.wait("map")
+    wait_published(server, address(gateway, mapping))
+    before = len(server.log)
+    memory = peak_kb(server)
+    gateway.tell("forge", "3", "2000")
+    assert gateway.wait("forged")["count"] > 1000
+    said = [line for line in server.log[before:].splitlines()
+            if "portmap: " in line and "->" not in line]
+    for kind in ("nat-pmp", "pcp", "upnp"):
+        assert len([line for line in said if f"flood of answers by {kind}:"
+                    in line]) == 1, said
+    assert len(said) <= 3 + 4, said  # and what came before it was a flood
+    assert peak_kb(server) < memory + 1024
+    if protocol == "upnp":  # its answers are asked for every ten minutes
+        return
+    gateway.tell("announce")
+    wait_until(lambda: address(gateway, mapping) in endpoints(server),
+               "the mapping again")
+    check_direct(internet, run, server, address(gateway, mapping))
 
 
 def test_the_next_protocol_is_tried(internet, serve):

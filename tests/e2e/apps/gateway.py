@@ -10,6 +10,8 @@ JSON for each thing that happens. Reads commands, one a line:
                      flood 1
     restart          all mappings are lost, the epoch begins anew
     announce         and everybody is told (NAT-PMP's and PCP's multicast)
+    forge S N        so many forged answers a second, for S seconds, of each
+                     kind, to whoever asked last
 """
 import http.server
 import json
@@ -34,6 +36,7 @@ settings = {"silent": 0, "lifetime": 0, "address": WAN, "fault": 0, "hang": 0,
             "flood": 0}
 mappings = {}  # external port -> (protocol, client, internal port)
 started = time.monotonic() - 1000
+asked_by = []  # the last address
 
 
 def say(event, **what):
@@ -126,6 +129,7 @@ def pcp(request, client):
 def serve_pxp(sock):
     while True:
         request, source = sock.recvfrom(1100)
+        asked_by[:] = source
         if settings["silent"] or len(request) < 2:
             continue
         if request[0] == 0 and "pmp" in SPEAKS:
@@ -144,6 +148,35 @@ def announce(sock):
     if "pcp" in SPEAKS:
         sock.sendto(struct.pack(">BBBBII12x", 2, 0x80, 0, 0, 0, epoch()),
                     ANNOUNCE)
+
+
+# -- lies ----------------------------------------------------------------------
+
+def forged(n):
+    """Addresses, ports, epochs and devices, each time others."""
+    lie = socket.inet_aton(f"203.0.113.{n % 250 + 1}")
+    yield struct.pack(">BBHI", 0, 128, 0, 2**32 - 1 - n) + lie
+    yield struct.pack(">BBHIHHI", 0, 129, 0, 2**32 - 1 - n, n & 0xffff,
+                      n & 0xffff, 4)
+    yield struct.pack(">BBBBII12x", 2, 0x80, 0, 0, 0, 2**32 - 1 - n)
+    yield struct.pack(">BBBBII12x4IHH16x", 2, 0x81, 0, 0, 7200, 2**32 - 1 - n,
+                      n, n, n, 17 << 24, n & 0xffff, n & 0xffff)
+
+
+def forge(sock, seconds, per_s):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ssdp:
+        ssdp.bind((LAN, 0))
+        began, n = time.monotonic(), 0
+        while (passed := time.monotonic() - began) < seconds:
+            for n in range(n, int(passed * per_s)):
+                for answer in forged(n):
+                    sock.sendto(answer, tuple(asked_by))
+                ssdp.sendto((
+                    f"HTTP/1.1 200 OK\r\nUSN: uuid:{n}::{DEVICE}\r\n"
+                    f"LOCATION: http://{LAN}:{n % 60000 + 1}/{n}.xml\r\n\r\n"
+                ).encode(), tuple(asked_by))
+            time.sleep(0.002)
+    say("forged", count=n)
 
 
 # -- UPnP ----------------------------------------------------------------------
@@ -290,6 +323,8 @@ def main():
             started = time.monotonic()
         elif verb == "announce":
             announce(sock)
+        elif verb == "forge":
+            forge(sock, float(args[0]), int(args[1]))
         say("done", verb=verb)
 
 

@@ -339,6 +339,31 @@ static void expired_peers_are_marked(void **state)
 	assert_false(peer(f, 7)->expired);
 }
 
+/* What is due first changes in every way that there is. */
+static void peers_expire_one_after_the_other(void **state)
+{
+	struct ts_netmap_sink sink = {on_upserted, on_removed, *state};
+	struct fixture *f = *state;
+
+	delta(f, "{\"PeersChanged\":[{\"ID\":5,\"KeyExpiry\":"
+		 "\"2023-11-14T22:15:00Z\"},{\"ID\":6,\"KeyExpiry\":"
+		 "\"2023-11-14T22:16:00Z\"},{\"ID\":7}]}");
+	assert_int_equal(ts_netmap_expire_peers(f->map, f->now, &sink), 0);
+	delta(f, "{\"PeersChangedPatch\":[{\"NodeID\":7,\"KeyExpiry\":"
+		 "\"2023-11-14T22:14:00Z\"}]}"); /* +40 s, before the others */
+	delta(f, "{\"PeersRemoved\":[5]}");
+	assert_int_equal(ts_netmap_expire_peers(f->map, f->now + 39, &sink), 0);
+	assert_int_equal(ts_netmap_expire_peers(f->map, f->now + 40, &sink), 1);
+	assert_true(peer(f, 7)->expired);
+	assert_int_equal(ts_netmap_expire_peers(f->map, f->now + 159, &sink),
+			 0);
+	delta(f, "{\"PeersChanged\":[{\"ID\":8,\"KeyExpiry\":"
+		 "\"2023-11-14T22:15:20Z\"}]}"); /* +120 s */
+	assert_int_equal(ts_netmap_expire_peers(f->map, f->now + 160, &sink),
+			 2);
+	assert_true(peer(f, 6)->expired && peer(f, 8)->expired);
+}
+
 static void control_time_shifts_expiry(void **state)
 {
 	struct fixture *f = *state;
@@ -578,6 +603,7 @@ int main(void)
 		CASE(seen_online_and_patch_come_last),
 		CASE(a_stale_disco_key_is_not_taken),
 		CASE(expired_peers_are_marked),
+		CASE(peers_expire_one_after_the_other),
 		CASE(control_time_shifts_expiry),
 		CASE(named_filters_are_joined_in_name_order),
 		CASE(bits_anywhere_deny_everything),
