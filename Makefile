@@ -34,7 +34,7 @@ pkg_config := $(if $(DEPS),PKG_CONFIG_PATH= \
 PKG_CFLAGS := $(shell $(pkg_config) --cflags $(PKGS) 2>/dev/null) \
 	$(if $(DEPS),-isystem $(DEPS)/include -DCARES_NO_DEPRECATED)
 # Faster AEAD (core/crypto/aead_mb.c); `make IPSEC_MB=` builds without.
-IPSEC_MB ?= $(if $(DEPS),,$(filter x86_64-linux-gnu,$(shell $(CC) -dumpmachine)))
+IPSEC_MB ?= $(filter x86_64-linux-gnu,$(shell $(CC) -dumpmachine))
 PKG_CFLAGS += $(if $(IPSEC_MB),-DTS_HAVE_IPSEC_MB)
 PKG_LIBS := $(if $(IPSEC_MB),-lIPSec_MB) $(shell $(pkg_config) --libs $(PKGS) 2>/dev/null) \
 	$(if $(DEPS),-L$(DEPS)/lib) -lev -lm

@@ -73,6 +73,7 @@ bool ts_disco_has_direct(const struct ts_disco_peer *p, uint64_t now_ms)
  * it would not be noticed when a path carries less than it did. */
 static void probe_mtu(struct ts_disco_peer *p, uint64_t now_ms)
 {
+	size_t before = ts_disco_peer_mtu(p);
 	size_t sizes[PATH_MTU_SIZES_MAX];
 	size_t count;
 
@@ -84,6 +85,8 @@ static void probe_mtu(struct ts_disco_peer *p, uint64_t now_ms)
 	for (size_t i = 0; i < count; i++)
 		ts_disco_start_sized_ping(p, &p->best.to, sizes[i], NULL,
 					  now_ms);
+	if (ts_disco_peer_mtu(p) != before)
+		p->ops->mtu_changed(p->ctx);
 }
 
 static bool wants_full_ping(const struct ts_disco_peer *p, uint64_t now_ms)
@@ -232,20 +235,6 @@ uint64_t ts_disco_peer_deadline_ms(const struct ts_disco_peer *p)
 	return earlier(at_ms, p->heartbeat_ms);
 }
 
-/* A large one that is lost says nothing of the path while small ones are. */
-static void expire_sized_ping(struct ts_disco_peer *p,
-			      const struct ts_disco_sent *ping, uint64_t now_ms)
-{
-	size_t before = ts_disco_peer_mtu(p);
-
-	if (!ts_path_addr_equal(&ping->to, &p->best.to) ||
-	    !ts_disco_peer_is_trusted(p, now_ms))
-		return;
-	ts_path_mtu_lost(&p->mtu, ping->wire, now_ms);
-	if (ts_disco_peer_mtu(p) != before)
-		p->ops->mtu_changed(p->ctx);
-}
-
 static void expire_ping(struct ts_disco_peer *p,
 			const struct ts_disco_sent *ping, uint64_t now_ms)
 {
@@ -263,9 +252,8 @@ static void expire_pings(struct ts_disco_peer *p, uint64_t now_ms)
 	struct ts_disco_sent *ping;
 
 	while ((ping = ts_disco_pings_take_expired(&p->pings, now_ms))) {
-		if (ping->wire != 0)
-			expire_sized_ping(p, ping, now_ms);
-		else
+		/* A large one that is lost says nothing of the path. */
+		if (ping->wire == 0)
 			expire_ping(p, ping, now_ms);
 		ts_disco_end_ping(p, ping,
 				  ts_disco_pings_given_up(ping, -ETIMEDOUT));

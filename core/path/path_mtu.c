@@ -29,16 +29,23 @@ void ts_path_mtu_reset(struct ts_path_mtu *m)
 size_t ts_path_mtu_due(struct ts_path_mtu *m, uint64_t now_ms,
 		       size_t out[static PATH_MTU_SIZES_MAX])
 {
+	bool is_doubted;
 	size_t count = 0;
 
-	if (m->wire != 0)
+	if (m->unanswered == PATH_MTU_LOST_MAX)
+		ts_path_mtu_reset(m); /* and smaller ones had no answer either */
+	is_doubted = m->unanswered > 0;
+	if (m->wire != 0) {
 		out[count++] = m->wire;
-	if (now_ms < m->search_ms)
+		m->unanswered++;
+	}
+	if (now_ms >= m->search_ms)
+		m->search_ms = now_ms + (m->searches++ == 0 ? PATH_MTU_RETRY_MS
+							    : PATH_MTU_SEARCH_MS);
+	else if (!is_doubted)
 		return count;
-	m->search_ms = now_ms + (m->searches++ == 0 ? PATH_MTU_RETRY_MS
-						    : PATH_MTU_SEARCH_MS);
 	for (size_t i = 0; i < PATH_MTU_SIZES_MAX; i++)
-		if (sizes[i] > m->wire)
+		if (sizes[i] > m->wire || (is_doubted && sizes[i] < m->wire))
 			out[count++] = sizes[i];
 	return count;
 }
@@ -53,20 +60,13 @@ static bool is_searched_for(size_t wire)
 
 void ts_path_mtu_answered(struct ts_path_mtu *m, size_t wire)
 {
-	if (wire < m->wire || !is_searched_for(wire))
+	if (!is_searched_for(wire))
+		return;
+	/* Sent after the size in use, the second time that this has no answer. */
+	if (wire < m->wire && m->unanswered < PATH_MTU_LOST_MAX)
 		return;
 	m->wire = wire;
-	m->lost = 0;
-}
-
-void ts_path_mtu_lost(struct ts_path_mtu *m, size_t wire, uint64_t now_ms)
-{
-	if (wire != m->wire || ++m->lost < PATH_MTU_LOST_MAX)
-		return;
-	m->wire = 0;
-	m->lost = 0;
-	m->searches = 0;
-	m->search_ms = now_ms;
+	m->unanswered = 0;
 }
 
 static size_t headers_len(bool is_v6)

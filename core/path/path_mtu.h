@@ -5,9 +5,9 @@
  * in use, unfragmented; the largest that is answered is what it carries. The
  * search runs when the path is new, once more soon after, in case one was lost
  * by chance, and every minute. In between, a ping of the size found goes along
- * with the heartbeats: when several go unanswered while small ones pass, the
- * path has become narrower, and nothing larger than the safe size is counted
- * on until the next search.
+ * with the heartbeats. When one has no answer by the next, all sizes are tried
+ * beside it: if it is lost again, and a smaller one is not, the path has become
+ * narrower. One that carries none of them has the safe size a heartbeat later.
  *
  * Upstream probes all candidates, only when the tailnet asks for it, and has
  * packets of 1,280 bytes nevertheless. Here it is on: it costs a few packets a
@@ -31,21 +31,20 @@ enum {
 };
 
 struct ts_path_mtu {
-	size_t wire;        /* IP packet that was answered; 0: none yet */
-	uint64_t search_ms; /* when to search next */
-	unsigned searches;  /* since the path is in use */
-	unsigned lost;      /* pings of that size in a row */
+	size_t wire;         /* IP packet that was answered; 0: none yet */
+	uint64_t search_ms;  /* when to search next */
+	unsigned searches;   /* since the path is in use */
+	unsigned unanswered; /* pings of that size in a row */
 };
 
 /* Another path. */
 void ts_path_mtu_reset(struct ts_path_mtu *m);
-/* The sizes of IP packets to be tried now; to be asked while the path is known
- * to work, at most every few seconds. */
+/* The sizes of IP packets to be tried now, the one in use first; to be asked
+ * with the heartbeats, while the path is known to work. It may give up a size. */
 size_t ts_path_mtu_due(struct ts_path_mtu *m, uint64_t now_ms,
 		       size_t out[static PATH_MTU_SIZES_MAX]);
-/* A ping of that size was answered, or not in time, though small ones are. */
+/* A ping of that size was answered. */
 void ts_path_mtu_answered(struct ts_path_mtu *m, size_t wire);
-void ts_path_mtu_lost(struct ts_path_mtu *m, size_t wire, uint64_t now_ms);
 
 /* The largest packet inside the tunnel that makes IP packets of that size at
  * most; never less than the 1,280 bytes that every path has to carry. */

@@ -22,6 +22,14 @@ uint32_t ts_wg_jitter_ms(void)
 	return ts_random_below(WG_REKEY_JITTER_MS);
 }
 
+/* Not before: its tables are megabytes that an idle node does not touch. */
+static void start_aead(struct ts_wg *wg)
+{
+	wg->aead_unit = ts_aead_unit_new();
+	log_debug("wg: packets are sealed by %s",
+		  wg->aead_unit ? "libipsec-mb" : "OpenSSL and libsodium");
+}
+
 int ts_wg_session_begin(struct ts_wg *wg, struct ts_wg_peer *peer,
 			struct ts_wg_handshake *hs, bool is_initiator,
 			uint64_t now_ms)
@@ -29,9 +37,8 @@ int ts_wg_session_begin(struct ts_wg *wg, struct ts_wg_peer *peer,
 	struct ts_wg_session_keys keys;
 	struct ts_wg_keypair *keypair;
 
-	/* Its tables are megabytes that an idle node does not touch. */
 	if (!wg->aead_unit)
-		wg->aead_unit = ts_aead_unit_new();
+		start_aead(wg);
 	ts_wg_handshake_split(hs, is_initiator, &keys);
 	keypair = ts_wg_keypair_new(wg->aead_unit, &keys, hs, is_initiator,
 				    now_ms);

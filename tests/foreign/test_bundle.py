@@ -46,6 +46,8 @@ def test_what_is_packed(bundle):
                    "share/doc/tsnet-shim/licenses/lwip.txt",
                    "share/doc/tsnet-shim/licenses/SOURCES"):
         assert wanted in files
+    assert ("share/doc/tsnet-shim/licenses/ipsec-mb.txt" in files) == \
+        (os.uname().machine == "x86_64")
     for name in files:
         path = os.path.join(bundle, name)
         assert os.stat(path).st_mode & 0o022 == 0, name

@@ -888,22 +888,59 @@ static void a_path_is_measured_when_it_is_new(void **state)
 	free_desk(d);
 }
 
-static void a_path_that_became_narrower_is_noticed(void **state)
+static struct desk *on_a_jumbo_link(size_t *from)
 {
 	struct desk *d = new_desk(two, 1);
-	unsigned changes;
-	size_t from = 0;
+
+	*from = 0;
+	d->peer.probes_mtu = true;
+	chat(d, from, 9000, 20);
+	assert_int_equal(ts_disco_peer_mtu(&d->peer), 8928);
+	d->mtu_changes = 0;
+	return d;
+}
+
+static void narrower_path_is_noticed_by_two_heartbeats(void **state)
+{
+	size_t from;
+	struct desk *d = on_a_jumbo_link(&from);
 
 	(void)state;
-	d->peer.probes_mtu = true;
-	chat(d, &from, 9000, 20);
-	assert_int_equal(ts_disco_peer_mtu(&d->peer), 8928);
-	changes = d->mtu_changes;
-	chat(d, &from, 1500, 20);
+	chat(d, &from, 1500, 7);
 	assert_int_equal(ts_disco_peer_mtu(&d->peer), 1440);
-	assert_true(d->mtu_changes >= changes + 2);
+	assert_int_equal(d->mtu_changes, 1);
 	assert_true(ts_disco_peer_is_trusted(&d->peer, d->now_ms));
 	assert_int_equal(d->changes, 1); /* the path itself was never lost */
+	chat(d, &from, 9000, 61);
+	assert_int_equal(ts_disco_peer_mtu(&d->peer), 8928);
+	free_desk(d);
+}
+
+static void path_too_narrow_for_all_sizes_has_1280(void **state)
+{
+	size_t from;
+	struct desk *d = on_a_jumbo_link(&from);
+
+	(void)state;
+	chat(d, &from, 1399, 10);
+	assert_int_equal(ts_disco_peer_mtu(&d->peer), 1280);
+	assert_int_equal(d->mtu_changes, 1);
+	assert_true(ts_disco_peer_is_trusted(&d->peer, d->now_ms));
+	free_desk(d);
+}
+
+static void one_large_ping_lost_changes_nothing(void **state)
+{
+	size_t from;
+	struct desk *d = on_a_jumbo_link(&from);
+
+	(void)state;
+	for (int i = 0; i < 10; i++) {
+		chat(d, &from, 1500, 3); /* one heartbeat */
+		chat(d, &from, 9000, 3);
+		assert_int_equal(ts_disco_peer_mtu(&d->peer), 8928);
+	}
+	assert_int_equal(d->mtu_changes, 0);
 	free_desk(d);
 }
 
@@ -1110,7 +1147,9 @@ int main(void)
 			a_relayed_path_has_heartbeats_and_is_lost_without),
 		cmocka_unit_test(silent_disco_has_no_heartbeats),
 		cmocka_unit_test(a_path_is_measured_when_it_is_new),
-		cmocka_unit_test(a_path_that_became_narrower_is_noticed),
+		cmocka_unit_test(narrower_path_is_noticed_by_two_heartbeats),
+		cmocka_unit_test(path_too_narrow_for_all_sizes_has_1280),
+		cmocka_unit_test(one_large_ping_lost_changes_nothing),
 		cmocka_unit_test(
 			another_path_carries_1280_until_it_is_measured),
 		cmocka_unit_test(measuring_costs_little),
