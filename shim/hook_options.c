@@ -203,8 +203,8 @@ static int set_device(int fd, int name, const void *value, socklen_t len)
 		       : err;
 }
 
-/* A congestion control is chosen before the socket goes anywhere: perhaps before
- * the node inside this program has a table. */
+/* A congestion control is chosen before the socket goes anywhere: perhaps
+ * before the node inside this program has a table. */
 static bool may_matter(int level, int name)
 {
 	return shim.is_hosted || atomic_load(&shim.table) ||
