@@ -204,9 +204,13 @@ def test_chosen_congestion_with_the_node_inside(server, run, choice):
 
 
 @each_choice
-def test_accepted_connections_have_the_listeners_congestion(run, call, choice):
+@pytest.mark.parametrize("options", [
+    [], pytest.param(["--in-process"], marks=pytest.mark.skipif(
+        bool(SANITIZERS), reason="a stock program has no sanitizer runtime"))])
+def test_accepted_connections_have_the_listeners_congestion(run, call, choice,
+                                                            options):
     server = run("server", sys.executable, app("self_server.py"), "7000",
-                 f"TCP_CONGESTION={choice}",
+                 f"TCP_CONGESTION={choice}", options=options,
                  env={"TSNET_CONGESTION": NODES[choice]}
                  ).wait_running().wait_listening(7000)
     client = call("client", sys.executable, "-c", CHOOSE, server.ip, "7000",
