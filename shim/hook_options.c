@@ -203,6 +203,15 @@ static int set_device(int fd, int name, const void *value, socklen_t len)
 		       : err;
 }
 
+/* A congestion control is chosen before the socket goes anywhere: perhaps
+ * before the node inside this program has a table. */
+static bool may_matter(int level, int name)
+{
+	return shim.is_hosted || atomic_load(&shim.table) ||
+	       (shim.is_configured && level == IPPROTO_TCP &&
+		name == TCP_CONGESTION);
+}
+
 int hook_setsockopt(int fd, int level, int name, const void *value,
 		    socklen_t len)
 {
@@ -224,8 +233,7 @@ int hook_setsockopt(int fd, int level, int name, const void *value,
 	}
 	if (level != SOL_SOCKET)
 		shim_size_rule_was_set(level, name);
-	if (shim_is_engine_thread() ||
-	    !(shim.is_hosted || atomic_load(&shim.table)))
+	if (shim_is_engine_thread() || !may_matter(level, name))
 		return 0;
 	if (level == IPPROTO_TCP && name == TCP_DEFER_ACCEPT)
 		shim_listener_defer_was_set(fd);

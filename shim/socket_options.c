@@ -5,7 +5,8 @@
  *
  * The kernel is always asked first, so that a bad pointer, a bad length and a
  * bad descriptor get its own answer, and what it wrote to may be written to.
- * An option that must be refused is undone where it had an effect.
+ * An option that must be refused is undone where it had an effect. A choice of
+ * a congestion control is marked on the socket, whatever it will be used for.
  */
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -34,7 +35,7 @@ static bool find_flow(int fd, struct ts_flow_key *key)
 /* -- setting ------------------------------------------------------------- */
 
 /* A connection that is over has nothing to be told. */
-static int carry(int fd, const char *congestion)
+static int carry(int fd)
 {
 	struct ts_flow_key key;
 	struct ts_broker_request req = {.type = TS_BROKER_OPTIONS,
@@ -46,7 +47,6 @@ static int carry(int fd, const char *congestion)
 		return 0;
 	req.native_local = key.local;
 	req.native_remote = key.remote;
-	strcpy(req.name, congestion);
 	err = shim_ask_for(&req, fd, &rep);
 	shim_note("options: fd %d: %d", fd, err);
 	return err == 0 || err == -ENOENT ? 0 : -ENOBUFS;
@@ -72,13 +72,15 @@ static int refuse_or_not(int fd, int level, int name, const void *value,
 
 static int set_congestion(int fd, const void *value, socklen_t len)
 {
+	const int on = 1;
 	struct ts_flow_key key;
-	int cc;
+	int cc = ts_option_cc_find(value, len);
 
-	if (!find_flow(fd, &key))
-		return 0;
-	cc = ts_option_cc_find(value, len);
-	return cc < 0 ? cc : carry(fd, ts_option_cc_name((unsigned)cc));
+	if (cc < 0)
+		return find_flow(fd, &key) ? cc : 0;
+	libc.setsockopt(fd, SOL_SOCKET, ts_option_cc_mark((enum ts_cc)cc), &on,
+			sizeof(on));
+	return carry(fd);
 }
 
 /* The segments to the tailnet are the tunnel's, and would go unsigned. */
@@ -109,7 +111,7 @@ int shim_option_was_set(int fd, int level, int name, const void *value,
 	if (rules & TS_OPTION_REFUSED)
 		return refuse_or_not(fd, level, name, value, len);
 	if (rules & TS_OPTION_CARRIED)
-		return carry(fd, "");
+		return carry(fd);
 	return rules & TS_OPTION_KEYED ? refuse_key(fd, name, value, len) : 0;
 }
 

@@ -66,8 +66,7 @@
  *            replies of IPv4 begin with their IP header).
  *   OPTIONS  + the socket: its options have changed; the host reads what of
  *            them concerns the tunnel from the socket itself. By its native
- *            tuple. With a name: that is the congestion control. (CONNECT and
- *            ACCEPTED bring the socket, too.)
+ *            tuple. (CONNECT and ACCEPTED bring the socket, too.)
  *   INFO     what the tunnel's connection knows of itself, by the socket's
  *            native tuple. ENOTCONN: none, or its tunnel end is over.
  *   DNS      a query as res_send(3) has it: a block behind the other fields,
@@ -141,7 +140,7 @@ struct ts_broker_request {
 	struct ts_addr native_local; /* CONNECT, BOUND, LISTEN, ACCEPTED */
 	struct ts_addr native_remote; /* CONNECT: R's; ACCEPTED: the peer's */
 	struct ts_addr tailnet; /* CONNECT: where to; BIND, BOUND, LISTEN */
-	char name[TS_BROKER_NAME_CAP]; /* RESOLVE; OPTIONS: TCP_CONGESTION */
+	char name[TS_BROKER_NAME_CAP]; /* RESOLVE */
 	const uint8_t *data; /* DNS: the query, data_len bytes */
 	size_t data_len;     /* up to TS_BROKER_QUERY_MAX */
 	void *answer;	     /* shim only: where DNS's answer is put */

@@ -12,6 +12,9 @@
 
 #include "core/base/err.h"
 
+#ifndef SO_NOFCS
+#define SO_NOFCS 43
+#endif
 #ifndef TCP_CC_INFO
 #define TCP_CC_INFO 26
 #endif
@@ -36,6 +39,12 @@ static const char CC_NAMES[][TS_CC_NAME_CAP] = {
 	[TS_CC_BBR] = "bbr",
 };
 
+/* The one is of packet sockets alone, the other of datagrams. */
+static const int CC_MARKS[] = {
+	[TS_CC_CUBIC] = SO_NOFCS,
+	[TS_CC_BBR] = SO_RXQ_OVFL,
+};
+
 static const struct ts_option_rule RULES[] = {
 	{SOL_SOCKET, SO_KEEPALIVE, TS_OPTION_CARRIED},
 	{IPPROTO_TCP, TCP_KEEPIDLE, TS_OPTION_CARRIED},
@@ -48,7 +57,7 @@ static const struct ts_option_rule RULES[] = {
 	{IPPROTO_IPV6, IPV6_TCLASS, TS_OPTION_CARRIED},
 	{IPPROTO_IPV6, IPV6_UNICAST_HOPS, TS_OPTION_CARRIED},
 	{IPPROTO_TCP, TCP_INFO, TS_OPTION_ANSWERED},
-	{IPPROTO_TCP, TCP_CONGESTION, TS_OPTION_ANSWERED | TS_OPTION_REFUSED},
+	{IPPROTO_TCP, TCP_CONGESTION, TS_OPTION_CARRIED | TS_OPTION_ANSWERED},
 	{IPPROTO_TCP, TCP_CC_INFO, TS_OPTION_ANSWERED},
 	{IPPROTO_IP, IP_MTU, TS_OPTION_ANSWERED},
 	{IPPROTO_IPV6, IPV6_MTU, TS_OPTION_ANSWERED},
@@ -101,12 +110,15 @@ int ts_option_cc_find(const void *value, size_t len)
 	return -ENOENT;
 }
 
+int ts_option_cc_mark(enum ts_cc cc)
+{
+	return CC_MARKS[cc];
+}
+
 int ts_option_judge(int level, int name, const void *value, size_t len)
 {
 	int number = 0;
 
-	if (level == IPPROTO_TCP && name == TCP_CONGESTION)
-		return ts_option_cc_find(value, len) < 0 ? -ENOENT : 0;
 	if (level == IPPROTO_IP && name == IP_OPTIONS)
 		return is_padding(value, len) ? 0 : -EINVAL;
 	if (len >= sizeof(number))

@@ -11,6 +11,14 @@
  *   refused    what neither loopback nor the tunnel would do
  *   keyed      a key for segments to an address: refused for the tailnet's
  *
+ * TCP_CONGESTION reads the same whether the program chose it or the kernel
+ * starts with it, and only a choice counts in the tunnel. So a choice is marked
+ * on the socket itself, by an option that the kernel keeps but that does
+ * nothing to TCP: a mark goes where the choice goes, to duplicates, through
+ * fork and exec, and from a listener to what it accepts. Each name has its own,
+ * so that a mark of what the kernel then refused says nothing: it counts as
+ * long as the socket has that name.
+ *
  * For the shim, and the host on behalf of programs that cannot be preloaded.
  */
 #ifndef CORE_BROKER_OPTION_RULE_H
@@ -50,5 +58,7 @@ bool ts_option_key_addr(const void *value, size_t len, struct ts_addr *out);
 const char *ts_option_cc_name(unsigned cc);
 /* enum ts_cc, or -ENOENT; value as setsockopt() has it. */
 int ts_option_cc_find(const void *value, size_t len);
+/* The option of SOL_SOCKET, 1: chosen, that marks the choice of cc. */
+int ts_option_cc_mark(enum ts_cc cc);
 
 #endif

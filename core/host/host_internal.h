@@ -18,6 +18,7 @@
 #include "core/base/key_map.h"
 #include "core/base/log.h"
 #include "core/broker/broker_wire.h"
+#include "core/broker/option_rule.h"
 #include "core/host/host.h"
 #include "core/host/host_list.h"
 #include "netstack/stack.h"
@@ -57,6 +58,7 @@ struct ts_entry {
 	/* tunnel_options.c */
 	struct stack_tcp *tcp; /* NULL: not there yet, over, or a relay */
 	struct stack_tcp_options options;
+	const char *congestion; /* the program's choice; NULL: the node's */
 	bool is_half_closed; /* the program ended its side */
 	int receive_bytes;   /* the program's small SO_RCVBUF; 0: as usual */
 };
@@ -328,11 +330,12 @@ void ts_tunnel_bound_buffers(const struct ts_entry *entry, int fd, int from_fd);
 void ts_tunnel_attach(struct ts_entry *entry, struct stack_tcp *tcp);
 /* Nothing more is sent: is the peer still there? */
 void ts_tunnel_half_closed(struct ts_entry *entry);
-/* TCP_CONGESTION of a connection that is there: what was set before is not
- * known. 0, -ENOENT: no such connection, or no such name. */
-int ts_tunnel_set_congestion(struct ts_host *host,
-			     const struct ts_broker_request *req,
-			     const char *name);
+/* TCP_CONGESTION of a connection whose socket cannot be had. */
+void ts_tunnel_set_congestion(struct ts_host *host,
+			      const struct ts_broker_request *req,
+			      enum ts_cc cc);
+/* The program chooses it for its socket fd, if the kernel takes it. */
+void ts_tunnel_mark_congestion(int fd, enum ts_cc cc);
 void ts_tunnel_options(struct ts_host *host,
 		       const struct ts_broker_request *req, int fd,
 		       struct ts_broker_reply *rep);

@@ -219,19 +219,21 @@ static int refuse(const struct option *o, const void *value, size_t len)
 	return err ? err : NOTIFY_CONTINUE;
 }
 
-/* The tunnel's; the kernel then says what it thinks of it for its own part. */
+/* The tunnel's; the kernel then says what it thinks of it for its own part: who
+ * may have which is its business, and we may have more than the program. */
 static int set_congestion(const struct option *o, const void *value,
 			  size_t len)
 {
 	struct ts_broker_request req;
 	int cc = ts_option_cc_find(value, len);
 
+	if (cc >= 0 && o->fd >= 0)
+		ts_tunnel_mark_congestion(o->fd, (enum ts_cc)cc);
 	if (!find_flow(o, &req))
 		return NOTIFY_CONTINUE;
 	if (cc < 0)
 		return cc;
-	ts_tunnel_set_congestion(o->host, &req,
-				 ts_option_cc_name((unsigned)cc));
+	ts_tunnel_set_congestion(o->host, &req, (enum ts_cc)cc);
 	return NOTIFY_CONTINUE;
 }
 

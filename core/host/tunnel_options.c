@@ -7,6 +7,9 @@
  * connect, inherited from a listener, set by another process that has the
  * socket, or in force since before we could know, are all the same. They wait
  * in the flow's entry until the tunnel's connection is there.
+ *
+ * A congestion control is read there, too, where the program chose it: that is
+ * what the mark is for (core/broker/option_rule.h).
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -84,6 +87,30 @@ static void read_options(int fd, struct stack_tcp_options *out)
 	read_header(fd, out);
 }
 
+/* NULL: it is what the kernel starts with, or none of the tunnel's. */
+static const char *choice_of(int fd)
+{
+	char name[TS_CC_NAME_CAP];
+	socklen_t len = sizeof(name);
+	int cc;
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &len) != 0)
+		return NULL;
+	cc = ts_option_cc_find(name, len);
+	if (cc < 0 ||
+	    !option_of(fd, SOL_SOCKET, ts_option_cc_mark((enum ts_cc)cc)))
+		return NULL;
+	return ts_option_cc_name((unsigned)cc);
+}
+
+void ts_tunnel_mark_congestion(int fd, enum ts_cc cc)
+{
+	const int on = 1;
+
+	(void)setsockopt(fd, SOL_SOCKET, ts_option_cc_mark(cc), &on,
+			 sizeof(on));
+}
+
 /* A program that asked for a small receive buffer wants to hold its sender back,
  * and wants it to know soon when nobody reads any more. Ours, which lie between
  * them, must not undo that. 0: it is not small. */
@@ -113,6 +140,8 @@ static void apply(struct ts_entry *entry)
 	/* The splice looks for a peer that never ends its side. */
 	options.keepalive |= entry->is_half_closed;
 	stack_tcp_set_options(entry->tcp, &options);
+	if (entry->congestion)
+		stack_tcp_set_congestion(entry->tcp, entry->congestion);
 }
 
 void ts_tunnel_read_options(struct ts_entry *entry, int fd)
@@ -120,6 +149,7 @@ void ts_tunnel_read_options(struct ts_entry *entry, int fd)
 	if (!entry || fd < 0)
 		return;
 	read_options(fd, &entry->options);
+	entry->congestion = choice_of(fd);
 	entry->receive_bytes = small_buffer_of(fd);
 	apply(entry);
 }
@@ -154,15 +184,16 @@ static struct ts_entry *entry_of(struct ts_host *host,
 		       : NULL;
 }
 
-int ts_tunnel_set_congestion(struct ts_host *host,
-			     const struct ts_broker_request *req,
-			     const char *name)
+void ts_tunnel_set_congestion(struct ts_host *host,
+			      const struct ts_broker_request *req,
+			      enum ts_cc cc)
 {
 	struct ts_entry *entry = entry_of(host, req);
 
-	if (!entry || !entry->tcp)
-		return -ENOENT;
-	return stack_tcp_set_congestion(entry->tcp, name);
+	if (!entry)
+		return;
+	entry->congestion = ts_option_cc_name(cc);
+	apply(entry);
 }
 
 void ts_tunnel_options(struct ts_host *host,
@@ -175,10 +206,6 @@ void ts_tunnel_options(struct ts_host *host,
 		rep->error = ENOBUFS;
 	else if (!entry || !ts_request_is_of(host, &entry->key, fd))
 		rep->error = ENOENT;
-	else if (req->name[0])
-		rep->error = ts_tunnel_set_congestion(host, req, req->name)
-				     ? ENOENT
-				     : 0;
 	else
 		ts_tunnel_read_options(entry, fd);
 }

@@ -13,7 +13,7 @@ import pytest
 
 from harness import (CLEAN_ENV, SANITIZERS, TSRUN, copy_products, needs,
                      wait_until)
-from test_self import check_options
+from test_self import NODES, check_congestion, check_options, each_choice
 from test_shapes import APPS, AS_ROOT, CLIENTS, root_only
 
 pytestmark = pytest.mark.skipif(not shutil.which("gcc"),
@@ -232,6 +232,28 @@ def test_options_are_those_of_the_shim(run, call):
                   f"{server.ip} 7000")
     assert client.code == 0, client.err
     check_options(json.loads(client.out))
+
+
+def check_chosen(run, call, choice, **kwargs):
+    """Of a client, and of a listener."""
+    env = {"TSNET_CONGESTION": NODES[choice]}
+    bare = ["busybox", "sh", "-c", 'unset LD_PRELOAD; exec "$@"', "sh",
+            sys.executable]
+    server = run("server", *bare, os.path.join(APPS, "self_server.py"), "7000",
+                 f"TCP_CONGESTION={choice}", env=env, **kwargs
+                 ).wait_running().wait_listening(7000)
+    client = call("client", *bare, os.path.join(APPS, "self_congestion.py"),
+                  server.ip, "7000", choice, env=env, **kwargs)
+    assert client.code == 0, client.err
+    assert f"acknowledged {choice}\n" in server.out
+    assert f"acknowledged {NODES[choice]}\n" not in server.out
+    return json.loads(client.out)
+
+
+@needs("busybox")
+@each_choice
+def test_chosen_congestion_reaches_the_tunnel(run, call, choice):
+    check_congestion(check_chosen(run, call, choice), choice)
 
 
 def test_a_listener_that_defers_late(serve, call, probe):
@@ -648,6 +670,12 @@ def test_denied_options(run, call, denied):
     assert seen["refused"]["TCP_CONGESTION reno"] == "ENOENT"
     assert seen["congestion_set"] == "cubic"
     assert seen["refused"]["IP_MINTTL"] == "ENOPROTOOPT"
+
+
+@needs("busybox")
+@each_choice
+def test_denied_chosen_congestion(run, call, choice, denied):
+    check_congestion(check_chosen(run, call, choice, **denied), choice)
 
 
 # -- the proxy ---------------------------------------------------------------------

@@ -3,6 +3,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 
@@ -142,6 +143,95 @@ def test_accepted_connections_inherit(run):
     finally:
         os.kill(client.process.pid, signal.SIGCONT)
         client.process.stdin.close()
+
+
+NODES = {"cubic": "bbr", "bbr": "cubic"}  # when this is chosen
+
+
+def can_choose(name):
+    with socket.socket() as s:
+        try:
+            s.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION,
+                         name.encode())
+        except OSError:
+            return False
+    return True
+
+
+each_choice = pytest.mark.parametrize("choice",
+                                      [n for n in NODES if can_choose(n)])
+CHOOSE = """
+import socket, sys
+chosen, plain = socket.socket(), socket.socket()
+chosen.setsockopt(6, socket.TCP_CONGESTION, sys.argv[3].encode())
+for s in chosen, plain:
+    s.connect((sys.argv[1], int(sys.argv[2])))
+    print(s.getsockopt(6, socket.TCP_CONGESTION, 16).rstrip(bytes(1)).decode())
+    s.shutdown(socket.SHUT_WR)
+    with s.makefile("rb") as f:
+        f.read()  # until the server has seen its ACK
+"""
+
+
+def check_congestion(seen, choice):
+    nodes = NODES[choice]
+    assert seen == {
+        "before": choice, "chosen": choice, "seen after exec": choice,
+        "after another option": choice, "not chosen": nodes, "mapped": choice,
+        "duplicate": choice, "connected after exec": choice,
+        "chosen while it connects": choice, "not the tunnel's": nodes,
+        "no such": "ENOENT", "no such after one": choice, "child": 0,
+        "native": "reno"}
+
+
+@each_choice
+def test_chosen_congestion_reaches_the_tunnel(server, go, choice):
+    client = go("client", "self_congestion.py", server.ip, "7000", choice,
+                env={"TSNET_CONGESTION": NODES[choice]})
+    check_congestion(client.seen, choice)
+
+
+@pytest.mark.skipif(bool(SANITIZERS),
+                    reason="a stock program has no sanitizer runtime")
+@each_choice
+def test_chosen_congestion_with_the_node_inside(server, run, choice):
+    """It is chosen before there is a node."""
+    client = run("client", sys.executable, "-c", CHOOSE, server.ip, "7000",
+                 choice, options=("--in-process",),
+                 env={"TSNET_CONGESTION": NODES[choice]})
+    assert client.wait() == 0, client.err
+    assert client.out.split() == [choice, NODES[choice]]
+
+
+@each_choice
+@pytest.mark.parametrize("options", [
+    [], pytest.param(["--in-process"], marks=pytest.mark.skipif(
+        bool(SANITIZERS), reason="a stock program has no sanitizer runtime"))])
+def test_accepted_connections_have_the_listeners_congestion(run, call, choice,
+                                                            options):
+    server = run("server", sys.executable, app("self_server.py"), "7000",
+                 f"TCP_CONGESTION={choice}", options=options,
+                 env={"TSNET_CONGESTION": NODES[choice]}
+                 ).wait_running().wait_listening(7000)
+    client = call("client", sys.executable, "-c", CHOOSE, server.ip, "7000",
+                  choice, env={"TSNET_CONGESTION": NODES[choice]})
+    assert client.code == 0, client.err
+    wait_until(lambda: server.out.count("acknowledged") == 2, "both ACKs")
+    assert server.out.split() == ["acknowledged", choice] * 2
+
+
+@needs("iperf3")
+@each_choice
+def test_iperf3_chooses(run, call, choice):
+    env = {"TSNET_CONGESTION": NODES[choice]}
+    run("server", "iperf3", "-s", "-p", "7000", env=env
+        ).wait_running().wait_listening(7000)
+    client = call("client", "iperf3", "-c", "server", "-p", "7000", "-n", "2M",
+                  "-J", "-C", choice, env=env)
+    assert client.code == 0, client.out
+    end = json.loads(client.out)["end"]
+    assert end["sender_tcp_congestion"] == choice
+    assert end["receiver_tcp_congestion"] == choice
 
 
 def test_names_in_every_state(server, go, run):

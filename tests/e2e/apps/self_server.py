@@ -28,7 +28,8 @@ def serve(conn, peer):
             while (peer[0].startswith("100.") and
                    acknowledged(conn) < len(name)):
                 time.sleep(0.01)
-            say("acknowledged")
+            cc = conn.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16)
+            say("acknowledged " + cc.rstrip(b"\0").decode())
             while data := conn.recv(65536):
                 conn.sendall(data)
         except OSError as e:
@@ -40,7 +41,8 @@ for word in sys.argv[2:]:
     name, value = word.split("=")
     level = (socket.IPPROTO_TCP if name.startswith("TCP_") else
              socket.SOL_SOCKET)
-    listener.setsockopt(level, getattr(socket, name), int(value))
+    listener.setsockopt(level, getattr(socket, name),
+                        int(value) if value.isdigit() else value.encode())
 while True:
     threading.Thread(target=serve, args=listener.accept(),
                      daemon=True).start()

@@ -3,6 +3,7 @@
  */
 #include "real_stack.h"
 
+#include "core/broker/option_rule.h"
 #include "host_fixture.h"
 
 enum { BULK_BYTES = 50 * 1024 * 1024, PIECE = 64 * 1024 };
@@ -158,6 +159,95 @@ static void tells_and_is_told_of_a_connection(void **state)
 	close_fixture(&f);
 }
 
+/* -- the congestion control that the program chose ------------------------ */
+
+/* One that the kernel gives everybody, if it starts with it; negative: none. */
+static int native_congestion(int fd)
+{
+	char name[TS_CC_NAME_CAP];
+	socklen_t len = sizeof(name);
+
+	assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name,
+				    &len), 0);
+	return ts_option_cc_find(name, len);
+}
+
+static void mark(int fd, int cc)
+{
+	const int on = 1;
+
+	assert_int_equal(setsockopt(fd, SOL_SOCKET,
+				    ts_option_cc_mark((enum ts_cc)cc), &on,
+				    sizeof(on)), 0);
+}
+
+static int other_than(int cc)
+{
+	return cc == TS_CC_BBR ? TS_CC_CUBIC : TS_CC_BBR;
+}
+
+static void start_with(struct fixture *f, void *ctx)
+{
+	stack_set_congestion(f->node.stack, ctx);
+}
+
+static int told_congestion(struct fixture *f, int fd)
+{
+	struct ts_broker_reply rep;
+	int left_ms = WAIT_MS;
+
+	/* An accepted one's tunnel is there a moment later. */
+	while ((rep = ask_about(f, TS_BROKER_INFO, fd, -1)).error == ENOTCONN &&
+	       left_ms-- > 0)
+		usleep(1000);
+	assert_int_equal(rep.error, 0);
+	return rep.tunnel.congestion;
+}
+
+static int connected_to_echo(struct fixture *f, int fd)
+{
+	struct program_conn c = ask_connect(f, fd, PEER ":7");
+
+	assert_int_equal(c.request_error, 0);
+	assert_int_equal(connect_to(fd, &c.key.remote), 0);
+	return fd;
+}
+
+static void choice_before_the_connect_counts(void **state)
+{
+	struct fixture f;
+	int fd = new_tcp(false), native = native_congestion(fd);
+	int other = other_than(native);
+
+	(void)state;
+	close(fd);
+	if (native < 0)
+		skip();
+	open_fixture(&f);
+	on_loop(&f, start_with,
+		(void *)(uintptr_t)ts_option_cc_name((unsigned)other));
+
+	fd = connected_to_echo(&f, new_tcp(false)); /* it did not choose */
+	assert_int_equal(told_congestion(&f, fd), other);
+	mark(fd, native); /* now it does */
+	assert_int_equal(ask_about(&f, TS_BROKER_OPTIONS, fd, fd).error, 0);
+	assert_int_equal(told_congestion(&f, fd), native);
+	close(fd);
+
+	fd = new_tcp(false);
+	mark(fd, native);
+	connected_to_echo(&f, fd);
+	assert_int_equal(told_congestion(&f, fd), native);
+	close(fd);
+
+	fd = new_tcp(false); /* it wanted to, and the kernel refused */
+	mark(fd, other);
+	connected_to_echo(&f, fd);
+	assert_int_equal(told_congestion(&f, fd), other);
+	close(fd);
+	close_fixture(&f);
+}
+
 static void dial_us(struct fixture *f, void *ctx)
 {
 	struct ts_addr to = fake_addr(ctx);
@@ -213,6 +303,42 @@ static void peer_reaches_a_listener(void **state)
 	close_fixture(&f);
 }
 
+static void accepted_connections_have_the_listeners(void **state)
+{
+	struct ts_addr any = {.ip = TS_IP4_ZERO, .port = 8080};
+	struct ts_broker_request req = {.type = TS_BROKER_LISTEN,
+					.proto = IPPROTO_TCP,
+					.native_local = any,
+					.tailnet = {TS_IP_ZERO, 80}};
+	struct look look = {false, false, false};
+	struct fixture f;
+	int listener = new_tcp(false), fd;
+	int native = native_congestion(listener);
+
+	(void)state;
+	if (native < 0) {
+		close(listener);
+		skip();
+	}
+	open_fixture(&f);
+	on_loop(&f, start_with,
+		(void *)(uintptr_t)ts_option_cc_name(
+			(unsigned)other_than(native)));
+	mark(listener, native);
+	assert_int_equal(bind_to(listener, &any), 0);
+	assert_int_equal(listen(listener, 4), 0);
+	assert_int_equal(request(&f, &req, -1).error, 0);
+	on_loop(&f, dial_us, SELF ":80");
+	fd = accept(listener, NULL, NULL);
+	assert_true(fd >= 0);
+	assert_true(eventually(&f, look_dialled, &look, &look.is_up));
+	assert_int_equal(ask_about(&f, TS_BROKER_ACCEPTED, fd, fd).error, 0);
+	assert_int_equal(told_congestion(&f, fd), native);
+	close(fd);
+	close(listener);
+	close_fixture(&f);
+}
+
 static void peer_is_refused_where_nobody_listens(void **state)
 {
 	struct look look = {false, false, false};
@@ -232,7 +358,9 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(refused_by_the_peer),
 	cmocka_unit_test(many_short_connections),
 	cmocka_unit_test(tells_and_is_told_of_a_connection),
+	cmocka_unit_test(choice_before_the_connect_counts),
 	cmocka_unit_test(peer_reaches_a_listener),
+	cmocka_unit_test(accepted_connections_have_the_listeners),
 	cmocka_unit_test(peer_is_refused_where_nobody_listens),
 };
 

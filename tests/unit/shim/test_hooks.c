@@ -10,12 +10,14 @@
 #include <dlfcn.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <arpa/nameser.h>
 #include <resolv.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 
+#include "core/broker/option_rule.h"
 #include "unit/shim/fake_host.inc"
 #include "unit/shim/program.inc"
 
@@ -267,6 +269,40 @@ static void odd_options_do_not_matter(void)
 	CHECK(fd >= 0);
 	CHECK(connect_to(fd, FAKE_PEER, FAKE_ECHO, AF_INET) == 0);
 	check_echo(fd);
+}
+
+static bool is_marked(int fd, enum ts_cc cc)
+{
+	int value = 0;
+	socklen_t len = sizeof(value);
+
+	CHECK(getsockopt(fd, SOL_SOCKET, ts_option_cc_mark(cc), &value, &len) ==
+	      0);
+	return value == 1;
+}
+
+/* By an option that goes where the kernel's own goes. */
+static void chosen_congestion_is_marked(void)
+{
+	char name[TS_CC_NAME_CAP];
+	socklen_t len = sizeof(name);
+	int fd = tcp(AF_INET, 0), cc;
+
+	CHECK(getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &len) == 0);
+	cc = ts_option_cc_find(name, len);
+	CHECK(setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "no such", 7) == -1 &&
+	      errno == ENOENT);
+	CHECK(!is_marked(fd, TS_CC_CUBIC) && !is_marked(fd, TS_CC_BBR));
+	errno = 77;
+	CHECK(setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, len) == 0);
+	CHECK(errno == 77);
+	CHECK(is_marked(fd, TS_CC_CUBIC) == (cc == TS_CC_CUBIC));
+	CHECK(is_marked(fd, TS_CC_BBR) == (cc == TS_CC_BBR));
+	/* None of the tunnel's is refused where there is one. */
+	CHECK(setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", 4) == 0);
+	CHECK(connect_to(fd, FAKE_PEER, FAKE_ECHO, AF_INET) == 0);
+	CHECK(setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", 4) == -1 &&
+	      errno == ENOENT);
 }
 
 static void names_are_cut_like_the_kernels(void)
@@ -931,6 +967,7 @@ static void queries_are_answered_in_place(void)
 	X(held_connect_is_ealready)                                            \
 	X(sockets_may_share_a_source_port)                                     \
 	X(odd_options_do_not_matter)                                           \
+	X(chosen_congestion_is_marked)                                         \
 	X(names_are_cut_like_the_kernels)                                      \
 	X(fork_and_dup_keep_their_names)                                       \
 	X(wrong_calls_get_the_kernels_errors)                                  \
