@@ -7,8 +7,8 @@
  * the same functions, as many as core/crypto/aead_mb.c calls, for
  * ChaCha20-Poly1305 alone, which is 0.4 MB. Its code is the library's.
  *
- * Which variant serves is decided as the library does it, except that here the
- * system has to support the registers as well.
+ * A variant serves where the processor has what this cipher's code uses and the
+ * system keeps the registers; the library asks for AES too, and not the system.
  */
 #include <errno.h>
 #include <stdbool.h>

@@ -4,9 +4,9 @@
  * Of WireGuard's packets the cipher is most of the work, and of short ones most
  * of that is getting ready. Measured with AVX-512, sealing: 64 bytes 125 ns
  * against OpenSSL's 596, 1,280 bytes 454 against 1,015, 8,912 bytes 2,196
- * against 3,167. With AVX2 it is as fast as OpenSSL at 1,280 bytes, faster below
- * and a fifth slower at 8,912. The library takes jobs, but this cipher's are done
- * when they are handed in, so nothing has to be collected first.
+ * against 3,167. With AVX2 it is as fast as OpenSSL at 1,280 bytes, faster
+ * below and a fifth slower at 8,912. The library takes jobs, but this cipher's
+ * are done when they are handed in, so nothing has to be collected first.
  *
  * A job lives in its manager, which may serve one thread only: that is our
  * unit. Its keys stay where they are, the library is built to clear what it

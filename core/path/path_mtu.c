@@ -33,15 +33,16 @@ size_t ts_path_mtu_due(struct ts_path_mtu *m, uint64_t now_ms,
 	size_t count = 0;
 
 	if (m->unanswered == PATH_MTU_LOST_MAX)
-		ts_path_mtu_reset(m); /* and smaller ones had no answer either */
+		ts_path_mtu_reset(m); /* smaller ones had no answer either */
 	is_doubted = m->unanswered > 0;
 	if (m->wire != 0) {
 		out[count++] = m->wire;
 		m->unanswered++;
 	}
 	if (now_ms >= m->search_ms)
-		m->search_ms = now_ms + (m->searches++ == 0 ? PATH_MTU_RETRY_MS
-							    : PATH_MTU_SEARCH_MS);
+		m->search_ms =
+			now_ms + (m->searches++ == 0 ? PATH_MTU_RETRY_MS
+						     : PATH_MTU_SEARCH_MS);
 	else if (!is_doubted)
 		return count;
 	for (size_t i = 0; i < PATH_MTU_SIZES_MAX; i++)
@@ -62,7 +63,7 @@ void ts_path_mtu_answered(struct ts_path_mtu *m, size_t wire)
 {
 	if (!is_searched_for(wire))
 		return;
-	/* Sent after the size in use, the second time that this has no answer. */
+	/* It was sent after the size in use, which has no answer again. */
 	if (wire < m->wire && m->unanswered < PATH_MTU_LOST_MAX)
 		return;
 	m->wire = wire;

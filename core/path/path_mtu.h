@@ -40,7 +40,7 @@ struct ts_path_mtu {
 /* Another path. */
 void ts_path_mtu_reset(struct ts_path_mtu *m);
 /* The sizes of IP packets to be tried now, the one in use first; to be asked
- * with the heartbeats, while the path is known to work. It may give up a size. */
+ * with the heartbeats, while the path is known to work. May give up a size. */
 size_t ts_path_mtu_due(struct ts_path_mtu *m, uint64_t now_ms,
 		       size_t out[static PATH_MTU_SIZES_MAX]);
 /* A ping of that size was answered. */

@@ -379,7 +379,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	}
 	for (size_t i = 0; i < PEERS_MAX; i++)
 		if (w.peers[i] &&
-		    w.peers[i]->disco.candidate_count > DISCO_CANDIDATES_MAX)
+		    w.peers[i]->disco.candidates.count >
+			    DISCO_CANDIDATES_MAX)
 			abort();
 	ts_path_free(w.path);
 	return 0;
