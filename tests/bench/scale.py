@@ -4,6 +4,7 @@ scripts/scale."""
 import argparse
 import contextlib
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -166,6 +167,7 @@ def main():
     parser.add_argument("--tailnet", type=int, default=10_000, metavar="N",
                         help="peers that a node knows, and that change")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     with tempfile.TemporaryDirectory(prefix="scale-") as directory, \
             contextlib.ExitStack() as stack:
         os.makedirs(os.path.join(directory, "lab"))
