@@ -10,8 +10,8 @@
  *
  * A job lives in its manager, which may serve one thread only: that is our
  * unit. Its keys stay where they are, the library is built to clear what it
- * copies. Static builds have the part of the library that is called here and no
- * more: see scripts/ipsec_mb_manager.c.
+ * copies of them. Static builds have the part of the library that is called
+ * here and no more: see scripts/ipsec_mb_manager.c.
  */
 #include "core/crypto/aead_mb.h"
 

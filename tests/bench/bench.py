@@ -351,7 +351,7 @@ def parse_options():
                         help="of plain, ours, tsnet, user, tun, wg; impaired: "
                         "also one control alone, as ours-bbr, tun-bbr")
     parser.add_argument("--cells", type=read_cells, metavar="0x1,40x0.1x8",
-                        help="impaired: ms and % of loss (and flows) instead "
+                        help="impaired: ms and %% of loss (and flows) instead "
                         "of those with targets")
     options = parser.parse_args()
     if options.docs and not os.access(options.docs, os.W_OK):
