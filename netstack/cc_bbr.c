@@ -41,13 +41,13 @@ enum {
 	FULL_BW_ROUNDS = 3,
 	EXTRA_ROUNDS = 5,
 	EXTRA_ROUND_TRIPS = 2,
-	EXTRA_LEAST_US = 300,
+	EXTRA_LEAST_US = 100,
 	EXTRA_MAX_US = 100 * 1000,
 	FIRST_RTT_US = 1000,
 	BURST_US = 1000,
 	BURST_MAX = 64 * 1024,
 	SLACK_US = 3000,
-	SLACK_MAX = 384 * 1024,
+	SLACK_MAX = 128 * 1024,
 	SLACK_SEGMENTS = 6,
 	MARGIN_PERCENT = 1, /* paced below the rate, to keep the queue empty */
 };

@@ -181,7 +181,7 @@ static size_t read_size(const struct ts_splice *s)
 
 	if (room < READ_MIN_BYTES)
 		return READ_MIN_BYTES;
-	return room < HOST_SCRATCH_BYTES ? room : HOST_SCRATCH_BYTES;
+	return room < HOST_TURN_BYTES ? room : HOST_TURN_BYTES;
 }
 
 /* Bytes moved, up to size; less: stop. */
