@@ -63,13 +63,8 @@ int stack_icmp_echo(struct stack *s, const struct ts_ip *from,
 
 static bool may_send_error(struct stack *s)
 {
-	uint64_t second = s->now_ms / 1000;
-
-	if (second != s->icmp_second) {
-		s->icmp_second = second;
-		s->icmp_spent = 0;
-	}
-	return s->icmp_spent++ < STACK_ICMP_ERRORS_PER_S;
+	return ts_second_quota_take(&s->icmp_errors, STACK_ICMP_ERRORS_PER_S,
+				    s->now_ms);
 }
 
 void stack_icmp_port_unreachable(struct stack *s, const struct stack_dgram *d)

@@ -15,6 +15,7 @@
 #include "core/base/flood.h"
 #include "core/base/key_map.h"
 #include "core/base/log.h"
+#include "core/base/second_quota.h"
 #include "core/base/wire.h"
 #include "netstack/stack.h"
 #include "netstack/tcp_isn.h"
@@ -192,12 +193,6 @@ struct stack_echo {
 	void *user;
 };
 
-/* Peers whose addresses have the same hash, in this second. */
-struct stack_echo_share {
-	uint64_t second;
-	unsigned spent;
-};
-
 struct stack_frag; /* stack_frag.c */
 struct stack_source; /* stack_source.c */
 struct loop_packet; /* stack_loop.c */
@@ -242,12 +237,12 @@ struct stack {
 	struct loop_packet *loop_first, *loop_last;
 	size_t loop_count;
 
-	uint64_t icmp_second; /* rate limit of ICMP errors */
-	unsigned icmp_spent;
+	struct ts_second_quota icmp_errors;
 
 	struct ts_key_map sources; /* a peer's address -> stack_source */
 	size_t half_open;	   /* of all peers */
-	struct stack_echo_share echo_shares[STACK_ECHO_SHARES];
+	/* Each for the peers whose addresses have the same hash. */
+	struct ts_second_quota echo_shares[STACK_ECHO_SHARES];
 	uint32_t echo_seed;
 	struct ts_flood syn_flood, echo_flood;
 	struct stack_counters count;

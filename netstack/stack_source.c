@@ -84,14 +84,11 @@ void stack_source_give_back(struct stack_source *source)
 }
 
 /* -- echo ------------------------------------------------------------------ */
-static struct stack_echo_share *share_of(struct stack *s,
-					 const struct ts_ip *owner)
+static struct ts_second_quota *share_of(struct stack *s,
+					const struct ts_ip *owner)
 {
-	uint32_t h = s->echo_seed;
+	uint32_t h = ts_ip_hash(owner, s->echo_seed);
 
-	for (int i = 0; i < TS_IP_LEN; i++)
-		h = (h ^ owner->bytes[i]) * 0x01000193u;
-	h ^= h >> 16;
 	return &s->echo_shares[h % STACK_ECHO_SHARES];
 }
 
@@ -110,12 +107,9 @@ static void tell_echoes(struct stack *s, const struct ts_ip *owner)
 bool stack_source_may_echo(struct stack *s, const struct ts_ip *ip)
 {
 	struct ts_ip owner = owner_of(s, ip);
-	struct stack_echo_share *share = share_of(s, &owner);
-	uint64_t second = s->now_ms / 1000;
 
-	if (share->second != second)
-		*share = (struct stack_echo_share){.second = second};
-	if (share->spent++ < STACK_ECHO_PER_S)
+	if (ts_second_quota_take(share_of(s, &owner), STACK_ECHO_PER_S,
+				 s->now_ms))
 		return true;
 	tell_echoes(s, &owner);
 	return false;

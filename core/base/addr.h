@@ -72,6 +72,16 @@ static inline bool ts_ip_equal(const struct ts_ip *a, const struct ts_ip *b)
 	return memcmp(a->bytes, b->bytes, TS_IP_LEN) == 0;
 }
 
+/* FNV-1a. A secret seed keeps others from choosing what collides. */
+static inline uint32_t ts_ip_hash(const struct ts_ip *ip, uint32_t seed)
+{
+	uint32_t h = seed;
+
+	for (int i = 0; i < TS_IP_LEN; i++)
+		h = (h ^ ip->bytes[i]) * 0x01000193u;
+	return h ^ h >> 16;
+}
+
 static inline bool ts_addr_equal(const struct ts_addr *a,
 				 const struct ts_addr *b)
 {

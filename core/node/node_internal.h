@@ -6,6 +6,7 @@
 
 #include "core/base/flood.h"
 #include "core/base/log.h"
+#include "core/base/second_quota.h"
 #include "core/node/node.h"
 #include "core/node/route_table.h"
 #include "core/wireguard/wg_device.h"
@@ -38,7 +39,7 @@ struct node_peer {
 	size_t route_count;
 	bool is_unsigned; /* as the filter was told */
 	bool is_relay;	  /* for us, as the filter says */
-	uint32_t tsmp_second, tsmp_spent; /* our answers by TSMP */
+	struct ts_second_quota tsmp; /* our answers by TSMP */
 	unsigned moved_round; /* the node's: what waits for it tries again */
 };
 

@@ -95,13 +95,9 @@ static void send_tsmp(struct ts_node *node, struct ts_peer *peer,
 /* What a peer makes us send. */
 static bool may_answer(struct ts_node *node, struct node_peer *np)
 {
-	uint32_t second = (uint32_t)(node->now_ms / 1000);
 	uint64_t count;
 
-	if (np->tsmp_second != second)
-		np->tsmp_spent = 0;
-	np->tsmp_second = second;
-	if (np->tsmp_spent++ < NODE_TSMP_PER_S)
+	if (ts_second_quota_take(&np->tsmp, NODE_TSMP_PER_S, node->now_ms))
 		return true;
 	count = ts_flood_count(&node->tsmp_flood, NODE_TSMP_FLOOD_PER_S,
 			       node->now_ms);

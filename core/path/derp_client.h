@@ -23,9 +23,9 @@
 
 #include "core/base/byte_queue.h"
 #include "core/base/packet.h"
+#include "core/base/token_bucket.h"
 #include "core/crypto/box.h"
 #include "core/path/derp_wire.h"
-#include "core/path/token_bucket.h"
 
 enum {
 	DERP_WRITE_QUEUE_MAX = 32,

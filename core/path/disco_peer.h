@@ -38,13 +38,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/base/token_bucket.h"
 #include "core/path/disco_candidates.h"
 #include "core/path/disco_pings.h"
 #include "core/path/disco_wire.h"
 #include "core/path/path_addr.h"
 #include "core/path/path_doubt.h"
 #include "core/path/path_mtu.h"
-#include "core/path/token_bucket.h"
 
 enum {
 	DISCO_HEARTBEAT_MS = 3000,

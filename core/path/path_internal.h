@@ -13,6 +13,7 @@
 
 #include "core/base/flood.h"
 #include "core/base/key_map.h"
+#include "core/base/token_bucket.h"
 #include "core/crypto/box.h"
 #include "core/path/derp_names.h"
 #include "core/path/derp_pool.h"
@@ -24,7 +25,6 @@
 #include "core/path/path_router.h"
 #include "core/path/relay_client.h"
 #include "core/path/timer_heap.h"
-#include "core/path/token_bucket.h"
 
 enum {
 	/* UDP addresses that we remember as a peer's; the oldest gives way. */

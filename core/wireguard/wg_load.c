@@ -19,8 +19,6 @@
 
 enum {
 	WORK_US = 1000000 / WG_LOAD_WORK_PER_S,
-	PROVEN_US = 1000000 / WG_PROVEN_PER_S,
-	PROVEN_MAX_US = PROVEN_US * WG_PROVEN_BURST,
 	COST_MS = 1000 / WG_SOURCE_PER_S,
 	CREDIT_MAX_MS = COST_MS * WG_SOURCE_BURST,
 	SET_COUNT = WG_SOURCES_MAX / WG_SOURCE_SET,
@@ -29,10 +27,9 @@ enum {
 
 void ts_wg_load_init(struct ts_wg_load *load)
 {
-	*load = (struct ts_wg_load){
-		.proven_us = PROVEN_MAX_US,
-		.seed = ts_random_u32(),
-	};
+	*load = (struct ts_wg_load){.seed = ts_random_u32()};
+	ts_token_bucket_init(&load->proven, WG_PROVEN_PER_S, WG_PROVEN_BURST,
+			     0);
 }
 
 void ts_wg_load_deinit(struct ts_wg_load *load)
@@ -73,11 +70,8 @@ static struct ts_ip network_of(const struct ts_ip *ip)
 static struct ts_wg_source *set_of(struct ts_wg_load *load,
 				   const struct ts_ip *net)
 {
-	uint32_t h = load->seed;
+	uint32_t h = ts_ip_hash(net, load->seed);
 
-	for (int i = 0; i < TS_IP_LEN; i++)
-		h = (h ^ net->bytes[i]) * 0x01000193u;
-	h ^= h >> 16;
 	return load->sources + (size_t)(h % SET_COUNT) * WG_SOURCE_SET;
 }
 
@@ -103,29 +97,7 @@ static struct ts_wg_source *find(struct ts_wg_load *load,
 
 bool ts_wg_load_may_reply(struct ts_wg_load *load, uint64_t now_ms)
 {
-	uint64_t second = now_ms / 1000;
-
-	if (load->cookie_second != second)
-		load->cookies = 0;
-	load->cookie_second = second;
-	return load->cookies++ < WG_COOKIES_PER_S;
-}
-
-static bool all_may(struct ts_wg_load *load, uint64_t now_ms)
-{
-	uint64_t passed_ms = now_ms - load->proven_ms;
-
-	load->proven_ms = now_ms;
-	if (passed_ms < PROVEN_MAX_US / 1000)
-		load->proven_us += passed_ms * 1000;
-	else
-		load->proven_us = PROVEN_MAX_US;
-	if (load->proven_us > PROVEN_MAX_US)
-		load->proven_us = PROVEN_MAX_US;
-	if (load->proven_us < PROVEN_US)
-		return false;
-	load->proven_us -= PROVEN_US;
-	return true;
+	return ts_second_quota_take(&load->cookies, WG_COOKIES_PER_S, now_ms);
 }
 
 bool ts_wg_load_allows(struct ts_wg_load *load, const struct ts_ip *source,
@@ -144,7 +116,8 @@ bool ts_wg_load_allows(struct ts_wg_load *load, const struct ts_ip *source,
 	s->credit_ms =
 		credit < CREDIT_MAX_MS ? (uint32_t)credit : CREDIT_MAX_MS;
 	s->seen_ms = now_ms;
-	if (s->credit_ms < COST_MS || (!is_vouched && !all_may(load, now_ms)))
+	if (s->credit_ms < COST_MS ||
+	    (!is_vouched && !ts_token_bucket_take(&load->proven, 1, now_ms)))
 		return false;
 	s->credit_ms -= COST_MS;
 	return true;

@@ -13,6 +13,8 @@
 #include <stdint.h>
 
 #include "core/base/addr.h"
+#include "core/base/second_quota.h"
+#include "core/base/token_bucket.h"
 
 enum {
 	/* As many waiting: under load. Two hundred peers that come back at
@@ -42,10 +44,8 @@ struct ts_wg_load {
 	uint64_t drained_ms;          /* waiting_ms is as of then */
 	uint64_t waiting_us;          /* work that a queue would hold, in us */
 	uint64_t until_ms;            /* under load until then */
-	uint64_t cookie_second;
-	unsigned cookies;             /* in that second */
-	uint64_t proven_ms;           /* proven_us is as of then */
-	uint64_t proven_us;           /* what all sources may spend */
+	struct ts_second_quota cookies;
+	struct ts_token_bucket proven; /* what all sources may spend */
 	struct ts_wg_source *sources; /* made at the first load */
 	uint32_t seed;
 };

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/token_bucket.h"
 #include "core/path/endpoints.h"
 #include "core/path/timer_heap.h"
-#include "core/path/token_bucket.h"
 
 enum { TIMERS = 500 };
 

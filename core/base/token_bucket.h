@@ -4,8 +4,8 @@
  * Tokens are counted in thousandths, so that a refill of less than one is not
  * lost. A bucket of rate 0 has no limit.
  */
-#ifndef CORE_PATH_TOKEN_BUCKET_H
-#define CORE_PATH_TOKEN_BUCKET_H
+#ifndef CORE_BASE_TOKEN_BUCKET_H
+#define CORE_BASE_TOKEN_BUCKET_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * token_bucket.c - a rate limit: so many a second, so many at once
  */
-#include "core/path/token_bucket.h"
+#include "core/base/token_bucket.h"
 
 enum {
 	MILLI = 1000,
