@@ -209,8 +209,7 @@ static int open_parts(struct ts_engine *engine, char err[static 256])
 	if (!code)
 		code = open_host(engine, err);
 	if (!code)
-		code = local_server_open(&engine->local, engine,
-					 engine->localapi_path, err);
+		code = engine_open_localapi(engine, err);
 	return code;
 }
 
@@ -250,7 +249,7 @@ void ts_engine_close(struct ts_engine *engine)
 {
 	if (!engine)
 		return;
-	local_server_close(engine->local);
+	engine_close_localapi(engine);
 	if (engine->host)
 		ts_host_close(engine->host);
 	ts_node_free(engine->node);
