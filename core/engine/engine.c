@@ -21,6 +21,7 @@
 #include "core/base/err.h"
 #include "core/base/log.h"
 #include "core/crypto/secret.h"
+#include "core/engine/auth_source.h"
 #include "core/engine/engine_internal.h"
 #include "core/engine/local_server.h"
 #include "core/engine/log_sink.h"
@@ -124,7 +125,8 @@ static int open_node(struct ts_engine *engine,
 		.machine_key = *machine_key,
 		.prefs = prefs,
 		.backend_log_id = engine->store.backend_log_id,
-		.auth_key = engine->config.auth_key,
+		.auth_key = auth_source_given(engine->auth),
+		.mints_auth_key = auth_source_makes(engine->auth),
 		.app = "tsnet-shim",
 		.ephemeral = engine->config.ephemeral,
 		.force_login = engine->config.force_login,
@@ -177,6 +179,19 @@ static int open_host(struct ts_engine *engine, char err[static 256])
 	return engine->host ? 0 : -ENETDOWN;
 }
 
+/* As tsnet says it. */
+static void tell_ignored_key(const struct ts_engine *engine,
+			     const struct ts_prefs *prefs)
+{
+	if (!engine->config.force_login &&
+	    !ts_private_key_is_zero(&prefs->persist.node_key) &&
+	    auth_source_given(engine->auth))
+		log_info("node-%s: the auth key is used only if the server "
+			 "asks for a new login, since the node is known: "
+			 "TSNET_FORCE_LOGIN=1 uses it now",
+			 engine->config.hostname);
+}
+
 static int open_parts(struct ts_engine *engine, char err[static 256])
 {
 	struct ts_private_key machine_key;
@@ -185,10 +200,15 @@ static int open_parts(struct ts_engine *engine, char err[static 256])
 				      &machine_key, &prefs, err);
 
 	if (!code) {
+		err[0] = '\0';
 		code = open_loop(engine);
 		if (!code)
+			code = auth_source_open(engine, err);
+		if (!code) {
+			tell_ignored_key(engine, &prefs);
 			code = open_node(engine, &machine_key, &prefs);
-		if (code)
+		}
+		if (code && !err[0])
 			snprintf(err, 256, "cannot start the node: %s",
 				 ts_strerror(code));
 	}
@@ -250,6 +270,7 @@ void ts_engine_close(struct ts_engine *engine)
 	if (!engine)
 		return;
 	engine_close_localapi(engine);
+	auth_source_close(engine->auth);
 	if (engine->host)
 		ts_host_close(engine->host);
 	ts_node_free(engine->node);

@@ -15,6 +15,7 @@
 
 enum { ENGINE_DIR_CAP = 224, ENGINE_PATH_CAP = 256, ENGINE_LOG_ID_CAP = 65 };
 
+struct auth_source;  /* auth_source.h */
 struct local_server; /* local_server.h */
 struct local_dial;   /* local_dial.c */
 struct ts_localapi;
@@ -51,6 +52,7 @@ struct ts_engine {
 	struct ts_timer *node_timer, *stop_timer;
 	struct ts_resolver *resolver;
 	struct ts_http_client *http;
+	struct auth_source *auth;
 	struct ts_http_request *key_request;
 	struct ts_link *control_link;
 	struct derp_stream *derps;
