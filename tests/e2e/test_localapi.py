@@ -1,5 +1,6 @@
 """The LocalAPI: what a caller on this machine reads, watches and changes."""
 import http.client
+import itertools
 import json
 import os
 import socket
@@ -293,9 +294,9 @@ def test_a_reader_that_does_not_read_costs_the_others_nothing(lab, run, watch):
     stuck.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     stuck.request("GET", f"{API}watch-ipn-bus?mask={PEERS}")
     bus = watch(program, PEERS)
-    for i in range(400):
-        lab.command(f"offline b {'on' if i % 2 else 'off'}")
-    wait_until(lambda: len(bus.news) >= 300, "the news")
+    turns = itertools.cycle(("on", "off"))
+    wait_until(lambda: lab.command(f"offline b {next(turns)}") and
+               len(bus.news) >= 500, "the news")
     assert state(program) == "Running"
     reply = stuck.getresponse()
     lines = reply.read().splitlines()  # it ends by itself

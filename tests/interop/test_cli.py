@@ -8,6 +8,7 @@ not do what it says.
 import os
 import re
 import subprocess
+import threading
 
 import pytest
 
@@ -70,7 +71,7 @@ def rows(env):
         Row("whoami", r"ours"),
         Row("whois {peer}", r"peer\."),
         Row("whois --json {peer}:80", r'"Name": "peer\.'),
-        Row("ping -c 1 --timeout 5s peer", r"pong from peer"),
+        Row("ping -c 1 --until-direct=false peer", r"pong from peer"),
         Row("ping -c 1 --tsmp peer", r"pong from peer"),
         Row("ping -c 1 --icmp peer", r"pong from peer"),
         Row("ping -c 1 --peerapi peer", limit="no PeerAPI pings"),
@@ -126,9 +127,7 @@ def rows(env):
         Row("file cp /etc/hostname peer:", limit="no Taildrop"),
         Row("file get /tmp", limit="no Taildrop"),
         Row("drive list", limit="no Taildrive"),
-        Row("update --yes --version 1.2.3",
-            limit="the system's packages update this node"),
-        Row("appc-routes", limit="no app connector"),
+        Row("appc-routes", r"not a connector"),
         Row("licenses", r"https?://"),
         Row("debug prefs", r'"WantRunning": true'),
         Row("debug netmap", r'"SelfNode"'),
@@ -141,7 +140,7 @@ def rows(env):
         Row("debug break-tcp-conns"),
         Row("debug force-netmap-update"),
         Row("debug statedir", r"state"),
-        Row("debug watch-ipn --count 1", r'"State": 6'),
+        Row("debug watch-ipn --initial --count 1", r'"State": 6'),
         Row("debug localapi GET status?peers=false", r"BackendState"),
         Row("debug rotate-disco-key", limit="not served"),
         Row("debug pick-new-derp", limit="not served"),
@@ -158,8 +157,6 @@ def rows(env):
         Row("status", r"stopped", status=1),
         Row("down", r"already stopped"),
         Row("ping -c 1 peer", r"(?i)stopped", status=1),
-        Row("up --login-server={url} --hostname=ours --nickname=work",
-            limit="up has no --nickname", status=2),
         Row("up --login-server={url} --hostname=ours",
             after=is_state("Running")),
         Row("up --login-server={url}", status=1,
@@ -201,13 +198,25 @@ class Env:
     def cli(self, args, stdin=None):
         command = [f"{PEERS}/tailscale", f"--socket={self.program.localapi}",
                    *self.fill(args).split()]
-        try:
-            return subprocess.run(command, capture_output=True, text=True,
-                                  env=PEER_ENV, timeout=40, input=stdin or "")
-        except subprocess.TimeoutExpired as e:
-            return subprocess.CompletedProcess(
-                command, 124, (e.stdout or b"").decode(errors="replace"),
-                "timed out")
+        process = subprocess.Popen(command, stdin=subprocess.PIPE,
+                                   stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True,
+                                   env=PEER_ENV)
+        timer = threading.Timer(40, process.kill)
+        timer.start()
+        # nc ends with its input: that stays open until the command is done.
+        if stdin:
+            process.stdin.write(stdin)
+            process.stdin.flush()
+        else:
+            process.stdin.close()
+        with process.stdout as out, process.stderr as err:
+            texts = out.read(), err.read()
+        status = process.wait()
+        timer.cancel()
+        if process.stdin and not process.stdin.closed:
+            process.stdin.close()
+        return subprocess.CompletedProcess(command, status, *texts)
 
 
 @pytest.fixture
@@ -238,7 +247,7 @@ def run_row(env, row):
     output = result.stdout + result.stderr
     if row.limit:
         if result.returncode == 0:
-            return "FAILS", "works, and is said not to"
+            return "FAILS", "works, and is said not to: " + first_line(result)
         return "limit", f"{row.limit}: `{first_line(result)}`"
     if result.returncode != row.status:
         return "FAILS", f"status {result.returncode}: {first_line(result)}"
