@@ -383,8 +383,8 @@ void engine_on_udp_refused(void *ctx, const struct ts_addr *to)
 
 void engine_io_close(struct ts_engine *engine)
 {
-	if (engine->key_request)
-		ts_http_cancel(engine->key_request);
+	ts_http_cancel(engine->key_request);
+	engine->key_request = NULL;
 	control_hangup(engine);
 	engine_derp_latency_cancel(engine);
 	engine_derp_resolve_cancel(engine);

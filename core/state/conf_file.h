@@ -27,7 +27,9 @@
  * audience          TS_AUDIENCE           -
  * control_url       TS_CONTROL_URL        https://controlplane.tailscale.com
  * state_dir         TSNET_STATE_DIR       user's state directory/tsnet/HOSTNAME
- *                                         ("mem:" keeps it in memory)
+ *                                         ("mem:" keeps it in memory,
+ *                                         "kube:NAME" in that Secret, as
+ *                                         TS_KUBE_SECRET does)
  * ephemeral         TSNET_EPHEMERAL       no
  * listen            TSNET_LISTEN          both
  * dns               TSNET_DNS             intercept
@@ -53,6 +55,8 @@ enum { TS_CONF_ENDPOINTS_MAX = 8 };
 struct ts_config {
 	char *hostname, *auth_key, *control_url, *state_dir;
 	char *client_secret, *client_id, *id_token, *audience;
+	char *kube_secret;  /* a Secret's name, in place of state_dir */
+	char *kube_account; /* TSNET_KUBE_ACCOUNT; NULL: where it always is */
 	bool state_in_memory, ephemeral, accept_routes, force_login, login_qr;
 	bool direct, path_mtu, shields_up, follow_exec;
 	bool disable_portmapper, disable_upnp;

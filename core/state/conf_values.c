@@ -17,6 +17,7 @@
 
 #include "core/base/err.h"
 #include "core/crypto/secret.h"
+#include "core/state/kube_secret.h"
 
 enum {
 	ERR_CAP = 256,
@@ -27,6 +28,7 @@ enum {
 
 #define SECRET_FILE_PREFIX "file:"
 #define STATE_IN_MEMORY "mem:"
+#define STATE_IN_SECRET "kube:"
 
 static void *field(struct ts_config *config,
 		   const struct ts_config_option *option)
@@ -225,12 +227,26 @@ static const char *lookup(char **env, const char *name)
 	return NULL;
 }
 
+static int read_secret_name(const char *name, struct ts_config *config)
+{
+	int code = read_text("", &config->state_dir);
+
+	if (!ts_kube_name_is_valid(name))
+		return -EINVAL;
+	config->kube_secret = strdup(name);
+	return config->kube_secret ? code : -ENOMEM;
+}
+
 static int read_dir(const char *text, char **env, struct ts_config *config)
 {
 	const char *home = lookup(env, "HOME");
 	char *path = NULL;
 
 	config->state_in_memory = strcmp(text, STATE_IN_MEMORY) == 0;
+	free(config->kube_secret);
+	config->kube_secret = NULL;
+	if (strncmp(text, STATE_IN_SECRET, strlen(STATE_IN_SECRET)) == 0)
+		return read_secret_name(text + strlen(STATE_IN_SECRET), config);
 	if (config->state_in_memory || !*text)
 		return read_text("", &config->state_dir);
 	if (strncmp(text, "~/", 2) != 0)
@@ -449,6 +465,8 @@ void ts_config_deinit(struct ts_config *config)
 	free(config->audience);
 	free(config->control_url);
 	free(config->state_dir);
+	free(config->kube_secret);
+	free(config->kube_account);
 	free_tags(config);
 	free(config->log_file);
 	memset(config, 0, sizeof(*config));

@@ -344,6 +344,42 @@ static void key_files_are_read_and_never_quoted(void **state)
 	assert_int_equal(load(b, NULL), -EINVAL);
 }
 
+static void the_state_can_be_in_a_secret(void **state)
+{
+	struct bench *b = *state;
+
+	with_env(b, HOME);
+	assert_int_equal(load(b, "state_dir = kube:web-1.state"), 0);
+	assert_string_equal(b->config.kube_secret, "web-1.state");
+	assert_null(b->config.state_dir);
+	assert_false(b->config.state_in_memory);
+	assert_null(b->config.kube_account);
+	expect_error(b, "state_dir = kube:Web/x", -EINVAL,
+		     "t.conf:1: state_dir: \"kube:Web/x\" is not allowed: "
+		     "a directory, mem:, or kube:NAME of a Secret");
+	assert_int_equal(load(b, "state_dir = kube:"), -EINVAL);
+	/* As upstream's container has it; what is said to us wins. */
+	with_env(b, "TS_KUBE_SECRET=tailscale");
+	assert_int_equal(load(b, "ephemeral = yes"), 0);
+	assert_string_equal(b->config.kube_secret, "tailscale");
+	assert_false(b->config.state_in_memory);
+	assert_int_equal(load(b, "state_dir = /d"), 0);
+	assert_null(b->config.kube_secret);
+	assert_string_equal(b->config.state_dir, "/d");
+	assert_int_equal(load(b, "state_dir = mem:"), 0);
+	assert_null(b->config.kube_secret);
+	with_env(b, "TSNET_STATE_DIR=/e");
+	assert_int_equal(load(b, "state_dir = kube:a"), 0);
+	assert_null(b->config.kube_secret);
+	b->env_count = 1;
+	with_env(b, "TSNET_KUBE_ACCOUNT=/a");
+	assert_int_equal(load(b, "state_dir = kube:a"), 0);
+	assert_string_equal(b->config.kube_account, "/a");
+	with_env(b, "TS_KUBE_SECRET=No");
+	expect_error(b, NULL, -EINVAL, "TS_KUBE_SECRET: \"No\" is "
+					       "not the name of a Secret");
+}
+
 static void the_state_directory_is_found(void **state)
 {
 	struct bench *b = *state;
@@ -467,6 +503,7 @@ int main(void)
 		CASE(every_secret_may_be_in_a_file),
 		CASE(key_files_are_read_and_never_quoted),
 		CASE(the_state_directory_is_found),
+		CASE(the_state_can_be_in_a_secret),
 		CASE(hostnames_become_dns_labels),
 		CASE(any_cut_of_a_file_is_safe),
 		CASE(the_example_shows_every_option_with_its_default),
