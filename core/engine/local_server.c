@@ -3,8 +3,10 @@
  *
  * libmicrohttpd without threads: its epoll descriptor is one watch of the
  * loop, its time-outs one timer. A request whose answer takes time (ping) is
- * suspended and resumed with the reply. When the server closes first, the
- * request outlives it as an orphan until its answer comes.
+ * suspended and resumed with the reply; one whose answer is a stream is
+ * suspended while there is nothing to send (local_server_stream.c). When the
+ * server closes first, the request outlives it as an orphan until its answer
+ * comes.
  */
 #include "core/engine/local_server.h"
 
@@ -24,6 +26,7 @@
 #include "core/base/heap.h"
 #include "core/base/log.h"
 #include "core/engine/engine_internal.h"
+#include "core/engine/local_server_stream.h"
 #include "core/localapi/localapi.h"
 
 enum {
@@ -40,6 +43,7 @@ struct request {
 	struct ts_byte_queue body;
 	bool too_large, handled, replied, suspended;
 	struct ts_localapi_reply reply;
+	struct local_stream *stream; /* of a reply that is one */
 	struct request *next; /* of the suspended ones */
 };
 
@@ -49,6 +53,7 @@ struct local_server {
 	struct ts_watch *watch;
 	struct ts_timer *timer;
 	struct request *suspended;
+	struct local_streams streams;
 	bool resumed; /* MHD_get_timeout() does not know of a resumed one */
 	bool sent_much; /* memory that malloc is to give back */
 	char path[ENGINE_PATH_CAP];
@@ -69,6 +74,13 @@ static void on_daemon_ready(void *ctx, unsigned events)
 static void on_daemon_timer(void *ctx)
 {
 	run_daemon(ctx);
+}
+
+static void on_stream_resumed(void *ctx)
+{
+	struct local_server *server = ctx;
+
+	server->resumed = true;
 }
 
 static void before_sleep(void *ctx)
@@ -95,6 +107,10 @@ static void free_request(struct request *r)
 	if (r->server && r->reply.body_len > MUCH)
 		r->server->sent_much = true;
 	ts_byte_queue_deinit(&r->body);
+	if (r->stream)
+		local_stream_free(r->stream);
+	else if (r->reply.stream) /* nobody came to listen */
+		r->reply.stream->close(r->reply.stream->ctx);
 	free(r->reply.body);
 	free(r);
 }
@@ -152,15 +168,29 @@ static bool may_write(struct MHD_Connection *conn)
 	return cred.uid == 0 || cred.uid == geteuid();
 }
 
+static struct MHD_Response *make_response(struct request *r)
+{
+	struct MHD_Response *response;
+
+	if (r->reply.stream) {
+		r->stream = local_stream_new(&r->server->streams, r->conn,
+					     r->reply.stream);
+		return r->stream ? local_stream_response(r->stream) : NULL;
+	}
+	response = MHD_create_response_from_buffer(
+		r->reply.body_len, r->reply.body, MHD_RESPMEM_MUST_FREE);
+	if (response)
+		r->reply.body = NULL; /* the response owns it */
+	return response;
+}
+
 static enum MHD_Result send_reply(struct request *r)
 {
-	struct MHD_Response *response = MHD_create_response_from_buffer(
-		r->reply.body_len, r->reply.body, MHD_RESPMEM_MUST_FREE);
+	struct MHD_Response *response = make_response(r);
 	enum MHD_Result result;
 
 	if (!response)
 		return MHD_NO;
-	r->reply.body = NULL; /* the response owns it */
 	MHD_add_response_header(response, "Tailscale-Cap", "145");
 	if (r->reply.content_type)
 		MHD_add_response_header(response, "Content-Type",
@@ -315,6 +345,9 @@ int local_server_open(struct local_server **out, struct ts_engine *engine,
 		return fd;
 	}
 	server->engine = engine;
+	server->streams = (struct local_streams){
+		.loop = engine->loop, .resumed = on_stream_resumed,
+		.ctx = server};
 	snprintf(server->path, sizeof(server->path), "%s", path);
 	server->daemon = MHD_start_daemon(
 		MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
@@ -346,6 +379,7 @@ void local_server_close(struct local_server *server)
 		unlink_suspended(r);
 		MHD_resume_connection(r->conn);
 	}
+	local_streams_end(&server->streams);
 	if (server->daemon)
 		MHD_stop_daemon(server->daemon);
 	ts_watch_free(server->watch);

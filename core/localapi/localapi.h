@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "core/node/node.h"
 
@@ -26,11 +27,26 @@ struct ts_localapi_request {
 	bool may_write; /* by the peer's credentials */
 };
 
+/* A reply without an end of its own. The route makes it; it lives until
+ * close(). All on the loop's thread. */
+struct ts_localapi_stream {
+	/* Up to cap bytes into out: how many; 0: none at the moment, wake()
+	 * will be called; -1: it ends here. */
+	ssize_t (*read)(void *ctx, char *out, size_t cap);
+	/* The reader has gone, or has read the end. Once. */
+	void (*close)(void *ctx);
+	void *ctx;
+	/* The server's: there is something to read, or the end. */
+	void (*wake)(void *wake_ctx);
+	void *wake_ctx;
+};
+
 struct ts_localapi_reply {
 	int status;
 	const char *content_type; /* static */
 	char *body;		  /* heap: whoever gets the reply frees it */
 	size_t body_len;
+	struct ts_localapi_stream *stream; /* in place of a body, or NULL */
 };
 /* Called exactly once per request, inside ts_localapi_handle() or later on
  * the same thread (ping). */
