@@ -23,6 +23,7 @@
 #include "core/crypto/secret.h"
 #include "core/engine/engine_internal.h"
 #include "core/engine/local_server.h"
+#include "core/engine/local_server_metrics.h"
 #include "core/engine/log_sink.h"
 #include "core/host/proxy.h"
 
@@ -211,6 +212,8 @@ static int open_parts(struct ts_engine *engine, char err[static 256])
 	if (!code)
 		code = local_server_open(&engine->local, engine,
 					 engine->localapi_path, err);
+	if (!code)
+		code = metrics_server_open(&engine->metrics, engine, err);
 	return code;
 }
 
@@ -250,6 +253,7 @@ void ts_engine_close(struct ts_engine *engine)
 {
 	if (!engine)
 		return;
+	metrics_server_close(engine->metrics);
 	local_server_close(engine->local);
 	if (engine->host)
 		ts_host_close(engine->host);

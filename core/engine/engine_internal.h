@@ -16,6 +16,7 @@
 enum { ENGINE_DIR_CAP = 224, ENGINE_PATH_CAP = 256, ENGINE_LOG_ID_CAP = 65 };
 
 struct local_server; /* local_server.h */
+struct metrics_server; /* local_server_metrics.h */
 
 /* Where the node's secrets and sockets live. */
 struct profile_store {
@@ -62,6 +63,7 @@ struct ts_engine {
 	struct ts_node *node;
 	struct ts_host *host;
 	struct local_server *local;
+	struct metrics_server *metrics; /* NULL: nobody asked for it */
 	enum ts_engine_place place;
 	enum engine_phase phase;
 	uint64_t phase_end_ms, linger_end_ms;

@@ -15,6 +15,7 @@
 #include "core/engine/engine_internal.h"
 #include "core/engine/local_server.h"
 #include "core/io/own_address.h"
+#include "core/localapi/c2n_routes.h"
 
 enum {
 	KEY_BODY_MAX = 64 * 1024,
@@ -490,6 +491,15 @@ static void on_syn_gone(void *ctx, struct stack_syn *syn)
 	ts_host_syn_gone(engine->host, syn);
 }
 
+static void on_c2n(void *ctx, const struct ts_c2n_request *request,
+		   struct ts_c2n_reply *reply)
+{
+	struct ts_engine *engine = ctx;
+
+	ts_localapi_c2n(engine->node, request, reply,
+			ts_loop_now_ms(engine->loop));
+}
+
 const struct ts_node_io engine_node_io = {
 	.control_fetch_key = control_fetch_key,
 	.control_dial = control_dial,
@@ -512,6 +522,7 @@ const struct ts_node_io engine_node_io = {
 	.state_changed = on_state_changed,
 	.auth_url = on_auth_url,
 	.netmap_changed = on_netmap_changed,
+	.c2n = on_c2n,
 	.inbound_syn = on_inbound_syn,
 	.syn_gone = on_syn_gone,
 };

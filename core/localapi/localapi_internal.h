@@ -20,6 +20,11 @@ struct localapi_call {
 /* Take ownership of body. */
 void localapi_reply_json(const struct localapi_call *call, int status,
 			 json_t *body);
+/* text: heap, taken over; NULL: no memory, which is status 500. type: static. */
+void localapi_reply_text(const struct localapi_call *call, int status,
+			 const char *type, char *text);
+/* A parameter, or NULL. */
+const char *localapi_query(const struct localapi_call *call, const char *name);
 /* One line of plain text: the request makes no sense. */
 void localapi_reply_error(const struct localapi_call *call, int status,
 			  const char *text);
@@ -46,5 +51,10 @@ json_t *localapi_status(const struct localapi_call *call, bool with_peers);
 void localapi_ping(const struct localapi_call *call);
 /* netcheck_route.c */
 void localapi_netcheck(const struct localapi_call *call);
+/* metrics_routes.c */
+void localapi_user_metrics(const struct localapi_call *call);
+void localapi_client_metrics(const struct localapi_call *call);
+/* capture_route.c */
+void localapi_capture(const struct localapi_call *call);
 
 #endif
