@@ -210,8 +210,7 @@ static int open_parts(struct ts_engine *engine, char err[static 256])
 	if (!code)
 		code = open_host(engine, err);
 	if (!code)
-		code = local_server_open(&engine->local, engine,
-					 engine->localapi_path, err);
+		code = engine_open_localapi(engine, err);
 	if (!code)
 		code = metrics_server_open(&engine->metrics, engine, err);
 	return code;
@@ -254,7 +253,7 @@ void ts_engine_close(struct ts_engine *engine)
 	if (!engine)
 		return;
 	metrics_server_close(engine->metrics);
-	local_server_close(engine->local);
+	engine_close_localapi(engine);
 	if (engine->host)
 		ts_host_close(engine->host);
 	ts_node_free(engine->node);

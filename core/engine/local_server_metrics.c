@@ -98,7 +98,6 @@ static enum MHD_Result on_access(void *ctx, struct MHD_Connection *conn,
 				 size_t *data_len, void **con_ctx)
 {
 	struct metrics_server *server = ctx;
-	struct ts_engine *engine = server->engine;
 	const char *host = MHD_lookup_connection_value(conn, MHD_HEADER_KIND,
 						       "Host");
 
@@ -116,8 +115,7 @@ static enum MHD_Result on_access(void *ctx, struct MHD_Connection *conn,
 	if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
 		return reply(conn, 405, strdup("only GET\n"));
 	return reply(conn, 200,
-		     ts_node_user_metrics(engine->node,
-					  ts_loop_now_ms(engine->loop)));
+		     ts_node_user_metrics(server->engine->node));
 }
 
 /* -- the socket ------------------------------------------------------------------- */

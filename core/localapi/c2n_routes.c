@@ -15,7 +15,10 @@
 #include <string.h>
 
 #include "core/base/err.h"
+#include "core/control/netmap_apply.h"
 #include "core/localapi/localapi_internal.h"
+#include "core/model/json_fields.h"
+#include "core/model/netmap_edit.h"
 
 #define JSON_TYPE "application/json"
 #define TEXT_TYPE "text/plain; charset=utf-8"
@@ -24,7 +27,7 @@ struct c2n_call {
 	struct ts_node *node;
 	const struct ts_c2n_request *request;
 	struct ts_c2n_reply *reply;
-	uint64_t now_ms;
+	int64_t now_unix;
 };
 
 static void reply_error(const struct c2n_call *call, int status,
@@ -76,7 +79,7 @@ static void prefs(const struct c2n_call *call)
 
 static void health(const struct c2n_call *call)
 {
-	json_t *warnings = ts_node_health_warnings(call->node, call->now_ms);
+	json_t *warnings = ts_node_health_warnings(call->node);
 	json_t *body = json_object();
 
 	if (json_object_size(warnings) == 0) {
@@ -85,6 +88,98 @@ static void health(const struct c2n_call *call)
 	}
 	json_object_set_new(body, "Warnings", warnings);
 	reply_json(call, body);
+}
+
+static void ignore_peer(void *ctx, struct ts_peer *peer)
+{
+	(void)ctx, (void)peer;
+}
+
+/* What the node's map would be after that first message; NULL: it makes no
+ * sense. */
+static json_t *candidate_netmap(const struct c2n_call *call, const json_t *json)
+{
+	struct ts_netmap_sink sink = {ignore_peer, ignore_peer, NULL};
+	struct ts_netmap *map = ts_netmap_new();
+	char *text = json_dumps(json, JSON_COMPACT);
+	struct ts_map_response msg;
+	json_t *out = NULL;
+	unsigned changes;
+
+	if (map && text &&
+	    ts_map_response_read(text, strlen(text), &msg) == 0) {
+		if (ts_netmap_apply(map, &msg, true, call->now_unix, &sink,
+				    &changes) == 0)
+			out = localapi_netmap_of(call->node, map);
+		ts_map_response_deinit(&msg);
+	}
+	free(text);
+	ts_netmap_free(map);
+	return out;
+}
+
+/* As Go's zero value of that type. */
+static json_t *zero_of(const json_t *value)
+{
+	switch (json_typeof(value)) {
+	case JSON_STRING:
+		return json_string("");
+	case JSON_INTEGER:
+	case JSON_REAL:
+		return json_integer(0);
+	case JSON_TRUE:
+	case JSON_FALSE:
+		return json_false();
+	default:
+		return json_null();
+	}
+}
+
+static void omit(json_t *netmap, const json_t *fields)
+{
+	size_t i;
+	json_t *field;
+
+	json_array_foreach(fields, i, field) {
+		const char *name = json_string_value(field);
+		const json_t *value = name ? json_object_get(netmap, name)
+					   : NULL;
+
+		if (value)
+			json_object_set_new(netmap, name, zero_of(value));
+	}
+}
+
+/* Body: {"candidate": MapResponse, "omitFields": [...]}, all optional. */
+static void netmap(const struct c2n_call *call)
+{
+	bool is_post = strcmp(call->request->method, "POST") == 0;
+	json_t *body = NULL, *omitted, *candidate, *out = json_object();
+
+	if (is_post)
+		body = json_loadb((const char *)call->request->body,
+				  call->request->body_len, TS_JSON_READ_FLAGS,
+				  NULL);
+	omitted = json_object_get(body, "omitFields");
+	candidate = json_object_get(body, "candidate");
+	if (json_is_object(candidate))
+		json_object_set_new(out, "candidate",
+				    candidate_netmap(call, candidate));
+	json_object_set_new(out, "current", localapi_netmap(call->node));
+	omit(json_object_get(out, "current"), omitted);
+	omit(json_object_get(out, "candidate"), omitted);
+	if (is_post && !json_is_object(body))
+		reply_error(call, 400, "failed to decode request body");
+	else if (json_is_object(candidate) &&
+		 !json_object_get(out, "candidate"))
+		reply_error(call, 400,
+			    "failed to convert candidate MapResponse");
+	else if (!is_post && strcmp(call->request->method, "GET") != 0)
+		reply_error(call, 405, "method not allowed");
+	else
+		reply_json(call, json_incref(out));
+	json_decref(out);
+	json_decref(body);
 }
 
 static void metrics(const struct c2n_call *call)
@@ -195,6 +290,7 @@ static const struct {
 	{"POST", "/sockstats", sock_stats},
 	{NULL, "/debug/prefs", prefs},
 	{NULL, "/debug/health", health},
+	{NULL, "/debug/netmap", netmap},
 	{NULL, "/debug/metrics", metrics},
 	{NULL, "/debug/component-logging", component_logging},
 	{NULL, "/debug/goroutines", not_implemented},
@@ -213,9 +309,9 @@ static const struct {
 
 void ts_localapi_c2n(struct ts_node *node,
 		     const struct ts_c2n_request *request,
-		     struct ts_c2n_reply *reply, uint64_t now_ms)
+		     struct ts_c2n_reply *reply, int64_t now_unix)
 {
-	struct c2n_call call = {node, request, reply, now_ms};
+	struct c2n_call call = {node, request, reply, now_unix};
 	bool is_known = false;
 
 	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {

@@ -10,6 +10,6 @@
 /* A path that is not known leaves reply as it was. */
 void ts_localapi_c2n(struct ts_node *node,
 		     const struct ts_c2n_request *request,
-		     struct ts_c2n_reply *reply, uint64_t now_ms);
+		     struct ts_c2n_reply *reply, int64_t now_unix);
 
 #endif

@@ -10,7 +10,7 @@ void localapi_user_metrics(const struct localapi_call *call)
 {
 	localapi_reply_text(call, 200,
 			    "text/plain;version=0.0.4;charset=utf-8",
-			    ts_node_user_metrics(call->node, call->now_ms));
+			    ts_node_user_metrics(call->node));
 }
 
 void localapi_client_metrics(const struct localapi_call *call)

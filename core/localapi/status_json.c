@@ -261,7 +261,7 @@ json_t *localapi_status(const struct localapi_call *call, bool with_peers)
 			    map->self ? localapi_ips(map->self) : json_null());
 	json_object_set_new(status, "Self", self_status(call));
 	json_object_set_new(status, "Health",
-			    ts_node_health_texts(call->node, call->now_ms));
+			    ts_node_health_texts(call->node));
 	set_tailnet(call, status);
 	json_object_set_new(status, "CertDomains",
 			    dns_list(map, "CertDomains"));

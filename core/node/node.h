@@ -80,6 +80,13 @@ struct ts_node_io {
 	void (*netmap_changed)(void *ctx, unsigned changes);
 	/* The control server asks something by HTTP; NULL: no answers. */
 	ts_c2n_fn c2n;
+	/* Before it: each peer that is new or another / about to be freed.
+	 * These three may be NULL. */
+	void (*peer_changed)(void *ctx, const struct ts_peer *peer);
+	void (*peer_removed)(void *ctx, const struct ts_peer *peer);
+	/* The user's preferences, or whose the node is. is_login: the latter,
+	 * by a login that has just succeeded. */
+	void (*prefs_changed)(void *ctx, bool is_login);
 	/* a TCP SYN for us that the filter let in: stack_syn_* decides */
 	void (*inbound_syn)(void *ctx, struct stack_syn *syn,
 			    const struct ts_addr *local,
@@ -168,6 +175,19 @@ size_t ts_node_endpoints(const struct ts_node *node,
 int ts_node_home_region(const struct ts_node *node); /* 0: none */
 /* Capabilities of a peer towards us (whois): new object, caller decrefs. */
 json_t *ts_node_peer_caps(const struct ts_node *node, const struct ts_ip *src);
+/* Towards this address. */
+json_t *ts_node_peer_caps_to(const struct ts_node *node,
+			     const struct ts_ip *src, const struct ts_ip *dst);
+/* The server said no to the last attempt to log in: ts_node_error(). */
+bool ts_node_is_refused(const struct ts_node *node);
+/* By ts_node_logout(). */
+bool ts_node_is_logged_out(const struct ts_node *node);
+size_t ts_node_live_derps(const struct ts_node *node); /* connected regions */
+/* As ts_control_request() and ts_control_expire_at(). */
+int ts_node_request(struct ts_node *node, const char *path, const char *body,
+		    ts_control_reply_fn fn, void *fn_ctx, uint64_t now_ms);
+int ts_node_expire_at(struct ts_node *node, int64_t expiry_unix,
+		      ts_control_reply_fn fn, void *fn_ctx, uint64_t now_ms);
 bool ts_node_in_map_poll(const struct ts_node *node);
 /* The route for an address: who would carry a packet to it. */
 enum ts_route {
@@ -200,6 +220,12 @@ size_t ts_node_unsent(const struct ts_node *node, uint64_t now_ms);
 const struct ts_peer *ts_node_whois(const struct ts_node *node,
 				    const struct ts_ip *ip);
 const struct ts_prefs *ts_node_prefs(const struct ts_node *node);
+/* Other preferences from now on, with everything that follows: WantRunning off
+ * takes the node off the tailnet, on brings it back; names, flags and tags are
+ * told to the control server. Takes the contents of next, whose keys and
+ * identity must be the present ones. */
+void ts_node_edit_prefs(struct ts_node *node, struct ts_prefs *next,
+			uint64_t now_ms);
 
 struct ts_node_peer_status {
 	struct ts_path_peer_status path;
@@ -231,8 +257,8 @@ void ts_capture_close(struct ts_capture_sink *sink);
 
 /* What is wrong, for people: an array of texts, or an object of upstream's
  * UnhealthyState by code. New objects; both empty when all is well. */
-json_t *ts_node_health_texts(const struct ts_node *node, uint64_t now_ms);
-json_t *ts_node_health_warnings(const struct ts_node *node, uint64_t now_ms);
+json_t *ts_node_health_texts(const struct ts_node *node);
+json_t *ts_node_health_warnings(const struct ts_node *node);
 /* Did any of the host's name servers answer? */
 void ts_node_dns_result(struct ts_node *node, bool was_answered);
 
@@ -247,7 +273,7 @@ enum ts_dropped {
 };
 /* All metrics as Prometheus' text; heap, NULL: no memory. The first are those
  * that upstream documents (tailscaled_...), the second its internal ones. */
-char *ts_node_user_metrics(const struct ts_node *node, uint64_t now_ms);
+char *ts_node_user_metrics(const struct ts_node *node);
 char *ts_node_client_metrics(const struct ts_node *node);
 
 enum ts_ping_kind { TS_PING_DISCO, TS_PING_TSMP, TS_PING_ICMP };

@@ -325,18 +325,23 @@ static void examine(struct report *r)
 }
 
 /* -- from outside ------------------------------------------------------------------- */
-json_t *ts_node_health_texts(const struct ts_node *node, uint64_t now_ms)
+static uint64_t now_of(const struct ts_node *node)
 {
-	struct report r = {.node = node, .now_ms = now_ms,
+	return node->io.now_ms ? node->io.now_ms(node->io_ctx) : node->now_ms;
+}
+
+json_t *ts_node_health_texts(const struct ts_node *node)
+{
+	struct report r = {.node = node, .now_ms = now_of(node),
 			   .texts = json_array()};
 
 	examine(&r);
 	return r.texts;
 }
 
-json_t *ts_node_health_warnings(const struct ts_node *node, uint64_t now_ms)
+json_t *ts_node_health_warnings(const struct ts_node *node)
 {
-	struct report r = {.node = node, .now_ms = now_ms,
+	struct report r = {.node = node, .now_ms = now_of(node),
 			   .warnings = json_object()};
 
 	examine(&r);

@@ -115,9 +115,9 @@ static size_t advertised_routes(const struct ts_node *node)
 	return n;
 }
 
-static size_t health_messages(const struct ts_node *node, uint64_t now_ms)
+static size_t health_messages(const struct ts_node *node)
 {
-	json_t *texts = ts_node_health_texts(node, now_ms);
+	json_t *texts = ts_node_health_texts(node);
 	size_t n = json_array_size(texts);
 
 	json_decref(texts);
@@ -125,8 +125,7 @@ static size_t health_messages(const struct ts_node *node, uint64_t now_ms)
 }
 
 /* In the order of their names. */
-static void print_user_metrics(FILE *f, const struct ts_node *node,
-			       uint64_t now_ms)
+static void print_user_metrics(FILE *f, const struct ts_node *node)
 {
 	struct ts_path_traffic t;
 
@@ -140,7 +139,7 @@ static void print_user_metrics(FILE *f, const struct ts_node *node,
 	print_head(f, "tailscaled_health_messages", "gauge",
 		   "Number of health messages broken down by type.");
 	fprintf(f, "tailscaled_health_messages{type=\"warning\"} %zu\n",
-		health_messages(node, now_ms));
+		health_messages(node));
 	print_gauge(f, "tailscaled_home_derp_region_id",
 		    "DERP region ID of this node's home relay server",
 		    (size_t)ts_path_home_region(node->path));
@@ -244,7 +243,7 @@ static char *finish(FILE *f, char **text)
 	return NULL;
 }
 
-char *ts_node_user_metrics(const struct ts_node *node, uint64_t now_ms)
+char *ts_node_user_metrics(const struct ts_node *node)
 {
 	char *text = NULL;
 	size_t len;
@@ -252,7 +251,7 @@ char *ts_node_user_metrics(const struct ts_node *node, uint64_t now_ms)
 
 	if (!f)
 		return NULL;
-	print_user_metrics(f, node, now_ms);
+	print_user_metrics(f, node);
 	return finish(f, &text);
 }
 

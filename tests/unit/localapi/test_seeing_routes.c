@@ -31,6 +31,9 @@ static void on_done(void *ctx, const struct ts_localapi_reply *reply)
 static struct answer ask(struct sim *sim, const char *method, const char *path,
 			 const char *format, bool may_write)
 {
+	static const struct ts_localapi_env env;
+	struct ts_localapi *api =
+		ts_localapi_new(sim->nodes[0].node, &env, NULL);
 	struct ts_localapi_request request = {
 		.method = method,
 		.path = path,
@@ -40,9 +43,10 @@ static struct answer ask(struct sim *sim, const char *method, const char *path,
 	};
 	struct answer a = {0};
 
-	ts_localapi_handle(sim->nodes[0].node, &request, sim->now_ms,
-			   sim->wall_s, on_done, &a);
+	ts_localapi_handle(api, &request, sim->now_ms, sim->wall_s, on_done,
+			   &a);
 	assert_int_equal(a.calls, 1);
+	ts_localapi_free(api);
 	return a;
 }
 
@@ -120,7 +124,7 @@ static struct ts_c2n_reply c2n(struct sim *sim, const char *method,
 	snprintf(rq.method, sizeof(rq.method), "%s", method);
 	snprintf(rq.path, sizeof(rq.path), "%s", path);
 	snprintf(rq.query, sizeof(rq.query), "%s", query);
-	ts_localapi_c2n(sim->nodes[0].node, &rq, &reply, sim->now_ms);
+	ts_localapi_c2n(sim->nodes[0].node, &rq, &reply, sim->wall_s);
 	return reply;
 }
 
@@ -179,6 +183,50 @@ static void control_gets_a_clients_answers(void **state)
 	sim_free(sim);
 }
 
+static json_t *netmap_answer(struct sim *sim, const char *method,
+			     const char *body, int status)
+{
+	struct ts_c2n_reply r = c2n(sim, method, "/debug/netmap", "", body);
+	json_t *json = json_loads(r.body, 0, NULL);
+
+	assert_int_equal(r.status, status);
+	free(r.body);
+	return json;
+}
+
+static void control_sees_the_netmap_and_a_candidate(void **state)
+{
+	struct sim *sim = sim_up(2, NULL);
+	json_t *json = netmap_answer(sim, "GET", "", 200), *part;
+
+	(void)state;
+	part = json_object_get(json, "current");
+	assert_string_equal(json_string_value(json_object_get(part, "Domain")),
+			    "tail.example");
+	assert_int_equal(json_array_size(json_object_get(part, "Peers")), 1);
+	assert_null(json_object_get(json, "candidate"));
+	json_decref(json);
+
+	json = netmap_answer(sim, "POST",
+			     "{\"omitFields\":[\"Peers\",\"Domain\",7],"
+			     "\"candidate\":{\"Domain\":\"other\",\"Node\":"
+			     "{\"ID\":1,\"Name\":\"x.\"}}}", 200);
+	part = json_object_get(json, "current");
+	assert_true(json_is_null(json_object_get(part, "Peers")));
+	assert_string_equal(json_string_value(json_object_get(part, "Domain")),
+			    "");
+	part = json_object_get(json, "candidate");
+	assert_string_equal(
+		json_string_value(json_object_get(
+			json_object_get(part, "SelfNode"), "Name")), "x.");
+	json_decref(json);
+
+	assert_null(netmap_answer(sim, "POST", "nonsense", 400));
+	assert_null(netmap_answer(sim, "POST", "{\"candidate\":{}}", 400));
+	assert_null(netmap_answer(sim, "PUT", "", 405));
+	sim_free(sim);
+}
+
 static void control_gets_no_keys(void **state)
 {
 	static const char zero[] = "privkey:0000000000000000";
@@ -201,6 +249,7 @@ int main(void)
 		cmocka_unit_test(metrics_are_text),
 		cmocka_unit_test(a_capture_is_a_stream),
 		cmocka_unit_test(control_gets_a_clients_answers),
+		cmocka_unit_test(control_sees_the_netmap_and_a_candidate),
 		cmocka_unit_test(control_gets_no_keys),
 	};
 

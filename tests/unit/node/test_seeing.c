@@ -302,7 +302,7 @@ static void traffic_is_counted_by_its_way(void **state)
 	(void)state;
 	sim_dial(sim, 0, 1, 50000);
 	sim_run(sim, 5000);
-	text = ts_node_user_metrics(node, sim->now_ms);
+	text = ts_node_user_metrics(node);
 	assert_true(metric(text, OUT("bytes", "path=\"direct_ipv4\"")) >
 		    40000);
 	assert_true(metric(text, OUT("packets", "path=\"direct_ipv4\"")) > 30);
@@ -341,7 +341,7 @@ static void what_is_dropped_is_counted_by_reason(void **state)
 	assert_int_equal(ts_ip_parse("fe80::1", &h.dst), 0);
 	node_count_drop(node->dropped_out, &h);
 	sim_run(sim, 500);
-	text = ts_node_user_metrics(node, sim->now_ms);
+	text = ts_node_user_metrics(node);
 	assert_true(metric(text, IN("dropped_packets", "reason=\"acl\"")) >=
 		    1);
 	assert_true(metric(text, OUT("dropped_packets",
@@ -365,7 +365,7 @@ static void routes_are_counted_without_exit_and_own(void **state)
 					"fd7a:115c:a1e0::1/128", "0.0.0.0/0",
 					"10.0.0.0/8", "192.0.2.0/24"));
 	sim_tell(sim, 0, 0);
-	text = ts_node_user_metrics(sim->nodes[0].node, sim->now_ms);
+	text = ts_node_user_metrics(sim->nodes[0].node);
 	assert_true(metric(text, "tailscaled_approved_routes") == 2);
 	free(text);
 	sim_free(sim);
@@ -374,7 +374,7 @@ static void routes_are_counted_without_exit_and_own(void **state)
 /* -- health ------------------------------------------------------------------------ */
 static bool says(struct sim *sim, const char *words)
 {
-	json_t *texts = ts_node_health_texts(sim->nodes[0].node, sim->now_ms);
+	json_t *texts = ts_node_health_texts(sim->nodes[0].node);
 	bool found = false;
 	size_t i;
 	json_t *item;
@@ -388,7 +388,7 @@ static bool says(struct sim *sim, const char *words)
 /* The member of a warning, "" when there is none. */
 static char *warning(struct sim *sim, const char *code, const char *member)
 {
-	json_t *all = ts_node_health_warnings(sim->nodes[0].node, sim->now_ms);
+	json_t *all = ts_node_health_warnings(sim->nodes[0].node);
 	const char *text = json_string_value(
 		json_object_get(json_object_get(all, code), member));
 	char *copy = strdup(text ? text : "");
@@ -422,7 +422,7 @@ static void a_healthy_node_has_nothing_to_say(void **state)
 
 	(void)state;
 	sim_run(sim, 30000);
-	texts = ts_node_health_texts(sim->nodes[0].node, sim->now_ms);
+	texts = ts_node_health_texts(sim->nodes[0].node);
 	assert_int_equal(json_array_size(texts), 0);
 	json_decref(texts);
 	sim_free(sim);
