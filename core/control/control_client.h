@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #include "core/base/addr.h"
+#include "core/control/c2n.h"
 #include "core/crypto/keys.h"
 #include "core/model/netmap.h"
 
@@ -80,6 +81,10 @@ struct ts_control_ops {
 	 * HEAD that URL by ordinary HTTP, the answer does not matter. */
 	void (*ping_request)(void *ctx, const char *url, const char *types,
 			     const struct ts_ip *ip);
+	/* What the server asks of us by HTTP; NULL: nothing is answered. */
+	ts_c2n_fn c2n;
+	/* The server wants a person to visit url, each one once. May be NULL. */
+	void (*browse)(void *ctx, const char *url);
 };
 
 struct ts_control_config {

@@ -17,6 +17,7 @@
 #include "core/engine/local_server.h"
 #include "core/engine/login_notice.h"
 #include "core/io/own_address.h"
+#include "core/localapi/c2n_routes.h"
 #include "core/localapi/localapi.h"
 
 enum {
@@ -515,6 +516,14 @@ static void on_syn_gone(void *ctx, struct stack_syn *syn)
 	ts_host_syn_gone(engine->host, syn);
 }
 
+static void on_c2n(void *ctx, const struct ts_c2n_request *request,
+		   struct ts_c2n_reply *reply)
+{
+	struct ts_engine *engine = ctx;
+
+	ts_localapi_c2n(engine->node, request, reply, time(NULL));
+}
+
 const struct ts_node_io engine_node_io = {
 	.control_fetch_key = control_fetch_key,
 	.control_dial = control_dial,
@@ -538,6 +547,7 @@ const struct ts_node_io engine_node_io = {
 	.state_changed = on_state_changed,
 	.auth_url = on_auth_url,
 	.netmap_changed = on_netmap_changed,
+	.c2n = on_c2n,
 	.peer_changed = engine_peer_changed,
 	.peer_removed = engine_peer_removed,
 	.prefs_changed = engine_prefs_changed,

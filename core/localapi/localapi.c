@@ -75,6 +75,9 @@ static const struct {
 	{"POST", API "dial", false, localapi_dial},
 	{"POST", API "ping", false, localapi_ping},
 	{"POST", API "netcheck", false, localapi_netcheck},
+	{"GET", API "usermetrics", false, localapi_user_metrics},
+	{"GET", API "metrics", true, localapi_client_metrics},
+	{"POST", API "debug-capture", true, localapi_capture},
 };
 
 static bool path_fits(const char *route, const char *path)

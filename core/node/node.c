@@ -155,6 +155,7 @@ void ts_node_free(struct ts_node *node)
 	if (!node)
 		return;
 	node_ping_forget_all(node);
+	node_capture_end(node);
 	if (node->control) {
 		const struct ts_netmap *map = ts_control_netmap(node->control);
 
@@ -171,6 +172,7 @@ void ts_node_free(struct ts_node *node)
 	ts_key_map_deinit(&node->disco_ids);
 	free(node->error);
 	free(node->auth_url);
+	free(node->derp_problem);
 	free(node->own_hostname);
 	ts_prefs_deinit(&node->prefs);
 	ts_wipe(node, sizeof(*node));

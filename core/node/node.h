@@ -19,6 +19,7 @@
 #include "core/filter/packet_filter.h"
 #include "core/model/netmap.h"
 #include "core/model/prefs.h"
+#include "core/node/capture.h"
 #include "core/path/path_router.h"
 #include "core/path/portmap.h"
 #include "netstack/stack.h"
@@ -80,6 +81,8 @@ struct ts_node_io {
 			      const char *error);
 	void (*auth_url)(void *ctx, const char *url);
 	void (*netmap_changed)(void *ctx, unsigned changes);
+	/* The control server asks something by HTTP; NULL: no answers. */
+	ts_c2n_fn c2n;
 	/* Before it: each peer that is new or another / about to be freed.
 	 * These three may be NULL. */
 	void (*peer_changed)(void *ctx, const struct ts_peer *peer);
@@ -259,6 +262,39 @@ const struct ts_net_info *ts_node_net_info(const struct ts_node *node);
 /* As ts_path_check(). */
 int ts_node_netcheck(struct ts_node *node, uint64_t now_ms,
 		     ts_path_report_fn fn, void *fn_ctx);
+
+/* Packets inside the tunnel, in and out, as a capture file that never ends.
+ * wake(ctx) is called, in the middle of other work, whenever there is something
+ * to read; it must not call back. At most four at a time: -EAGAIN; -ENOMEM. The
+ * sink outlives the node: then it has ended once all is read. */
+struct ts_capture_sink;
+int ts_node_capture_open(struct ts_node *node, enum ts_capture_format format,
+			 void (*wake)(void *ctx), void *ctx,
+			 struct ts_capture_sink **out);
+size_t ts_capture_read(struct ts_capture_sink *sink, void *out, size_t cap);
+bool ts_capture_has_ended(const struct ts_capture_sink *sink);
+void ts_capture_close(struct ts_capture_sink *sink);
+
+/* What is wrong, for people: an array of texts, or an object of upstream's
+ * UnhealthyState by code. New objects; both empty when all is well. */
+json_t *ts_node_health_texts(const struct ts_node *node);
+json_t *ts_node_health_warnings(const struct ts_node *node);
+/* Did any of the host's name servers answer? */
+void ts_node_dns_result(struct ts_node *node, bool was_answered);
+
+/* Why a packet inside the tunnel was dropped, with upstream's names. */
+enum ts_dropped {
+	TS_DROPPED_ACL,
+	TS_DROPPED_MULTICAST,
+	TS_DROPPED_LINK_LOCAL,
+	TS_DROPPED_TOO_SHORT,
+	TS_DROPPED_ERROR, /* no way to the peer */
+	TS_DROPPED_COUNT,
+};
+/* All metrics as Prometheus' text; heap, NULL: no memory. The first are those
+ * that upstream documents (tailscaled_...), the second its internal ones. */
+char *ts_node_user_metrics(const struct ts_node *node);
+char *ts_node_client_metrics(const struct ts_node *node);
 
 enum ts_ping_kind { TS_PING_DISCO, TS_PING_TSMP, TS_PING_ICMP };
 /* Of len bytes of text, as the control server and the LocalAPI write it; a

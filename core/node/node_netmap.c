@@ -132,6 +132,7 @@ static void on_state_changed(void *ctx, enum ts_control_state state,
 	bool is_news = error && !is_same_text(error, node->error);
 
 	node->control_state = state;
+	node_health_follow_poll(node);
 	ts_path_set_control_up(node->path, state == TS_CONTROL_RUNNING);
 	if (error || state == TS_CONTROL_RUNNING ||
 	    state == TS_CONTROL_LOGGED_OUT)
@@ -249,6 +250,23 @@ static void on_ping_request(void *ctx, const char *url, const char *types,
 	node_ping_request(ctx, url, types, ip);
 }
 
+static void on_c2n(void *ctx, const struct ts_c2n_request *request,
+		   struct ts_c2n_reply *reply)
+{
+	struct ts_node *node = ctx;
+
+	if (node->io.c2n)
+		node->io.c2n(node->io_ctx, request, reply);
+}
+
+static void on_browse(void *ctx, const char *url)
+{
+	struct ts_node *node = ctx;
+
+	log_warn("node-%s: the control server asks you to visit %s",
+		 node->prefs.hostname, url);
+}
+
 const struct ts_control_ops node_control_ops = {
 	.fetch_key = on_fetch_key,
 	.dial = on_dial,
@@ -263,4 +281,6 @@ const struct ts_control_ops node_control_ops = {
 	.netmap_changed = on_netmap_changed,
 	.wall_clock = on_wall_clock,
 	.ping_request = on_ping_request,
+	.c2n = on_c2n,
+	.browse = on_browse,
 };
