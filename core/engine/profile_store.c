@@ -245,6 +245,12 @@ static int start_prefs(struct ts_prefs *prefs, const struct ts_config *config)
 	for (size_t i = 0; i < config->tag_count; i++)
 		fresh.advertise_tags[i] = copy(config->tags[i]);
 	fresh.advertise_tag_count = config->tag_count;
+	fresh.routes.allow_lan = config->exit_node_allow_lan_access;
+	if (ts_route_prefs_set_advertised(&fresh.routes,
+					  config->advertise_routes,
+					  config->advertise_route_count) ||
+	    ts_route_prefs_set_exit_node(&fresh.routes, config->exit_node))
+		return -ENOMEM;
 	fresh.persist = prefs->persist;
 	memset(&prefs->persist, 0, sizeof(prefs->persist));
 	ts_prefs_deinit(prefs);

@@ -190,6 +190,7 @@ static const struct {
 	{"GET", API "prefs", false, get_prefs},
 	{"GET", API "derpmap", false, get_derp_map},
 	{"GET", API "serve-config", false, get_serve_config},
+	{"GET", API "suggest-exit-node", false, localapi_suggest_exit_node},
 	{"POST", API "ping", false, localapi_ping},
 	{"POST", API "netcheck", false, localapi_netcheck},
 };

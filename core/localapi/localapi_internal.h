@@ -42,6 +42,12 @@ json_t *localapi_user(const struct ts_user_profile *user);
 
 /* status_json.c */
 json_t *localapi_status(const struct localapi_call *call, bool with_peers);
+/* exit_node_routes.c */
+bool localapi_is_exit_node(const struct localapi_call *call,
+			   const struct ts_peer *peer);
+/* NULL: none is used. */
+json_t *localapi_exit_node_status(const struct localapi_call *call);
+void localapi_suggest_exit_node(const struct localapi_call *call);
 /* ping_route.c */
 void localapi_ping(const struct localapi_call *call);
 /* netcheck_route.c */

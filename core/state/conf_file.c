@@ -20,6 +20,7 @@
 
 #include "core/base/err.h"
 #include "core/crypto/secret.h"
+#include "core/state/conf_routes.h"
 #include "core/state/conf_values.h"
 
 enum { ERR_CAP = 256, LINE_CAP = INI_MAX_LINE, SECTION_CAP = 80 };
@@ -46,6 +47,18 @@ static const struct ts_config_option options[] = {
 	 "intercept, host", offsetof(struct ts_config, dns)},
 	{"accept_routes", "TSNET_ACCEPT_ROUTES", NULL, TS_CONF_BOOL, "no",
 	 BOOL_VALUES, offsetof(struct ts_config, accept_routes)},
+	{"advertise_routes", "TSNET_ADVERTISE_ROUTES", NULL, TS_CONF_ROUTES,
+	 "", "prefixes, separated by commas",
+	 offsetof(struct ts_config, advertise_routes)},
+	{"advertise_exit_node", "TSNET_ADVERTISE_EXIT_NODE", NULL,
+	 TS_CONF_BOOL, "no", BOOL_VALUES,
+	 offsetof(struct ts_config, advertise_exit_node)},
+	{"exit_node", "TSNET_EXIT_NODE", NULL, TS_CONF_TEXT, "",
+	 "a node's name, address or stable ID, or auto:any",
+	 offsetof(struct ts_config, exit_node)},
+	{"exit_node_allow_lan_access", "TSNET_EXIT_NODE_ALLOW_LAN_ACCESS",
+	 NULL, TS_CONF_BOOL, "no", BOOL_VALUES,
+	 offsetof(struct ts_config, exit_node_allow_lan_access)},
 	{"port", "TSNET_PORT", NULL, TS_CONF_PORT, "0",
 	 "0 (any) to 65535", offsetof(struct ts_config, port)},
 	{"endpoints", "TSNET_ENDPOINTS", NULL, TS_CONF_ENDPOINTS, "",
@@ -322,6 +335,8 @@ static int complete(struct ts_config *config, const struct ts_config_input *in)
 			return -ENOMEM;
 		config->hostname = label;
 	}
+	if (config->advertise_exit_node && ts_conf_add_exit_routes(config))
+		return -ENOMEM;
 	if (config->state_in_memory || config->state_dir)
 		return 0;
 	/* An ephemeral node, and one that has no home to keep its keys in,
