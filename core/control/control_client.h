@@ -104,6 +104,9 @@ struct ts_control_config {
 	bool ephemeral, force_login, shields_up;
 	const char *const *tags;
 	size_t tag_count;
+	/* What we offer to route for others (Hostinfo.RoutableIPs). */
+	const struct ts_prefix *routes;
+	size_t route_count;
 };
 
 struct ts_control;
@@ -170,6 +173,8 @@ struct ts_net_info {
 };
 void ts_control_set_net_info(struct ts_control *c,
 			     const struct ts_net_info *info, uint64_t now_ms);
+void ts_control_set_routes(struct ts_control *c, const struct ts_prefix *routes,
+			   size_t count, uint64_t now_ms);
 void ts_control_set_peerapi(struct ts_control *c, uint16_t port4,
 			    uint16_t port6, uint64_t now_ms);
 

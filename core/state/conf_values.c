@@ -17,6 +17,7 @@
 
 #include "core/base/err.h"
 #include "core/crypto/secret.h"
+#include "core/state/conf_routes.h"
 #include "core/state/kube_secret.h"
 
 enum {
@@ -456,6 +457,8 @@ static int read_value(struct ts_config *config,
 		return read_endpoints(value, config);
 	case TS_CONF_TAGS:
 		return read_tags(value, config);
+	case TS_CONF_ROUTES:
+		return ts_conf_read_routes(value, config, source, err);
 	case TS_CONF_LOG_LEVEL:
 		return ts_log_parse_level(value, out);
 	case TS_CONF_LOG_FORMAT:
@@ -498,6 +501,8 @@ void ts_config_deinit(struct ts_config *config)
 	free(config->kube_secret);
 	free(config->kube_account);
 	free_tags(config);
+	free(config->advertise_routes);
+	free(config->exit_node);
 	free(config->log_file);
 	memset(config, 0, sizeof(*config));
 }

@@ -53,6 +53,8 @@ struct ts_control {
 	void *reply_ctx;
 	size_t endpoint_count;
 	int home_region;
+	size_t route_count;
+	uint16_t peerapi_port;
 	size_t post_count;
 	char posts[SIM_POSTS][600], post_urls[SIM_POSTS][64];
 };
@@ -159,6 +161,18 @@ void ts_control_set_net_info(struct ts_control *c,
 {
 	(void)now_ms;
 	c->home_region = info->preferred_derp;
+}
+void ts_control_set_routes(struct ts_control *c, const struct ts_prefix *routes,
+			   size_t count, uint64_t now_ms)
+{
+	(void)routes, (void)now_ms;
+	c->route_count = count;
+}
+void ts_control_set_peerapi(struct ts_control *c, uint16_t port4,
+			    uint16_t port6, uint64_t now_ms)
+{
+	(void)port6, (void)now_ms;
+	c->peerapi_port = port4;
 }
 void ts_control_post(struct ts_control *c, const char *url, const void *body,
 		     size_t len, uint64_t now_ms)
