@@ -87,15 +87,17 @@ void ts_control_auth_key_made(struct ts_control *c, const char *auth_key,
 	ts_control_leave(c);
 }
 
+/* Who is refused needs a person; who reaches nobody is as far as one whose
+ * control server is out of reach. */
 void ts_control_auth_key_failed(struct ts_control *c, const char *error,
-				uint64_t now_ms)
+				bool is_refused, uint64_t now_ms)
 {
+	bool is_awaited = c->login.waits_for_key && c->goal == GOAL_RUN;
+
 	ts_control_enter(c, now_ms);
-	if (!c->login.waits_for_key || c->goal != GOAL_RUN)
-		;
-	else if (c->login.renews)
-		ts_control_report(c, "%s", error);
-	else
+	if (is_awaited && is_refused && !c->login.renews)
 		ts_control_set_state(c, TS_CONTROL_FAILED, error);
+	else if (is_awaited)
+		ts_control_report(c, "%s", error);
 	ts_control_leave(c);
 }

@@ -71,10 +71,8 @@ static void end_attempt(struct auth_source *source)
 	source->attempt = NULL;
 }
 
-static void try_later(struct auth_source *source)
+static void try_later(struct auth_source *source, bool was_refused)
 {
-	bool was_refused = ts_oauth_key_outcome(source->attempt) ==
-			   TS_OAUTH_REFUSED;
 	uint64_t wait_ms = ts_backoff_next_ms(&source->backoff);
 
 	if (wait_ms < UNREACHED_AGAIN_MIN_MS)
@@ -87,8 +85,9 @@ static void try_later(struct auth_source *source)
 static void finish(struct auth_source *source)
 {
 	struct ts_engine *engine = source->engine;
+	enum ts_oauth_outcome outcome = ts_oauth_key_outcome(source->attempt);
 
-	if (ts_oauth_key_outcome(source->attempt) == TS_OAUTH_MADE) {
+	if (outcome == TS_OAUTH_MADE) {
 		log_info("node-%s: made an auth key for the login",
 			 engine->config.hostname);
 		source->is_wanted = false;
@@ -97,9 +96,10 @@ static void finish(struct auth_source *source)
 				      ts_oauth_key_made(source->attempt),
 				      now_of(source));
 	} else {
-		try_later(source);
+		try_later(source, outcome == TS_OAUTH_REFUSED);
 		ts_node_auth_key_failed(engine->node,
 					ts_oauth_key_error(source->attempt),
+					outcome == TS_OAUTH_REFUSED,
 					now_of(source));
 	}
 	end_attempt(source);
@@ -196,7 +196,6 @@ static int copy_environment(struct ts_identity_place *place)
 	struct ts_identity_place now = {.env = ts_environment()};
 	size_t count = count_variables(), used = 0;
 
-	place->read_file = read_text;
 	place->env = calloc(count + 1, sizeof(*place->env));
 	if (!place->env)
 		return -ENOMEM;
@@ -241,6 +240,7 @@ static int choose(struct auth_source *source, char err[static 256])
 		.client_secret = config->client_secret,
 		.client_id = config->client_id,
 		.id_token = config->id_token,
+		.id_token_file = config->id_token_file,
 		.audience = config->audience,
 		.control_url = config->control_url,
 		.tags = (const char *const *)config->tags,
@@ -267,6 +267,7 @@ int auth_source_open(struct ts_engine *engine, char err[static 256])
 	err[0] = '\0';
 	if (!code) {
 		source->engine = engine;
+		source->place.read_file = read_text;
 		engine->auth = source;
 		source->timer = ts_timer_new(engine->loop, on_timer, source);
 		code = source->timer ? choose(source, err) : -ENOMEM;

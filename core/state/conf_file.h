@@ -53,6 +53,7 @@ enum { TS_CONF_ENDPOINTS_MAX = 8 };
 struct ts_config {
 	char *hostname, *auth_key, *control_url, *state_dir;
 	char *client_secret, *client_id, *id_token, *audience;
+	char *id_token_file; /* which had it; such files are written anew */
 	bool state_in_memory, ephemeral, accept_routes, force_login, login_qr;
 	bool direct, path_mtu, shields_up, follow_exec;
 	bool disable_portmapper, disable_upnp;

@@ -229,7 +229,11 @@ static void a_key_is_made_when_a_login_needs_one(void **state)
 	assert_null(lab_next(lab));
 	lab_sleep(lab, 50000);
 	assert_int_equal(lab->key_wants, 1);
-	ts_control_auth_key_failed(lab->c, "no such secret", lab->now_ms);
+	ts_control_auth_key_failed(lab->c, "nobody there", false, lab->now_ms);
+	assert_int_equal(lab->state, TS_CONTROL_REGISTERING);
+	assert_string_equal(lab->error, "nobody there");
+	ts_control_auth_key_failed(lab->c, "no such secret", true,
+				   lab->now_ms);
 	assert_int_equal(lab->state, TS_CONTROL_FAILED);
 	assert_string_equal(lab->error, "no such secret");
 	ts_control_auth_key_made(lab->c, "tskey-auth-1", lab->now_ms);
@@ -381,7 +385,7 @@ static void logout_does_not_wait_for_a_key(void **state)
 	ts_control_logout(lab->c, lab->now_ms);
 	assert_int_equal(lab->state, TS_CONTROL_LOGGED_OUT);
 	ts_control_auth_key_made(lab->c, "tskey-auth-1", lab->now_ms);
-	ts_control_auth_key_failed(lab->c, "late", lab->now_ms);
+	ts_control_auth_key_failed(lab->c, "late", true, lab->now_ms);
 	assert_int_equal(lab->state, TS_CONTROL_LOGGED_OUT);
 	lab_free(lab);
 }
