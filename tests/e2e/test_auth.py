@@ -135,7 +135,7 @@ def test_a_known_node_makes_no_key(api, lab, login):
 
 def test_a_wrong_client_secret(api, login):
     program = login(
-        "true", options=["--wait=3"],
+        "true", options=["--wait"],
         env={"TS_CLIENT_SECRET": f"tskey-client-bad?baseURL={api.url}"})
     assert program.wait() == 125
     assert "error resolving auth key: http 401: API token invalid" in \
@@ -148,7 +148,7 @@ def test_a_wrong_client_secret(api, login):
 
 def test_a_client_that_may_not_make_keys(api, login):
     api.refuse[KEYS] = (403, {"message": "tags [tag:web] are not permitted"})
-    program = login("true", options=["--wait=3"],
+    program = login("true", options=["--wait"],
                     env={"TS_CLIENT_SECRET": secret_for(api)})
     assert program.wait() == 125
     assert "http 403: tags [tag:web] are not permitted" in program.err
@@ -185,7 +185,7 @@ def test_an_untrusted_oauth_server(api, run):
 
 def test_a_redirected_client_secret(api, login):
     api.refuse[TOKEN] = (307, "", "Location: https://localhost:1/steal")
-    program = login("true", options=["--wait=3"],
+    program = login("true", options=["--wait"],
                     env={"TS_CLIENT_SECRET": secret_for(api)})
     assert program.wait() == 125
     assert "http 307" in program.err
@@ -193,7 +193,7 @@ def test_a_redirected_client_secret(api, login):
 
 def test_hostile_answers(api, login):
     api.refuse[TOKEN] = (200, '{"access_token":"a\\r\\nX-Evil: b"}')
-    program = login("true", options=["--wait=2"],
+    program = login("true", options=["--wait"],
                     env={"TS_CLIENT_SECRET": secret_for(api)})
     assert program.wait() == 125
     assert "has no access_token" in program.err
@@ -252,7 +252,7 @@ def test_an_identity_token(api, lab, login, tmp_path):
 
 
 def test_a_wrong_identity_token(api, login):
-    program = login("true", options=[*by_control(api), "--wait=3"],
+    program = login("true", options=[*by_control(api), "--wait"],
                     env=federated(TS_ID_TOKEN="another.id.token"))
     assert program.wait() == 125
     assert "http 403: identity token does not match" in program.err
@@ -269,7 +269,7 @@ def test_a_token_of_github_actions(api, lab, login):
 
 
 def test_a_refused_token_of_github_actions(api, login):
-    program = login("true", options=[*by_control(api), "--wait=3"],
+    program = login("true", options=[*by_control(api), "--wait"],
                     env=federated(
         TS_AUDIENCE="au/d",
         ACTIONS_ID_TOKEN_REQUEST_URL=f"{api.url}/github",
