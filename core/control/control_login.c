@@ -312,8 +312,8 @@ static void refused(struct ts_control *c, const char *error)
 	}
 	forget_followup(&c->login);
 	retry_later(c);
-	ts_auth_key_refused(c);
 	show_state(c, TS_CONTROL_FAILED, text);
+	ts_auth_key_refused(c);
 }
 
 static void take_http_error(struct ts_control *c, const struct ts_rpc *rpc)

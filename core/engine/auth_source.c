@@ -6,6 +6,9 @@
  * another soon, and ever later; one that was refused by another after five
  * minutes, for somebody may have put right what is wrong over there. Both are
  * told to the node, which tells the person.
+ *
+ * Each key that is made stays in the server's list, so there are at most four
+ * within an hour, whatever makes the node log in again and again.
  */
 #include "core/engine/auth_source.h"
 
@@ -29,6 +32,8 @@ enum {
 	FILE_MAX = 64 * 1024,
 	REFUSED_AGAIN_MS = 300000,
 	UNREACHED_AGAIN_MIN_MS = 1000,
+	KEYS_MAX = 4,
+	KEYS_MAX_WITHIN_MS = 3600000,
 };
 
 struct auth_source {
@@ -40,6 +45,8 @@ struct auth_source {
 	struct ts_http_request *request;
 	struct ts_backoff backoff;
 	bool is_wanted;
+	uint64_t made_ms[KEYS_MAX]; /* the last ones, in turn; 0: none */
+	size_t made_count;
 };
 
 static uint64_t now_of(const struct auth_source *source)
@@ -91,6 +98,8 @@ static void finish(struct auth_source *source)
 		log_info("node-%s: made an auth key for the login",
 			 engine->config.hostname);
 		source->is_wanted = false;
+		source->made_ms[source->made_count++ % KEYS_MAX] =
+			now_of(source);
 		ts_backoff_reset(&source->backoff);
 		ts_node_auth_key_made(engine->node,
 				      ts_oauth_key_made(source->attempt),
@@ -157,6 +166,19 @@ static void on_timer(void *ctx)
 			     now_of(source) + UNREACHED_AGAIN_MIN_MS);
 }
 
+/* When the next key may be made. */
+static uint64_t next_ms(const struct auth_source *source)
+{
+	uint64_t now_ms = now_of(source);
+	uint64_t oldest_ms = source->made_ms[source->made_count % KEYS_MAX];
+
+	if (!oldest_ms || oldest_ms + KEYS_MAX_WITHIN_MS <= now_ms)
+		return now_ms;
+	log_warn("node-%s: %d auth keys were made within an hour: the next one "
+		 "has to wait", source->engine->config.hostname, KEYS_MAX);
+	return oldest_ms + KEYS_MAX_WITHIN_MS;
+}
+
 /* Not at once: we are inside a call of the node's. */
 void auth_source_want(void *ctx)
 {
@@ -166,7 +188,7 @@ void auth_source_want(void *ctx)
 	if (source->is_wanted)
 		return;
 	source->is_wanted = true;
-	ts_timer_set(source->timer, now_of(source));
+	ts_timer_set(source->timer, next_ms(source));
 }
 
 /* -- the settings ----------------------------------------------------------- */

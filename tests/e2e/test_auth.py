@@ -42,8 +42,9 @@ def is_secret_kept(program, *secrets):
     for secret in secrets:
         for text in (program.log, program.err, program.out):
             assert secret not in text
-        with open(f"/proc/{program.process.pid}/cmdline", "rb") as f:
-            assert secret.encode() not in f.read()
+        for name in ("cmdline", "environ"):
+            with open(f"/proc/{program.process.pid}/{name}", "rb") as f:
+                assert secret.encode() not in f.read()
 
 
 def user_of(lab, name="a"):
@@ -361,6 +362,34 @@ def test_an_expired_key_without_an_auth_key(make_lab, run):
     lab.command("approve all")
     wait_until(lambda: lab.node("a")["key"] != key, "the new key")
     program.wait_running()
+
+
+def test_an_expired_key_with_an_auth_key_for_one_login(make_lab, run):
+    """The auth key is of no use any more: a person is asked for."""
+    lab = make_lab("--authkey", "key-once,once")
+    program = run("a", "sleep", "60", key="key-once", lab=lab).wait_running()
+    key = lab.node("a")["key"]
+    lab.command("expire a")
+    wait_until(lambda: "auth key already used" in program.log and
+               "visit http" in program.log, "the reason, and the address")
+    wait_until(lambda: [p for p in lab.command("pending")["logins"]
+                        if p["waits"]], "the login")
+    lab.command("approve all")
+    wait_until(lambda: lab.node("a")["key"] != key, "the new key")
+    program.wait_running()
+
+
+def test_keys_are_not_made_without_end(api, lab, login):
+    """A tailnet that lets every key expire at once."""
+    program = login(env={"TS_CLIENT_SECRET": secret_for(api)}).wait_running()
+    for count in range(2, 5):
+        lab.command("expire a")
+        wait_until(lambda: len(api.keys) == count, "another key")
+        program.wait_running()
+    lab.command("expire a")
+    wait_until(lambda: "auth keys were made within an hour" in program.log,
+               "the limit")
+    assert len(api.keys) == 4
 
 
 def test_force_login_makes_a_new_key(lab, run):

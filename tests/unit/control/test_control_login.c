@@ -181,6 +181,28 @@ static void a_known_node_keeps_a_key_for_later(void **state)
 	lab_free(lab);
 }
 
+/* A key for one login is of no use for the second one. */
+static void a_used_key_makes_a_person_log_in(void **state)
+{
+	struct lab *lab = lab_new();
+	struct lab_request *map = lab_up(lab), *request;
+	char text[128];
+
+	(void)state;
+	lab_map(lab, map, EXPIRED_MAP);
+	lab_sleep(lab, 100);
+	request = lab_expect(lab, "/machine/register");
+	assert_string_equal(auth_key_in(request, text), "tskey-auth-test");
+	lab_reply(lab, request, "200", "{\"Error\":\"key already used\"}");
+	assert_string_equal(lab->error, "key already used");
+	lab_sleep(lab, 1000);
+	request = lab_expect(lab, "/machine/register");
+	assert_string_equal(auth_key_in(request, text), "");
+	lab_reply(lab, request, "200", VISIT);
+	assert_string_equal(lab->auth_url, "https://login.example/a/1");
+	lab_free(lab);
+}
+
 static void a_key_that_lives_longer_ends_the_login(void **state)
 {
 	struct lab *lab = lab_new();
@@ -405,6 +427,7 @@ int main(void)
 		cmocka_unit_test(a_refused_login_leaves_what_runs),
 		cmocka_unit_test(a_key_ends_the_wait_for_a_person),
 		cmocka_unit_test(a_known_node_keeps_a_key_for_later),
+		cmocka_unit_test(a_used_key_makes_a_person_log_in),
 		cmocka_unit_test(a_key_that_lives_longer_ends_the_login),
 		cmocka_unit_test(a_key_is_made_when_a_login_needs_one),
 		cmocka_unit_test(a_known_node_needs_no_made_key),
