@@ -7,7 +7,8 @@ import subprocess
 import pytest
 
 from auth_server import (AWS_SECRET, CLIENT_SECRET, EXCHANGE, KEYS, TOKEN,
-                         AuthServer, GoogleMetadata, InstanceMetadata)
+                         AuthServer, GoogleMetadata, InstanceMetadata,
+                         TaskCredentials)
 from harness import SANITIZERS, wait_until
 
 TAGGED = ["--advertise-tags", "tag:web"]
@@ -304,6 +305,45 @@ def test_a_token_of_aws(api, lab, login):
     server.close()
     assert lab.node("a")["tags"] == ["tag:web"]
     is_secret_kept(program, AWS_SECRET)
+
+
+def in_ecs(api, **env):
+    return federated(
+        TS_AUDIENCE="au/d", AWS_ENDPOINT_URL=api.url, AWS_REGION="us-east-1",
+        ECS_CONTAINER_METADATA_URI_V4="http://169.254.170.2/v4/1", **env)
+
+
+def test_a_token_of_aws_for_a_task(api, lab, login):
+    """ECS: credentials from the container's service."""
+    subprocess.run(["ip", "addr", "add", "169.254.170.2/32", "dev", "lo"],
+                   check=True)
+    server = TaskCredentials()
+    login(options=by_control(api), env=in_ecs(
+        api, AWS_CONTAINER_CREDENTIALS_RELATIVE_URI="/v2/credentials/1")
+          ).wait_running()
+    server.close()
+    assert lab.node("a")["tags"] == ["tag:web"]
+
+
+def test_a_token_of_aws_for_a_pod(api, lab, login, tmp_path):
+    """EKS: a web identity assumes its role."""
+    path = tmp_path / "token"
+    path.write_text("pod.jwt")
+    login(options=by_control(api), env=in_ecs(
+        api, AWS_WEB_IDENTITY_TOKEN_FILE=str(path),
+        AWS_ROLE_ARN="arn:aws:iam::1:role/r")).wait_running()
+    assert lab.node("a")["tags"] == ["tag:web"]
+
+
+def test_a_refused_pod(api, login, tmp_path):
+    path = tmp_path / "token"
+    path.write_text("another.jwt")
+    program = login("true", options=[*by_control(api), "--wait"], env=in_ecs(
+        api, AWS_WEB_IDENTITY_TOKEN_FILE=str(path),
+        AWS_ROLE_ARN="arn:aws:iam::1:role/r"))
+    assert program.wait() == 125
+    assert ("AssumeRoleWithWebIdentity failed: http 400: "
+            "InvalidIdentityToken: no such pod") in program.err
 
 
 def test_nowhere(api, login):
