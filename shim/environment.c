@@ -47,6 +47,18 @@ static void copy_env(const char *name, char *out, size_t cap)
 		memcpy(out, value, strlen(value) + 1);
 }
 
+/* Of those that ask for a node: names whose value is not empty. */
+static bool has_key_variable(void)
+{
+	static const char names[] = "TS_AUTHKEY\0TS_AUTH_KEY\0TS_CLIENT_ID\0"
+				    "TS_CLIENT_SECRET\0";
+	const char *name = names;
+
+	while (*name && !is_set(name))
+		name += strlen(name) + 1;
+	return *name;
+}
+
 static bool has_node_variable(void)
 {
 	static const char shim_debug[] = "TSNET_SHIM_DEBUG=";
@@ -57,8 +69,7 @@ static bool has_node_variable(void)
 		    strncmp(*env, shim_debug, sizeof(shim_debug) - 1) != 0 &&
 		    strncmp(*env, follow_exec, sizeof(follow_exec) - 1) != 0)
 			return true;
-	return is_set("TS_AUTHKEY") || is_set("TS_AUTH_KEY") ||
-	       is_set("TS_CLIENT_SECRET") || is_set("TS_CLIENT_ID");
+	return has_key_variable();
 }
 
 static void read_listen_mode(void)

@@ -132,11 +132,12 @@ void ts_control_login_interactive(struct ts_control *c, uint64_t now_ms);
 int ts_control_login(struct ts_control *c, const char *auth_key,
 		     bool with_new_key, uint64_t now_ms);
 /* Answers to want_auth_key(): a key that is good for one login (copied); or
- * why there is none yet. After the latter a key is still waited for. */
+ * why there is none yet, refused or out of reach. After the latter a key is
+ * still waited for. */
 void ts_control_auth_key_made(struct ts_control *c, const char *auth_key,
 			      uint64_t now_ms);
 void ts_control_auth_key_failed(struct ts_control *c, const char *error,
-				uint64_t now_ms);
+				bool is_refused, uint64_t now_ms);
 
 void ts_control_key_fetched(struct ts_control *c, int http_status,
 			    const char *body, size_t len, const char *error,

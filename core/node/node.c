@@ -307,10 +307,10 @@ void ts_node_auth_key_made(struct ts_node *node, const char *auth_key,
 }
 
 void ts_node_auth_key_failed(struct ts_node *node, const char *error,
-			     uint64_t now_ms)
+			     bool is_refused, uint64_t now_ms)
 {
 	node->now_ms = now_ms;
-	ts_control_auth_key_failed(node->control, error, now_ms);
+	ts_control_auth_key_failed(node->control, error, is_refused, now_ms);
 }
 
 void ts_node_control_key_fetched(struct ts_node *node, int http_status,

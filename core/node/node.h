@@ -145,12 +145,12 @@ void ts_node_login_interactive(struct ts_node *node, uint64_t now_ms);
  * for when the server asks. 0, -EINVAL (no key), -ENOMEM. */
 int ts_node_login(struct ts_node *node, const char *auth_key,
 		  bool force_new_key, uint64_t now_ms);
-/* Answers to io.want_auth_key: a key for one login, or why there is none yet
- * (it is still waited for). */
+/* Answers to io.want_auth_key: a key for one login, or why there is none yet,
+ * refused or out of reach (it is still waited for). */
 void ts_node_auth_key_made(struct ts_node *node, const char *auth_key,
 			   uint64_t now_ms);
 void ts_node_auth_key_failed(struct ts_node *node, const char *error,
-			     uint64_t now_ms);
+			     bool is_refused, uint64_t now_ms);
 
 /* What the engine's I/O has to say. */
 void ts_node_control_key_fetched(struct ts_node *node, int http_status,

@@ -63,6 +63,7 @@ struct ts_config {
 	char *client_secret, *client_id, *id_token, *audience;
 	char *kube_secret;  /* a Secret's name, in place of state_dir */
 	char *kube_account; /* TSNET_KUBE_ACCOUNT; NULL: where it always is */
+	char *id_token_file; /* which had it; such files are written anew */
 	bool state_in_memory, ephemeral, accept_routes, force_login, login_qr;
 	bool direct, path_mtu, shields_up, follow_exec;
 	bool disable_portmapper, disable_upnp;

@@ -402,16 +402,17 @@ static int read_secret_file(const char *path, char **out,
 	return text ? 0 : -ENOMEM;
 }
 
-static int read_secret(const char *text, char **out,
+static int read_secret(const char *text, char **out, struct ts_config *config,
 		       const struct ts_config_option *option,
 		       const char *source, const struct ts_config_input *in,
 		       char err[static ERR_CAP])
 {
 	size_t prefix = strlen(SECRET_FILE_PREFIX);
+	bool is_file = strncmp(text, SECRET_FILE_PREFIX, prefix) == 0;
 	char *secret = NULL;
 	int code = 0;
 
-	if (strncmp(text, SECRET_FILE_PREFIX, prefix) == 0)
+	if (is_file)
 		code = read_secret_file(text + prefix, &secret, option, source,
 					in, err);
 	else if (*text)
@@ -420,7 +421,9 @@ static int read_secret(const char *text, char **out,
 		return code ? code : -ENOMEM;
 	ts_wipe_free_text(*out);
 	*out = secret;
-	return 0;
+	if (out != &config->id_token)
+		return 0;
+	return read_text(is_file ? text + prefix : "", &config->id_token_file);
 }
 
 /* -- the door ------------------------------------------------------------- */
@@ -438,7 +441,8 @@ static int read_value(struct ts_config *config,
 	case TS_CONF_HOSTNAME:
 		return read_hostname(value, out);
 	case TS_CONF_SECRET:
-		return read_secret(value, out, option, source, in, err);
+		return read_secret(value, out, config, option, source, in,
+				   err);
 	case TS_CONF_URL:
 		return read_url(value, out);
 	case TS_CONF_DIR:
@@ -495,6 +499,7 @@ void ts_config_deinit(struct ts_config *config)
 	ts_wipe_free_text(config->client_secret);
 	ts_wipe_free_text(config->client_id);
 	ts_wipe_free_text(config->id_token);
+	free(config->id_token_file);
 	free(config->audience);
 	free(config->control_url);
 	free(config->state_dir);

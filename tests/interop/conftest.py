@@ -216,10 +216,10 @@ class Tailscaled:
         self.daemon.close()
 
 
-def tailscale(sock, *args):
+def tailscale(sock, *args, env=None):
     """The stock CLI against a LocalAPI socket."""
     return subprocess.run([f"{PEERS}/tailscale", f"--socket={sock}", *args],
-                          capture_output=True, text=True, env=PEER_ENV,
+                          capture_output=True, text=True, env=env or PEER_ENV,
                           timeout=60)
 
 

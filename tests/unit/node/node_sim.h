@@ -112,9 +112,9 @@ void ts_control_auth_key_made(struct ts_control *c, const char *auth_key,
 	snprintf(c->login_key, sizeof(c->login_key), "%s", auth_key);
 }
 void ts_control_auth_key_failed(struct ts_control *c, const char *error,
-				uint64_t now_ms)
+				bool is_refused, uint64_t now_ms)
 {
-	(void)now_ms;
+	(void)is_refused, (void)now_ms;
 	c->ops.state_changed(c->ctx, TS_CONTROL_FAILED, error);
 }
 void ts_control_key_fetched(struct ts_control *c, int status, const char *body,

@@ -332,6 +332,7 @@ static void every_secret_may_be_in_a_file(void **state)
 			 0);
 	assert_string_equal(b->config.client_secret, "tskey-auth-x");
 	assert_string_equal(b->config.id_token, "tskey-auth-x");
+	assert_string_equal(b->config.id_token_file, "/run/key");
 	assert_string_equal(b->config.client_id, "file:id");
 	assert_string_equal(b->config.audience, "a b");
 	assert_null(b->config.auth_key);
