@@ -22,6 +22,7 @@
 #include "core/base/err.h"
 #include "core/base/log.h"
 #include "core/crypto/secret.h"
+#include "core/engine/auth_source.h"
 #include "core/engine/engine_internal.h"
 #include "core/engine/local_server.h"
 #include "core/engine/log_sink.h"
@@ -130,6 +131,8 @@ struct ts_node *engine_make_node(struct ts_engine *engine,
 		.prefs = prefs,
 		.backend_log_id = engine->store.backend_log_id,
 		.auth_key = auth_key,
+		.mints_auth_key = auth_key == NULL && !engine->node &&
+				  auth_source_makes(engine->auth),
 		.app = "tsnet-shim",
 		.ephemeral = engine->config.ephemeral,
 		.force_login = engine->config.force_login && !engine->node,
@@ -182,6 +185,19 @@ static int open_host(struct ts_engine *engine, char err[static 256])
 	return engine->host ? 0 : -ENETDOWN;
 }
 
+/* As tsnet says it. */
+static void tell_ignored_key(const struct ts_engine *engine,
+			     const struct ts_prefs *prefs)
+{
+	if (!engine->config.force_login &&
+	    !ts_private_key_is_zero(&prefs->persist.node_key) &&
+	    auth_source_given(engine->auth))
+		log_info("node-%s: the auth key is used only if the server "
+			 "asks for a new login, since the node is known: "
+			 "TSNET_FORCE_LOGIN=1 uses it now",
+			 engine->config.hostname);
+}
+
 static int open_parts(struct ts_engine *engine, char err[static 256])
 {
 	struct ts_private_key machine_key;
@@ -195,9 +211,17 @@ static int open_parts(struct ts_engine *engine, char err[static 256])
 					  engine->loop, engine->http,
 					  &machine_key, &prefs, err);
 	if (!code) {
-		engine->node = engine_make_node(engine, &machine_key, &prefs,
-						engine->config.auth_key);
+		code = auth_source_open(engine, err);
+	}
+	if (!code) {
+		tell_ignored_key(engine, &prefs);
+		engine->node =
+			engine_make_node(engine, &machine_key, &prefs,
+					 auth_source_given(engine->auth));
 		code = engine->node ? 0 : -ENOMEM;
+		if (code)
+			snprintf(err, 256, "cannot start the node: %s",
+				 ts_strerror(code));
 	}
 	ts_wipe(&machine_key, sizeof(machine_key));
 	ts_prefs_deinit(&prefs);
@@ -216,8 +240,7 @@ static int open_parts(struct ts_engine *engine, char err[static 256])
 	if (!code)
 		code = open_host(engine, err);
 	if (!code)
-		code = local_server_open(&engine->local, engine,
-					 engine->localapi_path, err);
+		code = engine_open_localapi(engine, err);
 	return code;
 }
 
@@ -257,7 +280,8 @@ void ts_engine_close(struct ts_engine *engine)
 {
 	if (!engine)
 		return;
-	local_server_close(engine->local);
+	engine_close_localapi(engine);
+	auth_source_close(engine->auth);
 	if (engine->host)
 		ts_host_close(engine->host);
 	ts_node_free(engine->node);

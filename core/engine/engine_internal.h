@@ -16,7 +16,10 @@
 
 enum { ENGINE_DIR_CAP = 224, ENGINE_PATH_CAP = 256, ENGINE_LOG_ID_CAP = 65 };
 
+struct auth_source;  /* auth_source.h */
 struct local_server; /* local_server.h */
+struct local_dial;   /* local_dial.c */
+struct ts_localapi;
 
 /* Where the node's secrets and sockets live. */
 struct profile_store {
@@ -51,6 +54,7 @@ struct ts_engine {
 	struct ts_timer *node_timer, *stop_timer;
 	struct ts_resolver *resolver;
 	struct ts_http_client *http;
+	struct auth_source *auth;
 	struct ts_http_request *key_request;
 	struct ts_link *control_link;
 	struct derp_stream *derps;
@@ -63,6 +67,9 @@ struct ts_engine {
 	uint16_t mapper_port;	       /* as it was told */
 	struct ts_node *node;
 	struct ts_host *host;
+	struct ts_localapi *localapi;
+	struct ts_timer *localapi_timer;
+	struct local_dial *local_dials;
 	struct local_server *local;
 	enum ts_engine_place place;
 	enum engine_phase phase;
@@ -81,6 +88,8 @@ void engine_io_close(struct ts_engine *engine);
 void engine_publish_endpoints(struct ts_engine *engine);
 /* The network changed: what hangs at an address that has gone is closed. */
 void engine_leave_stranded(struct ts_engine *engine);
+/* All relays' streams; the node opens them anew. */
+void engine_break_derps(struct ts_engine *engine);
 void engine_on_udp_refused(void *ctx, const struct ts_addr *to);
 void engine_on_udp(void *ctx, const struct ts_addr *from,
 		   struct ts_packet *pkt);
@@ -111,6 +120,14 @@ void engine_follow_mapper_attrs(void *ctx);
 /* At the end: gives the mapping back, within a second. */
 void engine_release_mapper(struct ts_engine *engine);
 bool engine_is_unmapped(const struct ts_engine *engine);
+
+/* local_env.c; closing is fine when nothing is open */
+int engine_open_localapi(struct ts_engine *engine, char err[static 256]);
+void engine_close_localapi(struct ts_engine *engine);
+/* As in ts_node_io; ctx: the engine. */
+void engine_prefs_changed(void *ctx, bool is_login);
+void engine_peer_changed(void *ctx, const struct ts_peer *peer);
+void engine_peer_removed(void *ctx, const struct ts_peer *peer);
 
 /* profile_store.c */
 /* Locks and loads; prefs, which is initialised, gets the stored keys and this

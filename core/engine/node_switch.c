@@ -24,6 +24,7 @@
 #include "core/crypto/secret.h"
 #include "core/engine/engine_internal.h"
 #include "core/engine/profile_store.h"
+#include "core/localapi/localapi.h"
 #include "core/state/profile_list.h"
 
 /* -- the exchange ---------------------------------------------------------- */
@@ -40,6 +41,8 @@ static void exchange(struct ts_engine *engine, struct ts_node *fresh)
 	engine_io_close(engine);
 	engine->node = fresh;
 	ts_host_enter_node(engine->host, fresh);
+	if (engine->localapi)
+		ts_localapi_set_node(engine->localapi, fresh, now_ms);
 	ts_node_free(old);
 	engine->store.is_leaving = false;
 	if (is_mapped)

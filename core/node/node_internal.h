@@ -61,6 +61,7 @@ struct ts_node {
 	struct ts_node_io io;
 	void *io_ctx;
 	struct ts_prefs prefs;
+	char *own_hostname; /* when the preferences have none */
 	struct ts_private_key disco_key;
 	struct ts_public_key node_public;
 	enum ts_node_state state;
@@ -102,6 +103,7 @@ struct ts_node {
 void node_update_state(struct ts_node *node);
 int64_t node_wall_s(const struct ts_node *node);
 void node_tell_net_info(struct ts_node *node);
+void node_prefs_changed(struct ts_node *node, bool is_login);
 /* node_netmap.c: the netmap's news into the cores */
 extern const struct ts_control_ops node_control_ops;
 /* node_peers.c: what the tables hold of each peer */

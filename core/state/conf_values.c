@@ -3,7 +3,7 @@
  *
  * Every kind of option has one reader. A reader that refuses the text leaves
  * the words to ts_conf_set(): source, key, value, and what is allowed. The
- * value of auth_key is never quoted.
+ * value of a secret is never quoted.
  */
 #include "core/state/conf_values.h"
 
@@ -26,7 +26,7 @@ enum {
 	VALUE_SHOWN = 60,
 };
 
-#define AUTH_KEY_FILE_PREFIX "file:"
+#define SECRET_FILE_PREFIX "file:"
 #define STATE_IN_MEMORY "mem:"
 #define STATE_IN_SECRET "kube:"
 
@@ -334,7 +334,7 @@ static int read_endpoints(const char *text, struct ts_config *config)
 	return 0;
 }
 
-/* -- the auth key --------------------------------------------------------- */
+/* -- secrets -------------------------------------------------------------- */
 
 /* First line without blanks around it; text is wiped and freed. */
 static char *take_first_line(char *text)
@@ -350,45 +350,49 @@ static char *take_first_line(char *text)
 	return line;
 }
 
-static int read_key_file(const char *path, char **out, const char *source,
-			 const struct ts_config_input *in,
-			 char err[static ERR_CAP])
+static int read_secret_file(const char *path, char **out,
+			    const struct ts_config_option *option,
+			    const char *source,
+			    const struct ts_config_input *in,
+			    char err[static ERR_CAP])
 {
 	char *text = NULL;
 	int code = in->read_file ? in->read_file(path, &text) : -ENOSYS;
 
 	if (code) {
-		snprintf(err, ERR_CAP, "%s: auth_key: cannot read %.120s: %s",
-			 source, path, ts_strerror(code));
+		snprintf(err, ERR_CAP, "%s: %s: cannot read %.120s: %s",
+			 source, option->key, path, ts_strerror(code));
 		return code == -ENOENT ? -ENOENT : -EINVAL;
 	}
 	text = take_first_line(text);
 	if (text && !*text) {
 		free(text);
-		snprintf(err, ERR_CAP, "%s: auth_key: %.120s holds no key",
-			 source, path);
+		snprintf(err, ERR_CAP, "%s: %s: %.120s holds no key", source,
+			 option->key, path);
 		return -EINVAL;
 	}
 	*out = text;
 	return text ? 0 : -ENOMEM;
 }
 
-static int read_auth_key(const char *text, struct ts_config *config,
-			 const char *source, const struct ts_config_input *in,
-			 char err[static ERR_CAP])
+static int read_secret(const char *text, char **out,
+		       const struct ts_config_option *option,
+		       const char *source, const struct ts_config_input *in,
+		       char err[static ERR_CAP])
 {
-	size_t prefix = strlen(AUTH_KEY_FILE_PREFIX);
-	char *key = NULL;
+	size_t prefix = strlen(SECRET_FILE_PREFIX);
+	char *secret = NULL;
 	int code = 0;
 
-	if (strncmp(text, AUTH_KEY_FILE_PREFIX, prefix) == 0)
-		code = read_key_file(text + prefix, &key, source, in, err);
+	if (strncmp(text, SECRET_FILE_PREFIX, prefix) == 0)
+		code = read_secret_file(text + prefix, &secret, option, source,
+					in, err);
 	else if (*text)
-		key = strdup(text);
-	if (code || (*text && !key))
+		secret = strdup(text);
+	if (code || (*text && !secret))
 		return code ? code : -ENOMEM;
-	ts_wipe_free_text(config->auth_key);
-	config->auth_key = key;
+	ts_wipe_free_text(*out);
+	*out = secret;
 	return 0;
 }
 
@@ -406,8 +410,8 @@ static int read_value(struct ts_config *config,
 		return read_text(value, out);
 	case TS_CONF_HOSTNAME:
 		return read_hostname(value, out);
-	case TS_CONF_AUTH_KEY:
-		return read_auth_key(value, config, source, in, err);
+	case TS_CONF_SECRET:
+		return read_secret(value, out, option, source, in, err);
 	case TS_CONF_URL:
 		return read_url(value, out);
 	case TS_CONF_DIR:
@@ -455,6 +459,10 @@ void ts_config_deinit(struct ts_config *config)
 {
 	free(config->hostname);
 	ts_wipe_free_text(config->auth_key);
+	ts_wipe_free_text(config->client_secret);
+	ts_wipe_free_text(config->client_id);
+	ts_wipe_free_text(config->id_token);
+	free(config->audience);
 	free(config->control_url);
 	free(config->state_dir);
 	free(config->kube_secret);

@@ -172,11 +172,14 @@ static void every_option_can_be_in_the_environment(void **state)
 		const char *key, *value;
 	} values[] = {
 		{"hostname", "h"},    {"auth_key", "k"},
+		{"client_secret", "s"}, {"client_id", "i"},
+		{"id_token", "t"}, {"audience", "a"},
 		{"control_url", "http://h"}, {"state_dir", "/d"},
 		{"ephemeral", "yes"}, {"listen", "host"}, {"dns", "host"},
 		{"accept_routes", "yes"}, {"port", "7"}, {"endpoints", "192.0.2.1:7"}, {"tags", "tag:a"},
 		{"wait", "7"}, {"timeout", "7"}, {"log_file", "/l"},
 		{"log_level", "info"}, {"follow_exec", "no"}, {"force_login", "1"},
+		{"login_qr", "yes"},
 		{"direct", "no"}, {"path_mtu", "no"}, {"shields_up", "yes"},
 		{"congestion", "cubic"},
 		{"disable_portmapper", "yes"}, {"disable_upnp", "1"},
@@ -304,6 +307,24 @@ static void overlong_and_binary_lines_are_refused(void **state)
 	assert_int_equal(strlen(b->config.log_file), 179);
 	ts_config_deinit(&b->config);
 	assert_int_equal(ts_config_load(&b->config, &in, b->err), -EINVAL);
+}
+
+static void every_secret_may_be_in_a_file(void **state)
+{
+	struct bench *b = *state;
+
+	assert_int_equal(load(b, "client_secret = file:/run/key\n"
+				 "id_token = file:/run/key\n"
+				 "client_id = file:id\naudience = a b\n"),
+			 0);
+	assert_string_equal(b->config.client_secret, "tskey-auth-x");
+	assert_string_equal(b->config.id_token, "tskey-auth-x");
+	assert_string_equal(b->config.client_id, "file:id");
+	assert_string_equal(b->config.audience, "a b");
+	assert_null(b->config.auth_key);
+	with_env(b, "TS_ID_TOKEN=file:/run/none");
+	expect_error(b, NULL, -ENOENT, "TS_ID_TOKEN: id_token: cannot read "
+				       "/run/none: no such file or directory");
 }
 
 static void key_files_are_read_and_never_quoted(void **state)
@@ -479,6 +500,7 @@ int main(void)
 		CASE(errors_name_the_place_the_value_and_what_is_allowed),
 		CASE(values_that_are_not_allowed),
 		CASE(overlong_and_binary_lines_are_refused),
+		CASE(every_secret_may_be_in_a_file),
 		CASE(key_files_are_read_and_never_quoted),
 		CASE(the_state_directory_is_found),
 		CASE(the_state_can_be_in_a_secret),
