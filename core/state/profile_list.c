@@ -23,7 +23,7 @@ enum { SERVE_KEY_CAP = 64 };
 
 static bool is_listed(const char *id, const json_t *profile)
 {
-	return *ts_profile_key(profile) &&
+	return *id && *ts_profile_key(profile) &&
 	       strcmp(ts_profile_text(profile, "ID"), id) == 0;
 }
 
