@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <sodium.h>
@@ -195,6 +196,9 @@ static int prepare_dir(struct profile_store *store,
 		return code;
 	}
 	code = lock_dir(store, config->state_dir, err);
+	if (!code && ts_disk_is_open_to_others(config->state_dir))
+		log_warn("state: other users may write to %s, and so take this "
+			 "node over: make its mode 0700", config->state_dir);
 	return code ? code : 1;
 }
 
@@ -375,14 +379,16 @@ void profile_store_save(struct profile_store *store,
 	const struct ts_netmap *map = ts_node_netmap(node);
 	const struct ts_prefs *prefs = ts_node_prefs(node);
 	char *suffix;
+	int code;
 
 	/* A profile exists only once the tailnet gave us an identity. */
 	if (store->is_leaving || !map->self || !prefs->persist.login_name)
 		return;
 	suffix = ts_netmap_magic_suffix(map);
-	if (ts_state_store_profile(store->state, prefs, suffix,
-				   map->domain) < 0)
-		log_error("state: out of memory, profile not stored");
+	code = ts_state_store_profile(store->state, prefs, suffix, map->domain,
+				      time(NULL));
+	if (code)
+		log_error("state: profile not stored: %s", ts_strerror(code));
 	else
 		state_store_save(store->kept);
 	free(suffix);

@@ -131,7 +131,7 @@ struct file_store {
 	struct state_store base;
 	struct ts_loop *loop;
 	struct ts_timer *retry;
-	unsigned failures; /* in a row */
+	unsigned failures; /* of retries in a row */
 };
 
 static int load_file(struct state_store *s, char err[static 256])
@@ -203,28 +203,33 @@ static int keep_file(struct state_store *s, char why[static 256])
 	return code;
 }
 
-static void save_file(struct state_store *s)
+/* Only tries that nothing but time asked for make the next one later. */
+static void try_file(struct file_store *f, bool is_retry)
 {
-	struct file_store *f = (struct file_store *)s;
 	uint64_t wait_ms = RETRY_FIRST_MS;
 	char why[256];
-	int code = keep_file(s, why);
+	int code = keep_file(&f->base, why);
 
-	state_store_set_trouble(s, why);
+	state_store_set_trouble(&f->base, why);
 	if (!code) {
 		f->failures = 0;
 		ts_timer_set(f->retry, UINT64_MAX);
 		return;
 	}
+	f->failures += is_retry;
 	for (unsigned i = 0; i < f->failures && wait_ms < RETRY_MAX_MS; i++)
 		wait_ms *= 2;
-	f->failures++;
 	ts_timer_set(f->retry, ts_loop_now_ms(f->loop) + wait_ms);
+}
+
+static void save_file(struct state_store *s)
+{
+	try_file((struct file_store *)s, false);
 }
 
 static void on_retry(void *ctx)
 {
-	save_file(ctx);
+	try_file(ctx, true);
 }
 
 static void finish_file(struct state_store *s)

@@ -256,6 +256,14 @@ bool ts_disk_is_exposed(const char *path)
 	       (st.st_mode & (S_IRGRP | S_IROTH));
 }
 
+bool ts_disk_is_open_to_others(const char *dir)
+{
+	struct stat st;
+
+	return stat(dir, &st) == 0 && S_ISDIR(st.st_mode) &&
+	       (st.st_mode & (S_IWGRP | S_IWOTH)) && !(st.st_mode & S_ISVTX);
+}
+
 /* -- directories and locks ------------------------------------------------ */
 
 static int make_dir(const char *path, mode_t mode)

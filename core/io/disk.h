@@ -19,6 +19,8 @@ int ts_disk_write(const char *path, const void *data, size_t len, mode_t mode);
 void ts_disk_sweep_temps(const char *path);
 /* Others than its owner may read it. */
 bool ts_disk_is_exposed(const char *path);
+/* Others than its owner may put files there, or take them away. */
+bool ts_disk_is_open_to_others(const char *dir);
 /* mkdir -p with mode for what is made; 0 or negative errno. */
 int ts_disk_make_dirs(const char *path, mode_t mode);
 /* A lock on path (made if missing, O_CLOEXEC), by flock or, where the file

@@ -17,6 +17,7 @@
 
 #include "core/base/encode.h"
 #include "core/crypto/secret.h"
+#include "core/model/json_fields.h"
 #include "core/state/profile_json.h"
 #include "core/state/state_map.h"
 
@@ -24,7 +25,12 @@
 #define PROFILE_KEY_PREFIX "profile-"
 #define OLD_CONTROL_URL "https://login.tailscale.com"
 
-enum { PROFILE_ID_BYTES = 2, PROFILE_ID_CAP = 5, PROFILE_KEY_CAP = 64 };
+enum {
+	PROFILE_ID_BYTES = 2,
+	PROFILE_ID_CAP = 5,
+	PROFILE_ID_TRIES = 1000,
+	PROFILE_KEY_CAP = 64,
+};
 
 /* -- reading -------------------------------------------------------------- */
 
@@ -177,22 +183,36 @@ static json_t *take_up(struct ts_state *s, json_t *profiles,
 	return kept;
 }
 
-static json_t *make_profile(json_t *profiles)
+/* An ID of nobody's; a list that somebody made up may have all of them. */
+static bool pick_id(const json_t *profiles, char id[static PROFILE_ID_CAP])
 {
 	uint8_t bytes[PROFILE_ID_BYTES];
-	char id[PROFILE_ID_CAP], key[PROFILE_KEY_CAP];
-	json_t *profile;
 
-	do {
+	for (int i = 0; i < PROFILE_ID_TRIES; i++) {
 		ts_random_bytes(bytes, sizeof(bytes));
 		ts_hex_encode(bytes, sizeof(bytes), id);
-	} while (json_object_get(profiles, id));
+		if (!json_object_get(profiles, id))
+			return true;
+	}
+	return false;
+}
+
+static int make_profile(json_t *profiles, int64_t now_unix, json_t **out)
+{
+	char id[PROFILE_ID_CAP], key[PROFILE_KEY_CAP];
+	char created[TS_TIME_TEXT_CAP];
+	json_t *profile;
+
+	if (!pick_id(profiles, id))
+		return -ENOSPC;
 	snprintf(key, sizeof(key), PROFILE_KEY_PREFIX "%s", id);
-	profile = json_pack("{s:s, s:s, s:s}", "ID", id, "Key", key,
-			    "LocalUserID", "");
+	profile = json_pack("{s:s, s:s, s:s, s:s}", "ID", id, "Key", key,
+			    "LocalUserID", "", "Created",
+			    ts_time_format(now_unix, created));
 	if (!profile || json_object_set_new(profiles, id, profile))
-		return NULL;
-	return profile;
+		return -ENOMEM;
+	*out = profile;
+	return 0;
 }
 
 static int put_text(json_t *obj, const char *name, const char *text)
@@ -280,13 +300,14 @@ static int write_all(struct ts_state *s, json_t *profiles,
 }
 
 int ts_state_store_profile(struct ts_state *s, const struct ts_prefs *prefs,
-			   const char *magic_suffix, const char *domain)
+			   const char *magic_suffix, const char *domain,
+			   int64_t now_unix)
 {
 	char err[128];
 	json_t *profiles = ts_profiles_read(s, err);
 	json_t *profile;
 	const char *current;
-	int code;
+	int code = 0;
 
 	if (!profiles)
 		return -EBADMSG;
@@ -295,9 +316,9 @@ int ts_state_store_profile(struct ts_state *s, const struct ts_prefs *prefs,
 	if (!profile)
 		profile = ts_profiles_find_key(profiles, current);
 	if (!profile)
-		profile = make_profile(profiles);
-	code = profile ? fill_profile(profile, prefs, magic_suffix, domain)
-		       : -ENOMEM;
+		code = make_profile(profiles, now_unix, &profile);
+	if (!code)
+		code = fill_profile(profile, prefs, magic_suffix, domain);
 	if (!code)
 		code = write_all(s, profiles, profile, prefs);
 	json_decref(profiles);

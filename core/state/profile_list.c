@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/model/json_fields.h"
 #include "core/state/profile_json.h"
 #include "core/state/state_map.h"
 
@@ -23,7 +24,7 @@ enum { SERVE_KEY_CAP = 64 };
 
 static bool is_listed(const char *id, const json_t *profile)
 {
-	return *ts_profile_key(profile) &&
+	return *id && *ts_profile_key(profile) &&
 	       strcmp(ts_profile_text(profile, "ID"), id) == 0;
 }
 
@@ -31,8 +32,9 @@ static bool is_listed(const char *id, const json_t *profile)
 static int compare(const void *a, const void *b)
 {
 	const json_t *x = *(json_t *const *)a, *y = *(json_t *const *)b;
-	int order = strcmp(ts_profile_text(x, "Created"),
-			   ts_profile_text(y, "Created"));
+	int64_t x_s = ts_json_time(x, "Created");
+	int64_t y_s = ts_json_time(y, "Created");
+	int order = (x_s > y_s) - (x_s < y_s);
 
 	if (!order)
 		order = strcmp(ts_profile_text(x, "Name"),

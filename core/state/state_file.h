@@ -39,8 +39,10 @@ int ts_state_load_profile(const struct ts_state *s, struct ts_prefs *out,
 			  bool *found, char err[static 128]);
 /* Write the profile (makes one with a random 4-hex ID when there is none):
  * _profiles, _current-profile, profile-XXXX. network: MagicDNS suffix and
- * domain for LoginProfile.NetworkProfile, may be NULL. */
+ * domain for LoginProfile.NetworkProfile, may be NULL. now_unix: when a new one
+ * was created. 0, -ENOMEM, -EBADMSG (the list cannot be read), -ENOSPC. */
 int ts_state_store_profile(struct ts_state *s, const struct ts_prefs *prefs,
-			   const char *magic_suffix, const char *domain);
+			   const char *magic_suffix, const char *domain,
+			   int64_t now_unix);
 
 #endif

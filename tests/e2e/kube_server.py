@@ -62,7 +62,7 @@ class KubeServer:
         with open(ca, encoding="utf-8") as f:
             self.write_account("ca.crt", f.read())
         self.write_account("namespace", NAMESPACE)
-        self.write_account("token", "token-1\n")
+        self.write_account("token", "token-1")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(leaf, key)
         outer = self

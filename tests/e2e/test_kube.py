@@ -123,7 +123,7 @@ def test_a_token_is_replaced_while_the_node_runs(kube, lab, run):
     run("web", "sleep", "60", **in_secret(kube))
     before = wait_until(lambda: stored_key(kube), "the profile in the Secret")
     kube.tokens = {"token-2"}
-    kube.write_account("token", "token-2")
+    kube.write_account("token", "token-2\n")  # as an editor leaves it
     change_key(lab, "web")
     wait_until(lambda: stored_key(kube) != before, "the new key in the Secret")
     assert kube.bad_tokens == 0

@@ -156,6 +156,12 @@ def test_a_file_that_others_could_read_is_told_and_closed(lab, run):
                "the mode to be put right")
 
 
+def test_a_directory_that_others_may_write_to_is_told(run, tmp_path):
+    os.chmod(make_state_dir(tmp_path, "a"), 0o777)
+    program = run("a", "sleep", "60").wait_running()
+    assert "other users may write to" in program.log
+
+
 def test_a_linked_file_stays_a_link(lab, run, tmp_path):
     path = left_behind(run, "a")
     elsewhere = tmp_path / "elsewhere"

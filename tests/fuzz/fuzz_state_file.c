@@ -37,7 +37,7 @@ static void check_profile(struct ts_state *s)
 
 	ts_state_machine_key(s, &key, &created, err);
 	ts_state_load_profile(s, &prefs, &found, err);
-	if (ts_state_store_profile(s, &prefs, NULL, "example.com") == 0) {
+	if (ts_state_store_profile(s, &prefs, NULL, "example.com", 0) == 0) {
 		ts_prefs_deinit(&prefs);
 		if (ts_state_load_profile(s, &prefs, &found, err) || !found)
 			abort();

@@ -54,7 +54,7 @@ def with_ours(kube, ours, hostname):
 def with_tailscaled(kube, keep, directory):
     socket = directory / "tailscaled.sock"
     directory.mkdir()
-    env = {**PEER_ENV, **kube.env,
+    env = {**PEER_ENV, **kube.env, "TS_LOGS_DIR": str(directory),
            "TS_KUBERNETES_READ_API_SERVER_ADDRESS_FROM_ENV": "true"}
     daemon = keep(Daemon(
         directory, "tailscaled", "unshare", "--mount", "--propagation",

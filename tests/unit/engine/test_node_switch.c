@@ -55,9 +55,9 @@ static void write_state(const struct bench *b)
 	size_t len;
 	char *text;
 
-	assert_int_equal(ts_state_store_profile(s, &one, NULL, NULL), 0);
+	assert_int_equal(ts_state_store_profile(s, &one, NULL, NULL, 0), 0);
 	ts_state_set(s, "_current-profile", NULL, 0); /* or it is overwritten */
-	assert_int_equal(ts_state_store_profile(s, &two, NULL, NULL), 0);
+	assert_int_equal(ts_state_store_profile(s, &two, NULL, NULL, 0), 0);
 	text = ts_state_format(s, &len);
 	assert_int_equal(ts_disk_write(b->file, text, len, 0600), 0);
 	free(text);
@@ -78,7 +78,8 @@ static int set_up(void **state)
 	char *env[] = {dir_line, (char *)(uintptr_t)"TSNET_HOSTNAME=start",
 		       (char *)(uintptr_t)"TS_CONTROL_URL=http://127.0.0.1:9",
 		       (char *)(uintptr_t)"TS_AUTHKEY=a-key",
-		       (char *)(uintptr_t)"TS_DISABLE_PORTMAPPER=yes", NULL};
+		       (char *)(uintptr_t)"TS_DISABLE_PORTMAPPER=yes",
+		       (char *)(uintptr_t)"TSNET_LOG_LEVEL=off", NULL};
 	struct ts_config_input in = {.env = env, .program = "test",
 				     .read_file = read_nothing};
 	struct ts_config config;

@@ -56,7 +56,7 @@ static struct ts_prefs login(const char *url, const char *node, int64_t user)
 static void store(struct ts_state *s, struct ts_prefs *prefs)
 {
 	assert_int_equal(ts_state_store_profile(s, prefs, "tail1.ts.net",
-						"example.com"), 0);
+						"example.com", 1767323045), 0);
 }
 
 /* Parsed "_profiles"; the caller decrefs. */
@@ -125,6 +125,8 @@ static void a_stored_profile_is_loaded_again(void **state)
 				    "amelie@example.com");
 		assert_string_equal(text(profile, "NodeID"), "nSTABLE1");
 		assert_string_equal(text(profile, "LocalUserID"), "");
+		assert_string_equal(text(profile, "Created"),
+				    "2026-01-02T03:04:05Z");
 		assert_string_equal(text(profile, "ControlURL"),
 				    "https://c.test");
 		assert_string_equal(text(net, "MagicDNSName"), "tail1.ts.net");
@@ -269,7 +271,7 @@ static void broken_profiles_are_told_and_not_overwritten(void **state)
 	assert_string_equal(err, "_profiles is not a JSON object");
 	ts_prefs_deinit(&prefs);
 	prefs = login("https://c.test", "n1", 7);
-	assert_int_equal(ts_state_store_profile(s, &prefs, NULL, NULL),
+	assert_int_equal(ts_state_store_profile(s, &prefs, NULL, NULL, 0),
 			 -EBADMSG);
 	assert_string_equal(get(s, "_profiles"), "[1]");
 	ts_prefs_deinit(&prefs);
@@ -281,6 +283,28 @@ static void broken_profiles_are_told_and_not_overwritten(void **state)
 			 -EBADMSG);
 	assert_false(found);
 	assert_int_equal(strncmp(err, "profile-1a2b: ", 14), 0);
+	ts_prefs_deinit(&prefs);
+}
+
+/* No ID is left to make, and to look for one must end. */
+static void a_list_with_every_id_is_told(void **state)
+{
+	struct ts_state *s = *state;
+	struct ts_prefs prefs = login("https://c.test", "n1", 7);
+	json_t *all = json_object();
+	char id[8], *list;
+
+	for (unsigned i = 0; i < 0x10000; i++) {
+		snprintf(id, sizeof(id), "%04x", i);
+		json_object_set_new(all, id, json_object());
+	}
+	list = json_dumps(all, JSON_COMPACT);
+	put(s, "_profiles", list);
+	assert_int_equal(ts_state_store_profile(s, &prefs, NULL, NULL, 0),
+			 -ENOSPC);
+	assert_string_equal(get(s, "_profiles"), list);
+	free(list);
+	json_decref(all);
 	ts_prefs_deinit(&prefs);
 }
 
@@ -324,6 +348,7 @@ int main(void)
 		CASE(a_current_profile_that_is_not_listed_is_none),
 		CASE(the_old_default_server_is_forgotten),
 		CASE(broken_profiles_are_told_and_not_overwritten),
+		CASE(a_list_with_every_id_is_told),
 		CASE(hostile_profile_lists_do_no_harm),
 	};
 

@@ -172,7 +172,7 @@ static void a_login_after_leaving_is_a_new_profile(void **state)
 	expect_url(s, NULL);
 	/* A restart before the login comes back to the last one. */
 	assert_string_equal(get(s, "_current-profile"), "profile-bbbb");
-	assert_int_equal(ts_state_store_profile(s, &prefs, NULL, NULL), 0);
+	assert_int_equal(ts_state_store_profile(s, &prefs, NULL, NULL, 0), 0);
 	list = ts_profiles_list(s, err);
 	assert_int_equal(json_array_size(list), 4);
 	json_decref(list);
@@ -188,7 +188,7 @@ static void a_known_login_after_leaving_is_taken_up(void **state)
 
 	put_three(s);
 	ts_profiles_leave(s);
-	assert_int_equal(ts_state_store_profile(s, &prefs, NULL, NULL), 0);
+	assert_int_equal(ts_state_store_profile(s, &prefs, NULL, NULL, 0), 0);
 	expect_ids(s, "bbbb aaaa cccc"); /* it is called nora now */
 	expect_current(s, "aaaa");
 	ts_prefs_deinit(&prefs);
@@ -227,7 +227,7 @@ static void made_up_lists_lead_nowhere(void **state)
 	static const char list[] =
 		"{\"m\": {\"ID\": \"m\", \"Key\": \"_machinekey\"},"
 		"\"i\": {\"ID\": \"other\", \"Key\": \"profile-i\"},"
-		"\"n\": 7, \"o\": {}, \"p\": null, \"k\": {\"ID\": \"k\"}}";
+		"\"\": {\"Key\": \"profile-\"}, \"n\": 7, \"o\": {}, \"p\": null, \"k\": {\"ID\": \"k\"}}";
 	static const char *const ids[] = {"m", "i", "other", "n", "o", "p",
 					  "k", "", "_machinekey"};
 	struct ts_state *s = *state;
