@@ -7,7 +7,8 @@
  * is called even earlier does the same work itself.
  *
  *   TSNET_BROKER, TSNET_BROKER_ABSTRACT   a host runs elsewhere: use it
- *   TS_AUTHKEY, TS_AUTH_KEY, TSNET_...    a node was asked for
+ *   TS_AUTHKEY, TS_AUTH_KEY, TS_CLIENT_SECRET, TS_CLIENT_ID, TSNET_...
+ *                                         a node was asked for
  *   TSNET_LISTEN, TSNET_SUFFIX            needed before a host can tell
  *   TSNET_SHIM_DEBUG=1                    say on stderr what was decided
  *   TSNET_NOTIFY=1                        the host watches static programs
@@ -55,7 +56,8 @@ static bool has_node_variable(void)
 		    strncmp(*env, shim_debug, sizeof(shim_debug) - 1) != 0 &&
 		    strncmp(*env, follow_exec, sizeof(follow_exec) - 1) != 0)
 			return true;
-	return is_set("TS_AUTHKEY") || is_set("TS_AUTH_KEY");
+	return is_set("TS_AUTHKEY") || is_set("TS_AUTH_KEY") ||
+	       is_set("TS_CLIENT_SECRET") || is_set("TS_CLIENT_ID");
 }
 
 static void read_listen_mode(void)

@@ -12,8 +12,10 @@
 #include "core/base/encode.h"
 #include "core/base/heap.h"
 #include "core/base/log.h"
+#include "core/engine/auth_source.h"
 #include "core/engine/engine_internal.h"
 #include "core/engine/local_server.h"
+#include "core/engine/login_notice.h"
 #include "core/io/own_address.h"
 #include "core/localapi/c2n_routes.h"
 #include "core/localapi/localapi.h"
@@ -382,8 +384,8 @@ void engine_on_udp_refused(void *ctx, const struct ts_addr *to)
 
 void engine_io_close(struct ts_engine *engine)
 {
-	if (engine->key_request)
-		ts_http_cancel(engine->key_request);
+	ts_http_cancel(engine->key_request);
+	engine->key_request = NULL;
 	control_hangup(engine);
 	engine_derp_latency_cancel(engine);
 	engine_derp_resolve_cancel(engine);
@@ -427,6 +429,7 @@ static void on_state_changed(void *ctx, enum ts_node_state state,
 {
 	struct ts_engine *engine = ctx;
 
+	login_notice_state(engine, state);
 	if (engine->host)
 		ts_host_state_changed(engine->host);
 	if (engine->localapi)
@@ -440,8 +443,7 @@ static void on_auth_url(void *ctx, const char *url)
 {
 	struct ts_engine *engine = ctx;
 
-	log_warn("node-%s: to join the tailnet, visit %s",
-		 engine->config.hostname, url);
+	login_notice_url(engine, url);
 	if (engine->localapi)
 		ts_localapi_auth_url(engine->localapi, url);
 	if (engine->state_fn)
@@ -540,6 +542,7 @@ const struct ts_node_io engine_node_io = {
 	.wall_clock_ns = wall_clock_ns,
 	.now_ms = loop_now_ms,
 	.monotonic_us = engine_monotonic_us,
+	.want_auth_key = auth_source_want,
 	.persist = persist,
 	.state_changed = on_state_changed,
 	.auth_url = on_auth_url,

@@ -50,6 +50,8 @@ static const struct {
 	{"GET", API "prefs", false, localapi_get_prefs},
 	{"PATCH", API "prefs", true, localapi_patch_prefs},
 	{"POST", API "check-prefs", true, localapi_check_prefs},
+	{"POST", API "start", true, localapi_start},
+	{"POST", API "login-interactive", true, localapi_login_interactive},
 	{"POST", API "logout", true, localapi_logout},
 	{"GET", API "profiles/", true, localapi_profiles},
 	{"PUT", API "profiles/", true, localapi_profiles},
@@ -175,6 +177,7 @@ void ts_localapi_free(struct ts_localapi *api)
 		return;
 	localapi_logouts_end(api);
 	bus_free(api->bus);
+	localapi_forget_key(api);
 	free(api);
 }
 
@@ -182,6 +185,7 @@ void ts_localapi_set_node(struct ts_localapi *api, struct ts_node *node,
 			  uint64_t now_ms)
 {
 	localapi_logouts_end(api);
+	localapi_forget_key(api);
 	api->node = node;
 	bus_set_node(api->bus, node, now_ms);
 }

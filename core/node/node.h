@@ -71,6 +71,9 @@ struct ts_node_io {
 	/* The same clock, finer, for the latency of pings and the round trips
 	 * of connections; NULL: whole milliseconds. */
 	uint64_t (*monotonic_us)(void *ctx);
+	/* A login needs an auth key (mints_auth_key): answer with
+	 * ts_node_auth_key_made() or ts_node_auth_key_failed(). */
+	void (*want_auth_key)(void *ctx);
 	/* The state file must be written (ts_node_store_profile()). */
 	void (*persist)(void *ctx);
 	/* What others want to know */
@@ -101,6 +104,7 @@ struct ts_node_config {
 	struct ts_prefs *prefs;
 	const char *backend_log_id; /* 64 hex */
 	const char *auth_key;	    /* NULL: interactive login */
+	bool mints_auth_key; /* no auth_key: io.want_auth_key gets one */
 	const char *app;	    /* Hostinfo.App: the program's name, or NULL */
 	bool ephemeral, force_login;
 	bool direct; /* false: DERP only */
@@ -121,9 +125,25 @@ struct ts_node *ts_node_new(struct ts_node_config *config,
 			    uint64_t now_ms);
 void ts_node_free(struct ts_node *node);
 void ts_node_start(struct ts_node *node, uint64_t now_ms);
-/* Ephemeral nodes: tell the server that we leave; ends in state
- * TS_NEEDS_LOGIN (or an error): the engine waits for that, bounded. */
+/* Tell the server that we leave, forget our keys and the tailnet, and store
+ * that; ends in state TS_NEEDS_LOGIN within 15 s, with an error when the server
+ * could not be told. Nothing but a new login follows. */
 void ts_node_logout(struct ts_node *node, uint64_t now_ms);
+/* Have a person log in at an address that io.auth_url tells (again, if one is
+ * being waited for), under a new key. A node that runs goes on under the
+ * present one until then. */
+void ts_node_login_interactive(struct ts_node *node, uint64_t now_ms);
+/* Log in with this auth key. force_new_key: a node that is logged in does so
+ * again under a new key, and runs on meanwhile; else it only keeps the auth key
+ * for when the server asks. 0, -EINVAL (no key), -ENOMEM. */
+int ts_node_login(struct ts_node *node, const char *auth_key,
+		  bool force_new_key, uint64_t now_ms);
+/* Answers to io.want_auth_key: a key for one login, or why there is none yet
+ * (it is still waited for). */
+void ts_node_auth_key_made(struct ts_node *node, const char *auth_key,
+			   uint64_t now_ms);
+void ts_node_auth_key_failed(struct ts_node *node, const char *error,
+			     uint64_t now_ms);
 
 /* What the engine's I/O has to say. */
 void ts_node_control_key_fetched(struct ts_node *node, int http_status,

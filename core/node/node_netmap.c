@@ -151,6 +151,13 @@ static void on_auth_url(void *ctx, const char *url)
 	node->io.auth_url(node->io_ctx, url);
 }
 
+static void on_want_auth_key(void *ctx)
+{
+	struct ts_node *node = ctx;
+
+	node->io.want_auth_key(node->io_ctx);
+}
+
 static void take_texts(struct ts_persist *persist,
 		       const struct ts_control_identity *id)
 {
@@ -192,11 +199,14 @@ static void on_persist_changed(void *ctx)
 	ts_wipe(&id, sizeof(id));
 	node->prefs.want_running = has_key;
 	node->prefs.logged_out = !has_key;
+	replace_text(&node->auth_url, NULL); /* somebody has been there */
 	/* Stored before it is used: a key that peers have seen and a restart
 	 * has forgotten would be a stranger's. */
 	node->io.persist(node->io_ctx);
 	if (has_key && is_new)
 		use_node_key(node);
+	else if (!has_key)
+		memset(&node->node_public, 0, sizeof(node->node_public));
 	node_prefs_changed(node, has_key);
 }
 
@@ -264,6 +274,7 @@ const struct ts_control_ops node_control_ops = {
 	.hangup = on_hangup,
 	.state_changed = on_state_changed,
 	.auth_url = on_auth_url,
+	.want_auth_key = on_want_auth_key,
 	.persist_changed = on_persist_changed,
 	.peer_upserted = on_peer_upserted,
 	.peer_removed = on_peer_removed,

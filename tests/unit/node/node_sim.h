@@ -43,6 +43,8 @@ struct ts_control {
 	struct ts_public_key disco_key;
 	enum ts_control_state state;
 	bool got_first, wants_logout, network_changed;
+	bool wants_person, login_new_key;
+	char login_key[64];
 	bool shields_up;
 	char hostname[64], tags[128]; /* tags: joined by commas */
 	char request_path[64], request[600];
@@ -87,6 +89,31 @@ void ts_control_logout(struct ts_control *c, uint64_t now_ms)
 {
 	(void)now_ms;
 	c->wants_logout = true;
+}
+void ts_control_login_interactive(struct ts_control *c, uint64_t now_ms)
+{
+	(void)now_ms;
+	c->wants_person = true;
+}
+int ts_control_login(struct ts_control *c, const char *auth_key,
+		     bool with_new_key, uint64_t now_ms)
+{
+	(void)now_ms;
+	snprintf(c->login_key, sizeof(c->login_key), "%s", auth_key);
+	c->login_new_key = with_new_key;
+	return 0;
+}
+void ts_control_auth_key_made(struct ts_control *c, const char *auth_key,
+			      uint64_t now_ms)
+{
+	(void)now_ms;
+	snprintf(c->login_key, sizeof(c->login_key), "%s", auth_key);
+}
+void ts_control_auth_key_failed(struct ts_control *c, const char *error,
+				uint64_t now_ms)
+{
+	(void)now_ms;
+	c->ops.state_changed(c->ctx, TS_CONTROL_FAILED, error);
 }
 void ts_control_key_fetched(struct ts_control *c, int status, const char *body,
 			    size_t len, const char *error, uint64_t now_ms)
