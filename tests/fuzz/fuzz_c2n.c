@@ -29,6 +29,7 @@ static struct ts_node *make_node(void)
 		abort();
 	ts_prefs_init_default(&prefs);
 	prefs.hostname = strdup("fuzz");
+	prefs.control_url = strdup("http://127.0.0.1");
 	ts_private_key_generate(&config.machine_key);
 	node = ts_node_new(&config, &io, NULL, 1000);
 	ts_prefs_deinit(&prefs);
