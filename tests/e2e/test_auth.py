@@ -356,7 +356,7 @@ def test_nowhere(api, login):
 # -- inside a program --------------------------------------------------------------
 
 @pytest.mark.skipif(bool(SANITIZERS),
-                    reason="a sanitizer's library cannot be loaded late")
+                    reason="a stock program has no sanitizer runtime")
 def test_a_client_secret_inside_a_program(api, lab, login):
     login("python3", "-c", "import time, socket\n"
           "s = socket.create_server(('0.0.0.0', 0))\ntime.sleep(60)",
@@ -517,6 +517,20 @@ def read_code(grid, path):
     return subprocess.run(["zbarimg", "--quiet", "--raw", str(path)],
                           check=True, capture_output=True,
                           text=True).stdout.strip()
+
+
+@pytest.mark.skipif(bool(SANITIZERS),
+                    reason="a stock program has no sanitizer runtime")
+def test_a_qr_code_inside_a_program(make_lab, run):
+    """Into the log: the terminal is the program's."""
+    lab = make_lab("--interactive")
+    program = run("a", "python3", "-c", "import time, socket\n"
+                  "s = socket.create_server(('0.0.0.0', 0))\ntime.sleep(60)",
+                  key=None, lab=lab, options=["--qr", "--in-process"],
+                  env={"LC_ALL": "C"})
+    wait_until(lambda: len(re.findall("(?m) ((?:##|  ){29,})$",
+                                      program.log)) >= 29, "the code")
+    assert not qr_lines(program.err)
 
 
 def test_no_qr_code_unless_asked_for(make_lab, run):
