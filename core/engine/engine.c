@@ -209,6 +209,8 @@ static int open_parts(struct ts_engine *engine, char err[static 256])
 	if (!code)
 		code = open_host(engine, err);
 	if (!code)
+		code = engine_open_proxy_port(engine, err);
+	if (!code)
 		code = local_server_open(&engine->local, engine,
 					 engine->localapi_path, err);
 	return code;
@@ -251,6 +253,7 @@ void ts_engine_close(struct ts_engine *engine)
 	if (!engine)
 		return;
 	local_server_close(engine->local);
+	engine_close_proxy_port(engine);
 	if (engine->host)
 		ts_host_close(engine->host);
 	ts_node_free(engine->node);
@@ -386,9 +389,12 @@ void ts_engine_watch_state(struct ts_engine *engine, ts_engine_state_fn fn,
 	engine->state_ctx = ctx;
 }
 
-int ts_engine_open_proxy(struct ts_engine *engine, char *where, size_t cap)
+int ts_engine_open_proxy(struct ts_engine *engine, bool with_localapi,
+			 struct ts_proxy_access *out)
 {
-	return ts_proxy_open(engine->host, where, cap);
+	return ts_proxy_open(engine->host, NULL,
+			     with_localapi ? engine->localapi_path : NULL,
+			     out);
 }
 
 const char *ts_engine_broker_path(const struct ts_engine *engine)

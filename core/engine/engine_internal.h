@@ -62,6 +62,7 @@ struct ts_engine {
 	struct ts_node *node;
 	struct ts_host *host;
 	struct local_server *local;
+	bool has_proxy_file; /* proxy_port.c's */
 	enum ts_engine_place place;
 	enum engine_phase phase;
 	uint64_t phase_end_ms, linger_end_ms;
@@ -109,6 +110,12 @@ void engine_follow_mapper_attrs(void *ctx);
 /* At the end: gives the mapping back, within a second. */
 void engine_release_mapper(struct ts_engine *engine);
 bool engine_is_unmapped(const struct ts_engine *engine);
+
+/* proxy_port.c */
+/* proxy_listen's, if there is one, and the file that tells its password. 0, or
+ * -errno with err. */
+int engine_open_proxy_port(struct ts_engine *engine, char err[static 256]);
+void engine_close_proxy_port(struct ts_engine *engine);
 
 /* profile_store.c */
 /* Locks and loads; prefs gets the stored keys and this start's settings. */

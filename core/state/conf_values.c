@@ -318,6 +318,17 @@ static int read_endpoints(const char *text, struct ts_config *config)
 	return 0;
 }
 
+static int read_loopback(const char *text, struct ts_addr *out)
+{
+	*out = (struct ts_addr){.port = 0};
+	if (!*text)
+		return 0;
+	if (ts_addr_parse(text, out) || out->port == 0 ||
+	    !ts_ip_is_loopback(&out->ip))
+		return -EINVAL;
+	return 0;
+}
+
 /* -- the auth key --------------------------------------------------------- */
 
 /* First line without blanks around it; text is wiped and freed. */
@@ -408,6 +419,8 @@ static int read_value(struct ts_config *config,
 		return read_dns(value, out);
 	case TS_CONF_ENDPOINTS:
 		return read_endpoints(value, config);
+	case TS_CONF_LOOPBACK:
+		return read_loopback(value, out);
 	case TS_CONF_TAGS:
 		return read_tags(value, config);
 	case TS_CONF_LOG_LEVEL:
