@@ -212,7 +212,7 @@ demo: deps ## two stock programs talk over an embedded tailnet
 	$(Q)BUILD=$(BUILD) scripts/demo
 
 interop: deps ## the same scenarios against the real Go peers
-	$(Q)scripts/install-deps --tests
+	$(Q)scripts/install-deps --interop
 	$(Q)$(MAKE) --no-print-directory products lab
 	$(Q)BUILD=$(BUILD) scripts/interop
 
