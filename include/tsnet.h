@@ -19,9 +19,12 @@
  * tailnet knows; tsnet_local_addr() and tsnet_peer_addr() say that.
  *
  * Functions may be called from any thread, and at once, but for tsnet_close(),
- * which ends those that wait. A forked child may use the descriptors, not the
- * server. A program that is preloaded with libtsnet_shim.so needs none of this:
- * its own socket calls do.
+ * which ends those that wait. A forked child may use the descriptors, not a
+ * server that was started before: there all is -ENETDOWN, and tsnet_close() does
+ * nothing.
+ *
+ * A program that is preloaded with libtsnet_shim.so needs none of this: its own
+ * socket calls do.
  *
  * Link with `pkg-config --cflags --libs tsnet`. Errors are negative errno
  * values; tsnet_errmsg() has the words. Addresses are text, "100.64.0.1:80" or

@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/base/environment.h"
 #include "core/base/err.h"
@@ -231,6 +232,7 @@ static int start_if_open(struct tsnet *ts)
 		return api_fail(ts, -ECANCELED, "the server is being closed");
 	if (is_started(ts))
 		return 0;
+	ts->pid = getpid();
 	code = start(ts);
 	if (code)
 		return code;
@@ -240,10 +242,18 @@ static int start_if_open(struct tsnet *ts)
 	return 0;
 }
 
+/* Its threads stayed behind, and may have held the locks. */
+static bool is_in_child(const struct tsnet *ts)
+{
+	return ts->pid != 0 && ts->pid != getpid();
+}
+
 int api_enter(struct tsnet *ts)
 {
 	int code;
 
+	if (is_in_child(ts))
+		return -ENETDOWN;
 	pthread_mutex_lock(&ts->lock);
 	ts->users++;
 	pthread_mutex_unlock(&ts->lock);
@@ -415,6 +425,8 @@ static void wait_until_left(struct tsnet *ts)
 
 void api_stop(struct tsnet *ts)
 {
+	if (is_in_child(ts))
+		return;
 	begin_end(ts);
 	pthread_mutex_lock(&ts->start_lock); /* one that is under way */
 	if (is_started(ts)) {
@@ -427,6 +439,8 @@ void api_stop(struct tsnet *ts)
 
 void api_free(struct tsnet *ts)
 {
+	if (is_in_child(ts))
+		return;
 	if (ts->host.control)
 		ts_engine_thread_close(&ts->host);
 	api_host_detach(ts);

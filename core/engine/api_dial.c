@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -316,6 +317,13 @@ static int await(const struct dialling *d, int fd)
 	return n == 0 ? -ETIMEDOUT : -api_option(fd, SO_ERROR);
 }
 
+void api_send_at_once(int fd)
+{
+	const int on = 1;
+
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+}
+
 static int set_blocking(int fd)
 {
 	int flags = fcntl(fd, F_GETFL);
@@ -334,7 +342,10 @@ static int call_tcp(const struct dialling *d, int fd, const struct ts_addr *to,
 		err = await(d, fd);
 	if (is_tailnet)
 		err = failure(d->ts, fd, err);
-	return err ? err : set_blocking(fd);
+	if (err)
+		return err;
+	api_send_at_once(fd);
+	return set_blocking(fd);
 }
 
 static int call_udp(const struct dialling *d, int fd, const struct ts_addr *to,

@@ -44,6 +44,7 @@ struct tsnet {
 	pthread_mutex_t start_lock; /* one start, others wait for it */
 	pthread_mutex_t lock;	    /* of what follows */
 	pthread_cond_t changed;
+	_Atomic pid_t pid; /* where it was started; a forked child has no engine */
 	bool is_started, is_closing;
 	unsigned users; /* calls that are under way */
 	enum ts_node_state state;
@@ -102,6 +103,7 @@ int api_bind(int fd, const struct ts_addr *at);
 int api_connect(int fd, const struct ts_addr *to);
 int api_native_local(int fd, struct ts_addr *out);
 int api_native_peer(int fd, struct ts_addr *out);
+void api_send_at_once(int fd); /* TCP: as Go's connections do */
 int api_option(int fd, int name); /* of SOL_SOCKET */
 
 /* -- api_listen.c --------------------------------------------------------- */

@@ -257,6 +257,7 @@ static bool welcome(struct tsnet *ts, int fd, struct ts_addr *peer)
 	    entry.kind != TS_FLOW_ACCEPT)
 		return false;
 	*peer = entry.tailnet_remote;
+	api_send_at_once(fd);
 	/* Whatever comes of it shows at the connection. */
 	(void)api_host_ask(ts, &req, fd, &rep);
 	return true;

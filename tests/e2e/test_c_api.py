@@ -228,3 +228,33 @@ def test_libtailscale(build, lab, tmp_path):
     home = tmp_path / ".config/tsnet-libtailscale_calls"
     assert (home / "tailscaled.state").exists()
     assert (tmp_path / "log").exists()
+
+
+# -- installed --------------------------------------------------------------------
+
+@needs("make", "pkg-config")
+@pytest.mark.skipif(SANITIZERS is not None, reason="not meant for installing")
+def test_installed(lab, tmp_path):
+    """As users have it: pkg-config says how to build with it."""
+    root = tmp_path / "root"
+    subprocess.run(
+        ["make", "-s", "-C", TOP, "install", f"DESTDIR={root}",
+         "PREFIX=/opt/tsnet", f"BUILD={os.path.relpath(BUILD, TOP)}"],
+        check=True, capture_output=True, timeout=4 * PATIENCE)
+    env = dict(CLEAN_ENV, PKG_CONFIG_SYSROOT_DIR=str(root),
+               PKG_CONFIG_LIBDIR=f"{root}/opt/tsnet/lib/pkgconfig")
+    options = subprocess.run(["pkg-config", "--cflags", "--libs", "tsnet"],
+                             env=env, capture_output=True, text=True,
+                             check=True).stdout.split()
+    program = tmp_path / "hello"
+    subprocess.run(["gcc", "-o", program, f"{TOP}/examples/hello.c",
+                    *options], check=True)
+    result = subprocess.run(
+        [program], capture_output=True, text=True, timeout=2 * PATIENCE,
+        check=False,
+        env=dict(CLEAN_ENV, TS_CONTROL_URL=lab.url, TS_AUTHKEY="key-alice",
+                 TSNET_STATE_DIR="mem:",
+                 LD_LIBRARY_PATH=f"{root}/opt/tsnet/lib"))
+    assert result.stdout.startswith("hello, I am 100."), result.stderr
+    assert (root / "opt/tsnet/lib/libtailscale.so").resolve().exists()
+    assert (root / "opt/tsnet/share/man/man3/tsnet.3").exists()

@@ -241,8 +241,11 @@ static void in_a_child(struct tsnet *a, struct tsnet *b, int listener)
 	pid = fork();
 	if (pid == 0) {
 		close(near);
-		_exit(write(far, "child", 5) != 5 ||
-		      tsnet_dial(b, "tcp", "alpha:7001", 1) >= 0);
+		CHECK_CODE(NULL, 5, write(far, "child", 5));
+		CHECK_CODE(NULL, -ENETDOWN,
+			   tsnet_dial(b, "tcp", "alpha:7001", 1));
+		tsnet_close(b);
+		_exit(0);
 	}
 	close(far);
 	CHECK_CODE(NULL, 5, read(near, got, sizeof(got)));
