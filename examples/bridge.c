@@ -28,7 +28,8 @@ static struct tsnet *new_node(const char *name, const char *url,
 
 	if (!ts)
 		exit(1);
-	if (tsnet_set(ts, "hostname", name) || tsnet_set(ts, "control_url", url) ||
+	if (tsnet_set(ts, "hostname", name) ||
+	    tsnet_set(ts, "control_url", url) ||
 	    tsnet_set(ts, "auth_key", key) || tsnet_set(ts, "state_dir", dir) ||
 	    tsnet_up(ts, 60)) {
 		fprintf(stderr, "bridge: %s: %s\n", name, tsnet_errmsg(ts));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * call.c - call somebody on a tailnet, say what comes on stdin, print the answer
+ * call.c - call somebody on a tailnet, say what comes on stdin, print the
+ *	    answer
  *
  *	cc call.c -ltsnet -o call
  *	echo hello | TS_AUTHKEY=tskey-auth-... ./call tcp echo:1999

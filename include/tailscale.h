@@ -28,7 +28,7 @@ typedef int tailscale;
 typedef int tailscale_conn;
 typedef int tailscale_listener;
 
-/* -- the server ------------------------------------------------------------ */
+/* -- the server ----------------------------------------------------------- */
 
 /* -1 when out of memory. Nothing is begun. */
 extern tailscale tailscale_new(void);
@@ -40,7 +40,7 @@ extern int tailscale_up(tailscale sd);
 /* The number is free from now on, in every case. */
 extern int tailscale_close(tailscale sd);
 
-/* -- settings, before the start --------------------------------------------- */
+/* -- settings, before the start ------------------------------------------- */
 
 /* Where keys are kept; by default, as tsnet has it, the directory tsnet-PROGRAM
  * of the user's configuration. */
@@ -53,7 +53,7 @@ extern int tailscale_set_ephemeral(tailscale sd, int ephemeral);
  * on; -1: nowhere. */
 extern int tailscale_set_logfd(tailscale sd, int fd);
 
-/* -- use ---------------------------------------------------------------------- */
+/* -- use ------------------------------------------------------------------ */
 
 /* "v4,v6"; "invalid IP" in place of one that the node does not have yet. */
 extern int tailscale_getips(tailscale sd, char *buf, size_t buflen);

@@ -14,14 +14,14 @@
  *
  * Connections, listeners and datagram sockets are descriptors of the caller's:
  * read, write, poll, shutdown and close them as any other; they may be
- * inherited, passed on and used after a fork. Each is a socket on loopback whose
- * far end is the server, so what the kernel says of its names is not what the
+ * inherited, passed on and used after a fork. Each is a socket on loopback,
+ * whose far end is the server, so what the kernel says of its names is not what the
  * tailnet knows; tsnet_local_addr() and tsnet_peer_addr() say that.
  *
  * Functions may be called from any thread, and at once, but for tsnet_close(),
  * which ends those that wait. A forked child may use the descriptors, not a
- * server that was started before: there all is -ENETDOWN, and tsnet_close() does
- * nothing.
+ * server that was started before: there all is -ENETDOWN, and tsnet_close()
+ * does nothing.
  *
  * A program that is preloaded with libtsnet_shim.so needs none of this: its own
  * socket calls do.
@@ -51,7 +51,7 @@ enum {
 
 struct tsnet;
 
-/* -- the server ------------------------------------------------------------ */
+/* -- the server ----------------------------------------------------------- */
 
 /* A server with the settings of the environment and tsnet.conf, not started.
  * NULL when out of memory. */
@@ -87,7 +87,7 @@ TSNET_API const char *tsnet_errmsg(struct tsnet *ts);
  * are still to be closed. NULL is fine. */
 TSNET_API void tsnet_close(struct tsnet *ts);
 
-/* -- connections ------------------------------------------------------------ */
+/* -- connections ---------------------------------------------------------- */
 
 /* Connect to address, "host:port", once the node is running: a name of the
  * tailnet, an address, or whatever else the system can resolve. What is not the
@@ -107,8 +107,8 @@ TSNET_API int tsnet_listen(struct tsnet *ts, const char *network,
 			   const char *address);
 
 /* Take a connection from a listener; waits for one unless the listener has
- * O_NONBLOCK. peer (cap bytes; may be NULL) gets its address in the tailnet. The
- * descriptor (close-on-exec, blocking), or a negative errno: -EAGAIN, -EBADF
+ * O_NONBLOCK. peer (cap bytes; may be NULL) gets its address in the tailnet.
+ * The descriptor (close-on-exec, blocking), or a negative errno: -EAGAIN, -EBADF
  * (not a listener of this server, or the server was closed), ... */
 TSNET_API int tsnet_accept(struct tsnet *ts, int listener, char *peer,
 			   size_t cap);
@@ -118,7 +118,7 @@ TSNET_API int tsnet_accept(struct tsnet *ts, int listener, char *peer,
 TSNET_API int tsnet_local_addr(struct tsnet *ts, int fd, char *out, size_t cap);
 TSNET_API int tsnet_peer_addr(struct tsnet *ts, int fd, char *out, size_t cap);
 
-/* -- datagrams --------------------------------------------------------------- */
+/* -- datagrams ------------------------------------------------------------ */
 
 /* A UDP socket in the tailnet. address has to name an IP address of the node;
  * 0.0.0.0 is all of IPv4, :: all of both. The descriptor or a negative errno as
@@ -134,7 +134,7 @@ TSNET_API ssize_t tsnet_sendto(struct tsnet *ts, int fd, const void *data,
 TSNET_API ssize_t tsnet_recvfrom(struct tsnet *ts, int fd, void *data,
 				 size_t cap, char *from, size_t from_cap);
 
-/* -- the LocalAPI -------------------------------------------------------------- */
+/* -- the LocalAPI --------------------------------------------------------- */
 
 /* Path of the LocalAPI socket (for tailscale --socket=), valid until close;
  * NULL before the start. */

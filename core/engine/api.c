@@ -133,7 +133,7 @@ int tsnet_set(struct tsnet *ts, const char *key, const char *value)
 	return code;
 }
 
-/* -- the engine's thread ------------------------------------------------------ */
+/* -- the engine's thread -------------------------------------------------- */
 static void format_ip(const struct ts_node *node, bool v6,
 		      char out[static TS_IP_TEXT_CAP])
 {
@@ -183,7 +183,7 @@ static char **make_environment(const struct tsnet *ts)
 	return env;
 }
 
-/* -- the start -------------------------------------------------------------- */
+/* -- the start ------------------------------------------------------------ */
 
 static int open_engine(struct tsnet *ts)
 {
@@ -282,7 +282,7 @@ void api_leave(struct tsnet *ts)
 	pthread_mutex_unlock(&ts->lock);
 }
 
-/* -- waiting --------------------------------------------------------------- */
+/* -- waiting -------------------------------------------------------------- */
 
 struct timespec api_deadline(unsigned timeout_s)
 {
@@ -371,7 +371,7 @@ int tsnet_up(struct tsnet *ts, unsigned timeout_s)
 	return code;
 }
 
-/* -- what it is ------------------------------------------------------------- */
+/* -- what it is ----------------------------------------------------------- */
 
 int tsnet_ips(struct tsnet *ts, char *v4, char *v6, size_t cap)
 {
@@ -405,7 +405,7 @@ const char *tsnet_errmsg(struct tsnet *ts)
 	return ts->errmsg;
 }
 
-/* -- the end ---------------------------------------------------------------- */
+/* -- the end -------------------------------------------------------------- */
 
 static void begin_end(struct tsnet *ts)
 {

@@ -38,7 +38,7 @@ struct dialling {
 	uint16_t port;
 };
 
-/* -- text ------------------------------------------------------------------ */
+/* -- text ----------------------------------------------------------------- */
 
 int api_parse_network(const char *network, int *family)
 {
@@ -105,7 +105,7 @@ int api_split_address(const char *address, const char *proto, char *host,
 	return parse_port(colon + 1, proto, port);
 }
 
-/* -- native sockets ---------------------------------------------------------- */
+/* -- native sockets ------------------------------------------------------- */
 
 int api_socket(int type, const struct ts_addr *at)
 {
@@ -165,7 +165,7 @@ int api_option(int fd, int name)
 	return getsockopt(fd, SOL_SOCKET, name, &value, &len) ? -errno : value;
 }
 
-/* -- names ------------------------------------------------------------------- */
+/* -- names ---------------------------------------------------------------- */
 
 static void add(struct dialling *d, const struct ts_ip *ip)
 {
@@ -235,7 +235,7 @@ static int resolve(struct dialling *d, const char *host)
 	return err ? err : d->count ? 0 : -EADDRNOTAVAIL;
 }
 
-/* -- one address --------------------------------------------------------------- */
+/* -- one address ---------------------------------------------------------- */
 
 static int bind_loopback(int fd, const struct ts_table_info *info)
 {

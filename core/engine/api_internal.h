@@ -44,7 +44,7 @@ struct tsnet {
 	pthread_mutex_t start_lock; /* one start, others wait for it */
 	pthread_mutex_t lock;	    /* of what follows */
 	pthread_cond_t changed;
-	_Atomic pid_t pid; /* where it was started; a forked child has no engine */
+	_Atomic pid_t pid; /* where it was started: a child has no engine */
 	bool is_started, is_closing;
 	unsigned users; /* calls that are under way */
 	enum ts_node_state state;

@@ -24,7 +24,7 @@
 
 enum { BACKLOG = 1024, HOST_CAP = 64 };
 
-/* -- which they are ----------------------------------------------------------- */
+/* -- which they are ------------------------------------------------------- */
 
 static ino_t inode_of(int fd)
 {
@@ -88,7 +88,7 @@ void api_end_listeners(struct tsnet *ts)
 	pthread_mutex_unlock(&ts->lock);
 }
 
-/* -- binding ------------------------------------------------------------------- */
+/* -- binding -------------------------------------------------------------- */
 
 static int tell_bound(struct tsnet *ts, uint8_t proto, int fd,
 		      struct ts_addr *asked)
@@ -175,7 +175,7 @@ static int tell_listening(struct tsnet *ts, int fd,
 	return err ? err : remember(ts, fd);
 }
 
-/* -- what was asked for ---------------------------------------------------------- */
+/* -- what was asked for --------------------------------------------------- */
 
 /* The host part: empty or an address, which the family has to fit. */
 static int parse_host(struct tsnet *ts, const char *network, int family,
@@ -240,7 +240,7 @@ int tsnet_listen(struct tsnet *ts, const char *network, const char *address)
 	return fd;
 }
 
-/* -- accepting ------------------------------------------------------------------- */
+/* -- accepting ------------------------------------------------------------ */
 
 /* false: it is a stranger's. */
 static bool welcome(struct tsnet *ts, int fd, struct ts_addr *peer)
@@ -326,7 +326,7 @@ int tsnet_accept(struct tsnet *ts, int listener, char *peer, size_t cap)
 	return fd;
 }
 
-/* -- names ----------------------------------------------------------------------- */
+/* -- names ---------------------------------------------------------------- */
 
 static bool find_names(const struct tsnet *ts, int fd,
 		       const struct ts_addr *local, const struct ts_addr *peer,

@@ -19,7 +19,7 @@
 
 enum { QUERY_CAP = 256, LINES_MAX = 64 * 1024 };
 
-/* -- requests ---------------------------------------------------------------- */
+/* -- requests ------------------------------------------------------------- */
 
 static json_t *request(struct tsnet *ts, const char *method, const char *path)
 {
@@ -127,7 +127,7 @@ char *tsnet_cert_domains(struct tsnet *ts)
 	return text;
 }
 
-/* -- the loopback port --------------------------------------------------------- */
+/* -- the loopback port ---------------------------------------------------- */
 
 struct opening {
 	struct ts_proxy_access access;

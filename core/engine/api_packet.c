@@ -18,7 +18,7 @@
 
 enum { HOST_CAP = 64 };
 
-/* -- binding --------------------------------------------------------------- */
+/* -- binding -------------------------------------------------------------- */
 
 static int parse_own(const char *address, int family, struct ts_addr *out)
 {
@@ -63,7 +63,7 @@ int tsnet_listen_packet(struct tsnet *ts, const char *network,
 	return fd;
 }
 
-/* -- the way there ----------------------------------------------------------- */
+/* -- the way there -------------------------------------------------------- */
 
 static int find_way(struct tsnet *ts, int fd, const struct ts_addr *to,
 		    struct ts_addr *virtual)
@@ -126,7 +126,7 @@ ssize_t tsnet_sendto(struct tsnet *ts, int fd, const void *data, size_t len,
 	return n;
 }
 
-/* -- and back ------------------------------------------------------------------- */
+/* -- and back ------------------------------------------------------------- */
 
 /* false: not from the tailnet. */
 static bool tell_sender(const struct tsnet *ts, const struct ts_addr *virtual,

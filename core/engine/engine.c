@@ -62,7 +62,7 @@ static void on_network_change(void *ctx)
 	ts_node_network_changed(engine->node, ts_loop_now_ms(engine->loop));
 }
 
-/* -- opening --------------------------------------------------------------- */
+/* -- opening -------------------------------------------------------------- */
 static int open_loop(struct ts_engine *engine)
 {
 	engine->loop = ts_loop_new();
@@ -281,7 +281,7 @@ void ts_engine_run(struct ts_engine *engine)
 	ts_loop_run(engine->loop);
 }
 
-/* -- the end ---------------------------------------------------------------- */
+/* -- the end -------------------------------------------------------------- */
 static void end(struct ts_engine *engine)
 {
 	engine->phase = ENGINE_ENDED;

@@ -15,7 +15,7 @@
  *
  * Who forks holds the lock from then until the fork is done; to come in takes
  * the lock, so that even an engine that hardly sleeps is outside within a turn
- * of its loop. To leave takes it not. Whoever does not succeed within a second (a
+ * of its loop. To leave takes none. Whoever does not succeed within a second (a
  * disk that does not answer, an engine's own callback that forks) forks as it
  * would without us.
  *

@@ -43,7 +43,7 @@ static struct {
 	int last; /* handle given out */
 } servers = {.lock = PTHREAD_MUTEX_INITIALIZER, .last = FIRST_HANDLE - 1};
 
-/* -- servers --------------------------------------------------------------- */
+/* -- servers -------------------------------------------------------------- */
 
 static void put(struct server *s)
 {
@@ -152,7 +152,7 @@ EXPORT tailscale tailscale_new(void)
 	return s->handle;
 }
 
-/* -- settings -------------------------------------------------------------- */
+/* -- settings ------------------------------------------------------------- */
 
 /* After the start it has no effect, and is no error either. */
 static int set(tailscale sd, const char *key, const char *value)
@@ -217,7 +217,7 @@ EXPORT int tailscale_set_logfd(tailscale sd, int fd)
 	return set(sd, "log_file", path);
 }
 
-/* -- the start -------------------------------------------------------------- */
+/* -- the start ------------------------------------------------------------ */
 
 static const char *program_name(char *buf, size_t cap)
 {
@@ -300,7 +300,7 @@ EXPORT int tailscale_close(tailscale sd)
 	return 0;
 }
 
-/* -- use ---------------------------------------------------------------------- */
+/* -- use ------------------------------------------------------------------ */
 
 EXPORT int tailscale_getips(tailscale sd, char *buf, size_t buflen)
 {
@@ -448,7 +448,7 @@ EXPORT int tailscale_errmsg(tailscale sd, char *buf, size_t buflen)
 	return result;
 }
 
-/* -- the names that bindings use -------------------------------------------- */
+/* -- the names that bindings use ------------------------------------------ */
 
 #define SAME_AS(name) __attribute__((alias(name), visibility("default")))
 

@@ -147,7 +147,7 @@ void process_scrub_environment(void)
 	*to = NULL;
 }
 
-/* -- the child ------------------------------------------------------------------ */
+/* -- the child ------------------------------------------------------------ */
 static void set_preload(void)
 {
 	char own[512], value[2048];
@@ -275,7 +275,7 @@ static int exec_result(int fd)
 	return n == sizeof(err) ? err : 0;
 }
 
-/* -- the parent ----------------------------------------------------------------- */
+/* -- the parent ----------------------------------------------------------- */
 static bool ends_programs(int signo)
 {
 	return signo == SIGTERM || signo == SIGINT || signo == SIGQUIT ||

@@ -2,8 +2,8 @@
  * proxy_port.c - proxy_listen: a proxy for programs that were started elsewhere
  *
  * They have no environment of ours, so the password is in a file that only its
- * owner can read, beside the node's sockets, as long as the node is there. A port
- * that is taken is an error of the start: who set the option counts on it.
+ * owner can read, beside the node's sockets, as long as the node is there. A
+ * port that is taken is an error of the start: who set the option counts on it.
  */
 #include <stdio.h>
 #include <string.h>

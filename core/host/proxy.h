@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * proxy.h - a proxy on loopback, for programs that nothing else can carry
  *
- * SOCKS5 (connections and datagrams) and HTTP (CONNECT, and absolute targets) on
- * one port of 127.0.0.1, with a password that only those know whom the owner
+ * SOCKS5 (connections and datagrams) and HTTP (CONNECT, and absolute targets)
+ * on one port of 127.0.0.1, with a password that only those know whom the owner
  * tells. Names are the node's; what is not the tailnet's goes to the host's
  * network. On request the LocalAPI is served on the same port, to holders of
  * another password.

@@ -68,7 +68,7 @@ struct proxy_datagrams {
 	struct name names[NAMES_MAX];
 };
 
-/* -- sockets --------------------------------------------------------------- */
+/* -- sockets -------------------------------------------------------------- */
 
 static int open_udp(struct ts_host *host, const struct ts_addr *at)
 {
@@ -112,7 +112,7 @@ static ssize_t receive_native(int fd, void *data, size_t cap,
 	return n;
 }
 
-/* -- back ------------------------------------------------------------------ */
+/* -- back ----------------------------------------------------------------- */
 
 /* Who it is from, as the client knows them. */
 static bool find_sender(const struct way *way, struct ts_addr *from)
@@ -172,7 +172,7 @@ static int open_way(struct way *way, const struct ts_addr *at)
 	return -ENOMEM;
 }
 
-/* -- there ----------------------------------------------------------------- */
+/* -- there ---------------------------------------------------------------- */
 
 static int find_virtual(struct proxy_datagrams *d, const struct ts_addr *to,
 			struct ts_addr *out)
@@ -239,7 +239,7 @@ static void send_on(struct proxy_datagrams *d, const struct ts_addr *to,
 			  ts_addr_format(to, text), ts_strerror(err));
 }
 
-/* -- names ----------------------------------------------------------------- */
+/* -- names ---------------------------------------------------------------- */
 
 static void on_name(void *ctx, int err, const struct ts_ip *ip)
 {
@@ -311,7 +311,7 @@ static void send_by_name(struct proxy_datagrams *d, const char *text,
 	ts_proxy_resolve(&name->lookup);
 }
 
-/* -- from the client --------------------------------------------------------- */
+/* -- from the client ------------------------------------------------------ */
 
 /* The first that comes from its address says its port. */
 static bool is_client(struct proxy_datagrams *d, const struct ts_addr *from)
@@ -356,7 +356,7 @@ static void on_front(void *ctx, unsigned events)
 	}
 }
 
-/* -- its life ---------------------------------------------------------------- */
+/* -- its life ------------------------------------------------------------- */
 
 /* What the client says of its address must be true, or nothing (RFC 1928: it
  * may not know); then it is the one that its connection has. */

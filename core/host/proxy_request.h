@@ -55,7 +55,8 @@ enum ts_proxy_step ts_proxy_parse(struct ts_proxy_parser *p,
 void ts_proxy_answer(struct ts_proxy_parser *p, int err);
 /* The same with the address at which datagrams are taken. */
 void ts_proxy_answer_at(struct ts_proxy_parser *p, const struct ts_addr *at);
-/* The head of a PROXY_HTTP_FORWARD as its server wants it; *used: bytes of data that it replaces.
+/* The head of a PROXY_HTTP_FORWARD as its server wants it; *used: bytes of data
+ * that it replaces.
  * Length, or -ENOBUFS, -EBADMSG. */
 int ts_proxy_forward(const uint8_t *data, size_t len, uint8_t *out, size_t cap,
 		     size_t *used);
@@ -63,7 +64,7 @@ int ts_proxy_forward(const uint8_t *data, size_t len, uint8_t *out, size_t cap,
 int ts_proxy_forward_local(const uint8_t *data, size_t len, uint8_t *out,
 			   size_t cap, size_t *used);
 
-/* -- datagrams (RFC 1928 section 7) ---------------------------------------- */
+/* -- datagrams (RFC 1928 section 7) --------------------------------------- */
 enum { PROXY_DATAGRAM_HEAD_MAX = 4 + 1 + 255 + 2 };
 /* What a client sent: where to and which bytes. 0; -EBADMSG, or -ENOTSUP for
  * one of a train of fragments, which nobody reassembles. */

@@ -21,8 +21,8 @@
 #include "core/crypto/secret.h"
 #include "core/host/proxy_internal.h"
 
-enum { CLIENTS_MAX = 1024, ASSOCIATIONS_MAX = 128, BACKLOG = 128, ACCEPTS_A_TURN = 16,
-       READ_LIMIT_MS = 30 * 1000 };
+enum { CLIENTS_MAX = 1024, ASSOCIATIONS_MAX = 128, BACKLOG = 128,
+       ACCEPTS_A_TURN = 16, READ_LIMIT_MS = 30 * 1000 };
 
 /* -- ends ---------------------------------------------------------------- */
 

@@ -76,7 +76,7 @@ static void says(int from, int to, const char *text)
 	CHECK(NULL, strcmp(got, text) == 0);
 }
 
-/* -- settings ---------------------------------------------------------------- */
+/* -- settings ------------------------------------------------------------- */
 
 static void settings(void)
 {
@@ -115,7 +115,7 @@ static void started(struct tsnet *a)
 	CHECK(a, !tsnet_local_request(a, "GET", "/localapi/v0/no-such"));
 }
 
-/* -- connections ---------------------------------------------------------------- */
+/* -- connections ---------------------------------------------------------- */
 
 static void wrong_listens(struct tsnet *a)
 {
@@ -296,7 +296,7 @@ static void connections(struct tsnet *a, struct tsnet *b)
 	whois(a, address);
 }
 
-/* -- datagrams ------------------------------------------------------------------ */
+/* -- datagrams ------------------------------------------------------------ */
 
 static void datagrams(struct tsnet *a, struct tsnet *b)
 {
@@ -339,7 +339,7 @@ static void datagrams(struct tsnet *a, struct tsnet *b)
 	close(server);
 }
 
-/* -- ends ------------------------------------------------------------------------ */
+/* -- ends ----------------------------------------------------------------- */
 
 struct waiter {
 	struct tsnet *ts;

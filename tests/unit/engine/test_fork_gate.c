@@ -125,7 +125,7 @@ static void a_stuck_engine_holds_nobody(void **state)
 	fork_gate_leave();
 }
 
-/* -- turns ----------------------------------------------------------------- */
+/* -- turns ---------------------------------------------------------------- */
 
 enum { ENGINES = 4, TURNS = 300 };
 

@@ -274,7 +274,7 @@ static void test_datagram_head_is_read_back(void **state)
 	}
 }
 
-/* -- the LocalAPI ---------------------------------------------------------- */
+/* -- the LocalAPI --------------------------------------------------------- */
 
 #define MARK "Sec-Tailscale: localapi\r\n"
 #define LOCAL_AUTH "Authorization: Basic OmxvY2Fs\r\n" /* :local */
