@@ -119,6 +119,15 @@ def test_a_listener_of_one_of_them(tailnets, tree, run):
         servers.communicate()
 
 
+@needs("busybox")
+def test_a_static_program(tailnets, tree):
+    _, ip = tailnets
+    get = f"busybox wget -q -O - http://{ip}:8000/where"
+    code, out, err = outcome(tree(
+        f"{get}; TSNET_NODE=backend {get}; TSNET_NODE=front {get}"))
+    assert (code != 0, out) == (True, "in the front\nin the back\n"), err
+
+
 def test_nodes_that_make_no_sense(tailnets, tree):
     code, _, err = outcome(tree("true", nodes=["a b"]))
     assert code == 64 and "not a name" in err
