@@ -151,6 +151,10 @@ def test_a_close_ends_those_that_wait(build, lab, tmp_path):
     check_calls(build, lab, tmp_path, "ends")
 
 
+def test_many_calls_at_once(build, lab, tmp_path):
+    check_calls(build, lab, tmp_path, "threads")
+
+
 def test_an_exit_without_close(build, lab, tmp_path):
     check_calls(build, lab, tmp_path, "leaves")
 

@@ -6,6 +6,7 @@
  *				     and serves until stdin ends
  *	api_calls URL KEY ends       closes while others wait
  *	api_calls URL KEY leaves     ends without closing anything
+ *	api_calls URL KEY threads    many calls at once on the same servers
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -401,6 +402,92 @@ static void ends(void)
 	close(accept_waits.listener);
 }
 
+/* -- many at once ------------------------------------------------------------ */
+
+enum { DIALLERS = 6, ACCEPTORS = 3, CALLS_EACH = 20, PIECE = 40000 };
+
+static struct tsnet *crowd[2];
+static int crowd_listener;
+
+/* Whatever comes goes back. */
+static void *accept_some(void *ctx)
+{
+	char buf[PIECE];
+	int fd;
+
+	(void)ctx;
+	while ((fd = tsnet_accept(crowd[0], crowd_listener, NULL, 0)) >= 0) {
+		ssize_t n;
+
+		while ((n = read(fd, buf, sizeof(buf))) > 0)
+			for (ssize_t at = 0; at < n;)
+				at += write(fd, buf + at, (size_t)(n - at));
+		close(fd);
+	}
+	return NULL;
+}
+
+static void exchange(int fd, char fill)
+{
+	char sent[PIECE], got[PIECE];
+	size_t at = 0;
+
+	memset(sent, fill, sizeof(sent));
+	CHECK_CODE(NULL, PIECE, write(fd, sent, sizeof(sent)));
+	shutdown(fd, SHUT_WR);
+	while (at < sizeof(got)) {
+		ssize_t n = read(fd, got + at, sizeof(got) - at);
+
+		CHECK(NULL, n > 0);
+		at += (size_t)n;
+	}
+	CHECK(NULL, memcmp(sent, got, sizeof(got)) == 0);
+}
+
+static void *dial_some(void *ctx)
+{
+	char fill = *(char *)ctx, name[TSNET_ADDR_CAP], v6[TSNET_ADDR_CAP];
+
+	for (int i = 0; i < CALLS_EACH; i++) {
+		int fd = tsnet_dial(crowd[i % 2], "tcp", "alpha:7001", UP_S);
+
+		CHECK(crowd[i % 2], fd >= 0);
+		CHECK_CODE(NULL, 0, tsnet_peer_addr(crowd[i % 2], fd, name,
+						    sizeof(name)));
+		CHECK_CODE(NULL, 0, tsnet_ips(crowd[i % 2], name, v6,
+					      sizeof(v6)));
+		exchange(fd, fill);
+		close(fd);
+	}
+	return NULL;
+}
+
+/* Each thread's bytes come back to it, while the servers take turns. */
+static void threads(void)
+{
+	pthread_t dial[DIALLERS], acceptors[ACCEPTORS];
+	char fill[DIALLERS];
+
+	crowd[0] = up("alpha");
+	crowd[1] = up("bravo");
+	crowd_listener = tsnet_listen(crowd[0], "tcp", ":7001");
+	CHECK(crowd[0], crowd_listener >= 0);
+	for (int i = 0; i < ACCEPTORS; i++)
+		pthread_create(&acceptors[i], NULL, accept_some, NULL);
+	for (int i = 0; i < DIALLERS; i++) {
+		fill[i] = (char)('a' + i);
+		pthread_create(&dial[i], NULL, dial_some, &fill[i]);
+	}
+	for (int i = 0; i < DIALLERS; i++)
+		pthread_join(dial[i], NULL);
+	shutdown(crowd_listener, SHUT_RDWR);
+	for (int i = 0; i < ACCEPTORS; i++)
+		pthread_join(acceptors[i], NULL);
+	close(crowd_listener);
+	tsnet_close(crowd[1]);
+	tsnet_close(crowd[0]);
+}
+
 static void loopback(void)
 {
 	char addr[TSNET_ADDR_CAP], again[TSNET_ADDR_CAP];
@@ -445,6 +532,8 @@ int main(int argc, char **argv)
 		calls();
 	else if (strcmp(argv[3], "ends") == 0)
 		ends();
+	else if (strcmp(argv[3], "threads") == 0)
+		threads();
 	else if (strcmp(argv[3], "loopback") == 0)
 		loopback();
 	else
