@@ -77,7 +77,8 @@ SHIM_OBJ := $(SHIM_SRC:%.c=$(BUILD)/shim-obj/%.o)
 # of atomics asks a private function of glibc: musl has neither.
 # Small rather than fast: it is in every program, and is not where time goes.
 SHIM_CFLAGS := $(PLAIN_CFLAGS) -Os -ftls-model=initial-exec \
-	-ffunction-sections -fdata-sections \
+	-ffunction-sections -fdata-sections -fno-jump-tables \
+	--param=max-inline-insns-auto=0 \
 	$(if $(findstring aarch64,$(shell $(CC) -dumpmachine)),\
 	-fno-stack-protector -mno-outline-atomics)
 LAB_SRC := $(sort $(wildcard tests/lab/*.c))
@@ -94,7 +95,8 @@ LWIP_OBJ := $(if $(filter netstack,$(CORE_DIRS)),\
 	$(LWIP_CORE:%=$(BUILD)/obj/lwip/%.o))
 
 # -- products ----------------------------------------------------------------
-PRODUCTS := $(BUILD)/libtsnet.so $(BUILD)/libtsnet_shim.so \
+PRODUCTS := $(BUILD)/libtsnet.so $(BUILD)/libtailscale.so \
+	$(BUILD)/libtsnet_shim.so \
 	$(BUILD)/tsnet-host $(BUILD)/tsrun $(BUILD)/tsnet-extcap
 .PHONY: all help demo check unit unit-programs e2e apps suites soak bundle musl foreign interop bench nat scale floods fuzz sanitize install \
 	uninstall clean deps layers exports docs compile_commands.json lab
@@ -144,6 +146,12 @@ $(BUILD)/libtsnet.so: $(CORE_OBJ) $(LWIP_OBJ) core/engine/libtsnet.map
 		-Wl,--version-script,core/engine/libtsnet.map -o $@ \
 		$(CORE_OBJ) $(LWIP_OBJ) $(PKG_LIBS) -lpthread
 	$(Q)ln -sf libtsnet.so $@.0
+
+$(BUILD)/libtailscale.so: $(CORE_OBJ) $(LWIP_OBJ) core/engine/libtailscale.map
+	$(call say,LD,$@)
+	$(Q)$(CC) -shared $(LDFLAGS_ALL) -Wl,-soname,libtailscale.so \
+		-Wl,--version-script,core/engine/libtailscale.map -o $@ \
+		$(CORE_OBJ) $(LWIP_OBJ) $(PKG_LIBS) -lpthread
 
 $(BUILD)/libtsnet_shim.so: $(SHIM_OBJ) shim/libtsnet_shim.map
 	$(call say,LD,$@)
@@ -205,7 +213,7 @@ demo: deps ## two stock programs talk over an embedded tailnet
 	$(Q)BUILD=$(BUILD) scripts/demo
 
 interop: deps ## the same scenarios against the real Go peers
-	$(Q)scripts/install-deps --tests
+	$(Q)scripts/install-deps --interop
 	$(Q)$(MAKE) --no-print-directory products lab
 	$(Q)BUILD=$(BUILD) scripts/interop
 
@@ -269,7 +277,7 @@ layers:
 	$(Q)scripts/check-layers
 docs:
 	$(Q)scripts/check-docs
-exports: $(BUILD)/libtsnet.so $(BUILD)/libtsnet_shim.so
+exports: $(BUILD)/libtsnet.so $(BUILD)/libtailscale.so $(BUILD)/libtsnet_shim.so
 	$(Q)scripts/check-exports $(BUILD)
 compile_commands.json:
 	$(Q)scripts/compile-commands "$(CC) $(CFLAGS_OURS)" \
@@ -279,17 +287,25 @@ compile_commands.json:
 LIBDIR := $(PREFIX)/lib/tsnet-shim
 install: products
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(LIBDIR) \
-		$(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/share/man/man1 \
+		$(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/lib/pkgconfig \
+		$(DESTDIR)$(PREFIX)/share/man/man1 \
+		$(DESTDIR)$(PREFIX)/share/man/man3 \
 		$(DESTDIR)$(PREFIX)/share/man/man5 \
 		$(DESTDIR)$(PREFIX)/share/man/man7 \
 		$(DESTDIR)$(PREFIX)/share/doc/tsnet-shim
 	install -m 755 scripts/tsrun $(DESTDIR)$(PREFIX)/bin/tsrun
 	install -m 755 $(BUILD)/tsnet-host $(BUILD)/libtsnet_shim.so \
-		$(BUILD)/libtsnet.so $(BUILD)/tsnet-extcap $(DESTDIR)$(LIBDIR)/
+		$(BUILD)/libtsnet.so $(BUILD)/libtailscale.so \
+		$(BUILD)/tsnet-extcap $(DESTDIR)$(LIBDIR)/
 	ln -sf tsnet-shim/libtsnet.so $(DESTDIR)$(PREFIX)/lib/libtsnet.so.0
 	ln -sf libtsnet.so.0 $(DESTDIR)$(PREFIX)/lib/libtsnet.so
-	install -m 644 include/tsnet.h $(DESTDIR)$(PREFIX)/include/
+	ln -sf tsnet-shim/libtailscale.so $(DESTDIR)$(PREFIX)/lib/libtailscale.so
+	install -m 644 include/tsnet.h include/tailscale.h \
+		include/libtailscale.h $(DESTDIR)$(PREFIX)/include/
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' tsnet.pc.in \
+		> $(DESTDIR)$(PREFIX)/lib/pkgconfig/tsnet.pc
 	install -m 644 man/tsrun.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+	install -m 644 man/tsnet.3 $(DESTDIR)$(PREFIX)/share/man/man3/
 	install -m 644 man/tsnet.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/
 	install -m 644 man/libtsnet_shim.7 $(DESTDIR)$(PREFIX)/share/man/man7/
 	install -m 644 tsnet.conf.example README.md LICENSE \
@@ -299,8 +315,13 @@ uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/tsrun \
 		$(DESTDIR)$(PREFIX)/lib/libtsnet.so \
 		$(DESTDIR)$(PREFIX)/lib/libtsnet.so.0 \
+		$(DESTDIR)$(PREFIX)/lib/libtailscale.so \
+		$(DESTDIR)$(PREFIX)/lib/pkgconfig/tsnet.pc \
 		$(DESTDIR)$(PREFIX)/include/tsnet.h \
+		$(DESTDIR)$(PREFIX)/include/tailscale.h \
+		$(DESTDIR)$(PREFIX)/include/libtailscale.h \
 		$(DESTDIR)$(PREFIX)/share/man/man1/tsrun.1 \
+		$(DESTDIR)$(PREFIX)/share/man/man3/tsnet.3 \
 		$(DESTDIR)$(PREFIX)/share/man/man5/tsnet.conf.5 \
 		$(DESTDIR)$(PREFIX)/share/man/man7/libtsnet_shim.7
 	rm -rf $(DESTDIR)$(LIBDIR) $(DESTDIR)$(PREFIX)/share/doc/tsnet-shim

@@ -1,24 +1,40 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * tsnet.h - join a tailnet from inside a C program
  *
- * A server is one node. Its work is done by a thread of its own; every
- * function may be called from any thread, but not twice at once on the same
- * server. A program that is preloaded with libtsnet_shim.so needs none of
- * this: its own socket calls do.
+ * A server is one node, with an identity, keys and addresses of its own. A
+ * process may have as many as it likes, in different tailnets, too; nothing is
+ * shared between them. A server's work is done by a thread of its own.
  *
  *	struct tsnet *ts = tsnet_new();
  *	tsnet_set(ts, "hostname", "hello");
  *	tsnet_set(ts, "auth_key", getenv("TS_AUTHKEY"));
- *	if (tsnet_up(ts, 60) != 0)
+ *	int fd = tsnet_dial(ts, "tcp", "db:5432", 30);
+ *	if (fd < 0)
  *		errx(1, "%s", tsnet_errmsg(ts));
  *
- * Link with -ltsnet. Errors are negative errno values; tsnet_errmsg() has the
- * words.
+ * Connections, listeners and datagram sockets are descriptors of the caller's:
+ * read, write, poll, shutdown and close them as any other; they may be
+ * inherited, passed on and used after a fork. Each is a socket on loopback,
+ * whose far end is the server, so what the kernel says of its names is not what the
+ * tailnet knows; tsnet_local_addr() and tsnet_peer_addr() say that.
+ *
+ * Functions may be called from any thread, and at once, but for tsnet_close(),
+ * which ends those that wait. A forked child may use the descriptors, not a
+ * server that was started before: there all is -ENETDOWN, and tsnet_close()
+ * does nothing.
+ *
+ * A program that is preloaded with libtsnet_shim.so needs none of this: its own
+ * socket calls do.
+ *
+ * Link with `pkg-config --cflags --libs tsnet`. Errors are negative errno
+ * values; tsnet_errmsg() has the words. Addresses are text, "100.64.0.1:80" or
+ * "[fd7a:115c:a1e0::1]:80".
  */
 #ifndef TSNET_H
 #define TSNET_H
 
 #include <stddef.h>
+#include <sys/types.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -26,40 +42,131 @@ extern "C" {
 
 #define TSNET_API __attribute__((visibility("default")))
 
+enum {
+	TSNET_ADDR_CAP = 64, /* any address as text, with its NUL */
+	TSNET_CRED_CAP = 33, /* a credential of tsnet_loopback() */
+};
+/* A timeout that never ends. */
+#define TSNET_FOREVER (~0u)
+
 struct tsnet;
+
+/* -- the server ----------------------------------------------------------- */
 
 /* A server with the settings of the environment and tsnet.conf, not started.
  * NULL when out of memory. */
 TSNET_API struct tsnet *tsnet_new(void);
 
 /* Change a setting before the start; key as in tsnet.conf(5) ("hostname",
- * "auth_key", "control_url", "state_dir", "ephemeral", ...). value is copied;
- * NULL unsets. 0, -EINVAL (unknown key or bad value), -EBUSY (started). */
+ * "auth_key", "control_url", "state_dir", "ephemeral", "tags", "port", ...).
+ * value is copied; NULL unsets. 0, -EINVAL (unknown key), -EBUSY (started),
+ * -ENOMEM. A bad value is an error of the start. */
 TSNET_API int tsnet_set(struct tsnet *ts, const char *key, const char *value);
 
-/* Start the node; does not wait for the network. 0 or negative errno. */
+/* Start the node; does not wait for the network. All that follow start it, if
+ * that has not been done. 0 or negative errno; may be repeated. */
 TSNET_API int tsnet_start(struct tsnet *ts);
 
 /* Start and wait until the node is running. 0, -ETIMEDOUT, -EACCES (the
- * server refused: see tsnet_errmsg) or another negative errno. */
+ * server refused: see tsnet_errmsg), -ECANCELED (closed meanwhile) or another
+ * negative errno. */
 TSNET_API int tsnet_up(struct tsnet *ts, unsigned timeout_s);
 
 /* The node's addresses as text, "100.x.y.z" and "fd7a:...", "" when it has
- * none. Both buffers have cap bytes (46 is enough). 0, -ENOTCONN before the
- * node is up, -ENOBUFS. */
+ * none. Both buffers have cap bytes (TSNET_ADDR_CAP is enough). 0, -ENOTCONN
+ * before the node is up, -ENOBUFS. */
 TSNET_API int tsnet_ips(struct tsnet *ts, char *v4, char *v6, size_t cap);
+
+/* Words for the last error of this server, "" when there was none. Valid
+ * until the next error; threads that use one server at once may read each
+ * other's. */
+TSNET_API const char *tsnet_errmsg(struct tsnet *ts);
+
+/* Deliver what was written (5 s), leave if ephemeral (5 s), free. Calls that
+ * wait return with an error; listeners end, and other descriptors are dead, but
+ * are still to be closed. NULL is fine. */
+TSNET_API void tsnet_close(struct tsnet *ts);
+
+/* -- connections ---------------------------------------------------------- */
+
+/* Connect to address, "host:port", once the node is running: a name of the
+ * tailnet, an address, or whatever else the system can resolve. What is not the
+ * tailnet's goes by the host's network. network: "tcp", "udp", or with 4 or 6
+ * behind it one family alone. The descriptor (close-on-exec, blocking), or a
+ * negative errno: -ECONNREFUSED, -EHOSTUNREACH, -ENETUNREACH, -ETIMEDOUT,
+ * -ENOENT (no such name), -EPROTONOSUPPORT, ... */
+TSNET_API int tsnet_dial(struct tsnet *ts, const char *network,
+			 const char *address, unsigned timeout_s);
+
+/* Listen in the tailnet, and nowhere else, at address: ":80" for all addresses
+ * of the node, "100.64.0.1:80" for one (then it waits for the node to have it).
+ * network: "tcp", "tcp4", "tcp6". Port 0: a free one, see tsnet_local_addr().
+ * The listener, which is readable when a connection waits, or a negative errno:
+ * -EADDRINUSE, -EADDRNOTAVAIL (not the node's), -EPROTONOSUPPORT, ... */
+TSNET_API int tsnet_listen(struct tsnet *ts, const char *network,
+			   const char *address);
+
+/* Take a connection from a listener; waits for one unless the listener has
+ * O_NONBLOCK. peer (cap bytes; may be NULL) gets its address in the tailnet.
+ * The descriptor (close-on-exec, blocking), or a negative errno: -EAGAIN, -EBADF
+ * (not a listener of this server, or the server was closed), ... */
+TSNET_API int tsnet_accept(struct tsnet *ts, int listener, char *peer,
+			   size_t cap);
+
+/* The tailnet's name of a descriptor's near and far end. 0, -ENOTCONN,
+ * -ENOBUFS, -EBADF. */
+TSNET_API int tsnet_local_addr(struct tsnet *ts, int fd, char *out, size_t cap);
+TSNET_API int tsnet_peer_addr(struct tsnet *ts, int fd, char *out, size_t cap);
+
+/* -- datagrams ------------------------------------------------------------ */
+
+/* A UDP socket in the tailnet. address has to name an IP address of the node;
+ * 0.0.0.0 is all of IPv4, :: all of both. The descriptor or a negative errno as
+ * of tsnet_listen(). */
+TSNET_API int tsnet_listen_packet(struct tsnet *ts, const char *network,
+				  const char *address);
+
+/* As sendto() and recvfrom() of such a socket, with the tailnet's addresses
+ * (to an address, not a name; from may be NULL). The length or a negative
+ * errno. tsnet_recvfrom() waits unless the socket has O_NONBLOCK. */
+TSNET_API ssize_t tsnet_sendto(struct tsnet *ts, int fd, const void *data,
+			       size_t len, const char *to);
+TSNET_API ssize_t tsnet_recvfrom(struct tsnet *ts, int fd, void *data,
+				 size_t cap, char *from, size_t from_cap);
+
+/* -- the LocalAPI --------------------------------------------------------- */
 
 /* Path of the LocalAPI socket (for tailscale --socket=), valid until close;
  * NULL before the start. */
 TSNET_API const char *tsnet_localapi(struct tsnet *ts);
 
-/* Words for the last error of this server, "" when there was none. Valid
- * until the next call. */
-TSNET_API const char *tsnet_errmsg(struct tsnet *ts);
+/* The answer of the LocalAPI to a request, such as "GET" "/localapi/v0/status",
+ * as JSON text that free() frees; NULL: an error. Waits, at most 15 s. */
+TSNET_API char *tsnet_local_request(struct tsnet *ts, const char *method,
+				    const char *path);
 
-/* Deliver what was written (5 s), leave if ephemeral (5 s), free. NULL is
- * fine. */
-TSNET_API void tsnet_close(struct tsnet *ts);
+/* Who has this address, "ip" or "ip:port": the node, its user and what its
+ * grants say, as JSON (apitype.WhoIsResponse) that free() frees; NULL: nobody,
+ * or an error. */
+TSNET_API char *tsnet_whois(struct tsnet *ts, const char *address);
+
+/* The names that this node can have certificates for, a line each, as text that
+ * free() frees; "" for none; NULL: an error. */
+TSNET_API char *tsnet_cert_domains(struct tsnet *ts);
+
+/* Where the server keeps keys and sockets; valid until close, NULL before the
+ * start. */
+TSNET_API const char *tsnet_root_path(struct tsnet *ts);
+
+/* Open a port of 127.0.0.1, once (later calls tell the same): a SOCKS5 proxy
+ * (TCP; user "tsnet", password proxy_cred), an HTTP proxy of the same
+ * credentials, and the LocalAPI over HTTP, for requests with the header
+ * "Sec-Tailscale: localapi" and local_cred as the password of basic
+ * authorization. addr gets "127.0.0.1:port". 0, -ENOBUFS, or another negative
+ * errno; all three are terminated in every case. */
+TSNET_API int tsnet_loopback(struct tsnet *ts, char *addr, size_t cap,
+			     char proxy_cred[TSNET_CRED_CAP],
+			     char local_cred[TSNET_CRED_CAP]);
 
 #ifdef __cplusplus
 }

@@ -7,6 +7,7 @@
  * is called even earlier does the same work itself.
  *
  *   TSNET_BROKER, TSNET_BROKER_ABSTRACT   a host runs elsewhere: use it
+ *   TSNET_NODE, TSNET_NODES               ... or that one of several
  *   TS_AUTHKEY, TS_AUTH_KEY, TS_CLIENT_SECRET, TS_CLIENT_ID, TSNET_...
  *                                         a node was asked for
  *   TSNET_LISTEN, TSNET_SUFFIX            needed before a host can tell
@@ -89,6 +90,26 @@ static void read_listen_mode(void)
 	}
 }
 
+/* "NAME,ABSTRACT;...". One that is not there has no name: then the tailnet is
+ * down, and never another one. */
+static void choose_broker(const char *node, struct shim_broker *out)
+{
+	const char *at = getenv("TSNET_NODES");
+	size_t len = strlen(node);
+
+	for (; at && *at; at += strcspn(at, ";"), at += *at == ';') {
+		size_t name_len;
+
+		if (strncmp(at, node, len) != 0 || at[len] != ',')
+			continue;
+		at += len + 1;
+		name_len = strcspn(at, ";");
+		if (name_len < sizeof(out->abstract))
+			memcpy(out->abstract, at, name_len);
+		return;
+	}
+}
+
 static void read_broker(void)
 {
 	struct shim_broker *broker = &shim.brokers[0];
@@ -97,9 +118,13 @@ static void read_broker(void)
 			 is_set("TSNET_BROKER_ABSTRACT");
 	if (!shim.is_hosted)
 		return;
-	copy_env("TSNET_BROKER", broker->path, sizeof(broker->path));
-	copy_env("TSNET_BROKER_ABSTRACT", broker->abstract,
-		 sizeof(broker->abstract));
+	if (is_set("TSNET_NODE")) {
+		choose_broker(getenv("TSNET_NODE"), broker);
+	} else {
+		copy_env("TSNET_BROKER", broker->path, sizeof(broker->path));
+		copy_env("TSNET_BROKER_ABSTRACT", broker->abstract,
+			 sizeof(broker->abstract));
+	}
 	shim.broker_count = 1;
 	atomic_store(&shim.broker, broker);
 }

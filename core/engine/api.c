@@ -1,52 +1,41 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * api.c - tsnet.h: a node for C programs
+ * api.c - tsnet.h: a server's settings, its start and its end
  *
  * Settings are collected as "NAME=value" entries in front of the process's
  * environment, so that one parser and one set of error texts serve tsrun, the
- * shim and this. The engine runs on a thread of its own; what callers ask is
- * read under a lock from a copy that the engine's thread keeps.
+ * shim and this. The engine runs on a thread of its own; what callers ask of
+ * its state is read under a lock from a copy that the engine's thread keeps.
+ *
+ * A call is "inside" from api_enter() to api_leave(). The end stops the engine
+ * first, which ends every wait inside, and frees when nobody is inside.
  */
-#include "tsnet.h"
+#include "core/engine/api_internal.h"
 
 #include <errno.h>
-#include <pthread.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "core/base/environment.h"
 #include "core/base/err.h"
 #include "core/crypto/secret.h"
 #include "core/engine/config_load.h"
-#include "core/engine/engine_thread.h"
 
-enum { SETTINGS_MAX = 32, ERR_CAP = 256 };
+enum { LOOK_MS = 1000 };
 
-struct tsnet {
-	char *settings[SETTINGS_MAX]; /* "NAME=value", wiped when freed */
-	size_t setting_count;
-	struct ts_engine_thread host;
-	pthread_mutex_t lock; /* of what follows */
-	pthread_cond_t changed;
-	enum ts_node_state state;
-	char v4[TS_IP_TEXT_CAP], v6[TS_IP_TEXT_CAP];
-	char node_error[ERR_CAP];
-	bool has_failed; /* node_error is one, not where to log in */
-	char errmsg[ERR_CAP];
-};
-
-static int fail(struct tsnet *ts, int code, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static int fail(struct tsnet *ts, int code, const char *fmt, ...)
+int api_fail(struct tsnet *ts, int code, const char *fmt, ...)
 {
 	va_list args;
 
 	va_start(args, fmt);
+	pthread_mutex_lock(&ts->errmsg_lock);
 	vsnprintf(ts->errmsg, sizeof(ts->errmsg), fmt, args);
+	pthread_mutex_unlock(&ts->errmsg_lock);
 	va_end(args);
 	return code;
 }
@@ -58,7 +47,9 @@ struct tsnet *tsnet_new(void)
 
 	if (!ts)
 		return NULL;
+	pthread_mutex_init(&ts->start_lock, NULL);
 	pthread_mutex_init(&ts->lock, NULL);
+	pthread_mutex_init(&ts->errmsg_lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&ts->changed, &attr);
@@ -92,26 +83,57 @@ static void unset(struct tsnet *ts, const char *name)
 	}
 }
 
-int tsnet_set(struct tsnet *ts, const char *key, const char *value)
+static bool is_started(struct tsnet *ts)
 {
-	const struct ts_config_option *option = find_option(key);
+	bool yes;
+
+	pthread_mutex_lock(&ts->lock);
+	yes = ts->is_started;
+	pthread_mutex_unlock(&ts->lock);
+	return yes;
+}
+
+static bool is_closing(struct tsnet *ts)
+{
+	bool yes;
+
+	pthread_mutex_lock(&ts->lock);
+	yes = ts->is_closing;
+	pthread_mutex_unlock(&ts->lock);
+	return yes;
+}
+
+static int set(struct tsnet *ts, const char *env, const char *value)
+{
 	char *entry = NULL;
 
-	if (ts->host.engine)
-		return fail(ts, -EBUSY, "%s: the server has been started", key);
-	if (!option)
-		return fail(ts, -EINVAL, "%s: no such setting", key);
-	unset(ts, option->env);
+	unset(ts, env);
 	if (!value)
 		return 0;
-	if (ts->setting_count == SETTINGS_MAX ||
-	    asprintf(&entry, "%s=%s", option->env, value) < 0)
-		return fail(ts, -ENOMEM, "out of memory");
+	if (ts->setting_count == API_SETTINGS_MAX ||
+	    asprintf(&entry, "%s=%s", env, value) < 0)
+		return api_fail(ts, -ENOMEM, "out of memory");
 	ts->settings[ts->setting_count++] = entry;
 	return 0;
 }
 
-/* -- the engine's thread ------------------------------------------------------ */
+int tsnet_set(struct tsnet *ts, const char *key, const char *value)
+{
+	const struct ts_config_option *option = find_option(key);
+	int code;
+
+	if (is_started(ts))
+		return api_fail(ts, -EBUSY, "%s: the server has been started",
+				key);
+	if (!option)
+		return api_fail(ts, -EINVAL, "%s: no such setting", key);
+	pthread_mutex_lock(&ts->start_lock);
+	code = set(ts, option->env, value);
+	pthread_mutex_unlock(&ts->start_lock);
+	return code;
+}
+
+/* -- the engine's thread -------------------------------------------------- */
 static void format_ip(const struct ts_node *node, bool v6,
 		      char out[static TS_IP_TEXT_CAP])
 {
@@ -132,9 +154,9 @@ static void on_state(void *ctx, enum ts_node_state state, const char *error,
 	ts->state = state;
 	ts->has_failed = error != NULL;
 	if (error)
-		snprintf(ts->node_error, ERR_CAP, "%s", error);
+		snprintf(ts->node_error, API_ERR_CAP, "%s", error);
 	else if (url)
-		snprintf(ts->node_error, ERR_CAP,
+		snprintf(ts->node_error, API_ERR_CAP,
 			 "to join the tailnet, visit %.200s", url);
 	else if (state == TS_RUNNING)
 		ts->node_error[0] = '\0';
@@ -161,23 +183,127 @@ static char **make_environment(const struct tsnet *ts)
 	return env;
 }
 
-int tsnet_start(struct tsnet *ts)
+/* -- the start ------------------------------------------------------------ */
+
+static int open_engine(struct tsnet *ts)
 {
 	struct ts_config config;
-	char **env;
+	char err[256] = "";
+	char **env = make_environment(ts);
 	int code;
 
-	if (ts->host.engine)
-		return 0;
-	env = make_environment(ts);
 	if (!env)
-		return fail(ts, -ENOMEM, "out of memory");
-	code = config_load(&config, env, ts->errmsg);
+		return api_fail(ts, -ENOMEM, "out of memory");
+	code = config_load(&config, env, err);
 	free(env);
+	if (!code)
+		code = ts_engine_thread_open(&ts->host, &config, NULL, on_state,
+					     ts, err);
+	return code ? api_fail(ts, code, "%s", err) : 0;
+}
+
+static int start(struct tsnet *ts)
+{
+	int code = open_engine(ts);
+
 	if (code)
 		return code;
-	return ts_engine_thread_open(&ts->host, &config, NULL, on_state, ts,
-				     ts->errmsg);
+	snprintf(ts->broker, sizeof(ts->broker), "%s",
+		 ts_engine_broker_abstract(ts->host.engine));
+	snprintf(ts->localapi, sizeof(ts->localapi), "%s",
+		 ts_engine_localapi_path(ts->host.engine));
+	snprintf(ts->root, sizeof(ts->root), "%.*s",
+		 (int)(strrchr(ts->localapi, '/') - ts->localapi),
+		 ts->localapi);
+	code = api_host_attach(ts);
+	if (!code)
+		return 0;
+	ts_engine_thread_close(&ts->host);
+	return api_fail(ts, code, "the node's thread does not answer: %s",
+			ts_strerror(code));
+}
+
+/* Under start_lock. */
+static int start_if_open(struct tsnet *ts)
+{
+	int code;
+
+	if (is_closing(ts))
+		return api_fail(ts, -ECANCELED, "the server is being closed");
+	if (is_started(ts))
+		return 0;
+	ts->pid = getpid();
+	code = start(ts);
+	if (code)
+		return code;
+	pthread_mutex_lock(&ts->lock);
+	ts->is_started = true;
+	pthread_mutex_unlock(&ts->lock);
+	return 0;
+}
+
+/* Its threads stayed behind, and may have held the locks. */
+static bool is_in_child(const struct tsnet *ts)
+{
+	return ts->pid != 0 && ts->pid != getpid();
+}
+
+int api_enter(struct tsnet *ts)
+{
+	int code;
+
+	if (is_in_child(ts))
+		return -ENETDOWN;
+	pthread_mutex_lock(&ts->lock);
+	ts->users++;
+	pthread_mutex_unlock(&ts->lock);
+	pthread_mutex_lock(&ts->start_lock);
+	code = start_if_open(ts);
+	pthread_mutex_unlock(&ts->start_lock);
+	if (code)
+		api_leave(ts);
+	return code;
+}
+
+int tsnet_start(struct tsnet *ts)
+{
+	int code = api_enter(ts);
+
+	if (!code)
+		api_leave(ts);
+	return code;
+}
+
+void api_leave(struct tsnet *ts)
+{
+	pthread_mutex_lock(&ts->lock);
+	ts->users--;
+	pthread_cond_broadcast(&ts->changed);
+	pthread_mutex_unlock(&ts->lock);
+}
+
+/* -- waiting -------------------------------------------------------------- */
+
+struct timespec api_deadline(unsigned timeout_s)
+{
+	struct timespec end;
+
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	end.tv_sec += timeout_s;
+	return end;
+}
+
+int api_left_ms(const struct timespec *end)
+{
+	struct timespec now;
+	int64_t ms;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	ms = (int64_t)(end->tv_sec - now.tv_sec) * 1000 +
+	     (end->tv_nsec - now.tv_nsec) / 1000000;
+	if (ms < 0)
+		return 0;
+	return ms < INT_MAX ? (int)ms : INT_MAX;
 }
 
 static int wait_running(struct tsnet *ts, const struct timespec *end)
@@ -185,6 +311,8 @@ static int wait_running(struct tsnet *ts, const struct timespec *end)
 	int late = 0;
 
 	while (ts->state != TS_RUNNING && !late) {
+		if (ts->is_closing)
+			return -ECANCELED;
 		if (ts->state == TS_NEEDS_LOGIN && ts->has_failed)
 			return -EACCES;
 		late = pthread_cond_timedwait(&ts->changed, &ts->lock, end);
@@ -192,24 +320,58 @@ static int wait_running(struct tsnet *ts, const struct timespec *end)
 	return ts->state == TS_RUNNING ? 0 : -ETIMEDOUT;
 }
 
-int tsnet_up(struct tsnet *ts, unsigned timeout_s)
+int api_wait_running(struct tsnet *ts, const struct timespec *end)
 {
-	struct timespec end;
-	int code = tsnet_start(ts);
+	int code;
 
-	if (code)
-		return code;
-	clock_gettime(CLOCK_MONOTONIC, &end);
-	end.tv_sec += timeout_s;
 	pthread_mutex_lock(&ts->lock);
-	code = wait_running(ts, &end);
+	code = wait_running(ts, end);
 	if (code)
-		fail(ts, code, "%s", ts->node_error[0]
-					     ? ts->node_error
+		api_fail(ts, code, "%s",
+			 code == -ECANCELED  ? "the server is being closed"
+			 : ts->node_error[0] ? ts->node_error
 					     : "the node is not up yet");
 	pthread_mutex_unlock(&ts->lock);
 	return code;
 }
+
+bool api_is_nonblocking(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	return flags != -1 && (flags & O_NONBLOCK);
+}
+
+/* The end of the server does not show at every descriptor, nor does a close of
+ * it by another thread. */
+int api_wait_readable(struct tsnet *ts, int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	int n = api_is_nonblocking(fd) ? 1 : 0;
+
+	while (n == 0 || (n < 0 && errno == EINTR)) {
+		if (is_closing(ts))
+			return -ECANCELED;
+		n = poll(&p, 1, LOOK_MS);
+	}
+	if (n < 0)
+		return -errno;
+	return p.revents & POLLNVAL ? -EBADF : 0;
+}
+
+int tsnet_up(struct tsnet *ts, unsigned timeout_s)
+{
+	const struct timespec end = api_deadline(timeout_s);
+	int code = api_enter(ts);
+
+	if (code)
+		return code;
+	code = api_wait_running(ts, &end);
+	api_leave(ts);
+	return code;
+}
+
+/* -- what it is ----------------------------------------------------------- */
 
 int tsnet_ips(struct tsnet *ts, char *v4, char *v6, size_t cap)
 {
@@ -217,9 +379,9 @@ int tsnet_ips(struct tsnet *ts, char *v4, char *v6, size_t cap)
 
 	pthread_mutex_lock(&ts->lock);
 	if (!ts->v4[0] && !ts->v6[0])
-		code = fail(ts, -ENOTCONN, "the node has no address yet");
+		code = api_fail(ts, -ENOTCONN, "the node has no address yet");
 	else if (strlen(ts->v4) >= cap || strlen(ts->v6) >= cap)
-		code = fail(ts, -ENOBUFS, "the buffers are too small");
+		code = api_fail(ts, -ENOBUFS, "the buffers are too small");
 	if (!code) {
 		snprintf(v4, cap, "%s", ts->v4);
 		snprintf(v6, cap, "%s", ts->v6);
@@ -230,7 +392,12 @@ int tsnet_ips(struct tsnet *ts, char *v4, char *v6, size_t cap)
 
 const char *tsnet_localapi(struct tsnet *ts)
 {
-	return ts->host.engine ? ts_engine_localapi_path(ts->host.engine) : NULL;
+	return is_started(ts) ? ts->localapi : NULL;
+}
+
+const char *tsnet_root_path(struct tsnet *ts)
+{
+	return is_started(ts) ? ts->root : NULL;
 }
 
 const char *tsnet_errmsg(struct tsnet *ts)
@@ -238,15 +405,59 @@ const char *tsnet_errmsg(struct tsnet *ts)
 	return ts->errmsg;
 }
 
+/* -- the end -------------------------------------------------------------- */
+
+static void begin_end(struct tsnet *ts)
+{
+	pthread_mutex_lock(&ts->lock);
+	ts->is_closing = true;
+	pthread_cond_broadcast(&ts->changed);
+	pthread_mutex_unlock(&ts->lock);
+}
+
+static void wait_until_left(struct tsnet *ts)
+{
+	pthread_mutex_lock(&ts->lock);
+	while (ts->users > 0)
+		pthread_cond_wait(&ts->changed, &ts->lock);
+	pthread_mutex_unlock(&ts->lock);
+}
+
+void api_stop(struct tsnet *ts)
+{
+	if (is_in_child(ts))
+		return;
+	begin_end(ts);
+	pthread_mutex_lock(&ts->start_lock); /* one that is under way */
+	if (is_started(ts)) {
+		api_end_listeners(ts);
+		ts_engine_thread_stop(&ts->host);
+	}
+	pthread_mutex_unlock(&ts->start_lock);
+	wait_until_left(ts);
+}
+
+void api_free(struct tsnet *ts)
+{
+	if (is_in_child(ts))
+		return;
+	if (ts->host.control)
+		ts_engine_thread_close(&ts->host);
+	api_host_detach(ts);
+	for (size_t i = 0; i < ts->setting_count; i++)
+		ts_wipe_free_text(ts->settings[i]);
+	free(ts->listeners);
+	pthread_cond_destroy(&ts->changed);
+	pthread_mutex_destroy(&ts->errmsg_lock);
+	pthread_mutex_destroy(&ts->lock);
+	pthread_mutex_destroy(&ts->start_lock);
+	free(ts);
+}
+
 void tsnet_close(struct tsnet *ts)
 {
 	if (!ts)
 		return;
-	if (ts->host.engine)
-		ts_engine_thread_close(&ts->host);
-	for (size_t i = 0; i < ts->setting_count; i++)
-		ts_wipe_free_text(ts->settings[i]);
-	pthread_cond_destroy(&ts->changed);
-	pthread_mutex_destroy(&ts->lock);
-	free(ts);
+	api_stop(ts);
+	api_free(ts);
 }

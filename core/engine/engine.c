@@ -68,7 +68,7 @@ static void on_network_change(void *ctx)
 	ts_node_network_changed(engine->node, ts_loop_now_ms(engine->loop));
 }
 
-/* -- opening --------------------------------------------------------------- */
+/* -- opening -------------------------------------------------------------- */
 static int open_loop(struct ts_engine *engine)
 {
 	engine->loop = ts_loop_new();
@@ -241,6 +241,8 @@ static int open_parts(struct ts_engine *engine, char err[static 256])
 	if (!code)
 		code = open_host(engine, err);
 	if (!code)
+		code = engine_open_proxy_port(engine, err);
+	if (!code)
 		code = engine_open_localapi(engine, err);
 	if (!code)
 		code = metrics_server_open(&engine->metrics, engine, err);
@@ -285,6 +287,7 @@ void ts_engine_close(struct ts_engine *engine)
 		return;
 	metrics_server_close(engine->metrics);
 	engine_close_localapi(engine);
+	engine_close_proxy_port(engine);
 	auth_source_close(engine->auth);
 	if (engine->host)
 		ts_host_close(engine->host);
@@ -313,7 +316,7 @@ void ts_engine_run(struct ts_engine *engine)
 	ts_loop_run(engine->loop);
 }
 
-/* -- the end ---------------------------------------------------------------- */
+/* -- the end -------------------------------------------------------------- */
 static void end(struct ts_engine *engine)
 {
 	engine->phase = ENGINE_ENDED;
@@ -432,9 +435,12 @@ void ts_engine_watch_state(struct ts_engine *engine, ts_engine_state_fn fn,
 	engine->state_ctx = ctx;
 }
 
-int ts_engine_open_proxy(struct ts_engine *engine, char *where, size_t cap)
+int ts_engine_open_proxy(struct ts_engine *engine, bool with_localapi,
+			 struct ts_proxy_access *out)
 {
-	return ts_proxy_open(engine->host, where, cap);
+	return ts_proxy_open(engine->host, NULL,
+			     with_localapi ? engine->localapi_path : NULL,
+			     out);
 }
 
 const char *ts_engine_broker_path(const struct ts_engine *engine)

@@ -46,8 +46,10 @@ typedef void (*ts_engine_state_fn)(void *ctx, enum ts_node_state state,
 void ts_engine_watch_state(struct ts_engine *engine, ts_engine_state_fn fn,
 			   void *ctx);
 /* Names that programs need to find us; the strings are the engine's. */
-/* Opens the proxy (core/host/proxy.h): 0, or -errno. */
-int ts_engine_open_proxy(struct ts_engine *engine, char *where, size_t cap);
+/* As ts_proxy_open(), with the LocalAPI or without. */
+struct ts_proxy_access;
+int ts_engine_open_proxy(struct ts_engine *engine, bool with_localapi,
+			 struct ts_proxy_access *out);
 const char *ts_engine_broker_path(const struct ts_engine *engine);
 const char *ts_engine_broker_abstract(const struct ts_engine *engine);
 const char *ts_engine_localapi_path(const struct ts_engine *engine);

@@ -73,6 +73,7 @@ struct ts_engine {
 	struct local_dial *local_dials;
 	struct local_server *local;
 	struct metrics_server *metrics; /* NULL: nobody asked for it */
+	bool has_proxy_file; /* proxy_port.c's */
 	enum ts_engine_place place;
 	enum engine_phase phase;
 	uint64_t phase_end_ms, linger_end_ms;
@@ -130,6 +131,12 @@ void engine_close_localapi(struct ts_engine *engine);
 void engine_prefs_changed(void *ctx, bool is_login);
 void engine_peer_changed(void *ctx, const struct ts_peer *peer);
 void engine_peer_removed(void *ctx, const struct ts_peer *peer);
+
+/* proxy_port.c */
+/* proxy_listen's, if there is one, and the file that tells its password. 0, or
+ * -errno with err. */
+int engine_open_proxy_port(struct ts_engine *engine, char err[static 256]);
+void engine_close_proxy_port(struct ts_engine *engine);
 
 /* profile_store.c */
 /* Locks and loads; prefs, which is initialised, gets the stored keys and this

@@ -9,7 +9,8 @@
  *
  * To wake a loop takes a write to one of its descriptors, which other threads
  * of the program do not have. So a second thread, made by the first, shares
- * its table, sleeps until the engine is to end, and says so.
+ * its table and sleeps until somebody wants the engine to end, or a function to
+ * be called on its thread, and passes that on.
  *
  * What all need is in a block of its own that the last of them frees.
  */
@@ -30,11 +31,19 @@
 
 enum {
 	STACK_BYTES = 512 * 1024,
-	STOPPER_STACK_BYTES = 64 * 1024,
+	MESSENGER_STACK_BYTES = 64 * 1024,
 	OPEN_WAIT_S = 30,
 };
 
 enum phase { OPENING, OPENED, FAILED, RUNNING, ABANDONED };
+
+struct call {
+	struct call *next;
+	void (*fn)(struct ts_engine *engine, void *ctx);
+	void *ctx;
+	bool is_done;
+	int err;
+};
 
 struct ts_engine_control {
 	pthread_mutex_t lock;
@@ -47,7 +56,9 @@ struct ts_engine_control {
 	void *state_ctx;
 	struct ts_engine *engine;
 	bool shares_files;
-	sem_t stop; /* the stopper waits for it */
+	sem_t wish; /* the messenger waits for it */
+	bool wants_stop, is_over;
+	struct call *calls; /* that have not begun */
 	int code;
 	char err[256];
 };
@@ -61,7 +72,7 @@ static void release(struct ts_engine_control *s)
 	pthread_mutex_unlock(&s->lock);
 	if (left > 0)
 		return;
-	sem_destroy(&s->stop);
+	sem_destroy(&s->wish);
 	pthread_cond_destroy(&s->changed);
 	pthread_mutex_destroy(&s->lock);
 	ts_config_deinit(&s->config);
@@ -101,15 +112,86 @@ static bool report(struct ts_engine_control *s)
 	return runs;
 }
 
-static void *stop_when_told(void *ctx)
+/* -- from other threads -------------------------------------------------- */
+
+static void end_call(struct ts_engine_control *s, struct call *call, int err)
+{
+	pthread_mutex_lock(&s->lock);
+	call->err = err;
+	call->is_done = true;
+	pthread_cond_broadcast(&s->changed);
+	pthread_mutex_unlock(&s->lock);
+}
+
+static struct call *take_call(struct ts_engine_control *s)
+{
+	struct call *call;
+
+	pthread_mutex_lock(&s->lock);
+	call = s->calls;
+	if (call)
+		s->calls = call->next;
+	pthread_mutex_unlock(&s->lock);
+	return call;
+}
+
+/* On the engine's thread. */
+static void make_calls(void *ctx)
 {
 	struct ts_engine_control *s = ctx;
+	struct call *call;
 
-	while (sem_wait(&s->stop) != 0)
-		; /* EINTR */
+	while ((call = take_call(s))) {
+		call->fn(s->engine, call->ctx);
+		end_call(s, call, 0);
+	}
+}
+
+static void refuse_calls(struct ts_engine_control *s, int err)
+{
+	struct call *call;
+
+	while ((call = take_call(s)))
+		end_call(s, call, err);
+}
+
+static void *messenger(void *ctx)
+{
+	struct ts_engine_control *s = ctx;
+	bool wants_stop = false, has_calls;
+
+	while (!wants_stop) {
+		if (sem_wait(&s->wish) != 0)
+			continue; /* EINTR */
+		pthread_mutex_lock(&s->lock);
+		wants_stop = s->wants_stop;
+		has_calls = s->calls;
+		pthread_mutex_unlock(&s->lock);
+		if (has_calls &&
+		    ts_loop_post(ts_engine_loop(s->engine), make_calls, s))
+			refuse_calls(s, -ENOMEM);
+	}
 	ts_engine_stop(s->engine);
 	return NULL;
 }
+
+static void wish_stop(struct ts_engine_control *s)
+{
+	pthread_mutex_lock(&s->lock);
+	s->wants_stop = true;
+	pthread_mutex_unlock(&s->lock);
+	sem_post(&s->wish);
+}
+
+static void take_no_more_calls(struct ts_engine_control *s)
+{
+	pthread_mutex_lock(&s->lock);
+	s->is_over = true;
+	pthread_mutex_unlock(&s->lock);
+	refuse_calls(s, -ENETDOWN);
+}
+
+/* -- the thread's own life ------------------------------------------------ */
 
 static int create(pthread_t *thread, void *(*fn)(void *ctx), void *ctx,
 		  size_t stack_bytes)
@@ -130,12 +212,12 @@ static int create(pthread_t *thread, void *(*fn)(void *ctx), void *ctx,
 	return -err;
 }
 
-static void open_with_stopper(struct ts_engine_control *s, pthread_t *stopper)
+static void open_with_messenger(struct ts_engine_control *s, pthread_t *helper)
 {
 	open_engine(s);
 	if (s->code)
 		return;
-	s->code = create(stopper, stop_when_told, s, STOPPER_STACK_BYTES);
+	s->code = create(helper, messenger, s, MESSENGER_STACK_BYTES);
 	if (!s->code)
 		return;
 	snprintf(s->err, sizeof(s->err), "cannot start a thread: %s",
@@ -147,22 +229,23 @@ static void open_with_stopper(struct ts_engine_control *s, pthread_t *stopper)
 static void *run(void *ctx)
 {
 	struct ts_engine_control *s = ctx;
-	pthread_t stopper;
+	pthread_t helper;
 
 	if (s->begin)
 		s->begin();
 	fork_gate_enter();
-	open_with_stopper(s, &stopper);
+	open_with_messenger(s, &helper);
 	if (s->engine)
 		ts_loop_around_wait(ts_engine_loop(s->engine),
 				    fork_gate_leave, fork_gate_enter);
 	if (s->engine && s->state)
 		ts_engine_watch_state(s->engine, s->state, s->state_ctx);
 	if (!report(s) && s->engine) /* nobody waits for it */
-		sem_post(&s->stop);
+		wish_stop(s);
 	if (s->engine) {
 		ts_engine_run(s->engine);
-		pthread_join(stopper, NULL);
+		take_no_more_calls(s);
+		pthread_join(helper, NULL);
 		ts_engine_close(s->engine);
 	}
 	fork_gate_leave();
@@ -214,7 +297,7 @@ static struct ts_engine_control *new_start(struct ts_config *config)
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&s->changed, &attr);
 	pthread_condattr_destroy(&attr);
-	sem_init(&s->stop, 0, 0);
+	sem_init(&s->wish, 0, 0);
 	s->users = 2;
 	s->config = *config;
 	memset(config, 0, sizeof(*config));
@@ -257,11 +340,39 @@ int ts_engine_thread_open(struct ts_engine_thread *out,
 	return code;
 }
 
+int ts_engine_thread_call(const struct ts_engine_thread *t,
+			  void (*fn)(struct ts_engine *engine, void *ctx),
+			  void *ctx)
+{
+	struct ts_engine_control *s = t->control;
+	struct call call = {.fn = fn, .ctx = ctx, .err = -ENETDOWN};
+
+	pthread_mutex_lock(&s->lock);
+	if (!s->is_over) {
+		struct call **at = &s->calls;
+
+		while (*at)
+			at = &(*at)->next;
+		*at = &call;
+		sem_post(&s->wish);
+		while (!call.is_done)
+			pthread_cond_wait(&s->changed, &s->lock);
+	}
+	pthread_mutex_unlock(&s->lock);
+	return call.err;
+}
+
+void ts_engine_thread_stop(struct ts_engine_thread *t)
+{
+	wish_stop(t->control);
+	pthread_join(t->thread, NULL);
+	t->engine = NULL;
+}
+
 void ts_engine_thread_close(struct ts_engine_thread *t)
 {
-	sem_post(&t->control->stop);
-	pthread_join(t->thread, NULL);
+	if (t->engine)
+		ts_engine_thread_stop(t);
 	release(t->control);
 	t->control = NULL;
-	t->engine = NULL;
 }

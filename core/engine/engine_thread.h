@@ -29,7 +29,16 @@ int ts_engine_thread_open(struct ts_engine_thread *out,
 			  struct ts_config *config, void (*begin)(void),
 			  ts_engine_state_fn state, void *state_ctx,
 			  char err[static 256]);
-/* Drain, log out, stop; waits for the end. Any thread. */
+/* Calls fn on the engine's thread and waits for the end of it. Any thread but
+ * that one, several at once; not after ts_engine_thread_close(). 0, or what
+ * kept it from being called: -ENETDOWN (the engine has ended), -ENOMEM. */
+int ts_engine_thread_call(const struct ts_engine_thread *t,
+			  void (*fn)(struct ts_engine *engine, void *ctx),
+			  void *ctx);
+/* Drain, log out, stop; waits for the end. Any thread; once. Calls that are
+ * under way, or still to come, are refused. */
+void ts_engine_thread_stop(struct ts_engine_thread *t);
+/* Stops if that has not been done, and frees. */
 void ts_engine_thread_close(struct ts_engine_thread *t);
 
 #endif

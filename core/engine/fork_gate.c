@@ -8,6 +8,11 @@
  * has ended. So an engine is "inside" unless it sleeps in epoll_wait(), where
  * it holds nothing, and fork() waits until all are outside: some microseconds.
  *
+ * A process may have several engines, each on a thread of its own, and lwIP has
+ * globals: so one at a time is inside, in the order in which they came. What an
+ * engine does between two waits takes microseconds; a disk that does not answer
+ * holds up all of them.
+ *
  * Who forks holds the lock from then until the fork is done; to come in takes
  * the lock, so that even an engine that hardly sleeps is outside within a turn
  * of its loop. To leave takes none. Whoever does not succeed within a second (a
@@ -35,8 +40,36 @@ static struct {
 	atomic_uintptr_t closer; /* the thread whose fork holds the lock */
 } gate = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
+static struct {
+	pthread_mutex_t lock; /* of what follows; held for moments */
+	pthread_cond_t changed;
+	uint64_t next, serving; /* tickets */
+} turn = {.lock = PTHREAD_MUTEX_INITIALIZER,
+	  .changed = PTHREAD_COND_INITIALIZER};
+
+static void await_turn(void)
+{
+	uint64_t mine;
+
+	pthread_mutex_lock(&turn.lock);
+	mine = turn.next++;
+	while (turn.serving != mine)
+		pthread_cond_wait(&turn.changed, &turn.lock);
+	pthread_mutex_unlock(&turn.lock);
+}
+
+static void give_turn(void)
+{
+	pthread_mutex_lock(&turn.lock);
+	turn.serving++;
+	if (turn.serving != turn.next)
+		pthread_cond_broadcast(&turn.changed);
+	pthread_mutex_unlock(&turn.lock);
+}
+
 void fork_gate_enter(void)
 {
+	await_turn();
 	pthread_mutex_lock(&gate.lock);
 	atomic_fetch_add(&gate.inside, 1);
 	pthread_mutex_unlock(&gate.lock);
@@ -45,6 +78,7 @@ void fork_gate_enter(void)
 void fork_gate_leave(void)
 {
 	atomic_fetch_sub(&gate.inside, 1);
+	give_turn();
 }
 
 static bool may_try_again(int *tries)
@@ -86,6 +120,9 @@ static void in_parent(void)
 static void in_child(void)
 {
 	pthread_mutex_init(&gate.lock, NULL);
+	pthread_mutex_init(&turn.lock, NULL);
+	pthread_cond_init(&turn.changed, NULL);
+	turn.next = turn.serving = 0;
 	atomic_store(&gate.inside, 0);
 	atomic_store(&gate.closer, 0);
 }

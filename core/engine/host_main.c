@@ -30,6 +30,7 @@
 #include "core/engine/notify_exec.h"
 #include "core/engine/preload_check.h"
 #include "core/engine/process_tree.h"
+#include "core/host/proxy.h"
 
 enum { EXIT_USAGE = 64, EXIT_FAILED = 125, EXIT_CANNOT_RUN = 126,
        EXIT_NOT_FOUND = 127 };
@@ -38,6 +39,7 @@ struct run {
 	struct ts_engine *engine;
 	struct process_tree *tree;
 	char **argv;
+	char *node; /* its name for the command; or NULL */
 	struct ts_timer *wait_timer;
 	unsigned wait_s;
 	bool follow_exec;
@@ -53,6 +55,20 @@ static void on_tree_ended(void *ctx, int exit_status)
 	ts_engine_stop(run->engine);
 }
 
+/* false: none. */
+static bool open_proxy(struct run *run, char *where, size_t cap)
+{
+	struct ts_proxy_access access;
+	char at[TS_ADDR_TEXT_CAP];
+
+	if (!run->wants_proxy ||
+	    ts_engine_open_proxy(run->engine, false, &access))
+		return false;
+	snprintf(where, cap, "%s:%s@%s", access.user, access.password,
+		 ts_addr_format(&access.at, at));
+	return true;
+}
+
 static void start_command(struct run *run)
 {
 	struct process_env env = {
@@ -63,14 +79,14 @@ static void start_command(struct run *run)
 		.follow_exec = run->follow_exec,
 		.has_exit_node = ts_route_prefs_want_exit(
 			&ts_node_prefs(ts_engine_node(run->engine))->routes),
+		.node = run->node,
 	};
 	char err[256], where[128];
 
 	if (run->started)
 		return;
 	run->started = true;
-	if (run->wants_proxy &&
-	    ts_engine_open_proxy(run->engine, where, sizeof(where)) == 0)
+	if (open_proxy(run, where, sizeof(where)))
 		env.proxy = where;
 	if (run->wait_timer)
 		ts_timer_set(run->wait_timer, UINT64_MAX);
@@ -222,6 +238,7 @@ static int run_command(int argc, char **argv, bool wants_proxy)
 {
 	struct run run = {.exit_status = EXIT_FAILED,
 			  .wants_proxy = wants_proxy};
+	const char *named = getenv("TSNET_PROGRAM");
 	struct ts_config config;
 	char err[256] = "";
 	int code;
@@ -235,6 +252,7 @@ static int run_command(int argc, char **argv, bool wants_proxy)
 		fprintf(stderr, "tsrun: %s\n", err);
 		return EXIT_FAILED;
 	}
+	run.node = named ? strdup(named) : NULL;
 	process_scrub_environment();
 	run.wait_s = config.wait_s;
 	run.follow_exec = config.follow_exec;
@@ -243,6 +261,7 @@ static int run_command(int argc, char **argv, bool wants_proxy)
 			   err)) {
 		fprintf(stderr, "tsrun: %s\n", err);
 		ts_config_deinit(&config);
+		free(run.node);
 		return EXIT_FAILED;
 	}
 	ts_engine_watch_state(run.engine, on_state, &run);
@@ -253,6 +272,7 @@ static int run_command(int argc, char **argv, bool wants_proxy)
 	ts_engine_close(run.engine);
 	if (run.argv != argv)
 		free(run.argv);
+	free(run.node);
 	return run.exit_status;
 }
 

@@ -213,10 +213,31 @@ static int fd_of(const char *path)
 	return slash ? atoi(slash + 1) : -1;
 }
 
+/* The broker of the node that TSNET_NODE names, as shim/environment.c has it;
+ * "": there is none. */
+static const char *find_node(const char *node, char *out, size_t cap)
+{
+	const char *at = getenv("TSNET_NODES");
+	size_t len = strlen(node);
+
+	out[0] = '\0';
+	for (; at && *at; at += strcspn(at, ";"), at += *at == ';') {
+		if (strncmp(at, node, len) != 0 || at[len] != ',')
+			continue;
+		at += len + 1;
+		if (strcspn(at, ";") < cap)
+			snprintf(out, cap, "%.*s", (int)strcspn(at, ";"), at);
+		break;
+	}
+	return out;
+}
+
 int notify_exec_main(int argc, char **argv, bool is_open)
 {
 	const char *path = getenv("TSNET_BROKER");
 	const char *abstract = getenv("TSNET_BROKER_ABSTRACT");
+	const char *node = getenv("TSNET_NODE");
+	char chosen[TS_TABLE_PATH_CAP];
 	uint32_t host_id;
 	int broker, err = 0;
 
@@ -227,6 +248,10 @@ int notify_exec_main(int argc, char **argv, bool is_open)
 	}
 	path = path ? path : "";
 	abstract = abstract ? abstract : "";
+	if (node && *node) {
+		path = "";
+		abstract = find_node(node, chosen, sizeof(chosen));
+	}
 	host_id = ts_notify_host_id(abstract, path);
 	if (!is_served_by(host_id)) {
 		broker = connect_broker(path, abstract);

@@ -128,8 +128,11 @@ static bool is_setting(const char *entry)
 		if (strncmp(entry, names[i], strlen(names[i])) == 0)
 			return true;
 	}
+	/* What is for the command: which of several nodes it is to use. */
 	return strncmp(entry, "TSNET_", 6) == 0 &&
-	       strncmp(entry, "TSNET_SHIM_", 11) != 0;
+	       strncmp(entry, "TSNET_SHIM_", 11) != 0 &&
+	       strncmp(entry, "TSNET_NODE=", 11) != 0 &&
+	       strncmp(entry, "TSNET_NODES=", 12) != 0;
 }
 
 void process_scrub_environment(void)
@@ -145,7 +148,7 @@ void process_scrub_environment(void)
 	*to = NULL;
 }
 
-/* -- the child ------------------------------------------------------------------ */
+/* -- the child ------------------------------------------------------------ */
 static void set_preload(void)
 {
 	char own[512], value[2048];
@@ -203,6 +206,20 @@ static void set_proxy(const char *where)
 	setenv("no_proxy", "localhost,127.0.0.1,::1", 1);
 }
 
+/* Beside those of the nodes around us; the next one of this name wins. */
+static void add_node(const struct process_env *env)
+{
+	const char *others = getenv("TSNET_NODES");
+	char *value;
+
+	if (!env->node || strpbrk(env->node, ",;") ||
+	    asprintf(&value, "%s,%s%s%s", env->node, env->broker_abstract,
+		     others && *others ? ";" : "", others ? others : "") < 0)
+		return;
+	setenv("TSNET_NODES", value, 1);
+	free(value);
+}
+
 static void set_environment(const struct process_env *env)
 {
 	set_preload();
@@ -210,6 +227,7 @@ static void set_environment(const struct process_env *env)
 	setenv("TSNET_BROKER", env->broker_path, 1);
 	setenv("TSNET_BROKER_ABSTRACT", env->broker_abstract, 1);
 	setenv("TSNET_LOCALAPI", env->localapi_path, 1);
+	add_node(env);
 	if (env->proxy)
 		set_proxy(env->proxy);
 	if (env->has_notify)
@@ -260,7 +278,7 @@ static int exec_result(int fd)
 	return n == sizeof(err) ? err : 0;
 }
 
-/* -- the parent ----------------------------------------------------------------- */
+/* -- the parent ----------------------------------------------------------- */
 static bool ends_programs(int signo)
 {
 	return signo == SIGTERM || signo == SIGINT || signo == SIGQUIT ||

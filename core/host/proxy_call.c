@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * proxy_call.c - a connection to where a proxy's client wants to go
  *
+ * The LocalAPI is a socket of this process's own.
+ *
  * To the tailnet the proxy is a program like any other: a loopback socket that
  * calls R. So its own addresses, services and refusals need no second way.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "core/broker/rendezvous_rule.h"
@@ -67,6 +71,24 @@ int ts_proxy_call(struct ts_host *host, const struct ts_addr *to)
 		return err;
 	}
 	return fd;
+}
+
+int ts_proxy_call_localapi(const struct ts_proxy *proxy)
+{
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
+			0);
+	int err;
+
+	if (fd < 0)
+		return -errno;
+	fd = ts_sock_keep(proxy->host, fd);
+	memcpy(sun.sun_path, proxy->localapi, sizeof(sun.sun_path));
+	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == 0)
+		return fd;
+	err = -errno; /* EAGAIN: too many wait there */
+	ts_sock_close(fd);
+	return err;
 }
 
 int ts_proxy_call_result(const struct ts_host *host, int fd)

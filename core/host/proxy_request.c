@@ -1,44 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * proxy_request.c - what a client asks of the proxy: SOCKS5 and HTTP
+ * proxy_request.c - what a client asks of the proxy: SOCKS5 or HTTP
  *
  * Any program of this machine can reach the port, so nothing is done for one
  * that does not know the password, and it is compared in constant time.
  */
-#include "core/host/proxy_request.h"
+#include "core/host/proxy_parts.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
-#include "core/base/addr.h"
-#include "core/base/encode.h"
-#include "core/base/err.h"
-#include "core/base/http1.h"
-#include "core/base/wire.h"
 #include "core/crypto/secret.h"
 
-enum {
-	SOCKS_VERSION = 5,
-	SOCKS_BY_PASSWORD = 2,
-	SOCKS_NO_METHOD = 0xff,
-	SOCKS_AUTH_VERSION = 1,
-	SOCKS_CONNECT = 1,
-	SOCKS_V4 = 1,
-	SOCKS_NAME = 3,
-	SOCKS_V6 = 4,
-	SOCKS_GENERAL_FAILURE = 1,
-	SOCKS_NETWORK_UNREACHABLE = 3,
-	SOCKS_HOST_UNREACHABLE = 4,
-	SOCKS_REFUSED = 5,
-	SOCKS_TTL_EXPIRED = 6,
-	SOCKS_NO_COMMAND = 7,
-	SOCKS_NO_ADDRESS_TYPE = 8,
-	HTTP_PORT = 80,
-};
+enum { SOCKS_VERSION = 5 };
 
-static bool is_secret(const char *mine, const void *theirs, size_t len)
+bool ts_proxy_is_secret(const char *mine, const void *theirs, size_t len)
 {
 	char padded[PROXY_SECRET_CAP] = "", own[PROXY_SECRET_CAP] = "";
 
@@ -50,344 +24,24 @@ static bool is_secret(const char *mine, const void *theirs, size_t len)
 	       ts_secret_equal(padded, own, sizeof(own));
 }
 
-static enum ts_proxy_step say(struct ts_proxy_parser *p,
-			      enum ts_proxy_step step, const void *bytes,
-			      size_t len)
+bool ts_proxy_set_name(char host[static PROXY_HOST_CAP], const void *name,
+		     size_t len)
+{
+	if (len == 0 || len >= PROXY_HOST_CAP || memchr(name, '\0', len))
+		return false;
+	memcpy(host, name, len);
+	host[len] = '\0';
+	return true;
+}
+
+enum ts_proxy_step ts_proxy_say(struct ts_proxy_parser *p,
+				enum ts_proxy_step step, const void *bytes,
+				size_t len)
 {
 	memcpy(p->answer, bytes, len);
 	p->answer_len = len;
 	return step;
 }
-
-/* -- SOCKS5 -------------------------------------------------------------- */
-
-static void socks_reply(struct ts_proxy_parser *p, uint8_t code)
-{
-	const uint8_t reply[10] = {SOCKS_VERSION, code, 0, SOCKS_V4};
-
-	(void)say(p, PROXY_SAY, reply, sizeof(reply));
-}
-
-static enum ts_proxy_step socks_fail(struct ts_proxy_parser *p, uint8_t code)
-{
-	socks_reply(p, code);
-	return PROXY_FAIL;
-}
-
-static enum ts_proxy_step socks_greet(struct ts_proxy_parser *p,
-				      const uint8_t *data, size_t len,
-				      size_t *used)
-{
-	static const uint8_t yes[] = {SOCKS_VERSION, SOCKS_BY_PASSWORD};
-	static const uint8_t no[] = {SOCKS_VERSION, SOCKS_NO_METHOD};
-
-	if (len < 2 || len < 2u + data[1])
-		return PROXY_MORE;
-	*used = 2u + data[1];
-	if (!memchr(data + 2, SOCKS_BY_PASSWORD, data[1]))
-		return say(p, PROXY_FAIL, no, sizeof(no));
-	p->is_greeted = true;
-	return say(p, PROXY_SAY, yes, sizeof(yes));
-}
-
-static enum ts_proxy_step socks_authorize(struct ts_proxy_parser *p,
-					  const uint8_t *data, size_t len,
-					  size_t *used)
-{
-	static const uint8_t yes[] = {SOCKS_AUTH_VERSION, 0};
-	static const uint8_t no[] = {SOCKS_AUTH_VERSION, 1};
-	size_t user_len, password_len;
-	bool is_user, is_password;
-	const uint8_t *password;
-
-	if (len < 2 || len < 3u + data[1])
-		return PROXY_MORE;
-	user_len = data[1];
-	password_len = data[2 + user_len];
-	password = data + 3 + user_len;
-	if (len < 3 + user_len + password_len)
-		return PROXY_MORE;
-	*used = 3 + user_len + password_len;
-	/* Both, in the same time whichever is wrong. */
-	is_user = is_secret(p->user, data + 2, user_len);
-	is_password = is_secret(p->password, password, password_len);
-	if (data[0] != SOCKS_AUTH_VERSION || !is_user || !is_password)
-		return say(p, PROXY_FAIL, no, sizeof(no));
-	p->is_authorized = true;
-	return say(p, PROXY_SAY, yes, sizeof(yes));
-}
-
-static bool set_name(struct ts_proxy_parser *p, const void *name, size_t len)
-{
-	if (len == 0 || len >= sizeof(p->host) || memchr(name, '\0', len))
-		return false;
-	memcpy(p->host, name, len);
-	p->host[len] = '\0';
-	return true;
-}
-
-static void set_ip(struct ts_proxy_parser *p, const struct ts_ip *ip)
-{
-	(void)ts_ip_format(ip, p->host);
-}
-
-/* The address at at; its length, 0: more bytes, or -EAFNOSUPPORT. */
-static int socks_address(struct ts_proxy_parser *p, uint8_t type,
-			 const uint8_t *at, size_t left)
-{
-	struct ts_ip ip;
-
-	switch (type) {
-	case SOCKS_V4:
-		if (left < 4)
-			return 0;
-		ip = ts_ip_from_v4(at);
-		set_ip(p, &ip);
-		return 4;
-	case SOCKS_V6:
-		if (left < sizeof(ip.bytes))
-			return 0;
-		memcpy(ip.bytes, at, sizeof(ip.bytes));
-		set_ip(p, &ip);
-		return sizeof(ip.bytes);
-	case SOCKS_NAME:
-		if (left < 1 || left < 1u + at[0])
-			return 0;
-		return set_name(p, at + 1, at[0]) ? 1 + at[0] : -EAFNOSUPPORT;
-	default:
-		return -EAFNOSUPPORT;
-	}
-}
-
-static enum ts_proxy_step socks_request(struct ts_proxy_parser *p,
-					const uint8_t *data, size_t len,
-					size_t *used)
-{
-	int n;
-
-	if (len < 4)
-		return PROXY_MORE;
-	if (data[0] != SOCKS_VERSION)
-		return PROXY_FAIL;
-	if (data[1] != SOCKS_CONNECT)
-		return socks_fail(p, SOCKS_NO_COMMAND);
-	n = socks_address(p, data[3], data + 4, len - 4);
-	if (n < 0)
-		return socks_fail(p, SOCKS_NO_ADDRESS_TYPE);
-	if (n == 0 || len < 4u + (size_t)n + 2)
-		return PROXY_MORE;
-	p->port = (uint16_t)(data[4 + n] << 8 | data[5 + n]);
-	*used = 4u + (size_t)n + 2;
-	return PROXY_CALL;
-}
-
-static enum ts_proxy_step parse_socks(struct ts_proxy_parser *p,
-				      const uint8_t *data, size_t len,
-				      size_t *used)
-{
-	if (!p->is_greeted)
-		return socks_greet(p, data, len, used);
-	if (!p->is_authorized)
-		return socks_authorize(p, data, len, used);
-	return socks_request(p, data, len, used);
-}
-
-static uint8_t socks_code(int err)
-{
-	switch (err) {
-	case 0:
-		return 0;
-	case -ENETUNREACH:
-	case -ENETDOWN:
-		return SOCKS_NETWORK_UNREACHABLE;
-	case -EHOSTUNREACH:
-	case -ENOENT:
-		return SOCKS_HOST_UNREACHABLE;
-	case -ECONNREFUSED:
-		return SOCKS_REFUSED;
-	case -ETIMEDOUT:
-		return SOCKS_TTL_EXPIRED;
-	default:
-		return SOCKS_GENERAL_FAILURE;
-	}
-}
-
-/* -- HTTP ---------------------------------------------------------------- */
-
-static enum ts_proxy_step http_fail(struct ts_proxy_parser *p,
-				    const char *status, const char *more)
-{
-	int n = snprintf((char *)p->answer, sizeof(p->answer),
-			 "HTTP/1.1 %s\r\n%sContent-Length: 0\r\n"
-			 "Connection: close\r\n\r\n",
-			 status, more);
-
-	p->answer_len = (size_t)n;
-	return PROXY_FAIL;
-}
-
-static bool http_may(const struct ts_proxy_parser *p,
-		     const struct ts_http1_head *head)
-{
-	const struct ts_http1_field *field =
-		ts_http1_find(head, "Proxy-Authorization");
-	char both[2 * PROXY_SECRET_CAP];
-	uint8_t *theirs = NULL;
-	size_t len = 0;
-	bool ok;
-
-	if (!field || field->value_len < 6 ||
-	    strncasecmp(field->value, "Basic ", 6) != 0 ||
-	    ts_base64_decode(field->value + 6, field->value_len - 6, &theirs,
-			     &len))
-		return false;
-	snprintf(both, sizeof(both), "%s:%s", p->user, p->password);
-	ok = len == strlen(both) && ts_secret_equal(theirs, both, len);
-	ts_wipe(both, sizeof(both));
-	free(theirs);
-	return ok;
-}
-
-/* "host:port", "[v6]:port", or without port where otherwise is not 0. */
-static bool split_authority(struct ts_proxy_parser *p, const char *text,
-			    size_t len, uint16_t otherwise)
-{
-	const char *end = text + len, *host = text, *colon = NULL;
-	size_t host_len = len;
-	unsigned port = 0;
-
-	if (len > 0 && *text == '[') {
-		const char *close = memchr(text, ']', len);
-
-		if (!close)
-			return false;
-		host = text + 1;
-		host_len = (size_t)(close - host);
-		if (close + 1 < end && close[1] != ':')
-			return false;
-		colon = close + 1 < end ? close + 1 : NULL;
-	} else {
-		colon = memchr(text, ':', len);
-		if (colon)
-			host_len = (size_t)(colon - text);
-	}
-	for (const char *at = colon ? colon + 1 : end; at < end; at++) {
-		if (*at < '0' || *at > '9' || port > UINT16_MAX)
-			return false;
-		port = port * 10 + (unsigned)(*at - '0');
-	}
-	if (!colon || colon + 1 == end)
-		port = otherwise;
-	if (port == 0 || port > UINT16_MAX)
-		return false;
-	p->port = (uint16_t)port;
-	return set_name(p, host, host_len);
-}
-
-static const char SCHEME[] = "http://";
-
-/* The authority of "http://authority/path". */
-static bool find_authority(const struct ts_http1_head *head,
-			   const char **authority, size_t *len)
-{
-	const size_t scheme_len = sizeof(SCHEME) - 1;
-	const char *slash;
-
-	if (head->target_len <= scheme_len ||
-	    strncasecmp(head->target, SCHEME, scheme_len) != 0)
-		return false;
-	*authority = head->target + scheme_len;
-	*len = head->target_len - scheme_len;
-	slash = memchr(*authority, '/', *len);
-	if (!slash)
-		slash = memchr(*authority, '?', *len);
-	if (slash)
-		*len = (size_t)(slash - *authority);
-	return !memchr(*authority, '@', *len);
-}
-
-static enum ts_proxy_step parse_http(struct ts_proxy_parser *p,
-				     const uint8_t *data, size_t len,
-				     size_t *used)
-{
-	struct ts_http1_head head;
-	const char *authority;
-	size_t authority_len;
-	int err = ts_http1_read_request(data, len, &head);
-
-	if (err == -EAGAIN && len < PROXY_INPUT_MAX)
-		return PROXY_MORE;
-	if (err)
-		return http_fail(p, "400 Bad Request", "");
-	if (!http_may(p, &head))
-		return http_fail(p, "407 Proxy Authentication Required",
-				 "Proxy-Authenticate: Basic realm=\"tsnet\""
-				 "\r\n");
-	p->is_authorized = true;
-	if (head.method_len == 7 && memcmp(head.method, "CONNECT", 7) == 0) {
-		p->kind = PROXY_HTTP_CONNECT;
-		if (!split_authority(p, head.target, head.target_len, 0))
-			return http_fail(p, "400 Bad Request", "");
-		*used = head.head_len;
-		return PROXY_CALL;
-	}
-	p->kind = PROXY_HTTP_FORWARD;
-	if (!find_authority(&head, &authority, &authority_len) ||
-	    !split_authority(p, authority, authority_len, HTTP_PORT))
-		return http_fail(p, "400 Bad Request", "");
-	return PROXY_CALL;
-}
-
-/* Of this connection, not of the request. */
-static bool is_hop_field(const struct ts_http1_field *f)
-{
-	static const char *const names[] = {"Connection", "Keep-Alive",
-					    "Proxy-Connection",
-					    "Proxy-Authorization"};
-
-	for (size_t i = 0; i < ARRAY_LEN(names); i++)
-		if (f->name_len == strlen(names[i]) &&
-		    strncasecmp(f->name, names[i], f->name_len) == 0)
-			return true;
-	return false;
-}
-
-int ts_proxy_forward(const uint8_t *data, size_t len, uint8_t *out, size_t cap,
-		     size_t *used)
-{
-	static const char close_text[] = "Connection: close\r\n\r\n";
-	struct ts_http1_head head;
-	struct ts_writer w;
-	const char *authority, *path;
-	size_t authority_len, path_len;
-
-	if (ts_http1_read_request(data, len, &head) ||
-	    !find_authority(&head, &authority, &authority_len))
-		return -EBADMSG;
-	path = authority + authority_len;
-	path_len = (size_t)(head.target + head.target_len - path);
-	w = ts_writer_init(out, cap);
-	ts_write_bytes(&w, head.method, head.method_len);
-	ts_write_bytes(&w, " /", path_len && *path == '/' ? 1 : 2);
-	ts_write_bytes(&w, path, path_len);
-	ts_write_bytes(&w, " HTTP/1.1\r\n", 11);
-	for (size_t i = 0; i < head.field_count; i++) {
-		const struct ts_http1_field *f = &head.fields[i];
-
-		if (is_hop_field(f))
-			continue;
-		ts_write_bytes(&w, f->name, f->name_len);
-		ts_write_bytes(&w, ": ", 2);
-		ts_write_bytes(&w, f->value, f->value_len);
-		ts_write_bytes(&w, "\r\n", 2);
-	}
-	/* The next request of this client may be for another server. */
-	ts_write_bytes(&w, close_text, sizeof(close_text) - 1);
-	*used = head.head_len;
-	return w.bad ? -ENOBUFS : (int)w.len;
-}
-
-/* -- both ---------------------------------------------------------------- */
 
 enum ts_proxy_step ts_proxy_parse(struct ts_proxy_parser *p,
 				  const uint8_t *data, size_t len,
@@ -402,20 +56,15 @@ enum ts_proxy_step ts_proxy_parse(struct ts_proxy_parser *p,
 		p->kind = data[0] == SOCKS_VERSION ? PROXY_SOCKS
 						   : PROXY_HTTP_CONNECT;
 	}
-	return p->kind == PROXY_SOCKS ? parse_socks(p, data, len, used)
-				      : parse_http(p, data, len, used);
+	return p->kind == PROXY_SOCKS ? ts_proxy_socks_parse(p, data, len, used)
+				      : ts_proxy_http_parse(p, data, len, used);
 }
 
 void ts_proxy_answer(struct ts_proxy_parser *p, int err)
 {
-	static const char ok[] = "HTTP/1.1 200 Connection established\r\n\r\n";
-
 	p->answer_len = 0;
 	if (p->kind == PROXY_SOCKS)
-		socks_reply(p, socks_code(err));
-	else if (err)
-		(void)http_fail(p, err == -ETIMEDOUT ? "504 Gateway Timeout"
-						     : "502 Bad Gateway", "");
-	else if (p->kind == PROXY_HTTP_CONNECT)
-		(void)say(p, PROXY_SAY, ok, sizeof(ok) - 1);
+		ts_proxy_socks_answer(p, err);
+	else
+		ts_proxy_http_answer(p, err);
 }

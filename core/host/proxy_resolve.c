@@ -2,7 +2,7 @@
  * proxy_resolve.c - the name that a proxy's client wants, as an address
  *
  * A number is itself; names of the tailnet, short ones too, come from the
- * netmap, for which a client waits; all others from the system's name servers
+ * netmap, for which it waits; all others from the system's name servers
  * by way of the DNS service, A before AAAA. The first address is taken.
  */
 #include <errno.h>
@@ -97,37 +97,42 @@ static bool find_address(const uint8_t *msg, size_t len, uint16_t type,
 
 static void on_answer(void *ctx, const uint8_t *answer, size_t len);
 
-static void ask(struct proxy_client *client)
+static void tell(struct proxy_lookup *l, int err, const struct ts_ip *ip)
+{
+	ts_proxy_resolve_cancel(l);
+	l->done(l->ctx, err, ip);
+}
+
+static void ask(struct proxy_lookup *l)
 {
 	uint8_t query[QUESTION_CAP];
-	int len = write_question(client->parser.host,
-				 client->asked_v6 ? DNS_TYPE_AAAA : DNS_TYPE_A,
+	int len = write_question(l->name,
+				 l->asked_v6 ? DNS_TYPE_AAAA : DNS_TYPE_A,
 				 query);
 
 	if (len < 0) {
-		ts_proxy_resolved(client, -ENOENT, NULL);
+		tell(l, -ENOENT, NULL);
 		return;
 	}
-	client->is_asking = true;
-	ts_dns_service_ask_all(client->proxy->host, query, (size_t)len,
-			       on_answer, client);
+	l->is_asking = true;
+	ts_dns_service_ask_all(l->host, query, (size_t)len, on_answer, l);
 }
 
 static void on_answer(void *ctx, const uint8_t *answer, size_t len)
 {
-	struct proxy_client *client = ctx;
+	struct proxy_lookup *l = ctx;
 	struct ts_ip ip;
 
-	client->is_asking = false;
+	l->is_asking = false;
 	if (answer && find_address(answer, len,
-				   client->asked_v6 ? DNS_TYPE_AAAA
-						    : DNS_TYPE_A, &ip)) {
-		ts_proxy_resolved(client, 0, &ip);
-	} else if (!client->asked_v6) {
-		client->asked_v6 = true;
-		ask(client);
+				   l->asked_v6 ? DNS_TYPE_AAAA : DNS_TYPE_A,
+				   &ip)) {
+		tell(l, 0, &ip);
+	} else if (!l->asked_v6) {
+		l->asked_v6 = true;
+		ask(l);
 	} else {
-		ts_proxy_resolved(client, -ENOENT, NULL);
+		tell(l, -ENOENT, NULL);
 	}
 }
 
@@ -135,48 +140,50 @@ static void on_answer(void *ctx, const uint8_t *answer, size_t len)
 
 static void ask_node(void *ctx)
 {
-	struct proxy_client *client = ctx;
-	struct ts_host *host = client->proxy->host;
+	struct proxy_lookup *l = ctx;
+	struct ts_host *host = l->host;
 	struct ts_broker_request req = {
 		.type = TS_BROKER_RESOLVE,
 		.flags = TS_BROKER_WANT_V4 | TS_BROKER_WANT_V6};
 	struct ts_broker_reply rep = {.type = req.type};
 
-	strcpy(req.name, client->parser.host);
+	strcpy(req.name, l->name);
 	if (!ts_names_answer(host, &req, &rep))
-		ts_timer_set(client->retry, ts_host_now_ms(host) + RETRY_MS);
+		ts_timer_set(l->retry, ts_host_now_ms(host) + RETRY_MS);
 	else if (rep.error || rep.answer == TS_ANSWER_NXDOMAIN ||
 		 (rep.answer == TS_ANSWER_FOUND && rep.addr_count == 0))
-		ts_proxy_resolved(client, -ENOENT, NULL);
+		tell(l, -ENOENT, NULL);
 	else if (rep.answer == TS_ANSWER_FOUND)
-		ts_proxy_resolved(client, 0, &rep.addrs[0]);
+		tell(l, 0, &rep.addrs[0]);
 	else
-		ask(client);
+		ask(l);
 }
 
 _Static_assert((int)PROXY_HOST_CAP <= (int)TS_BROKER_NAME_CAP,
 	       "a name fits into a request");
 
-void ts_proxy_resolve(struct proxy_client *client)
+void ts_proxy_resolve(struct proxy_lookup *l)
 {
-	const char *name = client->parser.host;
+	const char *name = l->name;
 	struct ts_ip ip = ts_sock_loopback(false);
 
 	if (ts_ip_parse(name, &ip) == 0 || strcasecmp(name, "localhost") == 0) {
-		ts_proxy_resolved(client, 0, &ip);
+		tell(l, 0, &ip);
 		return;
 	}
-	client->retry = ts_timer_new(client->proxy->host->loop, ask_node,
-				     client);
-	if (client->retry)
-		ask_node(client);
+	l->asked_v6 = false;
+	l->retry = ts_timer_new(l->host->loop, ask_node, l);
+	if (l->retry)
+		ask_node(l);
 	else
-		ts_proxy_resolved(client, -ENOMEM, NULL);
+		tell(l, -ENOMEM, NULL);
 }
 
-void ts_proxy_resolve_cancel(struct proxy_client *client)
+void ts_proxy_resolve_cancel(struct proxy_lookup *l)
 {
-	if (client->is_asking)
-		ts_dns_service_cancel(client->proxy->host, client);
-	ts_timer_free(client->retry);
+	if (l->is_asking)
+		ts_dns_service_cancel(l->host, l);
+	ts_timer_free(l->retry);
+	l->is_asking = false;
+	l->retry = NULL;
 }

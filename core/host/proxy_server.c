@@ -4,7 +4,8 @@
  * A client says what it wants, its call is made, and from then on the two
  * sockets are a relay's business like any others (app_relay.c). Until then a
  * client has a time limit and a bounded buffer; how many there may be is
- * limited, too.
+ * limited, too. One whose datagrams are carried stays a client, and has only to
+ * stay connected.
  */
 #include "core/host/proxy.h"
 
@@ -20,10 +21,8 @@
 #include "core/crypto/secret.h"
 #include "core/host/proxy_internal.h"
 
-enum { CLIENTS_MAX = 1024, BACKLOG = 128, ACCEPTS_A_TURN = 16,
-       READ_LIMIT_MS = 30 * 1000 };
-
-static const char USER[] = "tsnet";
+enum { CLIENTS_MAX = 1024, ASSOCIATIONS_MAX = 128, BACKLOG = 128,
+       ACCEPTS_A_TURN = 16, READ_LIMIT_MS = 30 * 1000 };
 
 /* -- ends ---------------------------------------------------------------- */
 
@@ -31,7 +30,8 @@ static void free_client(struct proxy_client *client)
 {
 	ts_list_remove(&client->link);
 	client->proxy->client_count--;
-	ts_proxy_resolve_cancel(client);
+	ts_proxy_resolve_cancel(&client->lookup);
+	ts_proxy_datagrams_close(client->datagrams);
 	ts_timer_free(client->timer);
 	ts_watch_free(client->watch);
 	ts_watch_free(client->call_watch);
@@ -76,6 +76,9 @@ static bool send_first(struct proxy_client *client)
 	if (client->parser.kind == PROXY_HTTP_FORWARD)
 		len = ts_proxy_forward(client->in, client->in_len, head,
 				       sizeof(head), &used);
+	else if (client->parser.kind == PROXY_LOCALAPI)
+		len = ts_proxy_forward_local(client->in, client->in_len, head,
+					     sizeof(head), &used);
 	return len >= 0 && send_all(client->call_fd, head, (size_t)len) &&
 	       send_all(client->call_fd, client->in + used,
 			client->in_len - used);
@@ -112,25 +115,31 @@ static void on_called(void *ctx, unsigned events)
 		join(client);
 }
 
-void ts_proxy_resolved(struct proxy_client *client, int err,
-		       const struct ts_ip *ip)
+/* Takes fd, the socket of its call, or -errno. */
+static void await_call(struct proxy_client *client, int fd)
 {
-	struct ts_host *host = client->proxy->host;
+	client->call_fd = fd;
+	if (fd < 0) {
+		fail(client, fd);
+		return;
+	}
+	client->call_watch = ts_watch_new(client->proxy->host->loop, fd,
+					  TS_WRITABLE, on_called, client);
+	if (!client->call_watch)
+		fail(client, -ENOMEM);
+}
+
+static void on_resolved(void *ctx, int err, const struct ts_ip *ip)
+{
+	struct proxy_client *client = ctx;
 	struct ts_addr to = {.port = client->parser.port};
 
-	if (!err) {
-		to.ip = *ip;
-		client->call_fd = ts_proxy_call(host, &to);
-		err = client->call_fd < 0 ? client->call_fd : 0;
-	}
-	if (!err) {
-		client->call_watch = ts_watch_new(host->loop, client->call_fd,
-						  TS_WRITABLE, on_called,
-						  client);
-		err = client->call_watch ? 0 : -ENOMEM;
-	}
-	if (err)
+	if (err) {
 		fail(client, err);
+		return;
+	}
+	to.ip = *ip;
+	await_call(client, ts_proxy_call(client->proxy->host, &to));
 }
 
 static void begin_call(struct proxy_client *client)
@@ -141,7 +150,42 @@ static void begin_call(struct proxy_client *client)
 	ts_watch_set(client->watch, 0);
 	ts_timer_set(client->timer, ts_host_now_ms(host) + READ_LIMIT_MS +
 					    host->timeout_ms);
-	ts_proxy_resolve(client);
+	if (client->parser.kind == PROXY_LOCALAPI) {
+		await_call(client, ts_proxy_call_localapi(client->proxy));
+		return;
+	}
+	client->lookup = (struct proxy_lookup){.host = host,
+					       .name = client->parser.host,
+					       .done = on_resolved,
+					       .ctx = client};
+	ts_proxy_resolve(&client->lookup);
+}
+
+/* -- datagrams ----------------------------------------------------------- */
+
+/* false: the client is gone. */
+static bool begin_datagrams(struct proxy_client *client)
+{
+	struct ts_addr from = {.port = client->parser.port}, at;
+	int err = 0;
+
+	/* A name says nothing that we could check. */
+	if (ts_ip_parse(client->parser.host, &from.ip))
+		from.ip = TS_IP_ZERO;
+	if (client->proxy->association_count >= ASSOCIATIONS_MAX)
+		err = -ENOBUFS;
+	if (!err)
+		err = ts_proxy_datagrams_open(client, &from, &at);
+	if (err) {
+		fail(client, err);
+		return false;
+	}
+	ts_timer_set(client->timer, UINT64_MAX);
+	ts_proxy_answer_at(&client->parser, &at);
+	if (send_answer(client))
+		return true;
+	free_client(client);
+	return false;
 }
 
 /* -- what it says -------------------------------------------------------- */
@@ -172,6 +216,8 @@ static bool take_step(struct proxy_client *client, bool *goes_on)
 	case PROXY_CALL:
 		begin_call(client);
 		return false;
+	case PROXY_ASSOCIATE:
+		return begin_datagrams(client);
 	}
 	return true;
 }
@@ -190,6 +236,8 @@ static void on_client(void *ctx, unsigned events)
 		free_client(client);
 		return;
 	}
+	if (client->datagrams) /* it has nothing more to say */
+		return;
 	client->in_len += (size_t)n;
 	while (goes_on && take_step(client, &goes_on))
 		;
@@ -219,8 +267,10 @@ static void add_client(struct ts_proxy *proxy, int fd)
 	client->proxy = proxy;
 	client->fd = fd;
 	client->call_fd = -1;
-	client->parser.user = USER;
-	client->parser.password = proxy->password;
+	client->parser.user = proxy->access.user;
+	client->parser.password = proxy->access.password;
+	if (proxy->localapi[0])
+		client->parser.local_password = proxy->access.local_password;
 	ts_list_insert(&proxy->clients, &client->link);
 	proxy->client_count++;
 	client->timer = ts_timer_new(loop, on_limit, client);
@@ -251,15 +301,15 @@ static void on_arrival(void *ctx, unsigned events)
 	}
 }
 
-static int open_listener(struct ts_proxy *proxy, struct ts_addr *at)
+static int open_listener(struct ts_proxy *proxy, const struct ts_addr *where,
+			 struct ts_addr *at)
 {
-	const struct ts_addr any_port = {.ip = ts_sock_loopback(false)};
 	int err;
 
-	proxy->fd = ts_sock_open(proxy->host, &any_port.ip);
+	proxy->fd = ts_sock_open(proxy->host, &where->ip);
 	if (proxy->fd < 0)
 		return proxy->fd;
-	err = ts_sock_bind(proxy->fd, &any_port);
+	err = ts_sock_bind(proxy->fd, where);
 	if (!err && listen(proxy->fd, BACKLOG))
 		err = -errno;
 	if (!err)
@@ -271,11 +321,19 @@ static int open_listener(struct ts_proxy *proxy, struct ts_addr *at)
 	return proxy->watch ? 0 : -ENOMEM;
 }
 
-int ts_proxy_open(struct ts_host *host, char *where, size_t cap)
+static void make_password(char out[static TS_PROXY_SECRET_CAP])
 {
+	uint8_t random[(TS_PROXY_SECRET_CAP - 1) / 2];
+
+	ts_random_bytes(random, sizeof(random));
+	(void)ts_hex_encode(random, sizeof(random), out);
+	ts_wipe(random, sizeof(random));
+}
+
+static int open_proxy(struct ts_host *host, const struct ts_addr *where)
+{
+	const struct ts_addr any_port = {.ip = ts_sock_loopback(false)};
 	struct ts_proxy *proxy = calloc(1, sizeof(*proxy));
-	uint8_t random[16];
-	struct ts_addr at;
 	int err;
 
 	if (!proxy)
@@ -284,17 +342,35 @@ int ts_proxy_open(struct ts_host *host, char *where, size_t cap)
 	proxy->host = host;
 	proxy->fd = -1;
 	ts_list_init(&proxy->clients);
-	ts_random_bytes(random, sizeof(random));
-	(void)ts_hex_encode(random, sizeof(random), proxy->password);
-	ts_wipe(random, sizeof(random));
-	err = open_listener(proxy, &at);
-	if (err) {
+	strcpy(proxy->access.user, "tsnet");
+	make_password(proxy->access.password);
+	err = open_listener(proxy, where ? where : &any_port,
+			    &proxy->access.at);
+	if (err)
 		ts_proxy_close(host);
-		return err;
-	}
-	snprintf(where, cap, "%s:%s@127.0.0.1:%u", USER, proxy->password,
-		 at.port);
+	return err;
+}
+
+static int serve_localapi(struct ts_proxy *proxy, const char *path)
+{
+	if (strlen(path) >= sizeof(proxy->localapi))
+		return -ENAMETOOLONG;
+	if (!proxy->localapi[0])
+		make_password(proxy->access.local_password);
+	strcpy(proxy->localapi, path);
 	return 0;
+}
+
+int ts_proxy_open(struct ts_host *host, const struct ts_addr *where,
+		  const char *localapi, struct ts_proxy_access *out)
+{
+	int err = host->proxy ? 0 : open_proxy(host, where);
+
+	if (!err && localapi)
+		err = serve_localapi(host->proxy, localapi);
+	if (!err)
+		*out = host->proxy->access;
+	return err;
 }
 
 void ts_proxy_close(struct ts_host *host)
@@ -308,7 +384,7 @@ void ts_proxy_close(struct ts_host *host)
 					  struct proxy_client, link));
 	ts_watch_free(proxy->watch);
 	ts_sock_close(proxy->fd);
-	ts_wipe(proxy->password, sizeof(proxy->password));
+	ts_wipe(&proxy->access, sizeof(proxy->access));
 	free(proxy);
 	host->proxy = NULL;
 }

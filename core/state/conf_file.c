@@ -106,6 +106,8 @@ static const struct ts_config_option options[] = {
 	 "no", BOOL_VALUES, offsetof(struct ts_config, disable_portmapper)},
 	{"disable_upnp", "TS_DISABLE_UPNP", NULL, TS_CONF_BOOL, "no",
 	 BOOL_VALUES, offsetof(struct ts_config, disable_upnp)},
+	{"proxy_listen", "TSNET_PROXY_LISTEN", NULL, TS_CONF_LOOPBACK, "",
+	 "IP:PORT of loopback", offsetof(struct ts_config, proxy_listen)},
 };
 
 const struct ts_config_option *ts_config_options(size_t *count)

@@ -56,6 +56,7 @@
  * congestion        TSNET_CONGESTION      bbr
  * disable_portmapper TS_DISABLE_PORTMAPPER no
  * disable_upnp      TS_DISABLE_UPNP       no
+ * proxy_listen      TSNET_PROXY_LISTEN    - (IP:PORT of loopback)
  */
 enum { TS_CONF_ENDPOINTS_MAX = 8, TS_CONF_ROUTES_MAX = 256 };
 struct ts_config {
@@ -78,6 +79,7 @@ struct ts_config {
 	uint16_t port;
 	struct ts_addr endpoints[TS_CONF_ENDPOINTS_MAX];
 	size_t endpoint_count;
+	struct ts_addr proxy_listen; /* port 0: none */
 	char **tags;
 	size_t tag_count;
 	unsigned wait_s, timeout_s; /* wait 0: do not wait */
@@ -117,11 +119,11 @@ enum ts_config_kind {
 	TS_CONF_LISTEN,
 	TS_CONF_DNS,
 	TS_CONF_ENDPOINTS,
+	TS_CONF_LOOPBACK,
 	TS_CONF_TAGS,
 	TS_CONF_ROUTES,
 	TS_CONF_LOG_LEVEL,
 	TS_CONF_LOG_FORMAT,
-	TS_CONF_LOOPBACK,
 	TS_CONF_CONGESTION,
 };
 struct ts_config_option {

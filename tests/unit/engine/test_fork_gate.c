@@ -125,9 +125,53 @@ static void a_stuck_engine_holds_nobody(void **state)
 	fork_gate_leave();
 }
 
+/* -- turns ---------------------------------------------------------------- */
+
+enum { ENGINES = 4, TURNS = 300 };
+
+static int shared; /* nothing but the gate guards it */
+static atomic_bool is_broken;
+static int turns_of[ENGINES];
+
+static void *take_turns(void *ctx)
+{
+	int *turns = ctx;
+
+	while (*turns < TURNS) {
+		fork_gate_enter();
+		if (++shared != 1)
+			is_broken = true;
+		pause_us(10);
+		shared--;
+		(*turns)++;
+		fork_gate_leave();
+	}
+	return NULL;
+}
+
+/* One at a time, and none is left behind by those that come back at once. */
+static void several_engines_take_turns(void **state)
+{
+	pthread_t engines[ENGINES];
+
+	(void)state;
+	for (int i = 0; i < ENGINES; i++)
+		assert_int_equal(pthread_create(&engines[i], NULL, take_turns,
+						&turns_of[i]), 0);
+	pthread_join(engines[0], NULL);
+	fork_gate_enter();
+	for (int i = 1; i < ENGINES; i++)
+		assert_true(turns_of[i] > TURNS / 2);
+	fork_gate_leave();
+	for (int i = 1; i < ENGINES; i++)
+		pthread_join(engines[i], NULL);
+	assert_false(is_broken);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(several_engines_take_turns),
 		cmocka_unit_test(no_lock_is_inherited),
 		cmocka_unit_test(a_stuck_engine_holds_nobody),
 	};

@@ -201,9 +201,158 @@ static void test_http_forward(void **state)
 		      80, "GET /?q HTTP/1.1\r\nConnection: close\r\n\r\n");
 }
 
+/* -- datagrams ------------------------------------------------------------ */
+
+static const uint8_t ASSOCIATE[] = "\x05\x01\x02\x01\x04user\x06secret"
+				   "\x05\x03\x00\x01\x7f\x00\x00\x01\x1f\x40";
+
+static void test_associate(void **state)
+{
+	struct dialogue d = talk(ASSOCIATE, sizeof(ASSOCIATE) - 1);
+	struct ts_addr at = {.port = 0x1234};
+
+	(void)state;
+	assert_int_equal(d.end, PROXY_ASSOCIATE);
+	assert_string_equal(d.p.host, "127.0.0.1");
+	assert_int_equal(d.p.port, 8000);
+	at.ip = ts_ip_from_v4_host(0x7f000001);
+	ts_proxy_answer_at(&d.p, &at);
+	assert_int_equal(d.p.answer_len, 10);
+	assert_memory_equal(d.p.answer,
+			    "\x05\x00\x00\x01\x7f\x00\x00\x01\x12\x34", 10);
+	for (size_t len = 0; len < sizeof(ASSOCIATE) - 1; len++)
+		assert_int_equal(talk(ASSOCIATE, len).end, PROXY_MORE);
+}
+
+static void test_datagram_head(void **state)
+{
+	static const uint8_t named[] = "\x00\x00\x00\x03\x03web\x00\x35hi";
+	static const uint8_t part[] = "\x00\x00\x01\x01\x01\x02\x03\x04\x00\x35";
+	const size_t head_len = 4 + 4 + 2;
+	char host[PROXY_HOST_CAP];
+	const uint8_t *data;
+	size_t len;
+	uint16_t port;
+
+	(void)state;
+	assert_int_equal(ts_proxy_read_datagram(named, sizeof(named) - 1, host,
+						&port, &data, &len), 0);
+	assert_string_equal(host, "web");
+	assert_int_equal(port, 53);
+	assert_int_equal(len, 2);
+	assert_memory_equal(data, "hi", 2);
+	for (size_t cut = 0; cut < head_len; cut++)
+		assert_int_equal(ts_proxy_read_datagram(named, cut, host, &port,
+							&data, &len), -EBADMSG);
+	assert_int_equal(ts_proxy_read_datagram(part, sizeof(part) - 1, host,
+						&port, &data, &len), -ENOTSUP);
+}
+
+static void test_datagram_head_is_read_back(void **state)
+{
+	static const char *const texts[] = {"100.64.0.1:7",
+					    "[fd7a:115c:a1e0::1]:65535"};
+	uint8_t out[PROXY_DATAGRAM_HEAD_MAX];
+	char host[PROXY_HOST_CAP];
+	const uint8_t *data;
+	size_t len, data_len;
+	uint16_t port;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		struct ts_addr from;
+		struct ts_ip ip;
+
+		assert_int_equal(ts_addr_parse(texts[i], &from), 0);
+		len = ts_proxy_write_datagram_head(&from, out);
+		assert_int_equal(ts_proxy_read_datagram(out, len, host, &port,
+							&data, &data_len), 0);
+		assert_int_equal(data_len, 0);
+		assert_int_equal(port, from.port);
+		assert_int_equal(ts_ip_parse(host, &ip), 0);
+		assert_true(ts_ip_equal(&ip, &from.ip));
+	}
+}
+
+/* -- the LocalAPI --------------------------------------------------------- */
+
+#define MARK "Sec-Tailscale: localapi\r\n"
+#define LOCAL_AUTH "Authorization: Basic OmxvY2Fs\r\n" /* :local */
+
+static struct dialogue local(const char *text, const char *password)
+{
+	struct dialogue d = {.p = {.user = "user", .password = "secret",
+				   .local_password = password},
+			     .rest = (const uint8_t *)text,
+			     .rest_len = strlen(text)};
+	size_t used;
+
+	d.end = ts_proxy_parse(&d.p, d.rest, d.rest_len, &used);
+	return d;
+}
+
+static void check_denied(const char *text, const char *status)
+{
+	struct dialogue d = local(text, "local");
+
+	assert_int_equal(d.end, PROXY_FAIL);
+	assert_false(d.p.is_authorized);
+	assert_memory_equal(d.p.answer + strlen("HTTP/1.1 "), status, 3);
+}
+
+static void test_localapi_needs_both(void **state)
+{
+	(void)state;
+	check_denied("GET / HTTP/1.1\r\n" LOCAL_AUTH "\r\n", "403");
+	check_denied("GET / HTTP/1.1\r\nSec-Tailscale: x\r\n" LOCAL_AUTH
+		     "\r\n", "403");
+	check_denied("GET / HTTP/1.1\r\n" MARK "\r\n", "401");
+	/* another password; no colon; the proxy's way to say it */
+	check_denied("GET / HTTP/1.1\r\n" MARK
+		     "Authorization: Basic OmxvY2FM\r\n\r\n", "401");
+	check_denied("GET / HTTP/1.1\r\n" MARK
+		     "Authorization: Basic bG9jYWw=\r\n\r\n", "401");
+	check_denied("GET / HTTP/1.1\r\n" MARK
+		     "Proxy-Authorization: Basic OmxvY2Fs\r\n\r\n", "401");
+	/* where it is not served, it is a request like any other */
+	assert_memory_equal(local("GET / HTTP/1.1\r\n" MARK LOCAL_AUTH "\r\n",
+				  NULL).p.answer, "HTTP/1.1 407", 12);
+}
+
+static void test_localapi_is_forwarded(void **state)
+{
+	struct dialogue d = local("POST /localapi/v0/x?y HTTP/1.1\r\n"
+				  "Host: 127.0.0.1:1\r\n" MARK LOCAL_AUTH
+				  "Content-Length: 4\r\n"
+				  "Connection: keep-alive\r\n\r\nbody",
+				  "local");
+	char out[512];
+	size_t used;
+	int len;
+
+	(void)state;
+	assert_int_equal(d.end, PROXY_CALL);
+	assert_int_equal(d.p.kind, PROXY_LOCALAPI);
+	assert_true(d.p.is_authorized);
+	len = ts_proxy_forward_local(d.rest, d.rest_len, (uint8_t *)out,
+				     sizeof(out) - 1, &used);
+	assert_true(len > 0);
+	out[len] = '\0';
+	assert_string_equal(out, "POST /localapi/v0/x?y HTTP/1.1\r\n"
+				 "Host: local-tailscaled.sock\r\n" MARK
+				 "Content-Length: 4\r\n"
+				 "Connection: close\r\n\r\n");
+	assert_int_equal(d.rest_len - used, 4);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_associate),
+		cmocka_unit_test(test_datagram_head),
+		cmocka_unit_test(test_datagram_head_is_read_back),
+		cmocka_unit_test(test_localapi_needs_both),
+		cmocka_unit_test(test_localapi_is_forwarded),
 		cmocka_unit_test(test_socks_by_name),
 		cmocka_unit_test(test_socks_cut_at_each_length),
 		cmocka_unit_test(test_socks_by_address),

@@ -193,6 +193,7 @@ static void every_option_can_be_in_the_environment(void **state)
 		{"direct", "no"}, {"path_mtu", "no"}, {"shields_up", "yes"},
 		{"congestion", "cubic"},
 		{"disable_portmapper", "yes"}, {"disable_upnp", "1"},
+		{"proxy_listen", "127.0.0.1:1080"},
 	};
 	struct bench *b = *state;
 	size_t count;

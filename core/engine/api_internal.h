@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * api_internal.h - struct tsnet, and what the files behind tsnet.h share
+ *
+ *   api         settings, start, end
+ *   api_host    questions to the server's own host, and its table
+ *   api_dial    connections to others
+ *   api_listen  connections from others, and who is at the other end
+ *   api_packet  datagrams
+ *   api_local   the LocalAPI, in this process and on loopback
+ */
+#ifndef CORE_ENGINE_API_INTERNAL_H
+#define CORE_ENGINE_API_INTERNAL_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <sys/types.h>
+#include <time.h>
+
+#include "core/broker/broker_wire.h"
+#include "core/engine/engine_thread.h"
+#include "tsnet.h"
+
+enum {
+	API_SETTINGS_MAX = 32,
+	API_ERR_CAP = 256,
+	API_PATH_CAP = 256,
+	API_NETWORK_LEN = 8,
+};
+
+/* A listening socket of the caller's. */
+struct api_listener {
+	int fd;
+	ino_t inode; /* the number may be another socket's by now */
+};
+
+struct tsnet {
+	char *settings[API_SETTINGS_MAX]; /* "NAME=value", wiped when freed */
+	size_t setting_count;
+	struct ts_engine_thread host;
+	/* Since the start, and until the end. */
+	const struct ts_table_layout *table;
+	char broker[TS_TABLE_PATH_CAP]; /* abstract name */
+	char localapi[API_PATH_CAP], root[API_PATH_CAP];
+	pthread_mutex_t start_lock; /* one start, others wait for it */
+	pthread_mutex_t lock;	    /* of what follows */
+	pthread_cond_t changed;
+	_Atomic pid_t pid; /* where it was started: a child has no engine */
+	bool is_started, is_closing;
+	unsigned users; /* calls that are under way */
+	enum ts_node_state state;
+	char v4[TS_IP_TEXT_CAP], v6[TS_IP_TEXT_CAP];
+	char node_error[API_ERR_CAP];
+	bool has_failed; /* node_error is one, not where to log in */
+	struct api_listener *listeners;
+	size_t listener_count;
+	pthread_mutex_t errmsg_lock; /* of what follows */
+	char errmsg[API_ERR_CAP];
+};
+
+/* -- api.c ---------------------------------------------------------------- */
+/* Sets the words, returns code. */
+int api_fail(struct tsnet *ts, int code, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+/* Starts the server if need be. 0: the caller may use its parts until
+ * api_leave(), even while it is being closed. */
+int api_enter(struct tsnet *ts);
+void api_leave(struct tsnet *ts);
+/* The two halves of tsnet_close(): calls that come between them fail. */
+void api_stop(struct tsnet *ts);
+void api_free(struct tsnet *ts);
+struct timespec api_deadline(unsigned timeout_s);
+/* Milliseconds until then, for poll(). */
+int api_left_ms(const struct timespec *end);
+/* Between api_enter() and api_leave(). 0, -ETIMEDOUT, -EACCES, -ECANCELED. */
+int api_wait_running(struct tsnet *ts, const struct timespec *end);
+bool api_is_nonblocking(int fd);
+/* Between the two as well: waits until there is something to read or to accept,
+ * unless fd is not to be waited for. 0, -ECANCELED, or another -errno. */
+int api_wait_readable(struct tsnet *ts, int fd);
+
+/* -- api_host.c ----------------------------------------------------------- */
+int api_host_attach(struct tsnet *ts);
+void api_host_detach(struct tsnet *ts);
+/* 0 or a negative errno, the reply's, too. pass_fd may be -1. */
+int api_host_ask(struct tsnet *ts, struct ts_broker_request *req, int pass_fd,
+		 struct ts_broker_reply *rep);
+/* What the table knows of a socket with these native ends. */
+bool api_host_find(const struct tsnet *ts, uint8_t proto,
+		   const struct ts_addr *local, const struct ts_addr *remote,
+		   struct ts_flow_entry *out);
+
+/* -- api_dial.c ----------------------------------------------------------- */
+/* "tcp", "tcp4", "udp6", ...: IPPROTO_TCP or IPPROTO_UDP, and 0, 4 or 6; or
+ * -EPROTONOSUPPORT. */
+int api_parse_network(const char *network, int *family);
+/* "host:port", "[host]:port", ":port"; port may be a name of services(5). */
+int api_split_address(const char *address, const char *proto, char *host,
+		      size_t host_cap, uint16_t *port);
+/* Native sockets. fd, or -errno. */
+int api_socket(int type, const struct ts_addr *at);
+int api_bind(int fd, const struct ts_addr *at);
+/* 0, also when it is on its way. */
+int api_connect(int fd, const struct ts_addr *to);
+int api_native_local(int fd, struct ts_addr *out);
+int api_native_peer(int fd, struct ts_addr *out);
+void api_send_at_once(int fd); /* TCP: as Go's connections do */
+int api_option(int fd, int name); /* of SOL_SOCKET */
+
+/* -- api_listen.c --------------------------------------------------------- */
+/* A native socket that stands for *asked in the tailnet, whose port is told
+ * when it was 0. fd, or -errno. */
+int api_bind_tailnet(struct tsnet *ts, uint8_t proto, int family,
+		     struct ts_addr *asked);
+/* Is fd a listener of this server's? */
+bool api_is_listener(struct tsnet *ts, int fd);
+/* From now on they accept nothing, and who waits there is told. */
+void api_end_listeners(struct tsnet *ts);
+
+#endif

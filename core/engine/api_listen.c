@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * api_listen.c - connections from others, and who is at the other end
+ *
+ * A listener is bound to a loopback address that the host chose, so that the
+ * tailnet alone reaches it, and the host connects to it for each peer. Whoever
+ * else finds that address is turned away when he is accepted: only the host's
+ * connections are in the table. The kernel keeps the queue, and says by poll()
+ * that there is something in it.
+ *
+ * The host notices by itself that a listener was closed (core/host/
+ * app_listener.c). What is remembered here is which descriptors are listeners,
+ * to end them with the server.
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/base/err.h"
+#include "core/engine/api_internal.h"
+
+enum { BACKLOG = 1024, HOST_CAP = 64 };
+
+/* -- which they are ------------------------------------------------------- */
+
+static ino_t inode_of(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode) ? st.st_ino : 0;
+}
+
+/* Under lock. */
+static void forget_closed(struct tsnet *ts)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < ts->listener_count; i++) {
+		struct api_listener *l = &ts->listeners[i];
+
+		if (inode_of(l->fd) == l->inode)
+			ts->listeners[kept++] = *l;
+	}
+	ts->listener_count = kept;
+}
+
+static int remember(struct tsnet *ts, int fd)
+{
+	struct api_listener *grown = NULL;
+
+	pthread_mutex_lock(&ts->lock);
+	forget_closed(ts);
+	if (!ts->is_closing)
+		grown = realloc(ts->listeners, (ts->listener_count + 1) *
+						       sizeof(*grown));
+	if (grown) {
+		grown[ts->listener_count++] = (struct api_listener){
+			.fd = fd, .inode = inode_of(fd)};
+		ts->listeners = grown;
+	}
+	pthread_mutex_unlock(&ts->lock);
+	return grown ? 0 : -ENOMEM;
+}
+
+bool api_is_listener(struct tsnet *ts, int fd)
+{
+	ino_t inode = inode_of(fd);
+	bool is_one = false;
+
+	pthread_mutex_lock(&ts->lock);
+	for (size_t i = 0; i < ts->listener_count && inode; i++)
+		is_one |= ts->listeners[i].fd == fd &&
+			  ts->listeners[i].inode == inode;
+	pthread_mutex_unlock(&ts->lock);
+	return is_one;
+}
+
+void api_end_listeners(struct tsnet *ts)
+{
+	pthread_mutex_lock(&ts->lock);
+	forget_closed(ts);
+	for (size_t i = 0; i < ts->listener_count; i++)
+		(void)shutdown(ts->listeners[i].fd, SHUT_RDWR);
+	ts->listener_count = 0;
+	pthread_mutex_unlock(&ts->lock);
+}
+
+/* -- binding -------------------------------------------------------------- */
+
+static int tell_bound(struct tsnet *ts, uint8_t proto, int fd,
+		      struct ts_addr *asked)
+{
+	struct ts_broker_request req = {.type = TS_BROKER_BOUND,
+					.proto = proto,
+					.tailnet = *asked};
+	struct ts_broker_reply rep;
+	int err = api_native_local(fd, &req.native_local);
+
+	if (err)
+		return err;
+	if (proto == IPPROTO_TCP)
+		req.flags |= TS_BROKER_REUSE;
+	if (req.tailnet.port == 0)
+		req.tailnet.port = req.native_local.port;
+	*asked = req.tailnet;
+	return api_host_ask(ts, &req, fd, &rep);
+}
+
+/* SO_REUSEADDR looks past what closed connections left behind. Datagram sockets
+ * must not have it: two could have one address. */
+static int bind_native(uint8_t proto, const struct ts_addr *native)
+{
+	const int on = 1;
+	bool is_tcp = proto == IPPROTO_TCP;
+	int fd = api_socket(is_tcp ? SOCK_STREAM : SOCK_DGRAM, native);
+	int err;
+
+	if (fd < 0)
+		return fd;
+	if (is_tcp)
+		(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on,
+				 sizeof(on));
+	err = api_bind(fd, native);
+	if (!err)
+		return fd;
+	close(fd);
+	return err;
+}
+
+int api_bind_tailnet(struct tsnet *ts, uint8_t proto, int family,
+		     struct ts_addr *asked)
+{
+	struct ts_broker_request req = {.type = TS_BROKER_BIND,
+					.proto = proto,
+					.tailnet = *asked};
+	struct ts_broker_reply rep;
+	int fd, err;
+
+	if (proto == IPPROTO_TCP)
+		req.flags |= TS_BROKER_REUSE;
+	if (family == 6)
+		req.flags |= TS_BROKER_V6_ONLY;
+	err = api_host_ask(ts, &req, -1, &rep);
+	if (!err && !ts_ip_is_loopback(&rep.native.ip))
+		err = -EADDRNOTAVAIL;
+	if (err)
+		return err;
+	fd = bind_native(proto, &rep.native);
+	if (fd < 0)
+		return fd;
+	err = tell_bound(ts, proto, fd, asked);
+	if (!err)
+		return fd;
+	close(fd);
+	return err;
+}
+
+static int tell_listening(struct tsnet *ts, int fd,
+			  const struct ts_addr *asked)
+{
+	struct ts_broker_request req = {.type = TS_BROKER_LISTEN,
+					.proto = IPPROTO_TCP,
+					.flags = TS_BROKER_REUSE,
+					.tailnet = *asked};
+	struct ts_broker_reply rep;
+	int err = api_native_local(fd, &req.native_local);
+
+	if (!err && listen(fd, BACKLOG) != 0)
+		err = -errno;
+	if (!err)
+		err = api_host_ask(ts, &req, -1, &rep);
+	return err ? err : remember(ts, fd);
+}
+
+/* -- what was asked for --------------------------------------------------- */
+
+/* The host part: empty or an address, which the family has to fit. */
+static int parse_host(struct tsnet *ts, const char *network, int family,
+		      const char *host, struct ts_ip *ip)
+{
+	*ip = family == 4 ? TS_IP4_ZERO : TS_IP_ZERO;
+	if (!*host)
+		return 0;
+	if (ts_ip_parse(host, ip))
+		return api_fail(ts, -EINVAL,
+				"invalid Listen addr \"%.60s\"; host part must "
+				"be empty or IP literal", host);
+	if (ts_ip_is_unspecified(ip) && family == 0)
+		*ip = TS_IP_ZERO; /* of both families, as Go has it */
+	else if ((family == 4 && !ts_ip_is_v4(ip)) ||
+		 (family == 6 && ts_ip_is_v4(ip)))
+		return api_fail(ts, -EINVAL,
+				"invalid non-IPv%d addr %.60s for network "
+				"\"%s\"", family, host, network);
+	return 0;
+}
+
+static int listen_at(struct tsnet *ts, const char *network,
+		     const char *address)
+{
+	struct ts_addr asked = {0};
+	char host[HOST_CAP];
+	int family, fd, err;
+
+	if (!*network)
+		network = "tcp";
+	if (api_parse_network(network, &family) != IPPROTO_TCP)
+		return api_fail(ts, -EPROTONOSUPPORT,
+				"unsupported network type \"%.20s\"", network);
+	if (api_split_address(address, "tcp", host, sizeof(host), &asked.port))
+		return api_fail(ts, -EINVAL, "%.80s: not \"host:port\"",
+				address);
+	err = parse_host(ts, network, family, host, &asked.ip);
+	if (err)
+		return err;
+	fd = api_bind_tailnet(ts, IPPROTO_TCP, family, &asked);
+	err = fd < 0 ? fd : tell_listening(ts, fd, &asked);
+	if (!err)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	if (err == -EADDRINUSE)
+		return api_fail(ts, err, "listener already open for %s, %.60s",
+				network, address);
+	return api_fail(ts, err, "listen %s %.60s: %s", network, address,
+			ts_strerror(err));
+}
+
+int tsnet_listen(struct tsnet *ts, const char *network, const char *address)
+{
+	int fd = api_enter(ts);
+
+	if (fd)
+		return fd;
+	fd = listen_at(ts, network, address);
+	api_leave(ts);
+	return fd;
+}
+
+/* -- accepting ------------------------------------------------------------ */
+
+/* false: it is a stranger's. */
+static bool welcome(struct tsnet *ts, int fd, struct ts_addr *peer)
+{
+	struct ts_broker_request req = {.type = TS_BROKER_ACCEPTED,
+					.proto = IPPROTO_TCP};
+	struct ts_broker_reply rep;
+	struct ts_flow_entry entry;
+
+	if (api_native_local(fd, &req.native_local) ||
+	    api_native_peer(fd, &req.native_remote) ||
+	    !api_host_find(ts, IPPROTO_TCP, &req.native_local,
+			   &req.native_remote, &entry) ||
+	    entry.kind != TS_FLOW_ACCEPT)
+		return false;
+	*peer = entry.tailnet_remote;
+	api_send_at_once(fd);
+	/* Whatever comes of it shows at the connection. */
+	(void)api_host_ask(ts, &req, fd, &rep);
+	return true;
+}
+
+static int accept_native(struct tsnet *ts, int listener)
+{
+	int fd = api_wait_readable(ts, listener);
+
+	if (fd)
+		return fd;
+	do {
+		fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	} while (fd < 0 && (errno == EINTR || errno == ECONNABORTED));
+	if (fd >= 0)
+		return fd;
+	/* EINVAL: it listens no more. */
+	return errno == EINVAL ? -EBADF : -errno;
+}
+
+static int write_addr(const struct ts_addr *addr, char *out, size_t cap)
+{
+	char text[TS_ADDR_TEXT_CAP];
+
+	ts_addr_format(addr, text);
+	if (strlen(text) >= cap)
+		return -ENOBUFS;
+	strcpy(out, text);
+	return 0;
+}
+
+static int accept_peer(struct tsnet *ts, int listener, char *peer, size_t cap)
+{
+	struct ts_addr addr;
+	bool is_peer = false;
+	int fd;
+
+	if (!api_is_listener(ts, listener))
+		return -EBADF;
+	while (!is_peer) {
+		fd = accept_native(ts, listener);
+		if (fd < 0)
+			return fd;
+		is_peer = welcome(ts, fd, &addr);
+		if (!is_peer)
+			close(fd);
+	}
+	if (!peer || write_addr(&addr, peer, cap) == 0)
+		return fd;
+	close(fd);
+	return -ENOBUFS;
+}
+
+int tsnet_accept(struct tsnet *ts, int listener, char *peer, size_t cap)
+{
+	int fd = api_enter(ts);
+
+	if (fd)
+		return fd;
+	fd = accept_peer(ts, listener, peer, cap);
+	if (fd == -EBADF)
+		api_fail(ts, fd, "accept: not a listener of this server");
+	else if (fd < 0)
+		api_fail(ts, fd, "accept: %s", ts_strerror(fd));
+	api_leave(ts);
+	return fd;
+}
+
+/* -- names ---------------------------------------------------------------- */
+
+static bool find_names(const struct tsnet *ts, int fd,
+		       const struct ts_addr *local, const struct ts_addr *peer,
+		       struct ts_flow_entry *out)
+{
+	const struct ts_addr none = {.port = 0};
+	bool is_tcp = api_option(fd, SO_TYPE) == SOCK_STREAM;
+	uint8_t proto = is_tcp ? IPPROTO_TCP : IPPROTO_UDP;
+
+	if (peer->port == 0)
+		return api_host_find(ts, proto, local, &none, out) &&
+		       out->kind == TS_FLOW_BIND;
+	if (is_tcp)
+		return api_host_find(ts, proto, local, peer, out);
+	return api_host_find(ts, proto, &none, peer, out) &&
+	       out->kind == TS_FLOW_DATAGRAM;
+}
+
+/* What is not in the table is a socket of the host's network. */
+static int names_of(const struct tsnet *ts, int fd, struct ts_addr *local,
+		    struct ts_addr *peer)
+{
+	struct ts_flow_entry entry;
+	int err = api_native_local(fd, local);
+
+	if (err)
+		return err == -ENOTSOCK ? -EBADF : err;
+	err = api_native_peer(fd, peer);
+	if (err && err != -ENOTCONN)
+		return err;
+	if (err)
+		*peer = (struct ts_addr){.port = 0};
+	if (find_names(ts, fd, local, peer, &entry)) {
+		*local = entry.tailnet_local;
+		*peer = entry.tailnet_remote;
+	}
+	return 0;
+}
+
+static int tell_name(struct tsnet *ts, int fd, bool is_peer, char *out,
+		     size_t cap)
+{
+	struct ts_addr ends[2];
+	int err = api_enter(ts);
+
+	if (err)
+		return err;
+	err = names_of(ts, fd, &ends[0], &ends[1]);
+	if (!err && ends[is_peer].port == 0)
+		err = -ENOTCONN;
+	if (!err)
+		err = write_addr(&ends[is_peer], out, cap);
+	if (err)
+		api_fail(ts, err, "%s", ts_strerror(err));
+	api_leave(ts);
+	return err;
+}
+
+int tsnet_local_addr(struct tsnet *ts, int fd, char *out, size_t cap)
+{
+	return tell_name(ts, fd, false, out, cap);
+}
+
+int tsnet_peer_addr(struct tsnet *ts, int fd, char *out, size_t cap)
+{
+	return tell_name(ts, fd, true, out, cap);
+}
