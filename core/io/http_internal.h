@@ -18,6 +18,8 @@
 
 enum { HTTP_TARGET_CAP = 280, HTTP_HINT_CAP = 128 };
 
+#define HTTP_DNS_TYPE "application/dns-message"
+
 struct ts_http_watch; /* http_multi.c */
 
 struct ts_http_request {
@@ -30,7 +32,11 @@ struct ts_http_request {
 	bool is_ready; /* error or status tells; the timer delivers */
 	char *url;
 	bool is_near; /* the own network: no proxy, no redirect */
+	bool is_dns;  /* DNS over HTTPS */
 	char *post;   /* NULL: GET */
+	size_t post_len;
+	struct ts_ip *at; /* where the host is; NULL: it is looked up */
+	size_t at_count;
 	struct curl_slist *headers;
 	struct curl_slist *resolved;
 	struct ts_http_way way;
@@ -68,6 +74,9 @@ void ts_http_multi_close(struct ts_http_client *client);
 /* -- http_options.c -- */
 /* Make the easy handle of a request whose way is known, and start it. */
 bool ts_http_start_transfer(struct ts_http_request *rq);
+/* Make it a POST of a DNS query. */
+bool ts_http_set_dns(struct ts_http_request *rq, const uint8_t *query,
+		     size_t len);
 /* Make it a POST of body. */
 bool ts_http_set_soap(struct ts_http_request *rq, const char *action,
 		      const char *body);

@@ -5,6 +5,7 @@
  * the environment; our CA roots; and limits on the answer.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/err.h"
@@ -41,7 +42,8 @@ static bool set_options(struct ts_http_request *rq, const char *proxy)
 	bad |= curl_easy_setopt(easy, CURLOPT_PRIVATE, rq);
 	bad |= curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
 	bad |= curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
-				(long)CURL_HTTP_VERSION_1_1);
+				(long)(rq->is_dns ? CURL_HTTP_VERSION_2TLS
+						  : CURL_HTTP_VERSION_1_1));
 	bad |= curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);
 	bad |= curl_easy_setopt(easy, CURLOPT_WRITEDATA, rq);
 	bad |= curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, rq->curl_error);
@@ -66,14 +68,18 @@ static bool set_options(struct ts_http_request *rq, const char *proxy)
 	return bad == CURLE_OK;
 }
 
-static bool set_near_options(struct ts_http_request *rq)
+static bool set_post_options(struct ts_http_request *rq)
 {
 	CURLcode bad = 0;
 
-	bad |= curl_easy_setopt(rq->easy, CURLOPT_FORBID_REUSE, 1L);
+	if (rq->is_near)
+		bad |= curl_easy_setopt(rq->easy, CURLOPT_FORBID_REUSE, 1L);
 	bad |= curl_easy_setopt(rq->easy, CURLOPT_HTTPHEADER, rq->headers);
-	if (rq->post)
-		bad |= curl_easy_setopt(rq->easy, CURLOPT_POSTFIELDS, rq->post);
+	if (!rq->post)
+		return bad == CURLE_OK;
+	bad |= curl_easy_setopt(rq->easy, CURLOPT_POSTFIELDSIZE,
+				(long)rq->post_len);
+	bad |= curl_easy_setopt(rq->easy, CURLOPT_POSTFIELDS, rq->post);
 	return bad == CURLE_OK;
 }
 
@@ -89,8 +95,8 @@ bool ts_http_start_transfer(struct ts_http_request *rq)
 		ok = curl_easy_setopt(rq->easy, CURLOPT_PROXYUSERPWD,
 				      way->proxy.userinfo) == CURLE_OK;
 	free(url);
-	if (ok && rq->is_near)
-		ok = set_near_options(rq);
+	if (ok && (rq->is_near || rq->is_dns))
+		ok = set_post_options(rq);
 	if (ok)
 		ok = curl_multi_add_handle(rq->client->multi, rq->easy) ==
 		     CURLM_OK;
@@ -98,23 +104,46 @@ bool ts_http_start_transfer(struct ts_http_request *rq)
 	return ok;
 }
 
-/* Expect: the devices are small, and wait is all that many make of it. */
-bool ts_http_set_soap(struct ts_http_request *rq, const char *action,
-		      const char *body)
+static bool add_headers(struct ts_http_request *rq,
+			const char *const lines[], size_t count)
 {
-	static const char *const fixed[] = {
-		"Content-Type: text/xml; charset=\"utf-8\"", "Expect:"};
-	char line[HTTP_HINT_CAP];
-	struct curl_slist *list;
+	for (size_t i = 0; i < count; i++) {
+		struct curl_slist *list =
+			curl_slist_append(rq->headers, lines[i]);
 
-	snprintf(line, sizeof(line), "SOAPAction: %s", action);
-	rq->post = strdup(body);
-	rq->headers = curl_slist_append(NULL, line);
-	for (size_t i = 0; rq->headers && i < ARRAY_LEN(fixed); i++) {
-		list = curl_slist_append(rq->headers, fixed[i]);
 		if (!list)
 			return false;
 		rq->headers = list;
 	}
-	return rq->post && rq->headers;
+	return true;
+}
+
+bool ts_http_set_dns(struct ts_http_request *rq, const uint8_t *query,
+		     size_t len)
+{
+	static const char *const lines[] = {
+		"Content-Type: " HTTP_DNS_TYPE, "Accept: " HTTP_DNS_TYPE,
+		"Expect:"};
+
+	rq->is_dns = true;
+	rq->post = malloc(len);
+	if (!rq->post)
+		return false;
+	memcpy(rq->post, query, len);
+	rq->post_len = len;
+	return add_headers(rq, lines, ARRAY_LEN(lines));
+}
+
+/* Expect: the devices are small, and wait is all that many make of it. */
+bool ts_http_set_soap(struct ts_http_request *rq, const char *action,
+		      const char *body)
+{
+	char line[HTTP_HINT_CAP];
+	const char *const lines[] = {
+		line, "Content-Type: text/xml; charset=\"utf-8\"", "Expect:"};
+
+	snprintf(line, sizeof(line), "SOAPAction: %s", action);
+	rq->post = strdup(body);
+	rq->post_len = strlen(body);
+	return rq->post && add_headers(rq, lines, ARRAY_LEN(lines));
 }
