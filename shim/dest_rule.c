@@ -10,8 +10,9 @@
  * With dns = intercept the system's name servers are ours, too, at port 53.
  *
  * Names: a single label, or one under the tailnet's suffix; before that is
- * known, also what libc does not know. Whatever a program can look up without a
- * name server, the hosts file for one, stays libc's.
+ * known, also what libc does not know; where the tailnet has resolvers of its
+ * own, any, as the host says which are theirs. Whatever a program can look up
+ * without a name server, the hosts file for one, stays libc's.
  */
 #include <arpa/inet.h>
 #include <string.h>
@@ -108,9 +109,9 @@ static bool is_this_host(const char *name)
 		strncasecmp(name, own, label_len) == 0);
 }
 
-static bool is_under_tailnet(const char *name,
-			     const struct ts_table_layout *table)
+bool shim_name_is_tailnets(const char *name)
 {
+	const struct ts_table_layout *table = atomic_load(&shim.table);
 	struct ts_table_info info;
 
 	return shim_name_is_under(name, "ts.net") ||
@@ -123,16 +124,15 @@ static bool is_under_tailnet(const char *name,
 
 static bool knows_suffix(const struct ts_table_layout *table)
 {
-	struct ts_table_info info;
-
-	return table && ts_table_read_info(table, &info) &&
-	       !ts_ip_is_zero(&info.own_v4);
+	return table && ts_table_has_suffix(table);
 }
 
 /* What is not under a suffix that we know. Until the netmap is there the
  * tailnet's may be any (Headscale); then libc is asked first. */
 static enum shim_name_rule rule_for_dotted(const struct ts_table_layout *table)
 {
+	if (table && ts_table_routes_names(table))
+		return SHIM_NAME_NODE_FIRST;
 	return (shim.is_hosted || shim.is_configured) && !knows_suffix(table)
 		       ? SHIM_NAME_LIBC_FIRST
 		       : SHIM_NAME_LIBC;
@@ -150,7 +150,7 @@ static enum shim_name_rule rule_for(const char *bare, bool is_absolute)
 {
 	const struct ts_table_layout *table = shim_table();
 
-	if (is_under_tailnet(bare, table))
+	if (shim_name_is_tailnets(bare))
 		return SHIM_NAME_NODE_FIRST;
 	if (strchr(bare, '.'))
 		return rule_for_dotted(table);

@@ -172,6 +172,8 @@ enum shim_name_rule shim_name_rule(const char *name);
 /* The same for the name of a DNS query: reverse names may be ours. */
 enum shim_name_rule shim_query_rule(const char *name);
 bool shim_name_is_under(const char *name, const char *suffix);
+/* Under a suffix that the tailnet alone knows. */
+bool shim_name_is_tailnets(const char *name);
 
 /* -- native.c ------------------------------------------------------------ */
 int shim_native_local(int fd, struct ts_addr *out);

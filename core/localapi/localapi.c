@@ -190,6 +190,9 @@ static const struct {
 	{"GET", API "prefs", false, get_prefs},
 	{"GET", API "derpmap", false, get_derp_map},
 	{"GET", API "serve-config", false, get_serve_config},
+	{"GET", API "dns-query", true, localapi_dns_query},
+	{"GET", API "dns-config", false, localapi_dns_config},
+	{"GET", API "dns-osconfig", true, localapi_dns_osconfig},
 	{"POST", API "ping", false, localapi_ping},
 	{"POST", API "netcheck", false, localapi_netcheck},
 };

@@ -44,6 +44,10 @@ json_t *localapi_user(const struct ts_user_profile *user);
 json_t *localapi_status(const struct localapi_call *call, bool with_peers);
 /* ping_route.c */
 void localapi_ping(const struct localapi_call *call);
+/* dns_routes.c */
+void localapi_dns_query(const struct localapi_call *call);
+void localapi_dns_config(const struct localapi_call *call);
+void localapi_dns_osconfig(const struct localapi_call *call);
 /* netcheck_route.c */
 void localapi_netcheck(const struct localapi_call *call);
 

@@ -161,6 +161,7 @@ void ts_node_free(struct ts_node *node)
 	ts_wg_free(node->wg);
 	ts_control_free(node->control);
 	ts_magic_dns_free(node->dns);
+	node_dns_deinit(node);
 	ts_filter_free(node->filter);
 	route_table_deinit(&node->routes);
 	ts_key_map_deinit(&node->disco_ids);
@@ -484,24 +485,6 @@ struct ts_ip ts_node_ip(const struct ts_node *node, bool v6)
 	const struct ts_netmap *map = ts_node_netmap(node);
 
 	return map->self ? ts_peer_ip(map->self, v6) : TS_IP_ZERO;
-}
-
-enum ts_dns_answer ts_node_lookup(const struct ts_node *node, const char *name,
-				  bool want_v4, bool want_v6,
-				  struct ts_dns_result *out)
-{
-	return ts_magic_dns_lookup(node->dns, name, want_v4, want_v6, out);
-}
-
-const char *ts_node_reverse(const struct ts_node *node, const struct ts_ip *ip)
-{
-	return ts_magic_dns_reverse(node->dns, ip);
-}
-
-int ts_node_dns_answer(const struct ts_node *node, const uint8_t *query,
-		       size_t len, bool udp, uint8_t *out, size_t out_cap)
-{
-	return ts_magic_dns_answer(node->dns, query, len, udp, out, out_cap);
 }
 
 const struct ts_prefs *ts_node_prefs(const struct ts_node *node)

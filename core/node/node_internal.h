@@ -8,6 +8,7 @@
 #include "core/base/log.h"
 #include "core/base/second_quota.h"
 #include "core/node/node.h"
+#include "core/node/node_dns.h"
 #include "core/node/route_table.h"
 #include "core/wireguard/wg_device.h"
 
@@ -57,6 +58,20 @@ struct node_ping {
 	struct ts_node *node;
 };
 
+/* node_dns.c */
+struct node_dns {
+	struct ts_dns_routes *list;
+	unsigned round;
+	bool has_exit_node;
+	char *exit_node_doh; /* URL; NULL: none, or it does not answer names */
+	/* What the list was made of. */
+	json_t *made_of;
+	char *made_with_doh;
+	bool accepts, had_exit_node;
+	const struct ts_node_dns_host *host;
+	void *host_ctx;
+};
+
 struct ts_node {
 	struct ts_node_io io;
 	void *io_ctx;
@@ -85,6 +100,7 @@ struct ts_node {
 	struct ts_path *path;
 	struct ts_filter *filter;
 	struct ts_magic_dns *dns;
+	struct node_dns dns_routes;
 	struct stack *stack;
 	struct route_table routes; /* subnet routes; addresses: the netmap */
 	struct ts_key_map disco_ids; /* disco key -> struct node_peer */
@@ -160,6 +176,9 @@ void node_tsmp_reject(struct ts_node *node, struct node_peer *np,
 		      const struct ts_packet_header *h);
 void node_tsmp_ping(struct ts_node *node, struct ts_peer *peer,
 		    const struct ts_ip *to, const uint8_t token[static 8]);
+/* node_dns.c: the DNS configuration, or we ourselves, have changed */
+void node_dns_update(struct ts_node *node);
+void node_dns_deinit(struct ts_node *node);
 /* node_ping.c */
 void node_ping_tsmp_pong(struct ts_node *node, const uint8_t token[static 8],
 			 uint16_t peerapi_port);

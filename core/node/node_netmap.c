@@ -88,7 +88,6 @@ static void set_filter(struct ts_node *node, unsigned changes)
 static void on_netmap_changed(void *ctx, unsigned changes)
 {
 	struct ts_node *node = ctx;
-	const struct ts_netmap *map = ts_node_netmap(node);
 
 	follow_derp_map(node);
 	follow_lock(node);
@@ -98,10 +97,8 @@ static void on_netmap_changed(void *ctx, unsigned changes)
 		set_addresses(node);
 		node_paths_configure(node);
 	}
-	if (changes & (TS_CHANGED_DNS | TS_CHANGED_SELF | TS_CHANGED_FIRST) &&
-	    ts_magic_dns_set_config(node->dns, map))
-		log_error("node-%s: names are incomplete: out of memory",
-			  node->prefs.hostname);
+	if (changes & (TS_CHANGED_DNS | TS_CHANGED_SELF | TS_CHANGED_FIRST))
+		node_dns_update(node);
 	node_update_state(node);
 	ts_path_map_changed(node->path, node->now_ms);
 	node->io.netmap_changed(node->io_ctx, changes);

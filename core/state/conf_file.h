@@ -27,6 +27,7 @@
  * ephemeral         TSNET_EPHEMERAL       no
  * listen            TSNET_LISTEN          both
  * dns               TSNET_DNS             intercept
+ * accept_dns        TSNET_ACCEPT_DNS      yes
  * accept_routes     TSNET_ACCEPT_ROUTES   no
  * port              TSNET_PORT            0
  * endpoints         TSNET_ENDPOINTS       - (comma-separated IP:PORT)
@@ -48,6 +49,7 @@ enum { TS_CONF_ENDPOINTS_MAX = 8 };
 struct ts_config {
 	char *hostname, *auth_key, *control_url, *state_dir;
 	bool state_in_memory, ephemeral, accept_routes, force_login;
+	bool accept_dns;
 	bool direct, path_mtu, shields_up, follow_exec;
 	bool disable_portmapper, disable_upnp;
 	enum ts_listen_mode listen;
