@@ -194,6 +194,8 @@ def main():
     threads = [server.start(way, address,
                             args.cert if way == "https" else None)
                for way in ways for address in getattr(args, way)]
+    with open(args.log, "a", encoding="utf-8"):
+        pass  # who waits for us sees it
     for thread in threads:
         thread.join()
 

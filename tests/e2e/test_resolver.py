@@ -1,5 +1,6 @@
 """The tailnet's own resolvers: split DNS, resolvers for all names, by every
 transport, as programs see them."""
+import base64
 import json
 import os
 import subprocess
@@ -8,7 +9,7 @@ import textwrap
 
 import pytest
 
-from harness import CLEAN_ENV, SANITIZERS, needs, wait_until
+from harness import CLEAN_ENV, SANITIZERS, needs, stop, wait_until
 from name_server import NameServer
 from test_names import mounting
 
@@ -285,6 +286,20 @@ def test_a_change_is_followed(configure, corp, system, run, web, wrap):
     wait_until(lambda: last() == ["198.51.100.1"], "the system's again")
 
 
+def test_a_node_that_is_out_leaves_names_to_the_system(
+        lab, everything, corp, system, run, web, wrap):
+    """Its key has run out: the program's other names must not suffer."""
+    program = run("asker", "python3", "-uc", textwrap.dedent("""
+        import socket, time
+        while True:
+            print(socket.gethostbyname('example.com'))
+            time.sleep(0.05)"""), wrap=wrap, options=("--wait",))
+    last = lambda: program.alive() and program.out.split()[-1:]
+    wait_until(lambda: last() == ["192.0.2.80"], "the tailnet's answer")
+    lab.command("expire asker")
+    wait_until(lambda: last() == ["198.51.100.1"], "the system's answer")
+
+
 # -- how resolvers are asked ----------------------------------------------------
 
 @needs("dig")
@@ -335,14 +350,16 @@ def test_a_failure_is_told_and_stays_here(split, corp, system, ask):
     assert not system.asked
 
 
-def serve(run, tmp_path, *ways):
+def serve(run, tmp_path, *ways, listen="tailnet"):
     """A name server on a node of the tailnet, and its log."""
     log = str(tmp_path / "ns.log")
     program = run("ns", sys.executable, os.path.join(HERE, "name_server.py"),
                   "--log", log, *ways,
                   *[f"{k}={v}" for k, v in RECORDS.items()], key="key-bob",
-                  options=("--wait", "--listen", "tailnet"))
+                  options=("--wait", "--listen", listen))
     program.wait_running()
+    wait_until(lambda: program.alive() and os.path.exists(log),
+               "the name server")
     return program, NameServer(log, {})
 
 
@@ -377,6 +394,22 @@ def test_a_resolver_behind_a_peers_http(configure, run, lab, system, ask,
     assert {line.split()[3] for line in log.lines} == {asker}
     assert {way for way, _ in log.asked} == {"http"}
     assert not system.asked
+
+
+@needs("curl")
+@pytest.mark.parametrize("listen", ["both", "tailnet"])
+def test_a_resolver_of_our_own(configure, run, tmp_path, system, listen):
+    """The node that serves names is asked like any other."""
+    program, log = serve(run, tmp_path, "--udp", "0.0.0.0:5300", "--tcp",
+                         "0.0.0.0:5300", listen=listen)
+    configure(Routes={"corp.example": [{"Addr": f"{program.ip}:5300"}]})
+    def ask_itself():
+        return json.loads(get(program, "dns-query?name=db.corp.example")[1])
+    wait_until(lambda: program.ip in str(ask_itself()["Resolvers"]),
+               "the new configuration")
+    assert base64.b64decode(ask_itself()["Bytes"])[-4:] == \
+        bytes((192, 0, 2, 10))
+    assert ("udp", "db.corp.example") in log.asked
 
 
 @needs("dig")
@@ -428,6 +461,60 @@ def test_dns_over_https(configure, system, ask, certificate, tmp_path,
     assert out.startswith("192.0.2.80\n192.0.2.10 ")
     assert out.count("IN\tA\t192.0.2.") == 100
     assert {way for way, _ in log.asked} == {"https"}
+    assert not system.asked
+
+
+HTTP2 = """
+    const http2 = require('http2'), fs = require('fs');
+    const pem = fs.readFileSync(process.argv[1]);
+    const server = http2.createSecureServer({key: pem, cert: pem});
+    let sessions = 0;
+    server.on('session', () => console.log('session', ++sessions));
+    server.on('stream', (stream, headers) => {
+        const parts = [];
+        stream.on('data', d => parts.push(d));
+        stream.on('end', () => {
+            const query = Buffer.concat(parts), end = query.indexOf(0, 12) + 5;
+            const answer = Buffer.concat([query.subarray(0, end), Buffer.from(
+                [0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 2])]);
+            answer.writeUInt16BE(0x8180, 2);
+            answer.writeUInt16BE(1, 6);
+            answer.writeUInt16BE(0, 10);
+            console.log(headers[':method'], headers[':path'],
+                        headers['content-type'], headers[':authority']);
+            stream.respond({':status': 200,
+                            'content-type': 'application/dns-message'});
+            stream.end(answer);
+        });
+    });
+    server.listen(443, '8.8.8.8', () => console.log('ready'));
+"""
+
+
+@needs("dig", "ip", "openssl", "node")
+def test_https_by_http2(configure, system, ask, certificate, tmp_path):
+    """One connection for all queries."""
+    subprocess.run(["ip", "addr", "add", "8.8.8.8/32", "dev", "lo"],
+                   check=True)
+    cert, out = certificate("dns.google"), tmp_path / "http2.out"
+    with open(out, "w", encoding="utf-8") as f:
+        server = subprocess.Popen(
+            ["node", "-e", textwrap.dedent(HTTP2), cert], stdout=f, stderr=f,
+            env=CLEAN_ENV)
+    try:
+        wait_until(lambda: "ready" in out.read_text(), "the server")
+        configure(Resolvers=[{"Addr": "8.8.8.8"}])
+        said = ask("sh", "-c", "for i in 1 2 3 4; do "
+                   "dig +short $i.example.com; done",
+                   env={"SSL_CERT_FILE": cert})
+    finally:
+        stop(server)
+    assert said == "192.0.2.2\n" * 4
+    lines = out.read_text().splitlines()
+    assert [line for line in lines if line.startswith("session")] == \
+        ["session 1"]
+    assert lines.count("POST /dns-query application/dns-message "
+                       "dns.google") == 4
     assert not system.asked
 
 
@@ -497,7 +584,7 @@ def test_localapi(split, corp, system, web, run, wrap, lab):
     answer = json.loads(body)
     assert status == 200
     assert answer["Resolvers"] == [{"Addr": CORP}]
-    assert __import__("base64").b64decode(answer["Bytes"])[-4:] == \
+    assert base64.b64decode(answer["Bytes"])[-4:] == \
         bytes((192, 0, 2, 10))
     status, body = get(node, "dns-query?name=web.lab.ts.net.")
     answer = json.loads(body)
