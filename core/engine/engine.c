@@ -23,6 +23,7 @@
 #include "core/crypto/secret.h"
 #include "core/engine/engine_internal.h"
 #include "core/engine/local_server.h"
+#include "core/engine/local_server_metrics.h"
 #include "core/engine/log_sink.h"
 #include "core/host/proxy.h"
 
@@ -211,8 +212,9 @@ static int open_parts(struct ts_engine *engine, char err[static 256])
 	if (!code)
 		code = open_host(engine, err);
 	if (!code)
-		code = local_server_open(&engine->local, engine,
-					 engine->localapi_path, err);
+		code = engine_open_localapi(engine, err);
+	if (!code)
+		code = metrics_server_open(&engine->metrics, engine, err);
 	return code;
 }
 
@@ -252,7 +254,8 @@ void ts_engine_close(struct ts_engine *engine)
 {
 	if (!engine)
 		return;
-	local_server_close(engine->local);
+	metrics_server_close(engine->metrics);
+	engine_close_localapi(engine);
 	if (engine->host)
 		ts_host_close(engine->host);
 	ts_node_free(engine->node);

@@ -16,6 +16,9 @@
 enum { ENGINE_DIR_CAP = 224, ENGINE_PATH_CAP = 256, ENGINE_LOG_ID_CAP = 65 };
 
 struct local_server; /* local_server.h */
+struct metrics_server; /* local_server_metrics.h */
+struct local_dial;   /* local_dial.c */
+struct ts_localapi;
 
 /* Where the node's secrets and sockets live. */
 struct profile_store {
@@ -61,7 +64,11 @@ struct ts_engine {
 	uint16_t mapper_port;	       /* as it was told */
 	struct ts_node *node;
 	struct ts_host *host;
+	struct ts_localapi *localapi;
+	struct ts_timer *localapi_timer;
+	struct local_dial *local_dials;
 	struct local_server *local;
+	struct metrics_server *metrics; /* NULL: nobody asked for it */
 	enum ts_engine_place place;
 	enum engine_phase phase;
 	uint64_t phase_end_ms, linger_end_ms;
@@ -79,6 +86,8 @@ void engine_io_close(struct ts_engine *engine);
 void engine_publish_endpoints(struct ts_engine *engine);
 /* The network changed: what hangs at an address that has gone is closed. */
 void engine_leave_stranded(struct ts_engine *engine);
+/* All relays' streams; the node opens them anew. */
+void engine_break_derps(struct ts_engine *engine);
 void engine_on_udp_refused(void *ctx, const struct ts_addr *to);
 void engine_on_udp(void *ctx, const struct ts_addr *from,
 		   struct ts_packet *pkt);
@@ -112,6 +121,14 @@ void engine_follow_mapper_attrs(void *ctx);
 /* At the end: gives the mapping back, within a second. */
 void engine_release_mapper(struct ts_engine *engine);
 bool engine_is_unmapped(const struct ts_engine *engine);
+
+/* local_env.c; closing is fine when nothing is open */
+int engine_open_localapi(struct ts_engine *engine, char err[static 256]);
+void engine_close_localapi(struct ts_engine *engine);
+/* As in ts_node_io; ctx: the engine. */
+void engine_prefs_changed(void *ctx, bool is_login);
+void engine_peer_changed(void *ctx, const struct ts_peer *peer);
+void engine_peer_removed(void *ctx, const struct ts_peer *peer);
 
 /* profile_store.c */
 /* Locks and loads; prefs gets the stored keys and this start's settings. */

@@ -274,6 +274,7 @@ static void on_forwarded(void *ctx, const uint8_t *answer, size_t len,
 	struct ts_dns_service *s = a->service;
 	struct ts_host *host = s->host;
 
+	ts_node_dns_result(host->node, answer != NULL);
 	a->forward = NULL;
 	if (is_good && a->is_routed && a->round == s->round)
 		ts_dns_cache_put(s->cache, a->query, a->len, answer, len,

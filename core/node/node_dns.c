@@ -70,14 +70,15 @@ static bool is_same_json(const json_t *a, const json_t *b)
 
 /* What the routes were made of is remembered, as the netmap tells us of our own
  * node often and of another DNS configuration seldom. */
-static void update_routes(struct ts_node *node)
+void node_dns_update_routes(struct ts_node *node)
 {
 	struct node_dns *dns = &node->dns_routes;
 	const struct ts_netmap *map = ts_node_netmap(node);
-	bool is_off = !map->self || map->self->expired;
+	/* A resolver that nobody can reach any more must not take all names
+	 * with it. */
 	struct ts_dns_routes_input in = {
-		.config = is_off ? NULL : map->dns,
-		.accepts = !is_off && node->prefs.corp_dns,
+		.config = node->is_open ? map->dns : NULL,
+		.accepts = node->is_open && node->prefs.corp_dns,
 		.has_exit_node = dns->has_exit_node,
 		.exit_node_doh = dns->exit_node_doh,
 	};
@@ -113,7 +114,7 @@ void node_dns_update(struct ts_node *node)
 	if (ts_magic_dns_set_config(node->dns, ts_node_netmap(node)))
 		log_error("node-%s: names are incomplete: out of memory",
 			  node->prefs.hostname);
-	update_routes(node);
+	node_dns_update_routes(node);
 }
 
 void node_dns_deinit(struct ts_node *node)
@@ -124,12 +125,6 @@ void node_dns_deinit(struct ts_node *node)
 	json_decref(dns->made_of);
 	free(dns->made_with_doh);
 	free(dns->exit_node_doh);
-}
-
-void ts_node_dns_prefs_changed(struct ts_node *node)
-{
-	node_dns_update(node);
-	node->io.netmap_changed(node->io_ctx, TS_CHANGED_DNS);
 }
 
 /* -- the exit node -------------------------------------------------------- */
@@ -171,7 +166,7 @@ void ts_node_dns_use_exit_node(struct ts_node *node,
 	dns->has_exit_node = peer != NULL;
 	if (peer && ts_node_peer_doh_url(node, peer, url))
 		dns->exit_node_doh = strdup(url);
-	update_routes(node);
+	node_dns_update_routes(node);
 	if (dns->round != before)
 		node->io.netmap_changed(node->io_ctx, TS_CHANGED_DNS);
 }

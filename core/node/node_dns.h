@@ -27,8 +27,6 @@ void ts_node_dns_use_exit_node(struct ts_node *node,
 bool ts_node_peer_doh_url(const struct ts_node *node,
 			  const struct ts_peer *peer,
 			  char out[static TS_DOH_URL_CAP]);
-/* The prefs have changed (CorpDNS). */
-void ts_node_dns_prefs_changed(struct ts_node *node);
 
 /* -- who asks ------------------------------------------------------------- */
 

@@ -36,6 +36,8 @@
  * timeout           TSNET_TIMEOUT         60 s
  * log_file          TSNET_LOG_FILE        stderr
  * log_level         TSNET_LOG_LEVEL       warn
+ * log_format        TSNET_LOG_FORMAT      text
+ * metrics_listen    TSNET_METRICS_LISTEN  - (IP:PORT on loopback)
  * follow_exec       TSNET_FOLLOW_EXEC     yes
  * force_login       TSNET_FORCE_LOGIN     no
  * direct            TSNET_DIRECT          yes
@@ -62,6 +64,8 @@ struct ts_config {
 	unsigned wait_s, timeout_s; /* wait 0: do not wait */
 	char *log_file;
 	enum ts_log_level log_level;
+	enum ts_log_format log_format;
+	struct ts_addr metrics_listen; /* port 0: nowhere */
 	enum ts_cc congestion;
 };
 
@@ -96,6 +100,8 @@ enum ts_config_kind {
 	TS_CONF_ENDPOINTS,
 	TS_CONF_TAGS,
 	TS_CONF_LOG_LEVEL,
+	TS_CONF_LOG_FORMAT,
+	TS_CONF_LOOPBACK,
 	TS_CONF_CONGESTION,
 };
 struct ts_config_option {

@@ -96,6 +96,20 @@ static int read_dns(const char *text, enum ts_dns_mode *out)
 	return 0;
 }
 
+static int read_log_format(const char *text, enum ts_log_format *out)
+{
+	static const struct word words[] = {
+		{"text", TS_LOG_FORMAT_TEXT},
+		{"json", TS_LOG_FORMAT_JSON},
+	};
+	int value;
+
+	if (find_word(words, ARRAY_LEN(words), text, &value))
+		return -EINVAL;
+	*out = (enum ts_log_format)value;
+	return 0;
+}
+
 static int read_congestion(const char *text, enum ts_cc *out)
 {
 	int cc = ts_option_cc_find(text, strlen(text));
@@ -318,6 +332,18 @@ static int read_endpoints(const char *text, struct ts_config *config)
 	return 0;
 }
 
+/* Where others than this machine's programs can reach, it must not be. */
+static int read_loopback(const char *text, struct ts_addr *out)
+{
+	struct ts_addr addr = {0};
+
+	if (*text && (ts_addr_parse(text, &addr) || addr.port == 0 ||
+		      !ts_ip_is_loopback(&addr.ip)))
+		return -EINVAL;
+	*out = addr;
+	return 0;
+}
+
 /* -- the auth key --------------------------------------------------------- */
 
 /* First line without blanks around it; text is wiped and freed. */
@@ -412,6 +438,10 @@ static int read_value(struct ts_config *config,
 		return read_tags(value, config);
 	case TS_CONF_LOG_LEVEL:
 		return ts_log_parse_level(value, out);
+	case TS_CONF_LOG_FORMAT:
+		return read_log_format(value, out);
+	case TS_CONF_LOOPBACK:
+		return read_loopback(value, out);
 	case TS_CONF_CONGESTION:
 		return read_congestion(value, out);
 	}

@@ -109,11 +109,11 @@ class NameServer:
         while True:
             try:
                 query, who = sock.recvfrom(65535)
+                answer = self.answer(query, way, who[0])
+                if answer:
+                    sock.sendto(answer, who)
             except OSError:
                 return
-            answer = self.answer(query, way, who[0])
-            if answer:
-                sock.sendto(answer, who)
 
     def serve_streams(self, sock, way):
         serve = self.serve_tcp if way == "tcp" else self.serve_http

@@ -226,6 +226,22 @@ LOOK = """
 """
 
 
+LOOP = ("python3", "-uc", textwrap.dedent("""
+    import socket, time
+    while True:
+        print(socket.gethostbyname('example.com'))
+        time.sleep(0.05)"""))
+
+
+def patch(program, **prefs):
+    prefs.update({key + "Set": True for key in prefs})
+    subprocess.run(
+        ["curl", "-s", "-f", "--unix-socket", program.localapi, "-X", "PATCH",
+         "-d", json.dumps(prefs),
+         "http://local-tailscaled.sock/localapi/v0/prefs"], check=True,
+        capture_output=True)
+
+
 def test_resolvers_for_all_names(everything, corp, system, ask, web):
     out = ask(*script(LOOK), "example.com", "db.corp.example", "web",
               "nobody.example", "host", "printer.local")
@@ -273,11 +289,7 @@ def test_the_hosts_file_comes_first(everything, corp, call, web, tmp_path):
 
 def test_a_change_is_followed(configure, corp, system, run, web, wrap):
     """The tailnet gets resolvers, and loses them, while a program runs."""
-    program = run("asker", "python3", "-uc", textwrap.dedent("""
-        import socket, time
-        while True:
-            print(socket.gethostbyname('example.com'))
-            time.sleep(0.05)"""), wrap=wrap, options=("--wait",))
+    program = run("asker", *LOOP, wrap=wrap, options=("--wait",))
     last = lambda: program.alive() and program.out.split()[-1:]
     wait_until(lambda: last() == ["198.51.100.1"], "the system's answer")
     configure(Resolvers=[{"Addr": CORP}])
@@ -286,18 +298,16 @@ def test_a_change_is_followed(configure, corp, system, run, web, wrap):
     wait_until(lambda: last() == ["198.51.100.1"], "the system's again")
 
 
-def test_a_node_that_is_out_leaves_names_to_the_system(
-        lab, everything, corp, system, run, web, wrap):
-    """Its key has run out: the program's other names must not suffer."""
-    program = run("asker", "python3", "-uc", textwrap.dedent("""
-        import socket, time
-        while True:
-            print(socket.gethostbyname('example.com'))
-            time.sleep(0.05)"""), wrap=wrap, options=("--wait",))
+@needs("curl")
+def test_a_node_that_is_down_leaves_names_to_the_system(
+        everything, corp, system, run, web, wrap):
+    program = run("asker", *LOOP, wrap=wrap, options=("--wait",))
     last = lambda: program.alive() and program.out.split()[-1:]
     wait_until(lambda: last() == ["192.0.2.80"], "the tailnet's answer")
-    lab.command("expire asker")
+    patch(program, WantRunning=False)
     wait_until(lambda: last() == ["198.51.100.1"], "the system's answer")
+    patch(program, WantRunning=True)
+    wait_until(lambda: last() == ["192.0.2.80"], "the tailnet's again")
 
 
 # -- how resolvers are asked ----------------------------------------------------
@@ -600,3 +610,46 @@ def test_localapi(split, corp, system, web, run, wrap, lab):
     status, body = get(node, "dns-osconfig")
     assert json.loads(body) == {"Nameservers": [SYSTEM], "SearchDomains": [],
                                 "MatchDomains": []}
+
+
+@needs("getent")
+def test_dns_status_and_query(configure, corp, system, web, run, wrap):
+    configure(Routes={"corp.example": [{"Addr": CORP}], "empty.example": []},
+              Resolvers=[{"Addr": "127.0.0.9"}],
+              ExtraRecords=[{"Name": "git.example", "Value": "192.0.2.30"}])
+    node = run("asker", "sleep", "600", wrap=wrap,
+               options=("--wait",)).wait_running()
+    lines = node.cli("dns", "status").stdout.splitlines()
+    assert lines[0] == "The tailnet's DNS is used."
+    assert "MagicDNS: on, suffix lab.ts.net" in lines
+    assert lines[lines.index("Resolvers for all names:") + 1] == "  127.0.0.9"
+    assert lines[lines.index("  corp.example") + 1] == f"    {CORP}"
+    assert any(line.split() == ["git.example", "192.0.2.30"]
+               for line in lines)
+    assert lines[lines.index("The system's name servers:") + 1] == \
+        f"  {SYSTEM}"
+    status = json.loads(node.cli("--json", "dns", "status").stdout)
+    assert status["TailscaleDNS"] is True
+    assert status["System"]["Nameservers"] == [SYSTEM]
+    out = node.cli("dns", "query", "alias.corp.example").stdout.splitlines()
+    assert out == ["Asked:", f"  {CORP}", "NOERROR",
+                   "alias.corp.example\t60\tCNAME\tdb.corp.example",
+                   "db.corp.example\t60\tA\t192.0.2.10"]
+    out = node.cli("dns", "query", "web.lab.ts.net", "A").stdout
+    assert "nobody" in out and web.ip in out
+    result = node.cli("dns", "query", "none.corp.example", check=False)
+    assert result.returncode == 1 and "NXDOMAIN" in result.stdout
+    assert node.cli("dns", "query", check=False).returncode != 0
+    assert node.cli("dns", "junk", check=False).returncode == 64
+
+
+@needs("curl")
+def test_accept_dns_is_changed_while_it_runs(everything, corp, system, web,
+                                             run, wrap):
+    program = run("asker", *LOOP, wrap=wrap, options=("--wait",))
+    last = lambda: program.alive() and program.out.split()[-1:]
+    wait_until(lambda: last() == ["192.0.2.80"], "the tailnet's answer")
+    patch(program, CorpDNS=False)
+    wait_until(lambda: last() == ["198.51.100.1"], "the system's answer")
+    patch(program, CorpDNS=True)
+    wait_until(lambda: last() == ["192.0.2.80"], "the tailnet's again")
