@@ -7,6 +7,9 @@
  * the first address or name that could be ours; alone, only an address or a
  * name that looks ours starts a node.
  *
+ * With an exit node everything is the tailnet's but what the table names. One
+ * that is named in the environment starts a node at the first address at all.
+ *
  * With dns = intercept the system's name servers are ours, too, at port 53.
  *
  * Names: a single label, or one under the tailnet's suffix; before that is
@@ -35,8 +38,11 @@ bool shim_claims_ip(const struct ts_ip *ip)
 
 	if (is_never_ours(ip))
 		return false;
-	table = shim_table();
-	return table ? ts_table_claims(table, ip) : ts_ip_is_tailscale(ip);
+	table = shim.has_exit_node ? shim_table_if_configured()
+				   : shim_table();
+	/* Without a host to ask nothing may pass beside the exit node. */
+	return table ? ts_table_claims(table, ip)
+		     : shim.has_exit_node || ts_ip_is_tailscale(ip);
 }
 
 /* Port 53 of the system's name servers is the node's with dns = intercept.
@@ -109,9 +115,9 @@ static bool is_this_host(const char *name)
 		strncasecmp(name, own, label_len) == 0);
 }
 
-bool shim_name_is_tailnets(const char *name)
+static bool is_under_tailnet(const char *name,
+			     const struct ts_table_layout *table)
 {
-	const struct ts_table_layout *table = atomic_load(&shim.table);
 	struct ts_table_info info;
 
 	return shim_name_is_under(name, "ts.net") ||
@@ -122,18 +128,14 @@ bool shim_name_is_tailnets(const char *name)
 		shim_name_is_under(name, info.suffix));
 }
 
-static bool knows_suffix(const struct ts_table_layout *table)
-{
-	return table && ts_table_has_suffix(table);
-}
-
 /* What is not under a suffix that we know. Until the netmap is there the
  * tailnet's may be any (Headscale); then libc is asked first. */
 static enum shim_name_rule rule_for_dotted(const struct ts_table_layout *table)
 {
 	if (table && ts_table_routes_names(table))
 		return SHIM_NAME_NODE_FIRST;
-	return (shim.is_hosted || shim.is_configured) && !knows_suffix(table)
+	return (shim.is_hosted || shim.is_configured) &&
+			       !(table && ts_table_has_suffix(table))
 		       ? SHIM_NAME_LIBC_FIRST
 		       : SHIM_NAME_LIBC;
 }
@@ -150,7 +152,7 @@ static enum shim_name_rule rule_for(const char *bare, bool is_absolute)
 {
 	const struct ts_table_layout *table = shim_table();
 
-	if (shim_name_is_tailnets(bare))
+	if (is_under_tailnet(bare, table))
 		return SHIM_NAME_NODE_FIRST;
 	if (strchr(bare, '.'))
 		return rule_for_dotted(table);
@@ -179,19 +181,17 @@ enum shim_name_rule shim_name_rule(const char *name)
 	return rule;
 }
 
+/* The name of an address, if any. */
 static bool is_reverse_name(const char *name)
 {
-	char bare[NAME_MAX_LEN + 1];
+	static const char arpa[] = ".arpa";
 	size_t len = strlen(name);
 
 	if (len > 0 && name[len - 1] == '.')
 		len--;
-	if (len > NAME_MAX_LEN)
-		return false;
-	memcpy(bare, name, len);
-	bare[len] = '\0';
-	return shim_name_is_under(bare, "in-addr.arpa") ||
-	       shim_name_is_under(bare, "ip6.arpa");
+	return len >= sizeof(arpa) &&
+	       strncasecmp(name + len - (sizeof(arpa) - 1), arpa,
+			   sizeof(arpa) - 1) == 0;
 }
 
 enum shim_name_rule shim_query_rule(const char *name)

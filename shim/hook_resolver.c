@@ -194,8 +194,8 @@ static int by_node(const struct lookup *l, const char *name, bool *is_ours)
 	int verdict = TRY_AGAIN;
 
 	if (len > 0 && l->cap >= HEADER_LEN)
-		answer = shim_query(name, query, len, l->answer,
-				    (size_t)l->cap, &answer_len);
+		answer = shim_query(query, len, l->answer, (size_t)l->cap,
+				    &answer_len);
 	*is_ours = answer != SHIM_ANSWER_NOT_OURS;
 	if (!*is_ours)
 		return -1;
@@ -338,7 +338,7 @@ static int send_query(res_state state, const unsigned char *message, int len,
 			return ret;
 		saved_errno = errno;
 	}
-	switch (shim_query(name, message, (size_t)len, answer, (size_t)cap,
+	switch (shim_query(message, (size_t)len, answer, (size_t)cap,
 			   &answer_len)) {
 	case SHIM_ANSWER_FOUND:
 		errno = saved_errno;

@@ -21,30 +21,11 @@ static void keep_wanted(const struct ts_broker_reply *rep, uint8_t want,
 	}
 }
 
-/* When the node does not answer, what is nobody's but the tailnet's must wait;
- * the program's other names need not. FOUND: there is a reply. */
-static enum shim_name_answer ask(const char *name,
-				 struct ts_broker_request *req,
-				 struct ts_broker_reply *rep)
-{
-	const struct ts_table_layout *table;
-	int err = shim_ask(req, -1, rep);
-
-	if (!err)
-		return rep->error ? SHIM_ANSWER_TRY_AGAIN : SHIM_ANSWER_FOUND;
-	table = atomic_load(&shim.table);
-	return table && ts_table_routes_names(table) && strchr(name, '.') &&
-			       !shim_name_is_tailnets(name)
-		       ? SHIM_ANSWER_NOT_OURS
-		       : SHIM_ANSWER_TRY_AGAIN;
-}
-
 enum shim_name_answer shim_resolve(const char *name, uint8_t want,
 				   struct shim_addresses *out)
 {
 	struct ts_broker_request req = {.type = TS_BROKER_RESOLVE,
 					.flags = want};
-	enum shim_name_answer answer;
 	struct ts_broker_reply rep;
 	size_t len = strlen(name);
 
@@ -54,9 +35,8 @@ enum shim_name_answer shim_resolve(const char *name, uint8_t want,
 	if (len >= sizeof(req.name))
 		return SHIM_ANSWER_NOT_OURS;
 	memcpy(req.name, name, len);
-	answer = ask(req.name, &req, &rep);
-	if (answer != SHIM_ANSWER_FOUND)
-		return answer;
+	if (shim_ask_for(&req, -1, &rep) != 0)
+		return SHIM_ANSWER_TRY_AGAIN;
 	if (rep.answer == TS_ANSWER_NOT_OURS)
 		return SHIM_ANSWER_NOT_OURS;
 	if (rep.answer == TS_ANSWER_NXDOMAIN)
@@ -67,23 +47,20 @@ enum shim_name_answer shim_resolve(const char *name, uint8_t want,
 	return out->count ? SHIM_ANSWER_FOUND : SHIM_ANSWER_NO_ADDRESS;
 }
 
-enum shim_name_answer shim_query(const char *name, const uint8_t *query,
-				 size_t len, void *answer, size_t cap,
-				 size_t *answer_len)
+enum shim_name_answer shim_query(const uint8_t *query, size_t len,
+				 void *answer, size_t cap, size_t *answer_len)
 {
 	struct ts_broker_request req = {.type = TS_BROKER_DNS,
 					.data = query,
 					.data_len = len,
 					.answer = answer,
 					.answer_cap = cap};
-	enum shim_name_answer found;
 	struct ts_broker_reply rep;
 
 	if (len > TS_BROKER_QUERY_MAX)
 		return SHIM_ANSWER_NOT_OURS;
-	found = ask(name, &req, &rep);
-	if (found != SHIM_ANSWER_FOUND)
-		return found;
+	if (shim_ask_for(&req, -1, &rep) != 0)
+		return SHIM_ANSWER_TRY_AGAIN;
 	if (rep.answer != TS_ANSWER_FOUND)
 		return SHIM_ANSWER_NOT_OURS;
 	*answer_len = rep.data_len;
@@ -101,19 +78,17 @@ enum shim_name_answer shim_reverse(const struct ts_ip *ip,
 {
 	struct ts_broker_request req = {.type = TS_BROKER_REVERSE,
 					.tailnet = {.ip = *ip}};
-	enum shim_name_answer found;
 	struct ts_broker_reply rep;
 
-	found = ask("", &req, &rep);
-	if (found != SHIM_ANSWER_FOUND)
-		return found;
-	/* The tailnet's resolvers know none. */
-	if (rep.answer == TS_ANSWER_FOUND && !*rep.name)
-		return SHIM_ANSWER_NO_NAME;
-	/* Addresses behind a subnet router have names of other zones. */
-	if (rep.answer != TS_ANSWER_FOUND)
-		return ts_ip_is_tailscale(ip) ? SHIM_ANSWER_NO_NAME
-					      : SHIM_ANSWER_NOT_OURS;
+	if (shim_ask_for(&req, -1, &rep) != 0)
+		return SHIM_ANSWER_TRY_AGAIN;
+	/* Addresses behind a subnet router have names of other zones; FOUND,
+	 * and yet no name: the resolvers that the tailnet has for them know
+	 * none. */
+	if (!*rep.name)
+		return rep.answer == TS_ANSWER_FOUND || ts_ip_is_tailscale(ip)
+			       ? SHIM_ANSWER_NO_NAME
+			       : SHIM_ANSWER_NOT_OURS;
 	memcpy(out, rep.name, TS_BROKER_NAME_CAP);
 	return SHIM_ANSWER_FOUND;
 }

@@ -31,11 +31,10 @@ enum shim_name_answer shim_resolve(const char *name, uint8_t want,
 				   struct shim_addresses *out);
 enum shim_name_answer shim_reverse(const struct ts_ip *ip,
 				   char out[static TS_BROKER_NAME_CAP]);
-/* A DNS query for name. FOUND: *answer_len bytes, of which those that fit are in
+/* A DNS query. FOUND: *answer_len bytes, of which those that fit are in
  * answer; what they say is the asker's to read. */
-enum shim_name_answer shim_query(const char *name, const uint8_t *query,
-				 size_t len, void *answer, size_t cap,
-				 size_t *answer_len);
+enum shim_name_answer shim_query(const uint8_t *query, size_t len,
+				 void *answer, size_t cap, size_t *answer_len);
 /* Would shim_reverse be asked, without starting a node for it? */
 bool shim_reverse_claims(const struct ts_ip *ip);
 

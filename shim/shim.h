@@ -58,6 +58,7 @@ struct shim {
 	bool is_notified;	 /* and serves our system calls */
 	bool is_configured;	 /* a node was asked for */
 	bool is_debug;
+	bool has_exit_node;   /* TSNET_EXIT_NODE */
 	bool listen_is_known; /* from TSNET_LISTEN */
 	uint8_t listen_mode;  /* enum ts_listen_mode, if known */
 	char suffix[TS_TABLE_SUFFIX_CAP];
@@ -172,8 +173,6 @@ enum shim_name_rule shim_name_rule(const char *name);
 /* The same for the name of a DNS query: reverse names may be ours. */
 enum shim_name_rule shim_query_rule(const char *name);
 bool shim_name_is_under(const char *name, const char *suffix);
-/* Under a suffix that the tailnet alone knows. */
-bool shim_name_is_tailnets(const char *name);
 
 /* -- native.c ------------------------------------------------------------ */
 int shim_native_local(int fd, struct ts_addr *out);

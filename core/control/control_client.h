@@ -65,6 +65,9 @@ struct ts_control_ops {
 	void (*state_changed)(void *ctx, enum ts_control_state state,
 			      const char *error); /* error: or NULL */
 	void (*auth_url)(void *ctx, const char *url);
+	/* A login needs an auth key and there is none (mints_auth_key): answer
+	 * with ts_control_auth_key_made() or ts_control_auth_key_failed(). */
+	void (*want_auth_key)(void *ctx);
 	/* The keys that are to be stored: after a successful register. */
 	void (*persist_changed)(void *ctx);
 	/* A peer was added or changed / is about to be freed. */
@@ -92,6 +95,7 @@ struct ts_control_config {
 	struct ts_nl_private_key nl_key;
 	struct ts_public_key disco_key;
 	const char *auth_key; /* NULL: interactive login */
+	bool mints_auth_key; /* no auth_key: the owner gets one for a login */
 	const char *backend_log_id; /* 64 hex */
 	const char *hostname;
 	const char *os_version, *machine_arch, *app, *ipn_version;
@@ -100,6 +104,9 @@ struct ts_control_config {
 	bool ephemeral, force_login, shields_up;
 	const char *const *tags;
 	size_t tag_count;
+	/* What we offer to route for others (Hostinfo.RoutableIPs). */
+	const struct ts_prefix *routes;
+	size_t route_count;
 };
 
 struct ts_control;
@@ -112,9 +119,24 @@ void ts_control_free(struct ts_control *c);
 void ts_control_start(struct ts_control *c, uint64_t now_ms);
 /* Leave the server alone until the next start; no news from it, either. */
 void ts_control_stop(struct ts_control *c, uint64_t now_ms);
-/* Register with the past expiry (3.2). done through state_changed(LOGGED_OUT)
- * or FAILED; the owner limits the wait. */
+/* Register with the past expiry (3.2), then forget our keys and the tailnet:
+ * state_changed(LOGGED_OUT), with an error when the server could not be told
+ * within 15 s or did not agree. */
 void ts_control_logout(struct ts_control *c, uint64_t now_ms);
+/* Have a person log in at an address that auth_url() tells, without the auth
+ * key. What runs goes on until the login has come through. */
+void ts_control_login_interactive(struct ts_control *c, uint64_t now_ms);
+/* Log in with this auth key (copied). with_new_key: also a node that the server
+ * knows, which runs on until that has come through; else such a node keeps the
+ * key for when the server asks. 0, -EINVAL (no key), -ENOMEM. */
+int ts_control_login(struct ts_control *c, const char *auth_key,
+		     bool with_new_key, uint64_t now_ms);
+/* Answers to want_auth_key(): a key that is good for one login (copied); or
+ * why there is none yet. After the latter a key is still waited for. */
+void ts_control_auth_key_made(struct ts_control *c, const char *auth_key,
+			      uint64_t now_ms);
+void ts_control_auth_key_failed(struct ts_control *c, const char *error,
+				uint64_t now_ms);
 
 void ts_control_key_fetched(struct ts_control *c, int http_status,
 			    const char *body, size_t len, const char *error,
@@ -151,6 +173,8 @@ struct ts_net_info {
 };
 void ts_control_set_net_info(struct ts_control *c,
 			     const struct ts_net_info *info, uint64_t now_ms);
+void ts_control_set_routes(struct ts_control *c, const struct ts_prefix *routes,
+			   size_t count, uint64_t now_ms);
 void ts_control_set_peerapi(struct ts_control *c, uint16_t port4,
 			    uint16_t port6, uint64_t now_ms);
 

@@ -26,6 +26,9 @@ struct ts_netmap_sink {
 int ts_netmap_apply(struct ts_netmap *map, struct ts_map_response *msg,
 		    bool is_first, int64_t now_unix,
 		    const struct ts_netmap_sink *sink, unsigned *changes);
+/* We have left the tailnet: the map is as before the first message, and
+ * removed() was called for each peer. */
+void ts_netmap_forget(struct ts_netmap *map, const struct ts_netmap_sink *sink);
 /* Learn the control server's clock, also from a keep-alive. */
 void ts_netmap_note_control_time(struct ts_netmap *map,
 				 const struct ts_map_response *msg,

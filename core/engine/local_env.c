@@ -14,8 +14,9 @@
 #include "core/engine/engine_internal.h"
 #include "core/engine/local_dial.h"
 #include "core/engine/local_server.h"
+#include "core/engine/profile_store.h"
+#include "core/engine/state_store.h"
 #include "core/localapi/localapi.h"
-#include "core/model/json_fields.h"
 
 /* -- the state --------------------------------------------------------------- */
 static char *load(void *ctx, const char *key)
@@ -33,46 +34,34 @@ static int store(void *ctx, const char *key, const char *text)
 
 	if (ts_state_set(engine->store.state, key, text, strlen(text)) < 0)
 		return -ENOMEM;
-	profile_store_save(&engine->store, engine->node);
+	state_store_save(engine->store.kept);
 	return 0;
 }
 
 /* -- profiles ------------------------------------------------------------------- */
-/* As upstream keeps them: ID -> LoginProfile. */
-static json_t *stored_profiles(struct ts_engine *engine)
-{
-	char *text = load(engine, "_profiles");
-	json_t *map = text ? json_loads(text, TS_JSON_READ_FLAGS, NULL) : NULL;
-
-	free(text);
-	return map;
-}
-
 static json_t *profiles(void *ctx)
 {
-	json_t *map = stored_profiles(ctx), *list = json_array(), *profile;
-	const char *id;
-
-	json_object_foreach (map, id, profile)
-		json_array_append(list, profile);
-	json_decref(map);
-	return list;
+	return profile_store_list(ctx);
 }
 
 static json_t *current_profile(void *ctx)
 {
-	char *key = load(ctx, "_current-profile");
-	json_t *map = stored_profiles(ctx), *found = NULL, *profile;
-	const char *id, *its;
+	return profile_store_current(ctx);
+}
 
-	json_object_foreach (map, id, profile) {
-		its = ts_json_text(profile, "Key");
-		if (key && its && strcmp(its, key) == 0)
-			found = json_incref(profile);
-	}
-	json_decref(map);
-	free(key);
-	return found ? found : json_object();
+static int profile_switch(void *ctx, const char *id, char err[static 256])
+{
+	return profile_store_switch(ctx, id, err);
+}
+
+static int profile_new(void *ctx, char err[static 256])
+{
+	return profile_store_new_empty(ctx, err);
+}
+
+static int profile_delete(void *ctx, const char *id, char err[static 256])
+{
+	return profile_store_delete(ctx, id, err);
 }
 
 /* -- sockets ---------------------------------------------------------------------- */
@@ -116,12 +105,15 @@ static void before_sleep(void *ctx)
 
 int engine_open_localapi(struct ts_engine *engine, char err[static 256])
 {
+	bool has_dir = !engine->config.state_in_memory &&
+		       !engine->config.kube_secret;
 	struct ts_localapi_env env = {
-		.state_dir = engine->store.state_path
-				     ? engine->config.state_dir
-				     : NULL,
+		.state_dir = has_dir ? engine->config.state_dir : NULL,
 		.profiles = profiles,
 		.current_profile = current_profile,
+		.profile_switch = profile_switch,
+		.profile_new = profile_new,
+		.profile_delete = profile_delete,
 		.load = load,
 		.store = store,
 		.rebind = rebind,

@@ -12,8 +12,10 @@
 #include "core/base/encode.h"
 #include "core/base/heap.h"
 #include "core/base/log.h"
+#include "core/engine/auth_source.h"
 #include "core/engine/engine_internal.h"
 #include "core/engine/local_server.h"
+#include "core/engine/login_notice.h"
 #include "core/io/own_address.h"
 #include "core/localapi/c2n_routes.h"
 #include "core/localapi/localapi.h"
@@ -175,6 +177,16 @@ void engine_on_udp_reuse(void *ctx)
 		ts_node_udp_reuse(engine->node);
 }
 
+/* With the bits of our own addresses in them. */
+static void publish_lans(struct ts_engine *engine)
+{
+	struct ts_prefix lans[LOCAL_ADDRS_MAX];
+
+	ts_node_set_lans(engine->node, lans,
+			 ts_local_networks(lans, LOCAL_ADDRS_MAX),
+			 now_of(engine));
+}
+
 void engine_publish_endpoints(struct ts_engine *engine)
 {
 	struct ts_ip ips[LOCAL_ADDRS_MAX];
@@ -188,6 +200,7 @@ void engine_publish_endpoints(struct ts_engine *engine)
 		addrs[i].port = ts_udp_port_number(engine->udp);
 	}
 	ts_node_local_endpoints(engine->node, addrs, count, now_of(engine));
+	publish_lans(engine);
 	engine_update_mapper(engine);
 }
 
@@ -382,8 +395,8 @@ void engine_on_udp_refused(void *ctx, const struct ts_addr *to)
 
 void engine_io_close(struct ts_engine *engine)
 {
-	if (engine->key_request)
-		ts_http_cancel(engine->key_request);
+	ts_http_cancel(engine->key_request);
+	engine->key_request = NULL;
 	control_hangup(engine);
 	engine_derp_latency_cancel(engine);
 	engine_derp_resolve_cancel(engine);
@@ -427,6 +440,7 @@ static void on_state_changed(void *ctx, enum ts_node_state state,
 {
 	struct ts_engine *engine = ctx;
 
+	login_notice_state(engine, state);
 	if (engine->host)
 		ts_host_state_changed(engine->host);
 	if (engine->localapi)
@@ -440,8 +454,7 @@ static void on_auth_url(void *ctx, const char *url)
 {
 	struct ts_engine *engine = ctx;
 
-	log_warn("node-%s: to join the tailnet, visit %s",
-		 engine->config.hostname, url);
+	login_notice_url(engine, url);
 	if (engine->localapi)
 		ts_localapi_auth_url(engine->localapi, url);
 	if (engine->state_fn)
@@ -522,6 +535,24 @@ static void on_c2n(void *ctx, const struct ts_c2n_request *request,
 	ts_localapi_c2n(engine->node, request, reply, time(NULL));
 }
 
+static void on_forward_udp(void *ctx, const struct ts_addr *from,
+			   const struct ts_addr *to, const uint8_t *data,
+			   size_t len)
+{
+	const struct ts_engine *engine = ctx;
+
+	ts_host_forward_udp(engine->host, from, to, data, len);
+}
+
+static void on_forward_echo(void *ctx, const struct ts_ip *from,
+			    const struct ts_ip *to, uint16_t id, uint16_t seq,
+			    const uint8_t *data, size_t len)
+{
+	const struct ts_engine *engine = ctx;
+
+	ts_host_forward_echo(engine->host, from, to, id, seq, data, len);
+}
+
 const struct ts_node_io engine_node_io = {
 	.control_fetch_key = control_fetch_key,
 	.control_dial = control_dial,
@@ -540,6 +571,7 @@ const struct ts_node_io engine_node_io = {
 	.wall_clock_ns = wall_clock_ns,
 	.now_ms = loop_now_ms,
 	.monotonic_us = engine_monotonic_us,
+	.want_auth_key = auth_source_want,
 	.persist = persist,
 	.state_changed = on_state_changed,
 	.auth_url = on_auth_url,
@@ -550,4 +582,6 @@ const struct ts_node_io engine_node_io = {
 	.prefs_changed = engine_prefs_changed,
 	.inbound_syn = on_inbound_syn,
 	.syn_gone = on_syn_gone,
+	.forward_udp = on_forward_udp,
+	.forward_echo = on_forward_echo,
 };

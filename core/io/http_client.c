@@ -54,9 +54,15 @@ static void free_request(struct ts_http_request *rq)
 	detach(rq);
 	ts_timer_free(rq->timer);
 	ts_byte_queue_deinit(&rq->body);
+	/* Both may hold a credential. */
+	for (struct curl_slist *line = rq->headers; line; line = line->next)
+		ts_wipe(line->data, strlen(line->data));
 	curl_slist_free_all(rq->headers);
 	free(rq->at);
-	free(rq->post);
+	ts_wipe_free_text(rq->post);
+	free(rq->method);
+	free(rq->want_field);
+	free(rq->ca_pem);
 	free(rq->url);
 	free(rq);
 }
@@ -86,6 +92,7 @@ static void fail(struct ts_http_request *rq, const char *reason)
 static void deliver(struct ts_http_request *rq)
 {
 	struct ts_http_request done = *rq;
+	struct ts_http_reply reply = {.field = done.field};
 	const char *body = "";
 	size_t len = 0;
 
@@ -96,8 +103,14 @@ static void deliver(struct ts_http_request *rq)
 	done.body = rq->body;
 	ts_byte_queue_init(&rq->body, 0);
 	free_request(rq);
-	done.fn(done.ctx, done.status, done.status ? body : "", len,
-		done.status ? NULL : done.error);
+	reply.status = done.status;
+	reply.body = done.status ? body : "";
+	reply.len = len;
+	reply.error = done.status ? NULL : done.error;
+	if (done.reply_fn)
+		done.reply_fn(done.ctx, &reply);
+	else
+		done.fn(done.ctx, reply.status, reply.body, len, reply.error);
 	ts_byte_queue_deinit(&done.body);
 }
 
@@ -131,7 +144,7 @@ static bool follow(struct ts_http_request *rq)
 	char *to = NULL;
 	char *copy;
 
-	if (rq->is_near || rq->is_dns || !is_redirect(rq->status))
+	if (rq->is_near || rq->stays || !is_redirect(rq->status))
 		return false;
 	curl_easy_getinfo(rq->easy, CURLINFO_REDIRECT_URL, &to);
 	if (!to)
@@ -164,7 +177,7 @@ static void fail_transfer(struct ts_http_request *rq, CURLcode code)
 
 	snprintf(reason, sizeof(reason), "%s%s",
 		 rq->curl_error[0] ? rq->curl_error : curl_easy_strerror(code),
-		 code == CURLE_PEER_FAILED_VERIFICATION
+		 code == CURLE_PEER_FAILED_VERIFICATION && !rq->ca_pem
 			 ? ts_cert_missing_roots_hint()
 			 : "");
 	fail(rq, reason);
@@ -306,6 +319,28 @@ struct ts_http_request *ts_http_call_near(struct ts_http_client *client,
 	return rq;
 }
 
+struct ts_http_request *ts_http_call(struct ts_http_client *client,
+				     const struct ts_http_call *call,
+				     ts_http_reply_fn fn, void *ctx)
+{
+	struct ts_http_request *rq =
+		new_request(client, call->url, call->body_max,
+			    call->timeout_ms, NULL, ctx);
+
+	if (!rq)
+		return NULL;
+	rq->reply_fn = fn;
+	rq->is_near = call->is_near;
+	rq->stays = true;
+	if (!ts_http_set_call(rq, call)) {
+		free_request(rq);
+		return NULL;
+	}
+	ts_timer_set(rq->timer, rq->end_ms);
+	start_request(rq);
+	return rq;
+}
+
 static bool set_place(struct ts_http_request *rq, const struct ts_ip *ips,
 		      size_t count)
 {
@@ -331,6 +366,7 @@ struct ts_http_request *ts_http_ask_dns(struct ts_http_client *client,
 
 	if (!rq)
 		return NULL;
+	rq->stays = true;
 	if (!set_place(rq, ips, count) || !ts_http_set_dns(rq, query, len)) {
 		free_request(rq);
 		return NULL;

@@ -16,7 +16,7 @@
 #include "core/io/http_way.h"
 #include "core/io/resolver.h"
 
-enum { HTTP_TARGET_CAP = 280, HTTP_HINT_CAP = 128 };
+enum { HTTP_TARGET_CAP = 280, HTTP_HINT_CAP = 128, HTTP_FIELD_CAP = 128 };
 
 #define HTTP_DNS_TYPE "application/dns-message"
 
@@ -32,12 +32,17 @@ struct ts_http_request {
 	bool is_ready; /* error or status tells; the timer delivers */
 	char *url;
 	bool is_near; /* the own network: no proxy, no redirect */
+	bool stays;   /* no redirect */
 	bool is_dns;  /* DNS over HTTPS */
-	char *post;   /* NULL: GET */
-	size_t post_len;
+	char *method; /* NULL: GET, or POST when there is a post */
+	char *post;   /* NULL: no body */
+	size_t post_len;  /* is_dns: of it; else it is text */
 	struct ts_ip *at; /* where the host is; NULL: it is looked up */
 	size_t at_count;
 	struct curl_slist *headers;
+	char *want_field; /* of the answer, or NULL */
+	char *ca_pem;	  /* the only roots to believe; NULL: the usual */
+	char field[HTTP_FIELD_CAP];
 	struct curl_slist *resolved;
 	struct ts_http_way way;
 	unsigned redirects;
@@ -50,6 +55,7 @@ struct ts_http_request {
 	char error[CURL_ERROR_SIZE + HTTP_TARGET_CAP + HTTP_HINT_CAP];
 	char curl_error[CURL_ERROR_SIZE];
 	ts_http_fn fn;
+	ts_http_reply_fn reply_fn; /* instead of fn */
 	void *ctx;
 };
 
@@ -77,6 +83,9 @@ bool ts_http_start_transfer(struct ts_http_request *rq);
 /* Make it a POST of a DNS query. */
 bool ts_http_set_dns(struct ts_http_request *rq, const uint8_t *query,
 		     size_t len);
+/* Its method, fields and body. */
+bool ts_http_set_call(struct ts_http_request *rq,
+		      const struct ts_http_call *call);
 /* Make it a POST of body. */
 bool ts_http_set_soap(struct ts_http_request *rq, const char *action,
 		      const char *body);

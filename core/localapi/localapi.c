@@ -50,6 +50,8 @@ static const struct {
 	{"GET", API "prefs", false, localapi_get_prefs},
 	{"PATCH", API "prefs", true, localapi_patch_prefs},
 	{"POST", API "check-prefs", true, localapi_check_prefs},
+	{"POST", API "start", true, localapi_start},
+	{"POST", API "login-interactive", true, localapi_login_interactive},
 	{"POST", API "logout", true, localapi_logout},
 	{"GET", API "profiles/", true, localapi_profiles},
 	{"PUT", API "profiles/", true, localapi_profiles},
@@ -74,6 +76,8 @@ static const struct {
 	{"GET", API "dns-query", true, localapi_dns_query},
 	{"GET", API "dns-config", false, localapi_dns_config},
 	{"GET", API "dns-osconfig", true, localapi_dns_osconfig},
+	{"GET", API "suggest-exit-node", false, localapi_suggest_exit_node},
+	{"POST", API "suggest-exit-node", false, localapi_suggest_exit_node},
 	{"POST", API "ping", false, localapi_ping},
 	{"POST", API "netcheck", false, localapi_netcheck},
 	{"GET", API "usermetrics", false, localapi_user_metrics},
@@ -178,6 +182,7 @@ void ts_localapi_free(struct ts_localapi *api)
 		return;
 	localapi_logouts_end(api);
 	bus_free(api->bus);
+	localapi_forget_key(api);
 	free(api);
 }
 
@@ -185,6 +190,7 @@ void ts_localapi_set_node(struct ts_localapi *api, struct ts_node *node,
 			  uint64_t now_ms)
 {
 	localapi_logouts_end(api);
+	localapi_forget_key(api);
 	api->node = node;
 	bus_set_node(api->bus, node, now_ms);
 }

@@ -11,12 +11,18 @@
 
 struct pending_logout;
 
+enum { LOCALAPI_AUTH_KEY_CAP = 1024 };
+
 struct ts_localapi {
 	struct ts_node *node;
 	struct ts_localapi_env env;
 	void *env_ctx;
 	struct bus *bus;
 	struct pending_logout *logouts; /* logout_route.c */
+	/* login_routes.c: of the last start, for the login that follows it; in
+	 * use: the node has begun to log in with it already. */
+	char start_key[LOCALAPI_AUTH_KEY_CAP];
+	bool key_is_in_use;
 };
 
 struct localapi_call {
@@ -93,6 +99,10 @@ void localapi_user_profile(const struct localapi_call *call);
 void localapi_get_prefs(const struct localapi_call *call);
 void localapi_patch_prefs(const struct localapi_call *call);
 void localapi_check_prefs(const struct localapi_call *call);
+/* login_routes.c */
+void localapi_start(const struct localapi_call *call);
+void localapi_login_interactive(const struct localapi_call *call);
+void localapi_forget_key(struct ts_localapi *api);
 /* logout_route.c */
 void localapi_logout(const struct localapi_call *call);
 /* profile_routes.c */
@@ -116,6 +126,12 @@ void localapi_id_token(const struct localapi_call *call);
 void localapi_set_expiry_sooner(const struct localapi_call *call);
 /* dial_route.c */
 void localapi_dial(const struct localapi_call *call);
+/* exit_node_routes.c */
+bool localapi_is_exit_node(const struct localapi_call *call,
+			   const struct ts_peer *peer);
+/* NULL: none is used. */
+json_t *localapi_exit_node_status(const struct localapi_call *call);
+void localapi_suggest_exit_node(const struct localapi_call *call);
 /* ping_route.c */
 void localapi_ping(const struct localapi_call *call);
 /* dns_routes.c */

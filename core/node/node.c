@@ -58,6 +58,7 @@ static struct ts_control *new_control(struct ts_node *node,
 		.old_node_key = prefs->persist.old_node_key,
 		.nl_key = prefs->persist.nl_key,
 		.auth_key = config->auth_key,
+		.mints_auth_key = config->mints_auth_key,
 		.backend_log_id = config->backend_log_id,
 		.hostname = prefs->hostname,
 		.os_version = config->os_version,
@@ -72,6 +73,8 @@ static struct ts_control *new_control(struct ts_node *node,
 		.shields_up = prefs->shields_up,
 		.tags = (const char *const *)prefs->advertise_tags,
 		.tag_count = prefs->advertise_tag_count,
+		.routes = prefs->routes.advertise,
+		.route_count = prefs->routes.advertise_count,
 	};
 	struct ts_control *control;
 
@@ -169,6 +172,8 @@ void ts_node_free(struct ts_node *node)
 	node_dns_deinit(node);
 	ts_filter_free(node->filter);
 	route_table_deinit(&node->routes);
+	node_forward_deinit(node);
+	node_exit_deinit(node);
 	ts_key_map_deinit(&node->disco_ids);
 	free(node->error);
 	free(node->auth_url);
@@ -280,6 +285,34 @@ void ts_node_logout(struct ts_node *node, uint64_t now_ms)
 {
 	node->now_ms = now_ms;
 	ts_control_logout(node->control, now_ms);
+}
+
+void ts_node_login_interactive(struct ts_node *node, uint64_t now_ms)
+{
+	node->now_ms = now_ms;
+	ts_control_login_interactive(node->control, now_ms);
+}
+
+int ts_node_login(struct ts_node *node, const char *auth_key,
+		  bool force_new_key, uint64_t now_ms)
+{
+	node->now_ms = now_ms;
+	return ts_control_login(node->control, auth_key, force_new_key,
+				now_ms);
+}
+
+void ts_node_auth_key_made(struct ts_node *node, const char *auth_key,
+			   uint64_t now_ms)
+{
+	node->now_ms = now_ms;
+	ts_control_auth_key_made(node->control, auth_key, now_ms);
+}
+
+void ts_node_auth_key_failed(struct ts_node *node, const char *error,
+			     uint64_t now_ms)
+{
+	node->now_ms = now_ms;
+	ts_control_auth_key_failed(node->control, error, now_ms);
 }
 
 void ts_node_control_key_fetched(struct ts_node *node, int http_status,

@@ -154,8 +154,8 @@ bool ts_node_peer_doh_url(const struct ts_node *node,
 	return false;
 }
 
-void ts_node_dns_use_exit_node(struct ts_node *node,
-			       const struct ts_peer *peer)
+void node_dns_use_exit_node(struct ts_node *node, bool is_wanted,
+			    const struct ts_peer *peer)
 {
 	struct node_dns *dns = &node->dns_routes;
 	char url[TS_DOH_URL_CAP];
@@ -163,7 +163,7 @@ void ts_node_dns_use_exit_node(struct ts_node *node,
 
 	free(dns->exit_node_doh);
 	dns->exit_node_doh = NULL;
-	dns->has_exit_node = peer != NULL;
+	dns->has_exit_node = is_wanted;
 	if (peer && ts_node_peer_doh_url(node, peer, url))
 		dns->exit_node_doh = strdup(url);
 	node_dns_update_routes(node);

@@ -19,10 +19,6 @@ unsigned ts_node_dns_round(const struct ts_node *node);
 bool ts_node_has_other_names(const struct ts_node *node);
 /* The tailnet's search domains, one by one; NULL: no more. */
 const char *ts_node_search_domain(const struct ts_node *node, size_t i);
-/* All names by way of this peer from now on, if it takes them; NULL: no exit
- * node. To be called again when the peer has changed. */
-void ts_node_dns_use_exit_node(struct ts_node *node,
-			       const struct ts_peer *peer);
 /* May that peer answer names for others, and where? false: it does not. */
 bool ts_node_peer_doh_url(const struct ts_node *node,
 			  const struct ts_peer *peer,

@@ -74,6 +74,18 @@ static void set_addresses(struct ts_node *node)
 	stack_set_addrs(node->stack, &v4, &v6);
 }
 
+void node_filter_refresh(struct ts_node *node)
+{
+	const struct ts_local_routes nets = node_forward_nets(node);
+
+	node->filter_is_stale = false;
+	if (ts_filter_set_routing(node->filter, ts_node_netmap(node), &nets))
+		log_error("node-%s: out of memory for the packet filter; it "
+			  "drops everything until the next one",
+			  node->prefs.hostname);
+	node_relays_judge(node);
+}
+
 /* The rules read ourselves and the unsigned peers, none of the others. */
 static void set_filter(struct ts_node *node, unsigned changes)
 {
@@ -81,28 +93,38 @@ static void set_filter(struct ts_node *node, unsigned changes)
 			 TS_CHANGED_FIRST)) &&
 	    !node->filter_is_stale)
 		return;
-	node->filter_is_stale = false;
-	if (ts_filter_set(node->filter, ts_node_netmap(node)))
-		log_error("node-%s: out of memory for the packet filter; it "
-			  "drops everything until the next one",
-			  node->prefs.hostname);
-	node_relays_judge(node);
+	node_filter_refresh(node);
+}
+
+/* Whom everything else goes through; only the routes of that one change. */
+static void follow_exit(struct ts_node *node, unsigned changes)
+{
+	if (changes & (TS_CHANGED_PEERS | TS_CHANGED_SELF | TS_CHANGED_DNS |
+		       TS_CHANGED_FIRST) &&
+	    node_exit_update(node))
+		stack_path_changed(node->stack);
 }
 
 static void on_netmap_changed(void *ctx, unsigned changes)
 {
 	struct ts_node *node = ctx;
+	bool has_new_routes;
 
 	follow_derp_map(node);
 	follow_lock(node);
+	has_new_routes = changes & TS_CHANGED_SELF && node_forward_update(node);
 	set_filter(node, changes);
 	node_relays_tell(node);
 	if (changes & TS_CHANGED_SELF) {
 		set_addresses(node);
+		node_peerapi_publish(node);
 		node_paths_configure(node);
 	}
 	if (changes & (TS_CHANGED_DNS | TS_CHANGED_SELF | TS_CHANGED_FIRST))
 		node_dns_update(node);
+	follow_exit(node, changes);
+	if (has_new_routes)
+		stack_routes_changed(node->stack);
 	node_update_state(node);
 	ts_path_map_changed(node->path, node->now_ms);
 	node->io.netmap_changed(node->io_ctx, changes);
@@ -148,6 +170,13 @@ static void on_auth_url(void *ctx, const char *url)
 	node->io.auth_url(node->io_ctx, url);
 }
 
+static void on_want_auth_key(void *ctx)
+{
+	struct ts_node *node = ctx;
+
+	node->io.want_auth_key(node->io_ctx);
+}
+
 static void take_texts(struct ts_persist *persist,
 		       const struct ts_control_identity *id)
 {
@@ -189,11 +218,14 @@ static void on_persist_changed(void *ctx)
 	ts_wipe(&id, sizeof(id));
 	node->prefs.want_running = has_key;
 	node->prefs.logged_out = !has_key;
+	replace_text(&node->auth_url, NULL); /* somebody has been there */
 	/* Stored before it is used: a key that peers have seen and a restart
 	 * has forgotten would be a stranger's. */
 	node->io.persist(node->io_ctx);
 	if (has_key && is_new)
 		use_node_key(node);
+	else if (!has_key)
+		memset(&node->node_public, 0, sizeof(node->node_public));
 	node_prefs_changed(node, has_key);
 }
 
@@ -261,6 +293,7 @@ const struct ts_control_ops node_control_ops = {
 	.hangup = on_hangup,
 	.state_changed = on_state_changed,
 	.auth_url = on_auth_url,
+	.want_auth_key = on_want_auth_key,
 	.persist_changed = on_persist_changed,
 	.peer_upserted = on_peer_upserted,
 	.peer_removed = on_peer_removed,

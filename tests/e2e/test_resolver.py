@@ -229,7 +229,10 @@ LOOK = """
 LOOP = ("python3", "-uc", textwrap.dedent("""
     import socket, time
     while True:
-        print(socket.gethostbyname('example.com'))
+        try:
+            print(socket.gethostbyname('example.com'))
+        except OSError:
+            print('nothing')
         time.sleep(0.05)"""))
 
 
@@ -420,6 +423,35 @@ def test_a_resolver_of_our_own(configure, run, tmp_path, system, listen):
     assert base64.b64decode(ask_itself()["Bytes"])[-4:] == \
         bytes((192, 0, 2, 10))
     assert ("udp", "db.corp.example") in log.asked
+
+
+@needs("dig")
+def test_an_exit_node_answers_all_names(configure, server, system, run, lab,
+                                        tmp_path, wrap):
+    """By its PeerAPI, as its own system's server has it; but for resolvers
+    that the tailnet wants asked nevertheless."""
+    outside = server("127.0.0.5", RECORDS)
+    kept = server("127.0.0.6", {"db.corp.example": "203.0.113.6"})
+    configure(Routes={"corp.example": [
+        {"Addr": "127.0.0.6", "UseWithExitNode": True}],
+        "9.10.in-addr.arpa": [{"Addr": "127.0.0.7"}]},
+        Resolvers=[{"Addr": "127.0.0.7"}])
+    (tmp_path / "exit").mkdir()
+    router = run("router", "sleep", "600", wrap=mounting(
+        tmp_path / "exit", resolv_conf="nameserver 127.0.0.5\n"),
+        options=("--wait", "--advertise-exit-node", "--no-accept-dns"))
+    router.wait_running()
+    lab.command("routes router 0.0.0.0/0 ::/0")
+    client = run("client", *LOOP, wrap=wrap,
+                 options=("--exit-node", "router"))
+    wait_until(lambda: client.alive() and client.out.split()[-1:] ==
+               ["192.0.2.80"], "the exit node's answer")
+    out = client.cli("dns", "query", "db.corp.example").stdout
+    assert "127.0.0.6" in out and "203.0.113.6" in out
+    out = client.cli("dns", "query", "5.0.9.10.in-addr.arpa", "PTR").stdout
+    assert f"http://{router.ip}:" in out and "db.corp.example" in out
+    assert "example.com" in {name for _, name in outside.asked}
+    assert {name for _, name in kept.asked} == {"db.corp.example"}
 
 
 @needs("dig")

@@ -68,7 +68,7 @@ struct lab {
 	char error[512], auth_url[256], ping_url[256], ping_types[64];
 	unsigned browses;
 	char browse_url[64];
-	unsigned errors, auth_urls, state_changes;
+	unsigned errors, auth_urls, state_changes, key_wants;
 	unsigned upserts, removals, map_changes;
 	unsigned changes; /* bits since the last look */
 	int64_t removed_id;
@@ -390,6 +390,11 @@ static inline void lab_auth_url(void *ctx, const char *url)
 	snprintf(lab->auth_url, sizeof(lab->auth_url), "%s", url);
 }
 
+static inline void lab_want_auth_key(void *ctx)
+{
+	((struct lab *)ctx)->key_wants++;
+}
+
 static inline void lab_persist(void *ctx)
 {
 	((struct lab *)ctx)->persists++;
@@ -630,6 +635,7 @@ static const struct ts_control_ops LAB_OPS = {
 	.hangup = lab_hangup,
 	.state_changed = lab_state_changed,
 	.auth_url = lab_auth_url,
+	.want_auth_key = lab_want_auth_key,
 	.persist_changed = lab_persist,
 	.peer_upserted = lab_upserted,
 	.peer_removed = lab_removed,

@@ -32,7 +32,8 @@ struct runner {
 };
 
 static const struct process_env env = {
-	"/run/broker.sock", "abstract-name", "/run/localapi.sock", NULL, false, true};
+	"/run/broker.sock", "abstract-name", "/run/localapi.sock", NULL,
+	false, true, false};
 
 static struct ts_loop *loop;
 

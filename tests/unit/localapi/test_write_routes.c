@@ -184,7 +184,7 @@ static void bodies_that_are_no_objects_are_refused(void **state)
 {
 	static const char *const paths[][2] = {
 		{"PATCH", "prefs"}, {"POST", "check-prefs"},
-		{"POST", "serve-config"}};
+		{"POST", "start"}, {"POST", "serve-config"}};
 	static const char *const bodies[] = {NULL, "", "[]", "7", "{", "null",
 					     "{\"a\":1}x", "\xff"};
 	struct bench b;
@@ -207,6 +207,7 @@ static void readers_change_nothing(void **state)
 {
 	static const char *const writes[][2] = {
 		{"PATCH", "prefs"}, {"POST", "check-prefs"},
+		{"POST", "start"}, {"POST", "login-interactive"},
 		{"POST", "logout"},
 		{"GET", "profiles/"}, {"POST", "profiles/x"},
 		{"POST", "serve-config"}, {"POST", "debug"},
@@ -232,6 +233,91 @@ static void readers_change_nothing(void **state)
 		assert_int_equal(s.status, 200);
 		said_clear(&s);
 	}
+	bench_close(&b);
+}
+
+/* -- logging in --------------------------------------------------------------- */
+static void a_start_takes_preferences_and_a_key(void **state)
+{
+	struct sim *sim = sim_new();
+	struct ts_control *c;
+	struct bench b;
+	struct said s;
+
+	(void)state;
+	sim_add_node(sim, 0, &(struct sim_options){.no_key = true});
+	bench_open(&b, sim, NULL, NULL);
+	c = sim->nodes[0].control;
+	s = ask(&b, "POST", "start",
+		"{\"UpdatePrefs\":{\"WantRunning\":true,\"Hostname\":\"new\","
+		"\"CorpDNS\":true},\"AuthKey\":\"tskey-1\"}");
+	assert_int_equal(s.status, 204);
+	assert_string_equal(c->hostname, "new");
+	assert_string_equal(c->login_key, "tskey-1");
+	assert_false(c->login_new_key);
+	assert_true(prefs(&b)->want_running);
+	said_clear(&s);
+	/* What the CLI asks for next has begun already. */
+	c->login_key[0] = '\0';
+	s = ask(&b, "POST", "login-interactive", NULL);
+	assert_int_equal(s.status, 204);
+	assert_string_equal(c->login_key, "");
+	assert_false(c->wants_person);
+	said_clear(&s);
+	s = ask(&b, "POST", "login-interactive", NULL); /* of its own */
+	assert_true(c->wants_person);
+	said_clear(&s);
+	bench_close(&b);
+}
+
+static void a_login_anew_uses_the_key_of_the_start(void **state)
+{
+	struct ts_control *c;
+	struct bench b;
+	struct said s;
+
+	(void)state;
+	bench_open(&b, sim_up(1, NULL), NULL, NULL);
+	c = b.sim->nodes[0].control;
+	s = ask(&b, "POST", "start", "{\"AuthKey\":\"tskey-1\"}");
+	assert_int_equal(s.status, 204);
+	said_clear(&s);
+	s = ask(&b, "POST", "login-interactive", NULL);
+	assert_string_equal(c->login_key, "tskey-1");
+	assert_true(c->login_new_key);
+	assert_false(c->wants_person);
+	said_clear(&s);
+	/* A start without one forgets it. */
+	s = ask(&b, "POST", "start", "{\"AuthKey\":\"tskey-2\"}");
+	said_clear(&s);
+	s = ask(&b, "POST", "start", "{}");
+	said_clear(&s);
+	s = ask(&b, "POST", "login-interactive", NULL);
+	assert_true(c->wants_person);
+	said_clear(&s);
+	bench_close(&b);
+}
+
+static void a_start_that_cannot_be_changes_nothing(void **state)
+{
+	struct bench b;
+	struct said s;
+	char *body = NULL, key[2048];
+
+	(void)state;
+	bench_open(&b, sim_up(1, NULL), NULL, NULL);
+	s = ask(&b, "POST", "start",
+		"{\"UpdatePrefs\":{\"RunSSH\":true},\"AuthKey\":\"k\"}");
+	assert_int_equal(s.status, 500);
+	assert_string_equal(b.sim->nodes[0].control->login_key, "");
+	said_clear(&s);
+	memset(key, 'k', sizeof(key) - 1);
+	key[sizeof(key) - 1] = '\0';
+	assert_true(asprintf(&body, "{\"AuthKey\":\"%s\"}", key) > 0);
+	s = ask(&b, "POST", "start", body);
+	assert_int_equal(s.status, 400);
+	said_clear(&s);
+	free(body);
 	bench_close(&b);
 }
 
@@ -598,6 +684,9 @@ int main(void)
 		cmocka_unit_test(what_would_have_no_effect_is_refused),
 		cmocka_unit_test(bodies_that_are_no_objects_are_refused),
 		cmocka_unit_test(readers_change_nothing),
+		cmocka_unit_test(a_start_takes_preferences_and_a_key),
+		cmocka_unit_test(a_login_anew_uses_the_key_of_the_start),
+		cmocka_unit_test(a_start_that_cannot_be_changes_nothing),
 		cmocka_unit_test(
 			a_logout_is_answered_when_the_server_has_been_told),
 		cmocka_unit_test(a_logout_that_stays_unanswered_says_so),

@@ -43,6 +43,8 @@ struct ts_control {
 	struct ts_public_key disco_key;
 	enum ts_control_state state;
 	bool got_first, wants_logout, network_changed;
+	bool wants_person, login_new_key;
+	char login_key[64];
 	bool shields_up;
 	char hostname[64], tags[128]; /* tags: joined by commas */
 	char request_path[64], request[600];
@@ -51,6 +53,8 @@ struct ts_control {
 	void *reply_ctx;
 	size_t endpoint_count;
 	int home_region;
+	size_t route_count;
+	uint16_t peerapi_port;
 	size_t post_count;
 	char posts[SIM_POSTS][600], post_urls[SIM_POSTS][64];
 };
@@ -87,6 +91,31 @@ void ts_control_logout(struct ts_control *c, uint64_t now_ms)
 {
 	(void)now_ms;
 	c->wants_logout = true;
+}
+void ts_control_login_interactive(struct ts_control *c, uint64_t now_ms)
+{
+	(void)now_ms;
+	c->wants_person = true;
+}
+int ts_control_login(struct ts_control *c, const char *auth_key,
+		     bool with_new_key, uint64_t now_ms)
+{
+	(void)now_ms;
+	snprintf(c->login_key, sizeof(c->login_key), "%s", auth_key);
+	c->login_new_key = with_new_key;
+	return 0;
+}
+void ts_control_auth_key_made(struct ts_control *c, const char *auth_key,
+			      uint64_t now_ms)
+{
+	(void)now_ms;
+	snprintf(c->login_key, sizeof(c->login_key), "%s", auth_key);
+}
+void ts_control_auth_key_failed(struct ts_control *c, const char *error,
+				uint64_t now_ms)
+{
+	(void)now_ms;
+	c->ops.state_changed(c->ctx, TS_CONTROL_FAILED, error);
 }
 void ts_control_key_fetched(struct ts_control *c, int status, const char *body,
 			    size_t len, const char *error, uint64_t now_ms)
@@ -132,6 +161,18 @@ void ts_control_set_net_info(struct ts_control *c,
 {
 	(void)now_ms;
 	c->home_region = info->preferred_derp;
+}
+void ts_control_set_routes(struct ts_control *c, const struct ts_prefix *routes,
+			   size_t count, uint64_t now_ms)
+{
+	(void)routes, (void)now_ms;
+	c->route_count = count;
+}
+void ts_control_set_peerapi(struct ts_control *c, uint16_t port4,
+			    uint16_t port6, uint64_t now_ms)
+{
+	(void)port6, (void)now_ms;
+	c->peerapi_port = port4;
 }
 void ts_control_post(struct ts_control *c, const char *url, const void *body,
 		     size_t len, uint64_t now_ms)
