@@ -148,6 +148,8 @@ json_t *ts_hostinfo_to_json(const struct ts_hostinfo *hostinfo)
 	set_text(obj, "App", config->app);
 	set_text(obj, "Package", "tsnet");
 	set_text(obj, "Hostname", config->hostname);
+	if (config->shields_up)
+		set_tristate(obj, "ShieldsUp", TS_YES);
 	set_text(obj, "Machine", config->machine_arch);
 	if (config->machine_arch)
 		set_text(obj, "GoArch", ts_go_arch(config->machine_arch));

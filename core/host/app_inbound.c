@@ -577,12 +577,17 @@ void ts_inbound_accepted(struct ts_host *host,
 	try_start(entry->inbound);
 }
 
-void ts_inbounds_close(struct ts_host *host)
+void ts_inbounds_end(struct ts_host *host)
 {
 	while (!ts_list_is_empty(&host->inbounds))
 		inbound_fail(TS_LINK_OWNER(host->inbounds.next,
 					   struct ts_inbound, link),
 			     -ENETDOWN);
+}
+
+void ts_inbounds_close(struct ts_host *host)
+{
+	ts_inbounds_end(host);
 	ts_timer_free(host->inbound_look);
 	host->inbound_look = NULL;
 }

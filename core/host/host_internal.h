@@ -310,6 +310,7 @@ void ts_inbound_abandon(struct ts_inbound *in);
 void ts_inbound_accepted(struct ts_host *host,
 			 const struct ts_broker_request *req, int fd, pid_t pid,
 			 struct ts_broker_reply *rep);
+void ts_inbounds_end(struct ts_host *host); /* all there are now */
 void ts_inbounds_close(struct ts_host *host);
 
 /* -- other_end.c --------------------------------------------------------- */
@@ -369,6 +370,9 @@ void ts_dgrams_close(struct ts_host *host);
 /* Bytes of datagrams that programs have sent and that are still here. */
 size_t ts_dgrams_undelivered(const struct ts_host *host);
 void ts_dgrams_node_changed(struct ts_host *host);
+/* As ts_host_leave_node() and ts_host_enter_node(). */
+void ts_dgrams_leave_node(struct ts_host *host);
+void ts_dgrams_enter_node(struct ts_host *host);
 /* SEND and CONNECT. They own fd (the program's socket, or -1) from here. */
 void ts_dgram_send(struct ts_host *host, const struct ts_broker_request *req,
 		   int fd, pid_t pid, struct ts_broker_reply *rep);

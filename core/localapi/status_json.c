@@ -214,23 +214,6 @@ static void set_peers(const struct localapi_call *call, json_t *status)
 	json_object_set_new(status, "User", users);
 }
 
-static json_t *health(const struct localapi_call *call)
-{
-	const struct ts_netmap *map = ts_node_netmap(call->node);
-	json_t *list = json_array();
-	const char *error = ts_node_error(call->node);
-
-	if (error)
-		json_array_append_new(list, json_string(error));
-	if (map->tka_enabled)
-		json_array_append_new(
-			list, json_string("Tailnet Lock is enabled and cannot "
-					  "be verified: no peer is trusted"));
-	for (size_t i = 0; i < map->health_count; i++)
-		json_array_append_new(list, json_string(map->health[i]));
-	return list;
-}
-
 /* A list of the DNS configuration as the server sent it. */
 static json_t *dns_list(const struct ts_netmap *map, const char *name)
 {
@@ -281,7 +264,8 @@ json_t *localapi_status(const struct localapi_call *call, bool with_peers)
 	json_object_set_new(status, "TailscaleIPs",
 			    map->self ? localapi_ips(map->self) : json_null());
 	json_object_set_new(status, "Self", self_status(call));
-	json_object_set_new(status, "Health", health(call));
+	json_object_set_new(status, "Health",
+			    ts_node_health_texts(call->node));
 	if (exit_node)
 		json_object_set_new(status, "ExitNodeStatus", exit_node);
 	set_tailnet(call, status);
@@ -289,7 +273,10 @@ json_t *localapi_status(const struct localapi_call *call, bool with_peers)
 			    dns_list(map, "CertDomains"));
 	json_object_set_new(status, "ExtraRecords",
 			    dns_list(map, "ExtraRecords"));
-	json_object_set_new(status, "ClientVersion", json_null());
+	json_object_set_new(status, "ClientVersion",
+			    map->client_version
+				    ? json_incref(map->client_version)
+				    : json_null());
 	if (with_peers) {
 		set_peers(call, status);
 	} else {

@@ -146,6 +146,7 @@ struct ts_netmap {
 	char **health;
 	size_t health_count;
 	json_t *display_messages; /* object or NULL */
+	json_t *client_version;	  /* as the server sent it, or NULL */
 	bool tka_enabled; /* TKAInfo present and not disabled */
 	char *tka_head;
 	int64_t control_time_delta_s; /* control clock minus ours, if > 1 min */

@@ -8,6 +8,7 @@
 #include "core/base/log.h"
 #include "core/base/second_quota.h"
 #include "core/filter/local_nets.h"
+#include "core/node/capture.h"
 #include "core/node/exit_node.h"
 #include "core/node/node.h"
 #include "core/node/route_table.h"
@@ -71,6 +72,7 @@ struct ts_node {
 	struct ts_node_io io;
 	void *io_ctx;
 	struct ts_prefs prefs;
+	char *own_hostname; /* when the preferences have none */
 	struct ts_private_key disco_key;
 	struct ts_public_key node_public;
 	enum ts_node_state state;
@@ -108,12 +110,27 @@ struct ts_node {
 	struct ts_net_info net_info;
 	bool has_net_info; /* the path layer has spoken */
 	struct ts_addr port_mapping; /* port 0: none */
+	struct ts_capture_sink *capture; /* a list; NULL: nobody listens */
+	/* Whence the packet came that WireGuard opens; NULL: none. */
+	const struct ts_path_addr *heard_from;
+	/* Packets inside the tunnel that were dropped; source: sent by a peer
+	 * from an address that is not its own. */
+	uint64_t dropped_in[TS_DROPPED_COUNT], dropped_out[TS_DROPPED_COUNT];
+	uint64_t dropped_source;
+	/* For health: since when the map is followed, or is not (one of them is
+	 * 0); look-ups in a row that no name server answered; what a relay
+	 * server complains of, or NULL. */
+	uint64_t poll_since_ms, poll_lost_ms;
+	unsigned dns_failures;
+	char *derp_problem;
+	int derp_problem_region;
 };
 
 /* node.c */
 void node_update_state(struct ts_node *node);
 int64_t node_wall_s(const struct ts_node *node);
 void node_tell_net_info(struct ts_node *node);
+void node_prefs_changed(struct ts_node *node, bool is_login);
 /* node_netmap.c: the netmap's news into the cores */
 extern const struct ts_control_ops node_control_ops;
 /* node_peers.c: what the tables hold of each peer */
@@ -162,6 +179,25 @@ extern const struct ts_path_ops node_path_ops;
 void node_send_ip(struct ts_node *node, struct ts_peer *peer,
 		  struct ts_packet *pkt, const struct ts_packet_header *h);
 bool node_is_self(const struct ts_node *node, const struct ts_ip *ip);
+/* node_capture.c: only while node->capture is not NULL */
+/* peer NULL: nobody routes it. */
+void node_capture_out(struct ts_node *node, enum ts_capture_path path,
+		      const struct ts_peer *peer, const uint8_t *data,
+		      size_t len);
+/* dst_before: as it came; NULL: it was not translated. */
+void node_capture_in(struct ts_node *node, const struct ts_peer *peer,
+		     const struct ts_packet *pkt,
+		     const struct ts_ip *dst_before);
+/* The node goes: whoever listens reads what is left. */
+void node_capture_end(struct ts_node *node);
+/* node_metrics.c: one more that the filter did not let through */
+void node_count_drop(uint64_t counters[static TS_DROPPED_COUNT],
+		     const struct ts_packet_header *h);
+/* node_health.c */
+/* control_state has changed. */
+void node_health_follow_poll(struct ts_node *node);
+/* problem NULL: it is over. */
+void node_health_derp(struct ts_node *node, int region, const char *problem);
 /* node_forward.c: networks that we route for others. true: they changed. */
 bool node_forward_update(struct ts_node *node);
 bool node_forward_set_lans(struct ts_node *node, const struct ts_prefix *lans,

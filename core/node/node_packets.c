@@ -90,8 +90,17 @@ static void on_stack_output(void *ctx, struct ts_packet *pkt)
 
 	if (node->io.now_ms)
 		node->now_ms = node->io.now_ms(node->io_ctx);
-	if (ts_packet_header_read(pkt->data, pkt->len, &h) ||
-	    ts_filter_out(node->filter, &h) == TS_DROP || is_service(&h.dst))
+	if (ts_packet_header_read(pkt->data, pkt->len, &h))
+		return;
+	if (node->capture)
+		node_capture_out(node, TS_CAPTURE_FROM_LOCAL,
+				 node_peer_for(node, &h.dst), pkt->data,
+				 pkt->len);
+	if (ts_filter_out(node->filter, &h) == TS_DROP) {
+		node_count_drop(node->dropped_out, &h);
+		return;
+	}
+	if (is_service(&h.dst))
 		return;
 	peer = node_peer_for(node, &h.dst);
 	if (peer)
@@ -111,12 +120,27 @@ static void on_wg_send(void *ctx, void *peer_ctx, struct ts_packet *pkt)
 	struct node_peer *np = peer_ctx;
 	int err = ts_path_send(node->path, np->path, pkt, node->now_ms);
 
-	if (err && ts_log_allowed(&node->drop_log, node->now_ms))
+	if (!err)
+		return;
+	node->dropped_out[TS_DROPPED_ERROR]++;
+	if (ts_log_allowed(&node->drop_log, node->now_ms))
 		log_debug("peer-%s: packet of %zu bytes dropped: %s",
 			  np->peer->name, pkt->len, ts_strerror(err));
 }
 
 /* -- in ------------------------------------------------------------------- */
+static void translate_and_capture(struct ts_node *node,
+				  const struct ts_peer *peer,
+				  struct ts_packet *pkt,
+				  struct ts_packet_header *h)
+{
+	struct ts_ip before = h->dst;
+
+	node_masq_in(node, peer, pkt, h);
+	node_capture_in(node, peer, pkt,
+			ts_ip_equal(&before, &h->dst) ? NULL : &before);
+}
+
 /* The PeerAPI is at our own addresses, not at those that we route. */
 static uint16_t peerapi_port_at(const struct ts_node *node,
 				const struct ts_packet_header *h)
@@ -135,15 +159,21 @@ static void on_wg_deliver(void *ctx, void *peer_ctx, struct ts_packet *pkt)
 	struct node_peer *np = peer_ctx;
 	struct ts_packet_header h;
 
-	if (ts_packet_header_read(pkt->data, pkt->len, &h))
+	if (ts_packet_header_read(pkt->data, pkt->len, &h)) {
+		node->dropped_in[TS_DROPPED_TOO_SHORT]++;
 		return;
+	}
 	if (!node_peer_may_send_from(node, np->peer, &h.src)) {
+		node->dropped_source++;
 		if (ts_log_allowed(&node->drop_log, node->now_ms))
 			log_debug("peer-%s: dropped a packet with a source "
 				  "that is not its own", np->peer->name);
 		return;
 	}
-	node_masq_in(node, np->peer, pkt, &h);
+	if (node->capture)
+		translate_and_capture(node, np->peer, pkt, &h);
+	else
+		node_masq_in(node, np->peer, pkt, &h);
 	switch (ts_filter_in(node->filter, &h, np->peer,
 			     peerapi_port_at(node, &h))) {
 	case TS_ACCEPT:
@@ -158,9 +188,11 @@ static void on_wg_deliver(void *ctx, void *peer_ctx, struct ts_packet *pkt)
 		node_tsmp_input(node, np, &h, pkt);
 		break;
 	case TS_REJECT_ACL:
+		node_count_drop(node->dropped_in, &h);
 		node_tsmp_reject(node, np, &h);
 		break;
 	case TS_DROP:
+		node_count_drop(node->dropped_in, &h);
 		break;
 	}
 }
@@ -211,9 +243,12 @@ static void on_path_wireguard(void *ctx, struct ts_path_peer *peer,
 	void *who = NULL;
 	struct ts_addr source = from->addr;
 	bool is_vouched = is_vouched_for(peer, from, &source);
-	int err = ts_wg_input(node->wg, &source, is_vouched, pkt, node->now_ms,
-			      &who, reply.data, &reply.len);
+	int err;
 
+	node->heard_from = from;
+	err = ts_wg_input(node->wg, &source, is_vouched, pkt, node->now_ms,
+			  &who, reply.data, &reply.len);
+	node->heard_from = NULL;
 	if (who) {
 		struct node_peer *np = who;
 
@@ -363,7 +398,7 @@ static void on_resolve(void *ctx, const char *host)
 
 static void on_derp_health(void *ctx, int region, const char *problem)
 {
-	(void)ctx;
+	node_health_derp(ctx, region, problem);
 	if (problem)
 		log_warn("derp-%d: %s", region, problem);
 }

@@ -89,6 +89,9 @@ static void send_tsmp(struct ts_node *node, struct ts_peer *peer,
 	if (w.bad)
 		return;
 	pkt.len = w.len;
+	if (node->capture)
+		node_capture_out(node, TS_CAPTURE_SYNTHESIZED_TO_PEER, peer,
+				 pkt.data, pkt.len);
 	node_send_ip(node, peer, &pkt, &h);
 }
 

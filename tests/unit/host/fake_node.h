@@ -33,6 +33,10 @@ enum ts_node_state ts_node_state(const struct ts_node *node)
 	return node->state;
 }
 
+void ts_node_dns_result(struct ts_node *node, bool was_answered)
+{
+	(void)node, (void)was_answered;
+}
 const char *ts_node_error(const struct ts_node *node)
 {
 	return node->error;

@@ -30,10 +30,14 @@ static struct answer get(struct sim *sim, const char *path)
 {
 	struct ts_localapi_request request = {.method = "GET", .path = path,
 					      .query = no_query};
+	static const struct ts_localapi_env env;
+	struct ts_localapi *api =
+		ts_localapi_new(sim->nodes[0].node, &env, NULL);
 	struct answer a = {0};
 
-	ts_localapi_handle(sim->nodes[0].node, &request, sim->now_ms,
-			   sim->wall_s, on_done, &a);
+	ts_localapi_handle(api, &request, sim->now_ms, sim->wall_s, on_done,
+			   &a);
+	ts_localapi_free(api);
 	return a;
 }
 
