@@ -104,6 +104,9 @@ struct ts_control_config {
 	bool ephemeral, force_login, shields_up;
 	const char *const *tags;
 	size_t tag_count;
+	/* What we offer to route for others (Hostinfo.RoutableIPs). */
+	const struct ts_prefix *routes;
+	size_t route_count;
 };
 
 struct ts_control;
@@ -129,11 +132,12 @@ void ts_control_login_interactive(struct ts_control *c, uint64_t now_ms);
 int ts_control_login(struct ts_control *c, const char *auth_key,
 		     bool with_new_key, uint64_t now_ms);
 /* Answers to want_auth_key(): a key that is good for one login (copied); or
- * why there is none yet. After the latter a key is still waited for. */
+ * why there is none yet, refused or out of reach. After the latter a key is
+ * still waited for. */
 void ts_control_auth_key_made(struct ts_control *c, const char *auth_key,
 			      uint64_t now_ms);
 void ts_control_auth_key_failed(struct ts_control *c, const char *error,
-				uint64_t now_ms);
+				bool is_refused, uint64_t now_ms);
 
 void ts_control_key_fetched(struct ts_control *c, int http_status,
 			    const char *body, size_t len, const char *error,
@@ -170,6 +174,8 @@ struct ts_net_info {
 };
 void ts_control_set_net_info(struct ts_control *c,
 			     const struct ts_net_info *info, uint64_t now_ms);
+void ts_control_set_routes(struct ts_control *c, const struct ts_prefix *routes,
+			   size_t count, uint64_t now_ms);
 void ts_control_set_peerapi(struct ts_control *c, uint16_t port4,
 			    uint16_t port6, uint64_t now_ms);
 

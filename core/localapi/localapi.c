@@ -73,6 +73,8 @@ static const struct {
 	{"GET", API "id-token", true, localapi_id_token},
 	{"POST", API "set-expiry-sooner", true, localapi_set_expiry_sooner},
 	{"POST", API "dial", false, localapi_dial},
+	{"GET", API "suggest-exit-node", false, localapi_suggest_exit_node},
+	{"POST", API "suggest-exit-node", false, localapi_suggest_exit_node},
 	{"POST", API "ping", false, localapi_ping},
 	{"POST", API "netcheck", false, localapi_netcheck},
 	{"GET", API "usermetrics", false, localapi_user_metrics},

@@ -126,6 +126,12 @@ void localapi_id_token(const struct localapi_call *call);
 void localapi_set_expiry_sooner(const struct localapi_call *call);
 /* dial_route.c */
 void localapi_dial(const struct localapi_call *call);
+/* exit_node_routes.c */
+bool localapi_is_exit_node(const struct localapi_call *call,
+			   const struct ts_peer *peer);
+/* NULL: none is used. */
+json_t *localapi_exit_node_status(const struct localapi_call *call);
+void localapi_suggest_exit_node(const struct localapi_call *call);
 /* ping_route.c */
 void localapi_ping(const struct localapi_call *call);
 /* netcheck_route.c */

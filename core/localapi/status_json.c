@@ -112,9 +112,12 @@ static json_t *peer_status(const struct localapi_call *call,
 	json_object_set_new(s, "LastHandshake",
 			    localapi_time(st.last_handshake_unix));
 	json_object_set_new(s, "Online", json_boolean(peer->online == TS_YES));
-	json_object_set_new(s, "ExitNode", json_false());
+	json_object_set_new(s, "ExitNode",
+			    json_boolean(localapi_is_exit_node(call, peer)));
 	json_object_set_new(s, "ExitNodeOption",
 			    json_boolean(offers_exit(peer)));
+	if (peer->location)
+		json_object_set(s, "Location", peer->location);
 	json_object_set_new(s, "Active", json_boolean(st.path.active));
 	json_object_set_new(s, "PeerAPIURL", json_null());
 	json_object_set_new(s, "TaildropTarget", json_integer(0));
@@ -246,6 +249,7 @@ json_t *localapi_status(const struct localapi_call *call, bool with_peers)
 	const struct ts_netmap *map = ts_node_netmap(call->node);
 	const char *url = ts_node_auth_url(call->node);
 	json_t *status = json_object();
+	json_t *exit_node = localapi_exit_node_status(call);
 	struct ts_public_key key;
 
 	json_object_set_new(status, "Version", json_string(TSNET_VERSION));
@@ -262,6 +266,8 @@ json_t *localapi_status(const struct localapi_call *call, bool with_peers)
 	json_object_set_new(status, "Self", self_status(call));
 	json_object_set_new(status, "Health",
 			    ts_node_health_texts(call->node));
+	if (exit_node)
+		json_object_set_new(status, "ExitNodeStatus", exit_node);
 	set_tailnet(call, status);
 	json_object_set_new(status, "CertDomains",
 			    dns_list(map, "CertDomains"));

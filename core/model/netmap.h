@@ -47,6 +47,7 @@ struct ts_peer {
 	char *hostname, *os;
 	uint16_t peerapi4_port, peerapi6_port;
 	bool peerapi_dns_proxy;
+	json_t *location; /* where it is: object or NULL */
 	json_t *cap_map; /* object or NULL */
 	void *node_data; /* for core/node: what it attached to this peer */
 };

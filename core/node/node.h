@@ -98,6 +98,13 @@ struct ts_node_io {
 			    const struct ts_addr *local,
 			    const struct ts_addr *remote);
 	void (*syn_gone)(void *ctx, struct stack_syn *syn);
+	/* As in stack_ops: for a network that we route; may be NULL. */
+	void (*forward_udp)(void *ctx, const struct ts_addr *from,
+			    const struct ts_addr *to, const uint8_t *data,
+			    size_t len);
+	void (*forward_echo)(void *ctx, const struct ts_ip *from,
+			     const struct ts_ip *to, uint16_t id, uint16_t seq,
+			     const uint8_t *data, size_t len);
 };
 
 struct ts_node_config {
@@ -141,12 +148,12 @@ void ts_node_login_interactive(struct ts_node *node, uint64_t now_ms);
  * for when the server asks. 0, -EINVAL (no key), -ENOMEM. */
 int ts_node_login(struct ts_node *node, const char *auth_key,
 		  bool force_new_key, uint64_t now_ms);
-/* Answers to io.want_auth_key: a key for one login, or why there is none yet
- * (it is still waited for). */
+/* Answers to io.want_auth_key: a key for one login, or why there is none yet,
+ * refused or out of reach (it is still waited for). */
 void ts_node_auth_key_made(struct ts_node *node, const char *auth_key,
 			   uint64_t now_ms);
 void ts_node_auth_key_failed(struct ts_node *node, const char *error,
-			     uint64_t now_ms);
+			     bool is_refused, uint64_t now_ms);
 
 /* What the engine's I/O has to say. */
 void ts_node_control_key_fetched(struct ts_node *node, int http_status,
@@ -222,6 +229,33 @@ enum ts_route {
 };
 enum ts_route ts_node_route(const struct ts_node *node, const struct ts_ip *ip,
 			    const struct ts_peer **peer);
+/* The networks that this machine is in, at start and after a change. */
+void ts_node_set_lans(struct ts_node *node, const struct ts_prefix *lans,
+		      size_t count, uint64_t now_ms);
+size_t ts_node_lans(const struct ts_node *node, const struct ts_prefix **out);
+/* What the user wants of routes; a copy is made. 0 or -ENOMEM. */
+int ts_node_set_route_prefs(struct ts_node *node,
+			    const struct ts_route_prefs *prefs,
+			    uint64_t now_ms);
+/* Do we route anything for others? */
+bool ts_node_is_router(const struct ts_node *node);
+/* Where on the network of this machine a packet of a peer for dst goes: there,
+ * or to what a 4via6 address stands for. 0, or -EHOSTUNREACH: nowhere. */
+int ts_node_forward_target(const struct ts_node *node, const struct ts_ip *dst,
+			   struct ts_ip *out);
+/* Goes all that is nobody's through an exit node, be it that it is not there?
+ * *peer: it, or NULL. */
+bool ts_node_uses_exit(const struct ts_node *node,
+		       const struct ts_peer **peer);
+/* Our PeerAPI's, which follows from our address; 0: no address of that family.
+ */
+uint16_t ts_node_peerapi_port(const struct ts_node *node, bool v6);
+/* May peer, at from, use us as its exit node, as far as names go? */
+bool ts_node_lets_out(const struct ts_node *node, const struct ts_peer *peer,
+		      const struct ts_ip *from);
+/* Which exit node would be the best now; NULL: none. 0; -EAGAIN: it cannot be
+ * told before our home relay is known. */
+int ts_node_suggest_exit(struct ts_node *node, const struct ts_peer **out);
 enum ts_node_state ts_node_state(const struct ts_node *node);
 const char *ts_node_error(const struct ts_node *node); /* last, or NULL */
 const char *ts_node_auth_url(const struct ts_node *node); /* or NULL */

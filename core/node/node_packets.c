@@ -7,10 +7,12 @@
  * Packets are handed on in place; nobody keeps them.
  */
 #include <errno.h>
+#include <netinet/in.h>
 #include <string.h>
 
 #include "core/base/err.h"
 #include "core/base/log.h"
+#include "core/filter/ip_proto.h"
 #include "core/node/node_internal.h"
 #include "core/path/netcheck.h"
 
@@ -47,7 +49,7 @@ enum ts_route ts_node_route(const struct ts_node *node, const struct ts_ip *ip,
 	} else if ((found = node_peer_for(node, ip))) {
 		route = node_peer_is_usable(node, found) ? TS_ROUTE_PEER
 							 : TS_ROUTE_NONE;
-	} else if (ts_ip_is_tailscale(ip)) {
+	} else if (ts_ip_is_tailscale(ip) || node_exit_covers(node, ip)) {
 		route = TS_ROUTE_NONE;
 	}
 	if (peer)
@@ -65,7 +67,7 @@ const struct ts_peer *ts_node_whois(const struct ts_node *node,
 {
 	if (node_is_self(node, ip))
 		return ts_node_netmap(node)->self;
-	return node_peer_for(node, ip);
+	return node_owner_of(node, ip);
 }
 
 /* -- out ------------------------------------------------------------------ */
@@ -139,6 +141,18 @@ static void translate_and_capture(struct ts_node *node,
 			ts_ip_equal(&before, &h->dst) ? NULL : &before);
 }
 
+/* The PeerAPI is at our own addresses, not at those that we route. */
+static uint16_t peerapi_port_at(const struct ts_node *node,
+				const struct ts_packet_header *h)
+{
+	return h->proto == IPPROTO_TCP &&
+			       (h->tcp_flags & (TCP_FLAG_SYN | TCP_FLAG_ACK)) ==
+				       TCP_FLAG_SYN &&
+			       node_is_self(node, &h->dst)
+		       ? ts_node_peerapi_port(node, !ts_ip_is_v4(&h->dst))
+		       : 0;
+}
+
 static void on_wg_deliver(void *ctx, void *peer_ctx, struct ts_packet *pkt)
 {
 	struct ts_node *node = ctx;
@@ -160,7 +174,8 @@ static void on_wg_deliver(void *ctx, void *peer_ctx, struct ts_packet *pkt)
 		translate_and_capture(node, np->peer, pkt, &h);
 	else
 		node_masq_in(node, np->peer, pkt, &h);
-	switch (ts_filter_in(node->filter, &h, np->peer, 0)) {
+	switch (ts_filter_in(node->filter, &h, np->peer,
+			     peerapi_port_at(node, &h))) {
 	case TS_ACCEPT:
 		if (pkt->stays)
 			stack_input_staying(node->stack, pkt->data, pkt->len,
@@ -432,6 +447,7 @@ static void on_net_info_changed(void *ctx, int home_region,
 	set_latencies(info, report);
 	node->has_net_info = true;
 	node_tell_net_info(node);
+	node_exit_home_changed(node);
 }
 
 static void on_derp_ready(void *ctx, int region, bool connected)
@@ -531,6 +547,35 @@ static void on_stack_owner(void *ctx, const struct ts_ip *ip, struct ts_ip *out)
 		*out = peer->addresses[0].ip;
 }
 
+static bool on_stack_forwards(void *ctx, const struct ts_ip *dst)
+{
+	const struct ts_node *node = ctx;
+
+	return ts_node_is_router(node) &&
+	       ts_filter_is_local(node->filter, dst);
+}
+
+static void on_forward_udp(void *ctx, const struct ts_addr *from,
+			   const struct ts_addr *to, const uint8_t *data,
+			   size_t len)
+{
+	struct ts_node *node = ctx;
+
+	if (node->io.forward_udp)
+		node->io.forward_udp(node->io_ctx, from, to, data, len);
+}
+
+static void on_forward_echo(void *ctx, const struct ts_ip *from,
+			    const struct ts_ip *to, uint16_t id, uint16_t seq,
+			    const uint8_t *data, size_t len)
+{
+	struct ts_node *node = ctx;
+
+	if (node->io.forward_echo)
+		node->io.forward_echo(node->io_ctx, from, to, id, seq, data,
+				      len);
+}
+
 const struct stack_ops node_stack_ops = {
 	.output = on_stack_output,
 	.room = on_stack_room,
@@ -539,6 +584,9 @@ const struct stack_ops node_stack_ops = {
 	.now_us = on_stack_clock,
 	.mtu = on_stack_mtu,
 	.owner = on_stack_owner,
+	.forwards = on_stack_forwards,
+	.forward_udp = on_forward_udp,
+	.forward_echo = on_forward_echo,
 };
 
 void ts_node_peer_status(const struct ts_node *node,

@@ -20,6 +20,7 @@
 
 #include "core/base/err.h"
 #include "core/crypto/secret.h"
+#include "core/state/conf_routes.h"
 #include "core/state/conf_values.h"
 #include "core/state/kube_secret.h"
 
@@ -55,6 +56,18 @@ static const struct ts_config_option options[] = {
 	 "intercept, host", offsetof(struct ts_config, dns)},
 	{"accept_routes", "TSNET_ACCEPT_ROUTES", NULL, TS_CONF_BOOL, "no",
 	 BOOL_VALUES, offsetof(struct ts_config, accept_routes)},
+	{"advertise_routes", "TSNET_ADVERTISE_ROUTES", NULL, TS_CONF_ROUTES,
+	 "", "prefixes, separated by commas",
+	 offsetof(struct ts_config, advertise_routes)},
+	{"advertise_exit_node", "TSNET_ADVERTISE_EXIT_NODE", NULL,
+	 TS_CONF_BOOL, "no", BOOL_VALUES,
+	 offsetof(struct ts_config, advertise_exit_node)},
+	{"exit_node", "TSNET_EXIT_NODE", NULL, TS_CONF_TEXT, "",
+	 "a node's name, address or stable ID, or auto:any",
+	 offsetof(struct ts_config, exit_node)},
+	{"exit_node_allow_lan_access", "TSNET_EXIT_NODE_ALLOW_LAN_ACCESS",
+	 NULL, TS_CONF_BOOL, "no", BOOL_VALUES,
+	 offsetof(struct ts_config, exit_node_allow_lan_access)},
 	{"port", "TSNET_PORT", NULL, TS_CONF_PORT, "0",
 	 "0 (any) to 65535", offsetof(struct ts_config, port)},
 	{"endpoints", "TSNET_ENDPOINTS", NULL, TS_CONF_ENDPOINTS, "",
@@ -360,6 +373,8 @@ static int complete(struct ts_config *config, const struct ts_config_input *in,
 			return -ENOMEM;
 		config->hostname = label;
 	}
+	if (config->advertise_exit_node && ts_conf_add_exit_routes(config))
+		return -ENOMEM;
 	if (complete_account(config, in->env))
 		return -ENOMEM;
 	if (config->state_in_memory || config->state_dir ||

@@ -282,7 +282,7 @@ static void updates_are_coalesced_and_the_latest_wins(void **state)
 	assert_int_equal(json_array_size(json_object_get(
 				 json_object_get(json, "Hostinfo"),
 				 "Services")),
-			 2);
+			 3);
 	json_decref(json);
 	lab_reply(lab, request, "200", "{}");
 	assert_null(lab_next(lab));

@@ -122,10 +122,15 @@ static void hostinfo_says_what_is_known(void **state)
 	struct ts_hostinfo hostinfo = {.config = &config,
 				       .net_info = &net,
 				       .peerapi4_port = 1234};
+	struct ts_prefix routes[2];
 	json_t *json;
 	char *text;
 
 	(void)state;
+	assert_int_equal(ts_prefix_parse("10.0.0.0/8", &routes[0]), 0);
+	assert_int_equal(ts_prefix_parse("::/0", &routes[1]), 0);
+	config.routes = routes;
+	config.route_count = 2;
 	config.tags = tags;
 	config.tag_count = 2;
 	config.container = true;
@@ -134,7 +139,10 @@ static void hostinfo_says_what_is_known(void **state)
 	text = json_dumps(json, JSON_COMPACT);
 	assert_non_null(strstr(text, "\"RequestTags\":[\"tag:a\",\"tag:b\"]"));
 	assert_non_null(strstr(
-		text, "\"Services\":[{\"Proto\":\"peerapi4\",\"Port\":1234}]"));
+		text, "\"Services\":[{\"Proto\":\"peerapi4\",\"Port\":1234},"
+		      "{\"Proto\":\"peerapi-dns-proxy\",\"Port\":1}]"));
+	assert_non_null(strstr(
+		text, "\"RoutableIPs\":[\"10.0.0.0/8\",\"::/0\"],"));
 	assert_non_null(strstr(text, "\"MappingVariesByDestIP\":false"));
 	assert_non_null(strstr(text, "\"WorkingIPv6\":null"));
 	assert_non_null(strstr(text, "\"WorkingUDP\":true"));

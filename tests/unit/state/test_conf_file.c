@@ -182,7 +182,9 @@ static void every_option_can_be_in_the_environment(void **state)
 		{"id_token", "t"}, {"audience", "a"},
 		{"control_url", "http://h"}, {"state_dir", "/d"},
 		{"ephemeral", "yes"}, {"listen", "host"}, {"dns", "host"},
-		{"accept_routes", "yes"}, {"port", "7"}, {"endpoints", "192.0.2.1:7"}, {"tags", "tag:a"},
+		{"accept_routes", "yes"}, {"advertise_routes", "10.0.0.0/8"},
+		{"advertise_exit_node", "yes"}, {"exit_node", "n"},
+		{"exit_node_allow_lan_access", "yes"}, {"port", "7"}, {"endpoints", "192.0.2.1:7"}, {"tags", "tag:a"},
 		{"wait", "7"}, {"timeout", "7"}, {"log_file", "/l"},
 		{"log_level", "info"}, {"log_format", "json"},
 		{"metrics_listen", "127.0.0.1:9100"},
@@ -330,6 +332,7 @@ static void every_secret_may_be_in_a_file(void **state)
 			 0);
 	assert_string_equal(b->config.client_secret, "tskey-auth-x");
 	assert_string_equal(b->config.id_token, "tskey-auth-x");
+	assert_string_equal(b->config.id_token_file, "/run/key");
 	assert_string_equal(b->config.client_id, "file:id");
 	assert_string_equal(b->config.audience, "a b");
 	assert_null(b->config.auth_key);
