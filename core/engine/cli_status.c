@@ -77,7 +77,9 @@ static void format_age(char *out, size_t cap, const char *rfc3339)
 	*out = '\0';
 	if (!end || tm.tm_year < 100 || age_s < 0) /* Go's zero time */
 		return;
-	if (age_s < 3600)
+	if (age_s < 60)
+		snprintf(out, cap, ", last seen just now");
+	else if (age_s < 3600)
 		snprintf(out, cap, ", last seen %lld min ago", age_s / 60);
 	else if (age_s < 48 * 3600)
 		snprintf(out, cap, ", last seen %lld h ago", age_s / 3600);

@@ -57,6 +57,7 @@ struct ts_engine {
 	struct ts_http_client *http;
 	struct auth_source *auth;
 	struct ts_http_request *key_request;
+	struct ts_http_request *head_request; /* of a ping; NULL: none */
 	struct ts_link *control_link;
 	struct derp_stream *derps;
 	struct derp_probe *derp_probes;

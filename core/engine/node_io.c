@@ -60,6 +60,28 @@ static void control_fetch_key(void *ctx, const char *url)
 					    "out of memory", now_of(engine));
 }
 
+static void on_head(void *ctx, const struct ts_http_reply *reply)
+{
+	struct ts_engine *engine = ctx;
+
+	engine->head_request = NULL;
+	log_debug("control: ping by HEAD: http %d %s", reply->status,
+		  reply->error ? reply->error : "");
+}
+
+/* One at a time; the server's latest wish counts. */
+static void control_head(void *ctx, const char *url)
+{
+	struct ts_engine *engine = ctx;
+	const struct ts_http_call call = {
+		.method = "HEAD", .url = url, .timeout_ms = KEY_TIMEOUT_MS};
+
+	if (engine->head_request)
+		ts_http_cancel(engine->head_request);
+	engine->head_request =
+		ts_http_call(engine->http, &call, on_head, engine);
+}
+
 static void on_control_connected(void *ctx, struct ts_link *link)
 {
 	struct ts_engine *engine = ctx;
@@ -397,6 +419,8 @@ void engine_io_close(struct ts_engine *engine)
 {
 	ts_http_cancel(engine->key_request);
 	engine->key_request = NULL;
+	ts_http_cancel(engine->head_request);
+	engine->head_request = NULL;
 	control_hangup(engine);
 	engine_derp_latency_cancel(engine);
 	engine_derp_resolve_cancel(engine);
@@ -577,6 +601,7 @@ const struct ts_node_io engine_node_io = {
 	.auth_url = on_auth_url,
 	.netmap_changed = on_netmap_changed,
 	.c2n = on_c2n,
+	.head = control_head,
 	.peer_changed = engine_peer_changed,
 	.peer_removed = engine_peer_removed,
 	.prefs_changed = engine_prefs_changed,

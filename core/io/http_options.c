@@ -114,6 +114,8 @@ static bool set_call_options(struct ts_http_request *rq)
 	if (rq->method)
 		bad |= curl_easy_setopt(rq->easy, CURLOPT_CUSTOMREQUEST,
 					rq->method);
+	if (rq->method && strcmp(rq->method, "HEAD") == 0)
+		bad |= curl_easy_setopt(rq->easy, CURLOPT_NOBODY, 1L);
 	if (rq->want_field) {
 		bad |= curl_easy_setopt(rq->easy, CURLOPT_HEADERFUNCTION,
 					take_field);

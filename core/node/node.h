@@ -81,6 +81,9 @@ struct ts_node_io {
 			      const char *error);
 	void (*auth_url)(void *ctx, const char *url);
 	void (*netmap_changed)(void *ctx, unsigned changes);
+	/* HEAD that page, as the control server wants; what it says does not
+	 * matter. NULL: it is not done. */
+	void (*head)(void *ctx, const char *url);
 	/* The control server asks something by HTTP; NULL: no answers. */
 	ts_c2n_fn c2n;
 	/* Before it: each peer that is new or another / about to be freed.

@@ -102,16 +102,15 @@ static size_t approved_routes(const struct ts_node *node)
 
 static size_t advertised_routes(const struct ts_node *node)
 {
-	const json_t *list = json_object_get(node->prefs.unknown,
-					     "AdvertiseRoutes");
+	json_t *prefs = ts_prefs_to_object(&node->prefs), *item;
 	struct ts_prefix prefix;
 	size_t i, n = 0;
-	json_t *item;
 
-	json_array_foreach(list, i, item)
+	json_array_foreach(json_object_get(prefs, "AdvertiseRoutes"), i, item)
 		n += json_is_string(item) &&
 		     ts_prefix_parse(json_string_value(item), &prefix) == 0 &&
 		     !ts_prefix_is_default(&prefix);
+	json_decref(prefs);
 	return n;
 }
 

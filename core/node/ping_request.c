@@ -85,9 +85,20 @@ static void start_named(struct ts_node *node, const char *url,
 		  "is not served", node->prefs.hostname);
 }
 
+static bool is_page(const char *url)
+{
+	return strncmp(url, "https://", 8) == 0 ||
+	       strncmp(url, "http://", 7) == 0;
+}
+
 void node_ping_request(struct ts_node *node, const char *url,
 		       const char *types, const struct ts_ip *ip)
 {
+	if (!*types) {
+		if (node->io.head && is_page(url))
+			node->io.head(node->io_ctx, url);
+		return;
+	}
 	for (unsigned i = 0; i < TYPES_MAX && types; i++) {
 		size_t len = strcspn(types, ",");
 

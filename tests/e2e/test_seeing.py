@@ -1,11 +1,13 @@
 """Seeing what happens: captures, counters, states, the log, and the doctor."""
 import http.client
+import http.server
 import json
 import os
 import signal
 import socket
 import struct
 import subprocess
+import threading
 
 import pytest
 
@@ -343,6 +345,36 @@ def test_control_may_ask(run, lab):
     assert "magicsock_send_udp" in c2n(lab, "a", "GET", "/debug/metrics")[1]
     assert c2n(lab, "a", "GET", "/nonsense") == (400, "unknown c2n path\n")
     assert c2n(lab, "a", "PUT", "/update") == (405, "bad method\n")
+
+
+class Heads(http.server.BaseHTTPRequestHandler):
+    """Notes who asked by HEAD."""
+    seen = []
+
+    def do_HEAD(self):  # pylint: disable=invalid-name
+        self.seen.append(self.path)
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *args):  # pylint: disable=arguments-differ
+        pass
+
+
+def test_control_may_want_a_page_asked_for(run, lab):
+    """A PingRequest without types: HEAD, by the server's link or without."""
+    server = http.server.HTTPServer(("127.0.0.1", 0), Heads)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}/ping/one"
+    node = run("a", "sleep", "60").wait_running()
+    assert lab.command("ping-request a")["answer"] == ""
+    for ping in ({"URL": "file:///etc/passwd"}, {"URL": url},
+                 {"URL": url}):
+        lab.command("send-json a " + json.dumps({"PingRequest": ping}))
+    wait_until(lambda: Heads.seen, "the HEAD")
+    wait_until(lambda: "ping by HEAD: http 204" in node.log, "its answer")
+    assert Heads.seen == ["/ping/one"]
+    server.shutdown()
+    assert node.status()["BackendState"] == "Running"
 
 
 # -- the doctor ---------------------------------------------------------------------
