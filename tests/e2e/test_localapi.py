@@ -1,4 +1,5 @@
 """The LocalAPI: what a caller on this machine reads, watches and changes."""
+import base64
 import http.client
 import itertools
 import json
@@ -8,6 +9,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -213,7 +215,6 @@ def test_preferences_are_stored(run):
     with open(os.path.join(program.state, "tailscaled.state"),
               encoding="utf-8") as f:
         stored = json.load(f)
-    import base64
     texts = [base64.b64decode(v).decode(errors="replace")
              for v in stored.values()]
     assert any('"ProfileName":"work"' in t for t in texts)
@@ -406,6 +407,29 @@ def test_the_netmap_comes_with_its_peers(run):
     _, _, user = ask(program, "GET", f"user-profile?id={peer['User']}")
     assert user["LoginName"] == "alice@example.com"
     assert ask(program, "POST", "debug?action=nonsense")[0] == 400
+
+
+def test_the_server_names_this_node_to_others(run):
+    program = run("a", "sleep", "60").wait_running()
+    status, _, body = ask(program, "GET", "id-token?aud=some-service")
+    assert status == 200, body
+    claims = json.loads(base64.b64decode(body["id_token"].split(".")[1]))
+    assert claims["aud"] == "some-service"
+    assert claims["sub"] == "a"
+    status, _, body = ask(program, "GET", "id-token?aud=forbidden")
+    assert status == 400 and b"no token for that audience" in body
+    assert ask(program, "GET", "id-token")[0] == 400
+
+
+def test_the_nodes_key_can_be_made_to_expire_sooner(lab, run):
+    program = run("a", "sleep", "60").wait_running()
+    at = int(time.time()) + 86400
+    status, _, body = ask(program, "POST", f"set-expiry-sooner?expiry={at}")
+    assert (status, body) == (200, b"done\n")
+    want = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
+    wait_until(lambda: program.status()["Self"].get("KeyExpiry") == want,
+               "the expiry in the map")
+    assert state(program) == "Running"
 
 
 def test_debug_actions_leave_a_node_that_works(run, call):

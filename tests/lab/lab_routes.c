@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/base/err.h"
+#include "tests/lab/lab_id_token.h"
 #include "tests/lab/lab_map.h"
 #include "tests/lab/lab_ping.h"
 #include "tests/lab/lab_register.h"
@@ -110,6 +111,7 @@ static const struct {
 	{"POST", "/machine/register", false, lab_register_request},
 	{"POST", "/machine/map", false, lab_map_request},
 	{"POST", "/machine/set-dns", false, serve_set_dns},
+	{"POST", "/machine/id-token", false, lab_id_token_request},
 	{"POST", "/machine/update-health", false, serve_nothing},
 	{"POST", "/machine/audit-log", false, serve_nothing},
 	{"POST", "/ping/", true, lab_ping_answer},
