@@ -272,6 +272,8 @@ static int choose_federation(const struct ts_auth_settings *s,
 	if (!code)
 		code = copy(s->id_token, &out->id_token);
 	if (!code)
+		code = copy(s->id_token_file, &out->id_token_file);
+	if (!code)
 		code = copy(s->audience, &out->audience);
 	if (!code)
 		code = copy(is_set(s->control_url) ? s->control_url
@@ -311,6 +313,7 @@ void ts_auth_choice_deinit(struct ts_auth_choice *choice)
 	ts_wipe_free_text(choice->secret);
 	ts_wipe_free_text(choice->client_id);
 	ts_wipe_free_text(choice->id_token);
+	free(choice->id_token_file);
 	free(choice->audience);
 	free(choice->base_url);
 	ts_text_list_free(choice->tags, choice->tag_count);

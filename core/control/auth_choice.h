@@ -20,6 +20,7 @@
 struct ts_auth_settings {
 	/* NULL or "": not set */
 	const char *auth_key, *client_secret, *client_id, *id_token, *audience;
+	const char *id_token_file; /* id_token is from there */
 	const char *control_url;
 	const char *const *tags;
 	size_t tag_count;
@@ -35,6 +36,7 @@ enum ts_auth_kind {
 struct ts_auth_choice {
 	enum ts_auth_kind kind;
 	char *auth_key, *secret, *client_id, *id_token, *audience;
+	char *id_token_file; /* with a newer one, perhaps; or NULL */
 	char *base_url; /* of the API, without a slash at the end */
 	bool ephemeral, preauthorized; /* of the key to be made */
 	char **tags;

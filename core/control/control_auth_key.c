@@ -9,11 +9,14 @@
  *
  * A key that was made and refused is not made again at once: what is wrong is
  * most likely wrong with the next one too (a tag, the policy), and each of
- * them stays in the server's list.
+ * them stays in the server's list. One that was given may have been good for
+ * the first login only; when the node has to log in again and it is refused, a
+ * person is asked for.
  */
 #include <errno.h>
 #include <string.h>
 
+#include "core/base/log.h"
 #include "core/control/control_state.h"
 #include "core/crypto/secret.h"
 
@@ -72,10 +75,15 @@ void ts_auth_key_used(struct ts_control *c)
 
 void ts_auth_key_refused(struct ts_control *c)
 {
-	if (!c->auth_key_was_made)
-		return;
-	forget(c);
-	c->login.retry_ms = c->now_ms + MAKE_AGAIN_MS;
+	if (c->auth_key_was_made) {
+		forget(c);
+		c->login.retry_ms = c->now_ms + MAKE_AGAIN_MS;
+	} else if (c->config.auth_key && !c->login.by_person &&
+		   !ts_private_key_is_zero(&c->config.node_key)) {
+		log_warn("control: the auth key is of no use any more, a "
+			 "person has to log in");
+		c->login.by_person = true;
+	}
 }
 
 void ts_control_auth_key_made(struct ts_control *c, const char *auth_key,
@@ -87,15 +95,17 @@ void ts_control_auth_key_made(struct ts_control *c, const char *auth_key,
 	ts_control_leave(c);
 }
 
+/* Who is refused needs a person; who reaches nobody is as far as one whose
+ * control server is out of reach. */
 void ts_control_auth_key_failed(struct ts_control *c, const char *error,
-				uint64_t now_ms)
+				bool is_refused, uint64_t now_ms)
 {
+	bool is_awaited = c->login.waits_for_key && c->goal == GOAL_RUN;
+
 	ts_control_enter(c, now_ms);
-	if (!c->login.waits_for_key || c->goal != GOAL_RUN)
-		;
-	else if (c->login.renews)
-		ts_control_report(c, "%s", error);
-	else
+	if (is_awaited && is_refused && !c->login.renews)
 		ts_control_set_state(c, TS_CONTROL_FAILED, error);
+	else if (is_awaited)
+		ts_control_report(c, "%s", error);
 	ts_control_leave(c);
 }

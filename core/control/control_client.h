@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #include "core/base/addr.h"
+#include "core/control/c2n.h"
 #include "core/crypto/keys.h"
 #include "core/model/netmap.h"
 
@@ -80,6 +81,10 @@ struct ts_control_ops {
 	 * HEAD that URL by ordinary HTTP, the answer does not matter. */
 	void (*ping_request)(void *ctx, const char *url, const char *types,
 			     const struct ts_ip *ip);
+	/* What the server asks of us by HTTP; NULL: nothing is answered. */
+	ts_c2n_fn c2n;
+	/* The server wants a person to visit url, each one once. May be NULL. */
+	void (*browse)(void *ctx, const char *url);
 };
 
 struct ts_control_config {
@@ -99,6 +104,9 @@ struct ts_control_config {
 	bool ephemeral, force_login, shields_up;
 	const char *const *tags;
 	size_t tag_count;
+	/* What we offer to route for others (Hostinfo.RoutableIPs). */
+	const struct ts_prefix *routes;
+	size_t route_count;
 };
 
 struct ts_control;
@@ -124,11 +132,12 @@ void ts_control_login_interactive(struct ts_control *c, uint64_t now_ms);
 int ts_control_login(struct ts_control *c, const char *auth_key,
 		     bool with_new_key, uint64_t now_ms);
 /* Answers to want_auth_key(): a key that is good for one login (copied); or
- * why there is none yet. After the latter a key is still waited for. */
+ * why there is none yet, refused or out of reach. After the latter a key is
+ * still waited for. */
 void ts_control_auth_key_made(struct ts_control *c, const char *auth_key,
 			      uint64_t now_ms);
 void ts_control_auth_key_failed(struct ts_control *c, const char *error,
-				uint64_t now_ms);
+				bool is_refused, uint64_t now_ms);
 
 void ts_control_key_fetched(struct ts_control *c, int http_status,
 			    const char *body, size_t len, const char *error,
@@ -165,6 +174,8 @@ struct ts_net_info {
 };
 void ts_control_set_net_info(struct ts_control *c,
 			     const struct ts_net_info *info, uint64_t now_ms);
+void ts_control_set_routes(struct ts_control *c, const struct ts_prefix *routes,
+			   size_t count, uint64_t now_ms);
 void ts_control_set_peerapi(struct ts_control *c, uint16_t port4,
 			    uint16_t port6, uint64_t now_ms);
 

@@ -269,7 +269,8 @@ static void forget_login(struct ts_control *c, const char *error)
 	ts_wipe(&c->config.old_node_key, sizeof(c->config.old_node_key));
 	ts_wipe(&login->trying, sizeof(login->trying));
 	ts_wipe(&login->trying_old, sizeof(login->trying_old));
-	login->is_done = login->renews = login->made_new_key = false;
+	login->is_done = login->renews = login->by_person = false;
+	login->wants_new_key = login->made_new_key = false;
 	c->goal = GOAL_STOP;
 	c->ops.persist_changed(c->ctx);
 	ts_poll_forget_map(c);
@@ -312,8 +313,8 @@ static void refused(struct ts_control *c, const char *error)
 	}
 	forget_followup(&c->login);
 	retry_later(c);
-	ts_auth_key_refused(c);
 	show_state(c, TS_CONTROL_FAILED, text);
+	ts_auth_key_refused(c);
 }
 
 static void take_http_error(struct ts_control *c, const struct ts_rpc *rpc)

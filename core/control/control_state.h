@@ -124,6 +124,7 @@ struct ts_control_ping {
 	struct ts_rpc rpcs[TS_PING_SLOTS];
 	size_t next;
 	char *last_url;
+	char *browsed; /* the last PopBrowserURL */
 };
 
 struct ts_control_request {
@@ -242,6 +243,8 @@ uint64_t ts_update_deadline_ms(const struct ts_control *c);
 void ts_ping_deinit(struct ts_control *c);
 void ts_ping_handle(struct ts_control *c, const struct ts_ping_request *ping);
 void ts_ping_link_lost(struct ts_control *c);
+/* A person is to visit url. */
+void ts_ping_browse(struct ts_control *c, const char *url);
 /* Answer to a request by POST over Noise to the URL's path. */
 void ts_ping_post(struct ts_control *c, const char *url, const void *body,
 		  size_t len);

@@ -67,6 +67,20 @@ static void end(struct ts_oauth_key *k, enum ts_oauth_outcome outcome,
 	set_step(k, STEP_END);
 }
 
+/* Identity tokens live for minutes: who keeps one in a file (a projected
+ * token of Kubernetes, say) writes a newer one there. */
+static char *current_token(const struct ts_auth_choice *choice,
+			   const struct ts_identity_place *place)
+{
+	char *text = NULL, *token = NULL;
+
+	if (choice->id_token_file &&
+	    place->read_file(choice->id_token_file, &text) == 0)
+		ts_web_read_token(text, strlen(text), &token);
+	ts_wipe_free_text(text);
+	return token ? token : strdup(choice->id_token);
+}
+
 struct ts_oauth_key *ts_oauth_key_new(const struct ts_auth_choice *choice,
 				      const struct ts_identity_place *place)
 {
@@ -81,7 +95,7 @@ struct ts_oauth_key *ts_oauth_key_new(const struct ts_auth_choice *choice,
 	}
 	k->step = choice->id_token ? STEP_EXCHANGE : STEP_IDENTITY;
 	if (choice->id_token)
-		k->id_token = strdup(choice->id_token);
+		k->id_token = current_token(choice, place);
 	else
 		k->identity = ts_identity_new(choice->audience, place);
 	if (k->id_token || k->identity)

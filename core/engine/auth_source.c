@@ -6,6 +6,9 @@
  * another soon, and ever later; one that was refused by another after five
  * minutes, for somebody may have put right what is wrong over there. Both are
  * told to the node, which tells the person.
+ *
+ * Each key that is made stays in the server's list, so there are at most four
+ * within an hour, whatever makes the node log in again and again.
  */
 #include "core/engine/auth_source.h"
 
@@ -29,6 +32,8 @@ enum {
 	FILE_MAX = 64 * 1024,
 	REFUSED_AGAIN_MS = 300000,
 	UNREACHED_AGAIN_MIN_MS = 1000,
+	KEYS_MAX = 4,
+	KEYS_MAX_WITHIN_MS = 3600000,
 };
 
 struct auth_source {
@@ -40,6 +45,8 @@ struct auth_source {
 	struct ts_http_request *request;
 	struct ts_backoff backoff;
 	bool is_wanted;
+	uint64_t made_ms[KEYS_MAX]; /* the last ones, in turn; 0: none */
+	size_t made_count;
 };
 
 static uint64_t now_of(const struct auth_source *source)
@@ -71,10 +78,8 @@ static void end_attempt(struct auth_source *source)
 	source->attempt = NULL;
 }
 
-static void try_later(struct auth_source *source)
+static void try_later(struct auth_source *source, bool was_refused)
 {
-	bool was_refused = ts_oauth_key_outcome(source->attempt) ==
-			   TS_OAUTH_REFUSED;
 	uint64_t wait_ms = ts_backoff_next_ms(&source->backoff);
 
 	if (wait_ms < UNREACHED_AGAIN_MIN_MS)
@@ -87,19 +92,23 @@ static void try_later(struct auth_source *source)
 static void finish(struct auth_source *source)
 {
 	struct ts_engine *engine = source->engine;
+	enum ts_oauth_outcome outcome = ts_oauth_key_outcome(source->attempt);
 
-	if (ts_oauth_key_outcome(source->attempt) == TS_OAUTH_MADE) {
+	if (outcome == TS_OAUTH_MADE) {
 		log_info("node-%s: made an auth key for the login",
 			 engine->config.hostname);
 		source->is_wanted = false;
+		source->made_ms[source->made_count++ % KEYS_MAX] =
+			now_of(source);
 		ts_backoff_reset(&source->backoff);
 		ts_node_auth_key_made(engine->node,
 				      ts_oauth_key_made(source->attempt),
 				      now_of(source));
 	} else {
-		try_later(source);
+		try_later(source, outcome == TS_OAUTH_REFUSED);
 		ts_node_auth_key_failed(engine->node,
 					ts_oauth_key_error(source->attempt),
+					outcome == TS_OAUTH_REFUSED,
 					now_of(source));
 	}
 	end_attempt(source);
@@ -157,6 +166,19 @@ static void on_timer(void *ctx)
 			     now_of(source) + UNREACHED_AGAIN_MIN_MS);
 }
 
+/* When the next key may be made. */
+static uint64_t next_ms(const struct auth_source *source)
+{
+	uint64_t now_ms = now_of(source);
+	uint64_t oldest_ms = source->made_ms[source->made_count % KEYS_MAX];
+
+	if (!oldest_ms || oldest_ms + KEYS_MAX_WITHIN_MS <= now_ms)
+		return now_ms;
+	log_warn("node-%s: %d auth keys were made within an hour: the next one "
+		 "has to wait", source->engine->config.hostname, KEYS_MAX);
+	return oldest_ms + KEYS_MAX_WITHIN_MS;
+}
+
 /* Not at once: we are inside a call of the node's. */
 void auth_source_want(void *ctx)
 {
@@ -166,7 +188,7 @@ void auth_source_want(void *ctx)
 	if (source->is_wanted)
 		return;
 	source->is_wanted = true;
-	ts_timer_set(source->timer, now_of(source));
+	ts_timer_set(source->timer, next_ms(source));
 }
 
 /* -- the settings ----------------------------------------------------------- */
@@ -196,7 +218,6 @@ static int copy_environment(struct ts_identity_place *place)
 	struct ts_identity_place now = {.env = ts_environment()};
 	size_t count = count_variables(), used = 0;
 
-	place->read_file = read_text;
 	place->env = calloc(count + 1, sizeof(*place->env));
 	if (!place->env)
 		return -ENOMEM;
@@ -241,6 +262,7 @@ static int choose(struct auth_source *source, char err[static 256])
 		.client_secret = config->client_secret,
 		.client_id = config->client_id,
 		.id_token = config->id_token,
+		.id_token_file = config->id_token_file,
 		.audience = config->audience,
 		.control_url = config->control_url,
 		.tags = (const char *const *)config->tags,
@@ -267,6 +289,7 @@ int auth_source_open(struct ts_engine *engine, char err[static 256])
 	err[0] = '\0';
 	if (!code) {
 		source->engine = engine;
+		source->place.read_file = read_text;
 		engine->auth = source;
 		source->timer = ts_timer_new(engine->loop, on_timer, source);
 		code = source->timer ? choose(source, err) : -ENOMEM;

@@ -25,6 +25,7 @@
 #include "core/engine/auth_source.h"
 #include "core/engine/engine_internal.h"
 #include "core/engine/local_server.h"
+#include "core/engine/local_server_metrics.h"
 #include "core/engine/log_sink.h"
 #include "core/host/proxy.h"
 
@@ -241,6 +242,8 @@ static int open_parts(struct ts_engine *engine, char err[static 256])
 		code = open_host(engine, err);
 	if (!code)
 		code = engine_open_localapi(engine, err);
+	if (!code)
+		code = metrics_server_open(&engine->metrics, engine, err);
 	return code;
 }
 
@@ -280,6 +283,7 @@ void ts_engine_close(struct ts_engine *engine)
 {
 	if (!engine)
 		return;
+	metrics_server_close(engine->metrics);
 	engine_close_localapi(engine);
 	auth_source_close(engine->auth);
 	if (engine->host)

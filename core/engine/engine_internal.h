@@ -18,6 +18,7 @@ enum { ENGINE_DIR_CAP = 224, ENGINE_PATH_CAP = 256, ENGINE_LOG_ID_CAP = 65 };
 
 struct auth_source;  /* auth_source.h */
 struct local_server; /* local_server.h */
+struct metrics_server; /* local_server_metrics.h */
 struct local_dial;   /* local_dial.c */
 struct ts_localapi;
 
@@ -71,6 +72,7 @@ struct ts_engine {
 	struct ts_timer *localapi_timer;
 	struct local_dial *local_dials;
 	struct local_server *local;
+	struct metrics_server *metrics; /* NULL: nobody asked for it */
 	enum ts_engine_place place;
 	enum engine_phase phase;
 	uint64_t phase_end_ms, linger_end_ms;

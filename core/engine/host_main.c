@@ -61,6 +61,8 @@ static void start_command(struct run *run)
 		.localapi_path = ts_engine_localapi_path(run->engine),
 		.has_notify = notify_exec_probe() == 0,
 		.follow_exec = run->follow_exec,
+		.has_exit_node = ts_route_prefs_want_exit(
+			&ts_node_prefs(ts_engine_node(run->engine))->routes),
 	};
 	char err[256], where[128];
 
@@ -88,6 +90,14 @@ static void tell_approval(const struct run *run,
 		ts_node_prefs(ts_engine_node(run->engine))->control_url, out);
 }
 
+/* The command is not run. */
+static void give_up(struct run *run)
+{
+	run->started = true;
+	run->exit_status = EXIT_FAILED;
+	ts_engine_stop(run->engine);
+}
+
 static void on_wait_over(void *ctx)
 {
 	struct run *run = ctx;
@@ -106,9 +116,7 @@ static void on_wait_over(void *ctx)
 		ts_node_state_name(ts_node_state(
 			ts_engine_node(run->engine))),
 		why ? ": " : "", why ? why : "");
-	run->started = true;
-	run->exit_status = EXIT_FAILED;
-	ts_engine_stop(run->engine);
+	give_up(run);
 }
 
 static void on_state(void *ctx, enum ts_node_state state, const char *error,
@@ -129,6 +137,12 @@ static void on_state(void *ctx, enum ts_node_state state, const char *error,
 	}
 	if (error)
 		log_error("%s", error);
+	/* As tsnet's Up(): who was refused will hardly be let in by waiting. */
+	if (error && state == TS_NEEDS_LOGIN && run->wait_s > 0 &&
+	    !run->started) {
+		fprintf(stderr, "tsrun: the node cannot log in: %s\n", error);
+		give_up(run);
+	}
 	if (state == TS_RUNNING && run->wait_s > 0)
 		start_command(run);
 }

@@ -45,6 +45,8 @@ void login_notice_draw(FILE *to, const char *url)
 
 	if (ts_qr_encode(url, &qr) == 0)
 		ts_qr_draw(&qr, has_utf8(), print_line, to);
+	else
+		fprintf(to, "tsrun: the address is too long for a QR code\n");
 }
 
 void login_notice_url(struct ts_engine *engine, const char *url)

@@ -300,6 +300,12 @@ int profile_store_start_prefs(struct ts_prefs *prefs,
 		ts_prefs_deinit(&fresh);
 		return -ENOMEM;
 	}
+	fresh.routes.allow_lan = config->exit_node_allow_lan_access;
+	if (ts_route_prefs_set_advertised(&fresh.routes,
+					  config->advertise_routes,
+					  config->advertise_route_count) ||
+	    ts_route_prefs_set_exit_node(&fresh.routes, config->exit_node))
+		return -ENOMEM;
 	fresh.persist = prefs->persist;
 	memset(&prefs->persist, 0, sizeof(prefs->persist));
 	ts_prefs_deinit(prefs);

@@ -55,6 +55,13 @@ void ts_host_syn_gone(struct ts_host *host, struct stack_syn *syn);
 void ts_host_leave_node(struct ts_host *host);
 /* And here it is; the former one may be gone. In the same turn of the loop. */
 void ts_host_enter_node(struct ts_host *host, struct ts_node *node);
+/* Of a peer, for a network that the node routes. */
+void ts_host_forward_udp(struct ts_host *host, const struct ts_addr *from,
+			 const struct ts_addr *to, const uint8_t *data,
+			 size_t len);
+void ts_host_forward_echo(struct ts_host *host, const struct ts_ip *from,
+			  const struct ts_ip *to, uint16_t id, uint16_t seq,
+			  const uint8_t *data, size_t len);
 /* The program that the host lives in ends: no more will come from it. */
 void ts_host_finish(struct ts_host *host);
 /* From now on programs of other processes are sent to the next host. */

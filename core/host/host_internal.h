@@ -47,6 +47,8 @@ struct ts_proxy;
 struct ts_dns_service; /* dns_service.h */
 struct ts_dgrams;
 struct ts_dgram_port;
+struct ts_forwards; /* forward.h */
+struct ts_peerapi; /* peerapi.h */
 
 /* -- flow_entries.c: the table's flows, and how long they stay ----------- */
 struct ts_entry {
@@ -118,6 +120,8 @@ struct ts_host {
 	struct ts_link dns_streams;
 	size_t dns_stream_count;
 	struct ts_dgrams *dgrams; /* app_datagram.h */
+	struct ts_forwards *forwards;
+	struct ts_peerapi *peerapi;
 	struct ts_timer *ready_timer;	/* pumps what is in ready */
 	struct ts_timer *changed_timer; /* the node changed: tell all */
 	struct ts_timer *drain_timer;	/* drain.c; NULL: never needed yet */
@@ -319,6 +323,10 @@ bool ts_other_end_is_lost(int fd, const struct ts_flow_key *key);
 /* Owns fd, tcp and entry from here, in every case. */
 void ts_splice_start(struct ts_host *host, int fd, struct stack_tcp *tcp,
 		     struct ts_entry *entry);
+/* The same for a connection of a peer with a host behind us, which no program
+ * has: ended(ctx) once it is over. */
+void ts_splice_forward(struct ts_host *host, int fd, struct stack_tcp *tcp,
+		       void (*ended)(void *ctx), void *ctx);
 void ts_splices_pump_ready(void *host);
 void ts_splices_close(struct ts_host *host);
 

@@ -73,8 +73,13 @@ static const struct {
 	{"GET", API "id-token", true, localapi_id_token},
 	{"POST", API "set-expiry-sooner", true, localapi_set_expiry_sooner},
 	{"POST", API "dial", false, localapi_dial},
+	{"GET", API "suggest-exit-node", false, localapi_suggest_exit_node},
+	{"POST", API "suggest-exit-node", false, localapi_suggest_exit_node},
 	{"POST", API "ping", false, localapi_ping},
 	{"POST", API "netcheck", false, localapi_netcheck},
+	{"GET", API "usermetrics", false, localapi_user_metrics},
+	{"GET", API "metrics", true, localapi_client_metrics},
+	{"POST", API "debug-capture", true, localapi_capture},
 };
 
 static bool path_fits(const char *route, const char *path)

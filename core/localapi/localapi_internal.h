@@ -75,6 +75,9 @@ json_t *localapi_status(const struct localapi_call *call, bool with_peers);
 json_t *localapi_health_state(const struct ts_node *node);
 /* netmap_json.c: netmap.NetworkMap with its peers, sorted by ID: O(N) */
 json_t *localapi_netmap(const struct ts_node *node);
+/* Another map, as if it were the node's. */
+json_t *localapi_netmap_of(const struct ts_node *node,
+			   const struct ts_netmap *map);
 /* filter_rules_json.c: [tailcfg.FilterRule] */
 json_t *localapi_filter_rules(const struct ts_netmap *map);
 /* prefs_rules.c: why these preferences cannot be: one line in err, and false.
@@ -123,9 +126,20 @@ void localapi_id_token(const struct localapi_call *call);
 void localapi_set_expiry_sooner(const struct localapi_call *call);
 /* dial_route.c */
 void localapi_dial(const struct localapi_call *call);
+/* exit_node_routes.c */
+bool localapi_is_exit_node(const struct localapi_call *call,
+			   const struct ts_peer *peer);
+/* NULL: none is used. */
+json_t *localapi_exit_node_status(const struct localapi_call *call);
+void localapi_suggest_exit_node(const struct localapi_call *call);
 /* ping_route.c */
 void localapi_ping(const struct localapi_call *call);
 /* netcheck_route.c */
 void localapi_netcheck(const struct localapi_call *call);
+/* metrics_routes.c */
+void localapi_user_metrics(const struct localapi_call *call);
+void localapi_client_metrics(const struct localapi_call *call);
+/* capture_route.c */
+void localapi_capture(const struct localapi_call *call);
 
 #endif

@@ -57,7 +57,12 @@ static json_t *or_null(json_t *value)
 
 json_t *localapi_netmap(const struct ts_node *node)
 {
-	const struct ts_netmap *map = ts_node_netmap(node);
+	return localapi_netmap_of(node, ts_node_netmap(node));
+}
+
+json_t *localapi_netmap_of(const struct ts_node *node,
+			   const struct ts_netmap *map)
+{
 	json_t *out = json_object();
 	struct ts_public_key key;
 

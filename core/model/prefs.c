@@ -23,14 +23,10 @@ enum { NETFILTER_ON = 2 };
 /* What upstream's file holds besides our fields when nobody chose anything. */
 static json_t *default_unknown(void)
 {
-	return json_pack("{s:s, s:s, s:s, s:b, s:b, s:b, s:b, s:n, s:n, s:n,"
-			 " s:b, s:b, s:i, s:{s:b, s:n}, s:{s:b}, s:b, s:s,"
-			 " s:b, s:n}",
-			 "ExitNodeID", "", "ExitNodeIP", "",
-			 "InternalExitNodePrior", "", "ExitNodeAllowLANAccess",
-			 0, "RunSSH", 0, "RunWebClient", 0, "NotepadURLs", 0,
-			 "AdvertiseRoutes", "AdvertiseServices", "Sync",
-			 "NoSNAT", 0, "NoStatefulFiltering", 1,
+	return json_pack("{s:b, s:b, s:b, s:n, s:n, s:b, s:b, s:i,"
+			 " s:{s:b, s:n}, s:{s:b}, s:b, s:s, s:b, s:n}",
+			 "RunSSH", 0, "RunWebClient", 0, "NotepadURLs", 0,
+			 "AdvertiseServices", "Sync", "NoSNAT", 0, "NoStatefulFiltering", 1,
 			 "NetfilterMode", NETFILTER_ON, "AutoUpdate", "Check",
 			 1, "Apply", "AppConnector", "Advertise", 0,
 			 "PostureChecking", 0, "NetfilterKind", "",
@@ -58,6 +54,7 @@ void ts_prefs_deinit(struct ts_prefs *prefs)
 	free(prefs->control_url);
 	free(prefs->hostname);
 	ts_text_list_free(prefs->advertise_tags, prefs->advertise_tag_count);
+	ts_route_prefs_deinit(&prefs->routes);
 	free(prefs->profile_name);
 	free(prefs->operator_user);
 	persist_deinit(&prefs->persist);
@@ -167,6 +164,8 @@ static int read_known(const json_t *root, struct ts_prefs *out,
 				       &out->advertise_tags,
 				       &out->advertise_tag_count);
 	if (!ret)
+		ret = ts_route_prefs_read(root, &out->routes);
+	if (!ret)
 		ret = read_persist(ts_json_object(root, "Config"),
 				   &out->persist, err);
 	out->route_all = ts_json_bool(root, "RouteAll");
@@ -195,6 +194,7 @@ static int keep_unknown(json_t *root, struct ts_prefs *out)
 	int err;
 
 	drop_fields(root, prefs_known);
+	drop_fields(root, TS_ROUTE_PREFS_FIELDS);
 	drop_fields(config, persist_known);
 	drop_fields(user, user_known);
 	drop_field(config, "UserProfile");
@@ -331,6 +331,7 @@ static json_t *write_prefs(const struct ts_prefs *prefs, bool with_keys)
 			    json_boolean(prefs->logged_out));
 	json_object_set_new(root, "ShieldsUp",
 			    json_boolean(prefs->shields_up));
+	ts_route_prefs_write(&prefs->routes, root);
 	json_object_set_new(root, "AdvertiseTags", write_tags(prefs));
 	json_object_set_new(root, "Hostname", text_or_empty(prefs->hostname));
 	if (prefs->profile_name)

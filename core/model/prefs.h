@@ -13,6 +13,7 @@
 #include <stdbool.h>
 
 #include "core/crypto/keys.h"
+#include "core/model/route_prefs.h"
 
 struct ts_persist {
 	struct ts_private_key node_key;	    /* zero: none */
@@ -28,6 +29,7 @@ struct ts_prefs {
 	bool route_all, corp_dns, want_running, logged_out, shields_up;
 	char **advertise_tags;
 	size_t advertise_tag_count;
+	struct ts_route_prefs routes;
 	char *profile_name;
 	char *operator_user; /* may use the LocalAPI as root may; or NULL */
 	struct ts_persist persist;

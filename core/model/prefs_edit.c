@@ -323,6 +323,17 @@ static int keep_persist(const struct ts_prefs *from, struct ts_prefs *to)
 	return err;
 }
 
+/* It has no place in JSON, and is as good as an ID until it has become one. */
+static int keep_exit_name(const struct ts_prefs *from, const json_t *edit,
+			  struct ts_prefs *to)
+{
+	if (is_set(edit, "ExitNodeID") || is_set(edit, "ExitNodeIP") ||
+	    is_set(edit, "AutoExitNode"))
+		return 0;
+	return dup_text(from->routes.exit_node_name,
+			&to->routes.exit_node_name);
+}
+
 int ts_prefs_edit(const struct ts_prefs *from, const json_t *edit,
 		  enum ts_prefs_edit how, struct ts_prefs *out,
 		  char err[static 128])
@@ -349,6 +360,8 @@ int ts_prefs_edit(const struct ts_prefs *from, const json_t *edit,
 	if (ret)
 		return ret;
 	ret = keep_persist(from, &next);
+	if (!ret && how == TS_PREFS_MASKED)
+		ret = keep_exit_name(from, edit, &next);
 	if (ret)
 		ts_prefs_deinit(&next);
 	else

@@ -73,6 +73,8 @@ static struct ts_control *new_control(struct ts_node *node,
 		.shields_up = prefs->shields_up,
 		.tags = (const char *const *)prefs->advertise_tags,
 		.tag_count = prefs->advertise_tag_count,
+		.routes = prefs->routes.advertise,
+		.route_count = prefs->routes.advertise_count,
 	};
 	struct ts_control *control;
 
@@ -155,6 +157,7 @@ void ts_node_free(struct ts_node *node)
 	if (!node)
 		return;
 	node_ping_forget_all(node);
+	node_capture_end(node);
 	if (node->control) {
 		const struct ts_netmap *map = ts_control_netmap(node->control);
 
@@ -168,9 +171,12 @@ void ts_node_free(struct ts_node *node)
 	ts_magic_dns_free(node->dns);
 	ts_filter_free(node->filter);
 	route_table_deinit(&node->routes);
+	node_forward_deinit(node);
+	node_exit_deinit(node);
 	ts_key_map_deinit(&node->disco_ids);
 	free(node->error);
 	free(node->auth_url);
+	free(node->derp_problem);
 	free(node->own_hostname);
 	ts_prefs_deinit(&node->prefs);
 	ts_wipe(node, sizeof(*node));
@@ -301,10 +307,10 @@ void ts_node_auth_key_made(struct ts_node *node, const char *auth_key,
 }
 
 void ts_node_auth_key_failed(struct ts_node *node, const char *error,
-			     uint64_t now_ms)
+			     bool is_refused, uint64_t now_ms)
 {
 	node->now_ms = now_ms;
-	ts_control_auth_key_failed(node->control, error, now_ms);
+	ts_control_auth_key_failed(node->control, error, is_refused, now_ms);
 }
 
 void ts_node_control_key_fetched(struct ts_node *node, int http_status,

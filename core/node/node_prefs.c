@@ -60,6 +60,27 @@ static void follow_routes(struct ts_node *node, const struct ts_prefs *old)
 	node->io.netmap_changed(node->io_ctx, TS_CHANGED_PEERS);
 }
 
+static bool same_route(const struct ts_route_prefs *a,
+		       const struct ts_route_prefs *b)
+{
+	bool same = same_text(a->auto_exit_node, b->auto_exit_node) &&
+		    same_text(a->exit_node_id, b->exit_node_id) &&
+		    same_text(a->exit_node_name, b->exit_node_name) &&
+		    ts_ip_equal(&a->exit_node_ip, &b->exit_node_ip) &&
+		    a->allow_lan == b->allow_lan &&
+		    a->advertise_count == b->advertise_count;
+
+	for (size_t i = 0; same && i < a->advertise_count; i++)
+		same = ts_prefix_equal(&a->advertise[i], &b->advertise[i]);
+	return same;
+}
+
+static void follow_offers(struct ts_node *node, const struct ts_prefs *old)
+{
+	if (!same_route(&node->prefs.routes, &old->routes))
+		node_routes_follow_prefs(node);
+}
+
 static void tell_server(struct ts_node *node, const struct ts_prefs *old)
 {
 	const struct ts_prefs *now = &node->prefs;
@@ -109,6 +130,7 @@ void ts_node_edit_prefs(struct ts_node *node, struct ts_prefs *next,
 	complete_hostname(node);
 	follow_shields(node, &old);
 	follow_routes(node, &old);
+	follow_offers(node, &old);
 	tell_server(node, &old);
 	if (node->prefs.want_running != old.want_running) {
 		if (node->prefs.want_running)

@@ -20,6 +20,7 @@
 
 #include "core/base/err.h"
 #include "core/crypto/secret.h"
+#include "core/state/conf_routes.h"
 #include "core/state/conf_values.h"
 #include "core/state/kube_secret.h"
 
@@ -55,6 +56,18 @@ static const struct ts_config_option options[] = {
 	 "intercept, host", offsetof(struct ts_config, dns)},
 	{"accept_routes", "TSNET_ACCEPT_ROUTES", NULL, TS_CONF_BOOL, "no",
 	 BOOL_VALUES, offsetof(struct ts_config, accept_routes)},
+	{"advertise_routes", "TSNET_ADVERTISE_ROUTES", NULL, TS_CONF_ROUTES,
+	 "", "prefixes, separated by commas",
+	 offsetof(struct ts_config, advertise_routes)},
+	{"advertise_exit_node", "TSNET_ADVERTISE_EXIT_NODE", NULL,
+	 TS_CONF_BOOL, "no", BOOL_VALUES,
+	 offsetof(struct ts_config, advertise_exit_node)},
+	{"exit_node", "TSNET_EXIT_NODE", NULL, TS_CONF_TEXT, "",
+	 "a node's name, address or stable ID, or auto:any",
+	 offsetof(struct ts_config, exit_node)},
+	{"exit_node_allow_lan_access", "TSNET_EXIT_NODE_ALLOW_LAN_ACCESS",
+	 NULL, TS_CONF_BOOL, "no", BOOL_VALUES,
+	 offsetof(struct ts_config, exit_node_allow_lan_access)},
 	{"port", "TSNET_PORT", NULL, TS_CONF_PORT, "0",
 	 "0 (any) to 65535", offsetof(struct ts_config, port)},
 	{"endpoints", "TSNET_ENDPOINTS", NULL, TS_CONF_ENDPOINTS, "",
@@ -71,6 +84,10 @@ static const struct ts_config_option options[] = {
 	{"log_level", "TSNET_LOG_LEVEL", NULL, TS_CONF_LOG_LEVEL, "warn",
 	 "off, error, warn, info, debug",
 	 offsetof(struct ts_config, log_level)},
+	{"log_format", "TSNET_LOG_FORMAT", NULL, TS_CONF_LOG_FORMAT, "text",
+	 "text, json", offsetof(struct ts_config, log_format)},
+	{"metrics_listen", "TSNET_METRICS_LISTEN", NULL, TS_CONF_LOOPBACK, "",
+	 "IP:PORT on loopback", offsetof(struct ts_config, metrics_listen)},
 	{"follow_exec", "TSNET_FOLLOW_EXEC", NULL, TS_CONF_BOOL, "yes",
 	 BOOL_VALUES, offsetof(struct ts_config, follow_exec)},
 	{"force_login", "TSNET_FORCE_LOGIN", NULL, TS_CONF_BOOL, "no",
@@ -356,6 +373,8 @@ static int complete(struct ts_config *config, const struct ts_config_input *in,
 			return -ENOMEM;
 		config->hostname = label;
 	}
+	if (config->advertise_exit_node && ts_conf_add_exit_routes(config))
+		return -ENOMEM;
 	if (complete_account(config, in->env))
 		return -ENOMEM;
 	if (config->state_in_memory || config->state_dir ||

@@ -17,6 +17,7 @@
 
 #include "core/base/err.h"
 #include "core/crypto/secret.h"
+#include "core/state/conf_routes.h"
 #include "core/state/kube_secret.h"
 
 enum {
@@ -95,6 +96,20 @@ static int read_dns(const char *text, enum ts_dns_mode *out)
 	if (find_word(words, ARRAY_LEN(words), text, &value))
 		return -EINVAL;
 	*out = (enum ts_dns_mode)value;
+	return 0;
+}
+
+static int read_log_format(const char *text, enum ts_log_format *out)
+{
+	static const struct word words[] = {
+		{"text", TS_LOG_FORMAT_TEXT},
+		{"json", TS_LOG_FORMAT_JSON},
+	};
+	int value;
+
+	if (find_word(words, ARRAY_LEN(words), text, &value))
+		return -EINVAL;
+	*out = (enum ts_log_format)value;
 	return 0;
 }
 
@@ -334,6 +349,18 @@ static int read_endpoints(const char *text, struct ts_config *config)
 	return 0;
 }
 
+/* Where others than this machine's programs can reach, it must not be. */
+static int read_loopback(const char *text, struct ts_addr *out)
+{
+	struct ts_addr addr = {0};
+
+	if (*text && (ts_addr_parse(text, &addr) || addr.port == 0 ||
+		      !ts_ip_is_loopback(&addr.ip)))
+		return -EINVAL;
+	*out = addr;
+	return 0;
+}
+
 /* -- secrets -------------------------------------------------------------- */
 
 /* First line without blanks around it; text is wiped and freed. */
@@ -375,16 +402,17 @@ static int read_secret_file(const char *path, char **out,
 	return text ? 0 : -ENOMEM;
 }
 
-static int read_secret(const char *text, char **out,
+static int read_secret(const char *text, char **out, struct ts_config *config,
 		       const struct ts_config_option *option,
 		       const char *source, const struct ts_config_input *in,
 		       char err[static ERR_CAP])
 {
 	size_t prefix = strlen(SECRET_FILE_PREFIX);
+	bool is_file = strncmp(text, SECRET_FILE_PREFIX, prefix) == 0;
 	char *secret = NULL;
 	int code = 0;
 
-	if (strncmp(text, SECRET_FILE_PREFIX, prefix) == 0)
+	if (is_file)
 		code = read_secret_file(text + prefix, &secret, option, source,
 					in, err);
 	else if (*text)
@@ -393,7 +421,9 @@ static int read_secret(const char *text, char **out,
 		return code ? code : -ENOMEM;
 	ts_wipe_free_text(*out);
 	*out = secret;
-	return 0;
+	if (out != &config->id_token)
+		return 0;
+	return read_text(is_file ? text + prefix : "", &config->id_token_file);
 }
 
 /* -- the door ------------------------------------------------------------- */
@@ -411,7 +441,8 @@ static int read_value(struct ts_config *config,
 	case TS_CONF_HOSTNAME:
 		return read_hostname(value, out);
 	case TS_CONF_SECRET:
-		return read_secret(value, out, option, source, in, err);
+		return read_secret(value, out, config, option, source, in,
+				   err);
 	case TS_CONF_URL:
 		return read_url(value, out);
 	case TS_CONF_DIR:
@@ -430,8 +461,14 @@ static int read_value(struct ts_config *config,
 		return read_endpoints(value, config);
 	case TS_CONF_TAGS:
 		return read_tags(value, config);
+	case TS_CONF_ROUTES:
+		return ts_conf_read_routes(value, config, source, err);
 	case TS_CONF_LOG_LEVEL:
 		return ts_log_parse_level(value, out);
+	case TS_CONF_LOG_FORMAT:
+		return read_log_format(value, out);
+	case TS_CONF_LOOPBACK:
+		return read_loopback(value, out);
 	case TS_CONF_CONGESTION:
 		return read_congestion(value, out);
 	}
@@ -462,12 +499,15 @@ void ts_config_deinit(struct ts_config *config)
 	ts_wipe_free_text(config->client_secret);
 	ts_wipe_free_text(config->client_id);
 	ts_wipe_free_text(config->id_token);
+	free(config->id_token_file);
 	free(config->audience);
 	free(config->control_url);
 	free(config->state_dir);
 	free(config->kube_secret);
 	free(config->kube_account);
 	free_tags(config);
+	free(config->advertise_routes);
+	free(config->exit_node);
 	free(config->log_file);
 	memset(config, 0, sizeof(*config));
 }

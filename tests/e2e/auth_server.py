@@ -225,6 +225,8 @@ class AuthServer(Server):
 
     def sts(self, request):
         """AWS: the signature is checked as AWS does."""
+        if request.form.get("Action") == "AssumeRoleWithWebIdentity":
+            return self.assume(request.form)
         if not is_signed(request):
             return 403, ("<ErrorResponse><Error><Code>SignatureDoesNotMatch"
                          "</Code><Message>wrong</Message></Error>"
@@ -234,6 +236,15 @@ class AuthServer(Server):
         token = "aws." + form["Audience.member.1"]
         self.identities.add(token)
         return 200, (f"<R><WebIdentityToken>{token}</WebIdentityToken></R>")
+
+    def assume(self, form):
+        if form["WebIdentityToken"] != "pod.jwt":
+            return 400, ("<E><Error><Code>InvalidIdentityToken</Code>"
+                         "<Message>no such pod</Message></Error></E>")
+        assert form["RoleArn"] == "arn:aws:iam::1:role/r", form
+        return 200, ("<R><AccessKeyId>AKIDEXAMPLE</AccessKeyId>"
+                     f"<SecretAccessKey>{AWS_SECRET}</SecretAccessKey>"
+                     "<SessionToken>session</SessionToken></R>")
 
     def pass_on(self, stream, data):
         host, port = self.lab.url.rpartition("//")[2].split(":")
@@ -281,6 +292,19 @@ class GoogleMetadata(Server):
         query = urllib.parse.parse_qs(request.query)
         assert query["format"] == ["full"]
         return 200, f"google.{query['audience'][0]}\n", flavour
+
+
+class TaskCredentials(Server):
+    """A container's, in ECS: its address has to be on this machine."""
+
+    def __init__(self):
+        super().__init__(("169.254.170.2", 80))
+
+    def answer(self, request):
+        if request.path != "/v2/credentials/1":
+            return 404, ""
+        return 200, {"AccessKeyId": "AKIDEXAMPLE", "Token": "session",
+                     "SecretAccessKey": AWS_SECRET}
 
 
 class InstanceMetadata(Server):

@@ -7,8 +7,9 @@ import subprocess
 import pytest
 
 from auth_server import (AWS_SECRET, CLIENT_SECRET, EXCHANGE, KEYS, TOKEN,
-                         AuthServer, GoogleMetadata, InstanceMetadata)
-from harness import wait_until
+                         AuthServer, GoogleMetadata, InstanceMetadata,
+                         TaskCredentials)
+from harness import SANITIZERS, wait_until
 
 TAGGED = ["--advertise-tags", "tag:web"]
 SHOW = ["sh", "-c", "env; exec sleep 60"]
@@ -42,8 +43,9 @@ def is_secret_kept(program, *secrets):
     for secret in secrets:
         for text in (program.log, program.err, program.out):
             assert secret not in text
-        with open(f"/proc/{program.process.pid}/cmdline", "rb") as f:
-            assert secret.encode() not in f.read()
+        for name in ("cmdline", "environ"):
+            with open(f"/proc/{program.process.pid}/{name}", "rb") as f:
+                assert secret.encode() not in f.read()
 
 
 def user_of(lab, name="a"):
@@ -135,7 +137,7 @@ def test_a_known_node_makes_no_key(api, lab, login):
 
 def test_a_wrong_client_secret(api, login):
     program = login(
-        "true", options=["--wait=3"],
+        "true", options=["--wait"],
         env={"TS_CLIENT_SECRET": f"tskey-client-bad?baseURL={api.url}"})
     assert program.wait() == 125
     assert "error resolving auth key: http 401: API token invalid" in \
@@ -148,7 +150,7 @@ def test_a_wrong_client_secret(api, login):
 
 def test_a_client_that_may_not_make_keys(api, login):
     api.refuse[KEYS] = (403, {"message": "tags [tag:web] are not permitted"})
-    program = login("true", options=["--wait=3"],
+    program = login("true", options=["--wait"],
                     env={"TS_CLIENT_SECRET": secret_for(api)})
     assert program.wait() == 125
     assert "http 403: tags [tag:web] are not permitted" in program.err
@@ -162,7 +164,7 @@ def test_an_unreachable_oauth_server(api, lab, login, tmp_path):
     program = login(env={"TS_CLIENT_SECRET": secret})
     wait_until(lambda: "/api/v2/oauth/token cannot be reached" in program.log,
                "the reason in the log")
-    assert program.status()["BackendState"] == "NeedsLogin"
+    assert program.status()["BackendState"] == "Starting"
     directory = tmp_path / "again"
     directory.mkdir()
     shutil.copy(api.cert, directory / "old.pem")
@@ -185,7 +187,7 @@ def test_an_untrusted_oauth_server(api, run):
 
 def test_a_redirected_client_secret(api, login):
     api.refuse[TOKEN] = (307, "", "Location: https://localhost:1/steal")
-    program = login("true", options=["--wait=3"],
+    program = login("true", options=["--wait"],
                     env={"TS_CLIENT_SECRET": secret_for(api)})
     assert program.wait() == 125
     assert "http 307" in program.err
@@ -193,7 +195,7 @@ def test_a_redirected_client_secret(api, login):
 
 def test_hostile_answers(api, login):
     api.refuse[TOKEN] = (200, '{"access_token":"a\\r\\nX-Evil: b"}')
-    program = login("true", options=["--wait=2"],
+    program = login("true", options=["--wait"],
                     env={"TS_CLIENT_SECRET": secret_for(api)})
     assert program.wait() == 125
     assert "has no access_token" in program.err
@@ -252,7 +254,7 @@ def test_an_identity_token(api, lab, login, tmp_path):
 
 
 def test_a_wrong_identity_token(api, login):
-    program = login("true", options=[*by_control(api), "--wait=3"],
+    program = login("true", options=[*by_control(api), "--wait"],
                     env=federated(TS_ID_TOKEN="another.id.token"))
     assert program.wait() == 125
     assert "http 403: identity token does not match" in program.err
@@ -269,7 +271,7 @@ def test_a_token_of_github_actions(api, lab, login):
 
 
 def test_a_refused_token_of_github_actions(api, login):
-    program = login("true", options=[*by_control(api), "--wait=3"],
+    program = login("true", options=[*by_control(api), "--wait"],
                     env=federated(
         TS_AUDIENCE="au/d",
         ACTIONS_ID_TOKEN_REQUEST_URL=f"{api.url}/github",
@@ -305,6 +307,45 @@ def test_a_token_of_aws(api, lab, login):
     is_secret_kept(program, AWS_SECRET)
 
 
+def in_ecs(api, **env):
+    return federated(
+        TS_AUDIENCE="au/d", AWS_ENDPOINT_URL=api.url, AWS_REGION="us-east-1",
+        ECS_CONTAINER_METADATA_URI_V4="http://169.254.170.2/v4/1", **env)
+
+
+def test_a_token_of_aws_for_a_task(api, lab, login):
+    """ECS: credentials from the container's service."""
+    subprocess.run(["ip", "addr", "add", "169.254.170.2/32", "dev", "lo"],
+                   check=True)
+    server = TaskCredentials()
+    login(options=by_control(api), env=in_ecs(
+        api, AWS_CONTAINER_CREDENTIALS_RELATIVE_URI="/v2/credentials/1")
+          ).wait_running()
+    server.close()
+    assert lab.node("a")["tags"] == ["tag:web"]
+
+
+def test_a_token_of_aws_for_a_pod(api, lab, login, tmp_path):
+    """EKS: a web identity assumes its role."""
+    path = tmp_path / "token"
+    path.write_text("pod.jwt")
+    login(options=by_control(api), env=in_ecs(
+        api, AWS_WEB_IDENTITY_TOKEN_FILE=str(path),
+        AWS_ROLE_ARN="arn:aws:iam::1:role/r")).wait_running()
+    assert lab.node("a")["tags"] == ["tag:web"]
+
+
+def test_a_refused_pod(api, login, tmp_path):
+    path = tmp_path / "token"
+    path.write_text("another.jwt")
+    program = login("true", options=[*by_control(api), "--wait"], env=in_ecs(
+        api, AWS_WEB_IDENTITY_TOKEN_FILE=str(path),
+        AWS_ROLE_ARN="arn:aws:iam::1:role/r"))
+    assert program.wait() == 125
+    assert ("AssumeRoleWithWebIdentity failed: http 400: "
+            "InvalidIdentityToken: no such pod") in program.err
+
+
 def test_nowhere(api, login):
     program = login("true", options=[*by_control(api), "--wait=5"],
                     env=federated(TS_AUDIENCE="au/d"))
@@ -314,6 +355,8 @@ def test_nowhere(api, login):
 
 # -- inside a program --------------------------------------------------------------
 
+@pytest.mark.skipif(bool(SANITIZERS),
+                    reason="a sanitizer's library cannot be loaded late")
 def test_a_client_secret_inside_a_program(api, lab, login):
     login("python3", "-c", "import time, socket\n"
           "s = socket.create_server(('0.0.0.0', 0))\ntime.sleep(60)",
@@ -359,6 +402,34 @@ def test_an_expired_key_without_an_auth_key(make_lab, run):
     lab.command("approve all")
     wait_until(lambda: lab.node("a")["key"] != key, "the new key")
     program.wait_running()
+
+
+def test_an_expired_key_with_an_auth_key_for_one_login(make_lab, run):
+    """The auth key is of no use any more: a person is asked for."""
+    lab = make_lab("--authkey", "key-once,once")
+    program = run("a", "sleep", "60", key="key-once", lab=lab).wait_running()
+    key = lab.node("a")["key"]
+    lab.command("expire a")
+    wait_until(lambda: "auth key already used" in program.log and
+               "visit http" in program.log, "the reason, and the address")
+    wait_until(lambda: [p for p in lab.command("pending")["logins"]
+                        if p["waits"]], "the login")
+    lab.command("approve all")
+    wait_until(lambda: lab.node("a")["key"] != key, "the new key")
+    program.wait_running()
+
+
+def test_keys_are_not_made_without_end(api, lab, login):
+    """A tailnet that lets every key expire at once."""
+    program = login(env={"TS_CLIENT_SECRET": secret_for(api)}).wait_running()
+    for count in range(2, 5):
+        lab.command("expire a")
+        wait_until(lambda: len(api.keys) == count, "another key")
+        program.wait_running()
+    lab.command("expire a")
+    wait_until(lambda: "auth keys were made within an hour" in program.log,
+               "the limit")
+    assert len(api.keys) == 4
 
 
 def test_force_login_makes_a_new_key(lab, run):

@@ -86,6 +86,20 @@ static int read_mask(const struct ts_qr *qr)
 	return bits >> 10 & 7;
 }
 
+/* From version 7 on it is said twice, in the standard's code words. */
+static void check_version(const struct ts_qr *qr, int version)
+{
+	static const int words[] = {0x07c94, 0x085bc, 0x09a99, 0x0a4d3};
+
+	for (int i = 0; version >= 7 && i < 18; i++) {
+		int bit = words[version - 7] >> i & 1;
+		int far = qr->size - 11 + i % 3;
+
+		assert_int_equal(qr->dark[i / 3][far], bit);
+		assert_int_equal(qr->dark[far][i / 3], bit);
+	}
+}
+
 static int read_codewords(const struct ts_qr *qr, int version,
 			  uint8_t out[static CODEWORDS_MAX])
 {
@@ -146,6 +160,7 @@ static void read_back(const char *text)
 	all = shapes[version][2];
 	long_blocks = all % blocks;
 	short_len = all / blocks - ec;
+	check_version(&qr, version);
 	assert_int_equal(read_codewords(&qr, version, words), all);
 	for (int b = 0; b < blocks; b++) {
 		bool is_long = b >= blocks - long_blocks;

@@ -181,6 +181,28 @@ static void a_known_node_keeps_a_key_for_later(void **state)
 	lab_free(lab);
 }
 
+/* A key for one login is of no use for the second one. */
+static void a_used_key_makes_a_person_log_in(void **state)
+{
+	struct lab *lab = lab_new();
+	struct lab_request *map = lab_up(lab), *request;
+	char text[128];
+
+	(void)state;
+	lab_map(lab, map, EXPIRED_MAP);
+	lab_sleep(lab, 100);
+	request = lab_expect(lab, "/machine/register");
+	assert_string_equal(auth_key_in(request, text), "tskey-auth-test");
+	lab_reply(lab, request, "200", "{\"Error\":\"key already used\"}");
+	assert_string_equal(lab->error, "key already used");
+	lab_sleep(lab, 1000);
+	request = lab_expect(lab, "/machine/register");
+	assert_string_equal(auth_key_in(request, text), "");
+	lab_reply(lab, request, "200", VISIT);
+	assert_string_equal(lab->auth_url, "https://login.example/a/1");
+	lab_free(lab);
+}
+
 static void a_key_that_lives_longer_ends_the_login(void **state)
 {
 	struct lab *lab = lab_new();
@@ -229,7 +251,11 @@ static void a_key_is_made_when_a_login_needs_one(void **state)
 	assert_null(lab_next(lab));
 	lab_sleep(lab, 50000);
 	assert_int_equal(lab->key_wants, 1);
-	ts_control_auth_key_failed(lab->c, "no such secret", lab->now_ms);
+	ts_control_auth_key_failed(lab->c, "nobody there", false, lab->now_ms);
+	assert_int_equal(lab->state, TS_CONTROL_REGISTERING);
+	assert_string_equal(lab->error, "nobody there");
+	ts_control_auth_key_failed(lab->c, "no such secret", true,
+				   lab->now_ms);
 	assert_int_equal(lab->state, TS_CONTROL_FAILED);
 	assert_string_equal(lab->error, "no such secret");
 	ts_control_auth_key_made(lab->c, "tskey-auth-1", lab->now_ms);
@@ -381,7 +407,7 @@ static void logout_does_not_wait_for_a_key(void **state)
 	ts_control_logout(lab->c, lab->now_ms);
 	assert_int_equal(lab->state, TS_CONTROL_LOGGED_OUT);
 	ts_control_auth_key_made(lab->c, "tskey-auth-1", lab->now_ms);
-	ts_control_auth_key_failed(lab->c, "late", lab->now_ms);
+	ts_control_auth_key_failed(lab->c, "late", true, lab->now_ms);
 	assert_int_equal(lab->state, TS_CONTROL_LOGGED_OUT);
 	lab_free(lab);
 }
@@ -401,6 +427,7 @@ int main(void)
 		cmocka_unit_test(a_refused_login_leaves_what_runs),
 		cmocka_unit_test(a_key_ends_the_wait_for_a_person),
 		cmocka_unit_test(a_known_node_keeps_a_key_for_later),
+		cmocka_unit_test(a_used_key_makes_a_person_log_in),
 		cmocka_unit_test(a_key_that_lives_longer_ends_the_login),
 		cmocka_unit_test(a_key_is_made_when_a_login_needs_one),
 		cmocka_unit_test(a_known_node_needs_no_made_key),

@@ -333,6 +333,27 @@ static void a_given_token_is_exchanged(void **state)
 	flow_close(&f);
 }
 
+static void a_newer_token_of_the_file_is_taken(void **state)
+{
+	struct flow f = federation("OLD.JWT");
+
+	(void)state;
+	f.place.read_file = jwt_file;
+	f.choice.id_token_file = (char *)(uintptr_t)"/run/jwt";
+	flow_open(&f, TS_AUTH_FEDERATION);
+	next(&f);
+	assert_non_null(strstr(f.call.body, "jwt=FILE.JWT"));
+	flow_close(&f);
+
+	f = federation("OLD.JWT");
+	f.place.read_file = jwt_file;
+	f.choice.id_token_file = (char *)(uintptr_t)"/run/empty";
+	flow_open(&f, TS_AUTH_FEDERATION);
+	next(&f);
+	assert_non_null(strstr(f.call.body, "jwt=OLD.JWT"));
+	flow_close(&f);
+}
+
 static void a_refused_exchange_says_why(void **state)
 {
 	struct flow f = federation("J.HUSH.T");
@@ -629,6 +650,7 @@ int main(void)
 		cmocka_unit_test(a_very_long_token_is_refused),
 		cmocka_unit_test(answers_cut_anywhere_are_refused),
 		cmocka_unit_test(a_given_token_is_exchanged),
+		cmocka_unit_test(a_newer_token_of_the_file_is_taken),
 		cmocka_unit_test(a_refused_exchange_says_why),
 		cmocka_unit_test(github_gives_a_token),
 		cmocka_unit_test(google_gives_a_token),

@@ -565,7 +565,7 @@ static void test_pings(void **state)
 		assert_int_equal(a.calls, 1);
 		check_keys(a.json, "IP NodeIP NodeName Err LatencySeconds "
 				   "Endpoint PeerRelay DERPRegionID "
-				   "DERPRegionCode");
+				   "DERPRegionCode PeerAPIPort?");
 		check_text(a.json, "IP", "100.64.0.2");
 		check_text(a.json, "NodeIP", "100.64.0.2");
 		check_text(a.json, "NodeName", "n1");

@@ -53,6 +53,8 @@ struct ts_control {
 	void *reply_ctx;
 	size_t endpoint_count;
 	int home_region;
+	size_t route_count;
+	uint16_t peerapi_port;
 	size_t post_count;
 	char posts[SIM_POSTS][600], post_urls[SIM_POSTS][64];
 };
@@ -110,9 +112,9 @@ void ts_control_auth_key_made(struct ts_control *c, const char *auth_key,
 	snprintf(c->login_key, sizeof(c->login_key), "%s", auth_key);
 }
 void ts_control_auth_key_failed(struct ts_control *c, const char *error,
-				uint64_t now_ms)
+				bool is_refused, uint64_t now_ms)
 {
-	(void)now_ms;
+	(void)is_refused, (void)now_ms;
 	c->ops.state_changed(c->ctx, TS_CONTROL_FAILED, error);
 }
 void ts_control_key_fetched(struct ts_control *c, int status, const char *body,
@@ -159,6 +161,18 @@ void ts_control_set_net_info(struct ts_control *c,
 {
 	(void)now_ms;
 	c->home_region = info->preferred_derp;
+}
+void ts_control_set_routes(struct ts_control *c, const struct ts_prefix *routes,
+			   size_t count, uint64_t now_ms)
+{
+	(void)routes, (void)now_ms;
+	c->route_count = count;
+}
+void ts_control_set_peerapi(struct ts_control *c, uint16_t port4,
+			    uint16_t port6, uint64_t now_ms)
+{
+	(void)port6, (void)now_ms;
+	c->peerapi_port = port4;
 }
 void ts_control_post(struct ts_control *c, const char *url, const void *body,
 		     size_t len, uint64_t now_ms)

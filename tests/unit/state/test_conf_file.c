@@ -100,6 +100,8 @@ static void defaults_are_those_of_the_header(void **state)
 	assert_int_equal(b->config.timeout_s, 60);
 	assert_null(b->config.log_file);
 	assert_int_equal(b->config.log_level, TS_LOG_WARN);
+	assert_int_equal(b->config.log_format, TS_LOG_FORMAT_TEXT);
+	assert_int_equal(b->config.metrics_listen.port, 0);
 	assert_int_equal(b->config.congestion, TS_CC_BBR);
 	assert_false(b->config.force_login);
 	assert_true(b->config.direct);
@@ -131,6 +133,8 @@ static void every_option_can_be_in_the_file(void **state)
 				 "timeout = 10\n"
 				 "log_file = /tmp/log\n"
 				 "log_level = debug\n"
+				 "log_format = json\n"
+				 "metrics_listen = [::1]:9100\n"
 				 "force_login = true\n"
 				 "direct = no\n"
 				 "path_mtu = no\n"
@@ -157,6 +161,8 @@ static void every_option_can_be_in_the_file(void **state)
 	assert_int_equal(b->config.timeout_s, 10);
 	assert_string_equal(b->config.log_file, "/tmp/log");
 	assert_int_equal(b->config.log_level, TS_LOG_DEBUG);
+	assert_int_equal(b->config.log_format, TS_LOG_FORMAT_JSON);
+	assert_int_equal(b->config.metrics_listen.port, 9100);
 	assert_true(b->config.force_login);
 	assert_false(b->config.direct);
 	assert_false(b->config.path_mtu);
@@ -176,9 +182,13 @@ static void every_option_can_be_in_the_environment(void **state)
 		{"id_token", "t"}, {"audience", "a"},
 		{"control_url", "http://h"}, {"state_dir", "/d"},
 		{"ephemeral", "yes"}, {"listen", "host"}, {"dns", "host"},
-		{"accept_routes", "yes"}, {"port", "7"}, {"endpoints", "192.0.2.1:7"}, {"tags", "tag:a"},
+		{"accept_routes", "yes"}, {"advertise_routes", "10.0.0.0/8"},
+		{"advertise_exit_node", "yes"}, {"exit_node", "n"},
+		{"exit_node_allow_lan_access", "yes"}, {"port", "7"}, {"endpoints", "192.0.2.1:7"}, {"tags", "tag:a"},
 		{"wait", "7"}, {"timeout", "7"}, {"log_file", "/l"},
-		{"log_level", "info"}, {"follow_exec", "no"}, {"force_login", "1"},
+		{"log_level", "info"}, {"log_format", "json"},
+		{"metrics_listen", "127.0.0.1:9100"},
+		{"follow_exec", "no"}, {"force_login", "1"},
 		{"login_qr", "yes"},
 		{"direct", "no"}, {"path_mtu", "no"}, {"shields_up", "yes"},
 		{"congestion", "cubic"},
@@ -281,6 +291,9 @@ static void values_that_are_not_allowed(void **state)
 		"control_url = ftp://h", "control_url = https://",
 		"control_url = https:///x", "control_url = http://h x",
 		"control_url = ", "hostname = !!!", "log_level = ",
+		"log_format = xml", "metrics_listen = 0.0.0.0:9100",
+		"metrics_listen = 127.0.0.1", "metrics_listen = 127.0.0.1:0",
+		"metrics_listen = 192.0.2.1:9100",
 	};
 	struct bench *b = *state;
 
@@ -319,6 +332,7 @@ static void every_secret_may_be_in_a_file(void **state)
 			 0);
 	assert_string_equal(b->config.client_secret, "tskey-auth-x");
 	assert_string_equal(b->config.id_token, "tskey-auth-x");
+	assert_string_equal(b->config.id_token_file, "/run/key");
 	assert_string_equal(b->config.client_id, "file:id");
 	assert_string_equal(b->config.audience, "a b");
 	assert_null(b->config.auth_key);
