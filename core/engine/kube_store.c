@@ -110,12 +110,20 @@ static void pump(struct kube_store *k);
 static void note(struct kube_store *k)
 {
 	const char *error = ts_kube_secret_error(k->secret);
+	char last[sizeof(k->base.trouble)];
 
-	/* While somebody waits, they tell how it ended. */
-	if (!k->done)
-		state_store_set_trouble(&k->base, error ? error : "");
-	else if (error)
-		log_info("state: %s", error);
+	if (!error)
+		error = "";
+	if (!k->done) {
+		state_store_set_trouble(&k->base, error);
+		return;
+	}
+	/* Who waits tells how it ends, and here why it takes so long. */
+	memcpy(last, k->base.trouble, sizeof(last));
+	snprintf(k->base.trouble, sizeof(k->base.trouble), "%s", error);
+	if (*error && strcmp(last, k->base.trouble) != 0 &&
+	    ts_kube_secret_phase(k->secret) != TS_KUBE_REFUSED)
+		log_warn("state: %s: trying on", error);
 }
 
 /* Once: a second word would end the next run. */
@@ -249,6 +257,7 @@ static int wait_until(struct kube_store *k,
 		ts_loop_run(k->loop);
 	ts_timer_set(k->limit, UINT64_MAX);
 	k->done = NULL;
+	k->base.trouble[0] = '\0';
 	if (done(k->secret))
 		return 0;
 	error = ts_kube_secret_error(k->secret);

@@ -459,6 +459,14 @@ static void persist(void *ctx)
 	profile_store_save(&engine->store, engine->node);
 }
 
+static const char *state_trouble(void *ctx)
+{
+	const struct ts_engine *engine = ctx;
+	const char *trouble = engine->store.kept->trouble;
+
+	return *trouble ? trouble : NULL;
+}
+
 static void on_state_changed(void *ctx, enum ts_node_state state,
 			     const char *error)
 {
@@ -597,6 +605,7 @@ const struct ts_node_io engine_node_io = {
 	.monotonic_us = engine_monotonic_us,
 	.want_auth_key = auth_source_want,
 	.persist = persist,
+	.state_trouble = state_trouble,
 	.state_changed = on_state_changed,
 	.auth_url = on_auth_url,
 	.netmap_changed = on_netmap_changed,

@@ -76,6 +76,8 @@ struct ts_node_io {
 	void (*want_auth_key)(void *ctx);
 	/* The state file must be written (ts_node_store_profile()). */
 	void (*persist)(void *ctx);
+	/* Why what was to be kept is not, or NULL: it is. May be NULL. */
+	const char *(*state_trouble)(void *ctx);
 	/* What others want to know */
 	void (*state_changed)(void *ctx, enum ts_node_state state,
 			      const char *error);

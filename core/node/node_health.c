@@ -221,6 +221,19 @@ static void check_udp(struct report *r)
 		    "relayed.");
 }
 
+static void check_state(struct report *r)
+{
+	static const struct warning unsaved = {"state-store-health", "high",
+					       "State not saved", false};
+	const struct ts_node_io *io = &r->node->io;
+	const char *trouble =
+		io->state_trouble ? io->state_trouble(r->node->io_ctx) : NULL;
+
+	if (trouble)
+		add(r, &unsaved, "%s. What changed is not kept: a restart may "
+		    "have to log in again.", trouble);
+}
+
 static void check_dns(struct report *r)
 {
 	static const struct warning failing = {"dns-forward-failing", "medium",
@@ -321,6 +334,7 @@ static void examine(struct report *r)
 	check_relays(r);
 	check_udp(r);
 	check_dns(r);
+	check_state(r);
 	add_words(r);
 }
 

@@ -10,6 +10,13 @@ from kube_server import KubeServer, make_certificates
 pytestmark = needs("openssl")
 
 
+APPS = os.path.join(os.path.dirname(__file__), "apps")
+
+
+def app(name):
+    return os.path.join(APPS, name)
+
+
 @pytest.fixture
 def kube(tmp_path):
     server = KubeServer(tmp_path / "kube")
@@ -54,6 +61,21 @@ def test_a_secret_keeps_the_node(kube, lab, run):
     again = lab.node("web")
     assert (again["key"], again["ips"]) == (node["key"], node["ips"])
     assert len(lab.nodes()) == 1
+
+
+def test_a_node_inside_the_program(kube, lab, run, call):
+    """Its first question of the tailnet starts the node, and waits for the
+    Secret."""
+    echo = run("echo", "python3", app("echo_server.py"), "7000").wait_running(
+        ).wait_listening(7000)
+    ask = (f"import socket; s = socket.create_connection(('{echo.ip}', 7000));"
+           "s.sendall(b'ping'); print(s.recv(4))")
+    for key in ("key-alice", None):
+        program = call("web", "python3", "-c", ask,
+                       **in_secret(kube, "--in-process", key=key))
+        assert program.code == 0 and "ping" in program.out, program.err
+        assert stored_key(kube)
+    assert len(lab.nodes()) == 2
 
 
 def test_its_name_can_come_as_upstreams_container_has_it(kube, lab, run):

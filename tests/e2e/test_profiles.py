@@ -82,10 +82,14 @@ def talker(run):
         one.control.close()
 
 
-def test_there_and_back(lab, run, talker):
+@pytest.mark.parametrize("where", ["hosted", "inside"])
+def test_there_and_back(lab, run, talker, where):
     """One tailnet, two users: an address each, one program all the while."""
-    echo = run("echo", "python3", app("echo_server.py"), "7000").wait_running(
-        ).wait_listening(7000)
+    options = ["--listen", "tailnet"]
+    if where == "inside":
+        options.append("--in-process")
+    echo = run("echo", "python3", app("echo_server.py"), "7000",
+               options=options).wait_running()
     peer = talker("peer", "echo", "7000")
     peer.program.wait_running()
     alice = own(echo)
@@ -106,6 +110,29 @@ def test_there_and_back(lab, run, talker):
     wait_until(lambda: peer.ask(f"connect {alice[1]} 7000") == "OK",
                "the listener at the first address")
     assert echo.alive() and len(lab.nodes()) == 3
+
+
+def test_switching_while_programs_are_busy(lab, run):
+    echo = run("echo", "python3", app("echo_server.py"), "7000").wait_running(
+        ).wait_listening(7000)
+    reading, writing = os.pipe()
+    busy = run("busy", "python3", app("switch_load.py"), echo.ip, stdin=reading)
+    os.close(reading)
+    alice = own(busy)
+    leave(busy)
+    log_in(busy, lab, "bob@example.com")
+    own(busy)
+    ids = profiles(busy)
+    wait_until(lambda: {"stream", "datagram", "name"} <= set(busy.out.split()),
+               "all kinds of traffic")
+    for _ in range(40):
+        for user in ("alice@example.com", "bob@example.com"):
+            switch(busy, ids[user])
+    switch(busy, ids["alice@example.com"])
+    wait_until(lambda: own(busy) == alice, "the chosen node")
+    os.close(writing)
+    assert busy.wait() == 0, busy.err
+    assert "Sanitizer" not in busy.err and len(lab.nodes()) == 3
 
 
 def test_connections_end_as_a_lost_interface_ends_them(lab, run, talker):

@@ -4,8 +4,9 @@ import base64
 import json
 import os
 import stat
+import subprocess
 
-from harness import wait_until
+from harness import CLEAN_ENV, TSRUN, wait_until
 
 # A disk of its own for a program's state, seen by nobody else.
 SMALL_DISK = "mount -t tmpfs -o size=128k,mode=700 none state && "
@@ -63,6 +64,13 @@ def inside(program, name):
     return f"/proc/{program.process.pid}/root{program.state}/{name}"
 
 
+def status_inside(program):
+    result = subprocess.run(
+        [TSRUN, "--socket", inside(program, "tailscaled.sock"), "--json",
+         "status"], env=CLEAN_ENV, capture_output=True, text=True, check=True)
+    return json.loads(result.stdout)
+
+
 def test_a_full_disk_at_the_first_start_costs_no_login(lab, call, tmp_path):
     make_state_dir(tmp_path, "a")
     program = call("a", "true", wrap=own_mounts(SMALL_DISK + FILLED))
@@ -87,10 +95,14 @@ def test_a_disk_that_fills_up_is_told_and_keeps_what_it_had(lab, run, tmp_path):
             pass
     change_key(lab, "a")
     wait_until(lambda: "make room there" in program.log, "the reason")
+    health = status_inside(program)["Health"]
+    assert any("make room there" in text for text in health), health
     assert read(file) == before
     assert not [n for n in os.listdir(inside(program, "")) if ".tmp" in n]
     os.unlink(inside(program, "filler"))
     wait_until(lambda: "kept again" in program.log, "the state to be kept")
+    assert not any("make room" in text
+                   for text in status_inside(program)["Health"] or [])
     assert read(file) != before
     assert b"profile-" in entries(file)["_current-profile"]
 
