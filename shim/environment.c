@@ -10,6 +10,7 @@
  *   TS_AUTHKEY, TS_AUTH_KEY, TS_CLIENT_SECRET, TS_CLIENT_ID, TSNET_...
  *                                         a node was asked for
  *   TSNET_LISTEN, TSNET_SUFFIX            needed before a host can tell
+ *   TSNET_EXIT_NODE, TSNET_SHIM_EXIT_NODE (tsrun's)   all is the tailnet's
  *   TSNET_SHIM_DEBUG=1                    say on stderr what was decided
  *   TSNET_NOTIFY=1                        the host watches static programs
  *   TSNET_FOLLOW_EXEC=no                  exec_environment.c stays out
@@ -126,6 +127,8 @@ void shim_read_environment(void)
 	shim.is_debug = is_set("TSNET_SHIM_DEBUG");
 	shim.is_configured = has_node_variable();
 	shim.has_notify = is_set("TSNET_NOTIFY");
+	shim.has_exit_node = is_set("TSNET_EXIT_NODE") ||
+			     is_set("TSNET_SHIM_EXIT_NODE");
 	copy_env("TSNET_SUFFIX", shim.suffix, sizeof(shim.suffix));
 	read_listen_mode();
 	read_broker();

@@ -177,6 +177,7 @@ void ts_control_free(struct ts_control *c)
 	ts_login_deinit(c);
 	ts_update_deinit(c);
 	ts_ping_deinit(c);
+	ts_request_deinit(c);
 	ts_netmap_free(c->netmap);
 	free(c->login_name);
 	free(c->display_name);
@@ -245,6 +246,7 @@ uint64_t ts_control_deadline_ms(const struct ts_control *c)
 
 	next = earlier(next, ts_login_deadline_ms(c));
 	next = earlier(next, ts_poll_deadline_ms(c));
+	next = earlier(next, ts_request_deadline_ms(c));
 	return earlier(next, ts_update_deadline_ms(c));
 }
 
@@ -255,6 +257,7 @@ void ts_control_tick(struct ts_control *c, uint64_t now_ms)
 	ts_login_tick(c);
 	ts_poll_tick(c);
 	ts_update_tick(c);
+	ts_request_tick(c);
 	ts_control_leave(c);
 }
 

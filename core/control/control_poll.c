@@ -117,15 +117,19 @@ static int process(struct ts_control *c, struct ts_map_response *msg)
 					    ts_control_wall_clock(c));
 	else
 		err = apply(c, msg);
+	ts_netmap_note_client_version(c->netmap, msg);
 	if (!err && msg->ping.url)
 		ts_ping_handle(c, &msg->ping);
+	if (!err && msg->browse_url)
+		ts_ping_browse(c, msg->browse_url);
 	wind_watchdog(c);
 	return err;
 }
 
 static bool is_bare_keep_alive(const struct ts_map_response *msg)
 {
-	return msg->keep_alive && !msg->ping.url && msg->control_time_unix == 0;
+	return msg->keep_alive && !msg->ping.url && !msg->browse_url &&
+	       !msg->client_version && msg->control_time_unix == 0;
 }
 
 static int on_message(void *ctx, const char *json, size_t len)

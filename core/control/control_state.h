@@ -9,6 +9,8 @@
  *   control_poll    the map stream
  *   control_update  lite updates
  *   control_ping    ping requests
+ *   control_prefs   what the user changes while we run
+ *   control_request requests on behalf of others
  *
  * Nothing is torn down inside a callback: a failure is only noted in the link
  * (ts_control_link_fail), and ts_control_link_reap() acts on it once the stack
@@ -30,6 +32,7 @@
 enum {
 	TS_CONTROL_ERROR_CAP = 320,
 	TS_PING_SLOTS = 4,
+	TS_REQUEST_SLOTS = 4,
 };
 
 enum ts_control_goal { GOAL_STOP, GOAL_RUN, GOAL_LOG_OUT };
@@ -121,6 +124,14 @@ struct ts_control_ping {
 	struct ts_rpc rpcs[TS_PING_SLOTS];
 	size_t next;
 	char *last_url;
+	char *browsed; /* the last PopBrowserURL */
+};
+
+struct ts_control_request {
+	struct ts_rpc rpc;
+	ts_control_reply_fn fn; /* NULL: free */
+	void *fn_ctx;
+	uint64_t deadline_ms;
 };
 
 struct ts_control {
@@ -143,6 +154,7 @@ struct ts_control {
 	struct ts_control_poll poll;
 	struct ts_control_update update;
 	struct ts_control_ping ping;
+	struct ts_control_request requests[TS_REQUEST_SLOTS];
 };
 
 /* Every public function that may cause work stands between these two: the
@@ -231,8 +243,15 @@ uint64_t ts_update_deadline_ms(const struct ts_control *c);
 void ts_ping_deinit(struct ts_control *c);
 void ts_ping_handle(struct ts_control *c, const struct ts_ping_request *ping);
 void ts_ping_link_lost(struct ts_control *c);
+/* A person is to visit url. */
+void ts_ping_browse(struct ts_control *c, const char *url);
 /* Answer to a request by POST over Noise to the URL's path. */
 void ts_ping_post(struct ts_control *c, const char *url, const void *body,
 		  size_t len);
+
+void ts_request_deinit(struct ts_control *c);
+void ts_request_link_lost(struct ts_control *c);
+void ts_request_tick(struct ts_control *c);
+uint64_t ts_request_deadline_ms(const struct ts_control *c);
 
 #endif

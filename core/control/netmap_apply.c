@@ -32,6 +32,16 @@ void ts_netmap_note_control_time(struct ts_netmap *map,
 	map->control_time_delta_s = delta;
 }
 
+void ts_netmap_note_client_version(struct ts_netmap *map,
+				   struct ts_map_response *msg)
+{
+	if (!msg->client_version)
+		return;
+	json_decref(map->client_version);
+	map->client_version = msg->client_version;
+	msg->client_version = NULL;
+}
+
 static void apply_self(struct ts_netmap *map, struct ts_map_response *msg,
 		       unsigned *changes)
 {

@@ -61,6 +61,8 @@ static void start_command(struct run *run)
 		.localapi_path = ts_engine_localapi_path(run->engine),
 		.has_notify = notify_exec_probe() == 0,
 		.follow_exec = run->follow_exec,
+		.has_exit_node = ts_route_prefs_want_exit(
+			&ts_node_prefs(ts_engine_node(run->engine))->routes),
 	};
 	char err[256], where[128];
 

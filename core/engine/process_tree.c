@@ -216,6 +216,8 @@ static void set_environment(const struct process_env *env)
 		setenv("TSNET_NOTIFY", "1", 1);
 	if (!env->follow_exec)
 		setenv("TSNET_FOLLOW_EXEC", "no", 1);
+	if (env->has_exit_node)
+		setenv("TSNET_SHIM_EXIT_NODE", "1", 1);
 }
 
 static void become_command(char **argv, const struct process_env *env,

@@ -61,6 +61,7 @@ static void free_request(struct ts_http_request *rq)
 	ts_wipe_free_text(rq->post);
 	free(rq->method);
 	free(rq->want_field);
+	free(rq->ca_pem);
 	free(rq->url);
 	free(rq);
 }
@@ -175,7 +176,7 @@ static void fail_transfer(struct ts_http_request *rq, CURLcode code)
 
 	snprintf(reason, sizeof(reason), "%s%s",
 		 rq->curl_error[0] ? rq->curl_error : curl_easy_strerror(code),
-		 code == CURLE_PEER_FAILED_VERIFICATION
+		 code == CURLE_PEER_FAILED_VERIFICATION && !rq->ca_pem
 			 ? ts_cert_missing_roots_hint()
 			 : "");
 	fail(rq, reason);

@@ -40,6 +40,7 @@ struct ts_http_call {
 	size_t field_count;
 	const char *body; /* NULL: none; "": an empty one */
 	bool is_near; /* the own network: no proxy, no kept connection */
+	const char *ca_pem; /* the only roots to believe; NULL: the usual */
 	const char *want_field; /* of the answer; NULL: none */
 	size_t body_max;
 	unsigned timeout_ms;

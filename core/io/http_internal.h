@@ -35,6 +35,7 @@ struct ts_http_request {
 	char *post;   /* NULL: no body */
 	struct curl_slist *headers;
 	char *want_field; /* of the answer, or NULL */
+	char *ca_pem;	  /* the only roots to believe; NULL: the usual */
 	char field[HTTP_FIELD_CAP];
 	struct curl_slist *resolved;
 	struct ts_http_way way;

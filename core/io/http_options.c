@@ -47,9 +47,13 @@ static size_t take_field(char *data, size_t size, size_t count, void *ctx)
 
 static CURLcode load_roots(CURL *easy, void *ssl_ctx, void *ctx)
 {
+	const struct ts_http_request *rq = ctx;
+
 	(void)easy;
-	(void)ctx;
-	ts_cert_load_roots(ssl_ctx);
+	if (!rq->ca_pem)
+		ts_cert_load_roots(ssl_ctx);
+	else if (!ts_cert_load_pem(ssl_ctx, rq->ca_pem))
+		return CURLE_SSL_CACERT_BADFILE;
 	return CURLE_OK;
 }
 
@@ -81,6 +85,9 @@ static bool set_options(struct ts_http_request *rq, const char *proxy)
 	bad |= curl_easy_setopt(easy, CURLOPT_CAINFO, NULL);
 	bad |= curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
 	bad |= curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, load_roots);
+	bad |= curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, rq);
+	if (rq->ca_pem) /* no session is taken up that others vouched for */
+		bad |= curl_easy_setopt(easy, CURLOPT_SSL_SESSIONID_CACHE, 0L);
 #if LIBCURL_VERSION_NUM >= 0x075700
 	/* What load_roots adds would stay in a store that outlives this one. */
 	bad |= curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 0L);
@@ -152,8 +159,11 @@ bool ts_http_set_call(struct ts_http_request *rq,
 		rq->post = strdup(call->body);
 	if (call->want_field)
 		rq->want_field = strdup(call->want_field);
+	if (call->ca_pem)
+		rq->ca_pem = strdup(call->ca_pem);
 	return ok && rq->method && (rq->post || !call->body) &&
-	       (rq->want_field || !call->want_field);
+	       (rq->want_field || !call->want_field) &&
+	       (rq->ca_pem || !call->ca_pem);
 }
 
 /* Expect: the devices are small, and wait is all that many make of it. */

@@ -17,6 +17,8 @@
 
 #include "core/base/err.h"
 #include "core/crypto/secret.h"
+#include "core/state/conf_routes.h"
+#include "core/state/kube_secret.h"
 
 enum {
 	ERR_CAP = 256,
@@ -27,6 +29,7 @@ enum {
 
 #define SECRET_FILE_PREFIX "file:"
 #define STATE_IN_MEMORY "mem:"
+#define STATE_IN_SECRET "kube:"
 
 static void *field(struct ts_config *config,
 		   const struct ts_config_option *option)
@@ -93,6 +96,20 @@ static int read_dns(const char *text, enum ts_dns_mode *out)
 	if (find_word(words, ARRAY_LEN(words), text, &value))
 		return -EINVAL;
 	*out = (enum ts_dns_mode)value;
+	return 0;
+}
+
+static int read_log_format(const char *text, enum ts_log_format *out)
+{
+	static const struct word words[] = {
+		{"text", TS_LOG_FORMAT_TEXT},
+		{"json", TS_LOG_FORMAT_JSON},
+	};
+	int value;
+
+	if (find_word(words, ARRAY_LEN(words), text, &value))
+		return -EINVAL;
+	*out = (enum ts_log_format)value;
 	return 0;
 }
 
@@ -225,12 +242,26 @@ static const char *lookup(char **env, const char *name)
 	return NULL;
 }
 
+static int read_secret_name(const char *name, struct ts_config *config)
+{
+	int code = read_text("", &config->state_dir);
+
+	if (!ts_kube_name_is_valid(name))
+		return -EINVAL;
+	config->kube_secret = strdup(name);
+	return config->kube_secret ? code : -ENOMEM;
+}
+
 static int read_dir(const char *text, char **env, struct ts_config *config)
 {
 	const char *home = lookup(env, "HOME");
 	char *path = NULL;
 
 	config->state_in_memory = strcmp(text, STATE_IN_MEMORY) == 0;
+	free(config->kube_secret);
+	config->kube_secret = NULL;
+	if (strncmp(text, STATE_IN_SECRET, strlen(STATE_IN_SECRET)) == 0)
+		return read_secret_name(text + strlen(STATE_IN_SECRET), config);
 	if (config->state_in_memory || !*text)
 		return read_text("", &config->state_dir);
 	if (strncmp(text, "~/", 2) != 0)
@@ -315,6 +346,18 @@ static int read_endpoints(const char *text, struct ts_config *config)
 		config->endpoints[config->endpoint_count++] = addr;
 		text += len;
 	}
+	return 0;
+}
+
+/* Where others than this machine's programs can reach, it must not be. */
+static int read_loopback(const char *text, struct ts_addr *out)
+{
+	struct ts_addr addr = {0};
+
+	if (*text && (ts_addr_parse(text, &addr) || addr.port == 0 ||
+		      !ts_ip_is_loopback(&addr.ip)))
+		return -EINVAL;
+	*out = addr;
 	return 0;
 }
 
@@ -418,8 +461,14 @@ static int read_value(struct ts_config *config,
 		return read_endpoints(value, config);
 	case TS_CONF_TAGS:
 		return read_tags(value, config);
+	case TS_CONF_ROUTES:
+		return ts_conf_read_routes(value, config, source, err);
 	case TS_CONF_LOG_LEVEL:
 		return ts_log_parse_level(value, out);
+	case TS_CONF_LOG_FORMAT:
+		return read_log_format(value, out);
+	case TS_CONF_LOOPBACK:
+		return read_loopback(value, out);
 	case TS_CONF_CONGESTION:
 		return read_congestion(value, out);
 	}
@@ -454,7 +503,11 @@ void ts_config_deinit(struct ts_config *config)
 	free(config->audience);
 	free(config->control_url);
 	free(config->state_dir);
+	free(config->kube_secret);
+	free(config->kube_account);
 	free_tags(config);
+	free(config->advertise_routes);
+	free(config->exit_node);
 	free(config->log_file);
 	memset(config, 0, sizeof(*config));
 }

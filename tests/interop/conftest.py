@@ -16,6 +16,7 @@ import pytest
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "e2e"))
 from harness import (CLEAN_ENV, Program, set_loopback_up, stop,
                      wait_until)
+from passed import pytest_runtest_logreport  # noqa: E402, F401 - a hook
 
 PEERS = os.environ["PEERS"]
 PEER_ENV = dict(CLEAN_ENV, TS_NO_LOGS_NO_SUPPORT="true")

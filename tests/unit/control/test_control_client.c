@@ -282,7 +282,7 @@ static void updates_are_coalesced_and_the_latest_wins(void **state)
 	assert_int_equal(json_array_size(json_object_get(
 				 json_object_get(json, "Hostinfo"),
 				 "Services")),
-			 2);
+			 3);
 	json_decref(json);
 	lab_reply(lab, request, "200", "{}");
 	assert_null(lab_next(lab));
@@ -705,6 +705,32 @@ static void ping_requests_are_answered_once(void **state)
 	lab_free(lab);
 }
 
+static void a_page_is_visited_once_and_a_version_is_kept(void **state)
+{
+	struct lab *lab = lab_new();
+	struct lab_request *map = lab_up(lab);
+	const struct ts_netmap *netmap = ts_control_netmap(lab->c);
+
+	(void)state;
+	lab_map(lab, map, "{\"PopBrowserURL\":\"https://a/1\"}");
+	lab_map(lab, map, "{\"PopBrowserURL\":\"https://a/1\"}");
+	lab_map(lab, map, "{\"PopBrowserURL\":\"javascript:alert(1)\"}");
+	assert_int_equal(lab->browses, 1);
+	assert_string_equal(lab->browse_url, "https://a/1");
+	lab_map(lab, map, "{\"KeepAlive\":true,\"PopBrowserURL\":"
+			  "\"http://b/2\"}");
+	assert_int_equal(lab->browses, 2);
+	assert_null(netmap->client_version);
+	lab_map(lab, map, "{\"KeepAlive\":true,\"ClientVersion\":"
+			  "{\"LatestVersion\":\"1.2.3\"}}");
+	assert_string_equal(json_string_value(json_object_get(
+				    netmap->client_version, "LatestVersion")),
+			    "1.2.3");
+	lab_map(lab, map, "{\"ClientVersion\":7,\"PopBrowserURL\":7}");
+	assert_non_null(netmap->client_version);
+	lab_free(lab);
+}
+
 static void garbage_inside_the_records_ends_the_link(void **state)
 {
 	/* DATA on stream 0 */
@@ -1010,6 +1036,7 @@ int main(void)
 		cmocka_unit_test(
 			sleep_seconds_hold_the_message_and_the_watchdog),
 		cmocka_unit_test(ping_requests_are_answered_once),
+		cmocka_unit_test(a_page_is_visited_once_and_a_version_is_kept),
 		cmocka_unit_test(garbage_inside_the_records_ends_the_link),
 		cmocka_unit_test(garbage_on_the_wire_ends_the_link),
 		cmocka_unit_test(garbage_in_the_map_ends_the_link),

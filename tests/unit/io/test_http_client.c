@@ -49,6 +49,19 @@ static int free_identities(void **state)
 	return 0;
 }
 
+static char *pem_of(X509 *cert)
+{
+	BIO *bio = BIO_new(BIO_s_mem());
+	char *data, *text;
+	long len;
+
+	assert_int_equal(PEM_write_bio_X509(bio, cert), 1);
+	len = BIO_get_mem_data(bio, &data);
+	text = strndup(data, (size_t)len);
+	BIO_free(bio);
+	return text;
+}
+
 static void give_up(void *ctx)
 {
 	ts_loop_stop(((struct bench *)ctx)->loop);
@@ -247,6 +260,57 @@ static void tls_is_verified(void **state)
 	assert_int_equal(b->status, 0);
 	assert_non_null(strstr(b->error, "certificate"));
 	peer_join(&peer);
+	SSL_CTX_free(ctx);
+}
+
+static void take_status(void *ctx, const struct ts_http_reply *reply)
+{
+	answer(ctx, reply->status, reply->body, reply->len, reply->error);
+}
+
+static void call_by_tls(struct bench *b, SSL_CTX *ctx, const char *ca_pem)
+{
+	struct peer peer;
+	char url[64];
+	struct ts_http_call call = {.method = "GET", .url = url,
+				    .is_near = true, .ca_pem = ca_pem,
+				    .body_max = 100, .timeout_ms = 2000};
+
+	peer_start(&peer, ctx, serve_text);
+	snprintf(url, sizeof(url), "https://localhost:%u/", peer.port);
+	b->answers = 0;
+	assert_non_null(ts_http_call(b->client, &call, take_status, b));
+	run(b, 2500);
+	peer_join(&peer);
+}
+
+/* As a cluster's: no public CA is to vouch for its server, nor the other way
+ * round. */
+static void a_call_may_bring_its_own_roots(void **state)
+{
+	struct bench *b = *state;
+	SSL_CTX *ctx = server_ctx(&leaf, NULL);
+	struct identity other = identity_make(
+		&(struct cert_spec){.common_name = "other CA", .is_ca = true});
+	char *ca_pem = pem_of(ca.cert), *other_pem = pem_of(other.cert);
+	char both[8192];
+
+	call_by_tls(b, ctx, ca_pem);
+	assert_string_equal(b->error, "");
+	assert_int_equal(b->status, 200);
+	setenv("SSL_CERT_FILE", ca_file, 1); /* the usual roots do not count */
+	call_by_tls(b, ctx, other_pem);
+	assert_int_equal(b->status, 0);
+	assert_non_null(strstr(b->error, "certificate"));
+	unsetenv("SSL_CERT_FILE");
+	call_by_tls(b, ctx, "no certificate at all");
+	assert_int_equal(b->status, 0);
+	snprintf(both, sizeof(both), "%s%s", other_pem, ca_pem);
+	call_by_tls(b, ctx, both);
+	assert_int_equal(b->status, 200);
+	free(ca_pem);
+	free(other_pem);
+	identity_free(&other);
 	SSL_CTX_free(ctx);
 }
 
@@ -481,6 +545,7 @@ int main(void)
 		CASE(a_redirect_is_followed),
 		CASE(endless_redirects_end),
 		CASE(tls_is_verified),
+		CASE(a_call_may_bring_its_own_roots),
 		CASE(https_never_becomes_http),
 		CASE(a_proxy_from_the_environment_is_used),
 		CASE(a_near_request_knows_no_proxy_and_no_redirect),
