@@ -1,5 +1,8 @@
 """Every way to log in, against the lab and a scripted API server over TLS; and
 what becomes of a login: expiry, new keys, approval."""
+import base64
+import json
+import os
 import re
 import shutil
 import subprocess
@@ -10,6 +13,7 @@ from auth_server import (AWS_SECRET, CLIENT_SECRET, EXCHANGE, KEYS, TOKEN,
                          AuthServer, GoogleMetadata, InstanceMetadata,
                          TaskCredentials)
 from harness import SANITIZERS, wait_until
+from test_localapi import ask
 
 TAGGED = ["--advertise-tags", "tag:web"]
 SHOW = ["sh", "-c", "env; exec sleep 60"]
@@ -430,6 +434,97 @@ def test_keys_are_not_made_without_end(api, lab, login):
     wait_until(lambda: "auth keys were made within an hour" in program.log,
                "the limit")
     assert len(api.keys) == 4
+
+
+ECHO = """
+import socketserver
+class Handler(socketserver.StreamRequestHandler):
+    def handle(self):
+        for line in self.rfile:
+            self.wfile.write(line)
+socketserver.ThreadingTCPServer(("0.0.0.0", 7000), Handler).serve_forever()
+"""
+TALK = """
+import socket, sys, time
+with socket.create_connection((sys.argv[1], 7000)) as s, s.makefile() as f:
+    s.settimeout(60)
+    for n in range(100000):
+        s.sendall(b"%d\\n" % n)
+        assert f.readline() == f"{n}\\n"
+        print(n, flush=True)
+        time.sleep(0.02)
+"""
+
+
+def said(program):
+    """How far a talk is."""
+    return len(program.out.splitlines())
+
+
+def goes_on(program):
+    before = said(program)
+    wait_until(lambda: program.alive() and said(program) > before + 3,
+               "the talk to go on")
+
+
+def test_a_new_login_while_connections_are_open(lab, run):
+    """What runs goes on under the present key, and then under the new one."""
+    server = run("server", "python3", "-c", ECHO).wait_running()
+    server.wait_listening(7000)
+    program = run("a", "python3", "-c", TALK, server.ip).wait_running()
+    goes_on(program)
+    before = lab.node("a")
+    assert ask(program, "POST", "login-interactive")[0] == 204
+    wait_until(lambda: [p for p in lab.command("pending")["logins"]
+                        if p["waits"]], "the login")
+    assert program.status()["BackendState"] == "Running"
+    assert program.status()["AuthURL"] == \
+        lab.command("pending")["logins"][0]["url"]
+    goes_on(program)
+    assert lab.node("a")["key"] == before["key"]
+    lab.command("approve all alice@example.com")
+    wait_until(lambda: lab.node("a")["key"] != before["key"], "the new key")
+    goes_on(program)
+    program.wait_running()
+    assert lab.node("a")["ips"] == before["ips"]
+    assert not program.status().get("AuthURL")
+
+
+def test_a_turned_down_login_while_connections_are_open(lab, run):
+    server = run("server", "python3", "-c", ECHO).wait_running()
+    server.wait_listening(7000)
+    program = run("a", "python3", "-c", TALK, server.ip).wait_running()
+    before = lab.node("a")
+    assert ask(program, "POST", "login-interactive")[0] == 204
+    wait_until(lambda: [p for p in lab.command("pending")["logins"]
+                        if p["waits"]], "the login")
+    lab.command("deny all")
+    wait_until(lambda: "login was turned down" in program.log, "the reason")
+    goes_on(program)
+    assert program.status()["BackendState"] == "Running"
+    assert lab.node("a")["key"] == before["key"]
+
+
+def test_a_logout_leaves_nothing_and_a_login_begins_anew(lab, run):
+    server = run("server", "python3", "-c", ECHO).wait_running()
+    program = run("a", "sleep", "60").wait_running()
+    before = lab.node("a")
+    assert ask(program, "POST", "logout")[0] == 204
+    status = program.status()
+    assert status["BackendState"] == "NeedsLogin"
+    assert not status.get("Peer") and not status.get("TailscaleIPs")
+    path = os.path.join(program.state, "tailscaled.state")
+    with open(path, encoding="utf-8") as f:
+        stored = json.load(f)
+    for value in stored.values():
+        profile = base64.b64decode(value).decode()
+        assert not re.search(r'PrivateNodeKey":\s*"privkey:0*[1-9a-f]',
+                             profile)
+    assert server.cli("ping", "-c", "1", before["ips"][0],
+                      check=False).returncode
+    program.stop()
+    run("a", "sleep", "60").wait_running()
+    assert lab.node("a")["key"] != before["key"]
 
 
 def test_force_login_makes_a_new_key(lab, run):
