@@ -92,6 +92,17 @@ def test_an_auth_key_from_a_variable(lab, run):
     assert "key-bob" not in program.out
 
 
+def test_an_auth_key_from_a_variable_that_a_file_names(lab, run, tmp_path):
+    conf = tmp_path / "tsnet.conf"
+    conf.write_text("[node \"sh\"]\nauth_key = env:MY_KEY\n")
+    program = run("a", *SHOW, key=None,
+                  env={"TSNET_CONF": str(conf), "MY_KEY": "key-bob"})
+    program.wait_running()
+    assert user_of(lab) == "bob@example.com"
+    wait_until(lambda: "PATH=" in program.out, "the program's environment")
+    is_secret_kept(program, "key-bob")
+
+
 def test_a_file_that_is_not_there(call, tmp_path):
     program = call("a", "true", key=None,
                    env={"TS_CLIENT_SECRET": f"file:{tmp_path}/none"})
