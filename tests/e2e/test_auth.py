@@ -419,6 +419,27 @@ def test_an_expired_key_without_an_auth_key(make_lab, run):
     program.wait_running()
 
 
+def test_a_key_that_is_about_to_expire(make_lab, run):
+    """A day before, whoever has to log in again is told."""
+    lab = make_lab("--interactive")
+    program = run("a", "sleep", "60", key=None, lab=lab)
+    wait_until(lambda: lab.command("pending")["logins"], "the login")
+    lab.command("approve all")
+    program.wait_running()
+    lab.command("expire a 90000")  # 25 hours
+    wait_until(lambda: program.status()["Self"].get("KeyExpiry"), "the news")
+    assert "runs out" not in program.log
+    lab.command("expire a 80000")
+    wait_until(lambda: "somebody has to log this node in again" in
+               program.log, "the notice")
+    assert program.log.count("the node key runs out at") == 1
+    keyed = run("b", "sleep", "60", lab=lab).wait_running()
+    lab.command("expire b 80000")
+    wait_until(lambda: "the node will log in again" in keyed.log, "the notice")
+    lines = [x for x in keyed.log.splitlines() if "runs out" in x]
+    assert len(lines) == 1 and " info " in lines[0]
+
+
 def test_an_expired_key_with_an_auth_key_for_one_login(make_lab, run):
     """The auth key is of no use any more: a person is asked for."""
     lab = make_lab("--authkey", "key-once,once")
