@@ -307,6 +307,7 @@ void ts_engine_close(struct ts_engine *engine)
 		ts_resolver_free(engine->resolver);
 	ts_timer_free(engine->node_timer);
 	ts_timer_free(engine->stop_timer);
+	ts_timer_free(engine->expiry_timer);
 	if (engine->loop)
 		ts_loop_free(engine->loop);
 	ts_config_deinit(&engine->config);

@@ -71,6 +71,8 @@ struct ts_engine {
 	struct ts_host *host;
 	struct ts_localapi *localapi;
 	struct ts_timer *localapi_timer;
+	struct ts_timer *expiry_timer; /* login_notice.c */
+	int64_t expiry_watched;	       /* of our key; 0: none */
 	struct local_dial *local_dials;
 	struct local_server *local;
 	struct metrics_server *metrics; /* NULL: nobody asked for it */

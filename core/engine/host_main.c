@@ -254,6 +254,8 @@ static int run_command(int argc, char **argv, bool wants_proxy)
 	}
 	run.node = named ? strdup(named) : NULL;
 	process_scrub_environment();
+	for (size_t i = 0; i < config.secret_variable_count; i++)
+		process_scrub_variable(config.secret_variables[i]);
 	run.wait_s = config.wait_s;
 	run.follow_exec = config.follow_exec;
 	run.login_qr = config.login_qr;

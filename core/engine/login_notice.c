@@ -9,9 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #include "core/base/log.h"
 #include "core/base/qr_code.h"
+#include "core/engine/auth_source.h"
+#include "core/model/json_fields.h"
+
+enum { NOTICE_S = 24 * 3600, LOOK_AGAIN_S = 3600 };
 
 /* What the locale says, without asking for one: a program's is its own. */
 static bool has_utf8(void)
@@ -84,4 +89,63 @@ void login_notice_state(struct ts_engine *engine, enum ts_node_state state)
 		return;
 	login_notice_approval(engine->config.control_url, text);
 	log_warn("node-%s: %s", engine->config.hostname, text);
+}
+
+/* By our clock; 0: never. */
+static int64_t key_expiry(const struct ts_engine *engine)
+{
+	const struct ts_netmap *map =
+		engine->node ? ts_node_netmap(engine->node) : NULL;
+
+	if (!map || !map->self || !map->self->key_expiry_unix)
+		return 0;
+	return map->self->key_expiry_unix - map->control_time_delta_s;
+}
+
+static void tell_expiry(const struct ts_engine *engine, int64_t expiry)
+{
+	bool has_key = auth_source_given(engine->auth) ||
+		       auth_source_makes(engine->auth);
+	char when[TS_TIME_TEXT_CAP];
+
+	ts_log(has_key ? TS_LOG_INFO : TS_LOG_WARN,
+	       "node-%s: the node key runs out at %s: %s",
+	       engine->config.hostname, ts_time_format(expiry, when),
+	       has_key ? "the node will log in again"
+		       : "somebody has to log this node in again");
+}
+
+/* The wall clock may be set, and the loop's stands still while a machine
+ * sleeps: so a look every hour. */
+static void on_expiry_timer(void *ctx)
+{
+	struct ts_engine *engine = ctx;
+	int64_t expiry = key_expiry(engine), left_s = expiry - time(NULL);
+	uint64_t again_s = LOOK_AGAIN_S;
+
+	if (!expiry || left_s <= 0)
+		return;
+	if (left_s <= NOTICE_S) {
+		tell_expiry(engine, expiry);
+		return;
+	}
+	if ((uint64_t)(left_s - NOTICE_S) < again_s)
+		again_s = (uint64_t)(left_s - NOTICE_S);
+	ts_timer_set(engine->expiry_timer,
+		     ts_loop_now_ms(engine->loop) + again_s * 1000);
+}
+
+void login_notice_watch_expiry(struct ts_engine *engine)
+{
+	int64_t expiry = key_expiry(engine);
+
+	if (expiry == engine->expiry_watched)
+		return;
+	if (!engine->expiry_timer)
+		engine->expiry_timer = ts_timer_new(engine->loop,
+						    on_expiry_timer, engine);
+	if (!engine->expiry_timer)
+		return;
+	engine->expiry_watched = expiry;
+	ts_timer_set(engine->expiry_timer, ts_loop_now_ms(engine->loop));
 }

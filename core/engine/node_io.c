@@ -528,8 +528,10 @@ static void on_netmap_changed(void *ctx, unsigned changes)
 {
 	struct ts_engine *engine = ctx;
 
-	if (changes & TS_CHANGED_SELF)
+	if (changes & TS_CHANGED_SELF) {
 		profile_store_save(&engine->store, engine->node);
+		login_notice_watch_expiry(engine);
+	}
 	if (changes & TS_CHANGED_SELF)
 		ts_loop_post(engine->loop, follow_port, engine);
 	if (changes & (TS_CHANGED_SELF | TS_CHANGED_FIRST))

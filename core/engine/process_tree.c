@@ -135,17 +135,37 @@ static bool is_setting(const char *entry)
 	       strncmp(entry, "TSNET_NODES=", 12) != 0;
 }
 
-void process_scrub_environment(void)
+/* One of ours, or the one of that name. */
+static bool is_out(const char *entry, const char *name)
+{
+	size_t len = name ? strlen(name) : 0;
+
+	if (!name)
+		return is_setting(entry);
+	return strncmp(entry, name, len) == 0 && entry[len] == '=';
+}
+
+static void scrub(const char *name)
 {
 	char **to = environ;
 
 	for (char **from = environ; *from; from++) {
-		if (is_setting(*from))
+		if (is_out(*from, name))
 			ts_wipe(*from, strlen(*from));
 		else
 			*to++ = *from;
 	}
 	*to = NULL;
+}
+
+void process_scrub_environment(void)
+{
+	scrub(NULL);
+}
+
+void process_scrub_variable(const char *name)
+{
+	scrub(name);
 }
 
 /* -- the child ------------------------------------------------------------ */

@@ -28,6 +28,7 @@ void process_remember_inheritance(void);
 /* Take settings and secrets (TS_AUTHKEY, TSNET_*, ...) out of our own
  * environment, values wiped, so that no child inherits them. */
 void process_scrub_environment(void);
+void process_scrub_variable(const char *name);
 
 /* fn(ctx, exit status) once the command and all that descends from it have
  * ended (as PID 1: once the command has). The status is the command's, or 128

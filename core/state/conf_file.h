@@ -20,10 +20,11 @@
 
 /* conf key          environment           default
  * hostname          TSNET_HOSTNAME        program name
- * auth_key          TS_AUTHKEY, TS_AUTH_KEY   - ("file:PATH" reads a file)
- * client_secret     TS_CLIENT_SECRET      - (a secret, or "file:PATH")
+ * auth_key          TS_AUTHKEY, TS_AUTH_KEY   - ("file:PATH" reads a file,
+ *                                         "env:NAME" another variable)
+ * client_secret     TS_CLIENT_SECRET      - (in the same forms)
  * client_id         TS_CLIENT_ID          -
- * id_token          TS_ID_TOKEN           - (a secret, or "file:PATH")
+ * id_token          TS_ID_TOKEN           - (in the same forms)
  * audience          TS_AUDIENCE           -
  * control_url       TS_CONTROL_URL        https://controlplane.tailscale.com
  * state_dir         TSNET_STATE_DIR       user's state directory/tsnet/HOSTNAME
@@ -66,6 +67,8 @@ struct ts_config {
 	char *kube_secret;  /* a Secret's name, in place of state_dir */
 	char *kube_account; /* TSNET_KUBE_ACCOUNT; NULL: where it always is */
 	char *id_token_file; /* which had it; such files are written anew */
+	char **secret_variables; /* which had secrets, by "env:NAME" */
+	size_t secret_variable_count;
 	bool state_in_memory, ephemeral, accept_routes, force_login, login_qr;
 	bool accept_dns;
 	bool direct, path_mtu, shields_up, follow_exec;
@@ -112,7 +115,7 @@ int ts_config_load(struct ts_config *out, const struct ts_config_input *in,
 enum ts_config_kind {
 	TS_CONF_TEXT,
 	TS_CONF_HOSTNAME,
-	TS_CONF_SECRET, /* or file:PATH; never shown */
+	TS_CONF_SECRET, /* or file:PATH, env:NAME; never shown */
 	TS_CONF_URL,
 	TS_CONF_DIR,
 	TS_CONF_BOOL,

@@ -28,6 +28,7 @@ enum {
 };
 
 #define SECRET_FILE_PREFIX "file:"
+#define SECRET_VARIABLE_PREFIX "env:"
 #define STATE_IN_MEMORY "mem:"
 #define STATE_IN_SECRET "kube:"
 
@@ -402,12 +403,55 @@ static int read_secret_file(const char *path, char **out,
 	return text ? 0 : -ENOMEM;
 }
 
+/* Remembered, so that whoever has an environment of its own takes it out. */
+static int remember_variable(struct ts_config *config, const char *name)
+{
+	char **list = reallocarray(config->secret_variables,
+				   config->secret_variable_count + 1,
+				   sizeof(*list));
+
+	if (!list)
+		return -ENOMEM;
+	config->secret_variables = list;
+	list[config->secret_variable_count] = strdup(name);
+	if (!list[config->secret_variable_count])
+		return -ENOMEM;
+	config->secret_variable_count++;
+	return 0;
+}
+
+static int read_secret_variable(const char *name, char **out,
+				struct ts_config *config,
+				const struct ts_config_option *option,
+				const char *source,
+				const struct ts_config_input *in,
+				char err[static ERR_CAP])
+{
+	const char *value = lookup(in->env, name);
+
+	if (!value || !*value) {
+		snprintf(err, ERR_CAP, "%s: %s: the variable \"%.60s\" is not "
+			 "set", source, option->key, name);
+		return -EINVAL;
+	}
+	*out = strdup(value);
+	return *out ? remember_variable(config, name) : -ENOMEM;
+}
+
+static void forget_variables(struct ts_config *config)
+{
+	for (size_t i = 0; i < config->secret_variable_count; i++)
+		free(config->secret_variables[i]);
+	free(config->secret_variables);
+}
+
 static int read_secret(const char *text, char **out, struct ts_config *config,
 		       const struct ts_config_option *option,
 		       const char *source, const struct ts_config_input *in,
 		       char err[static ERR_CAP])
 {
 	size_t prefix = strlen(SECRET_FILE_PREFIX);
+	size_t variable = strlen(SECRET_VARIABLE_PREFIX);
 	bool is_file = strncmp(text, SECRET_FILE_PREFIX, prefix) == 0;
 	char *secret = NULL;
 	int code = 0;
@@ -415,10 +459,15 @@ static int read_secret(const char *text, char **out, struct ts_config *config,
 	if (is_file)
 		code = read_secret_file(text + prefix, &secret, option, source,
 					in, err);
+	else if (strncmp(text, SECRET_VARIABLE_PREFIX, variable) == 0)
+		code = read_secret_variable(text + variable, &secret, config,
+					    option, source, in, err);
 	else if (*text)
 		secret = strdup(text);
-	if (code || (*text && !secret))
+	if (code || (*text && !secret)) {
+		ts_wipe_free_text(secret);
 		return code ? code : -ENOMEM;
+	}
 	ts_wipe_free_text(*out);
 	*out = secret;
 	if (out != &config->id_token)
@@ -500,6 +549,7 @@ void ts_config_deinit(struct ts_config *config)
 	ts_wipe_free_text(config->client_id);
 	ts_wipe_free_text(config->id_token);
 	free(config->id_token_file);
+	forget_variables(config);
 	free(config->audience);
 	free(config->control_url);
 	free(config->state_dir);

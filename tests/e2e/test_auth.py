@@ -1,5 +1,8 @@
 """Every way to log in, against the lab and a scripted API server over TLS; and
 what becomes of a login: expiry, new keys, approval."""
+import base64
+import json
+import os
 import re
 import shutil
 import subprocess
@@ -10,6 +13,7 @@ from auth_server import (AWS_SECRET, CLIENT_SECRET, EXCHANGE, KEYS, TOKEN,
                          AuthServer, GoogleMetadata, InstanceMetadata,
                          TaskCredentials)
 from harness import SANITIZERS, wait_until
+from test_localapi import ask
 
 TAGGED = ["--advertise-tags", "tag:web"]
 SHOW = ["sh", "-c", "env; exec sleep 60"]
@@ -86,6 +90,17 @@ def test_an_auth_key_from_a_variable(lab, run):
                   env={"MY_KEY": "key-bob"}).wait_running()
     assert user_of(lab) == "bob@example.com"
     assert "key-bob" not in program.out
+
+
+def test_an_auth_key_from_a_variable_that_a_file_names(lab, run, tmp_path):
+    conf = tmp_path / "tsnet.conf"
+    conf.write_text("[node \"sh\"]\nauth_key = env:MY_KEY\n")
+    program = run("a", *SHOW, key=None,
+                  env={"TSNET_CONF": str(conf), "MY_KEY": "key-bob"})
+    program.wait_running()
+    assert user_of(lab) == "bob@example.com"
+    wait_until(lambda: "PATH=" in program.out, "the program's environment")
+    is_secret_kept(program, "key-bob")
 
 
 def test_a_file_that_is_not_there(call, tmp_path):
@@ -404,6 +419,27 @@ def test_an_expired_key_without_an_auth_key(make_lab, run):
     program.wait_running()
 
 
+def test_a_key_that_is_about_to_expire(make_lab, run):
+    """A day before, whoever has to log in again is told."""
+    lab = make_lab("--interactive")
+    program = run("a", "sleep", "60", key=None, lab=lab)
+    wait_until(lambda: lab.command("pending")["logins"], "the login")
+    lab.command("approve all")
+    program.wait_running()
+    lab.command("expire a 90000")  # 25 hours
+    wait_until(lambda: program.status()["Self"].get("KeyExpiry"), "the news")
+    assert "runs out" not in program.log
+    lab.command("expire a 80000")
+    wait_until(lambda: "somebody has to log this node in again" in
+               program.log, "the notice")
+    assert program.log.count("the node key runs out at") == 1
+    keyed = run("b", "sleep", "60", lab=lab).wait_running()
+    lab.command("expire b 80000")
+    wait_until(lambda: "the node will log in again" in keyed.log, "the notice")
+    lines = [x for x in keyed.log.splitlines() if "runs out" in x]
+    assert len(lines) == 1 and " info " in lines[0]
+
+
 def test_an_expired_key_with_an_auth_key_for_one_login(make_lab, run):
     """The auth key is of no use any more: a person is asked for."""
     lab = make_lab("--authkey", "key-once,once")
@@ -430,6 +466,97 @@ def test_keys_are_not_made_without_end(api, lab, login):
     wait_until(lambda: "auth keys were made within an hour" in program.log,
                "the limit")
     assert len(api.keys) == 4
+
+
+ECHO = """
+import socketserver
+class Handler(socketserver.StreamRequestHandler):
+    def handle(self):
+        for line in self.rfile:
+            self.wfile.write(line)
+socketserver.ThreadingTCPServer(("0.0.0.0", 7000), Handler).serve_forever()
+"""
+TALK = """
+import socket, sys, time
+with socket.create_connection((sys.argv[1], 7000)) as s, s.makefile() as f:
+    s.settimeout(60)
+    for n in range(100000):
+        s.sendall(b"%d\\n" % n)
+        assert f.readline() == f"{n}\\n"
+        print(n, flush=True)
+        time.sleep(0.02)
+"""
+
+
+def said(program):
+    """How far a talk is."""
+    return len(program.out.splitlines())
+
+
+def goes_on(program):
+    before = said(program)
+    wait_until(lambda: program.alive() and said(program) > before + 3,
+               "the talk to go on")
+
+
+def test_a_new_login_while_connections_are_open(lab, run):
+    """What runs goes on under the present key, and then under the new one."""
+    server = run("server", "python3", "-c", ECHO).wait_running()
+    server.wait_listening(7000)
+    program = run("a", "python3", "-c", TALK, server.ip).wait_running()
+    goes_on(program)
+    before = lab.node("a")
+    assert ask(program, "POST", "login-interactive")[0] == 204
+    wait_until(lambda: [p for p in lab.command("pending")["logins"]
+                        if p["waits"]], "the login")
+    assert program.status()["BackendState"] == "Running"
+    assert program.status()["AuthURL"] == \
+        lab.command("pending")["logins"][0]["url"]
+    goes_on(program)
+    assert lab.node("a")["key"] == before["key"]
+    lab.command("approve all alice@example.com")
+    wait_until(lambda: lab.node("a")["key"] != before["key"], "the new key")
+    goes_on(program)
+    program.wait_running()
+    assert lab.node("a")["ips"] == before["ips"]
+    assert not program.status().get("AuthURL")
+
+
+def test_a_turned_down_login_while_connections_are_open(lab, run):
+    server = run("server", "python3", "-c", ECHO).wait_running()
+    server.wait_listening(7000)
+    program = run("a", "python3", "-c", TALK, server.ip).wait_running()
+    before = lab.node("a")
+    assert ask(program, "POST", "login-interactive")[0] == 204
+    wait_until(lambda: [p for p in lab.command("pending")["logins"]
+                        if p["waits"]], "the login")
+    lab.command("deny all")
+    wait_until(lambda: "login was turned down" in program.log, "the reason")
+    goes_on(program)
+    assert program.status()["BackendState"] == "Running"
+    assert lab.node("a")["key"] == before["key"]
+
+
+def test_a_logout_leaves_nothing_and_a_login_begins_anew(lab, run):
+    server = run("server", "python3", "-c", ECHO).wait_running()
+    program = run("a", "sleep", "60").wait_running()
+    before = lab.node("a")
+    assert ask(program, "POST", "logout")[0] == 204
+    status = program.status()
+    assert status["BackendState"] == "NeedsLogin"
+    assert not status.get("Peer") and not status.get("TailscaleIPs")
+    path = os.path.join(program.state, "tailscaled.state")
+    with open(path, encoding="utf-8") as f:
+        stored = json.load(f)
+    for value in stored.values():
+        profile = base64.b64decode(value).decode()
+        assert not re.search(r'PrivateNodeKey":\s*"privkey:0*[1-9a-f]',
+                             profile)
+    assert server.cli("ping", "-c", "1", before["ips"][0],
+                      check=False).returncode
+    program.stop()
+    run("a", "sleep", "60").wait_running()
+    assert lab.node("a")["key"] != before["key"]
 
 
 def test_force_login_makes_a_new_key(lab, run):

@@ -80,6 +80,24 @@ def test_headscale_and_a_forced_login(headscale, tmp_path, keep):
     assert after["ip_addresses"] == before["ip_addresses"]
 
 
+def test_headscale_and_the_stock_clients_logout(headscale, tmp_path, keep):
+    """tailscale logout, then up with a key, on our socket"""
+    program = keep(start_ours(headscale, tmp_path, "leaves", "sleep", "90"))
+    program.wait_running()
+    before = node(headscale, "leaves")
+    result = tailscale(program.localapi, "logout")
+    assert result.returncode == 0, result.stderr
+    assert program.status()["BackendState"] == "NeedsLogin"
+    wait_until(lambda: (node(headscale, "leaves") or {}).get("expiry") !=
+               before.get("expiry"), "the server to know")
+    result = tailscale(program.localapi, "up", "--hostname=leaves",
+                       f"--auth-key={headscale.key()}",
+                       f"--login-server={headscale.url}", "--timeout=40s")
+    assert result.returncode == 0, result.stdout + result.stderr
+    program.wait_running()
+    assert node(headscale, "leaves")["node_key"] != before["node_key"]
+
+
 # -- the scripted API server and the stock client ---------------------------------
 
 @pytest.fixture

@@ -341,6 +341,17 @@ static void every_secret_may_be_in_a_file(void **state)
 	assert_string_equal(b->config.client_id, "file:id");
 	assert_string_equal(b->config.audience, "a b");
 	assert_null(b->config.auth_key);
+	with_env(b, "MINE=tskey-client-y");
+	assert_int_equal(load(b, "client_secret = env:MINE\n"), 0);
+	assert_string_equal(b->config.client_secret, "tskey-client-y");
+	assert_int_equal(b->config.secret_variable_count, 1);
+	assert_string_equal(b->config.secret_variables[0], "MINE");
+	b->env_count = 0;
+	with_env(b, "MINE=");
+	assert_int_equal(load(b, "client_secret = env:MINE\n"), -EINVAL);
+	assert_non_null(strstr(b->err, "client_secret: the variable \"MINE\" "
+				       "is not set"));
+	b->env_count = 0;
 	with_env(b, "TS_ID_TOKEN=file:/run/none");
 	expect_error(b, NULL, -ENOENT, "TS_ID_TOKEN: id_token: cannot read "
 				       "/run/none: no such file or directory");
