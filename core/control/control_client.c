@@ -102,6 +102,7 @@ static void step_up(struct ts_control *c)
 	} else {
 		ts_poll_step(c);
 		ts_update_step(c);
+		ts_calls_step(c);
 	}
 	ts_control_link_flush(c);
 }
@@ -172,6 +173,7 @@ void ts_control_free(struct ts_control *c)
 		return;
 	c->depth++;
 	ts_control_link_close(c);
+	ts_calls_deinit(c);
 	ts_login_deinit(c);
 	ts_update_deinit(c);
 	ts_ping_deinit(c);
@@ -249,6 +251,7 @@ uint64_t ts_control_deadline_ms(const struct ts_control *c)
 
 	next = earlier(next, ts_login_deadline_ms(c));
 	next = earlier(next, ts_poll_deadline_ms(c));
+	next = earlier(next, ts_calls_deadline_ms(c));
 	return earlier(next, ts_update_deadline_ms(c));
 }
 
@@ -258,6 +261,7 @@ void ts_control_tick(struct ts_control *c, uint64_t now_ms)
 	ts_control_link_tick(c);
 	ts_poll_tick(c);
 	ts_update_tick(c);
+	ts_calls_tick(c);
 	ts_control_leave(c);
 }
 

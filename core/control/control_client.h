@@ -73,6 +73,12 @@ struct ts_control_ops {
 	void (*netmap_changed)(void *ctx, unsigned changes);
 	/* Monotonic-independent time for expiry: seconds since 1970. */
 	int64_t (*wall_clock)(void *ctx);
+	/* Tailnet Lock's signature of a node key that is to be registered, for
+	 * the present one's signature (base64), or, when that is NULL, by a
+	 * wrapped auth key. Heap base64, or NULL: cannot be made. */
+	char *(*sign_node_key)(void *ctx, const struct ts_public_key *key,
+			       const char *old_signature,
+			       const char *auth_key);
 	/* A ping request with explicit types arrived (may be NULL). types "":
 	 * HEAD that URL by ordinary HTTP, the answer does not matter. */
 	void (*ping_request)(void *ctx, const char *url, const char *types,
@@ -151,6 +157,32 @@ void ts_control_set_peerapi(struct ts_control *c, uint16_t port4,
  * when the link is down. */
 void ts_control_post(struct ts_control *c, const char *url, const void *body,
 		     size_t len, uint64_t now_ms);
+
+/* The head of Tailnet Lock's chain as we know it; "": off. */
+void ts_control_set_tka_head(struct ts_control *c, const char *head,
+			     uint64_t now_ms);
+
+/* One request over the link once the map is polled. fn is called once, within
+ * another call of this client, or when it is freed. -EAGAIN: too many are
+ * under way; -ENOMEM. The texts are copied (and wiped). */
+struct ts_control_request {
+	const char *method; /* static */
+	const char *path;
+	const char *body; /* JSON, or NULL */
+	size_t reply_max;
+	uint64_t timeout_ms;
+};
+struct ts_control_reply {
+	const char *error; /* NULL: there is an answer */
+	int status;
+	const char *body; /* len bytes; for this call only */
+	size_t len;
+};
+typedef void (*ts_control_reply_fn)(void *ctx,
+				    const struct ts_control_reply *reply);
+int ts_control_call(struct ts_control *c,
+		    const struct ts_control_request *request,
+		    ts_control_reply_fn fn, void *ctx, uint64_t now_ms);
 
 enum ts_control_state ts_control_state(const struct ts_control *c);
 const struct ts_netmap *ts_control_netmap(const struct ts_control *c);

@@ -8,6 +8,7 @@
  *   control_poll    the map stream
  *   control_update  lite updates
  *   control_ping    ping requests
+ *   control_call    requests for others
  *
  * Nothing is torn down inside a callback: a failure is only noted in the link
  * (ts_control_link_fail), and ts_control_link_reap() acts on it once the stack
@@ -29,6 +30,7 @@
 enum {
 	TS_CONTROL_ERROR_CAP = 320,
 	TS_PING_SLOTS = 4,
+	TS_CALL_SLOTS = 8,
 };
 
 enum ts_control_goal { GOAL_STOP, GOAL_RUN, GOAL_LOG_OUT };
@@ -77,6 +79,8 @@ struct ts_control_login {
 	bool sent_followup; /* the request under way waits for a visit */
 	struct ts_private_key trying, trying_old;
 	char *followup;      /* AuthURL to wait for, or NULL */
+	/* Tailnet Lock: the present key's, to be signed over; or NULL */
+	char *old_signature;
 	char *published_url; /* the last one given to the owner */
 	struct ts_rpc rpc;
 	uint64_t retry_ms, sent_ms;
@@ -107,6 +111,19 @@ struct ts_control_update {
 	struct ts_net_info net_info;
 	bool has_net_info;
 	uint16_t peerapi4_port, peerapi6_port;
+	char tka_head[64];
+};
+
+/* A request for others; fn NULL: a free slot. */
+struct ts_call {
+	struct ts_rpc rpc;
+	bool is_sent;
+	const char *method;
+	char *path, *body;
+	size_t limit;
+	uint64_t deadline_ms;
+	ts_control_reply_fn fn;
+	void *ctx;
 };
 
 struct ts_control_ping {
@@ -134,6 +151,7 @@ struct ts_control {
 	struct ts_control_poll poll;
 	struct ts_control_update update;
 	struct ts_control_ping ping;
+	struct ts_call calls[TS_CALL_SLOTS];
 };
 
 /* Every public function that may cause work stands between these two: the
@@ -199,6 +217,12 @@ void ts_update_step(struct ts_control *c);
 void ts_update_tick(struct ts_control *c);
 void ts_update_link_lost(struct ts_control *c);
 uint64_t ts_update_deadline_ms(const struct ts_control *c);
+
+void ts_calls_deinit(struct ts_control *c);
+void ts_calls_step(struct ts_control *c);
+void ts_calls_tick(struct ts_control *c);
+void ts_calls_link_lost(struct ts_control *c);
+uint64_t ts_calls_deadline_ms(const struct ts_control *c);
 
 void ts_ping_deinit(struct ts_control *c);
 void ts_ping_handle(struct ts_control *c, const struct ts_ping_request *ping);

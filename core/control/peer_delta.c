@@ -277,7 +277,7 @@ static int remove_untouched(struct ts_peer_delta *d)
 	gone = calloc(count, sizeof(struct ts_peer *));
 	if (!gone)
 		return -ENOMEM;
-	while ((peer = ts_netmap_next_peer(d->map, &pos)))
+	while ((peer = ts_netmap_next_known_peer(d->map, &pos)))
 		if (!ts_key_map_get(&d->touched, &peer->id))
 			gone[n++] = peer;
 	for (size_t i = 0; !err && i < n; i++)
@@ -373,7 +373,7 @@ int ts_peer_delta_expire(struct ts_peer_delta *d)
 
 	if (d->map->next_expiry_unix > control_now(d))
 		return 0;
-	while (!err && (peer = ts_netmap_next_peer(d->map, &pos))) {
+	while (!err && (peer = ts_netmap_next_known_peer(d->map, &pos))) {
 		if (!peer->expired && key_expired(d, peer)) {
 			peer->expired = true;
 			err = touch(d, peer);

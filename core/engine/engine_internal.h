@@ -110,6 +110,11 @@ void engine_follow_mapper_attrs(void *ctx);
 void engine_release_mapper(struct ts_engine *engine);
 bool engine_is_unmapped(const struct ts_engine *engine);
 
+/* tka_store.c: Tailnet Lock's chain as it is stored, or empty. NULL: out of
+ * memory. */
+struct ts_tka_chonk *engine_open_tka(struct ts_engine *engine,
+				     bool *is_damaged);
+
 /* profile_store.c */
 /* Locks and loads; prefs gets the stored keys and this start's settings. */
 int profile_store_open(struct profile_store *store, struct ts_config *config,

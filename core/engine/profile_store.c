@@ -245,6 +245,9 @@ static int start_prefs(struct ts_prefs *prefs, const struct ts_config *config)
 	for (size_t i = 0; i < config->tag_count; i++)
 		fresh.advertise_tags[i] = copy(config->tags[i]);
 	fresh.advertise_tag_count = config->tag_count;
+	/* With the keys goes what lies beside them. */
+	json_object_set(fresh.unknown, "Config",
+			json_object_get(prefs->unknown, "Config"));
 	fresh.persist = prefs->persist;
 	memset(&prefs->persist, 0, sizeof(prefs->persist));
 	ts_prefs_deinit(prefs);

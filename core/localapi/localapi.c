@@ -19,8 +19,8 @@
 
 #define API "/localapi/v0/"
 
-static void reply_text(const struct localapi_call *call, int status,
-		       const char *type, char *text)
+void localapi_reply_text(const struct localapi_call *call, int status,
+			 const char *type, char *text)
 {
 	struct ts_localapi_reply reply = {
 		.status = text ? status : 500,
@@ -38,7 +38,7 @@ void localapi_reply_json(const struct localapi_call *call, int status,
 	char *text = json_dumps(body, JSON_COMPACT | JSON_ENCODE_ANY);
 
 	json_decref(body);
-	reply_text(call, status, "application/json", text);
+	localapi_reply_text(call, status, "application/json", text);
 }
 
 void localapi_reply_error(const struct localapi_call *call, int status,
@@ -48,7 +48,7 @@ void localapi_reply_error(const struct localapi_call *call, int status,
 
 	if (asprintf(&line, "%s\n", text) < 0)
 		line = NULL;
-	reply_text(call, status, "text/plain; charset=utf-8", line);
+	localapi_reply_text(call, status, "text/plain; charset=utf-8", line);
 }
 
 void localapi_reply_failure(const struct localapi_call *call, const char *text)
@@ -160,7 +160,7 @@ static void get_whois(const struct localapi_call *call)
 
 static void get_prefs(const struct localapi_call *call)
 {
-	reply_text(call, 200, "application/json",
+	localapi_reply_text(call, 200, "application/json",
 		   ts_prefs_to_json(ts_node_prefs(call->node), false));
 }
 
@@ -192,6 +192,8 @@ static const struct {
 	{"GET", API "serve-config", false, get_serve_config},
 	{"POST", API "ping", false, localapi_ping},
 	{"POST", API "netcheck", false, localapi_netcheck},
+	{"GET", API "tka/status", false, localapi_tka_status},
+	{"GET", API "tka/log", false, localapi_tka_log},
 };
 
 static bool is_from_browser(const struct ts_localapi_request *rq)
@@ -240,7 +242,7 @@ void ts_localapi_handle(struct ts_node *node,
 	if (is_from_browser(request) || !host_is_ours(request->host))
 		localapi_reply_error(&call, 403, "invalid localapi request");
 	else if (strcmp(request->path, "/") == 0)
-		reply_text(&call, 200, "text/plain", strdup("tailscaled\n"));
+		localapi_reply_text(&call, 200, "text/plain", strdup("tailscaled\n"));
 	else
 		dispatch(&call);
 }

@@ -17,6 +17,9 @@ struct localapi_call {
 	void *ctx;
 };
 
+/* text: heap, taken; NULL becomes 500. type: static. */
+void localapi_reply_text(const struct localapi_call *call, int status,
+			 const char *type, char *text);
 /* Take ownership of body. */
 void localapi_reply_json(const struct localapi_call *call, int status,
 			 json_t *body);
@@ -44,6 +47,9 @@ json_t *localapi_user(const struct ts_user_profile *user);
 json_t *localapi_status(const struct localapi_call *call, bool with_peers);
 /* ping_route.c */
 void localapi_ping(const struct localapi_call *call);
+/* tka_routes.c */
+void localapi_tka_status(const struct localapi_call *call);
+void localapi_tka_log(const struct localapi_call *call);
 /* netcheck_route.c */
 void localapi_netcheck(const struct localapi_call *call);
 

@@ -216,13 +216,12 @@ static json_t *health(const struct localapi_call *call)
 	const struct ts_netmap *map = ts_node_netmap(call->node);
 	json_t *list = json_array();
 	const char *error = ts_node_error(call->node);
+	const char *lock = ts_node_lock_problem(call->node);
 
 	if (error)
 		json_array_append_new(list, json_string(error));
-	if (map->tka_enabled)
-		json_array_append_new(
-			list, json_string("Tailnet Lock is enabled and cannot "
-					  "be verified: no peer is trusted"));
+	if (lock)
+		json_array_append_new(list, json_string(lock));
 	for (size_t i = 0; i < map->health_count; i++)
 		json_array_append_new(list, json_string(map->health[i]));
 	return list;

@@ -21,6 +21,7 @@
 #include "core/model/prefs.h"
 #include "core/path/path_router.h"
 #include "core/path/portmap.h"
+#include "core/tka/tka.h"
 #include "netstack/stack.h"
 
 struct ts_node;
@@ -99,6 +100,10 @@ struct ts_node_config {
 	bool fixed_port; /* the user chose the UDP port */
 	const struct ts_addr *endpoints; /* as the user says; copied */
 	size_t endpoint_count;
+	/* Moved into the node: Tailnet Lock's chain as stored, or empty, with
+	 * the disk for more. NULL: in memory only. */
+	struct ts_tka_chonk *tka;
+	bool tka_is_damaged; /* what is stored cannot be read */
 	const char *congestion; /* as stack_set_congestion(); NULL: default */
 	/* as uname and os-release say; distro may be NULL */
 	const char *os_version, *machine_arch, *distro, *distro_version;
@@ -166,6 +171,11 @@ int ts_node_home_region(const struct ts_node *node); /* 0: none */
 /* Capabilities of a peer towards us (whois): new object, caller decrefs. */
 json_t *ts_node_peer_caps(const struct ts_node *node, const struct ts_ip *src);
 bool ts_node_in_map_poll(const struct ts_node *node);
+/* Tailnet Lock: the authority, or NULL; whether it vouches for our own key;
+ * what a person should know, or NULL. */
+const struct ts_tka *ts_node_tka(const struct ts_node *node);
+bool ts_node_key_is_signed(const struct ts_node *node);
+const char *ts_node_lock_problem(const struct ts_node *node);
 /* The route for an address: who would carry a packet to it. */
 enum ts_route {
 	TS_ROUTE_PEER,	  /* a peer, by address or accepted route */

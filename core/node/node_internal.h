@@ -8,6 +8,7 @@
 #include "core/base/log.h"
 #include "core/base/second_quota.h"
 #include "core/node/node.h"
+#include "core/node/node_lock.h"
 #include "core/node/route_table.h"
 #include "core/wireguard/wg_device.h"
 
@@ -67,7 +68,6 @@ struct ts_node {
 	enum ts_control_state control_state;
 	char *error, *auth_url;
 	bool derp_tried; /* the first connect attempt has ended */
-	bool lock_is_on;
 	bool measures_mtu; /* packets follow what paths carry */
 	/* May packets flow at all? Not without an address, nor once our key
 	 * has run out or was given back. */
@@ -96,6 +96,7 @@ struct ts_node {
 	struct ts_net_info net_info;
 	bool has_net_info; /* the path layer has spoken */
 	struct ts_addr port_mapping; /* port 0: none */
+	struct node_lock lock;	     /* Tailnet Lock */
 };
 
 /* node.c */
@@ -104,6 +105,9 @@ int64_t node_wall_s(const struct ts_node *node);
 void node_tell_net_info(struct ts_node *node);
 /* node_netmap.c: the netmap's news into the cores */
 extern const struct ts_control_ops node_control_ops;
+/* Into, and out of, what the node knows of its peers. */
+void node_peer_enter(struct ts_node *node, struct ts_peer *peer);
+void node_peer_leave(struct ts_node *node, struct ts_peer *peer);
 /* node_peers.c: what the tables hold of each peer */
 /* May we exchange packets with this peer at all? */
 bool node_peer_is_usable(const struct ts_node *node,

@@ -26,15 +26,29 @@ static void follow_derp_map(struct ts_node *node)
 	ts_path_set_derp_map(node->path, map, node->now_ms);
 }
 
+void node_peer_enter(struct ts_node *node, struct ts_peer *peer)
+{
+	if (ts_magic_dns_upsert(node->dns, peer))
+		log_error("node-%s: no name for peer %s: out of memory",
+			  node->prefs.hostname, peer->name);
+	node_peer_update(node, peer);
+}
+
+void node_peer_leave(struct ts_node *node, struct ts_peer *peer)
+{
+	ts_magic_dns_remove(node->dns, peer);
+	node_peer_forget(node, peer);
+}
+
 static void on_peer_upserted(void *ctx, struct ts_peer *peer)
 {
 	struct ts_node *node = ctx;
 
 	follow_derp_map(node);
-	if (ts_magic_dns_upsert(node->dns, peer))
-		log_error("node-%s: no name for peer %s: out of memory",
-			  node->prefs.hostname, peer->name);
-	node_peer_update(node, peer);
+	if (node_lock_admits(node, peer))
+		node_peer_enter(node, peer);
+	else
+		node_peer_leave(node, peer);
 }
 
 static void on_peer_removed(void *ctx, struct ts_peer *peer)
@@ -42,24 +56,8 @@ static void on_peer_removed(void *ctx, struct ts_peer *peer)
 	struct ts_node *node = ctx;
 
 	follow_derp_map(node);
-	ts_magic_dns_remove(node->dns, peer);
-	node_peer_forget(node, peer);
-}
-
-/* Tailnet Lock came or went: all peers are judged anew. */
-static void follow_lock(struct ts_node *node)
-{
-	bool is_on = ts_node_netmap(node)->tka_enabled;
-
-	if (is_on == node->lock_is_on)
-		return;
-	node->lock_is_on = is_on;
-	if (is_on)
-		log_error("node-%s: this tailnet uses Tailnet Lock, which this "
-			  "version cannot verify: no peer is trusted",
-			  node->prefs.hostname);
-	node_peers_update_routes(node);
-	node_peers_close_unusable(node);
+	node_lock_forget_peer(node, peer);
+	node_peer_leave(node, peer);
 }
 
 static void set_addresses(struct ts_node *node)
@@ -91,7 +89,9 @@ static void on_netmap_changed(void *ctx, unsigned changes)
 	const struct ts_netmap *map = ts_node_netmap(node);
 
 	follow_derp_map(node);
-	follow_lock(node);
+	node_lock_settle_peers(node);
+	if (changes & (TS_CHANGED_SELF | TS_CHANGED_FIRST))
+		node_lock_judge_self(node);
 	set_filter(node, changes);
 	node_relays_tell(node);
 	if (changes & TS_CHANGED_SELF) {
@@ -102,6 +102,8 @@ static void on_netmap_changed(void *ctx, unsigned changes)
 	    ts_magic_dns_set_config(node->dns, map))
 		log_error("node-%s: names are incomplete: out of memory",
 			  node->prefs.hostname);
+	if (changes & (TS_CHANGED_TKA | TS_CHANGED_SELF | TS_CHANGED_FIRST))
+		node_lock_follow(node);
 	node_update_state(node);
 	ts_path_map_changed(node->path, node->now_ms);
 	node->io.netmap_changed(node->io_ctx, changes);
@@ -227,6 +229,12 @@ static int64_t on_wall_clock(void *ctx)
 	return node_wall_s(ctx);
 }
 
+static char *on_sign_node_key(void *ctx, const struct ts_public_key *key,
+			      const char *old_signature, const char *auth_key)
+{
+	return node_lock_sign_key(ctx, key, old_signature, auth_key);
+}
+
 static void on_ping_request(void *ctx, const char *url, const char *types,
 			    const struct ts_ip *ip)
 {
@@ -245,5 +253,6 @@ const struct ts_control_ops node_control_ops = {
 	.peer_removed = on_peer_removed,
 	.netmap_changed = on_netmap_changed,
 	.wall_clock = on_wall_clock,
+	.sign_node_key = on_sign_node_key,
 	.ping_request = on_ping_request,
 };

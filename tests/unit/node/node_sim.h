@@ -47,6 +47,12 @@ struct ts_control {
 	int home_region;
 	size_t post_count;
 	char posts[SIM_POSTS][600], post_urls[SIM_POSTS][64];
+	/* The last request, until sim_answer(); fn NULL: none. */
+	ts_control_reply_fn call_fn;
+	void *call_ctx;
+	char call_path[64], call_body[8192];
+	size_t call_count;
+	char tka_head[64];
 };
 
 static struct ts_control *sim_last_control;
@@ -136,6 +142,27 @@ void ts_control_post(struct ts_control *c, const char *url, const void *body,
 		 url);
 	snprintf(c->posts[c->post_count++], sizeof(c->posts[0]), "%.*s",
 		 (int)len, (const char *)body);
+}
+void ts_control_set_tka_head(struct ts_control *c, const char *head,
+			     uint64_t now_ms)
+{
+	(void)now_ms;
+	snprintf(c->tka_head, sizeof(c->tka_head), "%s", head);
+}
+int ts_control_call(struct ts_control *c,
+		    const struct ts_control_request *request,
+		    ts_control_reply_fn fn, void *ctx, uint64_t now_ms)
+{
+	(void)now_ms;
+	assert_null(c->call_fn);
+	assert_string_equal(request->method, "GET");
+	assert_true(strlen(request->body) < sizeof(c->call_body));
+	snprintf(c->call_path, sizeof(c->call_path), "%s", request->path);
+	snprintf(c->call_body, sizeof(c->call_body), "%s", request->body);
+	c->call_fn = fn;
+	c->call_ctx = ctx;
+	c->call_count++;
+	return 0;
 }
 enum ts_control_state ts_control_state(const struct ts_control *c)
 {
@@ -841,6 +868,24 @@ static inline void sim_map(struct sim_node *n, json_t *json)
 	json_decref(json);
 	sim_map_text(n, text);
 	free(text);
+}
+
+/* The control server's answer to the request under way; error: NULL. */
+static inline void sim_answer(struct sim_node *n, int status, const char *body,
+			      const char *error)
+{
+	struct ts_control *c = n->control;
+	const struct ts_control_reply reply = {
+		.error = error,
+		.status = status,
+		.body = body,
+		.len = body ? strlen(body) : 0,
+	};
+	ts_control_reply_fn fn = c->call_fn;
+
+	assert_non_null(fn);
+	c->call_fn = NULL;
+	fn(c->call_ctx, &reply);
 }
 
 static inline void sim_register(struct sim_node *n)
