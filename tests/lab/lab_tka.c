@@ -296,6 +296,60 @@ static void serve_disable(struct lab_tka *t, struct lab_h2_stream *stream,
 	free(secret);
 }
 
+/* A member locks the tailnet: its genesis waits until all nodes are signed. */
+static void serve_init_begin(struct lab_tka *t, struct lab_h2_stream *stream,
+			     const json_t *body)
+{
+	const char *text = lab_json_text(body, "GenesisAUM");
+	const struct lab_state *st = &t->lab->state;
+	json_t *list = json_array();
+	char key[TS_KEY_TEXT_CAP];
+
+	forget(t);
+	if (ts_base64_decode(text, strlen(text), &t->genesis,
+			     &t->genesis_len)) {
+		json_decref(list);
+		lab_respond_error(stream, 400, "bad genesis\n");
+		return;
+	}
+	for (size_t i = 0; i < st->node_count; i++) {
+		const struct lab_node *node = st->nodes[i];
+
+		ts_public_key_format(&node->key, TS_PREFIX_NODE, key);
+		json_array_append_new(
+			list, json_pack("{s:I, s:s, s:o}", "NodeID",
+					(json_int_t)node->id, "NodePublic",
+					key, "RotationPubkey",
+					base64(node->nl_key.bytes,
+					       TS_KEY_LEN)));
+	}
+	lab_respond_json(stream, json_pack("{s:o}", "NeedSignatures", list));
+}
+
+static void serve_init_finish(struct lab_tka *t, struct lab_h2_stream *stream,
+			      const json_t *body)
+{
+	json_t *signatures = json_object_get(body, "Signatures"), *signature;
+	const char *id, *why;
+
+	if (!t->genesis ||
+	    ts_tka_bootstrap(ts_tka_chonk_new(NULL), t->genesis,
+			     t->genesis_len, time(NULL), &t->tka, &why)) {
+		lab_respond_error(stream, 400, "bad genesis\n");
+		return;
+	}
+	json_object_foreach (signatures, id, signature) {
+		struct lab_node *node = lab_node_by_id(&t->lab->state,
+						       strtoll(id, NULL, 10));
+
+		if (node)
+			set_signature(t, node, json_string_value(signature));
+	}
+	t->is_disabled = t->secret_is_wrong = false;
+	changed(t);
+	lab_respond_json(stream, json_object());
+}
+
 static const struct {
 	const char *path;
 	bool needs_lock;
@@ -303,6 +357,8 @@ static const struct {
 		      const json_t *body);
 } REQUESTS[] = {
 	{"/machine/tka/bootstrap", false, serve_bootstrap},
+	{"/machine/tka/init/begin", false, serve_init_begin},
+	{"/machine/tka/init/finish", false, serve_init_finish},
 	{"/machine/tka/sync/offer", true, serve_offer},
 	{"/machine/tka/sync/send", true, serve_send},
 	{"/machine/tka/sign", true, serve_sign},
@@ -567,8 +623,8 @@ static json_t *cmd_lock(struct lab_call *call)
 	for (size_t i = 0; i < ARRAY_LEN(VERBS); i++) {
 		if (strcmp(call->argv[1], VERBS[i].name) != 0)
 			continue;
-		if (VERBS[i].needs_lock && !t->tka)
-			return lab_error("the tailnet has no lock");
+		if (VERBS[i].needs_lock && !t->signer_count)
+			return lab_error("the tailnet has no lock of the lab");
 		return VERBS[i].run(t, call);
 	}
 	return lab_error("no such verb: %s", call->argv[1]);
