@@ -222,6 +222,12 @@ static json_t *health(const struct localapi_call *call)
 		json_array_append_new(list, json_string(error));
 	if (lock)
 		json_array_append_new(list, json_string(lock));
+	if (ts_node_filter_is_void(call->node))
+		json_array_append_new(
+			list, json_string("The coordination server sent an "
+					  "invalid packet filter permitting "
+					  "traffic to unlocked nodes; "
+					  "rejecting all packets for safety"));
 	for (size_t i = 0; i < map->health_count; i++)
 		json_array_append_new(list, json_string(map->health[i]));
 	return list;

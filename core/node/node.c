@@ -544,6 +544,11 @@ json_t *ts_node_peer_caps(const struct ts_node *node, const struct ts_ip *src)
 	return ts_filter_caps(node->filter, src, &own);
 }
 
+bool ts_node_filter_is_void(const struct ts_node *node)
+{
+	return ts_filter_is_void(node->filter);
+}
+
 bool ts_node_in_map_poll(const struct ts_node *node)
 {
 	return node->control_state == TS_CONTROL_RUNNING;

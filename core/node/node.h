@@ -176,6 +176,8 @@ bool ts_node_in_map_poll(const struct ts_node *node);
 const struct ts_tka *ts_node_tka(const struct ts_node *node);
 bool ts_node_key_is_signed(const struct ts_node *node);
 const char *ts_node_lock_problem(const struct ts_node *node);
+/* The rules would admit a peer without a signed key: nothing comes in. */
+bool ts_node_filter_is_void(const struct ts_node *node);
 /* The route for an address: who would carry a packet to it. */
 enum ts_route {
 	TS_ROUTE_PEER,	  /* a peer, by address or accepted route */

@@ -91,7 +91,7 @@ struct ts_node {
 	struct node_ping pings[NODE_PINGS_MAX];
 	uint16_t ping_seq;
 	struct stack_echo *echo; /* of pings by ICMP */
-	struct ts_log_limit drop_log;
+	struct ts_log_limit drop_log, reject_log;
 	struct ts_flood handshake_flood, stray_flood, tsmp_flood;
 	struct ts_net_info net_info;
 	bool has_net_info; /* the path layer has spoken */

@@ -885,6 +885,7 @@ static inline void sim_answer(struct sim_node *n, int status, const char *body,
 
 	assert_non_null(fn);
 	c->call_fn = NULL;
+	ts_node_tick(n->node, n->sim->now_ms); /* it knows the time then */
 	fn(c->call_ctx, &reply);
 }
 
