@@ -68,6 +68,7 @@ struct ts_engine {
 	char socket_path[ENGINE_PATH_CAP];   /* broker */
 	char abstract_name[64];		     /* broker */
 	char localapi_path[ENGINE_PATH_CAP];
+	char tka_profile[TS_PROFILE_ID_CAP]; /* whose chain the node has */
 	/* Told about state changes: tsrun's --wait, tsnet_up(). */
 	ts_engine_state_fn state_fn;
 	void *state_ctx;
@@ -114,6 +115,9 @@ bool engine_is_unmapped(const struct ts_engine *engine);
  * memory. */
 struct ts_tka_chonk *engine_open_tka(struct ts_engine *engine,
 				     bool *is_damaged);
+/* After the profile was stored: another one has another chain. ctx: the
+ * engine. */
+void engine_follow_tka_profile(void *ctx);
 
 /* profile_store.c */
 /* Locks and loads; prefs gets the stored keys and this start's settings. */

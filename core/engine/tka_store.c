@@ -200,6 +200,8 @@ struct ts_tka_chonk *engine_open_tka(struct ts_engine *engine,
 	int err;
 
 	*is_damaged = false;
+	if (ts_state_profile_id(engine->store.state, engine->tka_profile))
+		engine->tka_profile[0] = '\0';
 	if (!chonk || !has_disk)
 		return chonk;
 	err = base_path(engine, base);
@@ -207,4 +209,24 @@ struct ts_tka_chonk *engine_open_tka(struct ts_engine *engine,
 		err = each_entry(base, load_entry, &l);
 	*is_damaged = err && err != -ENOENT;
 	return chonk;
+}
+
+/* The first profile is the one that the chain begun meanwhile belongs to. */
+void engine_follow_tka_profile(void *ctx)
+{
+	struct ts_engine *engine = ctx;
+	char id[TS_PROFILE_ID_CAP];
+	struct ts_tka_chonk *chonk;
+	bool is_damaged;
+
+	if (ts_state_profile_id(engine->store.state, id) ||
+	    strcmp(id, engine->tka_profile) == 0)
+		return;
+	if (!*engine->tka_profile) {
+		memcpy(engine->tka_profile, id, sizeof(id));
+		return;
+	}
+	chonk = engine_open_tka(engine, &is_damaged);
+	ts_node_set_tka(engine->node, chonk, is_damaged,
+			ts_loop_now_ms(engine->loop));
 }

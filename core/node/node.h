@@ -174,6 +174,9 @@ bool ts_node_in_map_poll(const struct ts_node *node);
 /* Tailnet Lock: the authority, or NULL; whether it vouches for our own key;
  * what a person should know, or NULL. */
 const struct ts_tka *ts_node_tka(const struct ts_node *node);
+/* Another profile's chain, as in ts_node_config. */
+void ts_node_set_tka(struct ts_node *node, struct ts_tka_chonk *chonk,
+		     bool is_damaged, uint64_t now_ms);
 bool ts_node_key_is_signed(const struct ts_node *node);
 const char *ts_node_lock_problem(const struct ts_node *node);
 /* The rules would admit a peer without a signed key: nothing comes in. */

@@ -81,6 +81,19 @@ void node_lock_deinit(struct ts_node *node)
 	free(lock->done_head);
 }
 
+void node_lock_restart(struct ts_node *node, struct ts_tka_chonk *chonk,
+		       bool is_damaged)
+{
+	bool is_asking = node->lock.is_asking;
+
+	node_lock_deinit(node);
+	memset(&node->lock, 0, sizeof(node->lock));
+	node->lock.is_asking = node->lock.is_stale = is_asking;
+	node_lock_init(node, chonk, is_damaged);
+	node_lock_changed(node);
+	node_lock_follow(node);
+}
+
 bool node_lock_is_wanted(const struct ts_node *node)
 {
 	const struct ts_netmap *map = ts_node_netmap(node);
@@ -99,8 +112,8 @@ bool node_lock_is_enforced(const struct ts_node *node)
 
 bool node_lock_is_pending(const struct ts_node *node)
 {
-	return !node->lock.is_settled && !node->lock.is_damaged &&
-	       node_lock_is_wanted(node);
+	return (!node->lock.is_settled || node->lock.has_unjudged) &&
+	       !node->lock.is_damaged && node_lock_is_wanted(node);
 }
 
 void node_lock_changed(struct ts_node *node)
@@ -186,6 +199,13 @@ int node_lock_end(struct ts_node *node, const uint8_t *secret, size_t len)
 }
 
 /* -- for others ---------------------------------------------------------------- */
+
+void ts_node_set_tka(struct ts_node *node, struct ts_tka_chonk *chonk,
+		     bool is_damaged, uint64_t now_ms)
+{
+	node->now_ms = now_ms;
+	node_lock_restart(node, chonk, is_damaged);
+}
 
 const struct ts_tka *ts_node_tka(const struct ts_node *node)
 {

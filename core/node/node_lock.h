@@ -26,7 +26,12 @@ struct ts_node;
 
 enum node_lock_step { LOCK_IDLE, LOCK_BOOTSTRAP, LOCK_OFFER, LOCK_SEND };
 
-enum { LOCK_PROBLEM_CAP = 200 };
+enum {
+	LOCK_PROBLEM_CAP = 200,
+	/* Signatures verified in one go, a few milliseconds each hundred: a
+	 * large tailnet is not to hold up everything else. */
+	LOCK_PROOFS_PER_TURN = 256,
+};
 
 struct node_lock {
 	struct ts_tka *tka;	 /* NULL: none */
@@ -34,6 +39,8 @@ struct node_lock {
 	bool is_damaged;	 /* what is stored cannot be read */
 
 	enum node_lock_step step;
+	bool is_asking;	    /* an answer is to come ... */
+	bool is_stale;	    /* ... to a question of another profile */
 	bool has_begun;	    /* in this round of requests */
 	bool is_closing;    /* the node goes: answers do not matter */
 	bool is_settled;    /* the first round has ended, one way or another */
@@ -45,11 +52,16 @@ struct node_lock {
 	struct ts_key_map judged; /* node ID -> struct judged */
 	struct ts_rotations rotations;
 	bool rotations_are_stale;
+	unsigned proofs;    /* made in this turn */
+	bool has_unjudged;  /* some peers wait for the next turn, locked out */
 	bool is_enforced;   /* as the peers were judged */
 	bool self_is_signed;
 };
 
 /* node_lock.c */
+/* As below, for another profile: what was known is forgotten. */
+void node_lock_restart(struct ts_node *node, struct ts_tka_chonk *chonk,
+		       bool is_damaged);
 /* Takes chonk: what was stored, or empty, with the disk for more; NULL: kept
  * in memory. is_damaged: something stored could not be read. */
 void node_lock_init(struct ts_node *node, struct ts_tka_chonk *chonk,
@@ -105,6 +117,8 @@ void node_lock_forget_peer(struct ts_node *node, const struct ts_peer *peer);
 void node_lock_settle_peers(struct ts_node *node);
 /* The authority has changed: all of them. */
 void node_lock_judge_all(struct ts_node *node);
+/* A turn for those who wait. */
+void node_lock_judge_rest(struct ts_node *node);
 void node_lock_judge_self(struct ts_node *node);
 void node_lock_peers_deinit(struct ts_node *node);
 

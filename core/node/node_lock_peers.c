@@ -6,7 +6,8 @@
  * the key that it rests on is still trusted is asked again. Keys that others'
  * rotations replace are looked for at the end of a message, as that depends on
  * all of them.
- * A peer that is locked out is to everybody as if it had been removed.
+ * A peer that is locked out is to everybody as if it had been removed. So is
+ * one that waits for its turn, as signatures take time.
  * Source: ipn/ipnlocal/tailnet-lock.go (tkaFilterNetmapLocked)
  */
 #include <errno.h>
@@ -16,6 +17,8 @@
 #include "core/base/encode.h"
 #include "core/base/log.h"
 #include "core/node/node_internal.h"
+
+static const char waits[] = "not verified yet";
 
 /* What is known of a peer's signature; present while peers are judged. */
 struct judged {
@@ -130,6 +133,12 @@ static bool judge(struct ts_node *node, const struct ts_peer *peer,
 	memset(judged, 0, sizeof(*judged));
 	judged->key = peer->key;
 	judged->signature = signature;
+	if (node->lock.proofs == LOCK_PROOFS_PER_TURN) {
+		node->lock.has_unjudged = true;
+		*why = waits;
+		return false;
+	}
+	node->lock.proofs++;
 	*why = find_fault(node, &peer->key, text, &nks);
 	if (*why)
 		return false;
@@ -145,7 +154,7 @@ static bool judge(struct ts_node *node, const struct ts_peer *peer,
 static void set_locked_out(struct ts_node *node, struct ts_peer *peer,
 			   const char *why)
 {
-	if (!peer->is_locked_out && why)
+	if (!peer->is_locked_out && why && why != waits)
 		log_info("node-%s: Tailnet Lock: %s is locked out: %s",
 			 node->prefs.hostname, peer->name ? peer->name : "?",
 			 why);
@@ -227,6 +236,17 @@ static void apply_all(struct ts_node *node)
 		apply_anew(node, peer);
 }
 
+static void settle_rotations(struct ts_node *node)
+{
+	if (!node->lock.rotations_are_stale)
+		return;
+	node->lock.rotations_are_stale = false;
+	if (collect_rotations(node))
+		log_error("node-%s: Tailnet Lock: out of memory: replaced "
+			  "keys may be taken", node->prefs.hostname);
+	apply_all(node);
+}
+
 void node_lock_settle_peers(struct ts_node *node)
 {
 	struct node_lock *lock = &node->lock;
@@ -235,18 +255,25 @@ void node_lock_settle_peers(struct ts_node *node)
 		lock->is_enforced = !lock->is_enforced;
 		apply_all(node);
 	}
-	if (!lock->rotations_are_stale)
-		return;
-	lock->rotations_are_stale = false;
-	if (collect_rotations(node))
-		log_error("node-%s: Tailnet Lock: out of memory: replaced "
-			  "keys may be taken", node->prefs.hostname);
+	settle_rotations(node);
+	lock->proofs = 0;
+}
+
+void node_lock_judge_rest(struct ts_node *node)
+{
+	node->lock.has_unjudged = false;
 	apply_all(node);
+	node_lock_settle_peers(node);
+	if (node->lock.has_unjudged)
+		return;
+	node_update_state(node);
+	node->io.netmap_changed(node->io_ctx, TS_CHANGED_PEERS);
 }
 
 void node_lock_judge_all(struct ts_node *node)
 {
 	node->lock.is_enforced = node_lock_is_enforced(node);
+	node->lock.has_unjudged = false;
 	apply_all(node);
 	node_lock_settle_peers(node);
 	node_lock_judge_self(node);

@@ -111,6 +111,7 @@ static void ask(struct ts_node *node, enum node_lock_step step,
 		err = ts_control_call(node->control, &request, on_reply, node,
 				      node->now_ms);
 	free(body);
+	node->lock.is_asking = !err;
 	if (err)
 		fail_with(node, path, ts_strerror(err));
 }
@@ -144,7 +145,7 @@ void node_lock_follow(struct ts_node *node)
 	struct node_lock *lock = &node->lock;
 	bool wanted = node_lock_is_wanted(node);
 
-	if (!ts_node_netmap(node)->self || lock->step != LOCK_IDLE ||
+	if (!ts_node_netmap(node)->self || lock->is_asking ||
 	    lock->is_damaged || node->now_ms < lock->retry_ms)
 		return;
 	if (wanted != (lock->tka != NULL))
@@ -161,13 +162,17 @@ uint64_t node_lock_deadline_ms(const struct ts_node *node)
 {
 	const struct node_lock *lock = &node->lock;
 
-	return lock->step == LOCK_IDLE && lock->failures > 0 ? lock->retry_ms
-							     : UINT64_MAX;
+	if (lock->has_unjudged)
+		return node->now_ms;
+	return !lock->is_asking && lock->failures > 0 ? lock->retry_ms
+						      : UINT64_MAX;
 }
 
 void node_lock_tick(struct ts_node *node)
 {
-	if (node_lock_deadline_ms(node) <= node->now_ms)
+	if (node->lock.has_unjudged)
+		node_lock_judge_rest(node);
+	else if (node_lock_deadline_ms(node) <= node->now_ms)
 		node_lock_follow(node);
 }
 
@@ -301,17 +306,22 @@ static void fail_by_http(struct ts_node *node,
 static void on_reply(void *ctx, const struct ts_control_reply *reply)
 {
 	struct ts_node *node = ctx;
-	enum node_lock_step step = node->lock.step;
+	struct node_lock *lock = &node->lock;
+	enum node_lock_step step = lock->step;
+	bool is_stale = lock->is_stale;
 
-	if (node->lock.is_closing)
+	lock->is_asking = lock->is_stale = false;
+	if (lock->is_closing)
 		return;
-	if (reply->error)
+	if (is_stale)
+		node_lock_follow(node);
+	else if (reply->error)
 		fail_with(node, "the control server", reply->error);
 	else if (reply->status != HTTP_OK)
 		fail_by_http(node, reply);
 	else if (step == LOCK_BOOTSTRAP)
 		take_bootstrap(node, reply);
-	else if (!node->lock.tka)
+	else if (!lock->tka)
 		end_round(node); /* it ended meanwhile */
 	else if (step == LOCK_OFFER)
 		take_offer(node, reply);

@@ -463,6 +463,72 @@ static void wrapped_auth_keys_sign(void **state)
 	server_close(&s);
 }
 
+/* More than are verified in one turn: the rest follows at once. */
+static void a_large_tailnet_is_judged_in_turns(void **state)
+{
+	enum { MANY = 3 * LOCK_PROOFS_PER_TURN };
+	struct server s;
+	struct sim *sim = locked(&s);
+	const struct ts_netmap *map = ts_node_netmap(sim->nodes[0].node);
+	json_t *list = json_array();
+	size_t pos = 0, count = 0;
+
+	(void)state;
+	for (int i = 0; i < MANY; i++) {
+		struct ts_public_key key = {{2, (uint8_t)i, (uint8_t)(i >> 8)}};
+		uint8_t signature[TS_NKS_LEN_MAX];
+		int len = ts_nks_sign(&s.signer, &key, NULL, signature);
+		char *text = ts_base64_encode(signature, (size_t)len);
+		char ip[32];
+
+		snprintf(ip, sizeof(ip), "100.65.%d.%d/32", i >> 8, i & 255);
+		json_array_append_new(
+			list, json_pack("{s:i, s:o, s:[s], s:s}", "ID",
+					1000 + i, "Key",
+					sim_key_json(&key, TS_PREFIX_NODE),
+					"Addresses", ip, "KeySignature",
+					text));
+		free(text);
+	}
+	sim_map(&sim->nodes[0], json_pack("{s:o}", "PeersChanged", list));
+	while (ts_netmap_next_peer(map, &pos))
+		count++;
+	assert_true(count <= LOCK_PROOFS_PER_TURN + 1);
+	sim_run(sim, 100);
+	for (pos = 0, count = 0; ts_netmap_next_peer(map, &pos);)
+		count++;
+	assert_int_equal(count, MANY + 1);
+	sim_free(sim);
+	server_close(&s);
+}
+
+/* What was asked for the old profile does not matter to the new one. */
+static void another_profile_has_another_chain(void **state)
+{
+	struct server s, other;
+	struct sim *sim = locked(&s);
+	struct ts_node *node = sim->nodes[0].node;
+	struct ts_tka_chonk *chonk = ts_tka_chonk_new(NULL);
+
+	(void)state;
+	server_open(&other);
+	sign(sim, 2, &other.signer);
+	sim_tell(sim, 0, 2);
+	tell_lock(sim, &other); /* of which the first chain knows nothing */
+	ts_node_set_tka(node, chonk, false, sim->now_ms);
+	assert_null(ts_node_tka(node));
+	assert_false(sees(sim, 1));
+	answer_json(sim, json_pack("{s:s}", "GenesisAUM", s.genesis));
+	assert_null(ts_node_tka(node));
+	answer_genesis(sim, &other);
+	answer_same_head(sim, &other);
+	assert_false(sees(sim, 1));
+	assert_true(sees(sim, 2));
+	sim_free(sim);
+	server_close(&s);
+	server_close(&other);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -476,6 +542,8 @@ int main(void)
 		cmocka_unit_test(starting_lasts_until_it_is_known_who_is_trusted),
 		cmocka_unit_test(replaced_keys_are_locked_out),
 		cmocka_unit_test(wrapped_auth_keys_sign),
+		cmocka_unit_test(a_large_tailnet_is_judged_in_turns),
+		cmocka_unit_test(another_profile_has_another_chain),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
