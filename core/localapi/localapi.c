@@ -194,6 +194,14 @@ static const struct {
 	{"POST", API "netcheck", false, localapi_netcheck},
 	{"GET", API "tka/status", false, localapi_tka_status},
 	{"GET", API "tka/log", false, localapi_tka_log},
+	{"POST", API "tka/sign", true, localapi_tka_sign},
+	{"POST", API "tka/modify", true, localapi_tka_modify},
+	{"POST", API "tka/init", true, localapi_tka_init},
+	{"POST", API "tka/disable", true, localapi_tka_disable},
+	{"POST", API "tka/force-local-disable", true,
+	 localapi_tka_local_disable},
+	{"POST", API "tka/wrap-preauth-key", true, localapi_tka_wrap},
+	{"POST", API "tka/affected-sigs", false, localapi_tka_affected},
 };
 
 static bool is_from_browser(const struct ts_localapi_request *rq)

@@ -171,6 +171,7 @@ int ts_node_home_region(const struct ts_node *node); /* 0: none */
 /* Capabilities of a peer towards us (whois): new object, caller decrefs. */
 json_t *ts_node_peer_caps(const struct ts_node *node, const struct ts_ip *src);
 bool ts_node_in_map_poll(const struct ts_node *node);
+#define TS_CAP_TAILNET_LOCK "https://tailscale.com/cap/tailnet-lock"
 /* Tailnet Lock: the authority, or NULL; whether it vouches for our own key;
  * what a person should know, or NULL. */
 const struct ts_tka *ts_node_tka(const struct ts_node *node);

@@ -99,7 +99,7 @@ bool node_lock_is_wanted(const struct ts_node *node)
 	const struct ts_netmap *map = ts_node_netmap(node);
 
 	/* Who has an authority does not lose it by losing a capability. */
-	return map->tka_enabled &&
+	return map->tka_enabled && !node->lock.is_disallowed &&
 	       (node->lock.tka ||
 		(map->self && ts_peer_has_cap(map->self, TS_CAP_TAILNET_LOCK)));
 }
@@ -133,18 +133,24 @@ static int fail(struct node_lock *lock, int err, const char *what,
 	return err;
 }
 
+void node_lock_state_id(const struct ts_tka *tka, char out[static 48])
+{
+	const struct ts_tka_state *state = ts_tka_state(tka);
+
+	snprintf(out, 48, "%llu:%llu", (unsigned long long)state->id1,
+		 (unsigned long long)state->id2);
+}
+
 /* An authority that a person has switched off on this node stays off. */
 static bool is_disallowed(const struct ts_node *node, const struct ts_tka *tka)
 {
-	const struct ts_tka_state *state = ts_tka_state(tka);
 	const json_t *config = json_object_get(node->prefs.unknown, "Config");
 	const json_t *list = json_object_get(config, "DisallowedTKAStateIDs");
 	const json_t *entry;
 	char id[48];
 	size_t i;
 
-	snprintf(id, sizeof(id), "%llu:%llu", (unsigned long long)state->id1,
-		 (unsigned long long)state->id2);
+	node_lock_state_id(tka, id);
 	json_array_foreach (list, i, entry)
 		if (json_is_string(entry) &&
 		    strcmp(json_string_value(entry), id) == 0)
@@ -169,8 +175,11 @@ int node_lock_begin(struct ts_node *node, const uint8_t *genesis, size_t len)
 	if (is_disallowed(node, tka)) {
 		ts_tka_remove_all(tka);
 		ts_tka_free(tka);
-		return fail(lock, -EPERM, "genesis",
-			    "this authority was disabled on this node");
+		lock->is_disallowed = true;
+		log_warn("node-%s: Tailnet Lock stays off on this node, as it "
+			 "was disabled here", node->prefs.hostname);
+		node_lock_changed(node);
+		return 0;
 	}
 	lock->tka = tka;
 	log_info("node-%s: Tailnet Lock is on, %zu keys are trusted",

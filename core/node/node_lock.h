@@ -6,6 +6,7 @@
  *	node_lock_json   what is said to the server for that
  *	node_lock_peers  which peers are locked out
  *	node_lock_keys   our own key's signatures
+ *	node_lock_admin  what a person does to the lock from here
  *
  * While the tailnet has a lock and we have no authority yet (or none that can
  * be read) nobody is trusted that needs a signature. Upstream trusts everybody
@@ -22,8 +23,6 @@
 
 struct ts_node;
 
-#define TS_CAP_TAILNET_LOCK "https://tailscale.com/cap/tailnet-lock"
-
 enum node_lock_step { LOCK_IDLE, LOCK_BOOTSTRAP, LOCK_OFFER, LOCK_SEND };
 
 enum {
@@ -37,6 +36,7 @@ struct node_lock {
 	struct ts_tka *tka;	 /* NULL: none */
 	struct ts_tka_disk disk; /* .put NULL: the chain stays in memory */
 	bool is_damaged;	 /* what is stored cannot be read */
+	bool is_disallowed;	 /* switched off by a person, on this node */
 
 	enum node_lock_step step;
 	bool is_asking;	    /* an answer is to come ... */
@@ -67,6 +67,8 @@ void node_lock_restart(struct ts_node *node, struct ts_tka_chonk *chonk,
 void node_lock_init(struct ts_node *node, struct ts_tka_chonk *chonk,
 		    bool is_damaged);
 void node_lock_deinit(struct ts_node *node);
+/* "ID1:ID2" */
+void node_lock_state_id(const struct ts_tka *tka, char out[static 48]);
 /* Does the tailnet have a lock, as far as we are concerned? */
 bool node_lock_is_wanted(const struct ts_node *node);
 /* Are peers judged? */
@@ -86,6 +88,8 @@ uint64_t node_lock_deadline_ms(const struct ts_node *node);
 void node_lock_tick(struct ts_node *node);
 
 /* node_lock_json.c: bodies are heap text, NULL when out of memory */
+json_t *node_lock_body(const struct ts_node *node); /* to begin one */
+json_t *node_lock_head(const struct ts_node *node); /* "": none */
 char *node_lock_bootstrap_body(const struct ts_node *node);
 char *node_lock_offer_body(const struct ts_node *node);
 char *node_lock_send_body(const struct ts_node *node,

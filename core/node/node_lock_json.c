@@ -14,7 +14,7 @@
 
 /* -- requests ------------------------------------------------------------------ */
 
-static json_t *start_body(const struct ts_node *node)
+json_t *node_lock_body(const struct ts_node *node)
 {
 	char key[TS_KEY_TEXT_CAP];
 
@@ -30,7 +30,7 @@ static json_t *hash_text(const struct ts_tka_hash *hash)
 	return json_string(ts_tka_hash_format(hash, text));
 }
 
-static json_t *head_text(const struct ts_node *node)
+json_t *node_lock_head(const struct ts_node *node)
 {
 	struct ts_tka_hash head;
 
@@ -51,15 +51,15 @@ static char *finish_body(json_t *body, int err)
 
 char *node_lock_bootstrap_body(const struct ts_node *node)
 {
-	json_t *body = start_body(node);
+	json_t *body = node_lock_body(node);
 
 	return finish_body(body,
-			   json_object_set_new(body, "Head", head_text(node)));
+			   json_object_set_new(body, "Head", node_lock_head(node)));
 }
 
 char *node_lock_offer_body(const struct ts_node *node)
 {
-	json_t *body = start_body(node), *list = json_array();
+	json_t *body = node_lock_body(node), *list = json_array();
 	struct ts_tka_offer offer;
 	int err = ts_tka_make_offer(node->lock.tka, &offer);
 
@@ -89,13 +89,13 @@ char *node_lock_send_body(const struct ts_node *node,
 			  const struct ts_tka_aum *const *aums, size_t count,
 			  bool is_interactive)
 {
-	json_t *body = start_body(node), *list = json_array();
+	json_t *body = node_lock_body(node), *list = json_array();
 	int err = 0;
 
 	for (size_t i = 0; i < count; i++)
 		err |= json_array_append_new(
 			list, base64(aums[i]->raw, aums[i]->len));
-	err |= json_object_set_new(body, "Head", head_text(node));
+	err |= json_object_set_new(body, "Head", node_lock_head(node));
 	err |= json_object_set_new(body, "MissingAUMs", list);
 	err |= json_object_set_new(body, "Interactive",
 				   json_boolean(is_interactive));

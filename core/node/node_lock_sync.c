@@ -143,8 +143,11 @@ static bool is_done(const struct ts_node *node)
 void node_lock_follow(struct ts_node *node)
 {
 	struct node_lock *lock = &node->lock;
-	bool wanted = node_lock_is_wanted(node);
+	bool wanted;
 
+	if (!ts_node_netmap(node)->tka_enabled)
+		lock->is_disallowed = false; /* the next one is another one */
+	wanted = node_lock_is_wanted(node);
 	if (!ts_node_netmap(node)->self || lock->is_asking ||
 	    lock->is_damaged || node->now_ms < lock->retry_ms)
 		return;

@@ -276,6 +276,37 @@ static void serve_sign(struct lab_tka *t, struct lab_h2_stream *stream,
 	lab_respond_json(stream, json_object());
 }
 
+/* Those of all nodes that rest on that key. */
+static void serve_affected(struct lab_tka *t, struct lab_h2_stream *stream,
+			   const json_t *body)
+{
+	const struct lab_state *st = &t->lab->state;
+	json_t *list = json_array();
+	uint8_t *id = NULL, *data;
+	size_t id_len = 0, len;
+
+	if (ts_base64_decode(lab_json_text(body, "KeyID"),
+			     strlen(lab_json_text(body, "KeyID")), &id,
+			     &id_len))
+		id_len = 0;
+	for (size_t i = 0; i < st->node_count; i++) {
+		const char *text = st->nodes[i]->key_signature;
+		const struct ts_public_key *key;
+		struct ts_nks nks;
+
+		if (!text || ts_base64_decode(text, strlen(text), &data, &len))
+			continue;
+		key = ts_nks_read(data, len, &nks) ? NULL
+						   : ts_nks_authority(&nks);
+		if (key && id_len == TS_KEY_LEN &&
+		    memcmp(key->bytes, id, TS_KEY_LEN) == 0)
+			json_array_append_new(list, json_string(text));
+		free(data);
+	}
+	free(id);
+	lab_respond_json(stream, json_pack("{s:o}", "Signatures", list));
+}
+
 static void serve_disable(struct lab_tka *t, struct lab_h2_stream *stream,
 			  const json_t *body)
 {
@@ -363,6 +394,7 @@ static const struct {
 	{"/machine/tka/sync/send", true, serve_send},
 	{"/machine/tka/sign", true, serve_sign},
 	{"/machine/tka/disable", true, serve_disable},
+	{"/machine/tka/affected-sigs", true, serve_affected},
 };
 
 void lab_tka_request(struct lab *lab, struct lab_h2_stream *stream,
