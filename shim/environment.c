@@ -7,8 +7,10 @@
  * is called even earlier does the same work itself.
  *
  *   TSNET_BROKER, TSNET_BROKER_ABSTRACT   a host runs elsewhere: use it
- *   TS_AUTHKEY, TS_AUTH_KEY, TSNET_...    a node was asked for
+ *   TS_AUTHKEY, TS_AUTH_KEY, TS_CLIENT_SECRET, TS_CLIENT_ID, TSNET_...
+ *                                         a node was asked for
  *   TSNET_LISTEN, TSNET_SUFFIX            needed before a host can tell
+ *   TSNET_EXIT_NODE, TSNET_SHIM_EXIT_NODE (tsrun's)   all is the tailnet's
  *   TSNET_SHIM_DEBUG=1                    say on stderr what was decided
  *   TSNET_NOTIFY=1                        the host watches static programs
  *   TSNET_FOLLOW_EXEC=no                  exec_environment.c stays out
@@ -45,6 +47,18 @@ static void copy_env(const char *name, char *out, size_t cap)
 		memcpy(out, value, strlen(value) + 1);
 }
 
+/* Of those that ask for a node: names whose value is not empty. */
+static bool has_key_variable(void)
+{
+	static const char names[] = "TS_AUTHKEY\0TS_AUTH_KEY\0TS_CLIENT_ID\0"
+				    "TS_CLIENT_SECRET\0";
+	const char *name = names;
+
+	while (*name && !is_set(name))
+		name += strlen(name) + 1;
+	return *name;
+}
+
 static bool has_node_variable(void)
 {
 	static const char shim_debug[] = "TSNET_SHIM_DEBUG=";
@@ -55,7 +69,7 @@ static bool has_node_variable(void)
 		    strncmp(*env, shim_debug, sizeof(shim_debug) - 1) != 0 &&
 		    strncmp(*env, follow_exec, sizeof(follow_exec) - 1) != 0)
 			return true;
-	return is_set("TS_AUTHKEY") || is_set("TS_AUTH_KEY");
+	return has_key_variable();
 }
 
 static void read_listen_mode(void)
@@ -113,6 +127,8 @@ void shim_read_environment(void)
 	shim.is_debug = is_set("TSNET_SHIM_DEBUG");
 	shim.is_configured = has_node_variable();
 	shim.has_notify = is_set("TSNET_NOTIFY");
+	shim.has_exit_node = is_set("TSNET_EXIT_NODE") ||
+			     is_set("TSNET_SHIM_EXIT_NODE");
 	copy_env("TSNET_SUFFIX", shim.suffix, sizeof(shim.suffix));
 	read_listen_mode();
 	read_broker();

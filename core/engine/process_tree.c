@@ -121,7 +121,8 @@ static bool is_setting(const char *entry)
 {
 	static const char *const names[] = {
 		"TS_AUTHKEY=", "TS_AUTH_KEY=", "TS_CLIENT_SECRET=",
-		"TS_CLIENT_ID=", "TS_ID_TOKEN=", "TS_CONTROL_URL="};
+		"TS_CLIENT_ID=", "TS_ID_TOKEN=", "TS_AUDIENCE=",
+		"TS_CONTROL_URL="};
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		if (strncmp(entry, names[i], strlen(names[i])) == 0)
@@ -215,6 +216,8 @@ static void set_environment(const struct process_env *env)
 		setenv("TSNET_NOTIFY", "1", 1);
 	if (!env->follow_exec)
 		setenv("TSNET_FOLLOW_EXEC", "no", 1);
+	if (env->has_exit_node)
+		setenv("TSNET_SHIM_EXIT_NODE", "1", 1);
 }
 
 static void become_command(char **argv, const struct process_env *env,

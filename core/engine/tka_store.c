@@ -22,15 +22,16 @@
 
 enum { DIR_MODE = 0700, FILE_MODE = 0600, PREFIX_LEN = 2 };
 
-/* -ENOENT: there is no profile yet, hence no place. */
+/* Of the node's own profile, which may be about to be left for another.
+ * -ENOENT: there is none yet, hence no place. */
 static int base_path(const struct ts_engine *engine, char out[static PATH_MAX])
 {
 	char id[TS_PROFILE_ID_CAP];
-	int err = ts_state_profile_id(engine->store.state, id);
 	int len;
 
-	if (err)
-		return err;
+	memcpy(id, engine->tka_profile, sizeof(id));
+	if (!*id && ts_state_profile_id(engine->store.state, id))
+		return -ENOENT;
 	len = snprintf(out, PATH_MAX, "%s/tka-profiles/%s",
 		       engine->config.state_dir, id);
 	return len < 0 || len >= PATH_MAX ? -ENAMETOOLONG : 0;
@@ -193,7 +194,7 @@ struct ts_tka_chonk *engine_open_tka(struct ts_engine *engine,
 				     bool *is_damaged)
 {
 	struct ts_tka_disk disk = {put, remove_all, engine};
-	bool has_disk = engine->store.state_path != NULL;
+	bool has_disk = engine->store.log_id_path != NULL;
 	struct ts_tka_chonk *chonk = ts_tka_chonk_new(has_disk ? &disk : NULL);
 	struct loading l = {.chonk = chonk};
 	char base[PATH_MAX];
@@ -219,7 +220,8 @@ void engine_follow_tka_profile(void *ctx)
 	struct ts_tka_chonk *chonk;
 	bool is_damaged;
 
-	if (ts_state_profile_id(engine->store.state, id) ||
+	if (engine->store.is_leaving ||
+	    ts_state_profile_id(engine->store.state, id) ||
 	    strcmp(id, engine->tka_profile) == 0)
 		return;
 	if (!*engine->tka_profile) {

@@ -28,12 +28,6 @@ struct waiting {
 	bool shows_status; /* the answer is tka/status */
 };
 
-static void reply_empty(const struct localapi_call *call, int status)
-{
-	localapi_reply_text(call, status, "text/plain; charset=utf-8",
-			    strdup(""));
-}
-
 static void on_done(void *ctx, const char *error)
 {
 	struct waiting *w = ctx;
@@ -45,7 +39,7 @@ static void on_done(void *ctx, const char *error)
 	else if (w->shows_status)
 		localapi_tka_status(&w->call);
 	else
-		reply_empty(&w->call, w->ok_status);
+		localapi_reply_empty(&w->call, w->ok_status);
 	free(w);
 }
 

@@ -71,18 +71,25 @@ void ts_netmap_free(struct ts_netmap *map)
 	free(map->filter);
 	ts_text_list_free(map->health, map->health_count);
 	json_decref(map->display_messages);
+	json_decref(map->client_version);
 	free(map->tka_head);
 	free(map);
-}
-
-struct ts_peer *ts_netmap_peer_by_id(const struct ts_netmap *map, int64_t id)
-{
-	return ts_key_map_get(&map->peers_by_id, &id);
 }
 
 static struct ts_peer *visible(struct ts_peer *peer)
 {
 	return peer && !peer->is_locked_out ? peer : NULL;
+}
+
+struct ts_peer *ts_netmap_known_peer_by_id(const struct ts_netmap *map,
+					   int64_t id)
+{
+	return ts_key_map_get(&map->peers_by_id, &id);
+}
+
+struct ts_peer *ts_netmap_peer_by_id(const struct ts_netmap *map, int64_t id)
+{
+	return visible(ts_netmap_known_peer_by_id(map, id));
 }
 
 struct ts_peer *ts_netmap_peer_by_key(const struct ts_netmap *map,

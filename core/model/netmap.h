@@ -47,6 +47,7 @@ struct ts_peer {
 	char *hostname, *os;
 	uint16_t peerapi4_port, peerapi6_port;
 	bool peerapi_dns_proxy;
+	json_t *location; /* where it is: object or NULL */
 	json_t *cap_map; /* object or NULL */
 	/* Tailnet Lock: nobody who is trusted vouches for its key. Set by
 	 * core/node; such a peer is hidden from all who look for peers. */
@@ -148,6 +149,7 @@ struct ts_netmap {
 	char **health;
 	size_t health_count;
 	json_t *display_messages; /* object or NULL */
+	json_t *client_version;	  /* as the server sent it, or NULL */
 	bool tka_enabled; /* TKAInfo present and not disabled */
 	char *tka_head;
 	int64_t control_time_delta_s; /* control clock minus ours, if > 1 min */
@@ -177,7 +179,9 @@ struct ts_peer *ts_netmap_peer_by_key(const struct ts_netmap *map,
 struct ts_peer *ts_netmap_peer_by_ip(const struct ts_netmap *map,
 				     const struct ts_ip *ip);
 struct ts_peer *ts_netmap_next_peer(const struct ts_netmap *map, size_t *pos);
-/* Also those that Tailnet Lock hides, as by_id and peer_count do. */
+/* Also those that Tailnet Lock hides, as peer_count does. */
+struct ts_peer *ts_netmap_known_peer_by_id(const struct ts_netmap *map,
+					   int64_t id);
 struct ts_peer *ts_netmap_next_known_peer(const struct ts_netmap *map,
 					  size_t *pos);
 size_t ts_netmap_peer_count(const struct ts_netmap *map);

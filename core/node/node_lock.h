@@ -23,6 +23,14 @@
 
 struct ts_node;
 
+/* What the control server answered. */
+struct node_lock_answer {
+	const char *error; /* NULL: there is an answer */
+	int status;
+	const char *body;
+	size_t len;
+};
+
 enum node_lock_step { LOCK_IDLE, LOCK_BOOTSTRAP, LOCK_OFFER, LOCK_SEND };
 
 enum {

@@ -56,7 +56,7 @@ static void finish(struct request *rq, const char *error, const json_t *reply)
 		last.fn(last.ctx, error);
 }
 
-static void refusal(const struct ts_control_reply *reply,
+static void refusal(const struct node_lock_answer *reply,
 		    char out[static ERROR_CAP])
 {
 	size_t len = reply->len < REFUSAL_SHOWN ? reply->len : REFUSAL_SHOWN;
@@ -68,8 +68,11 @@ static void refusal(const struct ts_control_reply *reply,
 			*c = ' ';
 }
 
-static void on_reply(void *ctx, const struct ts_control_reply *reply)
+static void on_reply(void *ctx, int status, const void *body, size_t len,
+		     const char *link_error)
 {
+	const struct node_lock_answer answer = {link_error, status, body, len};
+	const struct node_lock_answer *reply = &answer;
 	struct request *rq = ctx;
 	char text[ERROR_CAP];
 	const char *error = reply->error;
@@ -96,12 +99,12 @@ static void on_reply(void *ctx, const struct ts_control_reply *reply)
 /* Takes body. False: not sent, and rq still the caller's. */
 static bool ask_server(struct request *rq, const char *path, char *body)
 {
-	struct ts_control_request request = {.method = "GET",
+	struct ts_control_ask request = {.method = "GET",
 					     .path = path,
 					     .body = body,
 					     .reply_max = REPLY_MAX,
 					     .timeout_ms = RPC_TIMEOUT_MS};
-	int err = body ? ts_control_call(rq->node->control, &request, on_reply,
+	int err = body ? ts_control_ask(rq->node->control, &request, on_reply,
 					 rq, rq->node->now_ms)
 		       : -ENOMEM;
 

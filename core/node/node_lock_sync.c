@@ -33,7 +33,8 @@ enum {
 	REFUSAL_SHOWN = 100,
 };
 
-static void on_reply(void *ctx, const struct ts_control_reply *reply);
+static void on_reply(void *ctx, int status, const void *body, size_t len,
+		     const char *error);
 
 /* -- rounds -------------------------------------------------------------------- */
 
@@ -96,7 +97,7 @@ static void fail_with(struct ts_node *node, const char *what, const char *why)
 static void ask(struct ts_node *node, enum node_lock_step step,
 		const char *path, char *body)
 {
-	struct ts_control_request request = {
+	struct ts_control_ask request = {
 		.method = "GET",
 		.path = path,
 		.body = body,
@@ -108,7 +109,7 @@ static void ask(struct ts_node *node, enum node_lock_step step,
 
 	set_step(node, step);
 	if (!err)
-		err = ts_control_call(node->control, &request, on_reply, node,
+		err = ts_control_ask(node->control, &request, on_reply, node,
 				      node->now_ms);
 	free(body);
 	node->lock.is_asking = !err;
@@ -182,7 +183,7 @@ void node_lock_tick(struct ts_node *node)
 /* -- answers ------------------------------------------------------------------- */
 
 static void take_bootstrap(struct ts_node *node,
-			   const struct ts_control_reply *http)
+			   const struct node_lock_answer *http)
 {
 	struct node_lock *lock = &node->lock;
 	struct node_lock_bootstrap_reply reply;
@@ -246,7 +247,7 @@ static bool has_our_head(const struct ts_node *node,
 }
 
 static void take_offer(struct ts_node *node,
-		       const struct ts_control_reply *http)
+		       const struct node_lock_answer *http)
 {
 	struct node_lock_offer_reply reply;
 	const char *why = NULL;
@@ -272,7 +273,7 @@ static void take_offer(struct ts_node *node,
 	ask(node, LOCK_SEND, "/machine/tka/sync/send", body);
 }
 
-static void take_sent(struct ts_node *node, const struct ts_control_reply *http)
+static void take_sent(struct ts_node *node, const struct node_lock_answer *http)
 {
 	struct ts_tka_hash ours, theirs;
 	int err = node_lock_read_head(http->body, http->len, &theirs);
@@ -293,7 +294,7 @@ static void take_sent(struct ts_node *node, const struct ts_control_reply *http)
 }
 
 static void fail_by_http(struct ts_node *node,
-			 const struct ts_control_reply *reply)
+			 const struct node_lock_answer *reply)
 {
 	size_t len = reply->len < REFUSAL_SHOWN ? reply->len : REFUSAL_SHOWN;
 	char text[REFUSAL_SHOWN + 32];
@@ -306,8 +307,11 @@ static void fail_by_http(struct ts_node *node,
 	fail_with(node, "the control server", text);
 }
 
-static void on_reply(void *ctx, const struct ts_control_reply *reply)
+static void on_reply(void *ctx, int status, const void *body, size_t len,
+		     const char *error)
 {
+	const struct node_lock_answer answer = {error, status, body, len};
+	const struct node_lock_answer *reply = &answer;
 	struct ts_node *node = ctx;
 	struct node_lock *lock = &node->lock;
 	enum node_lock_step step = lock->step;

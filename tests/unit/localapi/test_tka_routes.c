@@ -17,6 +17,15 @@ struct answer {
 	char *text;
 };
 
+static struct ts_localapi *the_api; /* of the test that runs */
+
+static void close_all(struct sim *sim)
+{
+	ts_localapi_free(the_api);
+	the_api = NULL;
+	sim_free(sim);
+}
+
 static const char *no_query(void *ctx, const char *name)
 {
 	(void)name;
@@ -38,13 +47,13 @@ static void ask(struct sim *sim, struct answer *a, const char *method,
 		const char *route, const char *body, bool may_write,
 		const char *limit)
 {
+	static const struct ts_localapi_env env;
 	char path[64];
 	struct ts_localapi_request request = {
 		.method = method,
 		.path = path,
 		.query = no_query,
 		.query_ctx = (void *)(uintptr_t)limit,
-		.host = "local-tailscaled.sock",
 		.body = body,
 		.body_len = body ? strlen(body) : 0,
 		.may_write = may_write,
@@ -53,8 +62,10 @@ static void ask(struct sim *sim, struct answer *a, const char *method,
 	snprintf(path, sizeof(path), API "%s", route);
 	free(a->text);
 	memset(a, 0, sizeof(*a));
-	ts_localapi_handle(sim->nodes[0].node, &request, sim->now_ms,
-			   sim->wall_s, on_done, a);
+	if (!the_api)
+		the_api = ts_localapi_new(sim->nodes[0].node, &env, NULL);
+	ts_localapi_handle(the_api, &request, sim->now_ms, sim->wall_s,
+			   on_done, a);
 }
 
 static int post(struct sim *sim, const char *route, const char *body)
@@ -144,7 +155,7 @@ static void status_without_a_lock(void **state)
 	assert_int_equal(post(sim, "modify", "{}"), 500);
 	assert_int_equal(post(sim, "disable", "x"), 400);
 	assert_int_equal(post(sim, "force-local-disable", "{}"), 400);
-	sim_free(sim);
+	close_all(sim);
 }
 
 static void status_with_a_lock(void **state)
@@ -173,7 +184,7 @@ static void status_with_a_lock(void **state)
 	assert_int_equal(json_array_size(list), 0);
 	json_decref(status);
 	free(a.text);
-	sim_free(sim);
+	close_all(sim);
 }
 
 static void log_is_limited(void **state)
@@ -199,7 +210,7 @@ static void log_is_limited(void **state)
 		assert_int_equal(a.status, 400);
 	}
 	free(a.text);
-	sim_free(sim);
+	close_all(sim);
 }
 
 static void changes_need_the_right_to_write(void **state)
@@ -217,7 +228,7 @@ static void changes_need_the_right_to_write(void **state)
 	}
 	assert_non_null(ts_node_tka(sim->nodes[0].node));
 	free(a.text);
-	sim_free(sim);
+	close_all(sim);
 }
 
 static void bodies_that_make_no_sense(void **state)
@@ -255,7 +266,7 @@ static void bodies_that_make_no_sense(void **state)
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
 		assert_int_equal(post(sim, wrong[i].route, wrong[i].body), 400);
 	assert_null(sim->nodes[0].control->call_fn);
-	sim_free(sim);
+	close_all(sim);
 }
 
 static void a_change_waits_for_the_server(void **state)
@@ -293,7 +304,7 @@ static void a_change_waits_for_the_server(void **state)
 			      "\"Votes\":1,\"Public\":\"" KEY32 "\"}]}"), 500);
 	assert_int_equal(post(sim, "modify", "{}"), 204);
 	assert_int_equal(post(sim, "disable", "not it"), 400);
-	sim_free(sim);
+	close_all(sim);
 }
 
 /* This node alone: and it stays so, though the server says otherwise. */
@@ -316,7 +327,7 @@ static void it_can_be_switched_off_here(void **state)
 	sim_map_text(n, "{\"TKAInfo\":{\"Head\":\"x\"}}");
 	assert_null(n->control->call_fn);
 	assert_non_null(ts_node_whois(n->node, &ip));
-	sim_free(sim);
+	close_all(sim);
 }
 
 int main(void)
