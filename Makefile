@@ -96,7 +96,7 @@ LWIP_OBJ := $(if $(filter netstack,$(CORE_DIRS)),\
 # -- products ----------------------------------------------------------------
 PRODUCTS := $(BUILD)/libtsnet.so $(BUILD)/libtailscale.so \
 	$(BUILD)/libtsnet_shim.so \
-	$(BUILD)/tsnet-host $(BUILD)/tsrun
+	$(BUILD)/tsnet-host $(BUILD)/tsrun $(BUILD)/tsnet-extcap
 .PHONY: all help demo check unit unit-programs e2e apps suites soak bundle musl foreign interop bench nat scale floods fuzz sanitize install \
 	uninstall clean deps layers exports docs compile_commands.json lab
 all: deps
@@ -162,7 +162,7 @@ $(BUILD)/tsnet-host: $(BUILD)/obj/core/engine/host_main.o $(BUILD)/libtsnet.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS_PROGRAM) -o $@ $^ $(PKG_LIBS) -lpthread
 
-$(BUILD)/tsrun: scripts/tsrun
+$(BUILD)/tsrun $(BUILD)/tsnet-extcap: $(BUILD)/%: scripts/%
 	$(call say,COPY,$@)
 	$(Q)install -m 755 $< $@
 
@@ -295,7 +295,7 @@ install: products
 	install -m 755 scripts/tsrun $(DESTDIR)$(PREFIX)/bin/tsrun
 	install -m 755 $(BUILD)/tsnet-host $(BUILD)/libtsnet_shim.so \
 		$(BUILD)/libtsnet.so $(BUILD)/libtailscale.so \
-		$(DESTDIR)$(LIBDIR)/
+		$(BUILD)/tsnet-extcap $(DESTDIR)$(LIBDIR)/
 	ln -sf tsnet-shim/libtsnet.so $(DESTDIR)$(PREFIX)/lib/libtsnet.so.0
 	ln -sf libtsnet.so.0 $(DESTDIR)$(PREFIX)/lib/libtsnet.so
 	ln -sf tsnet-shim/libtailscale.so $(DESTDIR)$(PREFIX)/lib/libtailscale.so

@@ -11,9 +11,8 @@
  *
  * STARTUP doubles the rate each round until it no longer grows, DRAIN empties
  * the queue that this made, and PROBE_BW looks for more once in eight round
- * trips and gives back what that queued. When ten seconds have brought no
- * shorter trip, PROBE_RTT sends next to nothing for 200 ms to see the path
- * without a queue. Losses do not lower the rate: that is what makes it fast
+ * trips and gives back what that queued. PROBE_RTT (cc_bbr_rtt.c) looks at the
+ * path without a queue. Losses do not lower the rate: that is what makes it fast
  * where packets are lost at random; for the first round of a recovery it sends
  * no more than what arrives.
  *
@@ -22,11 +21,9 @@
  * two round trips bring. On a short path hosts that read much at once make the
  * heaps themselves, the more the larger the window is.
  */
-#include "netstack/tcp_cc.h"
+#include "netstack/cc_bbr.h"
 
 #include <string.h>
-
-enum bbr_mode { STARTUP, DRAIN, PROBE_BW, PROBE_RTT };
 
 enum {
 	UNIT = 256,	     /* gains are fractions of this */
@@ -34,11 +31,7 @@ enum {
 	GAIN_DRAIN = 88,     /* its inverse */
 	GAIN_CWND = UNIT * 5 / 4,
 	CYCLE_LEN = 8,
-	BW_ROUNDS = 10,
-	MIN_RTT_US = 10 * 1000 * 1000,
-	PROBE_RTT_US = 200 * 1000,
-	CWND_LEAST = 4, /* segments */
-	FULL_BW_ROUNDS = 3,
+	FULL_BBR_BW_ROUNDS = 3,
 	EXTRA_ROUNDS = 5,
 	EXTRA_ROUND_TRIPS = 2,
 	EXTRA_LEAST_US = 100,
@@ -95,11 +88,11 @@ static uint64_t with_slack(const struct tcp_cc *cc, uint64_t cwnd)
 static unsigned pacing_gain(const struct cc_bbr *b)
 {
 	switch (b->mode) {
-	case STARTUP:
+	case BBR_STARTUP:
 		return GAIN_HIGH;
-	case DRAIN:
+	case BBR_DRAIN:
 		return GAIN_DRAIN;
-	case PROBE_BW:
+	case BBR_PROBE_BW:
 		return cycle_gain[b->cycle];
 	default:
 		return UNIT;
@@ -109,10 +102,10 @@ static unsigned pacing_gain(const struct cc_bbr *b)
 static unsigned cwnd_gain(const struct cc_bbr *b)
 {
 	switch (b->mode) {
-	case STARTUP:
-	case DRAIN:
+	case BBR_STARTUP:
+	case BBR_DRAIN:
 		return GAIN_HIGH;
-	case PROBE_BW:
+	case BBR_PROBE_BW:
 		return GAIN_CWND;
 	default:
 		return UNIT;
@@ -133,7 +126,7 @@ static void bbr_init(struct tcp_cc *cc, uint32_t srtt_us, uint64_t now_us)
 	struct cc_bbr *b = &cc->bbr;
 
 	memset(b, 0, sizeof(*b));
-	b->mode = STARTUP;
+	b->mode = BBR_STARTUP;
 	b->min_rtt_us = srtt_us;
 	b->has_rtt = srtt_us != 0;
 	b->min_rtt_at_us = now_us;
@@ -159,7 +152,7 @@ static void update_bandwidth(struct tcp_cc *cc, const struct cc_ack *ack)
 	}
 	bw = ack->sample_bytes * 1000000ull / ack->sample_us;
 	if (!ack->is_app_limited || bw >= bandwidth(cc))
-		stack_best_max(&b->bw, BW_ROUNDS, b->rounds, bw);
+		stack_best_max(&b->bw, BBR_BW_ROUNDS, b->rounds, bw);
 }
 
 /* -- what arrives beyond the rate ------------------------------------------ */
@@ -210,14 +203,14 @@ static uint64_t extra_window(const struct tcp_cc *cc)
 }
 
 /* -- modes ----------------------------------------------------------------- */
-static void begin_probe_bw(struct tcp_cc *cc, uint64_t now_us)
+void stack_bbr_begin_probe_bw(struct tcp_cc *cc, uint64_t now_us)
 {
 	struct cc_bbr *b = &cc->bbr;
 
 	/* Flows that began together shall not probe together; not with the
 	 * phase that drains, as nothing is queued. */
 	b->cycle_random = b->cycle_random * 1103515245u + 12345u;
-	b->mode = PROBE_BW;
+	b->mode = BBR_PROBE_BW;
 	b->cycle = (uint8_t)((b->cycle_random >> 16) % (CYCLE_LEN - 1));
 	b->cycle = b->cycle == 0 ? 0 : b->cycle + 1;
 	b->cycle_at_us = now_us;
@@ -243,7 +236,7 @@ static void update_cycle(struct tcp_cc *cc, const struct cc_ack *ack)
 {
 	struct cc_bbr *b = &cc->bbr;
 
-	if (b->mode != PROBE_BW || !phase_is_over(cc, ack))
+	if (b->mode != BBR_PROBE_BW || !phase_is_over(cc, ack))
 		return;
 	b->cycle = (uint8_t)((b->cycle + 1) % CYCLE_LEN);
 	b->cycle_at_us = ack->now_us;
@@ -260,84 +253,18 @@ static void look_for_full_bw(struct tcp_cc *cc, const struct cc_ack *ack)
 		b->full_bw_rounds = 0;
 		return;
 	}
-	b->has_full_bw = ++b->full_bw_rounds >= FULL_BW_ROUNDS;
+	b->has_full_bw = ++b->full_bw_rounds >= FULL_BBR_BW_ROUNDS;
 }
 
 static void look_for_drained(struct tcp_cc *cc, const struct cc_ack *ack)
 {
 	struct cc_bbr *b = &cc->bbr;
 
-	if (b->mode == STARTUP && b->has_full_bw)
-		b->mode = DRAIN;
-	if (b->mode == DRAIN &&
+	if (b->mode == BBR_STARTUP && b->has_full_bw)
+		b->mode = BBR_DRAIN;
+	if (b->mode == BBR_DRAIN &&
 	    ack->flight <= with_slack(cc, product(cc, UNIT)))
-		begin_probe_bw(cc, ack->now_us);
-}
-
-/* -- the least round trip -------------------------------------------------- */
-static void save_cwnd(struct tcp_cc *cc)
-{
-	struct cc_bbr *b = &cc->bbr;
-
-	if (b->state == CC_OPEN && b->mode != PROBE_RTT)
-		b->prior_cwnd = cc->cwnd;
-	else if (cc->cwnd > b->prior_cwnd)
-		b->prior_cwnd = cc->cwnd;
-}
-
-static void end_probe_rtt(struct tcp_cc *cc, uint64_t now_us)
-{
-	struct cc_bbr *b = &cc->bbr;
-
-	if (b->probe_rtt_done_us == 0 || now_us <= b->probe_rtt_done_us)
-		return;
-	b->min_rtt_at_us = now_us;
-	if (cc->cwnd < b->prior_cwnd)
-		cc->cwnd = b->prior_cwnd;
-	if (b->has_full_bw)
-		begin_probe_bw(cc, now_us);
-	else
-		b->mode = STARTUP;
-}
-
-static void probe_rtt(struct tcp_cc *cc, const struct cc_ack *ack)
-{
-	struct cc_bbr *b = &cc->bbr;
-
-	if (b->probe_rtt_done_us == 0) {
-		if (ack->flight > CWND_LEAST * cc->mss)
-			return;
-		b->probe_rtt_done_us = ack->now_us + PROBE_RTT_US;
-		b->probe_rtt_round_done = false;
-		b->next_round_delivered = ack->total_delivered;
-		return;
-	}
-	if (b->is_round_start)
-		b->probe_rtt_round_done = true;
-	if (b->probe_rtt_round_done)
-		end_probe_rtt(cc, ack->now_us);
-}
-
-static void update_min_rtt(struct tcp_cc *cc, const struct cc_ack *ack)
-{
-	struct cc_bbr *b = &cc->bbr;
-	bool is_old = ack->now_us > b->min_rtt_at_us + MIN_RTT_US;
-
-	if (ack->rtt_us &&
-	    (!b->has_rtt || ack->rtt_us <= b->min_rtt_us || is_old)) {
-		b->has_rtt = true;
-		b->min_rtt_us = ack->rtt_us;
-		b->min_rtt_at_us = ack->now_us;
-	}
-	if (is_old && !b->is_idle_restart && b->mode != PROBE_RTT) {
-		save_cwnd(cc);
-		b->mode = PROBE_RTT;
-		b->probe_rtt_done_us = 0;
-	}
-	if (b->mode == PROBE_RTT)
-		probe_rtt(cc, ack);
-	if (ack->delivered)
-		b->is_idle_restart = false;
+		stack_bbr_begin_probe_bw(cc, ack->now_us);
 }
 
 /* -- what follows from it -------------------------------------------------- */
@@ -356,6 +283,16 @@ static void set_pacing(struct tcp_cc *cc, const struct cc_ack *ack)
 		rate = 1;
 	if (cc->bbr.has_full_bw || rate > cc->pacing_rate)
 		cc->pacing_rate = rate;
+}
+
+void stack_bbr_save_cwnd(struct tcp_cc *cc)
+{
+	struct cc_bbr *b = &cc->bbr;
+
+	if (b->state == CC_OPEN && b->mode != BBR_PROBE_RTT)
+		b->prior_cwnd = cc->cwnd;
+	else if (cc->cwnd > b->prior_cwnd)
+		b->prior_cwnd = cc->cwnd;
 }
 
 /* The first round of a recovery sends what arrives. True: that was all. */
@@ -406,11 +343,11 @@ static void set_cwnd(struct tcp_cc *cc, const struct cc_ack *ack,
 			 ack->total_delivered <
 				 (uint64_t)CC_CWND_FIRST * cc->mss)
 			cwnd += ack->delivered;
-		if (cwnd < CWND_LEAST * cc->mss)
-			cwnd = CWND_LEAST * cc->mss;
+		if (cwnd < BBR_CWND_LEAST * cc->mss)
+			cwnd = BBR_CWND_LEAST * cc->mss;
 	}
-	if (b->mode == PROBE_RTT && cwnd > CWND_LEAST * cc->mss)
-		cwnd = CWND_LEAST * cc->mss;
+	if (b->mode == BBR_PROBE_RTT && cwnd > BBR_CWND_LEAST * cc->mss)
+		cwnd = BBR_CWND_LEAST * cc->mss;
 	cc->cwnd = stack_cc_bound(cc, cwnd);
 }
 
@@ -422,7 +359,7 @@ static void bbr_ack(struct tcp_cc *cc, const struct cc_ack *ack,
 	update_cycle(cc, ack);
 	look_for_full_bw(cc, ack);
 	look_for_drained(cc, ack);
-	update_min_rtt(cc, ack);
+	stack_bbr_update_min_rtt(cc, ack);
 	set_pacing(cc, ack);
 	set_cwnd(cc, ack, state);
 }
@@ -431,7 +368,7 @@ static void bbr_ack(struct tcp_cc *cc, const struct cc_ack *ack,
 static uint32_t bbr_reduced(struct tcp_cc *cc, uint32_t flight)
 {
 	(void)flight;
-	save_cwnd(cc);
+	stack_bbr_save_cwnd(cc);
 	return cc->ssthresh;
 }
 
@@ -464,10 +401,10 @@ static void bbr_restart(struct tcp_cc *cc, uint64_t idle_us, uint64_t now_us)
 	b->is_idle_restart = true;
 	b->extra_from_us = now_us;
 	b->extra_acked = 0;
-	if (b->mode == PROBE_BW && bandwidth(cc))
+	if (b->mode == BBR_PROBE_BW && bandwidth(cc))
 		cc->pacing_rate = bandwidth(cc);
-	else if (b->mode == PROBE_RTT)
-		end_probe_rtt(cc, now_us);
+	else if (b->mode == BBR_PROBE_RTT)
+		stack_bbr_end_probe_rtt(cc, now_us);
 }
 
 const struct cc_ops stack_cc_bbr = {

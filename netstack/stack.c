@@ -85,7 +85,7 @@ static void end_connections(struct stack *s)
 {
 	for (struct stack_tcp *t = s->conns, *next; t; t = next) {
 		next = t->next;
-		if (!t->pcb || stack_is_own(s, &t->local.ip))
+		if (!t->pcb || stack_is_local(s, &t->local.ip))
 			continue;
 		if (t->is_orphan) {
 			stack_tcp_kill(t, false);
@@ -100,7 +100,7 @@ static void end_time_waits(struct stack *s)
 {
 	for (struct stack_tw *tw = s->tws_first, *next; tw; tw = next) {
 		next = tw->next;
-		if (!stack_is_own(s, &tw->local.ip))
+		if (!stack_is_local(s, &tw->local.ip))
 			stack_tw_remove(s, tw);
 	}
 }
@@ -112,6 +112,12 @@ void stack_set_addrs(struct stack *s, const struct ts_ip *v4,
 		return;
 	s->v4 = *v4;
 	s->v6 = *v6;
+	end_connections(s);
+	end_time_waits(s);
+}
+
+void stack_routes_changed(struct stack *s)
+{
 	end_connections(s);
 	end_time_waits(s);
 }

@@ -54,6 +54,17 @@ struct stack_ops {
 	/* The address that stands for whoever may send from ip; out has ip in
 	 * it. May be NULL: each for itself. */
 	void (*owner)(void *ctx, const struct ts_ip *ip, struct ts_ip *out);
+	/* Do we take packets for this address, though it is not ours, because
+	 * we route them? NULL: for none. Connections to it come by
+	 * inbound_syn(), with that address as local. */
+	bool (*forwards)(void *ctx, const struct ts_ip *dst);
+	/* A datagram, and an echo request, for such an address. */
+	void (*forward_udp)(void *ctx, const struct ts_addr *from,
+			    const struct ts_addr *to, const uint8_t *data,
+			    size_t len);
+	void (*forward_echo)(void *ctx, const struct ts_ip *from,
+			     const struct ts_ip *to, uint16_t id, uint16_t seq,
+			     const uint8_t *data, size_t len);
 };
 
 /* Callbacks of one connection. user is what the owner set. After gone() the
@@ -76,6 +87,9 @@ void stack_free(struct stack *s); /* aborts everything without a packet */
 /* Own addresses; :: for none. Changing them aborts connections of the old. */
 void stack_set_addrs(struct stack *s, const struct ts_ip *v4,
 		     const struct ts_ip *v6);
+/* What ops->forwards() says has changed: connections of addresses that we route
+ * no more are aborted. */
+void stack_routes_changed(struct stack *s);
 void stack_input(struct stack *s, const uint8_t *ip, size_t len,
 		 uint64_t now_ms);
 /* The same, with a packet that stays where it is: what belongs to a connection
@@ -112,6 +126,8 @@ struct stack_tcp *stack_syn_accept(struct stack_syn *syn,
 				   const struct stack_tcp_ops *ops, void *user,
 				   uint64_t now_ms);
 void stack_syn_refuse(struct stack_syn *syn); /* RST */
+/* ICMP, as err says: -EHOSTUNREACH, -ENETUNREACH, -EACCES. */
+void stack_syn_unreachable(struct stack_syn *syn, int err);
 void stack_syn_drop(struct stack_syn *syn);   /* silence */
 
 /* The next bytes in place, without copy: up to iov_cap pieces. Returns the
@@ -225,6 +241,23 @@ struct stack_echo *stack_echo_open(struct stack *s, stack_echo_fn fn,
 int stack_echo_send(struct stack_echo *e, const struct ts_ip *to, uint16_t seq,
 		    const void *data, size_t len);
 void stack_echo_close(struct stack_echo *e); /* NULL is fine */
+
+/* -- what we route for others (ops->forwards()) ----------------------------- */
+/* From an address that is not ours, and what came from there to a peer: 0,
+ * -EMSGSIZE, -ENETUNREACH. */
+int stack_forward_udp(struct stack *s, const struct ts_addr *from,
+		      const struct ts_addr *to, const void *data, size_t len);
+int stack_forward_echo_reply(struct stack *s, const struct ts_ip *from,
+			     const struct ts_ip *to, uint16_t id, uint16_t seq,
+			     const void *data, size_t len);
+/* What a peer sent did not arrive: it is told by ICMP, err as for
+ * stack_syn_unreachable(), or -ECONNREFUSED. data: what is known of it. */
+void stack_forward_udp_failed(struct stack *s, const struct ts_addr *from,
+			      const struct ts_addr *to, const void *data,
+			      size_t len, int err);
+void stack_forward_echo_failed(struct stack *s, const struct ts_ip *from,
+			       const struct ts_ip *to, uint16_t id,
+			       uint16_t seq, int err);
 
 struct stack_counters {
 	uint64_t tcp_active, tcp_dialled, tcp_accepted, tcp_refused;

@@ -4,8 +4,8 @@
  *
  * Echo requests to us are answered, so many a second of each peer; errors about
  * what we sent end a dial or reach the UDP binding, or whoever sent the echo
- * request. We send one kind of error ourselves, port unreachable for UDP, at
- * most 100 a second. Neighbour discovery has no place in a tunnel and is not
+ * request. We send one kind of error ourselves, unreachable, at most 100 a
+ * second. Neighbour discovery has no place in a tunnel and is not
  * listened to.
  */
 #include "netstack/stack_private.h"
@@ -24,8 +24,6 @@ enum {
 	V6_TIME_EXCEEDED = 3,
 	V6_ECHO = 128,
 	V6_ECHO_REPLY = 129,
-	V4_PORT_UNREACHABLE = 3,
-	V6_PORT_UNREACHABLE = 4,
 	ICMP_HEAD = 8,
 	ICMP_SUM_AT = 2,
 	V4_HEAD = 20,
@@ -61,24 +59,56 @@ int stack_icmp_echo(struct stack *s, const struct ts_ip *from,
 			 (uint32_t)id << 16 | seq, data, len);
 }
 
+int stack_icmp_echo_reply(struct stack *s, const struct ts_ip *from,
+			  const struct ts_ip *to, uint16_t id, uint16_t seq,
+			  const void *data, size_t len)
+{
+	return send_icmp(s, from, to,
+			 ts_ip_is_v4(to) ? V4_ECHO_REPLY : V6_ECHO_REPLY, 0,
+			 (uint32_t)id << 16 | seq, data, len);
+}
+
 static bool may_send_error(struct stack *s)
 {
 	return ts_second_quota_take(&s->icmp_errors, STACK_ICMP_ERRORS_PER_S,
 				    s->now_ms);
 }
 
-void stack_icmp_port_unreachable(struct stack *s, const struct stack_dgram *d)
+static const struct {
+	int err;
+	uint8_t v4, v6; /* codes of "unreachable" */
+} ERRORS[] = {
+	{-EHOSTUNREACH, 1, 3}, /* the first: for all that are not here */
+	{-ECONNREFUSED, 3, 4}, /* port */
+	{-ENETUNREACH, 0, 0},
+	{-EACCES, 13, 1}, /* prohibited */
+};
+
+static uint8_t code_of(int err, bool v4)
+{
+	for (size_t i = 0; i < sizeof(ERRORS) / sizeof(ERRORS[0]); i++)
+		if (ERRORS[i].err == err)
+			return v4 ? ERRORS[i].v4 : ERRORS[i].v6;
+	return v4 ? ERRORS[0].v4 : ERRORS[0].v6;
+}
+
+/* Whose port it is says so itself; the rest is what a router says, that is us
+ * when the packet was for somebody behind us. */
+void stack_icmp_unreachable(struct stack *s, const struct stack_dgram *d,
+			    int err)
 {
 	bool v4 = ts_ip_is_v4(&d->src);
 	size_t quote = v4 ? QUOTE_V4 : QUOTE_V6;
+	const struct ts_ip *own = v4 ? &s->v4 : &s->v6;
+	bool is_ours = err != -ECONNREFUSED && !ts_ip_is_unspecified(own);
 
 	if (!may_send_error(s))
 		return;
 	if (quote > d->packet_len)
 		quote = d->packet_len;
-	send_icmp(s, &d->dst, &d->src, v4 ? V4_UNREACHABLE : V6_UNREACHABLE,
-		  v4 ? V4_PORT_UNREACHABLE : V6_PORT_UNREACHABLE, 0, d->packet,
-		  quote);
+	send_icmp(s, is_ours ? own : &d->dst, &d->src,
+		  v4 ? V4_UNREACHABLE : V6_UNREACHABLE, code_of(err, v4), 0,
+		  d->packet, quote);
 }
 
 /* -- errors about what we sent --------------------------------------------- */
@@ -219,6 +249,17 @@ static void message_v6(struct stack *s, const struct stack_dgram *d,
 	}
 }
 
+/* To somebody behind us: nothing but an echo request is sent on. */
+static void forward(struct stack *s, const struct stack_dgram *d, uint8_t type,
+		    uint32_t rest, struct ts_reader *r)
+{
+	if (type == (ts_ip_is_v4(&d->dst) ? V4_ECHO : V6_ECHO) &&
+	    s->ops.forward_echo && stack_source_may_echo(s, &d->src))
+		s->ops.forward_echo(s->ctx, &d->src, &d->dst,
+				    (uint16_t)(rest >> 16), (uint16_t)rest,
+				    r->at, r->left);
+}
+
 void stack_icmp_packet(struct stack *s, const struct stack_dgram *d)
 {
 	struct ts_reader r = ts_reader_init(d->data, d->len);
@@ -234,7 +275,9 @@ void stack_icmp_packet(struct stack *s, const struct stack_dgram *d)
 		s->count.dropped_bad++;
 		return;
 	}
-	if (v4)
+	if (!stack_is_own(s, &d->dst))
+		forward(s, d, type, rest, &r);
+	else if (v4)
 		message_v4(s, d, type, code, rest, &r);
 	else
 		message_v6(s, d, type, code, rest, &r);

@@ -2,8 +2,8 @@
  * stack_ip.c - IP headers off and on
  * Source: RFC 791, RFC 8200; RFC 1122 section 3.2.1.3 (martian addresses)
  *
- * A packet is ours when it is for one of our addresses and claims to be from
- * somebody else. lwIP sees only the segments inside. Datagrams that are larger
+ * A packet is ours when it is for one of our addresses, or for one that we
+ * route for others, and claims to be from somebody else. lwIP sees only the segments inside. Datagrams that are larger
  * than the MTU leave in fragments (TCP never makes such).
  */
 #include "netstack/stack_private.h"
@@ -40,6 +40,12 @@ bool stack_is_own(const struct stack *s, const struct ts_ip *ip)
 	return ts_ip_equal(ip, &s->v4) || ts_ip_equal(ip, &s->v6);
 }
 
+bool stack_is_local(const struct stack *s, const struct ts_ip *ip)
+{
+	return stack_is_own(s, ip) ||
+	       (s->ops.forwards && s->ops.forwards(s->ctx, ip));
+}
+
 static bool may_be_source(const struct ts_ip *ip)
 {
 	return !ts_ip_is_unspecified(ip) && !ts_ip_is_multicast(ip) &&
@@ -49,7 +55,7 @@ static bool may_be_source(const struct ts_ip *ip)
 static int check_ends(const struct stack *s, const struct stack_dgram *d,
 		      bool from_us)
 {
-	if (!stack_is_own(s, &d->dst))
+	if (!stack_is_local(s, &d->dst))
 		return -EADDRNOTAVAIL;
 	if (!may_be_source(&d->src) || (!from_us && stack_is_own(s, &d->src)))
 		return -EBADMSG;

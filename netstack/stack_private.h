@@ -265,6 +265,8 @@ bool stack_lwip_is_busy(void);
 
 /* -- stack_ip.c: IP headers ------------------------------------------------ */
 bool stack_is_own(const struct stack *s, const struct ts_ip *ip);
+/* Our own, or one that we route for others. */
+bool stack_is_local(const struct stack *s, const struct ts_ip *ip);
 /* Takes the headers off. 0; -EBADMSG; -EADDRNOTAVAIL for others' packets;
  * -EAGAIN for a fragment, which was kept. Whatever out points to lives until
  * stack_frag_release(). */
@@ -450,13 +452,25 @@ void stack_echo_free_all(struct stack *s);
 /* -- stack_udp.c, stack_icmp.c --------------------------------------------- */
 void stack_udp_packet(struct stack *s, const struct stack_dgram *d);
 void stack_icmp_packet(struct stack *s, const struct stack_dgram *d);
-void stack_icmp_port_unreachable(struct stack *s, const struct stack_dgram *d);
+/* err: -ECONNREFUSED, -EHOSTUNREACH, -ENETUNREACH, -EACCES */
+void stack_icmp_unreachable(struct stack *s, const struct stack_dgram *d,
+			    int err);
+int stack_icmp_echo_reply(struct stack *s, const struct ts_ip *from,
+			  const struct ts_ip *to, uint16_t id, uint16_t seq,
+			  const void *data, size_t len);
 int stack_icmp_echo(struct stack *s, const struct ts_ip *from,
 		    const struct ts_ip *to, uint16_t id, uint16_t seq,
 		    const void *data, size_t len);
 /* The IP header that a datagram from src would have had; its length. */
 size_t stack_ip_quote(const struct ts_ip *src, const struct ts_ip *dst,
 		      uint8_t proto, size_t len, uint8_t *out, size_t cap);
+/* A datagram of UDP that is gone: what is quoted has its ends, its length and
+ * its data, which is all that a sender looks at. */
+void stack_udp_unreachable(struct stack *s, const struct ts_addr *from,
+			   const struct ts_addr *to, const void *data,
+			   size_t len, int err);
+int stack_udp_send_from(struct stack *s, const struct ts_addr *from,
+			const struct ts_addr *to, const void *data, size_t len);
 /* An ICMP error about a segment of ours with this sequence number. */
 void stack_tcp_unreachable(struct stack *s, const struct ts_addr *local,
 			   const struct ts_addr *remote, uint32_t seq, int err);

@@ -183,6 +183,23 @@ void stack_syn_refuse(struct stack_syn *syn)
 	syn_free(syn);
 }
 
+void stack_syn_unreachable(struct stack_syn *syn, int err)
+{
+	uint8_t quote[STACK_QUOTE_MAX];
+	struct stack_dgram d = {.src = syn->remote.ip, .dst = syn->local.ip,
+				.proto = PROTO_TCP, .packet = quote};
+	size_t head = stack_ip_quote(&d.src, &d.dst, PROTO_TCP,
+				     syn->segment_len, quote, sizeof(quote));
+	struct ts_writer w = ts_writer_init(quote + head, sizeof(quote) - head);
+
+	ts_write_bytes(&w, syn->segment, syn->segment_len);
+	d.packet_len = head + w.len;
+	if (head > 0 && !w.bad)
+		stack_icmp_unreachable(syn->s, &d, err);
+	syn->s->count.tcp_refused++;
+	syn_free(syn);
+}
+
 void stack_syn_drop(struct stack_syn *syn)
 {
 	syn_free(syn);

@@ -131,26 +131,36 @@ void stack_udp_set_error(struct stack_udp *u, stack_udp_error_fn fn)
 	u->error_fn = fn;
 }
 
+int stack_udp_send_from(struct stack *s, const struct ts_addr *from,
+			const struct ts_addr *to, const void *data, size_t len)
+{
+	uint8_t head[UDP_HEAD];
+	struct ts_writer w = ts_writer_init(head, sizeof(head));
+
+	if (len > UINT16_MAX - UDP_HEAD)
+		return -EMSGSIZE;
+	ts_write_be16(&w, from->port);
+	ts_write_be16(&w, to->port);
+	ts_write_be16(&w, (uint16_t)(UDP_HEAD + len));
+	ts_write_be16(&w, 0);
+	return stack_ip_send(s, &from->ip, &to->ip, PROTO_UDP, head,
+			     sizeof(head), UDP_SUM_AT, data, len);
+}
+
 int stack_udp_send(struct stack_udp *u, const struct ts_addr *to,
 		   const void *data, size_t len)
 {
 	struct stack *s = u->s;
-	const struct ts_ip *own = ts_ip_is_v4(&to->ip) ? &s->v4 : &s->v6;
-	uint8_t head[UDP_HEAD];
-	struct ts_writer w = ts_writer_init(head, sizeof(head));
+	struct ts_addr from = {
+		.ip = ts_ip_is_v4(&to->ip) ? s->v4 : s->v6,
+		.port = u->local.port,
+	};
 
-	if (ts_ip_is_unspecified(own) || ts_ip_is_unspecified(&to->ip) ||
+	if (ts_ip_is_unspecified(&from.ip) || ts_ip_is_unspecified(&to->ip) ||
 	    ts_ip_is_multicast(&to->ip) || to->port == 0 ||
-	    (!is_any(u) && !ts_ip_equal(&u->local.ip, own)))
+	    (!is_any(u) && !ts_ip_equal(&u->local.ip, &from.ip)))
 		return -EHOSTUNREACH;
-	if (len > UINT16_MAX - UDP_HEAD)
-		return -EMSGSIZE;
-	ts_write_be16(&w, u->local.port);
-	ts_write_be16(&w, to->port);
-	ts_write_be16(&w, (uint16_t)(UDP_HEAD + len));
-	ts_write_be16(&w, 0);
-	return stack_ip_send(s, own, &to->ip, PROTO_UDP, head, sizeof(head),
-			     UDP_SUM_AT, data, len);
+	return stack_udp_send_from(s, &from, to, data, len);
 }
 
 static struct stack_udp *find(const struct stack *s,
@@ -200,17 +210,22 @@ void stack_udp_packet(struct stack *s, const struct stack_dgram *d)
 		s->count.dropped_bad++;
 		return;
 	}
+	if (!stack_is_own(s, &to.ip)) {
+		if (s->ops.forward_udp)
+			s->ops.forward_udp(s->ctx, &from, &to, body.at,
+					   body.left);
+		return;
+	}
 	u = find(s, &to);
 	if (u)
 		u->fn(u->user, &from, &to, body.at, body.left);
 	else
-		stack_icmp_port_unreachable(s, d);
+		stack_icmp_unreachable(s, d, -ECONNREFUSED);
 }
 
-/* The packet is gone: what is quoted has its ends, its length and its data,
- * which is all that a sender looks at. */
-void stack_udp_refuse(struct stack_udp *u, const struct ts_addr *from,
-		      const struct ts_addr *to, const void *data, size_t len)
+void stack_udp_unreachable(struct stack *s, const struct ts_addr *from,
+			   const struct ts_addr *to, const void *data,
+			   size_t len, int err)
 {
 	uint8_t quote[STACK_QUOTE_MAX];
 	struct stack_dgram d = {.src = from->ip, .dst = to->ip,
@@ -228,8 +243,14 @@ void stack_udp_refuse(struct stack_udp *u, const struct ts_addr *from,
 	ts_write_be16(&w, 0);
 	ts_write_bytes(&w, data, len < w.room ? len : w.room);
 	d.packet_len = head + w.len;
-	if (!w.bad && stack_is_own(u->s, &to->ip))
-		stack_icmp_port_unreachable(u->s, &d);
+	if (!w.bad && stack_is_local(s, &to->ip))
+		stack_icmp_unreachable(s, &d, err);
+}
+
+void stack_udp_refuse(struct stack_udp *u, const struct ts_addr *from,
+		      const struct ts_addr *to, const void *data, size_t len)
+{
+	stack_udp_unreachable(u->s, from, to, data, len, -ECONNREFUSED);
 }
 
 void stack_udp_fail(struct stack *s, const struct ts_addr *local,

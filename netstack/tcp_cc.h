@@ -73,13 +73,16 @@ struct cc_bbr {
 	uint8_t mode, cycle, full_bw_rounds;
 	bool is_round_start, has_full_bw, is_idle_restart, is_conserving;
 	bool probe_rtt_round_done, has_rtt;
-	uint64_t conserve_until;
 	/* how much more than the rate allows arrives at once */
 	uint64_t extra_from_us, extra_acked;
 	uint32_t extra[2];
 	uint8_t extra_index, extra_rounds;
 	uint32_t cycle_random;
 	uint8_t state; /* enum cc_state, as seen last */
+	/* does the path look longer than min_rtt_us? */
+	uint64_t doubt_from_us, rate_in_doubt;
+	uint32_t round_rtt_us, rtt_in_doubt_us; /* 0: none */
+	uint8_t long_rounds;
 };
 
 struct tcp_cc {

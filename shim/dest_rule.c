@@ -7,6 +7,9 @@
  * the first address or name that could be ours; alone, only an address or a
  * name that looks ours starts a node.
  *
+ * With an exit node everything is the tailnet's but what the table names. One
+ * that is named in the environment starts a node at the first address at all.
+ *
  * With dns = intercept the system's name servers are ours, too, at port 53.
  *
  * Names: a single label, or one under the tailnet's suffix; before that is
@@ -34,8 +37,11 @@ bool shim_claims_ip(const struct ts_ip *ip)
 
 	if (is_never_ours(ip))
 		return false;
-	table = shim_table();
-	return table ? ts_table_claims(table, ip) : ts_ip_is_tailscale(ip);
+	table = shim.has_exit_node ? shim_table_if_configured()
+				   : shim_table();
+	/* Without a host to ask nothing may pass beside the exit node. */
+	return table ? ts_table_claims(table, ip)
+		     : shim.has_exit_node || ts_ip_is_tailscale(ip);
 }
 
 /* Port 53 of the system's name servers is the node's with dns = intercept.

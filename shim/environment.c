@@ -7,9 +7,11 @@
  * is called even earlier does the same work itself.
  *
  *   TSNET_BROKER, TSNET_BROKER_ABSTRACT   a host runs elsewhere: use it
- *   TSNET_NODE, TSNET_NODES               ... or that one of several
- *   TS_AUTHKEY, TS_AUTH_KEY, TSNET_...    a node was asked for
+ *   TSNET_NODE=name, TSNET_NODE_name      ... or that one of several
+ *   TS_AUTHKEY, TS_AUTH_KEY, TS_CLIENT_SECRET, TS_CLIENT_ID, TSNET_...
+ *                                         a node was asked for
  *   TSNET_LISTEN, TSNET_SUFFIX            needed before a host can tell
+ *   TSNET_EXIT_NODE, TSNET_SHIM_EXIT_NODE (tsrun's)   all is the tailnet's
  *   TSNET_SHIM_DEBUG=1                    say on stderr what was decided
  *   TSNET_NOTIFY=1                        the host watches static programs
  *   TSNET_FOLLOW_EXEC=no                  exec_environment.c stays out
@@ -46,6 +48,18 @@ static void copy_env(const char *name, char *out, size_t cap)
 		memcpy(out, value, strlen(value) + 1);
 }
 
+/* Of those that ask for a node: names whose value is not empty. */
+static bool has_key_variable(void)
+{
+	static const char names[] = "TS_AUTHKEY\0TS_AUTH_KEY\0TS_CLIENT_ID\0"
+				    "TS_CLIENT_SECRET\0";
+	const char *name = names;
+
+	while (*name && !is_set(name))
+		name += strlen(name) + 1;
+	return *name;
+}
+
 static bool has_node_variable(void)
 {
 	static const char shim_debug[] = "TSNET_SHIM_DEBUG=";
@@ -56,12 +70,12 @@ static bool has_node_variable(void)
 		    strncmp(*env, shim_debug, sizeof(shim_debug) - 1) != 0 &&
 		    strncmp(*env, follow_exec, sizeof(follow_exec) - 1) != 0)
 			return true;
-	return is_set("TS_AUTHKEY") || is_set("TS_AUTH_KEY");
+	return has_key_variable();
 }
 
 static void read_listen_mode(void)
 {
-	static const char *const modes[] = {
+	static const char modes[][8] = { /* pointers would be relocated */
 		[TS_LISTEN_BOTH] = "both",
 		[TS_LISTEN_TAILNET] = "tailnet",
 		[TS_LISTEN_HOST] = "host",
@@ -76,24 +90,18 @@ static void read_listen_mode(void)
 	}
 }
 
-/* "NAME,ABSTRACT;...". One that is not there has no name: then the tailnet is
- * down, and never another one. */
-static void choose_broker(const char *node, struct shim_broker *out)
+/* One that is not there has no name: then the tailnet is down, and never
+ * another one. The variable's name is made where the path would be. */
+static void choose_broker(struct shim_broker *out)
 {
-	const char *at = getenv("TSNET_NODES");
-	size_t len = strlen(node);
+	static const char prefix[] = "TSNET_NODE_";
 
-	for (; at && *at; at += strcspn(at, ";"), at += *at == ';') {
-		size_t name_len;
-
-		if (strncmp(at, node, len) != 0 || at[len] != ',')
-			continue;
-		at += len + 1;
-		name_len = strcspn(at, ";");
-		if (name_len < sizeof(out->abstract))
-			memcpy(out->abstract, at, name_len);
-		return;
-	}
+	memcpy(out->path, prefix, sizeof(prefix));
+	copy_env("TSNET_NODE", out->path + sizeof(prefix) - 1,
+		 sizeof(out->path) - sizeof(prefix));
+	out->abstract[0] = '\0';
+	copy_env(out->path, out->abstract, sizeof(out->abstract));
+	out->path[0] = '\0';
 }
 
 static void read_broker(void)
@@ -104,13 +112,11 @@ static void read_broker(void)
 			 is_set("TSNET_BROKER_ABSTRACT");
 	if (!shim.is_hosted)
 		return;
-	if (is_set("TSNET_NODE")) {
-		choose_broker(getenv("TSNET_NODE"), broker);
-	} else {
-		copy_env("TSNET_BROKER", broker->path, sizeof(broker->path));
-		copy_env("TSNET_BROKER_ABSTRACT", broker->abstract,
-			 sizeof(broker->abstract));
-	}
+	copy_env("TSNET_BROKER", broker->path, sizeof(broker->path));
+	copy_env("TSNET_BROKER_ABSTRACT", broker->abstract,
+		 sizeof(broker->abstract));
+	if (is_set("TSNET_NODE"))
+		choose_broker(broker);
 	shim.broker_count = 1;
 	atomic_store(&shim.broker, broker);
 }
@@ -138,6 +144,8 @@ void shim_read_environment(void)
 	shim.is_debug = is_set("TSNET_SHIM_DEBUG");
 	shim.is_configured = has_node_variable();
 	shim.has_notify = is_set("TSNET_NOTIFY");
+	shim.has_exit_node = is_set("TSNET_EXIT_NODE") ||
+			     is_set("TSNET_SHIM_EXIT_NODE");
 	copy_env("TSNET_SUFFIX", shim.suffix, sizeof(shim.suffix));
 	read_listen_mode();
 	read_broker();

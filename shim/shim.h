@@ -58,6 +58,7 @@ struct shim {
 	bool is_notified;	 /* and serves our system calls */
 	bool is_configured;	 /* a node was asked for */
 	bool is_debug;
+	bool has_exit_node;   /* TSNET_EXIT_NODE */
 	bool listen_is_known; /* from TSNET_LISTEN */
 	uint8_t listen_mode;  /* enum ts_listen_mode, if known */
 	char suffix[TS_TABLE_SUFFIX_CAP];

@@ -19,6 +19,8 @@ enum ts_log_level {
 	TS_LOG_OFF = -1, /* below everything */
 };
 
+enum ts_log_format { TS_LOG_FORMAT_TEXT, TS_LOG_FORMAT_JSON };
+
 /* line: one message without newline. Called from any thread. */
 typedef void (*ts_log_sink_fn)(void *ctx, enum ts_log_level level,
 			       const char *line);

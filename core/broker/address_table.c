@@ -243,22 +243,44 @@ bool ts_table_find(const struct ts_table_layout *t,
 
 /* On the path of every connect of every program, in signal handlers, too: only
  * as many as there are, a few at a time. Four of them are whole words. */
-static bool is_in_prefixes(const struct ts_table_layout *t,
-			   const struct ts_ip *ip)
+static bool is_in_range(const struct ts_table_layout *t, size_t first,
+			size_t end, const struct ts_ip *ip)
 {
 	struct ts_prefix some[4];
-	size_t count = __atomic_load_n(&t->info.prefix_count, __ATOMIC_ACQUIRE);
 
-	if (count > TS_TABLE_PREFIX_MAX)
-		count = TS_TABLE_PREFIX_MAX;
-	for (size_t i = 0; i < count; i++) {
-		if (i % 4 == 0)
-			load_words(some, &t->prefixes[i], sizeof(some));
+	for (size_t i = first; i < end; i++) {
+		if (i == first || i % 4 == 0)
+			load_words(some, &t->prefixes[i - i % 4],
+				   sizeof(some));
 		if (some[i % 4].bits <= 8 * TS_IP_LEN &&
 		    ts_prefix_contains(&some[i % 4], ip))
 			return true;
 	}
 	return false;
+}
+
+static size_t load_count(const uint8_t *count)
+{
+	size_t n = __atomic_load_n(count, __ATOMIC_ACQUIRE);
+
+	return n < TS_TABLE_PREFIX_MAX ? n : TS_TABLE_PREFIX_MAX;
+}
+
+static bool claims_rest(const struct ts_table_layout *t)
+{
+	return __atomic_load_n(&t->info.claims_rest, __ATOMIC_ACQUIRE);
+}
+
+static bool is_in_prefixes(const struct ts_table_layout *t,
+			   const struct ts_ip *ip)
+{
+	if (is_in_range(t, 0, load_count(&t->info.prefix_count), ip))
+		return true;
+	return claims_rest(t) &&
+	       !is_in_range(t,
+			    TS_TABLE_PREFIX_MAX -
+				    load_count(&t->info.direct_count),
+			    TS_TABLE_PREFIX_MAX, ip);
 }
 
 bool ts_table_claims(const struct ts_table_layout *t, const struct ts_ip *ip)
@@ -281,7 +303,7 @@ bool ts_table_claims(const struct ts_table_layout *t, const struct ts_ip *ip)
 	}
 	/* A host that died while it wrote must not send its programs' private
 	 * traffic to the host network. */
-	return ts_ip_is_tailscale(ip);
+	return ts_ip_is_tailscale(ip) || claims_rest(t);
 }
 
 bool ts_table_is_own(const struct ts_table_layout *t, const struct ts_ip *ip)

@@ -20,7 +20,7 @@
 
 enum {
 	TS_TABLE_MAGIC = 0x74736e54,
-	TS_TABLE_VERSION = 4,
+	TS_TABLE_VERSION = 5,
 	TS_TABLE_FLOW_CAP = 1 << 16, /* slots; at most 3/4 in use */
 	TS_TABLE_PROBE_MAX = 64,
 	TS_TABLE_PREFIX_MAX = 128,
@@ -53,6 +53,10 @@ struct ts_table_info {
 	uint16_t datagram_port; /* W; 0: not there */
 	uint8_t holds;	      /* R does; else it accepts at once */
 	uint8_t prefix_count; /* of the layout's */
+	/* An exit node: all is the tailnet's, but what is loopback's, and the
+	 * last direct_count of the layout's prefixes. */
+	uint8_t claims_rest, direct_count;
+	uint8_t spare[2];
 	struct ts_ip own_v4, own_v6; /* :: before the netmap */
 	/* The system's name servers: port 53 there is the node's (dns =
 	 * intercept). */
@@ -109,7 +113,7 @@ struct ts_table *ts_table_new(void); /* memfd made, mapped, sealed; or NULL */
 void ts_table_free(struct ts_table *t);
 int ts_table_fd(const struct ts_table *t); /* read-only fd to hand out */
 const struct ts_table_layout *ts_table_layout(const struct ts_table *t);
-/* prefixes: info->prefix_count of them. */
+/* prefixes: all TS_TABLE_PREFIX_MAX of them, used from both ends. */
 void ts_table_set_info(struct ts_table *t, const struct ts_table_info *info,
 		       const struct ts_prefix *prefixes);
 /* Adds or replaces. 0 or -ENOSPC. */
@@ -128,7 +132,9 @@ bool ts_table_find(const struct ts_table_layout *t,
 /* The listeners, one by one: *at is 0 at the beginning; false: no more. */
 bool ts_table_next_listener(const struct ts_table_layout *t, uint32_t *at,
 			    struct ts_flow_key *out);
-/* Is ip inside one of the prefixes? Cheap: no copy of the info. Service IPs
+/* Is ip inside one of the prefixes, or in none of the direct ones while an exit
+ * node is used? Never loopback and multicast, which are for the caller to
+ * know. Cheap: no copy of the info. Service IPs
  * count; before the netmap (no own address yet) so do the static prefixes. */
 bool ts_table_claims(const struct ts_table_layout *t, const struct ts_ip *ip);
 /* Without a copy of the info either: is it an address of this node; its MTU;

@@ -155,8 +155,10 @@ void ts_table_set_info(struct ts_table *t, const struct ts_table_info *info,
 		struct ts_prefix prefixes[TS_TABLE_PREFIX_MAX];
 	} next = {.info = *info};
 
-	for (size_t i = 0; i < info->prefix_count; i++)
-		next.prefixes[i] = prefixes[i];
+	for (size_t i = 0; i < TS_TABLE_PREFIX_MAX; i++)
+		if (i < info->prefix_count ||
+		    i >= (size_t)(TS_TABLE_PREFIX_MAX - info->direct_count))
+			next.prefixes[i] = prefixes[i];
 	store_stable(&t->layout->info_seq, &t->layout->info, &next,
 		     sizeof(next));
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * c2n.c - requests of the control server to this node
  *
- * Only /echo has something to answer with here; every other path gets what an
- * upstream client says to a path that it does not know, which servers take as
- * "not available".
+ * The request is read with our strict reader of HTTP heads; its body is what
+ * Content-Length says, or the rest. Answers have their length and close
+ * nothing, as they travel in the body of another request.
  */
 #include "core/control/c2n.h"
 
@@ -12,56 +12,195 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/encode.h"
 #include "core/base/http1.h"
 #include "core/base/wire.h"
 
 enum { HEAD_CAP = 256 };
 
-static int write_response(const char *status, const void *body,
-			  size_t body_len, char **out, size_t *out_len)
+/* -- the request ------------------------------------------------------------------ */
+static int copy(char *out, size_t cap, const char *text, size_t len)
+{
+	if (len >= cap)
+		return -EMSGSIZE;
+	memcpy(out, text, len);
+	out[len] = '\0';
+	return 0;
+}
+
+static size_t body_length(const struct ts_http1_head *head, size_t rest)
+{
+	const struct ts_http1_field *field =
+		ts_http1_find(head, "Content-Length");
+	size_t len = 0;
+
+	if (!field)
+		return rest;
+	for (size_t i = 0; i < field->value_len; i++) {
+		if (field->value[i] < '0' || field->value[i] > '9')
+			return rest;
+		len = len * 10 + (size_t)(field->value[i] - '0');
+		if (len > rest)
+			return rest;
+	}
+	return len;
+}
+
+static int read_request(const uint8_t *text, size_t len,
+			struct ts_c2n_request *out)
+{
+	struct ts_http1_head head;
+	const char *query;
+	size_t path_len;
+	int err = ts_http1_read_request(text, len, &head);
+
+	if (err)
+		return err == -EAGAIN ? -EBADMSG : err;
+	query = memchr(head.target, '?', head.target_len);
+	path_len = query ? (size_t)(query - head.target) : head.target_len;
+	out->query[0] = '\0';
+	if (query)
+		err = copy(out->query, sizeof(out->query), query + 1,
+			   head.target_len - path_len - 1);
+	if (!err)
+		err = copy(out->path, sizeof(out->path), head.target, path_len);
+	if (!err)
+		err = copy(out->method, sizeof(out->method), head.method,
+			   head.method_len);
+	out->body = text + head.head_len;
+	out->body_len = body_length(&head, len - head.head_len);
+	return err;
+}
+
+/* "%41+b" -> "A b"; false: no room, or no escape. */
+static bool decode(const char *text, size_t len, char *out, size_t cap)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		char c = text[i] == '+' ? ' ' : text[i];
+
+		if (c == '%') {
+			if (len - i < 3 ||
+			    ts_hex_decode(text + i + 1, 2, &c, 1))
+				return false;
+			i += 2;
+		}
+		if (n + 1 >= cap || c == '\0')
+			return false;
+		out[n++] = c;
+	}
+	out[n] = '\0';
+	return true;
+}
+
+bool ts_c2n_query(const struct ts_c2n_request *request, const char *name,
+		  char *out, size_t cap)
+{
+	size_t name_len = strlen(name);
+	const char *at = request->query;
+
+	out[0] = '\0';
+	while (*at) {
+		size_t len = strcspn(at, "&");
+
+		if (len > name_len && at[name_len] == '=' &&
+		    strncmp(at, name, name_len) == 0) {
+			if (decode(at + name_len + 1, len - name_len - 1, out,
+				   cap))
+				return true;
+			out[0] = '\0';
+			return false;
+		}
+		at += len + (at[len] == '&');
+	}
+	return false;
+}
+
+/* -- the response ----------------------------------------------------------------- */
+static const char *reason_of(int status)
+{
+	switch (status) {
+	case 200:
+		return "OK";
+	case 204:
+		return "No Content";
+	case 400:
+		return "Bad Request";
+	case 405:
+		return "Method Not Allowed";
+	case 501:
+		return "Not Implemented";
+	default:
+		return "Internal Server Error";
+	}
+}
+
+static size_t write_head(char head[static HEAD_CAP],
+			 const struct ts_c2n_reply *reply)
+{
+	int len = snprintf(head, HEAD_CAP, "HTTP/1.1 %d %s\r\n", reply->status,
+			   reason_of(reply->status));
+
+	if (reply->status != 204)
+		len += snprintf(head + len, HEAD_CAP - (size_t)len,
+				"Content-Length: %zu\r\n", reply->body_len);
+	if (reply->type)
+		len += snprintf(head + len, HEAD_CAP - (size_t)len,
+				"Content-Type: %s\r\n"
+				"X-Content-Type-Options: nosniff\r\n",
+				reply->type);
+	len += snprintf(head + len, HEAD_CAP - (size_t)len, "\r\n");
+	return (size_t)len;
+}
+
+static int write_response(const struct ts_c2n_reply *reply, char **out,
+			  size_t *out_len)
 {
 	char head[HEAD_CAP];
-	int head_len = snprintf(head, sizeof(head),
-				"HTTP/1.1 %s\r\n"
-				"Content-Length: %zu\r\n"
-				"Content-Type: text/plain; charset=utf-8\r\n"
-				"X-Content-Type-Options: nosniff\r\n\r\n",
-				status, body_len);
-	size_t room = (size_t)head_len + body_len;
+	size_t head_len = write_head(head, reply);
+	size_t room = head_len + reply->body_len;
 	struct ts_writer w;
 	char *text = malloc(room + 1);
 
 	if (!text)
 		return -ENOMEM;
 	w = ts_writer_init(text, room + 1);
-	ts_write_bytes(&w, head, (size_t)head_len);
-	ts_write_bytes(&w, body, body_len);
+	ts_write_bytes(&w, head, head_len);
+	ts_write_bytes(&w, reply->body, reply->body_len);
+	ts_write_u8(&w, 0);
 	*out = text;
-	*out_len = w.len;
+	*out_len = room;
 	return 0;
 }
 
-/* The path ends where the query starts. */
-static bool path_is(const struct ts_http1_head *head, const char *path)
+void ts_c2n_reply_text(struct ts_c2n_reply *reply, int status,
+		       const char *type, const char *text)
 {
-	const char *query = memchr(head->target, '?', head->target_len);
-	size_t len = query ? (size_t)(query - head->target) : head->target_len;
+	int len = asprintf(&reply->body, "%s\n", text);
 
-	return len == strlen(path) && memcmp(head->target, path, len) == 0;
+	if (len < 0)
+		reply->body = NULL;
+	reply->status = len < 0 ? 500 : status;
+	reply->type = type;
+	reply->body_len = len < 0 ? 0 : (size_t)len;
 }
 
-int ts_c2n_answer(const uint8_t *request, size_t len, char **out,
-		  size_t *out_len)
+int ts_c2n_answer(const uint8_t *text, size_t len, ts_c2n_fn fn, void *ctx,
+		  char **out, size_t *out_len)
 {
-	static const char unknown[] = "unknown c2n path\n";
-	struct ts_http1_head head;
-	int err = ts_http1_read_request(request, len, &head);
+	struct ts_c2n_request request;
+	struct ts_c2n_reply reply = {0};
+	int err = read_request(text, len, &request);
 
 	if (err)
-		return err == -EAGAIN ? -EBADMSG : err;
-	if (path_is(&head, "/echo"))
-		return write_response("200 OK", request + head.head_len,
-				      len - head.head_len, out, out_len);
-	return write_response("400 Bad Request", unknown, strlen(unknown), out,
-			      out_len);
+		return err;
+	if (fn)
+		fn(ctx, &request, &reply);
+	if (reply.status == 0)
+		ts_c2n_reply_text(&reply, 400, "text/plain; charset=utf-8",
+				  "unknown c2n path");
+	err = write_response(&reply, out, out_len);
+	free(reply.body);
+	return err;
 }

@@ -7,7 +7,8 @@
  *
  *   link failed -> tear down, plan the next attempt
  *   link down   -> open it, when it is time
- *   link up     -> log out | register | poll the map and send updates
+ *   link up     -> log out | register | poll the map and send updates, and
+ *                  register a new key meanwhile
  *
  * Functions called from within an op are nested: they only note.
  * Source: control/controlclient/auto.go
@@ -96,10 +97,11 @@ int64_t ts_control_wall_clock(const struct ts_control *c)
 
 static void step_up(struct ts_control *c)
 {
-	if (c->goal == GOAL_LOG_OUT || !c->login.is_done) {
+	if (c->goal == GOAL_LOG_OUT || !c->login.is_done)
 		ts_poll_stop(c);
+	if (ts_login_is_wanted(c))
 		ts_login_step(c);
-	} else {
+	if (c->goal == GOAL_RUN && c->login.is_done) {
 		ts_poll_step(c);
 		ts_update_step(c);
 	}
@@ -175,6 +177,7 @@ void ts_control_free(struct ts_control *c)
 	ts_login_deinit(c);
 	ts_update_deinit(c);
 	ts_ping_deinit(c);
+	ts_request_deinit(c);
 	ts_netmap_free(c->netmap);
 	free(c->login_name);
 	free(c->display_name);
@@ -200,13 +203,7 @@ void ts_control_logout(struct ts_control *c, uint64_t now_ms)
 {
 	ts_control_enter(c, now_ms);
 	ts_login_restart(c);
-	if (ts_private_key_is_zero(&c->config.node_key)) {
-		c->goal = GOAL_STOP;
-		ts_control_set_state(c, TS_CONTROL_LOGGED_OUT, NULL);
-	} else {
-		c->goal = GOAL_LOG_OUT;
-		c->link.retry_ms = 0;
-	}
+	ts_login_leave(c);
 	ts_control_leave(c);
 }
 
@@ -249,6 +246,7 @@ uint64_t ts_control_deadline_ms(const struct ts_control *c)
 
 	next = earlier(next, ts_login_deadline_ms(c));
 	next = earlier(next, ts_poll_deadline_ms(c));
+	next = earlier(next, ts_request_deadline_ms(c));
 	return earlier(next, ts_update_deadline_ms(c));
 }
 
@@ -256,8 +254,10 @@ void ts_control_tick(struct ts_control *c, uint64_t now_ms)
 {
 	ts_control_enter(c, now_ms);
 	ts_control_link_tick(c);
+	ts_login_tick(c);
 	ts_poll_tick(c);
 	ts_update_tick(c);
+	ts_request_tick(c);
 	ts_control_leave(c);
 }
 

@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #include "core/base/addr.h"
+#include "core/control/c2n.h"
 #include "core/crypto/keys.h"
 #include "core/model/netmap.h"
 
@@ -64,6 +65,9 @@ struct ts_control_ops {
 	void (*state_changed)(void *ctx, enum ts_control_state state,
 			      const char *error); /* error: or NULL */
 	void (*auth_url)(void *ctx, const char *url);
+	/* A login needs an auth key and there is none (mints_auth_key): answer
+	 * with ts_control_auth_key_made() or ts_control_auth_key_failed(). */
+	void (*want_auth_key)(void *ctx);
 	/* The keys that are to be stored: after a successful register. */
 	void (*persist_changed)(void *ctx);
 	/* A peer was added or changed / is about to be freed. */
@@ -77,6 +81,10 @@ struct ts_control_ops {
 	 * HEAD that URL by ordinary HTTP, the answer does not matter. */
 	void (*ping_request)(void *ctx, const char *url, const char *types,
 			     const struct ts_ip *ip);
+	/* What the server asks of us by HTTP; NULL: nothing is answered. */
+	ts_c2n_fn c2n;
+	/* The server wants a person to visit url, each one once. May be NULL. */
+	void (*browse)(void *ctx, const char *url);
 };
 
 struct ts_control_config {
@@ -87,14 +95,18 @@ struct ts_control_config {
 	struct ts_nl_private_key nl_key;
 	struct ts_public_key disco_key;
 	const char *auth_key; /* NULL: interactive login */
+	bool mints_auth_key; /* no auth_key: the owner gets one for a login */
 	const char *backend_log_id; /* 64 hex */
 	const char *hostname;
 	const char *os_version, *machine_arch, *app, *ipn_version;
 	const char *distro, *distro_version; /* or NULL */
 	bool container;
-	bool ephemeral, force_login;
+	bool ephemeral, force_login, shields_up;
 	const char *const *tags;
 	size_t tag_count;
+	/* What we offer to route for others (Hostinfo.RoutableIPs). */
+	const struct ts_prefix *routes;
+	size_t route_count;
 };
 
 struct ts_control;
@@ -105,9 +117,27 @@ struct ts_control *ts_control_new(const struct ts_control_config *config,
 				  const struct ts_control_ops *ops, void *ctx);
 void ts_control_free(struct ts_control *c);
 void ts_control_start(struct ts_control *c, uint64_t now_ms);
-/* Register with the past expiry (3.2). done through state_changed(LOGGED_OUT)
- * or FAILED; the owner limits the wait. */
+/* Leave the server alone until the next start; no news from it, either. */
+void ts_control_stop(struct ts_control *c, uint64_t now_ms);
+/* Register with the past expiry (3.2), then forget our keys and the tailnet:
+ * state_changed(LOGGED_OUT), with an error when the server could not be told
+ * within 15 s or did not agree. */
 void ts_control_logout(struct ts_control *c, uint64_t now_ms);
+/* Have a person log in at an address that auth_url() tells, without the auth
+ * key. What runs goes on until the login has come through. */
+void ts_control_login_interactive(struct ts_control *c, uint64_t now_ms);
+/* Log in with this auth key (copied). with_new_key: also a node that the server
+ * knows, which runs on until that has come through; else such a node keeps the
+ * key for when the server asks. 0, -EINVAL (no key), -ENOMEM. */
+int ts_control_login(struct ts_control *c, const char *auth_key,
+		     bool with_new_key, uint64_t now_ms);
+/* Answers to want_auth_key(): a key that is good for one login (copied); or
+ * why there is none yet, refused or out of reach. After the latter a key is
+ * still waited for. */
+void ts_control_auth_key_made(struct ts_control *c, const char *auth_key,
+			      uint64_t now_ms);
+void ts_control_auth_key_failed(struct ts_control *c, const char *error,
+				bool is_refused, uint64_t now_ms);
 
 void ts_control_key_fetched(struct ts_control *c, int http_status,
 			    const char *body, size_t len, const char *error,
@@ -144,13 +174,38 @@ struct ts_net_info {
 };
 void ts_control_set_net_info(struct ts_control *c,
 			     const struct ts_net_info *info, uint64_t now_ms);
+void ts_control_set_routes(struct ts_control *c, const struct ts_prefix *routes,
+			   size_t count, uint64_t now_ms);
 void ts_control_set_peerapi(struct ts_control *c, uint16_t port4,
 			    uint16_t port6, uint64_t now_ms);
+
+/* The user's changes: the server hears of them; new tags by registering again.
+ * 0 or -ENOMEM (then nothing has changed). */
+int ts_control_set_hostname(struct ts_control *c, const char *hostname,
+			    uint64_t now_ms);
+void ts_control_set_shields_up(struct ts_control *c, bool shields_up,
+			       uint64_t now_ms);
+int ts_control_set_tags(struct ts_control *c, char *const *tags, size_t count,
+			uint64_t now_ms);
 
 /* POST over the link to the URL's path: the answer to a ping request. Dropped
  * when the link is down. */
 void ts_control_post(struct ts_control *c, const char *url, const void *body,
 		     size_t len, uint64_t now_ms);
+
+/* A request to the server in the name of another, by POST over the link, with
+ * a JSON body. fn is called once, later: status 0 with an error of one line, or
+ * the server's answer. 0, -ENETDOWN (no link, no login), -EAGAIN (too many),
+ * -ENOMEM: then fn is not called. */
+typedef void (*ts_control_reply_fn)(void *ctx, int status, const void *body,
+				    size_t len, const char *error);
+int ts_control_request(struct ts_control *c, const char *path,
+		       const char *body, ts_control_reply_fn fn, void *fn_ctx,
+		       uint64_t now_ms);
+/* Ask for our node key to expire then: the answer is a RegisterResponse. */
+int ts_control_expire_at(struct ts_control *c, int64_t expiry_unix,
+			 ts_control_reply_fn fn, void *fn_ctx,
+			 uint64_t now_ms);
 
 enum ts_control_state ts_control_state(const struct ts_control *c);
 const struct ts_netmap *ts_control_netmap(const struct ts_control *c);

@@ -32,12 +32,29 @@ static void dup_tags(const struct ts_control_config *from,
 		tags[i] = dup_text(from->tags[i], err);
 }
 
+int ts_control_config_set_routes(struct ts_control_config *config,
+				 const struct ts_prefix *routes, size_t count)
+{
+	struct ts_prefix *copy = calloc(count + 1, sizeof(*copy));
+
+	if (!copy)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++)
+		copy[i] = routes[i];
+	free((void *)(uintptr_t)config->routes);
+	config->routes = copy;
+	config->route_count = count;
+	return 0;
+}
+
 int ts_control_config_copy(const struct ts_control_config *from,
 			   struct ts_control_config *to)
 {
 	int err = 0;
 
 	*to = *from;
+	to->routes = NULL;
+	to->route_count = 0;
 	to->control_url = dup_text(from->control_url, &err);
 	to->auth_key = dup_text(from->auth_key, &err);
 	to->backend_log_id = dup_text(from->backend_log_id, &err);
@@ -49,6 +66,8 @@ int ts_control_config_copy(const struct ts_control_config *from,
 	to->distro = dup_text(from->distro, &err);
 	to->distro_version = dup_text(from->distro_version, &err);
 	dup_tags(from, to, &err);
+	if (ts_control_config_set_routes(to, from->routes, from->route_count))
+		err = -ENOMEM;
 	if (err)
 		ts_control_config_deinit(to);
 	return err;
@@ -74,5 +93,6 @@ void ts_control_config_deinit(struct ts_control_config *config)
 	free_text(config->distro);
 	free_text(config->distro_version);
 	ts_text_list_free((char **)(uintptr_t)config->tags, config->tag_count);
+	free((void *)(uintptr_t)config->routes);
 	ts_wipe(config, sizeof(*config));
 }

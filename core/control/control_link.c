@@ -270,6 +270,7 @@ static void tear_down(struct ts_control *c)
 	ts_update_link_lost(c);
 	ts_login_link_lost(c);
 	ts_ping_link_lost(c);
+	ts_request_link_lost(c);
 	ts_h2_free(link->h2);
 	ts_ts2021_free(link->conn);
 	link->h2 = NULL;

@@ -5,10 +5,20 @@
  * there is none, the present one has run out, or the server says so (then the
  * present one goes along as the old key); the one on trial while a person is
  * asked to visit an AuthURL. Only an answer without Error and AuthURL makes a
- * key ours. The auth key goes along with every request, as upstream does.
+ * key ours. The auth key goes along with every request, as upstream does,
+ * unless a person is to log in, or it was made for one login and has been used
+ * (control_auth_key.c).
+ *
+ * A node whose key runs out, or is to be replaced, renews: it follows the map
+ * under the present key, which says what state it is in, and registers the next
+ * one beside it. The map is asked for anew once that has come through. Before
+ * the first registration, and when the server does not know our key, nothing
+ * goes on beside.
  *
  * Errors keep coming back on retries: the owner hears each text once, and the
- * state stays FAILED meanwhile.
+ * state stays FAILED meanwhile. A logout ends with our keys forgotten in any
+ * case: who asked for one would not want to hear later that they are still in
+ * use.
  * Source: control/controlclient/{auto,direct}.go (authRoutine, doLogin)
  */
 #include <errno.h>
@@ -23,6 +33,7 @@
 #include "core/crypto/secret.h"
 
 enum {
+	LOGOUT_MS = 15000,
 	REGISTER_BODY_MAX = 1 << 20,
 	HTTP_TOO_MANY = 429,
 	/* A follow-up that was answered sooner did not wait for anybody. */
@@ -53,6 +64,7 @@ void ts_login_restart(struct ts_control *c)
 	free(login->published_url);
 	login->published_url = NULL;
 	login->retry_ms = 0;
+	login->waits_for_key = false;
 	ts_backoff_reset(&login->backoff);
 }
 
@@ -68,24 +80,73 @@ void ts_login_link_lost(struct ts_control *c)
 	ts_rpc_cancel(c, &c->login.rpc);
 }
 
-void ts_login_again(struct ts_control *c, bool with_new_key)
+void ts_login_again(struct ts_control *c)
 {
 	struct ts_control_login *login = &c->login;
 
 	login->is_done = false;
-	login->wants_new_key |= with_new_key;
+	login->renews = false;
 	login->made_new_key = false;
 	forget_followup(login);
 	login->retry_ms = c->now_ms + ts_backoff_next_ms(&login->backoff);
+}
+
+void ts_login_renew(struct ts_control *c, bool is_expired)
+{
+	struct ts_control_login *login = &c->login;
+
+	if (login->renews && is_expired)
+		return;
+	if (is_expired)
+		log_warn("control: our node key has expired: logging in again");
+	ts_rpc_cancel(c, &login->rpc);
+	forget_followup(login);
+	login->renews = true;
+	login->renews_expired = is_expired;
+	login->wants_new_key = true;
+	login->made_new_key = false;
+	login->retry_ms = c->now_ms;
+	if (is_expired)
+		login->retry_ms += ts_backoff_next_ms(&login->backoff);
+}
+
+void ts_login_not_expired(struct ts_control *c)
+{
+	struct ts_control_login *login = &c->login;
+
+	if (!login->renews || !login->renews_expired)
+		return;
+	log_info("control: our node key is good for longer");
+	ts_login_restart(c);
+	login->renews = login->renews_expired = false;
+	login->wants_new_key = login->made_new_key = false;
+}
+
+bool ts_login_is_wanted(const struct ts_control *c)
+{
+	return c->goal == GOAL_LOG_OUT || !c->login.is_done || c->login.renews;
 }
 
 uint64_t ts_login_deadline_ms(const struct ts_control *c)
 {
 	const struct ts_control_login *login = &c->login;
 	bool is_waiting = c->link.step == LINK_UP && !login->rpc.stream_id &&
-			  (c->goal == GOAL_LOG_OUT || !login->is_done);
+			  !login->waits_for_key && ts_login_is_wanted(c);
+	uint64_t next = is_waiting ? login->retry_ms : UINT64_MAX;
 
-	return is_waiting ? login->retry_ms : UINT64_MAX;
+	if (c->goal == GOAL_LOG_OUT && login->logout_end_ms < next)
+		next = login->logout_end_ms;
+	return c->goal == GOAL_STOP ? UINT64_MAX : next;
+}
+
+/* While the map is followed it says what state we are in. */
+static void show_state(struct ts_control *c, enum ts_control_state state,
+		       const char *error)
+{
+	if (!c->login.renews)
+		ts_control_set_state(c, state, error);
+	else if (error)
+		ts_control_report(c, "%s", error);
 }
 
 /* -- the request ------------------------------------------------------- */
@@ -131,8 +192,9 @@ static char *write_request(struct ts_control *c)
 {
 	struct ts_hostinfo hostinfo = ts_control_hostinfo(c);
 	bool is_logout = c->goal == GOAL_LOG_OUT;
+	bool is_keyless = is_logout || c->login.by_person;
 	struct ts_register_request request = {
-		.auth_key = is_logout ? NULL : c->config.auth_key,
+		.auth_key = is_keyless ? NULL : c->config.auth_key,
 		.followup = is_logout ? NULL : c->login.followup,
 		.expiry_unix = is_logout ? TS_LOGOUT_EXPIRY_UNIX : 0,
 		.ephemeral = c->config.ephemeral,
@@ -174,11 +236,13 @@ void ts_login_step(struct ts_control *c)
 
 	if (login->rpc.stream_id || c->now_ms < login->retry_ms)
 		return;
-	choose_key(c);
 	if (c->state == TS_CONTROL_CONNECTING ||
 	    c->state == TS_CONTROL_RUNNING ||
 	    c->state == TS_CONTROL_STARTING_MAP)
-		ts_control_set_state(c, TS_CONTROL_REGISTERING, NULL);
+		show_state(c, TS_CONTROL_REGISTERING, NULL);
+	if (ts_auth_key_is_awaited(c))
+		return;
+	choose_key(c);
 	login->sent_followup = login->followup != NULL;
 	login->sent_ms = c->now_ms;
 	err = send_request(c);
@@ -196,10 +260,44 @@ static void retry_later(struct ts_control *c)
 	login->retry_ms = c->now_ms + ts_backoff_next_ms(&login->backoff);
 }
 
-static void fail_logout(struct ts_control *c, const char *error)
+/* Out of the tailnet: the keys first, for they are what is stored. */
+static void forget_login(struct ts_control *c, const char *error)
 {
+	struct ts_control_login *login = &c->login;
+
+	ts_wipe(&c->config.node_key, sizeof(c->config.node_key));
+	ts_wipe(&c->config.old_node_key, sizeof(c->config.old_node_key));
+	ts_wipe(&login->trying, sizeof(login->trying));
+	ts_wipe(&login->trying_old, sizeof(login->trying_old));
+	login->is_done = login->renews = login->by_person = false;
+	login->wants_new_key = login->made_new_key = false;
 	c->goal = GOAL_STOP;
-	ts_control_set_state(c, TS_CONTROL_FAILED, error);
+	c->ops.persist_changed(c->ctx);
+	ts_poll_forget_map(c);
+	ts_control_set_state(c, TS_CONTROL_LOGGED_OUT, error);
+}
+
+void ts_login_leave(struct ts_control *c)
+{
+	if (ts_private_key_is_zero(&c->config.node_key)) {
+		forget_login(c, NULL);
+		return;
+	}
+	c->goal = GOAL_LOG_OUT;
+	c->login.logout_end_ms = c->now_ms + LOGOUT_MS;
+	c->link.retry_ms = 0;
+}
+
+void ts_login_tick(struct ts_control *c)
+{
+	char error[TS_CONTROL_ERROR_CAP];
+
+	if (c->goal != GOAL_LOG_OUT || c->now_ms < c->login.logout_end_ms)
+		return;
+	snprintf(error, sizeof(error),
+		 "logged out here, but the server could not be told%s%.200s",
+		 c->error[0] ? ": " : "", c->error);
+	forget_login(c, error);
 }
 
 /* The server said no. A visit that it no longer waits for is given up. */
@@ -210,12 +308,13 @@ static void refused(struct ts_control *c, const char *error)
 	snprintf(text, sizeof(text), "%s", error);
 	ts_control_clean_text(text);
 	if (c->goal == GOAL_LOG_OUT) {
-		fail_logout(c, text);
+		forget_login(c, text);
 		return;
 	}
 	forget_followup(&c->login);
 	retry_later(c);
-	ts_control_set_state(c, TS_CONTROL_FAILED, text);
+	show_state(c, TS_CONTROL_FAILED, text);
+	ts_auth_key_refused(c);
 }
 
 static void take_http_error(struct ts_control *c, const struct ts_rpc *rpc)
@@ -238,10 +337,6 @@ static void take_http_error(struct ts_control *c, const struct ts_rpc *rpc)
 		 rpc->status, text);
 	if (rpc->status < 500) {
 		refused(c, error);
-		return;
-	}
-	if (c->goal == GOAL_LOG_OUT) {
-		fail_logout(c, error);
 		return;
 	}
 	retry_later(c);
@@ -301,7 +396,7 @@ static void take_auth_url(struct ts_control *c, const char *url)
 		ts_backoff_reset(&login->backoff);
 		login->retry_ms = 0;
 	}
-	ts_control_set_state(c, TS_CONTROL_NEEDS_LOGIN, NULL);
+	show_state(c, TS_CONTROL_NEEDS_LOGIN, NULL);
 	publish_url(c, copy);
 }
 
@@ -326,25 +421,18 @@ static void commit(struct ts_control *c, struct ts_register_response *response)
 	ts_wipe(&login->trying_old, sizeof(login->trying_old));
 	login->wants_new_key = false;
 	login->is_done = true;
+	login->renews = login->by_person = false;
 	if (login->made_new_key)
 		ts_update_want(c); /* the server knows nothing of this key */
+	c->poll.is_stale = login->made_new_key;
 	login->made_new_key = false;
 	login->retry_ms = 0;
 	forget_followup(login);
+	free(login->published_url);
+	login->published_url = NULL;
+	ts_auth_key_used(c);
 	ts_control_set_state(c, TS_CONTROL_STARTING_MAP, NULL);
 	c->ops.persist_changed(c->ctx);
-}
-
-static void commit_logout(struct ts_control *c)
-{
-	ts_wipe(&c->config.node_key, sizeof(c->config.node_key));
-	ts_wipe(&c->config.old_node_key, sizeof(c->config.old_node_key));
-	ts_wipe(&c->login.trying, sizeof(c->login.trying));
-	ts_wipe(&c->login.trying_old, sizeof(c->login.trying_old));
-	c->login.is_done = false;
-	c->goal = GOAL_STOP;
-	c->ops.persist_changed(c->ctx);
-	ts_control_set_state(c, TS_CONTROL_LOGGED_OUT, NULL);
 }
 
 static void take_response(struct ts_control *c,
@@ -353,7 +441,7 @@ static void take_response(struct ts_control *c,
 	if (response->error)
 		refused(c, response->error);
 	else if (c->goal == GOAL_LOG_OUT)
-		commit_logout(c);
+		forget_login(c, NULL);
 	else if (response->wants_signature || response->node_key_expired)
 		take_key_request(c, response);
 	else if (response->auth_url)
@@ -388,4 +476,54 @@ static void on_reply(struct ts_control *c, struct ts_rpc *rpc,
 	}
 	take_response(c, &response);
 	ts_register_response_deinit(&response);
+}
+
+/* -- what the owner asks for ----------------------------------------------- */
+
+/* One that waits for something else is begun anew. */
+static void begin(struct ts_control *c, bool with_new_key)
+{
+	struct ts_control_login *login = &c->login;
+
+	if (c->goal != GOAL_RUN) {
+		c->goal = GOAL_RUN;
+		c->error[0] = '\0';
+		login->is_done = false;
+		ts_control_set_state(c, TS_CONTROL_CONNECTING, NULL);
+	}
+	if (login->is_done && !with_new_key && !login->renews)
+		return;
+	ts_login_restart(c);
+	if (login->is_done)
+		ts_login_renew(c, login->renews && login->renews_expired &&
+					  !with_new_key);
+	else
+		login->wants_new_key |= with_new_key;
+}
+
+void ts_control_login_interactive(struct ts_control *c, uint64_t now_ms)
+{
+	ts_control_enter(c, now_ms);
+	if (c->goal == GOAL_RUN && c->login.followup) {
+		c->ops.auth_url(c->ctx, c->login.followup);
+	} else if (c->goal != GOAL_LOG_OUT) {
+		c->login.by_person = true;
+		begin(c, true);
+	}
+	ts_control_leave(c);
+}
+
+int ts_control_login(struct ts_control *c, const char *auth_key,
+		     bool with_new_key, uint64_t now_ms)
+{
+	int err;
+
+	ts_control_enter(c, now_ms);
+	err = ts_auth_key_set(c, auth_key, false);
+	if (!err && c->goal != GOAL_LOG_OUT) {
+		c->login.by_person = false;
+		begin(c, with_new_key);
+	}
+	ts_control_leave(c);
+	return err;
 }

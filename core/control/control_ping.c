@@ -15,7 +15,6 @@
 #include "core/base/encode.h"
 #include "core/base/err.h"
 #include "core/base/log.h"
-#include "core/control/c2n.h"
 #include "core/control/control_state.h"
 
 enum { REPLY_KEPT = 200 };
@@ -40,6 +39,7 @@ void ts_ping_deinit(struct ts_control *c)
 {
 	ts_ping_link_lost(c);
 	free(c->ping.last_url);
+	free(c->ping.browsed);
 }
 
 /* The host of the URL does not matter, it is the link's. */
@@ -85,8 +85,8 @@ static void answer_c2n(struct ts_control *c, const struct ts_ping_request *ping)
 				   &request_len);
 
 	if (!err) {
-		err = ts_c2n_answer(request, request_len, &response,
-				    &response_len);
+		err = ts_c2n_answer(request, request_len, c->ops.c2n, c->ctx,
+				    &response, &response_len);
 		free(request);
 	}
 	if (err) {
@@ -97,20 +97,29 @@ static void answer_c2n(struct ts_control *c, const struct ts_ping_request *ping)
 	free(response);
 }
 
-static bool is_repeated(struct ts_control_ping *state, const char *url)
+static bool is_repeated(char **last, const char *url)
 {
-	if (state->last_url && strcmp(state->last_url, url) == 0)
+	if (*last && strcmp(*last, url) == 0)
 		return true;
-	free(state->last_url);
-	state->last_url = strdup(url);
+	free(*last);
+	*last = strdup(url);
 	return false;
+}
+
+void ts_ping_browse(struct ts_control *c, const char *url)
+{
+	bool is_page = strncmp(url, "https://", 8) == 0 ||
+		       strncmp(url, "http://", 7) == 0;
+
+	if (is_page && !is_repeated(&c->ping.browsed, url) && c->ops.browse)
+		c->ops.browse(c->ctx, url);
 }
 
 void ts_ping_handle(struct ts_control *c, const struct ts_ping_request *ping)
 {
 	const char *types = ping->types ? ping->types : "";
 
-	if (is_repeated(&c->ping, ping->url))
+	if (is_repeated(&c->ping.last_url, ping->url))
 		return;
 	if (strcmp(types, "c2n") == 0)
 		answer_c2n(c, ping);

@@ -47,16 +47,34 @@ static struct ts_netmap_sink peer_sink(struct ts_control *c)
 	return (struct ts_netmap_sink){on_upserted, on_removed, c};
 }
 
+void ts_poll_forget_map(struct ts_control *c)
+{
+	struct ts_netmap_sink sink = peer_sink(c);
+
+	if (!c->netmap->self)
+		return;
+	ts_netmap_forget(c->netmap, &sink);
+	c->ops.netmap_changed(c->ctx,
+			      TS_CHANGED_SELF | TS_CHANGED_PEERS |
+				      TS_CHANGED_DERP_MAP | TS_CHANGED_DNS |
+				      TS_CHANGED_FILTER | TS_CHANGED_USERS |
+				      TS_CHANGED_HEALTH | TS_CHANGED_TKA |
+				      TS_CHANGED_FIRST);
+}
+
 /* -- messages ---------------------------------------------------------- */
 
+/* The map is followed on: an admin may let the key live longer, which is the
+ * end of the login. */
 static void check_self_expiry(struct ts_control *c)
 {
-	if (!c->login.is_done || !c->poll.got_first || c->goal != GOAL_RUN ||
-	    !ts_netmap_self_expired(c->netmap, ts_control_wall_clock(c)))
+	if (!c->login.is_done || !c->poll.got_first || c->poll.is_stale ||
+	    c->goal != GOAL_RUN)
 		return;
-	log_info("control: our node key has expired: registering again");
-	ts_login_again(c, true);
-	/* The stream goes when we are outside of its callbacks. */
+	if (ts_netmap_self_expired(c->netmap, ts_control_wall_clock(c)))
+		ts_login_renew(c, true);
+	else
+		ts_login_not_expired(c);
 }
 
 static void note_first(struct ts_control *c)
@@ -99,15 +117,19 @@ static int process(struct ts_control *c, struct ts_map_response *msg)
 					    ts_control_wall_clock(c));
 	else
 		err = apply(c, msg);
+	ts_netmap_note_client_version(c->netmap, msg);
 	if (!err && msg->ping.url)
 		ts_ping_handle(c, &msg->ping);
+	if (!err && msg->browse_url)
+		ts_ping_browse(c, msg->browse_url);
 	wind_watchdog(c);
 	return err;
 }
 
 static bool is_bare_keep_alive(const struct ts_map_response *msg)
 {
-	return msg->keep_alive && !msg->ping.url && msg->control_time_unix == 0;
+	return msg->keep_alive && !msg->ping.url && !msg->browse_url &&
+	       !msg->client_version && msg->control_time_unix == 0;
 }
 
 static int on_message(void *ctx, const char *json, size_t len)
@@ -212,7 +234,7 @@ static void on_end(void *ctx, const char *error)
 		/* Upstream would ask for ever; asking for a login instead
 		 * tells the person what is wrong. */
 		if (is_unknown_node(poll->status) && !poll->got_first)
-			ts_login_again(c, false);
+			ts_login_again(c);
 		ts_control_link_fail(c, "initial fetch failed %d: %s",
 				     poll->status, poll->refusal);
 	} else if (error) {
@@ -294,10 +316,8 @@ static void start(struct ts_control *c)
 
 void ts_poll_step(struct ts_control *c)
 {
-	if (!c->login.is_done || c->goal != GOAL_RUN) {
+	if (c->poll.is_stale)
 		ts_poll_stop(c);
-		return;
-	}
 	if (!c->poll.has_stream)
 		start(c);
 	else if (c->poll.is_held && c->now_ms >= c->poll.resume_ms)
@@ -312,6 +332,7 @@ void ts_poll_stop(struct ts_control *c)
 		ts_h2_cancel(c->link.h2, poll->stream_id);
 	poll->stream_id = 0;
 	poll->got_first = false;
+	poll->is_stale = false;
 	if (poll->is_held)
 		ts_map_response_deinit(&poll->held);
 	poll->is_held = false;

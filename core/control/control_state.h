@@ -5,9 +5,12 @@
  *   control_link    key fetch, dial, upgrade, HTTP/2 session, reconnecting
  *   control_rpc     one request whose whole answer is collected
  *   control_login   register, AuthURL, expiry, logout
+ *   control_auth_key  the auth key of a login
  *   control_poll    the map stream
  *   control_update  lite updates
  *   control_ping    ping requests
+ *   control_prefs   what the user changes while we run
+ *   control_request requests on behalf of others
  *
  * Nothing is torn down inside a callback: a failure is only noted in the link
  * (ts_control_link_fail), and ts_control_link_reap() acts on it once the stack
@@ -29,6 +32,7 @@
 enum {
 	TS_CONTROL_ERROR_CAP = 320,
 	TS_PING_SLOTS = 4,
+	TS_REQUEST_SLOTS = 4,
 };
 
 enum ts_control_goal { GOAL_STOP, GOAL_RUN, GOAL_LOG_OUT };
@@ -73,6 +77,11 @@ struct ts_control_link {
 
 struct ts_control_login {
 	bool is_done; /* registered: the map may be polled */
+	/* Registered, and a login under a new key goes on beside the map: what
+	 * runs stays until it has come through. */
+	bool renews, renews_expired; /* expired: for that reason alone */
+	bool by_person;	    /* the auth key is not to be used */
+	bool waits_for_key; /* the owner was asked for an auth key */
 	bool wants_new_key, made_new_key;
 	bool sent_followup; /* the request under way waits for a visit */
 	struct ts_private_key trying, trying_old;
@@ -80,6 +89,7 @@ struct ts_control_login {
 	char *published_url; /* the last one given to the owner */
 	struct ts_rpc rpc;
 	uint64_t retry_ms, sent_ms;
+	uint64_t logout_end_ms; /* the server is not waited for any longer */
 	struct ts_backoff backoff;
 };
 
@@ -87,6 +97,7 @@ struct ts_control_poll {
 	int32_t stream_id; /* 0: none */
 	int status;
 	bool got_first;
+	bool is_stale; /* asked for under a key that is not ours any more */
 	uint64_t first_ms; /* when, once got_first */
 	bool is_held; /* held waits for resume_ms (SleepSeconds) */
 	struct ts_map_response held;
@@ -113,10 +124,19 @@ struct ts_control_ping {
 	struct ts_rpc rpcs[TS_PING_SLOTS];
 	size_t next;
 	char *last_url;
+	char *browsed; /* the last PopBrowserURL */
+};
+
+struct ts_control_request {
+	struct ts_rpc rpc;
+	ts_control_reply_fn fn; /* NULL: free */
+	void *fn_ctx;
+	uint64_t deadline_ms;
 };
 
 struct ts_control {
 	struct ts_control_config config; /* texts are ours */
+	bool auth_key_was_made; /* config's, for one login */
 	struct ts_control_url url;
 	struct ts_control_ops ops;
 	void *ctx;
@@ -134,6 +154,7 @@ struct ts_control {
 	struct ts_control_poll poll;
 	struct ts_control_update update;
 	struct ts_control_ping ping;
+	struct ts_control_request requests[TS_REQUEST_SLOTS];
 };
 
 /* Every public function that may cause work stands between these two: the
@@ -181,14 +202,33 @@ void ts_login_init(struct ts_control *c);
 void ts_login_deinit(struct ts_control *c);
 /* Forget a pending visit: a new login starts. */
 void ts_login_restart(struct ts_control *c);
+/* Start to log out. */
+void ts_login_leave(struct ts_control *c);
+/* Is there a login, or a logout, to be got through? */
+bool ts_login_is_wanted(const struct ts_control *c);
 void ts_login_step(struct ts_control *c);
+void ts_login_tick(struct ts_control *c);
 void ts_login_link_lost(struct ts_control *c);
-/* Our key ran out, or the server does not know it. */
-void ts_login_again(struct ts_control *c, bool with_new_key);
+/* The server does not know our key: register before anything else. */
+void ts_login_again(struct ts_control *c);
+/* Log in under a new key beside the map; is_expired: because the present one
+ * has run out. Ends when that turns out to be good for longer. */
+void ts_login_renew(struct ts_control *c, bool is_expired);
+void ts_login_not_expired(struct ts_control *c);
 uint64_t ts_login_deadline_ms(const struct ts_control *c);
+
+/* control_auth_key.c; 0, -EINVAL (none), -ENOMEM */
+int ts_auth_key_set(struct ts_control *c, const char *auth_key, bool was_made);
+/* Does the login have to wait for one? Then the owner was asked. */
+bool ts_auth_key_is_awaited(struct ts_control *c);
+/* The server took the login, or did not. */
+void ts_auth_key_used(struct ts_control *c);
+void ts_auth_key_refused(struct ts_control *c);
 
 void ts_poll_step(struct ts_control *c);
 void ts_poll_stop(struct ts_control *c);
+/* We are out of the tailnet: the owner hears of the end of all peers. */
+void ts_poll_forget_map(struct ts_control *c);
 void ts_poll_tick(struct ts_control *c);
 uint64_t ts_poll_deadline_ms(const struct ts_control *c);
 
@@ -203,8 +243,15 @@ uint64_t ts_update_deadline_ms(const struct ts_control *c);
 void ts_ping_deinit(struct ts_control *c);
 void ts_ping_handle(struct ts_control *c, const struct ts_ping_request *ping);
 void ts_ping_link_lost(struct ts_control *c);
+/* A person is to visit url. */
+void ts_ping_browse(struct ts_control *c, const char *url);
 /* Answer to a request by POST over Noise to the URL's path. */
 void ts_ping_post(struct ts_control *c, const char *url, const void *body,
 		  size_t len);
+
+void ts_request_deinit(struct ts_control *c);
+void ts_request_link_lost(struct ts_control *c);
+void ts_request_tick(struct ts_control *c);
+uint64_t ts_request_deadline_ms(const struct ts_control *c);
 
 #endif

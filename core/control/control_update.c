@@ -13,6 +13,7 @@
 
 #include "core/base/err.h"
 #include "core/base/log.h"
+#include "core/control/control_config.h"
 #include "core/control/control_state.h"
 #include "core/control/map_request_json.h"
 
@@ -204,6 +205,31 @@ void ts_control_set_net_info(struct ts_control *c,
 		update->net_info = *info;
 		update->has_net_info = true;
 		ts_update_want(c);
+	}
+	ts_control_leave(c);
+}
+
+static bool same_routes(const struct ts_control_config *config,
+			const struct ts_prefix *routes, size_t count)
+{
+	if (count != config->route_count)
+		return false;
+	for (size_t i = 0; i < count; i++)
+		if (!ts_prefix_equal(&routes[i], &config->routes[i]))
+			return false;
+	return true;
+}
+
+void ts_control_set_routes(struct ts_control *c, const struct ts_prefix *routes,
+			   size_t count, uint64_t now_ms)
+{
+	ts_control_enter(c, now_ms);
+	if (!same_routes(&c->config, routes, count)) {
+		if (ts_control_config_set_routes(&c->config, routes, count))
+			log_warn("control: %zu routes not offered: out of "
+				 "memory", count);
+		else
+			ts_update_want(c);
 	}
 	ts_control_leave(c);
 }

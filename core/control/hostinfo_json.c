@@ -99,6 +99,8 @@ static void set_services(json_t *obj, const struct ts_hostinfo *hostinfo)
 
 	add_service(list, "peerapi4", hostinfo->peerapi4_port);
 	add_service(list, "peerapi6", hostinfo->peerapi6_port);
+	if (json_array_size(list) > 0) /* it answers names, too */
+		add_service(list, "peerapi-dns-proxy", 1);
 	if (json_array_size(list) > 0)
 		json_object_set(obj, "Services", list);
 	json_decref(list);
@@ -116,6 +118,21 @@ static void set_tags(json_t *obj, const struct ts_control_config *config)
 	json_object_set_new(obj, "RequestTags", list);
 }
 
+static void set_routes(json_t *obj, const struct ts_control_config *config)
+{
+	char text[TS_PREFIX_TEXT_CAP];
+	json_t *list;
+
+	if (config->route_count == 0)
+		return;
+	list = json_array();
+	for (size_t i = 0; i < config->route_count; i++)
+		json_array_append_new(
+			list, json_string(ts_prefix_format(&config->routes[i],
+							   text)));
+	json_object_set_new(obj, "RoutableIPs", list);
+}
+
 json_t *ts_hostinfo_to_json(const struct ts_hostinfo *hostinfo)
 {
 	const struct ts_control_config *config = hostinfo->config;
@@ -131,9 +148,12 @@ json_t *ts_hostinfo_to_json(const struct ts_hostinfo *hostinfo)
 	set_text(obj, "App", config->app);
 	set_text(obj, "Package", "tsnet");
 	set_text(obj, "Hostname", config->hostname);
+	if (config->shields_up)
+		set_tristate(obj, "ShieldsUp", TS_YES);
 	set_text(obj, "Machine", config->machine_arch);
 	if (config->machine_arch)
 		set_text(obj, "GoArch", ts_go_arch(config->machine_arch));
+	set_routes(obj, config);
 	set_tags(obj, config);
 	set_services(obj, hostinfo);
 	if (hostinfo->net_info)

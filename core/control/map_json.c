@@ -419,6 +419,24 @@ static int read_control_time(const json_t *json, struct ts_map_response *msg)
 	return 0;
 }
 
+static int read_browse_url(const json_t *json, struct ts_map_response *msg)
+{
+	const char *text = json_string_value(json);
+
+	free(msg->browse_url);
+	msg->browse_url = text && *text ? strdup(text) : NULL;
+	return text && *text && !msg->browse_url ? -ENOMEM : 0;
+}
+
+static int read_client_version(const json_t *json, struct ts_map_response *msg)
+{
+	json_decref(msg->client_version);
+	msg->client_version = NULL;
+	if (json_is_object(json))
+		msg->client_version = json_deep_copy(json);
+	return json_is_object(json) && !msg->client_version ? -ENOMEM : 0;
+}
+
 /* Exit is not even looked at: a library does not end its program. */
 static int read_debug(const json_t *json, struct ts_map_response *msg)
 {
@@ -458,6 +476,8 @@ static const struct field {
 	{"DisplayMessages", NULL, read_messages},
 	{"TKAInfo", NULL, read_tka},
 	{"ControlTime", NULL, read_control_time},
+	{"PopBrowserURL", NULL, read_browse_url},
+	{"ClientVersion", NULL, read_client_version},
 	{"Debug", NULL, read_debug},
 };
 
@@ -530,6 +550,8 @@ void ts_map_response_deinit(struct ts_map_response *msg)
 	ts_text_list_free(msg->health, msg->health_count);
 	json_decref(msg->display_messages);
 	free(msg->tka_head);
+	free(msg->browse_url);
+	json_decref(msg->client_version);
 	ping_deinit(&msg->ping);
 	memset(msg, 0, sizeof(*msg));
 }

@@ -66,6 +66,8 @@ struct ts_map_response {
 	char *tka_head;
 	int64_t control_time_unix; /* 0: absent */
 	struct ts_ping_request ping;
+	char *browse_url; /* PopBrowserURL */
+	json_t *client_version; /* NULL: absent */
 	int sleep_s; /* Debug.SleepSeconds, capped */
 	size_t skipped_nodes; /* peers that did not decode */
 };

@@ -32,6 +32,16 @@ void ts_netmap_note_control_time(struct ts_netmap *map,
 	map->control_time_delta_s = delta;
 }
 
+void ts_netmap_note_client_version(struct ts_netmap *map,
+				   struct ts_map_response *msg)
+{
+	if (!msg->client_version)
+		return;
+	json_decref(map->client_version);
+	map->client_version = msg->client_version;
+	msg->client_version = NULL;
+}
+
 static void apply_self(struct ts_netmap *map, struct ts_map_response *msg,
 		       unsigned *changes)
 {
@@ -217,6 +227,60 @@ int ts_netmap_apply(struct ts_netmap *map, struct ts_map_response *msg,
 	report_peers(&delta, sink);
 	ts_peer_delta_deinit(&delta);
 	return err ? err : peers_err;
+}
+
+static void forget_users(struct ts_netmap *map)
+{
+	struct ts_user_profile *user;
+	size_t pos = 0;
+
+
+	while ((user = ts_key_map_next(&map->users, &pos)))
+		ts_user_profile_free(user);
+	ts_key_map_deinit(&map->users); /* empty, and as usable */
+}
+
+/* Taking one out may move another to where the walk has been: so several
+ * walks, of which the first meets nearly all. */
+static void forget_peers(struct ts_netmap *map,
+			 const struct ts_netmap_sink *sink)
+{
+	struct ts_peer *peer;
+
+	while (ts_netmap_peer_count(map) > 0) {
+		size_t pos = 0;
+
+		while ((peer = ts_netmap_next_peer(map, &pos))) {
+			ts_netmap_take_peer(map, peer);
+			sink->removed(sink->ctx, peer);
+			ts_peer_free(peer);
+		}
+	}
+}
+
+/* All but the peers first: who hears of them may look at the rest. */
+void ts_netmap_forget(struct ts_netmap *map, const struct ts_netmap_sink *sink)
+{
+	ts_peer_free(map->self);
+	map->self = NULL;
+	free(map->domain);
+	map->domain = NULL;
+	ts_derp_map_free(map->derp_map);
+	map->derp_map = NULL;
+	ts_dns_config_free(map->dns);
+	map->dns = NULL;
+	ts_netmap_drop_all_filters(map);
+	map->has_filter = false;
+	forget_users(map);
+	ts_text_list_free(map->health, map->health_count);
+	map->health = NULL;
+	map->health_count = 0;
+	ts_netmap_clear_messages(map);
+	free(map->tka_head);
+	map->tka_head = NULL;
+	map->tka_enabled = false;
+	map->next_expiry_unix = 0;
+	forget_peers(map, sink);
 }
 
 size_t ts_netmap_expire_peers(struct ts_netmap *map, int64_t now_unix,

@@ -26,10 +26,16 @@ struct ts_netmap_sink {
 int ts_netmap_apply(struct ts_netmap *map, struct ts_map_response *msg,
 		    bool is_first, int64_t now_unix,
 		    const struct ts_netmap_sink *sink, unsigned *changes);
+/* We have left the tailnet: the map is as before the first message, and
+ * removed() was called for each peer. */
+void ts_netmap_forget(struct ts_netmap *map, const struct ts_netmap_sink *sink);
 /* Learn the control server's clock, also from a keep-alive. */
 void ts_netmap_note_control_time(struct ts_netmap *map,
 				 const struct ts_map_response *msg,
 				 int64_t now_unix);
+/* What the server thinks of our version; on any message. */
+void ts_netmap_note_client_version(struct ts_netmap *map,
+				   struct ts_map_response *msg);
 /* Peers whose key has expired since: marks and reports them. Returns how
  * many. */
 size_t ts_netmap_expire_peers(struct ts_netmap *map, int64_t now_unix,

@@ -60,6 +60,7 @@ static int read_hostinfo(const json_t *hostinfo, struct ts_peer *peer)
 
 	if (!err)
 		err = ts_json_dup(hostinfo, "OS", &peer->os);
+	peer->location = json_incref(ts_json_object(hostinfo, "Location"));
 	json_array_foreach (ts_json_array(hostinfo, "Services"), i, service)
 		read_service(service, peer);
 	return err;

@@ -144,7 +144,9 @@ static bool same_hostinfo(const struct ts_peer *a, const struct ts_peer *b)
 	       same_text(a->os, b->os) &&
 	       a->peerapi4_port == b->peerapi4_port &&
 	       a->peerapi6_port == b->peerapi6_port &&
-	       a->peerapi_dns_proxy == b->peerapi_dns_proxy;
+	       a->peerapi_dns_proxy == b->peerapi_dns_proxy &&
+	       (a->location ? json_equal(a->location, b->location)
+			    : !b->location);
 }
 
 /* Equal in all that a PeerChange could not express. */

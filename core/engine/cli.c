@@ -1,56 +1,52 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * cli.c - tsrun status|ip|whois|ping|netcheck: questions to a running node
+ * cli.c - tsrun VERB: questions to a running node
  *
  * Text for people, the LocalAPI's own JSON with --json. The stock tailscale
- * CLI can be pointed at the same socket and knows more verbs.
+ * CLI can be pointed at the same socket and knows more verbs. Each verb is a
+ * row of the table below and a function in a file of its own.
  */
 #include "core/engine/cli.h"
 
-#include <curl/curl.h>
 #include <errno.h>
-#include <jansson.h>
-#include <stdbool.h>
-#include <stdio.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "core/base/addr.h"
 #include "core/base/err.h"
+#include "core/engine/cli_internal.h"
 #include "core/engine/local_client.h"
 
-enum { EXIT_USAGE = 64, PING_COUNT = 10, PING_PAUSE_S = 1, PATH_CAP = 512 };
+enum { PING_COUNT = 10 };
 
-struct cli {
-	char *socket;
-	bool json;
-	const char *arg; /* address or name, or NULL */
-	int ping_count;
-};
+const char *cli_arg(const struct cli *cli, size_t n)
+{
+	return n < cli->arg_count ? cli->args[n] : NULL;
+}
 
-static int fail(const char *text)
+int cli_fail(const char *text)
 {
 	fprintf(stderr, "tsrun: %s\n", text);
 	return 1;
 }
 
-static const char *text_of(const json_t *object, const char *key)
+const char *cli_text(const json_t *object, const char *key)
 {
 	const char *text = json_string_value(json_object_get(object, key));
 
 	return text ? text : "";
 }
 
-static int ask(const struct cli *cli, const char *method, const char *path,
-	       json_t **out)
+int cli_ask(const struct cli *cli, const char *method, const char *path,
+	    json_t **out)
 {
 	char err[256] = "";
 	int code = local_client_request(cli->socket, method, path, out, err);
 
-	return code ? fail(err) : 0;
+	return code ? cli_fail(err) : 0;
 }
 
-static int print_json(json_t *body)
+int cli_print_json(json_t *body)
 {
 	json_dumpf(body, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
 	putchar('\n');
@@ -58,384 +54,195 @@ static int print_json(json_t *body)
 	return 0;
 }
 
-/* -- status ------------------------------------------------------------------ */
-static const char *first_ip(const json_t *peer)
-{
-	const char *ip = json_string_value(
-		json_array_get(json_object_get(peer, "TailscaleIPs"), 0));
+/* -- verbs -------------------------------------------------------------------- */
+static const struct command {
+	const char *verb;
+	const char *usage; /* what follows the verb */
+	const char *help;
+	size_t min_args, max_args;
+	bool works_alone; /* without a running node */
+	int (*run)(const struct cli *cli);
+} commands[] = {
+	{"status", "[--json] [--watch]",
+	 "List this node and its peers, with the path that traffic takes, and\n"
+	 "what is wrong. --watch: again whenever something changes.", 0, 0,
+	 false, cli_status},
+	{"ip", "[--json] [NODE]",
+	 "Print the addresses of this node, or of NODE.", 0, 1, false, cli_ip},
+	{"whois", "[--json] ADDRESS",
+	 "Print the node and the user behind an address (IP or IP:PORT).", 1,
+	 1, false, cli_whois},
+	{"ping", "[--json] [-c COUNT] NODE",
+	 "Ping a name or an address inside the tailnet, until an answer came by\n"
+	 "a direct path, or COUNT times (default 10).", 1, 1, false, cli_ping},
+	{"netcheck", "[--json]",
+	 "Check the network anew, from the node's own UDP socket.", 0, 0,
+	 false, cli_netcheck},
+	{"capture", "[-o FILE]",
+	 "Write the packets inside the tunnel as pcapng, until Ctrl-C, to FILE\n"
+	 "or (default, or -) to standard output:\n"
+	 "  tsrun capture | tshark -r -", 0, 0, false, cli_capture},
+	{"metrics", "",
+	 "Print the node's counters as Prometheus reads them.", 0, 0, false,
+	 cli_metrics},
+	{"doctor", "[--json] [PROGRAM]",
+	 "Check what a node needs: settings, state, control server, relays, UDP,\n"
+	 "clock, names, and whether PROGRAM can be carried; and say what to do.",
+	 0, 1, true, cli_doctor},
+};
 
-	return ip ? ip : "-";
+static void print_usage(const struct command *c)
+{
+	printf("usage: tsrun [--hostname NAME | --socket PATH] %s %s\n\n%s\n",
+	       c->verb, c->usage, c->help);
 }
 
-static void print_path(const json_t *peer)
-{
-	const char *addr = text_of(peer, "CurAddr");
-	const char *relay = text_of(peer, "PeerRelay");
+/* -- options ------------------------------------------------------------------- */
+enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_COUNT };
 
-	if (!json_is_true(json_object_get(peer, "Online")))
-		printf("offline");
-	else if (!json_is_true(json_object_get(peer, "Active")))
-		printf("idle");
-	else if (*addr)
-		printf("active; direct %s", addr);
-	else if (*relay)
-		printf("active; peer-relay %s", relay);
-	else
-		printf("active; relay \"%s\"", text_of(peer, "Relay"));
-	printf(", tx %lld rx %lld\n",
-	       (long long)json_integer_value(json_object_get(peer, "TxBytes")),
-	       (long long)json_integer_value(json_object_get(peer,
-							     "RxBytes")));
+static const struct option {
+	const char *name;
+	const char *verb; /* NULL: all have it */
+	enum option_kind kind;
+	size_t offset; /* in struct cli */
+} options[] = {
+	{"--json", NULL, OPTION_FLAG, offsetof(struct cli, json)},
+	{"--watch", "status", OPTION_FLAG, offsetof(struct cli, watch)},
+	{"-c", "ping", OPTION_COUNT, offsetof(struct cli, ping_count)},
+	{"-o", "capture", OPTION_TEXT, offsetof(struct cli, out)},
+};
+
+static const struct option *find_option(const char *name, const char *verb)
+{
+	for (size_t i = 0; i < ARRAY_LEN(options); i++)
+		if (strcmp(options[i].name, name) == 0 &&
+		    (!options[i].verb || strcmp(options[i].verb, verb) == 0))
+			return &options[i];
+	return NULL;
 }
 
-static void print_peer(const json_t *peer, const json_t *users)
+static bool read_count(const char *text, int *out)
 {
-	char id[24];
-	const char *name = text_of(peer, "DNSName");
+	char *end;
+	long n = strtol(text, &end, 10);
 
-	snprintf(id, sizeof(id), "%lld",
-		 (long long)json_integer_value(json_object_get(peer,
-							       "UserID")));
-	printf("%-16s %-24.*s %-20s ", first_ip(peer),
-	       (int)strcspn(name, "."), name,
-	       text_of(json_object_get(users, id), "LoginName"));
+	*out = (int)n;
+	return *text && !*end && n > 0 && n < INT_MAX;
 }
 
-static int cmd_status(const struct cli *cli)
+/* value: the word behind it, or NULL. False: not as it should be. */
+static bool set_option(struct cli *cli, const struct option *o,
+		       const char *value)
 {
-	json_t *body = NULL, *users, *peer;
-	const char *state, *key;
-	int code = ask(cli, "GET", "/localapi/v0/status", &body);
+	char *field = (char *)cli + o->offset;
 
-	if (code || cli->json)
-		return code ? code : print_json(body);
-	state = text_of(body, "BackendState");
-	users = json_object_get(body, "User");
-	if (strcmp(state, "Running") != 0)
-		printf("# state: %s %s\n", state, text_of(body, "AuthURL"));
-	print_peer(json_object_get(body, "Self"), users);
-	printf("this node\n");
-	json_object_foreach(json_object_get(body, "Peer"), key, peer) {
-		print_peer(peer, users);
-		print_path(peer);
-	}
-	code = strcmp(state, "Running") != 0;
-	json_decref(body);
-	return code;
-}
-
-/* -- addresses ---------------------------------------------------------------- */
-static bool name_matches(const json_t *peer, const char *name)
-{
-	const char *dns = text_of(peer, "DNSName");
-	size_t full = strlen(dns), n = strlen(name);
-
-	if (full > 0 && dns[full - 1] == '.')
-		full--;
-	if (n > 0 && name[n - 1] == '.')
-		n--;
-	if (n == full && strncasecmp(dns, name, n) == 0)
+	switch (o->kind) {
+	case OPTION_FLAG:
+		*(bool *)field = true;
 		return true;
-	return n == strcspn(dns, ".") && strncasecmp(dns, name, n) == 0;
-}
-
-static bool has_ip(const json_t *peer, const char *ip)
-{
-	const json_t *list = json_object_get(peer, "TailscaleIPs");
-	size_t i;
-	json_t *item;
-
-	json_array_foreach(list, i, item) {
-		if (strcmp(json_string_value(item), ip) == 0)
-			return true;
+	case OPTION_TEXT:
+		*(const char **)field = value;
+		return value != NULL;
+	case OPTION_COUNT:
+		return value && read_count(value, (int *)field);
 	}
 	return false;
 }
 
-/* The node of that name or address in a Status, borrowed; NULL: none. */
-static json_t *find_node(const json_t *status, const char *name)
+static int wrong_use(const struct command *c, const char *what,
+		     const char *word)
 {
-	json_t *self = json_object_get(status, "Self"), *peer;
-	const char *key;
-
-	if (name_matches(self, name) || has_ip(self, name))
-		return self;
-	json_object_foreach(json_object_get(status, "Peer"), key, peer) {
-		if (name_matches(peer, name) || has_ip(peer, name))
-			return peer;
-	}
-	return NULL;
+	fprintf(stderr, "tsrun: %s: %s%s%s\n", c->verb, what, *word ? " " : "",
+		word);
+	fprintf(stderr, "usage: tsrun %s %s\n", c->verb, c->usage);
+	return CLI_EXIT_USAGE;
 }
 
-static int cmd_ip(const struct cli *cli)
+static int take_word(struct cli *cli, const struct command *c, const char *word)
 {
-	json_t *body = NULL, *node, *item;
-	size_t i;
-	int code = ask(cli, "GET", "/localapi/v0/status", &body);
-
-	if (code)
-		return code;
-	node = cli->arg ? find_node(body, cli->arg)
-			: json_object_get(body, "Self");
-	if (!node || json_array_size(json_object_get(node, "TailscaleIPs")) ==
-			     0) {
-		code = fail(cli->arg ? "no such node" : "no address yet");
-	} else if (cli->json) {
-		print_json(json_incref(json_object_get(node,
-						       "TailscaleIPs")));
-	} else {
-		json_array_foreach(json_object_get(node, "TailscaleIPs"), i,
-				   item)
-			puts(json_string_value(item));
-	}
-	json_decref(body);
-	return code;
-}
-
-/* -- whois -------------------------------------------------------------------- */
-static int cmd_whois(const struct cli *cli)
-{
-	json_t *body = NULL, *node, *user, *item;
-	char path[PATH_CAP];
-	char *escaped;
-	size_t i;
-	int code;
-
-	if (!cli->arg)
-		return fail("whois needs an address (IP or IP:port)");
-	escaped = curl_easy_escape(NULL, cli->arg, 0);
-	snprintf(path, sizeof(path), "/localapi/v0/whois?addr=%.200s",
-		 escaped ? escaped : "");
-	curl_free(escaped);
-	code = ask(cli, "GET", path, &body);
-	if (code || cli->json)
-		return code ? code : print_json(body);
-	node = json_object_get(body, "Node");
-	user = json_object_get(body, "UserProfile");
-	printf("Machine:\n  Name:  %s\n  ID:    %s\n", text_of(node, "Name"),
-	       text_of(node, "StableID"));
-	json_array_foreach(json_object_get(node, "Addresses"), i, item)
-		printf("  Address: %s\n", json_string_value(item));
-	json_array_foreach(json_object_get(node, "Tags"), i, item)
-		printf("  Tag:   %s\n", json_string_value(item));
-	printf("User:\n  Name:  %s\n", text_of(user, "LoginName"));
-	json_decref(body);
+	if ((word[0] == '-' && word[1]) || cli->arg_count >= c->max_args ||
+	    cli->arg_count >= CLI_ARGS_MAX)
+		return wrong_use(c, "unexpected argument", word);
+	cli->args[cli->arg_count++] = word;
 	return 0;
 }
 
-/* -- ping --------------------------------------------------------------------- */
-static int resolve_target(const struct cli *cli, char ip[static TS_IP_TEXT_CAP])
+/* Which node: these two come from tsrun's own options, too. */
+static bool take_node_option(struct cli *cli, const char **hostname,
+			     const char *name, const char *value)
 {
-	json_t *body = NULL, *node;
-	struct ts_ip addr;
-	int code;
-
-	if (ts_ip_parse(cli->arg, &addr) == 0) {
-		ts_ip_format(&addr, ip);
-		return 0;
+	if (strcmp(name, "--hostname") == 0 && value) {
+		*hostname = value;
+		return true;
 	}
-	code = ask(cli, "GET", "/localapi/v0/status", &body);
-	if (code)
-		return code;
-	node = find_node(body, cli->arg);
-	if (node)
-		snprintf(ip, TS_IP_TEXT_CAP, "%s", first_ip(node));
-	json_decref(body);
-	return node ? 0 : fail("no such node");
-}
-
-static bool print_pong(const json_t *body)
-{
-	const char *err = text_of(body, "Err");
-	const char *endpoint = text_of(body, "Endpoint");
-	const char *relay = text_of(body, "PeerRelay");
-	char via[128];
-	double ms = 1e3 * json_real_value(json_object_get(body,
-							  "LatencySeconds"));
-
-	if (*err) {
-		printf("no pong from %s: %s\n", text_of(body, "IP"), err);
+	if (strcmp(name, "--socket") != 0 || !value)
 		return false;
-	}
-	if (*endpoint)
-		snprintf(via, sizeof(via), "%s", endpoint);
-	else if (*relay)
-		snprintf(via, sizeof(via), "peer-relay(%s)", relay);
-	else
-		snprintf(via, sizeof(via), "DERP(%s)",
-			 text_of(body, "DERPRegionCode"));
-	printf("pong from %s (%s) via %s in %.2f ms\n",
-	       text_of(body, "NodeName"), text_of(body, "IP"), via, ms);
+	free(cli->socket);
+	cli->socket = strdup(value);
 	return true;
 }
 
-/* Until a pong came by a direct path, or the count is over. */
-static int cmd_ping(const struct cli *cli)
+static int parse(struct cli *cli, const struct command *c,
+		 const char **hostname, int argc, char **argv)
 {
-	char ip[TS_IP_TEXT_CAP], path[PATH_CAP];
-	int code, answered = 0;
+	int code = 0;
 
-	if (!cli->arg)
-		return fail("ping needs a name or an address");
-	code = resolve_target(cli, ip);
-	if (code)
-		return code;
-	snprintf(path, sizeof(path), "/localapi/v0/ping?ip=%s&type=disco", ip);
-	for (int i = 0; i < cli->ping_count; i++) {
-		json_t *body = NULL;
-		bool ok, direct;
+	for (int i = 1; i < argc && !code; i++) {
+		const char *value = i + 1 < argc ? argv[i + 1] : NULL;
+		const struct option *o = find_option(argv[i], c->verb);
 
-		if (i > 0)
-			sleep(PING_PAUSE_S);
-		code = ask(cli, "POST", path, &body);
-		if (code)
-			return code;
-		direct = *text_of(body, "Endpoint") != '\0';
-		ok = *text_of(body, "Err") == '\0';
-		answered += ok;
-		if (cli->json)
-			print_json(body);
-		else {
-			print_pong(body);
-			json_decref(body);
+		if (take_node_option(cli, hostname, argv[i], value)) {
+			i++;
+		} else if (!o) {
+			code = take_word(cli, c, argv[i]);
+		} else if (!set_option(cli, o, value)) {
+			code = wrong_use(c, "needs a value:", argv[i]);
+		} else if (o->kind != OPTION_FLAG) {
+			i++;
 		}
-		fflush(stdout);
-		if (ok && direct)
-			break;
 	}
-	return answered > 0 ? 0 : 1;
-}
-
-/* -- netcheck ----------------------------------------------------------------- */
-static const char *yes_no(const json_t *value)
-{
-	if (!json_is_boolean(value))
-		return "unknown";
-	return json_is_true(value) ? "yes" : "no";
-}
-
-static const char *region_text(const json_t *map, const char *id,
-			       const char *key)
-{
-	const json_t *regions = json_object_get(map, "Regions");
-
-	return text_of(json_object_get(regions, id), key);
-}
-
-static void print_family(const char *name, const json_t *body, const char *key,
-			 const char *global)
-{
-	const char *addr = text_of(body, global);
-
-	printf("%s: %s%s%s\n", name, yes_no(json_object_get(body, key)),
-	       *addr ? ", " : "", addr);
-}
-
-static void print_mapping(const json_t *body)
-{
-	static const char *const kinds[] = {"UPnP", "PMP", "PCP"};
-	const char *mapped = text_of(body, "PortMapped");
-	bool any = false;
-
-	printf("Port mapping:");
-	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
-		if (!json_is_true(json_object_get(body, kinds[i])))
-			continue;
-		printf(" %s", kinds[i]);
-		any = true;
-	}
-	if (*mapped)
-		printf("; %s leads here", mapped);
-	puts(any ? "" : " none");
-}
-
-static void print_report(const json_t *body, const json_t *map)
-{
-	json_int_t home = json_integer_value(
-		json_object_get(body, "PreferredDERP"));
-	const char *id;
-	char key[24];
-	json_t *ns;
-
-	printf("UDP: %s\n", yes_no(json_object_get(body, "UDP")));
-	print_family("IPv4", body, "IPv4", "GlobalV4");
-	print_family("IPv6", body, "IPv6", "GlobalV6");
-	printf("Mapping varies by destination: %s\n",
-	       yes_no(json_object_get(body, "MappingVariesByDestIP")));
-	print_mapping(body);
-	snprintf(key, sizeof(key), "%lld", (long long)home);
-	printf("Home DERP: %s (%s)\n", region_text(map, key, "RegionCode"), key);
-	json_object_foreach(json_object_get(body, "RegionLatency"), id, ns)
-		printf("  %-8s %8.2f ms  %s\n",
-		       region_text(map, id, "RegionCode"),
-		       (double)json_integer_value(ns) / 1e6,
-		       region_text(map, id, "RegionName"));
-}
-
-static int cmd_netcheck(const struct cli *cli)
-{
-	json_t *body = NULL, *map = NULL;
-	int code = ask(cli, "POST", "/localapi/v0/netcheck", &body);
-
-	if (code || cli->json)
-		return code ? code : print_json(body);
-	code = ask(cli, "GET", "/localapi/v0/derpmap", &map);
-	if (!code)
-		print_report(body, map);
-	json_decref(map);
-	json_decref(body);
+	if (!code && cli->arg_count < c->min_args)
+		code = wrong_use(c, "something is missing", "");
 	return code;
 }
 
-static const struct {
-	const char *verb;
-	int (*run)(const struct cli *cli);
-} commands[] = {
-	{"status", cmd_status},
-	{"ip", cmd_ip},
-	{"whois", cmd_whois},
-	{"ping", cmd_ping},
-	{"netcheck", cmd_netcheck},
-};
-
-static int parse(struct cli *cli, const char **hostname, int argc, char **argv)
+static bool wants_help(int argc, char **argv)
 {
-	for (int i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "--json") == 0) {
-			cli->json = true;
-		} else if (strcmp(argv[i], "--socket") == 0 && i + 1 < argc) {
-			cli->socket = strdup(argv[++i]);
-		} else if (strcmp(argv[i], "--hostname") == 0 && i + 1 < argc) {
-			*hostname = argv[++i];
-		} else if (strcmp(argv[i], "-c") == 0 && i + 1 < argc) {
-			cli->ping_count = atoi(argv[++i]);
-		} else if (argv[i][0] == '-' || cli->arg) {
-			fprintf(stderr, "tsrun: %s: unexpected argument %s\n",
-				argv[0], argv[i]);
-			return EXIT_USAGE;
-		} else {
-			cli->arg = argv[i];
-		}
-	}
-	return 0;
+	for (int i = 1; i < argc; i++)
+		if (strcmp(argv[i], "--help") == 0 ||
+		    strcmp(argv[i], "-h") == 0)
+			return true;
+	return false;
+}
+
+static int run(const struct command *c, int argc, char **argv)
+{
+	struct cli cli = {.ping_count = PING_COUNT};
+	const char *hostname = getenv("TSNET_HOSTNAME");
+	int code = parse(&cli, c, &hostname, argc, argv);
+
+	if (!code && !cli.socket &&
+	    local_client_find(hostname, &cli.socket, cli.no_node) &&
+	    !c->works_alone)
+		code = cli_fail(cli.no_node);
+	if (!code)
+		code = c->run(&cli);
+	free(cli.socket);
+	return code;
 }
 
 int cli_main(int argc, char **argv)
 {
-	struct cli cli = {.ping_count = PING_COUNT};
-	const char *hostname = getenv("TSNET_HOSTNAME");
-	char err[256] = "";
-	int code = parse(&cli, &hostname, argc, argv);
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+		const struct command *c = &commands[i];
 
-	if (!code && !cli.socket &&
-	    local_client_find(hostname, &cli.socket, err))
-		code = fail(err);
-	for (size_t i = 0; !code && i < ARRAY_LEN(commands); i++) {
-		if (strcmp(argv[0], commands[i].verb) == 0) {
-			code = commands[i].run(&cli);
-			break;
-		}
+		if (strcmp(argv[0], c->verb) != 0)
+			continue;
+		if (!wants_help(argc, argv))
+			return run(c, argc, argv);
+		print_usage(c);
+		return 0;
 	}
-	free(cli.socket);
-	return code;
+	fprintf(stderr, "tsrun: no such question: %s\n", argv[0]);
+	return CLI_EXIT_USAGE;
 }

@@ -2,10 +2,11 @@
  * engine.c - composition root: one node and one host on one loop
  *
  * Opening goes bottom up (state, loop, sockets, node, host, LocalAPI) and
- * closing top down; nothing here waits for the network. The end has phases,
+ * closing top down; nothing here waits for the network, but for a state that is
+ * kept there (state_store.h). The end has phases,
  * each with a limit: deliver what programs have written, tell the server that
- * an ephemeral node leaves and the gateway that its port is free, stop the
- * loop.
+ * an ephemeral node leaves and the gateway that its port is free, see that the
+ * state is kept, stop the loop.
  */
 #include "core/engine/engine.h"
 
@@ -21,8 +22,10 @@
 #include "core/base/err.h"
 #include "core/base/log.h"
 #include "core/crypto/secret.h"
+#include "core/engine/auth_source.h"
 #include "core/engine/engine_internal.h"
 #include "core/engine/local_server.h"
+#include "core/engine/local_server_metrics.h"
 #include "core/engine/log_sink.h"
 #include "core/host/proxy.h"
 
@@ -35,6 +38,7 @@ enum {
 	OTHERS_MS = 1000,
 	LOGOUT_MS = 5000,
 	UNMAP_MS = 1100, /* the mapper has limits of its own */
+	SAVE_MS = 5000,
 	DRAIN_POLL_MS = 10,
 };
 
@@ -42,6 +46,8 @@ static void before_sleep(void *ctx)
 {
 	struct ts_engine *engine = ctx;
 
+	if (!engine->node) /* its state is being loaded */
+		return;
 	ts_timer_set(engine->node_timer, ts_node_deadline_ms(engine->node));
 }
 
@@ -113,10 +119,11 @@ static bool can_bind_ipv6(void)
 	return ok;
 }
 
-static int open_node(struct ts_engine *engine,
-		     const struct ts_private_key *machine_key,
-		     struct ts_prefs *prefs)
+struct ts_node *engine_make_node(struct ts_engine *engine,
+				 const struct ts_private_key *machine_key,
+				 struct ts_prefs *prefs, const char *auth_key)
 {
+	struct ts_node *node;
 	struct utsname uts = {0};
 	char *distro = read_os_release("ID");
 	char *version = read_os_release("VERSION_ID");
@@ -124,10 +131,12 @@ static int open_node(struct ts_engine *engine,
 		.machine_key = *machine_key,
 		.prefs = prefs,
 		.backend_log_id = engine->store.backend_log_id,
-		.auth_key = engine->config.auth_key,
+		.auth_key = auth_key,
+		.mints_auth_key = auth_key == NULL && !engine->node &&
+				  auth_source_makes(engine->auth),
 		.app = "tsnet-shim",
 		.ephemeral = engine->config.ephemeral,
-		.force_login = engine->config.force_login,
+		.force_login = engine->config.force_login && !engine->node,
 		.direct = engine->config.direct,
 		.path_mtu = engine->config.path_mtu,
 		.os_has_ipv6 = can_bind_ipv6(),
@@ -144,12 +153,12 @@ static int open_node(struct ts_engine *engine,
 	uname(&uts);
 	nc.os_version = uts.release;
 	nc.machine_arch = uts.machine;
-	engine->node = ts_node_new(&nc, &engine_node_io, engine,
-				   ts_loop_now_ms(engine->loop));
+	node = ts_node_new(&nc, &engine_node_io, engine,
+			   ts_loop_now_ms(engine->loop));
 	ts_wipe(&nc.machine_key, sizeof(nc.machine_key));
 	free(distro);
 	free(version);
-	return engine->node ? 0 : -ENOMEM;
+	return node;
 }
 
 static int open_host(struct ts_engine *engine, char err[static 256])
@@ -177,17 +186,40 @@ static int open_host(struct ts_engine *engine, char err[static 256])
 	return engine->host ? 0 : -ENETDOWN;
 }
 
+/* As tsnet says it. */
+static void tell_ignored_key(const struct ts_engine *engine,
+			     const struct ts_prefs *prefs)
+{
+	if (!engine->config.force_login &&
+	    !ts_private_key_is_zero(&prefs->persist.node_key) &&
+	    auth_source_given(engine->auth))
+		log_info("node-%s: the auth key is used only if the server "
+			 "asks for a new login, since the node is known: "
+			 "TSNET_FORCE_LOGIN=1 uses it now",
+			 engine->config.hostname);
+}
+
 static int open_parts(struct ts_engine *engine, char err[static 256])
 {
 	struct ts_private_key machine_key;
 	struct ts_prefs prefs;
-	int code = profile_store_open(&engine->store, &engine->config,
-				      &machine_key, &prefs, err);
+	int code = open_loop(engine);
 
+	ts_prefs_init_default(&prefs);
+	snprintf(err, 256, "cannot start the node: out of memory");
+	if (!code)
+		code = profile_store_open(&engine->store, &engine->config,
+					  engine->loop, engine->http,
+					  &machine_key, &prefs, err);
 	if (!code) {
-		code = open_loop(engine);
-		if (!code)
-			code = open_node(engine, &machine_key, &prefs);
+		code = auth_source_open(engine, err);
+	}
+	if (!code) {
+		tell_ignored_key(engine, &prefs);
+		engine->node =
+			engine_make_node(engine, &machine_key, &prefs,
+					 auth_source_given(engine->auth));
+		code = engine->node ? 0 : -ENOMEM;
 		if (code)
 			snprintf(err, 256, "cannot start the node: %s",
 				 ts_strerror(code));
@@ -211,8 +243,9 @@ static int open_parts(struct ts_engine *engine, char err[static 256])
 	if (!code)
 		code = engine_open_proxy_port(engine, err);
 	if (!code)
-		code = local_server_open(&engine->local, engine,
-					 engine->localapi_path, err);
+		code = engine_open_localapi(engine, err);
+	if (!code)
+		code = metrics_server_open(&engine->metrics, engine, err);
 	return code;
 }
 
@@ -252,8 +285,10 @@ void ts_engine_close(struct ts_engine *engine)
 {
 	if (!engine)
 		return;
-	local_server_close(engine->local);
+	metrics_server_close(engine->metrics);
+	engine_close_localapi(engine);
 	engine_close_proxy_port(engine);
+	auth_source_close(engine->auth);
 	if (engine->host)
 		ts_host_close(engine->host);
 	ts_node_free(engine->node);
@@ -263,6 +298,7 @@ void ts_engine_close(struct ts_engine *engine)
 	ts_port_mapper_free(engine->mapper);
 	if (engine->udp)
 		ts_udp_port_close(engine->udp);
+	profile_store_close(&engine->store); /* may have a request */
 	if (engine->http)
 		ts_http_client_free(engine->http);
 	if (engine->resolver)
@@ -271,7 +307,6 @@ void ts_engine_close(struct ts_engine *engine)
 	ts_timer_free(engine->stop_timer);
 	if (engine->loop)
 		ts_loop_free(engine->loop);
-	profile_store_close(&engine->store);
 	ts_config_deinit(&engine->config);
 	free(engine);
 }
@@ -293,6 +328,13 @@ static void start_unmapping(struct ts_engine *engine, uint64_t now_ms)
 {
 	engine->phase = ENGINE_UNMAPPING;
 	engine->phase_end_ms = now_ms + UNMAP_MS;
+}
+
+static void start_saving(struct ts_engine *engine, uint64_t now_ms)
+{
+	engine->phase = ENGINE_SAVING;
+	engine->phase_end_ms = now_ms + SAVE_MS;
+	state_store_finish(engine->store.kept);
 }
 
 static bool logged_out(const struct ts_engine *engine)
@@ -345,6 +387,10 @@ static void on_stop_timer(void *ctx)
 		start_unmapping(engine, now_ms);
 	if (engine->phase == ENGINE_UNMAPPING &&
 	    (engine_is_unmapped(engine) || now_ms >= engine->phase_end_ms))
+		start_saving(engine, now_ms);
+	if (engine->phase == ENGINE_SAVING &&
+	    (state_store_is_finished(engine->store.kept) ||
+	     now_ms >= engine->phase_end_ms))
 		end(engine);
 	if (engine->phase != ENGINE_ENDED)
 		ts_timer_set(engine->stop_timer, now_ms + DRAIN_POLL_MS);

@@ -24,7 +24,8 @@ enum ts_engine_place {
 };
 
 /* Takes config's contents, opens its log, takes the state directory's lock, loads or makes the state, opens sockets
- * and the host; does not wait for the network. -EWOULDBLOCK: another process
+ * and the host; does not wait for the network, but for a state that is in a
+ * Kubernetes Secret (bounded). -EWOULDBLOCK: another process
  * hosts this state directory (err names its pid). */
 int ts_engine_open(struct ts_engine **out, struct ts_config *config,
 		   enum ts_engine_place place, char err[static 256]);

@@ -5,6 +5,7 @@
 #define CORE_ENGINE_ENGINE_INTERNAL_H
 
 #include "core/engine/engine.h"
+#include "core/engine/state_store.h"
 #include "core/io/http_client.h"
 #include "core/io/link.h"
 #include "core/io/net_monitor.h"
@@ -15,12 +16,17 @@
 
 enum { ENGINE_DIR_CAP = 224, ENGINE_PATH_CAP = 256, ENGINE_LOG_ID_CAP = 65 };
 
+struct auth_source;  /* auth_source.h */
 struct local_server; /* local_server.h */
+struct metrics_server; /* local_server_metrics.h */
+struct local_dial;   /* local_dial.c */
+struct ts_localapi;
 
 /* Where the node's secrets and sockets live. */
 struct profile_store {
 	struct ts_state *state;
-	char *state_path;   /* NULL: in memory only */
+	struct state_store *kept;
+	bool is_leaving; /* for another profile: the node is the old one's */
 	char *log_id_path;  /* NULL: in memory only */
 	int lock_fd;	    /* -1: none */
 	char dir[ENGINE_DIR_CAP];	 /* of the sockets */
@@ -40,7 +46,7 @@ struct derp_probe;    /* derp_latency.c */
 struct derp_question; /* derp_resolve.c */
 
 enum engine_phase { ENGINE_UP, ENGINE_DRAINING, ENGINE_LOGGING_OUT,
-		    ENGINE_UNMAPPING, ENGINE_ENDED };
+		    ENGINE_UNMAPPING, ENGINE_SAVING, ENGINE_ENDED };
 
 struct ts_engine {
 	struct ts_config config;
@@ -49,6 +55,7 @@ struct ts_engine {
 	struct ts_timer *node_timer, *stop_timer;
 	struct ts_resolver *resolver;
 	struct ts_http_client *http;
+	struct auth_source *auth;
 	struct ts_http_request *key_request;
 	struct ts_link *control_link;
 	struct derp_stream *derps;
@@ -61,8 +68,12 @@ struct ts_engine {
 	uint16_t mapper_port;	       /* as it was told */
 	struct ts_node *node;
 	struct ts_host *host;
+	struct ts_localapi *localapi;
+	struct ts_timer *localapi_timer;
+	struct local_dial *local_dials;
 	struct local_server *local;
 	bool has_proxy_file; /* proxy_port.c's */
+	struct metrics_server *metrics; /* NULL: nobody asked for it */
 	enum ts_engine_place place;
 	enum engine_phase phase;
 	uint64_t phase_end_ms, linger_end_ms;
@@ -80,6 +91,8 @@ void engine_io_close(struct ts_engine *engine);
 void engine_publish_endpoints(struct ts_engine *engine);
 /* The network changed: what hangs at an address that has gone is closed. */
 void engine_leave_stranded(struct ts_engine *engine);
+/* All relays' streams; the node opens them anew. */
+void engine_break_derps(struct ts_engine *engine);
 void engine_on_udp_refused(void *ctx, const struct ts_addr *to);
 void engine_on_udp(void *ctx, const struct ts_addr *from,
 		   struct ts_packet *pkt);
@@ -117,14 +130,35 @@ bool engine_is_unmapped(const struct ts_engine *engine);
 int engine_open_proxy_port(struct ts_engine *engine, char err[static 256]);
 void engine_close_proxy_port(struct ts_engine *engine);
 
+/* local_env.c; closing is fine when nothing is open */
+int engine_open_localapi(struct ts_engine *engine, char err[static 256]);
+void engine_close_localapi(struct ts_engine *engine);
+/* As in ts_node_io; ctx: the engine. */
+void engine_prefs_changed(void *ctx, bool is_login);
+void engine_peer_changed(void *ctx, const struct ts_peer *peer);
+void engine_peer_removed(void *ctx, const struct ts_peer *peer);
+
 /* profile_store.c */
-/* Locks and loads; prefs gets the stored keys and this start's settings. */
+/* Locks and loads; prefs, which is initialised, gets the stored keys and this
+ * start's settings. */
 int profile_store_open(struct profile_store *store, struct ts_config *config,
+		       struct ts_loop *loop, struct ts_http_client *http,
 		       struct ts_private_key *machine_key,
 		       struct ts_prefs *prefs, char err[static 256]);
-/* Writes the profile if there is a file to write to. */
+/* Keeps the profile, if there is a place to keep it in. */
 void profile_store_save(struct profile_store *store,
 			const struct ts_node *node);
 void profile_store_close(struct profile_store *store);
+/* This start's settings in place of all but the keys. 0 or -ENOMEM. */
+int profile_store_start_prefs(struct ts_prefs *prefs,
+			      const struct ts_config *config);
+/* Makes the keys that a profile has before its first login. */
+void profile_store_complete(struct ts_prefs *prefs);
+
+/* engine.c */
+/* With these keys, which are moved; NULL: out of memory. */
+struct ts_node *engine_make_node(struct ts_engine *engine,
+				 const struct ts_private_key *machine_key,
+				 struct ts_prefs *prefs, const char *auth_key);
 
 #endif

@@ -26,6 +26,7 @@
 #include "core/engine/cli.h"
 #include "core/engine/config_load.h"
 #include "core/engine/engine.h"
+#include "core/engine/login_notice.h"
 #include "core/engine/notify_exec.h"
 #include "core/engine/preload_check.h"
 #include "core/engine/process_tree.h"
@@ -43,7 +44,7 @@ struct run {
 	unsigned wait_s;
 	bool follow_exec;
 	int exit_status;
-	bool started, wants_proxy;
+	bool started, wants_proxy, login_qr;
 };
 
 static void on_tree_ended(void *ctx, int exit_status)
@@ -77,6 +78,8 @@ static void start_command(struct run *run)
 		.has_notify = notify_exec_probe() == 0,
 		.follow_exec = run->follow_exec,
 		.node = run->node,
+		.has_exit_node = ts_route_prefs_want_exit(
+			&ts_node_prefs(ts_engine_node(run->engine))->routes),
 	};
 	char err[256], where[128];
 
@@ -96,21 +99,40 @@ static void start_command(struct run *run)
 	}
 }
 
+static void tell_approval(const struct run *run,
+			  char out[static LOGIN_NOTICE_CAP])
+{
+	login_notice_approval(
+		ts_node_prefs(ts_engine_node(run->engine))->control_url, out);
+}
+
+/* The command is not run. */
+static void give_up(struct run *run)
+{
+	run->started = true;
+	run->exit_status = EXIT_FAILED;
+	ts_engine_stop(run->engine);
+}
+
 static void on_wait_over(void *ctx)
 {
 	struct run *run = ctx;
 	const char *why = ts_node_error(ts_engine_node(run->engine));
+	char approval[LOGIN_NOTICE_CAP];
 
 	if (run->started)
 		return;
+	if (ts_node_state(ts_engine_node(run->engine)) ==
+	    TS_NEEDS_MACHINE_AUTH) {
+		tell_approval(run, approval);
+		why = approval;
+	}
 	fprintf(stderr, "tsrun: the node is not up after %u s (%s)%s%s\n",
 		run->wait_s,
 		ts_node_state_name(ts_node_state(
 			ts_engine_node(run->engine))),
 		why ? ": " : "", why ? why : "");
-	run->started = true;
-	run->exit_status = EXIT_FAILED;
-	ts_engine_stop(run->engine);
+	give_up(run);
 }
 
 static void on_state(void *ctx, enum ts_node_state state, const char *error,
@@ -118,10 +140,25 @@ static void on_state(void *ctx, enum ts_node_state state, const char *error,
 {
 	struct run *run = ctx;
 
+	char approval[LOGIN_NOTICE_CAP];
+
 	if (url && ts_log_get_level() < TS_LOG_WARN)
 		fprintf(stderr, "tsrun: to join the tailnet, visit %s\n", url);
+	if (url && run->login_qr)
+		login_notice_draw(stderr, url);
+	if (state == TS_NEEDS_MACHINE_AUTH && !url &&
+	    ts_log_get_level() < TS_LOG_WARN) {
+		tell_approval(run, approval);
+		fprintf(stderr, "tsrun: %s\n", approval);
+	}
 	if (error)
 		log_error("%s", error);
+	/* As tsnet's Up(): who was refused will hardly be let in by waiting. */
+	if (error && state == TS_NEEDS_LOGIN && run->wait_s > 0 &&
+	    !run->started) {
+		fprintf(stderr, "tsrun: the node cannot log in: %s\n", error);
+		give_up(run);
+	}
 	if (state == TS_RUNNING && run->wait_s > 0)
 		start_command(run);
 }
@@ -219,6 +256,7 @@ static int run_command(int argc, char **argv, bool wants_proxy)
 	process_scrub_environment();
 	run.wait_s = config.wait_s;
 	run.follow_exec = config.follow_exec;
+	run.login_qr = config.login_qr;
 	if (ts_engine_open(&run.engine, &config, TS_ENGINE_ALONE,
 			   err)) {
 		fprintf(stderr, "tsrun: %s\n", err);

@@ -17,10 +17,37 @@
 #include <unistd.h>
 
 #include "core/base/byte_queue.h"
+#include "core/base/err.h"
 #include "core/state/conf_file.h"
 
 enum { BODY_MAX = 256 * 1024 * 1024, TIMEOUT_S = 15, URL_CAP = 1024,
-       HOSTNAME_CAP = 64 };
+       HOSTNAME_CAP = 64, REFUSAL_MAX = 64 * 1024 };
+
+static CURL *prepare(const char *socket_path, const char *method,
+		     const char *path)
+{
+	char url[URL_CAP];
+	CURL *curl = curl_easy_init();
+
+	if (!curl)
+		return NULL;
+	snprintf(url, sizeof(url), "http://local-tailscaled.sock%s", path);
+	curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket_path);
+	curl_easy_setopt(curl, CURLOPT_URL, url);
+	curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
+	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+	if (strcmp(method, "POST") == 0)
+		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, "");
+	return curl;
+}
+
+static int fail_to_talk(const char *socket_path, CURLcode code,
+			char err[static 256])
+{
+	snprintf(err, 256, "cannot talk to the node at %.120s: %.80s",
+		 socket_path, curl_easy_strerror(code));
+	return -ECONNREFUSED;
+}
 
 static size_t on_body(char *data, size_t size, size_t count, void *ctx)
 {
@@ -31,30 +58,18 @@ static int perform(const char *socket_path, const char *method,
 		   const char *path, struct ts_byte_queue *body, long *status,
 		   char err[static 256])
 {
-	char url[URL_CAP];
-	CURL *curl = curl_easy_init();
+	CURL *curl = prepare(socket_path, method, path);
 	CURLcode code;
 
 	if (!curl)
 		return -ENOMEM;
-	snprintf(url, sizeof(url), "http://local-tailscaled.sock%s", path);
-	curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket_path);
-	curl_easy_setopt(curl, CURLOPT_URL, url);
-	curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
 	curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)TIMEOUT_S);
-	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, body);
-	if (strcmp(method, "POST") == 0)
-		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, "");
 	code = curl_easy_perform(curl);
 	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, status);
 	curl_easy_cleanup(curl);
-	if (code == CURLE_OK)
-		return 0;
-	snprintf(err, 256, "cannot talk to the node at %.120s: %.80s",
-		 socket_path, curl_easy_strerror(code));
-	return -ECONNREFUSED;
+	return code == CURLE_OK ? 0 : fail_to_talk(socket_path, code, err);
 }
 
 static int take_error(const struct ts_byte_queue *body, long status,
@@ -94,6 +109,73 @@ int local_client_request(const char *socket_path, const char *method,
 	return code;
 }
 
+/* -- streams ------------------------------------------------------------------ */
+struct taking {
+	CURL *curl;
+	int (*take)(void *ctx, const char *data, size_t len);
+	void *ctx;
+	int code;
+	struct ts_byte_queue refusal; /* the body of another status than 200 */
+};
+
+static size_t on_stream(char *data, size_t size, size_t count, void *ctx)
+{
+	struct taking *t = ctx;
+	long status = 0;
+
+	curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
+	if (status != 200)
+		return ts_byte_queue_push(&t->refusal, data, size * count)
+			       ? 0
+			       : size * count;
+	t->code = t->take(t->ctx, data, size * count);
+	return t->code ? 0 : size * count;
+}
+
+/* libcurl calls this about once a second while nothing comes. */
+static int on_progress(void *ctx, curl_off_t dltotal, curl_off_t dlnow,
+		       curl_off_t ultotal, curl_off_t ulnow)
+{
+	struct taking *t = ctx;
+
+	(void)dltotal, (void)dlnow, (void)ultotal, (void)ulnow;
+	if (!t->code)
+		t->code = t->take(t->ctx, NULL, 0);
+	return t->code != 0;
+}
+
+int local_client_stream(const char *socket_path, const char *method,
+			const char *path,
+			int (*take)(void *ctx, const char *data, size_t len),
+			void *ctx, char err[static 256])
+{
+	struct taking t = {.curl = prepare(socket_path, method, path),
+			   .take = take, .ctx = ctx};
+	long status = 0;
+	CURLcode code;
+
+	if (!t.curl)
+		return -ENOMEM;
+	ts_byte_queue_init(&t.refusal, REFUSAL_MAX);
+	curl_easy_setopt(t.curl, CURLOPT_WRITEFUNCTION, on_stream);
+	curl_easy_setopt(t.curl, CURLOPT_WRITEDATA, &t);
+	curl_easy_setopt(t.curl, CURLOPT_NOPROGRESS, 0L);
+	curl_easy_setopt(t.curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+	curl_easy_setopt(t.curl, CURLOPT_XFERINFODATA, &t);
+	code = curl_easy_perform(t.curl);
+	curl_easy_getinfo(t.curl, CURLINFO_RESPONSE_CODE, &status);
+	if (!t.code && status != 0 && status != 200)
+		t.code = take_error(&t.refusal, status, err);
+	else if (t.code)
+		snprintf(err, 256, "%s", ts_strerror(t.code));
+	else if (code != CURLE_OK)
+		t.code = fail_to_talk(socket_path, code, err);
+	curl_easy_cleanup(t.curl);
+	ts_byte_queue_deinit(&t.refusal);
+	return t.code;
+}
+
+/* -- finding a node ------------------------------------------------------------- */
 /* The node's hostname if it answers there. */
 static bool answers(const char *socket_path, char name[static HOSTNAME_CAP])
 {

@@ -12,6 +12,13 @@
  * 15 s. */
 int local_client_request(const char *socket_path, const char *method,
 			 const char *path, json_t **out, char err[static 256]);
+/* An answer of any kind, bit by bit, for as long as it takes. take gets the
+ * bytes, and NULL now and then while there are none; what it returns but 0 ends
+ * the request and is returned. Otherwise as above. */
+int local_client_stream(const char *socket_path, const char *method,
+			const char *path,
+			int (*take)(void *ctx, const char *data, size_t len),
+			void *ctx, char err[static 256]);
 /* The socket to talk to: the one named by TSNET_LOCALAPI, or the one running
  * node of this user (of that hostname, when not NULL). *out is heap. -ENOENT:
  * none; -EEXIST: several, named in err. */

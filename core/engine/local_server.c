@@ -3,8 +3,10 @@
  *
  * libmicrohttpd without threads: its epoll descriptor is one watch of the
  * loop, its time-outs one timer. A request whose answer takes time (ping) is
- * suspended and resumed with the reply. When the server closes first, the
- * request outlives it as an orphan until its answer comes.
+ * suspended and resumed with the reply; one whose answer is a stream is
+ * suspended while there is nothing to send (local_server_stream.c). When the
+ * server closes first, the request outlives it as an orphan until its answer
+ * comes.
  */
 #include "core/engine/local_server.h"
 
@@ -24,12 +26,16 @@
 #include "core/base/heap.h"
 #include "core/base/log.h"
 #include "core/engine/engine_internal.h"
+#include "core/engine/local_caller.h"
+#include "core/engine/local_server_stream.h"
+#include "core/engine/local_server_upgrade.h"
 #include "core/localapi/localapi.h"
 
 enum {
 	BODY_MAX = 1024 * 1024,
 	CONNECTIONS_MAX = 64,
 	IDLE_TIMEOUT_S = 60,
+	BODY_MS = 30000, /* for all of it */
 	BACKLOG = 16,
 	MUCH = 1024 * 1024, /* bytes of a reply */
 };
@@ -38,8 +44,11 @@ struct request {
 	struct local_server *server; /* NULL: closed meanwhile */
 	struct MHD_Connection *conn;
 	struct ts_byte_queue body;
+	uint64_t begin_ms;
 	bool too_large, handled, replied, suspended;
 	struct ts_localapi_reply reply;
+	struct local_stream *stream; /* of a reply that is one */
+	struct local_upgrade upgrade; /* of a reply with a descriptor */
 	struct request *next; /* of the suspended ones */
 };
 
@@ -49,6 +58,7 @@ struct local_server {
 	struct ts_watch *watch;
 	struct ts_timer *timer;
 	struct request *suspended;
+	struct local_streams streams;
 	bool resumed; /* MHD_get_timeout() does not know of a resumed one */
 	bool sent_much; /* memory that malloc is to give back */
 	char path[ENGINE_PATH_CAP];
@@ -69,6 +79,13 @@ static void on_daemon_ready(void *ctx, unsigned events)
 static void on_daemon_timer(void *ctx)
 {
 	run_daemon(ctx);
+}
+
+static void on_stream_resumed(void *ctx)
+{
+	struct local_server *server = ctx;
+
+	server->resumed = true;
 }
 
 static void before_sleep(void *ctx)
@@ -95,6 +112,14 @@ static void free_request(struct request *r)
 	if (r->server && r->reply.body_len > MUCH)
 		r->server->sent_much = true;
 	ts_byte_queue_deinit(&r->body);
+	if (r->stream)
+		local_stream_free(r->stream);
+	else if (r->reply.stream) /* nobody came to listen */
+		r->reply.stream->close(r->reply.stream->ctx);
+	if (r->reply.has_fd && !r->upgrade.host)
+		close(r->reply.fd); /* nobody came for it */
+	else if (r->upgrade.host && r->upgrade.fd >= 0)
+		close(r->upgrade.fd);
 	free(r->reply.body);
 	free(r);
 }
@@ -137,34 +162,64 @@ static const char *header_value(struct MHD_Connection *conn, const char *name)
 	return MHD_lookup_connection_value(conn, MHD_HEADER_KIND, name);
 }
 
-/* Root and our own user may change things; everybody who can open the socket
- * may read. */
-static bool may_write(struct MHD_Connection *conn)
+static const char *request_header(void *ctx, const char *name)
+{
+	return header_value(ctx, name);
+}
+
+static const char *operator_user(const struct local_server *server)
+{
+	return ts_node_prefs(server->engine->node)->operator_user;
+}
+
+static bool may_write(const struct request *r)
 {
 	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
-		conn, MHD_CONNECTION_INFO_CONNECTION_FD);
-	struct ucred cred = {.uid = (uid_t)-1};
-	socklen_t len = sizeof(cred);
+		r->conn, MHD_CONNECTION_INFO_CONNECTION_FD);
 
-	if (!info || getsockopt(info->connect_fd, SOL_SOCKET, SO_PEERCRED,
-				&cred, &len) != 0)
-		return false;
-	return cred.uid == 0 || cred.uid == geteuid();
+	return info && local_caller_may_write(info->connect_fd,
+					      operator_user(r->server));
+}
+
+static struct MHD_Response *make_response(struct request *r)
+{
+	struct MHD_Response *response;
+
+	if (r->reply.stream) {
+		r->stream = local_stream_new(&r->server->streams, r->conn,
+					     r->reply.stream);
+		return r->stream ? local_stream_response(r->stream) : NULL;
+	}
+	if (r->reply.has_fd) {
+		r->upgrade.host = r->server->engine->host;
+		r->upgrade.fd = r->reply.fd;
+		return local_upgrade_response(&r->upgrade);
+	}
+	response = MHD_create_response_from_buffer(
+		r->reply.body_len, r->reply.body, MHD_RESPMEM_MUST_FREE);
+	if (response)
+		r->reply.body = NULL; /* the response owns it */
+	return response;
 }
 
 static enum MHD_Result send_reply(struct request *r)
 {
-	struct MHD_Response *response = MHD_create_response_from_buffer(
-		r->reply.body_len, r->reply.body, MHD_RESPMEM_MUST_FREE);
+	struct MHD_Response *response = make_response(r);
 	enum MHD_Result result;
 
 	if (!response)
 		return MHD_NO;
-	r->reply.body = NULL; /* the response owns it */
 	MHD_add_response_header(response, "Tailscale-Cap", "145");
 	if (r->reply.content_type)
 		MHD_add_response_header(response, "Content-Type",
 					r->reply.content_type);
+	if (r->reply.etag[0])
+		MHD_add_response_header(response, "Etag", r->reply.etag);
+	if (r->reply.dial_self[0]) {
+		MHD_add_response_header(response, "Dial-Self", "true");
+		MHD_add_response_header(response, "Dial-Addr",
+					r->reply.dial_self);
+	}
 	result = MHD_queue_response(r->conn, (unsigned)r->reply.status,
 				    response);
 	MHD_destroy_response(response);
@@ -189,20 +244,18 @@ static void handle(struct request *r, const char *method, const char *path)
 		.method = method,
 		.path = path,
 		.query = query_value,
+		.header = request_header,
 		.query_ctx = r->conn,
-		.host = header_value(r->conn, "Host"),
-		.origin = header_value(r->conn, "Origin"),
-		.referer = header_value(r->conn, "Referer"),
 		.body = (const char *)ts_byte_queue_data(&r->body),
 		.body_len = ts_byte_queue_len(&r->body),
-		.may_write = may_write(r->conn),
+		.may_write = may_write(r),
 	};
 
 	r->handled = true;
 	if (r->too_large)
 		reply_too_large(r);
 	else
-		ts_localapi_handle(engine->node, &lr,
+		ts_localapi_handle(engine->localapi, &lr,
 				   ts_loop_now_ms(engine->loop), time(NULL),
 				   on_done, r);
 	if (r->replied)
@@ -211,6 +264,12 @@ static void handle(struct request *r, const char *method, const char *path)
 	r->next = r->server->suspended;
 	r->server->suspended = r;
 	MHD_suspend_connection(r->conn);
+}
+
+/* Each byte in time would still hold the connection for ever. */
+static bool is_too_slow(const struct request *r)
+{
+	return ts_loop_now_ms(r->server->engine->loop) - r->begin_ms > BODY_MS;
 }
 
 static enum MHD_Result on_access(void *ctx, struct MHD_Connection *conn,
@@ -227,11 +286,14 @@ static enum MHD_Result on_access(void *ctx, struct MHD_Connection *conn,
 			return MHD_NO;
 		r->server = ctx;
 		r->conn = conn;
+		r->begin_ms = ts_loop_now_ms(r->server->engine->loop);
 		ts_byte_queue_init(&r->body, BODY_MAX);
 		*con_ctx = r;
 		return MHD_YES;
 	}
 	if (*data_len > 0) {
+		if (is_too_slow(r))
+			return MHD_NO;
 		if (ts_byte_queue_push(&r->body, data, *data_len))
 			r->too_large = true;
 		*data_len = 0;
@@ -315,9 +377,12 @@ int local_server_open(struct local_server **out, struct ts_engine *engine,
 		return fd;
 	}
 	server->engine = engine;
+	server->streams = (struct local_streams){
+		.loop = engine->loop, .resumed = on_stream_resumed,
+		.ctx = server};
 	snprintf(server->path, sizeof(server->path), "%s", path);
 	server->daemon = MHD_start_daemon(
-		MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
+		MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE, 0, NULL, NULL,
 		on_access, server, MHD_OPTION_LISTEN_SOCKET, fd,
 		MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
 		MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
@@ -334,6 +399,15 @@ int local_server_open(struct local_server **out, struct ts_engine *engine,
 	return 0;
 }
 
+void local_server_follow_operator(struct local_server *server)
+{
+	const char *user = operator_user(server);
+
+	if (chmod(server->path, user && *user ? 0666 : 0600))
+		log_warn("LocalAPI socket %s: %s", server->path,
+			 ts_strerror(-errno));
+}
+
 void local_server_close(struct local_server *server)
 {
 	if (!server)
@@ -346,6 +420,7 @@ void local_server_close(struct local_server *server)
 		unlink_suspended(r);
 		MHD_resume_connection(r->conn);
 	}
+	local_streams_end(&server->streams);
 	if (server->daemon)
 		MHD_stop_daemon(server->daemon);
 	ts_watch_free(server->watch);

@@ -11,6 +11,9 @@ struct local_server;
  * with one line in err. */
 int local_server_open(struct local_server **out, struct ts_engine *engine,
 		      const char *path, char err[static 256]);
+/* With an operator in the preferences everybody may open the socket, as
+ * upstream's; without one only our user may. */
+void local_server_follow_operator(struct local_server *server);
 void local_server_close(struct local_server *server); /* NULL is fine */
 
 #endif

@@ -22,6 +22,9 @@
 
 #include "core/base/err.h"
 #include "core/base/log.h"
+#include "core/base/log_json.h"
+
+enum { LINE_CAP = 2048 };
 
 #ifndef SYS_pidfd_open
 #define SYS_pidfd_open 434
@@ -33,24 +36,25 @@
 /* -1: none. Live as long as the thread. */
 static __thread int log_file = -1;
 static __thread int program = -1; /* pidfd */
+static __thread enum ts_log_format log_format;
 
-/* One write a line, so that lines of several processes do not mix. */
-static void write_to_file(int fd, enum ts_log_level level, const char *line)
+static size_t format_line(char out[static LINE_CAP], enum ts_log_level level,
+			  const char *line)
 {
-	static const char *const names[] = {"error", "warn", "info", "debug"};
-	char text[1200];
 	struct timespec now;
-	struct tm tm;
-	char stamp[32];
+	char stamp[TS_LOG_TIME_CAP];
 	int len;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	gmtime_r(&now.tv_sec, &tm);
-	strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S", &tm);
-	len = snprintf(text, sizeof(text), "%s.%03ldZ %s %s\n", stamp,
-		       now.tv_nsec / 1000000, names[level], line);
-	if (len > 0 && write(fd, text, (size_t)len) < 0)
-		return; /* nowhere left to complain */
+	if (log_format == TS_LOG_FORMAT_JSON)
+		return ts_log_write_json(out, LINE_CAP, &now, level, line);
+	if (log_file < 0)
+		len = snprintf(out, LINE_CAP, "tsnet: %s\n", line);
+	else
+		len = snprintf(out, LINE_CAP, "%s %s %s\n",
+			       ts_log_format_time(&now, stamp),
+			       ts_log_level_name(level), line);
+	return len < 0 ? 0 : (size_t)len;
 }
 
 static bool is_network(int fd)
@@ -69,30 +73,32 @@ static int fetch_stderr(void)
 	return fd < 0 ? -errno : fd;
 }
 
-static void write_to_stderr(const char *line)
+static void write_to_stderr(const char *text, size_t len)
 {
-	char text[1100];
-	int len = snprintf(text, sizeof(text), "tsnet: %s\n", line);
 	int fd = program < 0 ? STDERR_FILENO : fetch_stderr();
 
-	if (fd >= 0 && len > 0 && !is_network(fd) &&
-	    write(fd, text, (size_t)len) < 0)
+	if (fd >= 0 && !is_network(fd) && write(fd, text, len) < 0)
 		len = 0; /* nowhere left to complain */
 	if (fd >= 0 && program >= 0)
 		close(fd);
 }
 
+/* One write a line, so that lines of several processes do not mix. */
 static void sink(void *ctx, enum ts_log_level level, const char *line)
 {
+	char text[LINE_CAP];
+	size_t len = format_line(text, level, line);
+
 	(void)ctx;
-	if (log_file >= 0)
-		write_to_file(log_file, level, line);
-	else
-		write_to_stderr(line);
+	if (log_file < 0)
+		write_to_stderr(text, len);
+	else if (write(log_file, text, len) < 0)
+		return; /* nowhere left to complain */
 }
 
 int log_sink_open(const struct ts_config *config, char err[static 256])
 {
+	log_format = config->log_format;
 	ts_log_set_level(config->log_level);
 	ts_log_set_sink(sink, NULL);
 	if (!config->log_file)

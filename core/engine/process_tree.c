@@ -121,7 +121,8 @@ static bool is_setting(const char *entry)
 {
 	static const char *const names[] = {
 		"TS_AUTHKEY=", "TS_AUTH_KEY=", "TS_CLIENT_SECRET=",
-		"TS_CLIENT_ID=", "TS_ID_TOKEN=", "TS_CONTROL_URL="};
+		"TS_CLIENT_ID=", "TS_ID_TOKEN=", "TS_AUDIENCE=",
+		"TS_CONTROL_URL="};
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		if (strncmp(entry, names[i], strlen(names[i])) == 0)
@@ -131,7 +132,7 @@ static bool is_setting(const char *entry)
 	return strncmp(entry, "TSNET_", 6) == 0 &&
 	       strncmp(entry, "TSNET_SHIM_", 11) != 0 &&
 	       strncmp(entry, "TSNET_NODE=", 11) != 0 &&
-	       strncmp(entry, "TSNET_NODES=", 12) != 0;
+	       strncmp(entry, "TSNET_NODE_", 11) != 0;
 }
 
 void process_scrub_environment(void)
@@ -205,18 +206,19 @@ static void set_proxy(const char *where)
 	setenv("no_proxy", "localhost,127.0.0.1,::1", 1);
 }
 
-/* Beside those of the nodes around us; the next one of this name wins. */
+/* Beside those of the nodes around us. Shells keep no variable of another
+ * name. */
 static void add_node(const struct process_env *env)
 {
-	const char *others = getenv("TSNET_NODES");
-	char *value;
+	char name[80];
 
-	if (!env->node || strpbrk(env->node, ",;") ||
-	    asprintf(&value, "%s,%s%s%s", env->node, env->broker_abstract,
-		     others && *others ? ";" : "", others ? others : "") < 0)
+	if (!env->node || strspn(env->node, "abcdefghijklmnopqrstuvwxyz"
+					    "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+					    "0123456789_") != strlen(env->node))
 		return;
-	setenv("TSNET_NODES", value, 1);
-	free(value);
+	if (snprintf(name, sizeof(name), "TSNET_NODE_%s", env->node) <
+	    (int)sizeof(name))
+		setenv(name, env->broker_abstract, 1);
 }
 
 static void set_environment(const struct process_env *env)
@@ -233,6 +235,8 @@ static void set_environment(const struct process_env *env)
 		setenv("TSNET_NOTIFY", "1", 1);
 	if (!env->follow_exec)
 		setenv("TSNET_FOLLOW_EXEC", "no", 1);
+	if (env->has_exit_node)
+		setenv("TSNET_SHIM_EXIT_NODE", "1", 1);
 }
 
 static void become_command(char **argv, const struct process_env *env,

@@ -15,6 +15,7 @@ struct process_env {
 	const char *proxy; /* user:password@address:port, or NULL */
 	bool has_notify; /* static children are carried by --notify */
 	bool follow_exec;
+	bool has_exit_node; /* nothing may go beside it, be the host gone */
 };
 
 struct process_tree;

@@ -8,8 +8,9 @@
  *   tsnet.lock             held while a process runs this node
  *   *.sock                 broker and LocalAPI
  * An ephemeral node without a named directory, and a node that finds no place
- * to write, keep all this in memory; their sockets go to a private runtime
- * directory that disappears with them.
+ * to write, keep all this in memory, a node in a cluster keeps its keys in a
+ * Secret (state_store.h); their sockets go to a private runtime directory that
+ * disappears with them.
  * Source: tsnet/tsnet.go (getState), ipn/ipnlocal/profiles.go
  */
 #include <errno.h>
@@ -24,14 +25,17 @@
 #include <sodium.h>
 
 #include "core/base/encode.h"
+#include "core/base/environment.h"
 #include "core/base/err.h"
 #include "core/base/log.h"
 #include "core/crypto/secret.h"
 #include "core/engine/engine_internal.h"
+#include "core/engine/kube_store.h"
 #include "core/io/disk.h"
 
+#define STATE_FILE "tailscaled.state"
+
 enum {
-	STATE_MAX = 16 * 1024 * 1024,
 	LOG_CONF_MAX = 4096,
 	DIR_MODE = 0700,
 	FILE_MODE = 0600,
@@ -122,11 +126,20 @@ static int lock_dir(struct profile_store *store, const char *dir,
 	int fd = path ? ts_disk_lock(path, &holder) : -ENOMEM;
 
 	free(path);
+	if (fd == -ENOLCK) {
+		log_warn("state: %s is on a file system without locks: nothing "
+			 "keeps a second process from using the same node",
+			 dir);
+		return 0;
+	}
 	if (fd == -EWOULDBLOCK)
 		snprintf(err, 256,
 			 "state directory %s is in use by process %d: give "
 			 "this program its own --hostname or --state", dir,
 			 (int)holder);
+	else if (fd == -ELOOP)
+		snprintf(err, 256, "%.150s/tsnet.lock is a link: remove it",
+			 dir);
 	else if (fd < 0)
 		snprintf(err, 256, "cannot lock state directory %s: %s", dir,
 			 ts_strerror(fd));
@@ -136,26 +149,30 @@ static int lock_dir(struct profile_store *store, const char *dir,
 	return 0;
 }
 
-static int load_state(struct profile_store *store, char err[static 256])
+static bool has_state(const char *dir)
 {
-	uint8_t *data = NULL;
-	size_t len = 0;
-	char why[128];
-	int code = ts_disk_read(store->state_path, STATE_MAX, &data, &len);
+	char *path = join(dir, STATE_FILE);
+	bool found = path && access(path, F_OK) == 0;
 
-	if (code == -ENOENT)
-		return 0;
-	if (!code) {
-		code = ts_state_parse(store->state, data, len, why);
-		ts_wipe(data, len);
-		free(data);
-	} else {
-		snprintf(why, sizeof(why), "%s", ts_strerror(code));
+	free(path);
+	return found;
+}
+
+/* A node of its own, in memory, where there was none before; never in place of
+ * one that has a name, addresses and rights there. */
+static int go_without_dir(const struct ts_config *config, int code,
+			  char err[static 256])
+{
+	if (has_state(config->state_dir)) {
+		snprintf(err, 256, "%.100s has a node's state and is not "
+			 "writable (%s): make it writable, or use mem: for a "
+			 "node that is new each time", config->state_dir,
+			 ts_strerror(code));
+		return code;
 	}
-	if (code)
-		snprintf(err, 256, "%s: %s: repair it, or move it away to "
-			 "join as a new node", store->state_path, why);
-	return code;
+	log_warn("state: %s is not writable (%s): state stays in memory and "
+		 "the node is ephemeral", config->state_dir, ts_strerror(code));
+	return 0;
 }
 
 /* 1: the directory is usable; 0: keep state in memory; negative: give up. */
@@ -170,12 +187,8 @@ static int prepare_dir(struct profile_store *store,
 	if (!code && access(config->state_dir, W_OK | X_OK) != 0)
 		code = -errno;
 	if (code == -EROFS || code == -EACCES || code == -EPERM ||
-	    code == -ENOENT) {
-		log_warn("state: %s is not writable (%s): state stays in "
-			 "memory and the node is ephemeral", config->state_dir,
-			 ts_strerror(code));
-		return 0;
-	}
+	    code == -ENOENT)
+		return go_without_dir(config, code, err);
 	if (code) {
 		snprintf(err, 256, "cannot make state directory %s: %s",
 			 config->state_dir, ts_strerror(code));
@@ -185,37 +198,65 @@ static int prepare_dir(struct profile_store *store,
 	return code ? code : 1;
 }
 
-static int open_dir(struct profile_store *store, struct ts_config *config,
-		    char err[static 256])
+static int open_file(struct profile_store *store,
+		     const struct ts_config *config, struct ts_loop *loop)
 {
-	int usable = prepare_dir(store, config, err);
-	int code = 0;
+	char *path = join(config->state_dir, STATE_FILE);
 
-	if (usable < 0)
-		return usable;
-	if (usable) {
-		store->state_path = join(config->state_dir,
-					 "tailscaled.state");
-		store->log_id_path = join(config->state_dir,
-					  "tailscaled.log.conf");
-		if (!store->state_path || !store->log_id_path)
-			return -ENOMEM;
-		code = load_state(store, err);
-	} else {
-		config->state_in_memory = true;
-		config->ephemeral = true;
-	}
-	if (code)
-		return code;
-	if (usable && strlen(config->state_dir) + LONGEST_SOCKET <=
-			      SUN_PATH_MAX)
+	store->log_id_path = join(config->state_dir, "tailscaled.log.conf");
+	if (path && store->log_id_path)
+		store->kept = state_store_file(store->state, loop, path);
+	free(path);
+	return store->kept ? 0 : -ENOMEM;
+}
+
+/* Sockets lie beside the state, when their names are not too long there. */
+static int choose_socket_dir(struct profile_store *store,
+			     const struct ts_config *config, bool has_dir,
+			     char err[static 256])
+{
+	int code;
+
+	if (has_dir &&
+	    strlen(config->state_dir) + LONGEST_SOCKET <= SUN_PATH_MAX) {
 		snprintf(store->dir, sizeof(store->dir), "%s",
 			 config->state_dir);
-	else
-		code = make_runtime_dir(store);
+		return 0;
+	}
+	code = make_runtime_dir(store);
 	if (code)
 		snprintf(err, 256, "cannot make a directory for sockets: %s",
 			 ts_strerror(code));
+	return code;
+}
+
+static int open_kept(struct profile_store *store, struct ts_config *config,
+		     struct ts_loop *loop, struct ts_http_client *http,
+		     char err[static 256])
+{
+	int usable = prepare_dir(store, config, err);
+	int code = usable < 0 ? usable : 0;
+
+	if (code)
+		return code;
+	if (config->kube_secret) {
+		store->kept = kube_store_new(store->state, loop, http,
+					     config, ts_environment(), err);
+		code = store->kept ? 0 : -EINVAL;
+	} else if (usable) {
+		code = open_file(store, config, loop);
+	} else {
+		config->state_in_memory = true;
+		config->ephemeral = true;
+		store->kept = state_store_memory(store->state);
+		code = store->kept ? 0 : -ENOMEM;
+	}
+	if (code == -ENOMEM)
+		snprintf(err, 256, "out of memory");
+	if (!code)
+		code = state_store_load(store->kept, err);
+	if (!code)
+		code = choose_socket_dir(store, config, usable, err);
 	return code;
 }
 
@@ -227,9 +268,11 @@ static char *copy(const char *text)
 
 /* As tsnet does: every start writes default prefs plus its own settings; only
  * the keys live on. */
-static int start_prefs(struct ts_prefs *prefs, const struct ts_config *config)
+int profile_store_start_prefs(struct ts_prefs *prefs,
+			      const struct ts_config *config)
 {
 	struct ts_prefs fresh;
+	json_t *rest;
 
 	ts_prefs_init_default(&fresh);
 	free(fresh.control_url);
@@ -240,11 +283,25 @@ static int start_prefs(struct ts_prefs *prefs, const struct ts_config *config)
 	fresh.shields_up = config->shields_up;
 	fresh.want_running = true;
 	fresh.advertise_tags = calloc(config->tag_count + 1, sizeof(char *));
-	if (!fresh.advertise_tags)
+	if (!fresh.advertise_tags) {
+		ts_prefs_deinit(&fresh);
 		return -ENOMEM;
+	}
 	for (size_t i = 0; i < config->tag_count; i++)
 		fresh.advertise_tags[i] = copy(config->tags[i]);
 	fresh.advertise_tag_count = config->tag_count;
+	/* What upstream knows of its keys and we do not. */
+	rest = json_object_get(prefs->unknown, "Config");
+	if (rest && json_object_set(fresh.unknown, "Config", rest)) {
+		ts_prefs_deinit(&fresh);
+		return -ENOMEM;
+	}
+	fresh.routes.allow_lan = config->exit_node_allow_lan_access;
+	if (ts_route_prefs_set_advertised(&fresh.routes,
+					  config->advertise_routes,
+					  config->advertise_route_count) ||
+	    ts_route_prefs_set_exit_node(&fresh.routes, config->exit_node))
+		return -ENOMEM;
 	fresh.persist = prefs->persist;
 	memset(&prefs->persist, 0, sizeof(prefs->persist));
 	ts_prefs_deinit(prefs);
@@ -261,63 +318,55 @@ static bool nl_key_is_missing(const struct ts_prefs *prefs)
 			       sizeof(none.bytes));
 }
 
-static void write_state(struct profile_store *store)
+void profile_store_complete(struct ts_prefs *prefs)
 {
-	size_t len;
-	char *text;
-	int code;
-
-	if (!store->state_path)
-		return;
-	text = ts_state_format(store->state, &len);
-	code = text ? ts_disk_write(store->state_path, text, len, FILE_MODE)
-		    : -ENOMEM;
-	if (code)
-		log_error("state: cannot write %s: %s: a restart will have to "
-			  "log in again", store->state_path,
-			  ts_strerror(code));
-	if (text) {
-		ts_wipe(text, len);
-		free(text);
-	}
+	if (nl_key_is_missing(prefs))
+		ts_nl_key_generate(&prefs->persist.nl_key);
 }
 
-int profile_store_open(struct profile_store *store, struct ts_config *config,
-		       struct ts_private_key *machine_key,
-		       struct ts_prefs *prefs, char err[static 256])
+static int load_keys(struct profile_store *store,
+		     const struct ts_config *config,
+		     struct ts_private_key *machine_key,
+		     struct ts_prefs *prefs, char err[static 256])
 {
 	char why[128] = "";
 	bool created = false, found = false;
-	int code;
+	int code = ts_state_machine_key(store->state, machine_key, &created,
+					why);
 
-	ts_prefs_init_default(prefs);
-	memset(machine_key, 0, sizeof(*machine_key));
-	store->state = ts_state_new();
-	if (!store->state)
-		return -ENOMEM;
-	code = open_dir(store, config, err);
-	if (code)
-		return code;
-	code = ts_state_machine_key(store->state, machine_key, &created, why);
 	if (!code) {
 		ts_prefs_deinit(prefs);
 		code = ts_state_load_profile(store->state, prefs, &found, why);
 	}
 	if (!code)
-		code = start_prefs(prefs, config);
+		code = profile_store_start_prefs(prefs, config);
 	if (code) {
-		snprintf(err, 256, "%s: %s",
-			 store->state_path ? store->state_path : "state", why);
+		snprintf(err, 256, "%s: %s", store->kept->name, why);
 		return code;
 	}
-	if (nl_key_is_missing(prefs))
-		ts_nl_key_generate(&prefs->persist.nl_key);
-	if (!read_log_id(store))
+	profile_store_complete(prefs);
+	/* The machine key is kept before the server learns of it: an auth key
+	 * may be good for one login. */
+	return created ? state_store_save_now(store->kept, err) : 0;
+}
+
+int profile_store_open(struct profile_store *store, struct ts_config *config,
+		       struct ts_loop *loop, struct ts_http_client *http,
+		       struct ts_private_key *machine_key,
+		       struct ts_prefs *prefs, char err[static 256])
+{
+	int code;
+
+	memset(machine_key, 0, sizeof(*machine_key));
+	store->state = ts_state_new();
+	if (!store->state)
+		return -ENOMEM;
+	code = open_kept(store, config, loop, http, err);
+	if (!code)
+		code = load_keys(store, config, machine_key, prefs, err);
+	if (!code && !read_log_id(store))
 		make_log_id(store);
-	/* The machine key is on disk before the server learns of it. */
-	if (created)
-		write_state(store);
-	return 0;
+	return code;
 }
 
 void profile_store_save(struct profile_store *store,
@@ -328,22 +377,23 @@ void profile_store_save(struct profile_store *store,
 	char *suffix;
 
 	/* A profile exists only once the tailnet gave us an identity. */
-	if (!map->self || !prefs->persist.login_name)
+	if (store->is_leaving || !map->self || !prefs->persist.login_name)
 		return;
 	suffix = ts_netmap_magic_suffix(map);
 	if (ts_state_store_profile(store->state, prefs, suffix,
 				   map->domain) < 0)
 		log_error("state: out of memory, profile not stored");
 	else
-		write_state(store);
+		state_store_save(store->kept);
 	free(suffix);
 }
 
 void profile_store_close(struct profile_store *store)
 {
+	state_store_free(store->kept);
+	store->kept = NULL;
 	ts_state_free(store->state);
 	store->state = NULL;
-	free(store->state_path);
 	free(store->log_id_path);
 	if (store->lock_fd >= 0)
 		close(store->lock_fd);

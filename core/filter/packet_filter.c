@@ -26,10 +26,11 @@
 #include "core/filter/flow_table.h"
 #include "core/filter/grants_json.h"
 #include "core/filter/ip_proto.h"
+#include "core/filter/local_nets.h"
 
 /* What one netmap's rules compile to; replaced as a whole. */
 struct rules {
-	struct ts_ip_set local[TS_FAMILY_COUNT]; /* our own addresses */
+	struct ts_local_nets local;
 	struct ts_match_table *tables[TS_FAMILY_COUNT];
 	struct ts_grants *grants;
 };
@@ -55,9 +56,9 @@ struct ts_filter *ts_filter_new(void)
 static void rules_deinit(struct rules *rules)
 {
 	for (int f = 0; f < TS_FAMILY_COUNT; f++) {
-		ts_ip_set_deinit(&rules->local[f]);
 		ts_match_table_free(rules->tables[f]);
 	}
+	ts_local_nets_deinit(&rules->local);
 	ts_grants_free(rules->grants);
 	*rules = (struct rules){0};
 }
@@ -68,23 +69,6 @@ void ts_filter_free(struct ts_filter *filter)
 		return;
 	rules_deinit(&filter->rules);
 	free(filter);
-}
-
-static int add_prefixes(struct ts_ip_set sets[static TS_FAMILY_COUNT],
-			const struct ts_prefix *prefixes, size_t count)
-{
-	int err = 0;
-
-	for (size_t i = 0; i < count && !err; i++) {
-		struct ts_ip_range range = ts_ip_range_of_prefix(&prefixes[i]);
-
-		if (ts_ip_range_is_valid(&range))
-			err = ts_ip_set_add(
-				&sets[ts_ip_family_of(&range.first)], &range);
-	}
-	for (int f = 0; f < TS_FAMILY_COUNT; f++)
-		ts_ip_set_seal(&sets[f]);
-	return err;
 }
 
 static bool
@@ -113,9 +97,9 @@ static int collect_unsigned(const struct ts_netmap *map,
 	while (!err && (peer = ts_netmap_next_peer(map, &pos))) {
 		if (!peer->unsigned_peerapi_only)
 			continue;
-		err = add_prefixes(sets, peer->addresses, peer->address_count);
+		err = ts_ip_sets_add(sets, peer->addresses, peer->address_count);
 		if (!err)
-			err = add_prefixes(sets, peer->allowed_ips,
+			err = ts_ip_sets_add(sets, peer->allowed_ips,
 					   peer->allowed_ip_count);
 	}
 	return err;
@@ -139,17 +123,17 @@ static int admits_unsigned(const struct ts_netmap *map)
 }
 
 static int compile(struct rules *out, const struct ts_netmap *map,
-		   size_t rule_count)
+		   size_t rule_count, const struct ts_local_routes *routes)
 {
 	int err = 0;
 
 	if (map->self)
-		err = add_prefixes(out->local, map->self->addresses,
-				   map->self->address_count);
+		err = ts_local_nets_init(&out->local, map->self->addresses,
+					 map->self->address_count, routes);
 	for (int f = 0; f < TS_FAMILY_COUNT && !err; f++) {
 		out->tables[f] = ts_match_table_new(map->filter, rule_count,
 						    (enum ts_ip_family)f,
-						    &out->local[f]);
+						    &out->local.all[f]);
 		err = out->tables[f] ? 0 : -ENOMEM;
 	}
 	if (!err) {
@@ -161,10 +145,17 @@ static int compile(struct rules *out, const struct ts_netmap *map,
 
 int ts_filter_set(struct ts_filter *filter, const struct ts_netmap *map)
 {
+	return ts_filter_set_routing(filter, map, NULL);
+}
+
+int ts_filter_set_routing(struct ts_filter *filter,
+			  const struct ts_netmap *map,
+			  const struct ts_local_routes *routes)
+{
 	struct rules next = {0};
 	int verdict = admits_unsigned(map);
 	size_t count = verdict == 0 ? map->filter_rule_count : 0;
-	int err = verdict < 0 ? verdict : compile(&next, map, count);
+	int err = verdict < 0 ? verdict : compile(&next, map, count, routes);
 
 	if (verdict > 0 && !filter->is_void)
 		log_warn("filter: all %zu rules void, nothing is let in: "
@@ -202,10 +193,9 @@ static bool is_never_routed(const struct ts_ip *dst)
 	return ts_ip_is_link_local(dst) && ts_ip_v4_host(dst) != METADATA_IP4;
 }
 
-static bool is_local(const struct ts_filter *filter, const struct ts_ip *dst)
+bool ts_filter_is_local(const struct ts_filter *filter, const struct ts_ip *dst)
 {
-	return ts_ip_set_contains(&filter->rules.local[ts_ip_family_of(dst)],
-				  dst);
+	return ts_local_nets_contain(&filter->rules.local, dst);
 }
 
 static bool is_restricted(const struct ts_filter *filter,
@@ -313,7 +303,7 @@ enum ts_verdict ts_filter_in(struct ts_filter *filter,
 		return TS_DROP;
 	if (h->is_fragment)
 		return TS_ACCEPT; /* useless without the first, judged one */
-	if (!is_local(filter, &h->dst) || !icmp_fits_version(h))
+	if (!ts_filter_is_local(filter, &h->dst) || !icmp_fits_version(h))
 		return TS_DROP;
 	if (h->proto == TS_IPPROTO_TSMP)
 		return TS_TSMP;
@@ -351,7 +341,7 @@ bool ts_filter_allows_tcp(const struct ts_filter *filter,
 				   .sender = sender};
 
 	return filter->has_rules && !is_restricted(filter, sender) &&
-	       is_local(filter, dst) && rules_allow(filter, &q);
+	       ts_filter_is_local(filter, dst) && rules_allow(filter, &q);
 }
 
 bool ts_filter_grants(const struct ts_filter *filter, const struct ts_ip *src,

@@ -43,6 +43,14 @@ void ts_filter_free(struct ts_filter *filter);
  * check of 10.1) the peers; keeps no pointer into map. 0 or -ENOMEM: then
  * everything is denied, since what stood before may have been revoked. */
 int ts_filter_set(struct ts_filter *filter, const struct ts_netmap *map);
+/* The same for a node that routes for others. */
+struct ts_local_routes; /* local_nets.h */
+int ts_filter_set_routing(struct ts_filter *filter,
+			  const struct ts_netmap *map,
+			  const struct ts_local_routes *routes);
+/* Is a packet to that address for us, be it that we route it for others? */
+bool ts_filter_is_local(const struct ts_filter *filter,
+			const struct ts_ip *dst);
 /* The safety check of 10.1 failed at the last set: everything is denied, and
  * health should say so. */
 bool ts_filter_is_void(const struct ts_filter *filter);

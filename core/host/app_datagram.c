@@ -88,6 +88,8 @@ static void send_out(struct ts_dgram *flow, const uint8_t *data, size_t len)
 		ts_dgram_echo_send(flow, data, len);
 		return;
 	}
+	if (!flow->port->udp)
+		return;
 	err = stack_udp_send(flow->port->udp, &flow->remote, data, len);
 	if (err == -EHOSTUNREACH)
 		ts_dgram_refuse(flow, err);
@@ -206,7 +208,7 @@ static void nobody_there(struct ts_host *host, struct ts_dgram_port *port,
 	struct ts_dgram *sender;
 
 	if (ts_node_route(host->node, &from->ip, NULL) != TS_ROUTE_SELF) {
-		if (port)
+		if (port && port->udp)
 			stack_udp_refuse(port->udp, from, to, data, len);
 		return;
 	}
@@ -361,6 +363,18 @@ static void end_one(struct ts_dgram *flow, void *ctx)
 {
 	(void)ctx;
 	ts_dgram_end(flow);
+}
+
+void ts_dgrams_leave_node(struct ts_host *host)
+{
+	ts_dgram_for_all(host, end_one, NULL);
+	before_sleep(host); /* they hold on to the stack until then */
+	ts_dgram_ports_leave(host);
+}
+
+void ts_dgrams_enter_node(struct ts_host *host)
+{
+	ts_dgram_ports_enter(host);
 }
 
 void ts_dgrams_close(struct ts_host *host)

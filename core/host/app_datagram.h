@@ -48,7 +48,7 @@ enum dgram_route {
 
 struct ts_dgram_port {
 	struct ts_host *host;
-	struct stack_udp *udp;
+	struct stack_udp *udp; /* NULL: between two nodes, or no room */
 	uint16_t number;
 	unsigned users; /* flows and listeners */
 	/* The socket that sends from this port without having registered it,
@@ -206,6 +206,9 @@ struct ts_dgram_port *ts_dgram_port_of(struct ts_host *host,
 				       const struct ts_addr *asked,
 				       bool is_v6_only, int *err);
 void ts_dgram_ports_reap(struct ts_host *host);
+/* Out of the stack of a node that goes, and into the next one's. */
+void ts_dgram_ports_leave(struct ts_host *host);
+void ts_dgram_ports_enter(struct ts_host *host);
 
 /* -- datagram_socket.c --------------------------------------------------- */
 int ts_dgram_sockets_open(struct ts_host *host);

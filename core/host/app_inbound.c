@@ -25,7 +25,9 @@
 #include <unistd.h>
 
 #include "core/base/err.h"
+#include "core/host/forward.h"
 #include "core/host/host_internal.h"
+#include "core/host/peerapi.h"
 
 enum { SOURCE_TRIES = 8, LOOK_MIN_MS = 1000, LOOK_MAX_MS = 16000 };
 
@@ -511,8 +513,17 @@ void ts_host_inbound_syn(struct ts_host *host, struct stack_syn *syn,
 {
 	char to[TS_ADDR_TEXT_CAP], from[TS_ADDR_TEXT_CAP];
 	int err;
-	struct ts_inbound *in = new_inbound(host, local, remote, &err);
+	struct ts_inbound *in;
 
+	if (ts_node_route(host->node, &local->ip, NULL) != TS_ROUTE_SELF) {
+		ts_forward_syn(host, syn, local, remote);
+		return;
+	}
+	if (ts_peerapi_owns(host, local)) {
+		ts_peerapi_syn(host, syn, remote);
+		return;
+	}
+	in = new_inbound(host, local, remote, &err);
 	if (in) {
 		take_syn(in, syn);
 		return;
@@ -527,6 +538,8 @@ void ts_host_inbound_syn(struct ts_host *host, struct stack_syn *syn,
 
 void ts_host_syn_gone(struct ts_host *host, struct stack_syn *syn)
 {
+	if (ts_forward_syn_gone(host, syn))
+		return;
 	for (struct ts_link *at = host->inbounds.next; at != &host->inbounds;
 	     at = at->next) {
 		struct ts_inbound *in =
@@ -564,12 +577,17 @@ void ts_inbound_accepted(struct ts_host *host,
 	try_start(entry->inbound);
 }
 
-void ts_inbounds_close(struct ts_host *host)
+void ts_inbounds_end(struct ts_host *host)
 {
 	while (!ts_list_is_empty(&host->inbounds))
 		inbound_fail(TS_LINK_OWNER(host->inbounds.next,
 					   struct ts_inbound, link),
 			     -ENETDOWN);
+}
+
+void ts_inbounds_close(struct ts_host *host)
+{
+	ts_inbounds_end(host);
 	ts_timer_free(host->inbound_look);
 	host->inbound_look = NULL;
 }

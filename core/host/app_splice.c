@@ -51,6 +51,8 @@ struct ts_splice {
 	bool is_up_full, is_down_full; /* waits for room */
 	bool is_broken; /* the program reset it, and the error has been read */
 	bool is_pumping, is_over; /* over while pumping: freed afterwards */
+	void (*ended)(void *ctx); /* of one that we route for others */
+	void *ended_ctx;
 };
 
 /* -- ends ---------------------------------------------------------------- */
@@ -72,6 +74,8 @@ static void free_splice(struct ts_splice *s)
 	ts_list_remove(&s->link);
 	ts_list_remove(&s->ready);
 	ts_entry_end(s->host, s->entry, HOST_ENTRY_LINGER_MS);
+	if (s->ended)
+		s->ended(s->ended_ctx);
 	free(s->rest);
 	free(s);
 }
@@ -425,6 +429,8 @@ static void on_tunnel_writable(void *user)
  * the table. */
 static void note_timeout(struct ts_splice *s)
 {
+	if (!s->entry)
+		return;
 	s->entry->value.state = TS_FLOW_FAILED;
 	s->entry->value.error = ETIMEDOUT;
 	ts_entry_publish(s->host, s->entry);
@@ -451,8 +457,10 @@ static const struct stack_tcp_ops splice_ops = {
 
 /* -- for the other files ------------------------------------------------- */
 
-void ts_splice_start(struct ts_host *host, int fd, struct stack_tcp *tcp,
-		     struct ts_entry *entry)
+/* NULL: out of memory, and all is closed. */
+static struct ts_splice *new_splice(struct ts_host *host, int fd,
+				    struct stack_tcp *tcp,
+				    struct ts_entry *entry)
 {
 	struct ts_splice *s = calloc(1, sizeof(*s));
 
@@ -460,7 +468,7 @@ void ts_splice_start(struct ts_host *host, int fd, struct stack_tcp *tcp,
 		stack_tcp_abort(tcp);
 		ts_sock_reset(fd);
 		ts_entry_end(host, entry, HOST_ENTRY_LINGER_MS);
-		return;
+		return NULL;
 	}
 	s->host = host;
 	s->fd = fd;
@@ -474,16 +482,45 @@ void ts_splice_start(struct ts_host *host, int fd, struct stack_tcp *tcp,
 	stack_tcp_set_nodelay(tcp, true);
 	ts_tunnel_attach(entry, tcp);
 	ts_tunnel_bound_buffers(entry, fd, -1);
-	s->watch = ts_watch_new(host->loop, fd, TS_READABLE, on_socket, s);
+	return s;
+}
+
+static void start(struct ts_splice *s)
+{
+	s->watch = ts_watch_new(s->host->loop, s->fd, TS_READABLE, on_socket,
+				s);
 	if (s->watch)
 		line_up(s); /* bytes may have come before us */
 	else
 		abort_tunnel(s);
 }
 
+void ts_splice_start(struct ts_host *host, int fd, struct stack_tcp *tcp,
+		     struct ts_entry *entry)
+{
+	struct ts_splice *s = new_splice(host, fd, tcp, entry);
+
+	if (s)
+		start(s);
+}
+
+void ts_splice_forward(struct ts_host *host, int fd, struct stack_tcp *tcp,
+		       void (*ended)(void *ctx), void *ctx)
+{
+	struct ts_splice *s = new_splice(host, fd, tcp, NULL);
+
+	if (!s) {
+		ended(ctx);
+		return;
+	}
+	s->ended = ended;
+	s->ended_ctx = ctx;
+	start(s);
+}
+
 static bool is_of_another(const struct ts_splice *s)
 {
-	return s->entry->pid != 0 && s->entry->pid != getpid();
+	return s->entry && s->entry->pid != 0 && s->entry->pid != getpid();
 }
 
 bool ts_host_serves_others(const struct ts_host *host)

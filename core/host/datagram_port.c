@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/err.h"
 #include "core/host/app_datagram.h"
 
 struct native_key {
@@ -73,27 +74,37 @@ static void forget_native(struct ts_dgram_port *port)
 static void close_port(struct ts_dgram_port *port)
 {
 	ts_key_map_take(&port->host->dgrams->ports, &port->number);
-	stack_udp_close(port->udp);
+	if (port->udp)
+		stack_udp_close(port->udp);
 	free(port);
+}
+
+static int open_in_stack(struct ts_dgram_port *port, uint16_t number)
+{
+	struct ts_addr local = {.port = number};
+	int err = 0;
+
+	port->udp = stack_udp_open(ts_node_stack(port->host->node), &local,
+				   on_datagram, port, &err);
+	if (port->udp)
+		stack_udp_set_error(port->udp, on_error);
+	return port->udp ? 0 : err;
 }
 
 static struct ts_dgram_port *open_port(struct ts_host *host, uint16_t number,
 				       int *err)
 {
 	struct ts_dgram_port *port = calloc(1, sizeof(*port));
-	struct ts_addr local = {.port = number};
 
 	*err = -ENOMEM;
 	if (!port)
 		return NULL;
 	port->host = host;
-	port->udp = stack_udp_open(ts_node_stack(host->node), &local,
-				   on_datagram, port, err);
-	if (!port->udp) {
+	*err = open_in_stack(port, number);
+	if (*err) {
 		free(port);
 		return NULL;
 	}
-	stack_udp_set_error(port->udp, on_error);
 	port->number = stack_udp_port(port->udp);
 	*err = ts_key_map_put(&host->dgrams->ports, &port->number, port);
 	if (!*err)
@@ -141,6 +152,33 @@ void ts_dgram_ports_reap(struct ts_host *host)
 		port->is_unused = false;
 		if (port->users == 0)
 			close_port(port);
+	}
+}
+
+void ts_dgram_ports_leave(struct ts_host *host)
+{
+	struct ts_dgram_port *port;
+	size_t pos = 0;
+
+	while ((port = ts_key_map_next(&host->dgrams->ports, &pos))) {
+		if (port->udp)
+			stack_udp_close(port->udp);
+		port->udp = NULL;
+	}
+}
+
+/* Each has its number: the stack is new and nobody else's. */
+void ts_dgram_ports_enter(struct ts_host *host)
+{
+	struct ts_dgram_port *port;
+	size_t pos = 0;
+	int err;
+
+	while ((port = ts_key_map_next(&host->dgrams->ports, &pos))) {
+		err = open_in_stack(port, port->number);
+		if (err)
+			log_error("datagram: port %u is served no more: %s",
+				  port->number, ts_strerror(err));
 	}
 }
 

@@ -140,7 +140,7 @@ void ts_dgram_program_gone(struct ts_dgram *flow)
 		return;
 	log_debug("datagram-%llu: nobody takes its datagrams any more",
 		  (unsigned long long)flow->id);
-	if (flow->route == DGRAM_PEER && flow->port)
+	if (flow->route == DGRAM_PEER && flow->port && flow->port->udp)
 		stack_udp_refuse(flow->port->udp, &flow->remote, &flow->local,
 				 NULL, 0);
 	sender = flow->route == DGRAM_SELF

@@ -212,6 +212,7 @@ static void on_forwarded(void *ctx, const uint8_t *answer, size_t len)
 	struct ask *a = ctx;
 	struct ts_host *host = a->service->host;
 
+	ts_node_dns_result(host->node, answer != NULL);
 	a->forward = NULL;
 	if (a->was_early && knows_nothing(answer, len) &&
 	    !ts_host_is_down(host)) {

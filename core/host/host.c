@@ -18,8 +18,10 @@
 #include "core/base/err.h"
 #include "core/crypto/secret.h"
 #include "core/host/dns_service.h"
+#include "core/host/forward.h"
 #include "core/host/host_internal.h"
 #include "core/host/notify.h"
+#include "core/host/peerapi.h"
 #include "core/host/proxy.h"
 
 enum {
@@ -120,6 +122,7 @@ static void on_changed(void *ctx)
 	ts_broker_retry_held(host);
 	ts_notify_node_changed(host);
 	ts_dns_service_node_changed(host);
+	ts_forwards_node_changed(host);
 }
 
 static int open_parts(struct ts_host *host, const struct ts_host_config *config,
@@ -155,6 +158,10 @@ static int open_parts(struct ts_host *host, const struct ts_host_config *config,
 	if (status)
 		return status;
 	status = ts_dgrams_open(host);
+	if (!status)
+		status = ts_forwards_open(host);
+	if (!status)
+		status = ts_peerapi_open(host);
 	if (status) {
 		snprintf(err, 256, "%s", ts_strerror(status));
 		return status;
@@ -215,11 +222,14 @@ void ts_host_close(struct ts_host *host)
 	ts_proxy_close(host);
 	ts_conns_close(host);
 	ts_inbounds_close(host);
+	ts_forwards_stop(host);
+	ts_peerapi_close(host);
 	ts_splices_close(host);
 	ts_relays_close(host);
 	ts_dns_streams_close(host);
 	ts_listeners_close(host);
 	ts_dgrams_close(host);
+	ts_forwards_close(host);
 	ts_dns_service_close(host);
 	ts_rendezvous_close(host);
 	if (host->table && host->entries.sweep) {

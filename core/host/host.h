@@ -50,6 +50,18 @@ void ts_host_inbound_syn(struct ts_host *host, struct stack_syn *syn,
 			 const struct ts_addr *local,
 			 const struct ts_addr *remote);
 void ts_host_syn_gone(struct ts_host *host, struct stack_syn *syn);
+/* Another node takes the place of this one, which is still whole: all that has
+ * an end in the tailnet ends. */
+void ts_host_leave_node(struct ts_host *host);
+/* And here it is; the former one may be gone. In the same turn of the loop. */
+void ts_host_enter_node(struct ts_host *host, struct ts_node *node);
+/* Of a peer, for a network that the node routes. */
+void ts_host_forward_udp(struct ts_host *host, const struct ts_addr *from,
+			 const struct ts_addr *to, const uint8_t *data,
+			 size_t len);
+void ts_host_forward_echo(struct ts_host *host, const struct ts_ip *from,
+			  const struct ts_ip *to, uint16_t id, uint16_t seq,
+			  const uint8_t *data, size_t len);
 /* The program that the host lives in ends: no more will come from it. */
 void ts_host_finish(struct ts_host *host);
 /* From now on programs of other processes are sent to the next host. */

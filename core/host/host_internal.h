@@ -47,6 +47,8 @@ struct ts_proxy;
 struct ts_dns_service; /* dns_service.h */
 struct ts_dgrams;
 struct ts_dgram_port;
+struct ts_forwards; /* forward.h */
+struct ts_peerapi; /* peerapi.h */
 
 /* -- flow_entries.c: the table's flows, and how long they stay ----------- */
 struct ts_entry {
@@ -118,6 +120,8 @@ struct ts_host {
 	struct ts_link dns_streams;
 	size_t dns_stream_count;
 	struct ts_dgrams *dgrams; /* app_datagram.h */
+	struct ts_forwards *forwards;
+	struct ts_peerapi *peerapi;
 	struct ts_timer *ready_timer;	/* pumps what is in ready */
 	struct ts_timer *changed_timer; /* the node changed: tell all */
 	struct ts_timer *drain_timer;	/* drain.c; NULL: never needed yet */
@@ -306,6 +310,7 @@ void ts_inbound_abandon(struct ts_inbound *in);
 void ts_inbound_accepted(struct ts_host *host,
 			 const struct ts_broker_request *req, int fd, pid_t pid,
 			 struct ts_broker_reply *rep);
+void ts_inbounds_end(struct ts_host *host); /* all there are now */
 void ts_inbounds_close(struct ts_host *host);
 
 /* -- other_end.c --------------------------------------------------------- */
@@ -318,6 +323,10 @@ bool ts_other_end_is_lost(int fd, const struct ts_flow_key *key);
 /* Owns fd, tcp and entry from here, in every case. */
 void ts_splice_start(struct ts_host *host, int fd, struct stack_tcp *tcp,
 		     struct ts_entry *entry);
+/* The same for a connection of a peer with a host behind us, which no program
+ * has: ended(ctx) once it is over. */
+void ts_splice_forward(struct ts_host *host, int fd, struct stack_tcp *tcp,
+		       void (*ended)(void *ctx), void *ctx);
 void ts_splices_pump_ready(void *host);
 void ts_splices_close(struct ts_host *host);
 
@@ -361,6 +370,9 @@ void ts_dgrams_close(struct ts_host *host);
 /* Bytes of datagrams that programs have sent and that are still here. */
 size_t ts_dgrams_undelivered(const struct ts_host *host);
 void ts_dgrams_node_changed(struct ts_host *host);
+/* As ts_host_leave_node() and ts_host_enter_node(). */
+void ts_dgrams_leave_node(struct ts_host *host);
+void ts_dgrams_enter_node(struct ts_host *host);
 /* SEND and CONNECT. They own fd (the program's socket, or -1) from here. */
 void ts_dgram_send(struct ts_host *host, const struct ts_broker_request *req,
 		   int fd, pid_t pid, struct ts_broker_reply *rep);

@@ -4,11 +4,17 @@
  * The two tailnet ranges stand for all peers: 10,000 single addresses would
  * not fit, and a program that asks for an unused one learns from the host
  * that nobody is there. Beside them stand the addresses and accepted routes
- * outside these ranges. A default route is an exit node's business, not ours.
+ * outside these ranges.
+ *
+ * While an exit node is used (or wanted, and not there) all else is the
+ * tailnet's, too; but this machine's own addresses are not, and the networks
+ * that it is in are not where the user says so. Those have the other end of the
+ * table.
  */
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/err.h"
 #include "core/base/packet.h"
 #include "core/host/host_internal.h"
 
@@ -82,6 +88,44 @@ static void fill_suffix(struct ts_table_info *info, const struct ts_node *node)
 	free(suffix);
 }
 
+/* Without a network of their own: what the host's network alone can carry. */
+static const char *const LINK_RANGES[] = {"169.254.0.0/16", "fe80::/10",
+					  "255.255.255.255"};
+
+static void add_direct(struct ts_table_info *info,
+		       struct ts_prefix prefixes[TS_TABLE_PREFIX_MAX],
+		       const struct ts_prefix *prefix)
+{
+	if (info->prefix_count + info->direct_count < TS_TABLE_PREFIX_MAX)
+		prefixes[TS_TABLE_PREFIX_MAX - ++info->direct_count] = *prefix;
+}
+
+static void fill_direct(struct ts_table_info *info,
+			struct ts_prefix prefixes[TS_TABLE_PREFIX_MAX],
+			const struct ts_node *node)
+{
+	const struct ts_peer *exit_node;
+	const struct ts_prefix *lans;
+	size_t count = ts_node_lans(node, &lans);
+	bool with_lans = ts_node_prefs(node)->routes.allow_lan;
+
+	info->direct_count = 0;
+	info->claims_rest = ts_node_uses_exit(node, &exit_node);
+	if (!info->claims_rest)
+		return;
+	for (size_t i = 0; i < count; i++) {
+		struct ts_prefix own = {lans[i].ip, 128};
+
+		add_direct(info, prefixes, with_lans ? &lans[i] : &own);
+	}
+	for (size_t i = 0; with_lans && i < ARRAY_LEN(LINK_RANGES); i++) {
+		struct ts_prefix range;
+
+		if (ts_prefix_parse(LINK_RANGES[i], &range) == 0)
+			add_direct(info, prefixes, &range);
+	}
+}
+
 void ts_table_info_from_node(struct ts_table_info *info,
 			     struct ts_prefix prefixes[TS_TABLE_PREFIX_MAX],
 			     const struct ts_node *node)
@@ -94,5 +138,6 @@ void ts_table_info_from_node(struct ts_table_info *info,
 	info->own_v6 = ts_node_ip(node, true);
 	fill_prefixes(&list, node);
 	info->prefix_count = list.count;
+	fill_direct(info, prefixes, node);
 	fill_suffix(info, node);
 }

@@ -9,6 +9,7 @@
  */
 #include "core/io/disk.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -22,7 +23,8 @@
 
 #include "core/crypto/secret.h"
 
-enum { TEMP_TRIES = 16, PID_TEXT_CAP = 24 };
+#define TEMP_MARK ".tmp"
+enum { TEMP_TRIES = 16, TEMP_DIGITS = 8, PID_TEXT_CAP = 24 };
 
 /* -- reading -------------------------------------------------------------- */
 
@@ -131,8 +133,8 @@ static int write_full(int fd, const uint8_t *data, size_t len)
 static int open_temp(const char *target, char temp[static PATH_MAX])
 {
 	for (int i = 0; i < TEMP_TRIES; i++) {
-		int len = snprintf(temp, PATH_MAX, "%s.tmp%08x", target,
-				   ts_random_u32());
+		int len = snprintf(temp, PATH_MAX, "%s" TEMP_MARK "%08x",
+				   target, ts_random_u32());
 		int fd;
 
 		if (len < 0 || len >= PATH_MAX)
@@ -212,6 +214,48 @@ int ts_disk_write(const char *path, const void *data, size_t len, mode_t mode)
 	return sync_parent(target);
 }
 
+/* "state.tmp0123abcd" is one of "state". */
+static bool is_temp_of(const char *entry, const char *name)
+{
+	size_t len = strlen(name);
+	const char *rest = entry + len;
+
+	return strncmp(entry, name, len) == 0 &&
+	       strncmp(rest, TEMP_MARK, sizeof(TEMP_MARK) - 1) == 0 &&
+	       strlen(rest) == sizeof(TEMP_MARK) - 1 + TEMP_DIGITS &&
+	       strspn(rest + sizeof(TEMP_MARK) - 1, "0123456789abcdef") ==
+		       TEMP_DIGITS;
+}
+
+void ts_disk_sweep_temps(const char *path)
+{
+	char target[PATH_MAX];
+	struct dirent *entry;
+	char *slash;
+	DIR *dir;
+
+	if (!realpath(path, target)) /* where writing puts them */
+		snprintf(target, sizeof(target), "%s", path);
+	slash = strrchr(target, '/');
+	if (!slash)
+		return;
+	*slash = '\0';
+	dir = opendir(slash == target ? "/" : target);
+	while (dir && (entry = readdir(dir)))
+		if (is_temp_of(entry->d_name, slash + 1))
+			unlinkat(dirfd(dir), entry->d_name, 0);
+	if (dir)
+		closedir(dir);
+}
+
+bool ts_disk_is_exposed(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISREG(st.st_mode) &&
+	       (st.st_mode & (S_IRGRP | S_IROTH));
+}
+
 /* -- directories and locks ------------------------------------------------ */
 
 static int make_dir(const char *path, mode_t mode)
@@ -271,16 +315,31 @@ static int write_pid(int fd)
 	return 0;
 }
 
+/* Some network and user-space file systems have no flock. A lock of the open
+ * file (OFD) goes with its descriptor as flock's does. */
+static int take_lock(int fd)
+{
+	struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return 0;
+	if (errno == EWOULDBLOCK)
+		return -EWOULDBLOCK;
+	if (fcntl(fd, F_OFD_SETLK, &whole) == 0)
+		return 0;
+	return errno == EAGAIN || errno == EACCES ? -EWOULDBLOCK : -ENOLCK;
+}
+
 int ts_disk_lock(const char *path, pid_t *holder_pid)
 {
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	int err = 0;
+	int err;
 
 	*holder_pid = 0;
 	if (fd < 0)
 		return -errno;
-	if (flock(fd, LOCK_EX | LOCK_NB)) {
-		err = -errno;
+	err = take_lock(fd);
+	if (err) {
 		*holder_pid = read_pid(fd);
 	} else {
 		/* The pid is a courtesy; a full disk must not refuse us. */

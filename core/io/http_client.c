@@ -54,8 +54,14 @@ static void free_request(struct ts_http_request *rq)
 	detach(rq);
 	ts_timer_free(rq->timer);
 	ts_byte_queue_deinit(&rq->body);
+	/* Both may hold a credential. */
+	for (struct curl_slist *line = rq->headers; line; line = line->next)
+		ts_wipe(line->data, strlen(line->data));
 	curl_slist_free_all(rq->headers);
-	free(rq->post);
+	ts_wipe_free_text(rq->post);
+	free(rq->method);
+	free(rq->want_field);
+	free(rq->ca_pem);
 	free(rq->url);
 	free(rq);
 }
@@ -85,6 +91,7 @@ static void fail(struct ts_http_request *rq, const char *reason)
 static void deliver(struct ts_http_request *rq)
 {
 	struct ts_http_request done = *rq;
+	struct ts_http_reply reply = {.field = done.field};
 	const char *body = "";
 	size_t len = 0;
 
@@ -95,8 +102,14 @@ static void deliver(struct ts_http_request *rq)
 	done.body = rq->body;
 	ts_byte_queue_init(&rq->body, 0);
 	free_request(rq);
-	done.fn(done.ctx, done.status, done.status ? body : "", len,
-		done.status ? NULL : done.error);
+	reply.status = done.status;
+	reply.body = done.status ? body : "";
+	reply.len = len;
+	reply.error = done.status ? NULL : done.error;
+	if (done.reply_fn)
+		done.reply_fn(done.ctx, &reply);
+	else
+		done.fn(done.ctx, reply.status, reply.body, len, reply.error);
 	ts_byte_queue_deinit(&done.body);
 }
 
@@ -130,7 +143,7 @@ static bool follow(struct ts_http_request *rq)
 	char *to = NULL;
 	char *copy;
 
-	if (rq->is_near || !is_redirect(rq->status))
+	if (rq->is_near || rq->stays || !is_redirect(rq->status))
 		return false;
 	curl_easy_getinfo(rq->easy, CURLINFO_REDIRECT_URL, &to);
 	if (!to)
@@ -163,7 +176,7 @@ static void fail_transfer(struct ts_http_request *rq, CURLcode code)
 
 	snprintf(reason, sizeof(reason), "%s%s",
 		 rq->curl_error[0] ? rq->curl_error : curl_easy_strerror(code),
-		 code == CURLE_PEER_FAILED_VERIFICATION
+		 code == CURLE_PEER_FAILED_VERIFICATION && !rq->ca_pem
 			 ? ts_cert_missing_roots_hint()
 			 : "");
 	fail(rq, reason);
@@ -276,6 +289,28 @@ struct ts_http_request *ts_http_call_near(struct ts_http_client *client,
 		return NULL;
 	rq->is_near = true;
 	if (soap_action && !ts_http_set_soap(rq, soap_action, soap_body)) {
+		free_request(rq);
+		return NULL;
+	}
+	ts_timer_set(rq->timer, rq->end_ms);
+	start_request(rq);
+	return rq;
+}
+
+struct ts_http_request *ts_http_call(struct ts_http_client *client,
+				     const struct ts_http_call *call,
+				     ts_http_reply_fn fn, void *ctx)
+{
+	struct ts_http_request *rq =
+		new_request(client, call->url, call->body_max,
+			    call->timeout_ms, NULL, ctx);
+
+	if (!rq)
+		return NULL;
+	rq->reply_fn = fn;
+	rq->is_near = call->is_near;
+	rq->stays = true;
+	if (!ts_http_set_call(rq, call)) {
 		free_request(rq);
 		return NULL;
 	}

@@ -4,6 +4,7 @@
 #ifndef CORE_IO_HTTP_CLIENT_H
 #define CORE_IO_HTTP_CLIENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "core/loop/loop.h"
@@ -31,6 +32,31 @@ struct ts_http_request *ts_http_call_near(struct ts_http_client *client,
 					  const char *soap_body,
 					  size_t body_max, unsigned timeout_ms,
 					  ts_http_fn fn, void *ctx);
+/* A request with a method, fields and a body of its own, all copied (and wiped
+ * after). No redirect is followed: what is in it is meant for that host. */
+struct ts_http_call {
+	const char *method, *url;
+	const char *const *fields; /* "Name: value" */
+	size_t field_count;
+	const char *body; /* NULL: none; "": an empty one */
+	bool is_near; /* the own network: no proxy, no kept connection */
+	const char *ca_pem; /* the only roots to believe; NULL: the usual */
+	const char *want_field; /* of the answer; NULL: none */
+	size_t body_max;
+	unsigned timeout_ms;
+};
+/* status 0 and error on transport failure; body is NUL-terminated; field: ""
+ * when the answer has none, cut at 127 bytes. */
+struct ts_http_reply {
+	int status;
+	const char *body, *field, *error;
+	size_t len;
+};
+typedef void (*ts_http_reply_fn)(void *ctx, const struct ts_http_reply *reply);
+/* As ts_http_get() otherwise. */
+struct ts_http_request *ts_http_call(struct ts_http_client *client,
+				     const struct ts_http_call *call,
+				     ts_http_reply_fn fn, void *ctx);
 void ts_http_cancel(struct ts_http_request *request);
 
 #endif

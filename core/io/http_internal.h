@@ -16,7 +16,7 @@
 #include "core/io/http_way.h"
 #include "core/io/resolver.h"
 
-enum { HTTP_TARGET_CAP = 280, HTTP_HINT_CAP = 128 };
+enum { HTTP_TARGET_CAP = 280, HTTP_HINT_CAP = 128, HTTP_FIELD_CAP = 128 };
 
 struct ts_http_watch; /* http_multi.c */
 
@@ -30,8 +30,13 @@ struct ts_http_request {
 	bool is_ready; /* error or status tells; the timer delivers */
 	char *url;
 	bool is_near; /* the own network: no proxy, no redirect */
-	char *post;   /* NULL: GET */
+	bool stays;   /* no redirect */
+	char *method; /* NULL: GET, or POST when there is a post */
+	char *post;   /* NULL: no body */
 	struct curl_slist *headers;
+	char *want_field; /* of the answer, or NULL */
+	char *ca_pem;	  /* the only roots to believe; NULL: the usual */
+	char field[HTTP_FIELD_CAP];
 	struct curl_slist *resolved;
 	struct ts_http_way way;
 	unsigned redirects;
@@ -44,6 +49,7 @@ struct ts_http_request {
 	char error[CURL_ERROR_SIZE + HTTP_TARGET_CAP + HTTP_HINT_CAP];
 	char curl_error[CURL_ERROR_SIZE];
 	ts_http_fn fn;
+	ts_http_reply_fn reply_fn; /* instead of fn */
 	void *ctx;
 };
 
@@ -68,6 +74,9 @@ void ts_http_multi_close(struct ts_http_client *client);
 /* -- http_options.c -- */
 /* Make the easy handle of a request whose way is known, and start it. */
 bool ts_http_start_transfer(struct ts_http_request *rq);
+/* Its method, fields and body. */
+bool ts_http_set_call(struct ts_http_request *rq,
+		      const struct ts_http_call *call);
 /* Make it a POST of body. */
 bool ts_http_set_soap(struct ts_http_request *rq, const char *action,
 		      const char *body);

@@ -6,6 +6,7 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "core/base/err.h"
 #include "core/io/http_internal.h"
@@ -23,11 +24,36 @@ static size_t take_body(char *data, size_t size, size_t count, void *ctx)
 	return ts_byte_queue_push(&rq->body, data, len) ? 0 : len;
 }
 
+/* One line of the head: "Name: value". */
+static size_t take_field(char *data, size_t size, size_t count, void *ctx)
+{
+	struct ts_http_request *rq = ctx;
+	size_t len = size * count, name_len = strlen(rq->want_field);
+	size_t at = name_len + 1;
+
+	if (len <= at || data[name_len] != ':' ||
+	    strncasecmp(data, rq->want_field, name_len) != 0)
+		return len;
+	while (at < len && data[at] == ' ')
+		at++;
+	snprintf(rq->field, sizeof(rq->field), "%.*s", (int)(len - at),
+		 data + at);
+	at = strcspn(rq->field, "\r\n");
+	while (at > 0 && rq->field[at - 1] == ' ')
+		at--;
+	rq->field[at] = '\0';
+	return len;
+}
+
 static CURLcode load_roots(CURL *easy, void *ssl_ctx, void *ctx)
 {
+	const struct ts_http_request *rq = ctx;
+
 	(void)easy;
-	(void)ctx;
-	ts_cert_load_roots(ssl_ctx);
+	if (!rq->ca_pem)
+		ts_cert_load_roots(ssl_ctx);
+	else if (!ts_cert_load_pem(ssl_ctx, rq->ca_pem))
+		return CURLE_SSL_CACERT_BADFILE;
 	return CURLE_OK;
 }
 
@@ -59,6 +85,9 @@ static bool set_options(struct ts_http_request *rq, const char *proxy)
 	bad |= curl_easy_setopt(easy, CURLOPT_CAINFO, NULL);
 	bad |= curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
 	bad |= curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, load_roots);
+	bad |= curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, rq);
+	if (rq->ca_pem) /* no session is taken up that others vouched for */
+		bad |= curl_easy_setopt(easy, CURLOPT_SSL_SESSIONID_CACHE, 0L);
 #if LIBCURL_VERSION_NUM >= 0x075700
 	/* What load_roots adds would stay in a store that outlives this one. */
 	bad |= curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 0L);
@@ -66,14 +95,25 @@ static bool set_options(struct ts_http_request *rq, const char *proxy)
 	return bad == CURLE_OK;
 }
 
-static bool set_near_options(struct ts_http_request *rq)
+static bool set_call_options(struct ts_http_request *rq)
 {
 	CURLcode bad = 0;
 
-	bad |= curl_easy_setopt(rq->easy, CURLOPT_FORBID_REUSE, 1L);
-	bad |= curl_easy_setopt(rq->easy, CURLOPT_HTTPHEADER, rq->headers);
+	if (rq->is_near)
+		bad |= curl_easy_setopt(rq->easy, CURLOPT_FORBID_REUSE, 1L);
+	if (rq->headers)
+		bad |= curl_easy_setopt(rq->easy, CURLOPT_HTTPHEADER,
+					rq->headers);
 	if (rq->post)
 		bad |= curl_easy_setopt(rq->easy, CURLOPT_POSTFIELDS, rq->post);
+	if (rq->method)
+		bad |= curl_easy_setopt(rq->easy, CURLOPT_CUSTOMREQUEST,
+					rq->method);
+	if (rq->want_field) {
+		bad |= curl_easy_setopt(rq->easy, CURLOPT_HEADERFUNCTION,
+					take_field);
+		bad |= curl_easy_setopt(rq->easy, CURLOPT_HEADERDATA, rq);
+	}
 	return bad == CURLE_OK;
 }
 
@@ -89,13 +129,41 @@ bool ts_http_start_transfer(struct ts_http_request *rq)
 		ok = curl_easy_setopt(rq->easy, CURLOPT_PROXYUSERPWD,
 				      way->proxy.userinfo) == CURLE_OK;
 	free(url);
-	if (ok && rq->is_near)
-		ok = set_near_options(rq);
+	if (ok)
+		ok = set_call_options(rq);
 	if (ok)
 		ok = curl_multi_add_handle(rq->client->multi, rq->easy) ==
 		     CURLM_OK;
 	rq->is_added = ok;
 	return ok;
+}
+
+static bool add_header(struct ts_http_request *rq, const char *line)
+{
+	struct curl_slist *list = curl_slist_append(rq->headers, line);
+
+	if (list)
+		rq->headers = list;
+	return list != NULL;
+}
+
+bool ts_http_set_call(struct ts_http_request *rq,
+		      const struct ts_http_call *call)
+{
+	bool ok = add_header(rq, "Expect:"); /* bodies are small */
+
+	for (size_t i = 0; ok && i < call->field_count; i++)
+		ok = add_header(rq, call->fields[i]);
+	rq->method = strdup(call->method);
+	if (call->body)
+		rq->post = strdup(call->body);
+	if (call->want_field)
+		rq->want_field = strdup(call->want_field);
+	if (call->ca_pem)
+		rq->ca_pem = strdup(call->ca_pem);
+	return ok && rq->method && (rq->post || !call->body) &&
+	       (rq->want_field || !call->want_field) &&
+	       (rq->ca_pem || !call->ca_pem);
 }
 
 /* Expect: the devices are small, and wait is all that many make of it. */
@@ -105,16 +173,12 @@ bool ts_http_set_soap(struct ts_http_request *rq, const char *action,
 	static const char *const fixed[] = {
 		"Content-Type: text/xml; charset=\"utf-8\"", "Expect:"};
 	char line[HTTP_HINT_CAP];
-	struct curl_slist *list;
+	bool ok;
 
 	snprintf(line, sizeof(line), "SOAPAction: %s", action);
 	rq->post = strdup(body);
-	rq->headers = curl_slist_append(NULL, line);
-	for (size_t i = 0; rq->headers && i < ARRAY_LEN(fixed); i++) {
-		list = curl_slist_append(rq->headers, fixed[i]);
-		if (!list)
-			return false;
-		rq->headers = list;
-	}
-	return rq->post && rq->headers;
+	ok = add_header(rq, line);
+	for (size_t i = 0; ok && i < ARRAY_LEN(fixed); i++)
+		ok = add_header(rq, fixed[i]);
+	return ok && rq->post;
 }

@@ -11,7 +11,9 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
@@ -72,6 +74,27 @@ void ts_cert_load_roots(SSL_CTX *ctx)
 	for (size_t i = 0; i < ARRAY_LEN(bundles); i++)
 		if (SSL_CTX_load_verify_file(ctx, bundles[i]))
 			return;
+}
+
+bool ts_cert_load_pem(SSL_CTX *ctx, const char *pem)
+{
+	BIO *bio = BIO_new_mem_buf(pem, -1);
+	X509_STORE *store = X509_STORE_new();
+	X509 *cert;
+	int count = 0;
+
+	while (bio && store &&
+	       (cert = PEM_read_bio_X509(bio, NULL, NULL, NULL))) {
+		count += X509_STORE_add_cert(store, cert);
+		X509_free(cert);
+	}
+	ERR_clear_error(); /* the end of the text is one */
+	BIO_free(bio);
+	if (count > 0)
+		SSL_CTX_set_cert_store(ctx, store); /* owns it now */
+	else
+		X509_STORE_free(store);
+	return count > 0;
 }
 
 const char *ts_cert_missing_roots_hint(void)

@@ -13,6 +13,8 @@
 
 /* The roots of SSL_CERT_FILE and SSL_CERT_DIR, else the system's. */
 void ts_cert_load_roots(SSL_CTX *ctx);
+/* The certificates in this text, and no others. false: there is none. */
+bool ts_cert_load_pem(SSL_CTX *ctx, const char *pem);
 /* For the end of a message that says that a certificate was not believed; ""
  * when there are roots. */
 const char *ts_cert_missing_roots_hint(void);

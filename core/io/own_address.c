@@ -85,6 +85,40 @@ static size_t collect(const struct ifaddrs *list, bool loopback,
 	return count;
 }
 
+static uint8_t bits_of(const struct ifaddrs *ifa, const struct ts_ip *ip)
+{
+	struct ts_addr mask;
+	uint8_t bits = 0, before = ts_ip_is_v4(ip) ? 96 : 0;
+
+	if (!ifa->ifa_netmask ||
+	    ts_addr_from_sockaddr(ifa->ifa_netmask,
+				  ts_ip_is_v4(ip) ? sizeof(struct sockaddr_in)
+						  : sizeof(struct sockaddr_in6),
+				  &mask) < 0)
+		return 128;
+	for (unsigned i = before / 8; i < TS_IP_LEN; i++)
+		bits = (uint8_t)(bits + __builtin_popcount(mask.ip.bytes[i]));
+	return (uint8_t)(before + bits);
+}
+
+size_t ts_local_networks(struct ts_prefix *out, size_t cap)
+{
+	struct ifaddrs *list;
+	size_t count = 0;
+
+	if (getifaddrs(&list))
+		return 0;
+	for (const struct ifaddrs *ifa = list; ifa && count < cap;
+	     ifa = ifa->ifa_next) {
+		struct ts_ip ip;
+
+		if (ifa->ifa_addr && is_usable(ifa, false, &ip))
+			out[count++] = (struct ts_prefix){ip, bits_of(ifa, &ip)};
+	}
+	freeifaddrs(list);
+	return count;
+}
+
 size_t ts_local_addresses(struct ts_ip *out, size_t cap)
 {
 	struct ifaddrs *list;

@@ -21,5 +21,8 @@ bool ts_is_own_address(const struct ts_ip *ip);
 /* Usable local addresses (no loopback unless there is nothing else, no
  * link-local, no tailnet ranges); returns how many were written. */
 size_t ts_local_addresses(struct ts_ip *out, size_t cap);
+/* The networks that we are in, each as our own address there with the network's
+ * bits: no loopback, no link-local, no tailnet ranges. */
+size_t ts_local_networks(struct ts_prefix *out, size_t cap);
 
 #endif

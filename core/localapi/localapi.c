@@ -1,167 +1,30 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * localapi.c - routes of the LocalAPI and its checks
  *
- * A table of routes; what is not in it is 404 with the path in the text, so
- * that a CLI verb that this version does not serve says so. Browsers are kept
- * out by their Referer and Origin headers, as upstream does.
+ * A table of routes, which are in files by what they are about; what is not in
+ * it is 404 with the path in the text, so that a CLI verb that this version
+ * does not serve says so. A path that ends in '/' stands for all below it.
+ * Browsers are kept out by their Referer and Origin headers, as upstream does.
  */
 #include "core/localapi/localapi.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "core/base/err.h"
-#include "core/crypto/secret.h"
 #include "core/localapi/localapi_internal.h"
 
 #define API "/localapi/v0/"
 
-static void reply_text(const struct localapi_call *call, int status,
-		       const char *type, char *text)
-{
-	struct ts_localapi_reply reply = {
-		.status = text ? status : 500,
-		.content_type = type,
-		.body = text,
-		.body_len = text ? strlen(text) : 0,
-	};
-
-	call->done(call->ctx, &reply);
-}
-
-void localapi_reply_json(const struct localapi_call *call, int status,
-			 json_t *body)
-{
-	char *text = json_dumps(body, JSON_COMPACT | JSON_ENCODE_ANY);
-
-	json_decref(body);
-	reply_text(call, status, "application/json", text);
-}
-
-void localapi_reply_error(const struct localapi_call *call, int status,
-			  const char *text)
-{
-	char *line = NULL;
-
-	if (asprintf(&line, "%s\n", text) < 0)
-		line = NULL;
-	reply_text(call, status, "text/plain; charset=utf-8", line);
-}
-
-void localapi_reply_failure(const struct localapi_call *call, const char *text)
-{
-	json_t *body = json_object();
-
-	json_object_set_new(body, "error", json_string(text));
-	localapi_reply_json(call, 500, body);
-}
-
-static const char *query(const struct localapi_call *call, const char *name)
-{
-	return call->request->query(call->request->query_ctx, name);
-}
-
-/* -- routes --------------------------------------------------------------- */
+/* -- what needs a line or two ---------------------------------------------- */
 static void get_status(const struct localapi_call *call)
 {
-	const char *peers = query(call, "peers");
+	const char *peers = localapi_query(call, "peers");
 	bool with_peers = !peers || strcmp(peers, "false") != 0;
 
 	localapi_reply_json(call, 200, localapi_status(call, with_peers));
-}
-
-static bool is_node_key(const char *text)
-{
-	return strncmp(text, TS_PREFIX_NODE, strlen(TS_PREFIX_NODE)) == 0;
-}
-
-static const struct ts_peer *find_by_key(const struct ts_netmap *map,
-					 const struct ts_public_key *key)
-{
-	const struct ts_peer *peer = ts_netmap_peer_by_key(map, key);
-
-	if (!peer && map->self && ts_public_key_equal(&map->self->key, key))
-		peer = map->self;
-	return peer;
-}
-
-/* "ip", "ip:port", "[v6]:port" or a node key. *problem: why the text is none
- * of these. */
-static const struct ts_peer *find_whois(const struct localapi_call *call,
-					const char *text, const char **problem)
-{
-	const struct ts_netmap *map = ts_node_netmap(call->node);
-	const struct ts_peer *peer;
-	struct ts_public_key key;
-	struct ts_addr addr;
-
-	*problem = NULL;
-	if (is_node_key(text)) {
-		if (ts_public_key_parse(text, TS_PREFIX_NODE, &key) == 0)
-			return find_by_key(map, &key);
-		*problem = "invalid nodekey in 'addr' parameter";
-		return NULL;
-	}
-	if (ts_ip_parse(text, &addr.ip) && ts_addr_parse(text, &addr)) {
-		*problem = "invalid 'addr' parameter";
-		return NULL;
-	}
-	peer = ts_node_whois(call->node, &addr.ip);
-	/* By address, an owner that nobody knows is no owner. */
-	return peer && ts_netmap_user(map, peer->user) ? peer : NULL;
-}
-
-static json_t *peer_caps(const struct localapi_call *call,
-			 const struct ts_peer *peer)
-{
-	json_t *caps = NULL;
-
-	if (peer->address_count > 0)
-		caps = ts_node_peer_caps(call->node, &peer->addresses[0].ip);
-	if (json_object_size(caps) > 0)
-		return caps;
-	json_decref(caps);
-	return json_null();
-}
-
-static void reply_whois(const struct localapi_call *call,
-			const struct ts_peer *peer)
-{
-	static const struct ts_user_profile nobody;
-	const struct ts_netmap *map = ts_node_netmap(call->node);
-	const struct ts_user_profile *user = ts_netmap_user(map, peer->user);
-	json_t *body = json_object();
-
-	json_object_set_new(body, "Node", localapi_peer_node(map, peer));
-	json_object_set_new(body, "UserProfile",
-			    localapi_user(user ? user : &nobody));
-	json_object_set_new(body, "CapMap", peer_caps(call, peer));
-	localapi_reply_json(call, 200, body);
-}
-
-static void get_whois(const struct localapi_call *call)
-{
-	const char *addr = query(call, "addr");
-	const char *problem = "missing 'addr' parameter";
-	const struct ts_peer *peer = NULL;
-
-	if (addr && *addr)
-		peer = find_whois(call, addr, &problem);
-	if (peer)
-		reply_whois(call, peer);
-	else if (problem)
-		localapi_reply_error(call, 400, problem);
-	else
-		localapi_reply_error(call, 404, "no match for IP:port");
-}
-
-static void get_prefs(const struct localapi_call *call)
-{
-	reply_text(call, 200, "application/json",
-		   ts_prefs_to_json(ts_node_prefs(call->node), false));
 }
 
 static void get_derp_map(const struct localapi_call *call)
@@ -174,35 +37,58 @@ static void get_derp_map(const struct localapi_call *call)
 				    : json_null());
 }
 
-/* `tailscale status` asks for funnel lines after the status. */
-static void get_serve_config(const struct localapi_call *call)
-{
-	localapi_reply_json(call, 200, json_object());
-}
-
+/* -- routes ---------------------------------------------------------------- */
 static const struct {
 	const char *method, *path;
 	bool writes;
 	void (*serve)(const struct localapi_call *call);
 } routes[] = {
 	{"GET", API "status", false, get_status},
-	{"GET", API "whois", false, get_whois},
-	{"GET", API "prefs", false, get_prefs},
+	{"GET", API "whois", false, localapi_whois},
+	{"GET", API "peer-by-id", false, localapi_peer_by_id},
+	{"GET", API "user-profile", false, localapi_user_profile},
+	{"GET", API "prefs", false, localapi_get_prefs},
+	{"PATCH", API "prefs", true, localapi_patch_prefs},
+	{"POST", API "check-prefs", true, localapi_check_prefs},
+	{"POST", API "start", true, localapi_start},
+	{"POST", API "login-interactive", true, localapi_login_interactive},
+	{"POST", API "logout", true, localapi_logout},
+	{"GET", API "profiles/", true, localapi_profiles},
+	{"PUT", API "profiles/", true, localapi_profiles},
+	{"POST", API "profiles/", true, localapi_profiles},
+	{"DELETE", API "profiles/", true, localapi_profiles},
+	{"GET", API "watch-ipn-bus", false, localapi_watch_ipn_bus},
 	{"GET", API "derpmap", false, get_derp_map},
-	{"GET", API "serve-config", false, get_serve_config},
+	{"GET", API "serve-config", false, localapi_get_serve_config},
+	{"POST", API "serve-config", true, localapi_post_serve_config},
+	{"POST", API "debug", true, localapi_debug},
+	{"POST", API "debug-packet-filter-rules", true,
+	 localapi_debug_filter_rules},
+	{"GET", API "check-ip-forwarding", false,
+	 localapi_check_ip_forwarding},
+	{"GET", API "check-udp-gro-forwarding", false, localapi_check_udp_gro},
+	{"GET", API "check-so-mark-in-use", false, localapi_check_so_mark},
+	{"GET", API "services", false, localapi_services},
+	{"POST", API "bugreport", false, localapi_bugreport},
+	{"GET", API "id-token", true, localapi_id_token},
+	{"POST", API "set-expiry-sooner", true, localapi_set_expiry_sooner},
+	{"POST", API "dial", false, localapi_dial},
+	{"GET", API "suggest-exit-node", false, localapi_suggest_exit_node},
+	{"POST", API "suggest-exit-node", false, localapi_suggest_exit_node},
 	{"POST", API "ping", false, localapi_ping},
 	{"POST", API "netcheck", false, localapi_netcheck},
+	{"GET", API "usermetrics", false, localapi_user_metrics},
+	{"GET", API "metrics", true, localapi_client_metrics},
+	{"POST", API "debug-capture", true, localapi_capture},
 };
 
-static bool is_from_browser(const struct ts_localapi_request *rq)
+static bool path_fits(const char *route, const char *path)
 {
-	return (rq->referer && *rq->referer) || (rq->origin && *rq->origin);
-}
+	size_t len = strlen(route);
 
-static bool host_is_ours(const char *host)
-{
-	return !host || !*host ||
-	       strcasecmp(host, "local-tailscaled.sock") == 0;
+	if (route[len - 1] == '/')
+		return strncmp(path, route, len) == 0;
+	return strcmp(path, route) == 0;
 }
 
 static void dispatch(const struct localapi_call *call)
@@ -212,7 +98,7 @@ static void dispatch(const struct localapi_call *call)
 	char text[160];
 
 	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
-		if (strcmp(rq->path, routes[i].path) != 0)
+		if (!path_fits(routes[i].path, rq->path))
 			continue;
 		path_known = true;
 		if (strcmp(rq->method, routes[i].method) != 0)
@@ -228,19 +114,132 @@ static void dispatch(const struct localapi_call *call)
 	localapi_reply_error(call, path_known ? 405 : 404, text);
 }
 
-void ts_localapi_handle(struct ts_node *node,
+/* -- who may ask -------------------------------------------------------------- */
+static const char *header(const struct ts_localapi_request *rq,
+			  const char *name)
+{
+	return rq->header ? rq->header(rq->query_ctx, name) : NULL;
+}
+
+static bool is_from_browser(const struct ts_localapi_request *rq)
+{
+	const char *referer = header(rq, "Referer");
+	const char *origin = header(rq, "Origin");
+
+	return (referer && *referer) || (origin && *origin);
+}
+
+static bool host_is_ours(const char *host)
+{
+	return !host || !*host ||
+	       strcasecmp(host, "local-tailscaled.sock") == 0;
+}
+
+void ts_localapi_handle(struct ts_localapi *api,
 			const struct ts_localapi_request *request,
 			uint64_t now_ms, int64_t now_unix,
 			ts_localapi_done_fn done, void *ctx)
 {
-	struct localapi_call call = {.node = node, .request = request,
-				     .now_ms = now_ms, .now_unix = now_unix,
-				     .done = done, .ctx = ctx};
+	struct localapi_call call = {.api = api, .node = api->node,
+				     .request = request, .now_ms = now_ms,
+				     .now_unix = now_unix, .done = done,
+				     .ctx = ctx};
 
-	if (is_from_browser(request) || !host_is_ours(request->host))
+	if (is_from_browser(request) || !host_is_ours(header(request, "Host")))
 		localapi_reply_error(&call, 403, "invalid localapi request");
 	else if (strcmp(request->path, "/") == 0)
-		reply_text(&call, 200, "text/plain", strdup("tailscaled\n"));
+		localapi_reply_text(&call, 200, "text/plain",
+				    strdup("tailscaled\n"));
 	else
 		dispatch(&call);
+}
+
+/* -- life ----------------------------------------------------------------------- */
+struct ts_localapi *ts_localapi_new(struct ts_node *node,
+				    const struct ts_localapi_env *env,
+				    void *env_ctx)
+{
+	struct ts_localapi *api = calloc(1, sizeof(*api));
+
+	if (!api)
+		return NULL;
+	api->node = node;
+	api->env = *env;
+	api->env_ctx = env_ctx;
+	api->bus = bus_new(node);
+	if (api->bus)
+		return api;
+	free(api);
+	return NULL;
+}
+
+void ts_localapi_free(struct ts_localapi *api)
+{
+	if (!api)
+		return;
+	localapi_logouts_end(api);
+	bus_free(api->bus);
+	localapi_forget_key(api);
+	free(api);
+}
+
+void ts_localapi_set_node(struct ts_localapi *api, struct ts_node *node,
+			  uint64_t now_ms)
+{
+	localapi_logouts_end(api);
+	localapi_forget_key(api);
+	api->node = node;
+	bus_set_node(api->bus, node, now_ms);
+}
+
+/* -- news of the node ---------------------------------------------------------- */
+void ts_localapi_state_changed(struct ts_localapi *api,
+			       enum ts_node_state state, const char *error,
+			       uint64_t now_ms)
+{
+	bus_state(api->bus, state, error);
+	localapi_logouts_settle(api, now_ms);
+}
+
+void ts_localapi_auth_url(struct ts_localapi *api, const char *url)
+{
+	bus_browse_to_url(api->bus, url);
+}
+
+void ts_localapi_peer_changed(struct ts_localapi *api,
+			      const struct ts_peer *peer)
+{
+	bus_peer_changed(api->bus, peer);
+}
+
+void ts_localapi_peer_removed(struct ts_localapi *api,
+			      const struct ts_peer *peer)
+{
+	bus_peer_removed(api->bus, peer);
+}
+
+void ts_localapi_netmap_changed(struct ts_localapi *api, unsigned changes)
+{
+	bus_netmap_changed(api->bus, changes);
+}
+
+void ts_localapi_prefs_changed(struct ts_localapi *api, bool is_login)
+{
+	bus_prefs(api->bus, is_login);
+}
+
+uint64_t ts_localapi_deadline_ms(const struct ts_localapi *api)
+{
+	uint64_t logouts_ms = localapi_logouts_deadline_ms(api);
+	uint64_t bus_ms = bus_deadline_ms(api->bus);
+
+	return logouts_ms < bus_ms ? logouts_ms : bus_ms;
+}
+
+void ts_localapi_tick(struct ts_localapi *api, uint64_t now_ms,
+		      int64_t now_unix)
+{
+	(void)now_unix;
+	localapi_logouts_settle(api, now_ms);
+	bus_tick(api->bus, now_ms);
 }

@@ -1,45 +1,122 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * localapi.h - answers to the tailscale CLI, without the socket
  *
- * A request in, a status and a body out, once. core/engine/local_server puts
- * it on a Unix socket; core/localapi never sees one.
+ * A request in, a status and a body out, once; or a stream of news that ends
+ * when its reader goes. core/engine/local_server puts it on a Unix socket;
+ * core/localapi never sees one.
  * Source: ipn/localapi/, ipn/ipnstate/ipnstate.go; PROTOCOL 17
  */
 #ifndef CORE_LOCALAPI_LOCALAPI_H
 #define CORE_LOCALAPI_LOCALAPI_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "core/node/node.h"
+
+enum { TS_LOCALAPI_ETAG_CAP = 65 };
+
+struct ts_localapi; /* of one node */
+
+/* err 0: fd is connected, and the callee's. Once, perhaps at once. */
+typedef void (*ts_localapi_dialled_fn)(void *done_ctx, int err, int fd);
+
+/* What only the engine can do. An op that is NULL is not served, and the
+ * caller is told so. err gets one line. */
+struct ts_localapi_env {
+	const char *state_dir; /* NULL: the state is in memory */
+	/* LoginProfiles; NULL: out of memory */
+	json_t *(*profiles)(void *ctx);
+	json_t *(*current_profile)(void *ctx);
+	int (*profile_switch)(void *ctx, const char *id, char err[static 256]);
+	int (*profile_new)(void *ctx, char err[static 256]);
+	int (*profile_delete)(void *ctx, const char *id, char err[static 256]);
+	/* One entry of the state; load: heap text or NULL. */
+	char *(*load)(void *ctx, const char *key);
+	int (*store)(void *ctx, const char *key, const char *text);
+	/* Debug actions: another UDP port; all relays' streams anew. */
+	int (*rebind)(void *ctx);
+	void (*break_derps)(void *ctx);
+	/* A connection to an address of the tailnet's. */
+	void (*dial)(void *ctx, const struct ts_addr *to,
+		     ts_localapi_dialled_fn done, void *done_ctx);
+};
 
 struct ts_localapi_request {
 	const char *method; /* "GET", ... */
 	const char *path;   /* "/localapi/v0/status", without the query */
 	/* Value of a query parameter, or NULL. */
 	const char *(*query)(void *query_ctx, const char *name);
+	/* Value of a header, or NULL. */
+	const char *(*header)(void *query_ctx, const char *name);
 	void *query_ctx;
-	const char *host, *origin, *referer; /* header values or NULL */
 	const char *body;
 	size_t body_len;
 	bool may_write; /* by the peer's credentials */
 };
 
+/* A reply without an end of its own. The route makes it; it lives until
+ * close(). All on the loop's thread. */
+struct ts_localapi_stream {
+	/* Up to cap bytes into out: how many; 0: none at the moment, wake()
+	 * will be called; -1: it ends here. */
+	ssize_t (*read)(void *ctx, char *out, size_t cap);
+	/* The reader has gone, or has read the end. Once. */
+	void (*close)(void *ctx);
+	void *ctx;
+	/* The server's: there is something to read, or the end. */
+	void (*wake)(void *wake_ctx);
+	void *wake_ctx;
+};
+
 struct ts_localapi_reply {
 	int status;
-	const char *content_type; /* static */
+	const char *content_type; /* static, or NULL: no body */
 	char *body;		  /* heap: whoever gets the reply frees it */
 	size_t body_len;
+	char etag[TS_LOCALAPI_ETAG_CAP]; /* "": none */
+	struct ts_localapi_stream *stream; /* in place of a body, or NULL */
+	/* The connection goes on as that of fd, which goes with the reply. */
+	bool has_fd;
+	int fd;
+	char dial_self[TS_ADDR_TEXT_CAP]; /* where the caller is to dial */
 };
 /* Called exactly once per request, inside ts_localapi_handle() or later on
  * the same thread (ping). */
 typedef void (*ts_localapi_done_fn)(void *ctx,
 				    const struct ts_localapi_reply *reply);
 
-void ts_localapi_handle(struct ts_node *node,
+/* env is copied, its texts are not. NULL: out of memory. */
+struct ts_localapi *ts_localapi_new(struct ts_node *node,
+				    const struct ts_localapi_env *env,
+				    void *env_ctx);
+/* Requests that wait are answered, streams end. */
+void ts_localapi_free(struct ts_localapi *api);
+/* The node is another one now, in the same engine (a profile was switched). */
+void ts_localapi_set_node(struct ts_localapi *api, struct ts_node *node,
+			  uint64_t now_ms);
+
+void ts_localapi_handle(struct ts_localapi *api,
 			const struct ts_localapi_request *request,
 			uint64_t now_ms, int64_t now_unix,
 			ts_localapi_done_fn done, void *ctx);
+
+/* News of the node, as in struct ts_node_io. */
+void ts_localapi_state_changed(struct ts_localapi *api,
+			       enum ts_node_state state, const char *error,
+			       uint64_t now_ms);
+void ts_localapi_auth_url(struct ts_localapi *api, const char *url);
+void ts_localapi_peer_changed(struct ts_localapi *api,
+			      const struct ts_peer *peer);
+void ts_localapi_peer_removed(struct ts_localapi *api,
+			      const struct ts_peer *peer);
+void ts_localapi_netmap_changed(struct ts_localapi *api, unsigned changes);
+void ts_localapi_prefs_changed(struct ts_localapi *api, bool is_login);
+uint64_t ts_localapi_deadline_ms(const struct ts_localapi *api);
+void ts_localapi_tick(struct ts_localapi *api, uint64_t now_ms,
+		      int64_t now_unix);
 
 #endif

@@ -6,9 +6,27 @@
 
 #include <jansson.h>
 
+#include "core/localapi/bus.h"
 #include "core/localapi/localapi.h"
 
+struct pending_logout;
+
+enum { LOCALAPI_AUTH_KEY_CAP = 1024 };
+
+struct ts_localapi {
+	struct ts_node *node;
+	struct ts_localapi_env env;
+	void *env_ctx;
+	struct bus *bus;
+	struct pending_logout *logouts; /* logout_route.c */
+	/* login_routes.c: of the last start, for the login that follows it; in
+	 * use: the node has begun to log in with it already. */
+	char start_key[LOCALAPI_AUTH_KEY_CAP];
+	bool key_is_in_use;
+};
+
 struct localapi_call {
+	struct ts_localapi *api;
 	struct ts_node *node;
 	const struct ts_localapi_request *request;
 	uint64_t now_ms;
@@ -17,15 +35,26 @@ struct localapi_call {
 	void *ctx;
 };
 
-/* Take ownership of body. */
+/* reply.c; those that get a body or a text own it from then on */
 void localapi_reply_json(const struct localapi_call *call, int status,
 			 json_t *body);
+void localapi_reply_text(const struct localapi_call *call, int status,
+			 const char *type, char *text);
+/* No content (204, 201, 200). */
+void localapi_reply_empty(const struct localapi_call *call, int status);
 /* One line of plain text: the request makes no sense. */
 void localapi_reply_error(const struct localapi_call *call, int status,
 			  const char *text);
 /* 500 with {"error": "..."}: the request does, but it could not be served. */
 void localapi_reply_failure(const struct localapi_call *call,
 			    const char *text);
+/* Of the query; NULL: not there. */
+const char *localapi_query(const struct localapi_call *call, const char *name);
+/* The body as an object, or NULL: answered with 400 already. */
+json_t *localapi_body_object(const struct localapi_call *call);
+/* 16 random bytes as 32 hex digits */
+enum { LOCALAPI_SESSION_CAP = 33 };
+void localapi_random_hex(char out[static LOCALAPI_SESSION_CAP]);
 
 /* node_json.c */
 json_t *localapi_time(int64_t unix_s); /* RFC 3339; 0: Go's zero time */
@@ -42,9 +71,75 @@ json_t *localapi_user(const struct ts_user_profile *user);
 
 /* status_json.c */
 json_t *localapi_status(const struct localapi_call *call, bool with_peers);
+/* health_json.c: health.State, the bus' form */
+json_t *localapi_health_state(const struct ts_node *node);
+/* netmap_json.c: netmap.NetworkMap with its peers, sorted by ID: O(N) */
+json_t *localapi_netmap(const struct ts_node *node);
+/* Another map, as if it were the node's. */
+json_t *localapi_netmap_of(const struct ts_node *node,
+			   const struct ts_netmap *map);
+/* filter_rules_json.c: [tailcfg.FilterRule] */
+json_t *localapi_filter_rules(const struct ts_netmap *map);
+/* prefs_rules.c: why these preferences cannot be: one line in err, and false.
+ * They may be completed (an empty control URL). */
+bool localapi_prefs_are_possible(const struct ts_node *node,
+				 struct ts_prefs *next,
+				 char err[static 256]);
+/* logout_route.c */
+void localapi_logouts_settle(struct ts_localapi *api, uint64_t now_ms);
+void localapi_logouts_end(struct ts_localapi *api);
+uint64_t localapi_logouts_deadline_ms(const struct ts_localapi *api);
+
+/* The routes, by file. */
+/* whois_routes.c */
+void localapi_whois(const struct localapi_call *call);
+void localapi_peer_by_id(const struct localapi_call *call);
+void localapi_user_profile(const struct localapi_call *call);
+/* prefs_routes.c */
+void localapi_get_prefs(const struct localapi_call *call);
+void localapi_patch_prefs(const struct localapi_call *call);
+void localapi_check_prefs(const struct localapi_call *call);
+/* login_routes.c */
+void localapi_start(const struct localapi_call *call);
+void localapi_login_interactive(const struct localapi_call *call);
+void localapi_forget_key(struct ts_localapi *api);
+/* logout_route.c */
+void localapi_logout(const struct localapi_call *call);
+/* profile_routes.c */
+void localapi_profiles(const struct localapi_call *call);
+/* watch_route.c */
+void localapi_watch_ipn_bus(const struct localapi_call *call);
+/* serve_routes.c */
+void localapi_get_serve_config(const struct localapi_call *call);
+void localapi_post_serve_config(const struct localapi_call *call);
+/* debug_routes.c */
+void localapi_debug(const struct localapi_call *call);
+void localapi_debug_filter_rules(const struct localapi_call *call);
+/* check_routes.c */
+void localapi_check_ip_forwarding(const struct localapi_call *call);
+void localapi_check_udp_gro(const struct localapi_call *call);
+void localapi_check_so_mark(const struct localapi_call *call);
+void localapi_services(const struct localapi_call *call);
+void localapi_bugreport(const struct localapi_call *call);
+/* control_routes.c */
+void localapi_id_token(const struct localapi_call *call);
+void localapi_set_expiry_sooner(const struct localapi_call *call);
+/* dial_route.c */
+void localapi_dial(const struct localapi_call *call);
+/* exit_node_routes.c */
+bool localapi_is_exit_node(const struct localapi_call *call,
+			   const struct ts_peer *peer);
+/* NULL: none is used. */
+json_t *localapi_exit_node_status(const struct localapi_call *call);
+void localapi_suggest_exit_node(const struct localapi_call *call);
 /* ping_route.c */
 void localapi_ping(const struct localapi_call *call);
 /* netcheck_route.c */
 void localapi_netcheck(const struct localapi_call *call);
+/* metrics_routes.c */
+void localapi_user_metrics(const struct localapi_call *call);
+void localapi_client_metrics(const struct localapi_call *call);
+/* capture_route.c */
+void localapi_capture(const struct localapi_call *call);
 
 #endif

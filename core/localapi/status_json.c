@@ -112,9 +112,12 @@ static json_t *peer_status(const struct localapi_call *call,
 	json_object_set_new(s, "LastHandshake",
 			    localapi_time(st.last_handshake_unix));
 	json_object_set_new(s, "Online", json_boolean(peer->online == TS_YES));
-	json_object_set_new(s, "ExitNode", json_false());
+	json_object_set_new(s, "ExitNode",
+			    json_boolean(localapi_is_exit_node(call, peer)));
 	json_object_set_new(s, "ExitNodeOption",
 			    json_boolean(offers_exit(peer)));
+	if (peer->location)
+		json_object_set(s, "Location", peer->location);
 	json_object_set_new(s, "Active", json_boolean(st.path.active));
 	json_object_set_new(s, "PeerAPIURL", json_null());
 	json_object_set_new(s, "TaildropTarget", json_integer(0));
@@ -211,23 +214,6 @@ static void set_peers(const struct localapi_call *call, json_t *status)
 	json_object_set_new(status, "User", users);
 }
 
-static json_t *health(const struct localapi_call *call)
-{
-	const struct ts_netmap *map = ts_node_netmap(call->node);
-	json_t *list = json_array();
-	const char *error = ts_node_error(call->node);
-
-	if (error)
-		json_array_append_new(list, json_string(error));
-	if (map->tka_enabled)
-		json_array_append_new(
-			list, json_string("Tailnet Lock is enabled and cannot "
-					  "be verified: no peer is trusted"));
-	for (size_t i = 0; i < map->health_count; i++)
-		json_array_append_new(list, json_string(map->health[i]));
-	return list;
-}
-
 /* A list of the DNS configuration as the server sent it. */
 static json_t *dns_list(const struct ts_netmap *map, const char *name)
 {
@@ -263,6 +249,7 @@ json_t *localapi_status(const struct localapi_call *call, bool with_peers)
 	const struct ts_netmap *map = ts_node_netmap(call->node);
 	const char *url = ts_node_auth_url(call->node);
 	json_t *status = json_object();
+	json_t *exit_node = localapi_exit_node_status(call);
 	struct ts_public_key key;
 
 	json_object_set_new(status, "Version", json_string(TSNET_VERSION));
@@ -277,13 +264,19 @@ json_t *localapi_status(const struct localapi_call *call, bool with_peers)
 	json_object_set_new(status, "TailscaleIPs",
 			    map->self ? localapi_ips(map->self) : json_null());
 	json_object_set_new(status, "Self", self_status(call));
-	json_object_set_new(status, "Health", health(call));
+	json_object_set_new(status, "Health",
+			    ts_node_health_texts(call->node));
+	if (exit_node)
+		json_object_set_new(status, "ExitNodeStatus", exit_node);
 	set_tailnet(call, status);
 	json_object_set_new(status, "CertDomains",
 			    dns_list(map, "CertDomains"));
 	json_object_set_new(status, "ExtraRecords",
 			    dns_list(map, "ExtraRecords"));
-	json_object_set_new(status, "ClientVersion", json_null());
+	json_object_set_new(status, "ClientVersion",
+			    map->client_version
+				    ? json_incref(map->client_version)
+				    : json_null());
 	if (with_peers) {
 		set_peers(call, status);
 	} else {

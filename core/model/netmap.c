@@ -71,6 +71,7 @@ void ts_netmap_free(struct ts_netmap *map)
 	free(map->filter);
 	ts_text_list_free(map->health, map->health_count);
 	json_decref(map->display_messages);
+	json_decref(map->client_version);
 	free(map->tka_head);
 	free(map);
 }

@@ -47,6 +47,7 @@ struct ts_peer {
 	char *hostname, *os;
 	uint16_t peerapi4_port, peerapi6_port;
 	bool peerapi_dns_proxy;
+	json_t *location; /* where it is: object or NULL */
 	json_t *cap_map; /* object or NULL */
 	void *node_data; /* for core/node: what it attached to this peer */
 };
@@ -145,6 +146,7 @@ struct ts_netmap {
 	char **health;
 	size_t health_count;
 	json_t *display_messages; /* object or NULL */
+	json_t *client_version;	  /* as the server sent it, or NULL */
 	bool tka_enabled; /* TKAInfo present and not disabled */
 	char *tka_head;
 	int64_t control_time_delta_s; /* control clock minus ours, if > 1 min */

@@ -24,6 +24,7 @@ static void peer_deinit(struct ts_peer *peer)
 	ts_text_list_free(peer->tags, peer->tag_count);
 	free(peer->hostname);
 	free(peer->os);
+	json_decref(peer->location);
 	json_decref(peer->cap_map);
 }
 

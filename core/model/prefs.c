@@ -23,14 +23,10 @@ enum { NETFILTER_ON = 2 };
 /* What upstream's file holds besides our fields when nobody chose anything. */
 static json_t *default_unknown(void)
 {
-	return json_pack("{s:s, s:s, s:s, s:b, s:b, s:b, s:b, s:n, s:n, s:n,"
-			 " s:b, s:b, s:i, s:{s:b, s:n}, s:{s:b}, s:b, s:s,"
-			 " s:b, s:n}",
-			 "ExitNodeID", "", "ExitNodeIP", "",
-			 "InternalExitNodePrior", "", "ExitNodeAllowLANAccess",
-			 0, "RunSSH", 0, "RunWebClient", 0, "NotepadURLs", 0,
-			 "AdvertiseRoutes", "AdvertiseServices", "Sync",
-			 "NoSNAT", 0, "NoStatefulFiltering", 1,
+	return json_pack("{s:b, s:b, s:b, s:n, s:n, s:b, s:b, s:i,"
+			 " s:{s:b, s:n}, s:{s:b}, s:b, s:s, s:b, s:n}",
+			 "RunSSH", 0, "RunWebClient", 0, "NotepadURLs", 0,
+			 "AdvertiseServices", "Sync", "NoSNAT", 0, "NoStatefulFiltering", 1,
 			 "NetfilterMode", NETFILTER_ON, "AutoUpdate", "Check",
 			 1, "Apply", "AppConnector", "Advertise", 0,
 			 "PostureChecking", 0, "NetfilterKind", "",
@@ -58,7 +54,9 @@ void ts_prefs_deinit(struct ts_prefs *prefs)
 	free(prefs->control_url);
 	free(prefs->hostname);
 	ts_text_list_free(prefs->advertise_tags, prefs->advertise_tag_count);
+	ts_route_prefs_deinit(&prefs->routes);
 	free(prefs->profile_name);
+	free(prefs->operator_user);
 	persist_deinit(&prefs->persist);
 	json_decref(prefs->unknown);
 	memset(prefs, 0, sizeof(*prefs));
@@ -160,9 +158,13 @@ static int read_known(const json_t *root, struct ts_prefs *out,
 	if (!ret)
 		ret = ts_json_dup(root, "ProfileName", &out->profile_name);
 	if (!ret)
+		ret = ts_json_dup(root, "OperatorUser", &out->operator_user);
+	if (!ret)
 		ret = ts_json_dup_list(ts_json_array(root, "AdvertiseTags"),
 				       &out->advertise_tags,
 				       &out->advertise_tag_count);
+	if (!ret)
+		ret = ts_route_prefs_read(root, &out->routes);
 	if (!ret)
 		ret = read_persist(ts_json_object(root, "Config"),
 				   &out->persist, err);
@@ -181,7 +183,7 @@ static int keep_unknown(json_t *root, struct ts_prefs *out)
 	static const char *const prefs_known[] = {
 		"ControlURL", "Hostname",   "RouteAll",	     "CorpDNS",
 		"LoggedOut",  "ShieldsUp",  "AdvertiseTags", "ProfileName",
-		"Config",     "WantRunning", NULL};
+		"Config",     "WantRunning", "OperatorUser", NULL};
 	static const char *const persist_known[] = {
 		"PrivateNodeKey", "OldPrivateNodeKey", "NetworkLockKey",
 		"NodeID", NULL};
@@ -192,6 +194,7 @@ static int keep_unknown(json_t *root, struct ts_prefs *out)
 	int err;
 
 	drop_fields(root, prefs_known);
+	drop_fields(root, TS_ROUTE_PREFS_FIELDS);
 	drop_fields(config, persist_known);
 	drop_fields(user, user_known);
 	drop_field(config, "UserProfile");
@@ -205,19 +208,12 @@ static int keep_unknown(json_t *root, struct ts_prefs *out)
 	return err ? -ENOMEM : 0;
 }
 
-int ts_prefs_from_json(const char *text, size_t len, struct ts_prefs *out,
-		       char err[static 128])
+int ts_prefs_from_object(json_t *root, struct ts_prefs *out,
+			 char err[static 128])
 {
-	json_error_t parse_error;
 	struct ts_prefs prefs;
-	json_t *root = json_loadb(text, len, TS_JSON_READ_FLAGS, &parse_error);
 	int ret;
 
-	if (!json_is_object(root)) {
-		json_decref(root);
-		/* The parser's own text would quote what is near: keys. */
-		return complain(err, "not a JSON object");
-	}
 	ts_prefs_init_default(&prefs);
 	ret = prefs.unknown ? read_known(root, &prefs, err) : -ENOMEM;
 	wipe_keys(ts_json_object(root, "Config"));
@@ -227,6 +223,19 @@ int ts_prefs_from_json(const char *text, size_t len, struct ts_prefs *out,
 		ts_prefs_deinit(&prefs);
 	else
 		*out = prefs;
+	return ret;
+}
+
+int ts_prefs_from_json(const char *text, size_t len, struct ts_prefs *out,
+		       char err[static 128])
+{
+	json_error_t parse_error;
+	json_t *root = json_loadb(text, len, TS_JSON_READ_FLAGS, &parse_error);
+	int ret;
+
+	/* The parser's own text would quote what is near: keys. */
+	ret = json_is_object(root) ? ts_prefs_from_object(root, out, err)
+				   : complain(err, "not a JSON object");
 	json_decref(root);
 	return ret;
 }
@@ -308,10 +317,9 @@ static json_t *write_tags(const struct ts_prefs *prefs)
 	return tags;
 }
 
-char *ts_prefs_to_json(const struct ts_prefs *prefs, bool with_keys)
+static json_t *write_prefs(const struct ts_prefs *prefs, bool with_keys)
 {
 	json_t *root = json_object();
-	char *text;
 
 	json_object_set_new(root, "ControlURL",
 			    text_or_empty(prefs->control_url));
@@ -323,16 +331,32 @@ char *ts_prefs_to_json(const struct ts_prefs *prefs, bool with_keys)
 			    json_boolean(prefs->logged_out));
 	json_object_set_new(root, "ShieldsUp",
 			    json_boolean(prefs->shields_up));
+	ts_route_prefs_write(&prefs->routes, root);
 	json_object_set_new(root, "AdvertiseTags", write_tags(prefs));
 	json_object_set_new(root, "Hostname", text_or_empty(prefs->hostname));
 	if (prefs->profile_name)
 		json_object_set_new(root, "ProfileName",
 				    json_string(prefs->profile_name));
+	if (prefs->operator_user)
+		json_object_set_new(root, "OperatorUser",
+				    json_string(prefs->operator_user));
 	json_object_set_new(root, "Config",
 			    write_persist(&prefs->persist, prefs->unknown,
 					  with_keys));
 	json_object_update_missing(root, prefs->unknown);
-	text = json_dumps(root, JSON_COMPACT);
+	return root;
+}
+
+json_t *ts_prefs_to_object(const struct ts_prefs *prefs)
+{
+	return write_prefs(prefs, false);
+}
+
+char *ts_prefs_to_json(const struct ts_prefs *prefs, bool with_keys)
+{
+	json_t *root = write_prefs(prefs, with_keys);
+	char *text = json_dumps(root, JSON_COMPACT);
+
 	wipe_keys(ts_json_object(root, "Config"));
 	json_decref(root);
 	return text;

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 
 #include "core/crypto/keys.h"
+#include "core/model/route_prefs.h"
 
 struct ts_persist {
 	struct ts_private_key node_key;	    /* zero: none */
@@ -28,7 +29,9 @@ struct ts_prefs {
 	bool route_all, corp_dns, want_running, logged_out, shields_up;
 	char **advertise_tags;
 	size_t advertise_tag_count;
+	struct ts_route_prefs routes;
 	char *profile_name;
+	char *operator_user; /* may use the LocalAPI as root may; or NULL */
 	struct ts_persist persist;
 	json_t *unknown; /* other fields as read; object, never NULL */
 };
@@ -41,5 +44,10 @@ int ts_prefs_from_json(const char *text, size_t len, struct ts_prefs *out,
 /* Heap text, caller wipes and frees. with_keys=false zeroes private keys, as
  * the LocalAPI does. */
 char *ts_prefs_to_json(const struct ts_prefs *prefs, bool with_keys);
+/* The same as an object, without keys, which the caller decrefs; and back: root
+ * becomes what of it is not known. */
+json_t *ts_prefs_to_object(const struct ts_prefs *prefs);
+int ts_prefs_from_object(json_t *root, struct ts_prefs *out,
+			 char err[static 128]);
 
 #endif

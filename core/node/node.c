@@ -7,6 +7,7 @@
  * DERP and tells the engine when the answer differs.
  *
  *   NoState -> Starting -> [NeedsLogin] -> [NeedsMachineAuth] -> Running
+ *   any -> Stopped, and back, as the user wants (node_prefs.c)
  *
  * Once Running, a lost control connection changes nothing: the tunnel lives
  * on what it knows.
@@ -57,6 +58,7 @@ static struct ts_control *new_control(struct ts_node *node,
 		.old_node_key = prefs->persist.old_node_key,
 		.nl_key = prefs->persist.nl_key,
 		.auth_key = config->auth_key,
+		.mints_auth_key = config->mints_auth_key,
 		.backend_log_id = config->backend_log_id,
 		.hostname = prefs->hostname,
 		.os_version = config->os_version,
@@ -68,8 +70,11 @@ static struct ts_control *new_control(struct ts_node *node,
 		.container = config->container,
 		.ephemeral = config->ephemeral,
 		.force_login = config->force_login,
+		.shields_up = prefs->shields_up,
 		.tags = (const char *const *)prefs->advertise_tags,
 		.tag_count = prefs->advertise_tag_count,
+		.routes = prefs->routes.advertise,
+		.route_count = prefs->routes.advertise_count,
 	};
 	struct ts_control *control;
 
@@ -127,6 +132,8 @@ struct ts_node *ts_node_new(struct ts_node_config *config,
 	node->net_info.os_has_ipv6 = config->os_has_ipv6 ? TS_YES : TS_NO;
 	node->prefs = *config->prefs;
 	ts_prefs_init_default(config->prefs);
+	if (node->prefs.hostname)
+		node->own_hostname = strdup(node->prefs.hostname);
 	node->expiry_check_ms = UINT64_MAX;
 	node->moved_round = 1; /* no peer's, at first */
 	persist = &node->prefs.persist;
@@ -150,6 +157,7 @@ void ts_node_free(struct ts_node *node)
 	if (!node)
 		return;
 	node_ping_forget_all(node);
+	node_capture_end(node);
 	if (node->control) {
 		const struct ts_netmap *map = ts_control_netmap(node->control);
 
@@ -163,9 +171,13 @@ void ts_node_free(struct ts_node *node)
 	ts_magic_dns_free(node->dns);
 	ts_filter_free(node->filter);
 	route_table_deinit(&node->routes);
+	node_forward_deinit(node);
+	node_exit_deinit(node);
 	ts_key_map_deinit(&node->disco_ids);
 	free(node->error);
 	free(node->auth_url);
+	free(node->derp_problem);
+	free(node->own_hostname);
 	ts_prefs_deinit(&node->prefs);
 	ts_wipe(node, sizeof(*node));
 	free(node);
@@ -187,7 +199,9 @@ static enum ts_node_state compute_state(const struct ts_node *node)
 
 	switch (node->control_state) {
 	case TS_CONTROL_STOPPED:
-		return TS_NO_STATE;
+		if (node->prefs.logged_out)
+			return TS_NEEDS_LOGIN;
+		return node->prefs.want_running ? TS_NO_STATE : TS_STOPPED;
 	case TS_CONTROL_NEEDS_LOGIN:
 	case TS_CONTROL_LOGGED_OUT:
 	case TS_CONTROL_FAILED:
@@ -207,13 +221,15 @@ static enum ts_node_state compute_state(const struct ts_node *node)
 	return TS_STARTING;
 }
 
-/* With a key that has run out, or none, we are nobody: sessions end at once,
- * and whatever comes in is dropped until the next login. */
+/* With a key that has run out, or none, we are nobody, and so we are when the
+ * user wants us to be: sessions end at once, and whatever comes in is dropped
+ * until the next login. */
 static void follow_gate(struct ts_node *node)
 {
 	const struct ts_netmap *map = ts_node_netmap(node);
 	bool is_open = map->self &&
 		       node->control_state != TS_CONTROL_LOGGED_OUT &&
+		       node->control_state != TS_CONTROL_STOPPED &&
 		       !ts_netmap_self_expired(map, node_wall_s(node));
 
 	if (is_open == node->is_open)
@@ -267,6 +283,34 @@ void ts_node_logout(struct ts_node *node, uint64_t now_ms)
 {
 	node->now_ms = now_ms;
 	ts_control_logout(node->control, now_ms);
+}
+
+void ts_node_login_interactive(struct ts_node *node, uint64_t now_ms)
+{
+	node->now_ms = now_ms;
+	ts_control_login_interactive(node->control, now_ms);
+}
+
+int ts_node_login(struct ts_node *node, const char *auth_key,
+		  bool force_new_key, uint64_t now_ms)
+{
+	node->now_ms = now_ms;
+	return ts_control_login(node->control, auth_key, force_new_key,
+				now_ms);
+}
+
+void ts_node_auth_key_made(struct ts_node *node, const char *auth_key,
+			   uint64_t now_ms)
+{
+	node->now_ms = now_ms;
+	ts_control_auth_key_made(node->control, auth_key, now_ms);
+}
+
+void ts_node_auth_key_failed(struct ts_node *node, const char *error,
+			     bool is_refused, uint64_t now_ms)
+{
+	node->now_ms = now_ms;
+	ts_control_auth_key_failed(node->control, error, is_refused, now_ms);
 }
 
 void ts_node_control_key_fetched(struct ts_node *node, int http_status,
@@ -535,4 +579,47 @@ json_t *ts_node_peer_caps(const struct ts_node *node, const struct ts_ip *src)
 bool ts_node_in_map_poll(const struct ts_node *node)
 {
 	return node->control_state == TS_CONTROL_RUNNING;
+}
+
+json_t *ts_node_peer_caps_to(const struct ts_node *node,
+			     const struct ts_ip *src, const struct ts_ip *dst)
+{
+	return ts_filter_caps(node->filter, src, dst);
+}
+
+bool ts_node_is_refused(const struct ts_node *node)
+{
+	return node->control_state == TS_CONTROL_FAILED;
+}
+
+bool ts_node_is_logged_out(const struct ts_node *node)
+{
+	return node->control_state == TS_CONTROL_LOGGED_OUT;
+}
+
+size_t ts_node_live_derps(const struct ts_node *node)
+{
+	const struct ts_derp_map *map = ts_node_netmap(node)->derp_map;
+	size_t count = 0;
+
+	for (size_t i = 0; map && i < map->region_count; i++)
+		count += ts_path_derp_is_connected(node->path,
+						   map->regions[i].id);
+	return count;
+}
+
+int ts_node_request(struct ts_node *node, const char *path, const char *body,
+		    ts_control_reply_fn fn, void *fn_ctx, uint64_t now_ms)
+{
+	node->now_ms = now_ms;
+	return ts_control_request(node->control, path, body, fn, fn_ctx,
+				  now_ms);
+}
+
+int ts_node_expire_at(struct ts_node *node, int64_t expiry_unix,
+		      ts_control_reply_fn fn, void *fn_ctx, uint64_t now_ms)
+{
+	node->now_ms = now_ms;
+	return ts_control_expire_at(node->control, expiry_unix, fn, fn_ctx,
+				    now_ms);
 }

@@ -19,6 +19,7 @@
 #include "core/filter/packet_filter.h"
 #include "core/model/netmap.h"
 #include "core/model/prefs.h"
+#include "core/node/capture.h"
 #include "core/path/path_router.h"
 #include "core/path/portmap.h"
 #include "netstack/stack.h"
@@ -70,6 +71,9 @@ struct ts_node_io {
 	/* The same clock, finer, for the latency of pings and the round trips
 	 * of connections; NULL: whole milliseconds. */
 	uint64_t (*monotonic_us)(void *ctx);
+	/* A login needs an auth key (mints_auth_key): answer with
+	 * ts_node_auth_key_made() or ts_node_auth_key_failed(). */
+	void (*want_auth_key)(void *ctx);
 	/* The state file must be written (ts_node_store_profile()). */
 	void (*persist)(void *ctx);
 	/* What others want to know */
@@ -77,11 +81,27 @@ struct ts_node_io {
 			      const char *error);
 	void (*auth_url)(void *ctx, const char *url);
 	void (*netmap_changed)(void *ctx, unsigned changes);
+	/* The control server asks something by HTTP; NULL: no answers. */
+	ts_c2n_fn c2n;
+	/* Before it: each peer that is new or another / about to be freed.
+	 * These three may be NULL. */
+	void (*peer_changed)(void *ctx, const struct ts_peer *peer);
+	void (*peer_removed)(void *ctx, const struct ts_peer *peer);
+	/* The user's preferences, or whose the node is. is_login: the latter,
+	 * by a login that has just succeeded. */
+	void (*prefs_changed)(void *ctx, bool is_login);
 	/* a TCP SYN for us that the filter let in: stack_syn_* decides */
 	void (*inbound_syn)(void *ctx, struct stack_syn *syn,
 			    const struct ts_addr *local,
 			    const struct ts_addr *remote);
 	void (*syn_gone)(void *ctx, struct stack_syn *syn);
+	/* As in stack_ops: for a network that we route; may be NULL. */
+	void (*forward_udp)(void *ctx, const struct ts_addr *from,
+			    const struct ts_addr *to, const uint8_t *data,
+			    size_t len);
+	void (*forward_echo)(void *ctx, const struct ts_ip *from,
+			     const struct ts_ip *to, uint16_t id, uint16_t seq,
+			     const uint8_t *data, size_t len);
 };
 
 struct ts_node_config {
@@ -91,6 +111,7 @@ struct ts_node_config {
 	struct ts_prefs *prefs;
 	const char *backend_log_id; /* 64 hex */
 	const char *auth_key;	    /* NULL: interactive login */
+	bool mints_auth_key; /* no auth_key: io.want_auth_key gets one */
 	const char *app;	    /* Hostinfo.App: the program's name, or NULL */
 	bool ephemeral, force_login;
 	bool direct; /* false: DERP only */
@@ -111,9 +132,25 @@ struct ts_node *ts_node_new(struct ts_node_config *config,
 			    uint64_t now_ms);
 void ts_node_free(struct ts_node *node);
 void ts_node_start(struct ts_node *node, uint64_t now_ms);
-/* Ephemeral nodes: tell the server that we leave; ends in state
- * TS_NEEDS_LOGIN (or an error): the engine waits for that, bounded. */
+/* Tell the server that we leave, forget our keys and the tailnet, and store
+ * that; ends in state TS_NEEDS_LOGIN within 15 s, with an error when the server
+ * could not be told. Nothing but a new login follows. */
 void ts_node_logout(struct ts_node *node, uint64_t now_ms);
+/* Have a person log in at an address that io.auth_url tells (again, if one is
+ * being waited for), under a new key. A node that runs goes on under the
+ * present one until then. */
+void ts_node_login_interactive(struct ts_node *node, uint64_t now_ms);
+/* Log in with this auth key. force_new_key: a node that is logged in does so
+ * again under a new key, and runs on meanwhile; else it only keeps the auth key
+ * for when the server asks. 0, -EINVAL (no key), -ENOMEM. */
+int ts_node_login(struct ts_node *node, const char *auth_key,
+		  bool force_new_key, uint64_t now_ms);
+/* Answers to io.want_auth_key: a key for one login, or why there is none yet,
+ * refused or out of reach (it is still waited for). */
+void ts_node_auth_key_made(struct ts_node *node, const char *auth_key,
+			   uint64_t now_ms);
+void ts_node_auth_key_failed(struct ts_node *node, const char *error,
+			     bool is_refused, uint64_t now_ms);
 
 /* What the engine's I/O has to say. */
 void ts_node_control_key_fetched(struct ts_node *node, int http_status,
@@ -165,6 +202,19 @@ size_t ts_node_endpoints(const struct ts_node *node,
 int ts_node_home_region(const struct ts_node *node); /* 0: none */
 /* Capabilities of a peer towards us (whois): new object, caller decrefs. */
 json_t *ts_node_peer_caps(const struct ts_node *node, const struct ts_ip *src);
+/* Towards this address. */
+json_t *ts_node_peer_caps_to(const struct ts_node *node,
+			     const struct ts_ip *src, const struct ts_ip *dst);
+/* The server said no to the last attempt to log in: ts_node_error(). */
+bool ts_node_is_refused(const struct ts_node *node);
+/* By ts_node_logout(). */
+bool ts_node_is_logged_out(const struct ts_node *node);
+size_t ts_node_live_derps(const struct ts_node *node); /* connected regions */
+/* As ts_control_request() and ts_control_expire_at(). */
+int ts_node_request(struct ts_node *node, const char *path, const char *body,
+		    ts_control_reply_fn fn, void *fn_ctx, uint64_t now_ms);
+int ts_node_expire_at(struct ts_node *node, int64_t expiry_unix,
+		      ts_control_reply_fn fn, void *fn_ctx, uint64_t now_ms);
 bool ts_node_in_map_poll(const struct ts_node *node);
 /* The route for an address: who would carry a packet to it. */
 enum ts_route {
@@ -176,6 +226,33 @@ enum ts_route {
 };
 enum ts_route ts_node_route(const struct ts_node *node, const struct ts_ip *ip,
 			    const struct ts_peer **peer);
+/* The networks that this machine is in, at start and after a change. */
+void ts_node_set_lans(struct ts_node *node, const struct ts_prefix *lans,
+		      size_t count, uint64_t now_ms);
+size_t ts_node_lans(const struct ts_node *node, const struct ts_prefix **out);
+/* What the user wants of routes; a copy is made. 0 or -ENOMEM. */
+int ts_node_set_route_prefs(struct ts_node *node,
+			    const struct ts_route_prefs *prefs,
+			    uint64_t now_ms);
+/* Do we route anything for others? */
+bool ts_node_is_router(const struct ts_node *node);
+/* Where on the network of this machine a packet of a peer for dst goes: there,
+ * or to what a 4via6 address stands for. 0, or -EHOSTUNREACH: nowhere. */
+int ts_node_forward_target(const struct ts_node *node, const struct ts_ip *dst,
+			   struct ts_ip *out);
+/* Goes all that is nobody's through an exit node, be it that it is not there?
+ * *peer: it, or NULL. */
+bool ts_node_uses_exit(const struct ts_node *node,
+		       const struct ts_peer **peer);
+/* Our PeerAPI's, which follows from our address; 0: no address of that family.
+ */
+uint16_t ts_node_peerapi_port(const struct ts_node *node, bool v6);
+/* May peer, at from, use us as its exit node, as far as names go? */
+bool ts_node_lets_out(const struct ts_node *node, const struct ts_peer *peer,
+		      const struct ts_ip *from);
+/* Which exit node would be the best now; NULL: none. 0; -EAGAIN: it cannot be
+ * told before our home relay is known. */
+int ts_node_suggest_exit(struct ts_node *node, const struct ts_peer **out);
 enum ts_node_state ts_node_state(const struct ts_node *node);
 const char *ts_node_error(const struct ts_node *node); /* last, or NULL */
 const char *ts_node_auth_url(const struct ts_node *node); /* or NULL */
@@ -197,6 +274,12 @@ size_t ts_node_unsent(const struct ts_node *node, uint64_t now_ms);
 const struct ts_peer *ts_node_whois(const struct ts_node *node,
 				    const struct ts_ip *ip);
 const struct ts_prefs *ts_node_prefs(const struct ts_node *node);
+/* Other preferences from now on, with everything that follows: WantRunning off
+ * takes the node off the tailnet, on brings it back; names, flags and tags are
+ * told to the control server. Takes the contents of next, whose keys and
+ * identity must be the present ones. */
+void ts_node_edit_prefs(struct ts_node *node, struct ts_prefs *next,
+			uint64_t now_ms);
 
 struct ts_node_peer_status {
 	struct ts_path_peer_status path;
@@ -213,6 +296,39 @@ const struct ts_net_info *ts_node_net_info(const struct ts_node *node);
 /* As ts_path_check(). */
 int ts_node_netcheck(struct ts_node *node, uint64_t now_ms,
 		     ts_path_report_fn fn, void *fn_ctx);
+
+/* Packets inside the tunnel, in and out, as a capture file that never ends.
+ * wake(ctx) is called, in the middle of other work, whenever there is something
+ * to read; it must not call back. At most four at a time: -EAGAIN; -ENOMEM. The
+ * sink outlives the node: then it has ended once all is read. */
+struct ts_capture_sink;
+int ts_node_capture_open(struct ts_node *node, enum ts_capture_format format,
+			 void (*wake)(void *ctx), void *ctx,
+			 struct ts_capture_sink **out);
+size_t ts_capture_read(struct ts_capture_sink *sink, void *out, size_t cap);
+bool ts_capture_has_ended(const struct ts_capture_sink *sink);
+void ts_capture_close(struct ts_capture_sink *sink);
+
+/* What is wrong, for people: an array of texts, or an object of upstream's
+ * UnhealthyState by code. New objects; both empty when all is well. */
+json_t *ts_node_health_texts(const struct ts_node *node);
+json_t *ts_node_health_warnings(const struct ts_node *node);
+/* Did any of the host's name servers answer? */
+void ts_node_dns_result(struct ts_node *node, bool was_answered);
+
+/* Why a packet inside the tunnel was dropped, with upstream's names. */
+enum ts_dropped {
+	TS_DROPPED_ACL,
+	TS_DROPPED_MULTICAST,
+	TS_DROPPED_LINK_LOCAL,
+	TS_DROPPED_TOO_SHORT,
+	TS_DROPPED_ERROR, /* no way to the peer */
+	TS_DROPPED_COUNT,
+};
+/* All metrics as Prometheus' text; heap, NULL: no memory. The first are those
+ * that upstream documents (tailscaled_...), the second its internal ones. */
+char *ts_node_user_metrics(const struct ts_node *node);
+char *ts_node_client_metrics(const struct ts_node *node);
 
 enum ts_ping_kind { TS_PING_DISCO, TS_PING_TSMP, TS_PING_ICMP };
 /* Of len bytes of text, as the control server and the LocalAPI write it; a

@@ -7,6 +7,9 @@
 #include "core/base/flood.h"
 #include "core/base/log.h"
 #include "core/base/second_quota.h"
+#include "core/filter/local_nets.h"
+#include "core/node/capture.h"
+#include "core/node/exit_node.h"
 #include "core/node/node.h"
 #include "core/node/route_table.h"
 #include "core/wireguard/wg_device.h"
@@ -43,6 +46,14 @@ struct node_peer {
 	unsigned moved_round; /* the node's: what waits for it tries again */
 };
 
+/* What we route for others: node_forward.c */
+struct node_forward {
+	struct ts_prefix *routes; /* offered by us, and approved */
+	size_t route_count;
+	struct ts_prefix *lans; /* the networks that this machine is in */
+	size_t lan_count;
+};
+
 struct node_ping {
 	bool in_use;
 	enum ts_ping_kind kind;
@@ -61,6 +72,7 @@ struct ts_node {
 	struct ts_node_io io;
 	void *io_ctx;
 	struct ts_prefs prefs;
+	char *own_hostname; /* when the preferences have none */
 	struct ts_private_key disco_key;
 	struct ts_public_key node_public;
 	enum ts_node_state state;
@@ -87,6 +99,8 @@ struct ts_node {
 	struct ts_magic_dns *dns;
 	struct stack *stack;
 	struct route_table routes; /* subnet routes; addresses: the netmap */
+	struct node_forward forward;
+	struct node_exit exit;
 	struct ts_key_map disco_ids; /* disco key -> struct node_peer */
 	struct node_ping pings[NODE_PINGS_MAX];
 	uint16_t ping_seq;
@@ -96,12 +110,27 @@ struct ts_node {
 	struct ts_net_info net_info;
 	bool has_net_info; /* the path layer has spoken */
 	struct ts_addr port_mapping; /* port 0: none */
+	struct ts_capture_sink *capture; /* a list; NULL: nobody listens */
+	/* Whence the packet came that WireGuard opens; NULL: none. */
+	const struct ts_path_addr *heard_from;
+	/* Packets inside the tunnel that were dropped; source: sent by a peer
+	 * from an address that is not its own. */
+	uint64_t dropped_in[TS_DROPPED_COUNT], dropped_out[TS_DROPPED_COUNT];
+	uint64_t dropped_source;
+	/* For health: since when the map is followed, or is not (one of them is
+	 * 0); look-ups in a row that no name server answered; what a relay
+	 * server complains of, or NULL. */
+	uint64_t poll_since_ms, poll_lost_ms;
+	unsigned dns_failures;
+	char *derp_problem;
+	int derp_problem_region;
 };
 
 /* node.c */
 void node_update_state(struct ts_node *node);
 int64_t node_wall_s(const struct ts_node *node);
 void node_tell_net_info(struct ts_node *node);
+void node_prefs_changed(struct ts_node *node, bool is_login);
 /* node_netmap.c: the netmap's news into the cores */
 extern const struct ts_control_ops node_control_ops;
 /* node_peers.c: what the tables hold of each peer */
@@ -118,7 +147,10 @@ void node_peer_update(struct ts_node *node, struct ts_peer *peer);
 /* Out of all tables, before the peer is freed. */
 void node_peer_forget(struct ts_node *node, struct ts_peer *peer);
 void node_peers_update_routes(struct ts_node *node);
-/* The peer that routes this address, itself or for others behind it. */
+/* The peer that has this address, or a network behind it has. */
+struct ts_peer *node_owner_of(const struct ts_node *node,
+			      const struct ts_ip *ip);
+/* Who carries a packet to it: that one, else the exit node. */
 struct ts_peer *node_peer_for(const struct ts_node *node,
 			      const struct ts_ip *ip);
 /* May this peer send from that address? */
@@ -147,6 +179,37 @@ extern const struct ts_path_ops node_path_ops;
 void node_send_ip(struct ts_node *node, struct ts_peer *peer,
 		  struct ts_packet *pkt, const struct ts_packet_header *h);
 bool node_is_self(const struct ts_node *node, const struct ts_ip *ip);
+/* node_capture.c: only while node->capture is not NULL */
+/* peer NULL: nobody routes it. */
+void node_capture_out(struct ts_node *node, enum ts_capture_path path,
+		      const struct ts_peer *peer, const uint8_t *data,
+		      size_t len);
+/* dst_before: as it came; NULL: it was not translated. */
+void node_capture_in(struct ts_node *node, const struct ts_peer *peer,
+		     const struct ts_packet *pkt,
+		     const struct ts_ip *dst_before);
+/* The node goes: whoever listens reads what is left. */
+void node_capture_end(struct ts_node *node);
+/* node_metrics.c: one more that the filter did not let through */
+void node_count_drop(uint64_t counters[static TS_DROPPED_COUNT],
+		     const struct ts_packet_header *h);
+/* node_health.c */
+/* control_state has changed. */
+void node_health_follow_poll(struct ts_node *node);
+/* problem NULL: it is over. */
+void node_health_derp(struct ts_node *node, int region, const char *problem);
+/* node_forward.c: networks that we route for others. true: they changed. */
+bool node_forward_update(struct ts_node *node);
+bool node_forward_set_lans(struct ts_node *node, const struct ts_prefix *lans,
+			   size_t count);
+void node_forward_deinit(struct ts_node *node);
+struct ts_local_routes node_forward_nets(const struct ts_node *node);
+/* node_routes.c: prefs.routes are others */
+void node_routes_follow_prefs(struct ts_node *node);
+/* peerapi_port.c: tell control, once we have an address */
+void node_peerapi_publish(struct ts_node *node);
+/* node_netmap.c: compile the rules, and whom they are for, anew */
+void node_filter_refresh(struct ts_node *node);
 /* node_masq.c: our address as this peer knows it */
 void node_masq_out(const struct ts_node *node, const struct ts_peer *peer,
 		   struct ts_packet *pkt, const struct ts_packet_header *h);

@@ -20,7 +20,7 @@ static void follow_derp_map(struct ts_node *node)
 {
 	const struct ts_derp_map *map = ts_node_netmap(node)->derp_map;
 
-	if (map == node->derp_map)
+	if (map == node->derp_map || node->state == TS_STOPPED)
 		return;
 	node->derp_map = map;
 	ts_path_set_derp_map(node->path, map, node->now_ms);
@@ -35,6 +35,8 @@ static void on_peer_upserted(void *ctx, struct ts_peer *peer)
 		log_error("node-%s: no name for peer %s: out of memory",
 			  node->prefs.hostname, peer->name);
 	node_peer_update(node, peer);
+	if (node->io.peer_changed)
+		node->io.peer_changed(node->io_ctx, peer);
 }
 
 static void on_peer_removed(void *ctx, struct ts_peer *peer)
@@ -44,6 +46,8 @@ static void on_peer_removed(void *ctx, struct ts_peer *peer)
 	follow_derp_map(node);
 	ts_magic_dns_remove(node->dns, peer);
 	node_peer_forget(node, peer);
+	if (node->io.peer_removed)
+		node->io.peer_removed(node->io_ctx, peer);
 }
 
 /* Tailnet Lock came or went: all peers are judged anew. */
@@ -70,6 +74,18 @@ static void set_addresses(struct ts_node *node)
 	stack_set_addrs(node->stack, &v4, &v6);
 }
 
+void node_filter_refresh(struct ts_node *node)
+{
+	const struct ts_local_routes nets = node_forward_nets(node);
+
+	node->filter_is_stale = false;
+	if (ts_filter_set_routing(node->filter, ts_node_netmap(node), &nets))
+		log_error("node-%s: out of memory for the packet filter; it "
+			  "drops everything until the next one",
+			  node->prefs.hostname);
+	node_relays_judge(node);
+}
+
 /* The rules read ourselves and the unsigned peers, none of the others. */
 static void set_filter(struct ts_node *node, unsigned changes)
 {
@@ -77,31 +93,41 @@ static void set_filter(struct ts_node *node, unsigned changes)
 			 TS_CHANGED_FIRST)) &&
 	    !node->filter_is_stale)
 		return;
-	node->filter_is_stale = false;
-	if (ts_filter_set(node->filter, ts_node_netmap(node)))
-		log_error("node-%s: out of memory for the packet filter; it "
-			  "drops everything until the next one",
-			  node->prefs.hostname);
-	node_relays_judge(node);
+	node_filter_refresh(node);
+}
+
+/* Whom everything else goes through; only the routes of that one change. */
+static void follow_exit(struct ts_node *node, unsigned changes)
+{
+	if (changes & (TS_CHANGED_PEERS | TS_CHANGED_SELF | TS_CHANGED_DNS |
+		       TS_CHANGED_FIRST) &&
+	    node_exit_update(node))
+		stack_path_changed(node->stack);
 }
 
 static void on_netmap_changed(void *ctx, unsigned changes)
 {
 	struct ts_node *node = ctx;
 	const struct ts_netmap *map = ts_node_netmap(node);
+	bool has_new_routes;
 
 	follow_derp_map(node);
 	follow_lock(node);
+	has_new_routes = changes & TS_CHANGED_SELF && node_forward_update(node);
 	set_filter(node, changes);
 	node_relays_tell(node);
 	if (changes & TS_CHANGED_SELF) {
 		set_addresses(node);
+		node_peerapi_publish(node);
 		node_paths_configure(node);
 	}
 	if (changes & (TS_CHANGED_DNS | TS_CHANGED_SELF | TS_CHANGED_FIRST) &&
 	    ts_magic_dns_set_config(node->dns, map))
 		log_error("node-%s: names are incomplete: out of memory",
 			  node->prefs.hostname);
+	follow_exit(node, changes);
+	if (has_new_routes)
+		stack_routes_changed(node->stack);
 	node_update_state(node);
 	ts_path_map_changed(node->path, node->now_ms);
 	node->io.netmap_changed(node->io_ctx, changes);
@@ -128,8 +154,10 @@ static void on_state_changed(void *ctx, enum ts_control_state state,
 	bool is_news = error && !is_same_text(error, node->error);
 
 	node->control_state = state;
+	node_health_follow_poll(node);
 	ts_path_set_control_up(node->path, state == TS_CONTROL_RUNNING);
-	if (error || state == TS_CONTROL_RUNNING)
+	if (error || state == TS_CONTROL_RUNNING ||
+	    state == TS_CONTROL_LOGGED_OUT)
 		replace_text(&node->error, error);
 	node_update_state(node);
 	/* Who waits for a login wants to know why there is none. */
@@ -143,6 +171,13 @@ static void on_auth_url(void *ctx, const char *url)
 
 	replace_text(&node->auth_url, url);
 	node->io.auth_url(node->io_ctx, url);
+}
+
+static void on_want_auth_key(void *ctx)
+{
+	struct ts_node *node = ctx;
+
+	node->io.want_auth_key(node->io_ctx);
 }
 
 static void take_texts(struct ts_persist *persist,
@@ -186,11 +221,15 @@ static void on_persist_changed(void *ctx)
 	ts_wipe(&id, sizeof(id));
 	node->prefs.want_running = has_key;
 	node->prefs.logged_out = !has_key;
+	replace_text(&node->auth_url, NULL); /* somebody has been there */
 	/* Stored before it is used: a key that peers have seen and a restart
 	 * has forgotten would be a stranger's. */
 	node->io.persist(node->io_ctx);
 	if (has_key && is_new)
 		use_node_key(node);
+	else if (!has_key)
+		memset(&node->node_public, 0, sizeof(node->node_public));
+	node_prefs_changed(node, has_key);
 }
 
 static void on_fetch_key(void *ctx, const char *url)
@@ -233,6 +272,23 @@ static void on_ping_request(void *ctx, const char *url, const char *types,
 	node_ping_request(ctx, url, types, ip);
 }
 
+static void on_c2n(void *ctx, const struct ts_c2n_request *request,
+		   struct ts_c2n_reply *reply)
+{
+	struct ts_node *node = ctx;
+
+	if (node->io.c2n)
+		node->io.c2n(node->io_ctx, request, reply);
+}
+
+static void on_browse(void *ctx, const char *url)
+{
+	struct ts_node *node = ctx;
+
+	log_warn("node-%s: the control server asks you to visit %s",
+		 node->prefs.hostname, url);
+}
+
 const struct ts_control_ops node_control_ops = {
 	.fetch_key = on_fetch_key,
 	.dial = on_dial,
@@ -240,10 +296,13 @@ const struct ts_control_ops node_control_ops = {
 	.hangup = on_hangup,
 	.state_changed = on_state_changed,
 	.auth_url = on_auth_url,
+	.want_auth_key = on_want_auth_key,
 	.persist_changed = on_persist_changed,
 	.peer_upserted = on_peer_upserted,
 	.peer_removed = on_peer_removed,
 	.netmap_changed = on_netmap_changed,
 	.wall_clock = on_wall_clock,
 	.ping_request = on_ping_request,
+	.c2n = on_c2n,
+	.browse = on_browse,
 };

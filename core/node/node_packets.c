@@ -7,10 +7,12 @@
  * Packets are handed on in place; nobody keeps them.
  */
 #include <errno.h>
+#include <netinet/in.h>
 #include <string.h>
 
 #include "core/base/err.h"
 #include "core/base/log.h"
+#include "core/filter/ip_proto.h"
 #include "core/node/node_internal.h"
 #include "core/path/netcheck.h"
 
@@ -47,7 +49,7 @@ enum ts_route ts_node_route(const struct ts_node *node, const struct ts_ip *ip,
 	} else if ((found = node_peer_for(node, ip))) {
 		route = node_peer_is_usable(node, found) ? TS_ROUTE_PEER
 							 : TS_ROUTE_NONE;
-	} else if (ts_ip_is_tailscale(ip)) {
+	} else if (ts_ip_is_tailscale(ip) || node_exit_covers(node, ip)) {
 		route = TS_ROUTE_NONE;
 	}
 	if (peer)
@@ -65,7 +67,7 @@ const struct ts_peer *ts_node_whois(const struct ts_node *node,
 {
 	if (node_is_self(node, ip))
 		return ts_node_netmap(node)->self;
-	return node_peer_for(node, ip);
+	return node_owner_of(node, ip);
 }
 
 /* -- out ------------------------------------------------------------------ */
@@ -88,8 +90,17 @@ static void on_stack_output(void *ctx, struct ts_packet *pkt)
 
 	if (node->io.now_ms)
 		node->now_ms = node->io.now_ms(node->io_ctx);
-	if (ts_packet_header_read(pkt->data, pkt->len, &h) ||
-	    ts_filter_out(node->filter, &h) == TS_DROP || is_service(&h.dst))
+	if (ts_packet_header_read(pkt->data, pkt->len, &h))
+		return;
+	if (node->capture)
+		node_capture_out(node, TS_CAPTURE_FROM_LOCAL,
+				 node_peer_for(node, &h.dst), pkt->data,
+				 pkt->len);
+	if (ts_filter_out(node->filter, &h) == TS_DROP) {
+		node_count_drop(node->dropped_out, &h);
+		return;
+	}
+	if (is_service(&h.dst))
 		return;
 	peer = node_peer_for(node, &h.dst);
 	if (peer)
@@ -109,28 +120,62 @@ static void on_wg_send(void *ctx, void *peer_ctx, struct ts_packet *pkt)
 	struct node_peer *np = peer_ctx;
 	int err = ts_path_send(node->path, np->path, pkt, node->now_ms);
 
-	if (err && ts_log_allowed(&node->drop_log, node->now_ms))
+	if (!err)
+		return;
+	node->dropped_out[TS_DROPPED_ERROR]++;
+	if (ts_log_allowed(&node->drop_log, node->now_ms))
 		log_debug("peer-%s: packet of %zu bytes dropped: %s",
 			  np->peer->name, pkt->len, ts_strerror(err));
 }
 
 /* -- in ------------------------------------------------------------------- */
+static void translate_and_capture(struct ts_node *node,
+				  const struct ts_peer *peer,
+				  struct ts_packet *pkt,
+				  struct ts_packet_header *h)
+{
+	struct ts_ip before = h->dst;
+
+	node_masq_in(node, peer, pkt, h);
+	node_capture_in(node, peer, pkt,
+			ts_ip_equal(&before, &h->dst) ? NULL : &before);
+}
+
+/* The PeerAPI is at our own addresses, not at those that we route. */
+static uint16_t peerapi_port_at(const struct ts_node *node,
+				const struct ts_packet_header *h)
+{
+	return h->proto == IPPROTO_TCP &&
+			       (h->tcp_flags & (TCP_FLAG_SYN | TCP_FLAG_ACK)) ==
+				       TCP_FLAG_SYN &&
+			       node_is_self(node, &h->dst)
+		       ? ts_node_peerapi_port(node, !ts_ip_is_v4(&h->dst))
+		       : 0;
+}
+
 static void on_wg_deliver(void *ctx, void *peer_ctx, struct ts_packet *pkt)
 {
 	struct ts_node *node = ctx;
 	struct node_peer *np = peer_ctx;
 	struct ts_packet_header h;
 
-	if (ts_packet_header_read(pkt->data, pkt->len, &h))
+	if (ts_packet_header_read(pkt->data, pkt->len, &h)) {
+		node->dropped_in[TS_DROPPED_TOO_SHORT]++;
 		return;
+	}
 	if (!node_peer_may_send_from(node, np->peer, &h.src)) {
+		node->dropped_source++;
 		if (ts_log_allowed(&node->drop_log, node->now_ms))
 			log_debug("peer-%s: dropped a packet with a source "
 				  "that is not its own", np->peer->name);
 		return;
 	}
-	node_masq_in(node, np->peer, pkt, &h);
-	switch (ts_filter_in(node->filter, &h, np->peer, 0)) {
+	if (node->capture)
+		translate_and_capture(node, np->peer, pkt, &h);
+	else
+		node_masq_in(node, np->peer, pkt, &h);
+	switch (ts_filter_in(node->filter, &h, np->peer,
+			     peerapi_port_at(node, &h))) {
 	case TS_ACCEPT:
 		if (pkt->stays)
 			stack_input_staying(node->stack, pkt->data, pkt->len,
@@ -143,9 +188,11 @@ static void on_wg_deliver(void *ctx, void *peer_ctx, struct ts_packet *pkt)
 		node_tsmp_input(node, np, &h, pkt);
 		break;
 	case TS_REJECT_ACL:
+		node_count_drop(node->dropped_in, &h);
 		node_tsmp_reject(node, np, &h);
 		break;
 	case TS_DROP:
+		node_count_drop(node->dropped_in, &h);
 		break;
 	}
 }
@@ -196,9 +243,12 @@ static void on_path_wireguard(void *ctx, struct ts_path_peer *peer,
 	void *who = NULL;
 	struct ts_addr source = from->addr;
 	bool is_vouched = is_vouched_for(peer, from, &source);
-	int err = ts_wg_input(node->wg, &source, is_vouched, pkt, node->now_ms,
-			      &who, reply.data, &reply.len);
+	int err;
 
+	node->heard_from = from;
+	err = ts_wg_input(node->wg, &source, is_vouched, pkt, node->now_ms,
+			  &who, reply.data, &reply.len);
+	node->heard_from = NULL;
 	if (who) {
 		struct node_peer *np = who;
 
@@ -348,7 +398,7 @@ static void on_resolve(void *ctx, const char *host)
 
 static void on_derp_health(void *ctx, int region, const char *problem)
 {
-	(void)ctx;
+	node_health_derp(ctx, region, problem);
 	if (problem)
 		log_warn("derp-%d: %s", region, problem);
 }
@@ -397,6 +447,7 @@ static void on_net_info_changed(void *ctx, int home_region,
 	set_latencies(info, report);
 	node->has_net_info = true;
 	node_tell_net_info(node);
+	node_exit_home_changed(node);
 }
 
 static void on_derp_ready(void *ctx, int region, bool connected)
@@ -496,6 +547,35 @@ static void on_stack_owner(void *ctx, const struct ts_ip *ip, struct ts_ip *out)
 		*out = peer->addresses[0].ip;
 }
 
+static bool on_stack_forwards(void *ctx, const struct ts_ip *dst)
+{
+	const struct ts_node *node = ctx;
+
+	return ts_node_is_router(node) &&
+	       ts_filter_is_local(node->filter, dst);
+}
+
+static void on_forward_udp(void *ctx, const struct ts_addr *from,
+			   const struct ts_addr *to, const uint8_t *data,
+			   size_t len)
+{
+	struct ts_node *node = ctx;
+
+	if (node->io.forward_udp)
+		node->io.forward_udp(node->io_ctx, from, to, data, len);
+}
+
+static void on_forward_echo(void *ctx, const struct ts_ip *from,
+			    const struct ts_ip *to, uint16_t id, uint16_t seq,
+			    const uint8_t *data, size_t len)
+{
+	struct ts_node *node = ctx;
+
+	if (node->io.forward_echo)
+		node->io.forward_echo(node->io_ctx, from, to, id, seq, data,
+				      len);
+}
+
 const struct stack_ops node_stack_ops = {
 	.output = on_stack_output,
 	.room = on_stack_room,
@@ -504,6 +584,9 @@ const struct stack_ops node_stack_ops = {
 	.now_us = on_stack_clock,
 	.mtu = on_stack_mtu,
 	.owner = on_stack_owner,
+	.forwards = on_stack_forwards,
+	.forward_udp = on_forward_udp,
+	.forward_echo = on_forward_echo,
 };
 
 void ts_node_peer_status(const struct ts_node *node,

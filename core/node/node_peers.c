@@ -133,7 +133,7 @@ static bool is_own_address(const struct ts_peer *peer,
 	return false;
 }
 
-/* Exit routes are not used: nothing selects an exit node yet. */
+/* An exit node's routes are not in the table: exit_node.c. */
 static bool is_used_route(const struct ts_node *node,
 			  const struct ts_peer *peer,
 			  const struct ts_prefix *p)
@@ -236,7 +236,7 @@ void node_peers_update_routes(struct ts_node *node)
 	}
 }
 
-struct ts_peer *node_peer_for(const struct ts_node *node,
+struct ts_peer *node_owner_of(const struct ts_node *node,
 			      const struct ts_ip *ip)
 {
 	const struct ts_netmap *map = ts_node_netmap(node);
@@ -246,8 +246,18 @@ struct ts_peer *node_peer_for(const struct ts_node *node,
 	return id ? ts_netmap_peer_by_id(map, id) : peer;
 }
 
+struct ts_peer *node_peer_for(const struct ts_node *node,
+			      const struct ts_ip *ip)
+{
+	struct ts_peer *peer = node_owner_of(node, ip);
+	int64_t id = peer ? 0 : node_exit_for(node, ip);
+
+	return id ? ts_netmap_peer_by_id(ts_node_netmap(node), id) : peer;
+}
+
 /* As a packet to that address would find its way to the peer: no router can
- * speak for a node of the tailnet, nor for a network with a closer router. */
+ * speak for a node of the tailnet, nor for a network with a closer router; the
+ * exit node speaks for all others. */
 bool node_peer_may_send_from(const struct ts_node *node,
 			     const struct ts_peer *peer,
 			     const struct ts_ip *src)
@@ -259,6 +269,8 @@ bool node_peer_may_send_from(const struct ts_node *node,
 	owner = ts_netmap_peer_by_ip(ts_node_netmap(node), src);
 	if (owner)
 		return owner == peer;
+	if (route_table_find(&node->routes, src) == 0)
+		return node_exit_for(node, src) == peer->id;
 	return route_table_is_owner(&node->routes, src, peer->id);
 }
 

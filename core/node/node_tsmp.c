@@ -89,6 +89,9 @@ static void send_tsmp(struct ts_node *node, struct ts_peer *peer,
 	if (w.bad)
 		return;
 	pkt.len = w.len;
+	if (node->capture)
+		node_capture_out(node, TS_CAPTURE_SYNTHESIZED_TO_PEER, peer,
+				 pkt.data, pkt.len);
 	node_send_ip(node, peer, &pkt, &h);
 }
 
@@ -142,9 +145,10 @@ static void answer_ping(struct ts_node *node, struct node_peer *np,
 			const struct ts_packet_header *h, struct ts_reader *r)
 {
 	uint8_t body[1 + TSMP_TOKEN_LEN + 2] = {TSMP_PONG};
+	struct ts_writer w = ts_writer_init(body + 1 + TSMP_TOKEN_LEN, 2);
 
-	/* The last two bytes are our PeerAPI port: 0, we have none. */
 	ts_read_bytes(r, body + 1, TSMP_TOKEN_LEN);
+	ts_write_be16(&w, ts_node_peerapi_port(node, !ts_ip_is_v4(&h->dst)));
 	if (!r->bad && may_answer(node, np))
 		send_tsmp(node, np->peer, &h->dst, &h->src, body,
 			  sizeof(body));

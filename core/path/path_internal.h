@@ -117,6 +117,7 @@ struct ts_path {
 	uint8_t *rx_buf;    /* a packet off DERP, with its headroom */
 	bool control_up;
 	bool home_reported; /* derp_ready() was called for this home */
+	uint64_t home_lost_ms; /* since when it cannot be reached; 0: it can */
 	int told_home;      /* what net_info_changed() said last */
 	enum ts_tristate told_varies, told_udp, told_ipv6;
 	struct ts_path_asked asked[PATH_ASKED_MAX]; /* wait for a report */
@@ -128,6 +129,7 @@ struct ts_path {
 	struct ts_early_callers early;
 	/* Whose initiation off DERP is being taken in; NULL: nobody's. */
 	const struct ts_path_peer *caller;
+	struct ts_traffic in, out;
 	uint64_t dropped_unknown, dropped_disco;
 	struct ts_flood disco_flood, stun_flood, derp_flood;
 };

@@ -150,8 +150,10 @@ void ts_path_region_up(void *ctx, int region, uint64_t now_ms)
 	struct ts_path *path = ctx;
 
 	path->now_ms = now_ms;
-	if (region == path->pool.home)
+	if (region == path->pool.home) {
+		path->home_lost_ms = 0;
 		tell_derp_ready(path, true);
+	}
 	if (path->race.count > 0)
 		end_race(path, region);
 	call_again(path, region);
@@ -181,6 +183,8 @@ void ts_path_region_down(void *ctx, int region, uint64_t now_ms)
 	leave_race(path, region);
 	if (region != path->pool.home)
 		return;
+	if (path->home_lost_ms == 0)
+		path->home_lost_ms = now_ms;
 	tell_derp_ready(path, false);
 	/* Maybe another region is better now. */
 	if (path->next_check_ms > path->last_check_ms + PATH_CHECK_TROUBLE_MS)

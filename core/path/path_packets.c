@@ -12,6 +12,32 @@
 #include "core/base/log.h"
 #include "core/path/path_internal.h"
 
+static void count(struct ts_traffic *traffic, enum ts_way way, size_t len)
+{
+	traffic->packets[way]++;
+	traffic->bytes[way] += len;
+}
+
+/* By UDP. */
+static enum ts_way way_of(const struct ts_path_addr *addr)
+{
+	bool is_v4 = ts_ip_is_v4(&addr->addr.ip);
+
+	if (addr->vni)
+		return is_v4 ? TS_WAY_RELAY4 : TS_WAY_RELAY6;
+	return is_v4 ? TS_WAY_DIRECT4 : TS_WAY_DIRECT6;
+}
+
+void ts_path_traffic(const struct ts_path *path, struct ts_path_traffic *out)
+{
+	*out = (struct ts_path_traffic){
+		.in = path->in,
+		.out = path->out,
+		.dropped_unknown = path->dropped_unknown,
+		.dropped_disco = path->dropped_disco,
+	};
+}
+
 /* -- out ----------------------------------------------------------------- */
 
 void ts_path_send_udp(struct ts_path *path, const struct ts_path_addr *to,
@@ -39,6 +65,7 @@ static void send_wireguard(struct ts_path *path, const struct ts_path_addr *to,
 		.vni = to->vni,
 	};
 
+	count(&path->out, way_of(to), pkt->len);
 	ts_path_send_udp(path, to, &header, pkt);
 }
 
@@ -50,11 +77,22 @@ int ts_path_send_derp(struct ts_path_peer *peer, struct ts_packet *pkt)
 				 &peer->node_key, pkt, path->now_ms);
 }
 
+static int relay_wireguard(struct ts_path_peer *peer, struct ts_packet *pkt)
+{
+	size_t len = pkt->len;
+	int err = ts_path_send_derp(peer, pkt);
+
+	if (!err)
+		count(&peer->path->out, TS_WAY_DERP, len);
+	return err;
+}
+
 /* No disco there to find out what works: stay with an endpoint that answers,
  * move on from one that does not. */
 static int send_plain(struct ts_path_peer *peer, const struct ts_packet *pkt)
 {
 	struct ts_path *path = peer->path;
+	const struct ts_path_addr *to;
 	uint64_t now_ms = path->now_ms;
 	const struct ts_disco_peer *disco = &peer->disco;
 
@@ -68,9 +106,9 @@ static int send_plain(struct ts_path_peer *peer, const struct ts_packet *pkt)
 		peer->plain_since_ms = now_ms;
 	}
 	peer->plain_index %= disco->candidates.count;
-	path->ops->udp_send(path->ctx,
-			    &disco->candidates.at[peer->plain_index].to.addr,
-			    pkt->data, pkt->len);
+	to = &disco->candidates.at[peer->plain_index].to;
+	count(&path->out, way_of(to), pkt->len);
+	path->ops->udp_send(path->ctx, &to->addr, pkt->data, pkt->len);
 	return 0;
 }
 
@@ -100,7 +138,7 @@ int ts_path_send(struct ts_path *path, struct ts_path_peer *peer,
 		send_wireguard(path, best, pkt);
 	if (is_trusted)
 		return 0;
-	err = ts_path_send_derp(peer, pkt);
+	err = relay_wireguard(peer, pkt);
 	return has_udp ? 0 : err;
 }
 
@@ -119,7 +157,7 @@ void ts_path_answer(struct ts_path *path, struct ts_path_peer *peer,
 	if (!ts_path_is_derp(to))
 		send_wireguard(path, to, pkt);
 	else if (peer)
-		ts_path_send_derp(peer, pkt);
+		relay_wireguard(peer, pkt);
 }
 
 /* -- in ------------------------------------------------------------------ */
@@ -130,6 +168,7 @@ static void input_wireguard(struct ts_path *path,
 {
 	struct ts_path_peer *peer = ts_path_find_source(path, from);
 
+	count(&path->in, way_of(from), pkt->len);
 	if (peer)
 		peer->plain_heard_ms = path->now_ms;
 	path->ops->wireguard(path->ctx, peer, from, pkt);
@@ -234,6 +273,7 @@ static void derp_wireguard(struct ts_path *path, struct ts_path_peer *peer,
 		.len = len,
 	};
 
+	count(&path->in, TS_WAY_DERP, len);
 	memcpy(pkt.data, data, len);
 	path->caller = ts_is_wg_initiation(data, len) ? peer : NULL;
 	path->ops->wireguard(path->ctx, peer, &from, &pkt);

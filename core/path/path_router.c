@@ -428,6 +428,11 @@ bool ts_path_derp_is_connected(const struct ts_path *path, int region)
 	return ts_derp_pool_is_ready(&path->pool, region);
 }
 
+uint64_t ts_path_home_lost_ms(const struct ts_path *path)
+{
+	return path->home_lost_ms;
+}
+
 size_t ts_path_endpoints(const struct ts_path *path, const struct ts_addr **out)
 {
 	*out = path->endpoints.addrs;

@@ -246,9 +246,29 @@ struct ts_path_peer_status {
 void ts_path_peer_status(const struct ts_path *path,
 			 const struct ts_path_peer *peer, uint64_t now_ms,
 			 struct ts_path_peer_status *out);
+/* WireGuard's packets by the way that they took, headers and handshakes with
+ * them, as sent and as received. */
+enum ts_way {
+	TS_WAY_DIRECT4,
+	TS_WAY_DIRECT6,
+	TS_WAY_DERP,
+	TS_WAY_RELAY4,
+	TS_WAY_RELAY6,
+	TS_WAY_COUNT,
+};
+struct ts_traffic {
+	uint64_t packets[TS_WAY_COUNT], bytes[TS_WAY_COUNT];
+};
+struct ts_path_traffic {
+	struct ts_traffic in, out;
+	uint64_t dropped_unknown, dropped_disco;
+};
+void ts_path_traffic(const struct ts_path *path, struct ts_path_traffic *out);
 int ts_path_home_region(const struct ts_path *path); /* 0: none yet */
 /* Connected (ServerInfo seen) to that region right now? */
 bool ts_path_derp_is_connected(const struct ts_path *path, int region);
+/* Since when the home region cannot be reached; 0: it can, or nobody tried. */
+uint64_t ts_path_home_lost_ms(const struct ts_path *path);
 size_t ts_path_endpoints(const struct ts_path *path,
 			 const struct ts_addr **out);
 

@@ -20,7 +20,9 @@
 
 #include "core/base/err.h"
 #include "core/crypto/secret.h"
+#include "core/state/conf_routes.h"
 #include "core/state/conf_values.h"
+#include "core/state/kube_secret.h"
 
 enum { ERR_CAP = 256, LINE_CAP = INI_MAX_LINE, SECTION_CAP = 80 };
 
@@ -31,13 +33,21 @@ static const struct ts_config_option options[] = {
 	{"hostname", "TSNET_HOSTNAME", NULL, TS_CONF_HOSTNAME, "",
 	 "a name with letters or digits in it",
 	 offsetof(struct ts_config, hostname)},
-	{"auth_key", "TS_AUTHKEY", "TS_AUTH_KEY", TS_CONF_AUTH_KEY, "",
+	{"auth_key", "TS_AUTHKEY", "TS_AUTH_KEY", TS_CONF_SECRET, "",
 	 "a key, or file:PATH", offsetof(struct ts_config, auth_key)},
+	{"client_secret", "TS_CLIENT_SECRET", NULL, TS_CONF_SECRET, "",
+	 "a secret, or file:PATH", offsetof(struct ts_config, client_secret)},
+	{"client_id", "TS_CLIENT_ID", NULL, TS_CONF_TEXT, "",
+	 "an ID", offsetof(struct ts_config, client_id)},
+	{"id_token", "TS_ID_TOKEN", NULL, TS_CONF_SECRET, "",
+	 "a token, or file:PATH", offsetof(struct ts_config, id_token)},
+	{"audience", "TS_AUDIENCE", NULL, TS_CONF_TEXT, "",
+	 "a text", offsetof(struct ts_config, audience)},
 	{"control_url", "TS_CONTROL_URL", NULL, TS_CONF_URL,
 	 "https://controlplane.tailscale.com", "http://HOST or https://HOST",
 	 offsetof(struct ts_config, control_url)},
 	{"state_dir", "TSNET_STATE_DIR", NULL, TS_CONF_DIR, "",
-	 "a directory, or mem:", offsetof(struct ts_config, state_dir)},
+	 "a directory, mem:, or kube:NAME of a Secret", offsetof(struct ts_config, state_dir)},
 	{"ephemeral", "TSNET_EPHEMERAL", NULL, TS_CONF_BOOL, "no", BOOL_VALUES,
 	 offsetof(struct ts_config, ephemeral)},
 	{"listen", "TSNET_LISTEN", NULL, TS_CONF_LISTEN, "both",
@@ -46,6 +56,18 @@ static const struct ts_config_option options[] = {
 	 "intercept, host", offsetof(struct ts_config, dns)},
 	{"accept_routes", "TSNET_ACCEPT_ROUTES", NULL, TS_CONF_BOOL, "no",
 	 BOOL_VALUES, offsetof(struct ts_config, accept_routes)},
+	{"advertise_routes", "TSNET_ADVERTISE_ROUTES", NULL, TS_CONF_ROUTES,
+	 "", "prefixes, separated by commas",
+	 offsetof(struct ts_config, advertise_routes)},
+	{"advertise_exit_node", "TSNET_ADVERTISE_EXIT_NODE", NULL,
+	 TS_CONF_BOOL, "no", BOOL_VALUES,
+	 offsetof(struct ts_config, advertise_exit_node)},
+	{"exit_node", "TSNET_EXIT_NODE", NULL, TS_CONF_TEXT, "",
+	 "a node's name, address or stable ID, or auto:any",
+	 offsetof(struct ts_config, exit_node)},
+	{"exit_node_allow_lan_access", "TSNET_EXIT_NODE_ALLOW_LAN_ACCESS",
+	 NULL, TS_CONF_BOOL, "no", BOOL_VALUES,
+	 offsetof(struct ts_config, exit_node_allow_lan_access)},
 	{"port", "TSNET_PORT", NULL, TS_CONF_PORT, "0",
 	 "0 (any) to 65535", offsetof(struct ts_config, port)},
 	{"endpoints", "TSNET_ENDPOINTS", NULL, TS_CONF_ENDPOINTS, "",
@@ -62,10 +84,16 @@ static const struct ts_config_option options[] = {
 	{"log_level", "TSNET_LOG_LEVEL", NULL, TS_CONF_LOG_LEVEL, "warn",
 	 "off, error, warn, info, debug",
 	 offsetof(struct ts_config, log_level)},
+	{"log_format", "TSNET_LOG_FORMAT", NULL, TS_CONF_LOG_FORMAT, "text",
+	 "text, json", offsetof(struct ts_config, log_format)},
+	{"metrics_listen", "TSNET_METRICS_LISTEN", NULL, TS_CONF_LOOPBACK, "",
+	 "IP:PORT on loopback", offsetof(struct ts_config, metrics_listen)},
 	{"follow_exec", "TSNET_FOLLOW_EXEC", NULL, TS_CONF_BOOL, "yes",
 	 BOOL_VALUES, offsetof(struct ts_config, follow_exec)},
 	{"force_login", "TSNET_FORCE_LOGIN", NULL, TS_CONF_BOOL, "no",
 	 BOOL_VALUES, offsetof(struct ts_config, force_login)},
+	{"login_qr", "TSNET_LOGIN_QR", NULL, TS_CONF_BOOL, "no",
+	 BOOL_VALUES, offsetof(struct ts_config, login_qr)},
 	{"direct", "TSNET_DIRECT", NULL, TS_CONF_BOOL, "yes", BOOL_VALUES,
 	 offsetof(struct ts_config, direct)},
 	{"path_mtu", "TSNET_PATH_MTU", NULL, TS_CONF_BOOL, "yes", BOOL_VALUES,
@@ -310,9 +338,32 @@ char *ts_config_default_state_dir(char **env, const char *hostname)
 	return len < 0 ? NULL : dir;
 }
 
-/* What depends on other options. */
-static int complete(struct ts_config *config, const struct ts_config_input *in)
+static int complete_account(struct ts_config *config, char **env)
 {
+	const char *dir = lookup(env, "TSNET_KUBE_ACCOUNT");
+
+	config->kube_account = dir ? strdup(dir) : NULL;
+	return dir && !config->kube_account ? -ENOMEM : 0;
+}
+
+static int complete_secret(struct ts_config *config, const char *name,
+			   char err[static ERR_CAP])
+{
+	if (!ts_kube_name_is_valid(name)) {
+		snprintf(err, ERR_CAP, "TS_KUBE_SECRET: \"%.80s\" is not the "
+			 "name of a Secret", name);
+		return -EINVAL;
+	}
+	config->kube_secret = strdup(name);
+	return config->kube_secret ? 0 : -ENOMEM;
+}
+
+/* What depends on other options. */
+static int complete(struct ts_config *config, const struct ts_config_input *in,
+		    char err[static ERR_CAP])
+{
+	const char *secret;
+
 	if (!config->hostname) {
 		char *label = ts_config_sanitize_hostname(in->program);
 
@@ -324,8 +375,17 @@ static int complete(struct ts_config *config, const struct ts_config_input *in)
 			return -ENOMEM;
 		config->hostname = label;
 	}
-	if (config->state_in_memory || config->state_dir)
+	if (config->advertise_exit_node && ts_conf_add_exit_routes(config))
+		return -ENOMEM;
+	if (complete_account(config, in->env))
+		return -ENOMEM;
+	if (config->state_in_memory || config->state_dir ||
+	    config->kube_secret)
 		return 0;
+	/* As in the container of upstream's image. */
+	secret = lookup(in->env, "TS_KUBE_SECRET");
+	if (secret)
+		return complete_secret(config, secret, err);
 	/* An ephemeral node, and one that has no home to keep its keys in,
 	 * lives in memory. */
 	if (!config->ephemeral)
@@ -348,7 +408,7 @@ int ts_config_load(struct ts_config *out, const struct ts_config_input *in,
 	if (!code)
 		code = read_env(&config, in, err);
 	if (!code)
-		code = complete(&config, in);
+		code = complete(&config, in, err);
 	if (code == -ENOMEM)
 		snprintf(err, ERR_CAP, "out of memory");
 	if (code)

@@ -21,13 +21,23 @@
 /* conf key          environment           default
  * hostname          TSNET_HOSTNAME        program name
  * auth_key          TS_AUTHKEY, TS_AUTH_KEY   - ("file:PATH" reads a file)
+ * client_secret     TS_CLIENT_SECRET      - (a secret, or "file:PATH")
+ * client_id         TS_CLIENT_ID          -
+ * id_token          TS_ID_TOKEN           - (a secret, or "file:PATH")
+ * audience          TS_AUDIENCE           -
  * control_url       TS_CONTROL_URL        https://controlplane.tailscale.com
  * state_dir         TSNET_STATE_DIR       user's state directory/tsnet/HOSTNAME
- *                                         ("mem:" keeps it in memory)
+ *                                         ("mem:" keeps it in memory,
+ *                                         "kube:NAME" in that Secret, as
+ *                                         TS_KUBE_SECRET does)
  * ephemeral         TSNET_EPHEMERAL       no
  * listen            TSNET_LISTEN          both
  * dns               TSNET_DNS             intercept
  * accept_routes     TSNET_ACCEPT_ROUTES   no
+ * advertise_routes  TSNET_ADVERTISE_ROUTES - (comma-separated prefixes)
+ * advertise_exit_node TSNET_ADVERTISE_EXIT_NODE no
+ * exit_node         TSNET_EXIT_NODE       - (name, IP, stable ID, auto:any)
+ * exit_node_allow_lan_access TSNET_EXIT_NODE_ALLOW_LAN_ACCESS no
  * port              TSNET_PORT            0
  * endpoints         TSNET_ENDPOINTS       - (comma-separated IP:PORT)
  * tags              TSNET_TAGS            - (comma-separated tag:x)
@@ -35,8 +45,11 @@
  * timeout           TSNET_TIMEOUT         60 s
  * log_file          TSNET_LOG_FILE        stderr
  * log_level         TSNET_LOG_LEVEL       warn
+ * log_format        TSNET_LOG_FORMAT      text
+ * metrics_listen    TSNET_METRICS_LISTEN  - (IP:PORT on loopback)
  * follow_exec       TSNET_FOLLOW_EXEC     yes
  * force_login       TSNET_FORCE_LOGIN     no
+ * login_qr          TSNET_LOGIN_QR        no
  * direct            TSNET_DIRECT          yes
  * path_mtu          TSNET_PATH_MTU        yes
  * shields_up        TSNET_SHIELDS_UP      no
@@ -45,12 +58,22 @@
  * disable_upnp      TS_DISABLE_UPNP       no
  * proxy_listen      TSNET_PROXY_LISTEN    - (IP:PORT of loopback)
  */
-enum { TS_CONF_ENDPOINTS_MAX = 8 };
+enum { TS_CONF_ENDPOINTS_MAX = 8, TS_CONF_ROUTES_MAX = 256 };
 struct ts_config {
 	char *hostname, *auth_key, *control_url, *state_dir;
-	bool state_in_memory, ephemeral, accept_routes, force_login;
+	char *client_secret, *client_id, *id_token, *audience;
+	char *kube_secret;  /* a Secret's name, in place of state_dir */
+	char *kube_account; /* TSNET_KUBE_ACCOUNT; NULL: where it always is */
+	char *id_token_file; /* which had it; such files are written anew */
+	bool state_in_memory, ephemeral, accept_routes, force_login, login_qr;
 	bool direct, path_mtu, shields_up, follow_exec;
 	bool disable_portmapper, disable_upnp;
+	/* With both default routes when it is to be an exit node. */
+	struct ts_prefix *advertise_routes;
+	size_t advertise_route_count;
+	bool advertise_exit_node;
+	char *exit_node; /* NULL: none */
+	bool exit_node_allow_lan_access;
 	enum ts_listen_mode listen;
 	enum ts_dns_mode dns;
 	uint16_t port;
@@ -62,6 +85,8 @@ struct ts_config {
 	unsigned wait_s, timeout_s; /* wait 0: do not wait */
 	char *log_file;
 	enum ts_log_level log_level;
+	enum ts_log_format log_format;
+	struct ts_addr metrics_listen; /* port 0: nowhere */
 	enum ts_cc congestion;
 };
 
@@ -85,7 +110,7 @@ int ts_config_load(struct ts_config *out, const struct ts_config_input *in,
 enum ts_config_kind {
 	TS_CONF_TEXT,
 	TS_CONF_HOSTNAME,
-	TS_CONF_AUTH_KEY,
+	TS_CONF_SECRET, /* or file:PATH; never shown */
 	TS_CONF_URL,
 	TS_CONF_DIR,
 	TS_CONF_BOOL,
@@ -94,9 +119,11 @@ enum ts_config_kind {
 	TS_CONF_LISTEN,
 	TS_CONF_DNS,
 	TS_CONF_ENDPOINTS,
-	TS_CONF_LOOPBACK,
 	TS_CONF_TAGS,
+	TS_CONF_ROUTES,
 	TS_CONF_LOG_LEVEL,
+	TS_CONF_LOG_FORMAT,
+	TS_CONF_LOOPBACK,
 	TS_CONF_CONGESTION,
 };
 struct ts_config_option {
@@ -107,7 +134,7 @@ struct ts_config_option {
 	size_t offset;	      /* in struct ts_config */
 };
 const struct ts_config_option *ts_config_options(size_t *count);
-void ts_config_deinit(struct ts_config *config); /* wipes the auth key */
+void ts_config_deinit(struct ts_config *config); /* wipes the secrets */
 /* Default directory: $STATE_DIRECTORY, or $XDG_STATE_HOME/tsnet/HOSTNAME, or
  * ~/.local/state/tsnet/HOSTNAME; NULL when no home is known. Heap. */
 char *ts_config_default_state_dir(char **env, const char *hostname);

@@ -3,7 +3,7 @@
  *
  * Every kind of option has one reader. A reader that refuses the text leaves
  * the words to ts_conf_set(): source, key, value, and what is allowed. The
- * value of auth_key is never quoted.
+ * value of a secret is never quoted.
  */
 #include "core/state/conf_values.h"
 
@@ -17,6 +17,8 @@
 
 #include "core/base/err.h"
 #include "core/crypto/secret.h"
+#include "core/state/conf_routes.h"
+#include "core/state/kube_secret.h"
 
 enum {
 	ERR_CAP = 256,
@@ -25,8 +27,9 @@ enum {
 	VALUE_SHOWN = 60,
 };
 
-#define AUTH_KEY_FILE_PREFIX "file:"
+#define SECRET_FILE_PREFIX "file:"
 #define STATE_IN_MEMORY "mem:"
+#define STATE_IN_SECRET "kube:"
 
 static void *field(struct ts_config *config,
 		   const struct ts_config_option *option)
@@ -93,6 +96,20 @@ static int read_dns(const char *text, enum ts_dns_mode *out)
 	if (find_word(words, ARRAY_LEN(words), text, &value))
 		return -EINVAL;
 	*out = (enum ts_dns_mode)value;
+	return 0;
+}
+
+static int read_log_format(const char *text, enum ts_log_format *out)
+{
+	static const struct word words[] = {
+		{"text", TS_LOG_FORMAT_TEXT},
+		{"json", TS_LOG_FORMAT_JSON},
+	};
+	int value;
+
+	if (find_word(words, ARRAY_LEN(words), text, &value))
+		return -EINVAL;
+	*out = (enum ts_log_format)value;
 	return 0;
 }
 
@@ -225,12 +242,26 @@ static const char *lookup(char **env, const char *name)
 	return NULL;
 }
 
+static int read_secret_name(const char *name, struct ts_config *config)
+{
+	int code = read_text("", &config->state_dir);
+
+	if (!ts_kube_name_is_valid(name))
+		return -EINVAL;
+	config->kube_secret = strdup(name);
+	return config->kube_secret ? code : -ENOMEM;
+}
+
 static int read_dir(const char *text, char **env, struct ts_config *config)
 {
 	const char *home = lookup(env, "HOME");
 	char *path = NULL;
 
 	config->state_in_memory = strcmp(text, STATE_IN_MEMORY) == 0;
+	free(config->kube_secret);
+	config->kube_secret = NULL;
+	if (strncmp(text, STATE_IN_SECRET, strlen(STATE_IN_SECRET)) == 0)
+		return read_secret_name(text + strlen(STATE_IN_SECRET), config);
 	if (config->state_in_memory || !*text)
 		return read_text("", &config->state_dir);
 	if (strncmp(text, "~/", 2) != 0)
@@ -318,18 +349,19 @@ static int read_endpoints(const char *text, struct ts_config *config)
 	return 0;
 }
 
+/* Where others than this machine's programs can reach, it must not be. */
 static int read_loopback(const char *text, struct ts_addr *out)
 {
-	*out = (struct ts_addr){.port = 0};
-	if (!*text)
-		return 0;
-	if (ts_addr_parse(text, out) || out->port == 0 ||
-	    !ts_ip_is_loopback(&out->ip))
+	struct ts_addr addr = {0};
+
+	if (*text && (ts_addr_parse(text, &addr) || addr.port == 0 ||
+		      !ts_ip_is_loopback(&addr.ip)))
 		return -EINVAL;
+	*out = addr;
 	return 0;
 }
 
-/* -- the auth key --------------------------------------------------------- */
+/* -- secrets -------------------------------------------------------------- */
 
 /* First line without blanks around it; text is wiped and freed. */
 static char *take_first_line(char *text)
@@ -345,46 +377,53 @@ static char *take_first_line(char *text)
 	return line;
 }
 
-static int read_key_file(const char *path, char **out, const char *source,
-			 const struct ts_config_input *in,
-			 char err[static ERR_CAP])
+static int read_secret_file(const char *path, char **out,
+			    const struct ts_config_option *option,
+			    const char *source,
+			    const struct ts_config_input *in,
+			    char err[static ERR_CAP])
 {
 	char *text = NULL;
 	int code = in->read_file ? in->read_file(path, &text) : -ENOSYS;
 
 	if (code) {
-		snprintf(err, ERR_CAP, "%s: auth_key: cannot read %.120s: %s",
-			 source, path, ts_strerror(code));
+		snprintf(err, ERR_CAP, "%s: %s: cannot read %.120s: %s",
+			 source, option->key, path, ts_strerror(code));
 		return code == -ENOENT ? -ENOENT : -EINVAL;
 	}
 	text = take_first_line(text);
 	if (text && !*text) {
 		free(text);
-		snprintf(err, ERR_CAP, "%s: auth_key: %.120s holds no key",
-			 source, path);
+		snprintf(err, ERR_CAP, "%s: %s: %.120s holds no key", source,
+			 option->key, path);
 		return -EINVAL;
 	}
 	*out = text;
 	return text ? 0 : -ENOMEM;
 }
 
-static int read_auth_key(const char *text, struct ts_config *config,
-			 const char *source, const struct ts_config_input *in,
-			 char err[static ERR_CAP])
+static int read_secret(const char *text, char **out, struct ts_config *config,
+		       const struct ts_config_option *option,
+		       const char *source, const struct ts_config_input *in,
+		       char err[static ERR_CAP])
 {
-	size_t prefix = strlen(AUTH_KEY_FILE_PREFIX);
-	char *key = NULL;
+	size_t prefix = strlen(SECRET_FILE_PREFIX);
+	bool is_file = strncmp(text, SECRET_FILE_PREFIX, prefix) == 0;
+	char *secret = NULL;
 	int code = 0;
 
-	if (strncmp(text, AUTH_KEY_FILE_PREFIX, prefix) == 0)
-		code = read_key_file(text + prefix, &key, source, in, err);
+	if (is_file)
+		code = read_secret_file(text + prefix, &secret, option, source,
+					in, err);
 	else if (*text)
-		key = strdup(text);
-	if (code || (*text && !key))
+		secret = strdup(text);
+	if (code || (*text && !secret))
 		return code ? code : -ENOMEM;
-	ts_wipe_free_text(config->auth_key);
-	config->auth_key = key;
-	return 0;
+	ts_wipe_free_text(*out);
+	*out = secret;
+	if (out != &config->id_token)
+		return 0;
+	return read_text(is_file ? text + prefix : "", &config->id_token_file);
 }
 
 /* -- the door ------------------------------------------------------------- */
@@ -401,8 +440,9 @@ static int read_value(struct ts_config *config,
 		return read_text(value, out);
 	case TS_CONF_HOSTNAME:
 		return read_hostname(value, out);
-	case TS_CONF_AUTH_KEY:
-		return read_auth_key(value, config, source, in, err);
+	case TS_CONF_SECRET:
+		return read_secret(value, out, config, option, source, in,
+				   err);
 	case TS_CONF_URL:
 		return read_url(value, out);
 	case TS_CONF_DIR:
@@ -423,8 +463,12 @@ static int read_value(struct ts_config *config,
 		return read_loopback(value, out);
 	case TS_CONF_TAGS:
 		return read_tags(value, config);
+	case TS_CONF_ROUTES:
+		return ts_conf_read_routes(value, config, source, err);
 	case TS_CONF_LOG_LEVEL:
 		return ts_log_parse_level(value, out);
+	case TS_CONF_LOG_FORMAT:
+		return read_log_format(value, out);
 	case TS_CONF_CONGESTION:
 		return read_congestion(value, out);
 	}
@@ -452,9 +496,18 @@ void ts_config_deinit(struct ts_config *config)
 {
 	free(config->hostname);
 	ts_wipe_free_text(config->auth_key);
+	ts_wipe_free_text(config->client_secret);
+	ts_wipe_free_text(config->client_id);
+	ts_wipe_free_text(config->id_token);
+	free(config->id_token_file);
+	free(config->audience);
 	free(config->control_url);
 	free(config->state_dir);
+	free(config->kube_secret);
+	free(config->kube_account);
 	free_tags(config);
+	free(config->advertise_routes);
+	free(config->exit_node);
 	free(config->log_file);
 	memset(config, 0, sizeof(*config));
 }

@@ -17,10 +17,9 @@
 
 #include "core/base/encode.h"
 #include "core/crypto/secret.h"
-#include "core/state/state_file.h"
+#include "core/state/profile_json.h"
+#include "core/state/state_map.h"
 
-#define STATE_PROFILES "_profiles"
-#define STATE_CURRENT "_current-profile"
 #define STATE_LEGACY "_daemon" /* before there were profiles */
 #define PROFILE_KEY_PREFIX "profile-"
 #define OLD_CONTROL_URL "https://login.tailscale.com"
@@ -29,7 +28,7 @@ enum { PROFILE_ID_BYTES = 2, PROFILE_ID_CAP = 5, PROFILE_KEY_CAP = 64 };
 
 /* -- reading -------------------------------------------------------------- */
 
-static json_t *read_profiles(const struct ts_state *s, char err[static 128])
+json_t *ts_profiles_read(const struct ts_state *s, char err[static 128])
 {
 	size_t len;
 	const uint8_t *data = ts_state_get(s, STATE_PROFILES, &len);
@@ -50,47 +49,47 @@ static json_t *read_profiles(const struct ts_state *s, char err[static 128])
 	return NULL;
 }
 
-static const char *text_of(const json_t *obj, const char *name)
+const char *ts_profile_text(const json_t *obj, const char *name)
 {
 	const char *text = json_string_value(json_object_get(obj, name));
 
 	return text ? text : "";
 }
 
-/* The state key of a profile's prefs. A list that points at another entry, the
- * machine key say, must not make us overwrite that. */
-static const char *key_of(const json_t *profile)
+/* A list that points at another entry, the machine key say, must not make us
+ * overwrite that. */
+const char *ts_profile_key(const json_t *profile)
 {
-	const char *key = text_of(profile, "Key");
+	const char *key = ts_profile_text(profile, "Key");
 
 	return strncmp(key, PROFILE_KEY_PREFIX,
 		       strlen(PROFILE_KEY_PREFIX)) == 0 ? key : "";
 }
 
-static json_t *find_by_key(json_t *profiles, const char *key)
+json_t *ts_profiles_find_key(json_t *profiles, const char *key)
 {
 	const char *id;
 	json_t *profile;
 
 	json_object_foreach (profiles, id, profile)
-		if (*key && strcmp(key_of(profile), key) == 0)
+		if (*key && strcmp(ts_profile_key(profile), key) == 0)
 			return profile;
 	return NULL;
 }
 
-/* The state key of the current profile, or "" (also when it is unknown to
- * the list: upstream starts a new one then). */
-static const char *current_key(const struct ts_state *s, json_t *profiles)
+const char *ts_profiles_current_key(const struct ts_state *s, json_t *profiles)
 {
 	size_t len;
 	const char *key = (const char *)ts_state_get(s, STATE_CURRENT, &len);
 
-	return key && strlen(key) == len && find_by_key(profiles, key) ? key
-								       : "";
+	if (!key || s->has_no_current || strlen(key) != len)
+		return "";
+	return ts_profiles_find_key(profiles, key) ? key : "";
 }
 
-static int read_prefs(const struct ts_state *s, const char *key,
-		      struct ts_prefs *out, bool *found, char err[static 128])
+int ts_profile_read_prefs(const struct ts_state *s, const char *key,
+			  struct ts_prefs *out, bool *found,
+			  char err[static 128])
 {
 	size_t len;
 	const uint8_t *data = ts_state_get(s, key, &len);
@@ -123,14 +122,14 @@ int ts_state_load_profile(const struct ts_state *s, struct ts_prefs *out,
 
 	*found = false;
 	ts_prefs_init_default(out);
-	profiles = read_profiles(s, err);
+	profiles = ts_profiles_read(s, err);
 	if (!profiles)
 		return -EBADMSG;
-	key = current_key(s, profiles);
-	if (!*key && !json_object_size(profiles))
+	key = ts_profiles_current_key(s, profiles);
+	if (!*key && !s->has_no_current && !json_object_size(profiles))
 		key = STATE_LEGACY;
 	if (*key)
-		code = read_prefs(s, key, out, found, err);
+		code = ts_profile_read_prefs(s, key, out, found, err);
 	json_decref(profiles);
 	return code;
 }
@@ -143,10 +142,10 @@ static bool is_same_login(const json_t *profile, const struct ts_prefs *prefs)
 	const char *url = prefs->control_url ? prefs->control_url : "";
 	json_int_t user = json_integer_value(json_object_get(
 		json_object_get(profile, "UserProfile"), "ID"));
-	const char *node = text_of(profile, "NodeID");
+	const char *node = ts_profile_text(profile, "NodeID");
 
-	if (!*key_of(profile) ||
-	    strcmp(text_of(profile, "ControlURL"), url) != 0)
+	if (!*ts_profile_key(profile) ||
+	    strcmp(ts_profile_text(profile, "ControlURL"), url) != 0)
 		return false;
 	return (user && user == persist->user_id) ||
 	       (*node && persist->node_id &&
@@ -158,7 +157,7 @@ static bool is_same_login(const json_t *profile, const struct ts_prefs *prefs)
 static json_t *take_up(struct ts_state *s, json_t *profiles,
 		       const char *current, const struct ts_prefs *prefs)
 {
-	json_t *kept = find_by_key(profiles, current);
+	json_t *kept = ts_profiles_find_key(profiles, current);
 	json_t *profile;
 	const char *id;
 	void *next;
@@ -172,7 +171,7 @@ static json_t *take_up(struct ts_state *s, json_t *profiles,
 			kept = profile;
 			continue;
 		}
-		ts_state_set(s, key_of(profile), NULL, 0);
+		ts_state_set(s, ts_profile_key(profile), NULL, 0);
 		json_object_del(profiles, id);
 	}
 	return kept;
@@ -264,7 +263,7 @@ static int set_text(struct ts_state *s, const char *key, const char *text)
 static int write_all(struct ts_state *s, json_t *profiles,
 		     const json_t *profile, const struct ts_prefs *prefs)
 {
-	const char *key = key_of(profile);
+	const char *key = ts_profile_key(profile);
 	char *text = ts_prefs_to_json(prefs, true);
 	char *list = json_dumps(profiles, JSON_COMPACT);
 	int code = text && list ? set_text(s, key, text) : -ENOMEM;
@@ -273,6 +272,8 @@ static int write_all(struct ts_state *s, json_t *profiles,
 		code = set_text(s, STATE_PROFILES, list);
 	if (code >= 0)
 		code = set_text(s, STATE_CURRENT, key);
+	if (code >= 0)
+		s->has_no_current = false;
 	ts_wipe_free_text(text);
 	free(list);
 	return code < 0 ? code : 0;
@@ -282,17 +283,17 @@ int ts_state_store_profile(struct ts_state *s, const struct ts_prefs *prefs,
 			   const char *magic_suffix, const char *domain)
 {
 	char err[128];
-	json_t *profiles = read_profiles(s, err);
+	json_t *profiles = ts_profiles_read(s, err);
 	json_t *profile;
 	const char *current;
 	int code;
 
 	if (!profiles)
 		return -EBADMSG;
-	current = current_key(s, profiles);
+	current = ts_profiles_current_key(s, profiles);
 	profile = take_up(s, profiles, current, prefs);
 	if (!profile)
-		profile = find_by_key(profiles, current);
+		profile = ts_profiles_find_key(profiles, current);
 	if (!profile)
 		profile = make_profile(profiles);
 	code = profile ? fill_profile(profile, prefs, magic_suffix, domain)

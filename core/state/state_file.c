@@ -39,7 +39,54 @@ void ts_state_free(struct ts_state *s)
 	free(s);
 }
 
-/* Where key is, or where it belongs. */
+struct ts_state *ts_state_copy(const struct ts_state *s)
+{
+	struct ts_state *copy = ts_state_new();
+
+	if (!copy)
+		return NULL;
+	copy->has_plain_keys = s->has_plain_keys;
+	copy->has_no_current = s->has_no_current;
+	for (size_t i = 0; i < s->count; i++) {
+		const struct ts_state_entry *e = &s->entries[i];
+
+		if (ts_state_set(copy, e->key, e->data, e->len) < 0) {
+			ts_state_free(copy);
+			return NULL;
+		}
+	}
+	return copy;
+}
+
+void ts_state_use_plain_keys(struct ts_state *s)
+{
+	s->has_plain_keys = true;
+}
+
+static bool is_plain(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+	       (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
+}
+
+/* The name that an entry has here. One longer than all is nobody's. */
+static const char *name_of(const struct ts_state *s, const char *key,
+			   char buf[static TS_STATE_KEY_MAX + 1])
+{
+	size_t len = 0;
+
+	if (!s->has_plain_keys || strlen(key) > TS_STATE_KEY_MAX)
+		return key;
+	for (; *key; key++) {
+		if ((*key & 0xc0) == 0x80) /* a character's second byte */
+			continue;
+		buf[len++] = is_plain(*key) ? *key : '_';
+	}
+	buf[len] = '\0';
+	return buf;
+}
+
+/* Where the entry of that name is, or where it belongs. */
 static size_t position(const struct ts_state *s, const char *key, bool *found)
 {
 	size_t low = 0, high = s->count;
@@ -59,8 +106,9 @@ static size_t position(const struct ts_state *s, const char *key, bool *found)
 const uint8_t *ts_state_get(const struct ts_state *s, const char *key,
 			    size_t *len)
 {
+	char buf[TS_STATE_KEY_MAX + 1];
 	bool found;
-	size_t at = position(s, key, &found);
+	size_t at = position(s, name_of(s, key, buf), &found);
 
 	*len = found ? s->entries[at].len : 0;
 	return found ? s->entries[at].data : NULL;
@@ -119,8 +167,10 @@ static int insert_at(struct ts_state *s, size_t at, const char *key,
 int ts_state_set(struct ts_state *s, const char *key, const void *data,
 		 size_t len)
 {
+	char buf[TS_STATE_KEY_MAX + 1];
+	const char *name = name_of(s, key, buf);
 	bool found;
-	size_t at = position(s, key, &found);
+	size_t at = position(s, name, &found);
 	struct ts_state_entry *e = found ? &s->entries[at] : NULL;
 	uint8_t *copy;
 	int changed;
@@ -142,7 +192,7 @@ int ts_state_set(struct ts_state *s, const char *key, const void *data,
 		e->len = len;
 		return 1;
 	}
-	changed = insert_at(s, at, key, copy, len);
+	changed = insert_at(s, at, name, copy, len);
 	if (changed < 0) {
 		ts_wipe(copy, len);
 		free(copy);

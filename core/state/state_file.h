@@ -16,6 +16,10 @@ struct ts_state; /* ordered map: text key -> bytes; wiped when freed */
 
 struct ts_state *ts_state_new(void);
 void ts_state_free(struct ts_state *s);
+struct ts_state *ts_state_copy(const struct ts_state *s); /* NULL: no memory */
+/* Where entries can only be named by letters, digits, '-', '_' and '.': from
+ * now on each other character of a key counts as '_', as upstream has it. */
+void ts_state_use_plain_keys(struct ts_state *s);
 /* Empty input is an empty state. -EBADMSG with the reason in err. */
 int ts_state_parse(struct ts_state *s, const uint8_t *data, size_t len,
 		   char err[static 128]);

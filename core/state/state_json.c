@@ -3,8 +3,7 @@
  * Source: ipn/store/stores.go (FileStore)
  *
  * { "<state key>": "<base64 of the value>", ... }, two spaces, keys sorted, no
- * newline at the end: byte for byte what tsnet writes. The text is put together
- * here rather than by jansson, whose buffers cannot be wiped. A file that is
+ * newline at the end: byte for byte what tsnet writes. A file that is
  * not exactly of this kind is refused as a whole: it is somebody's, and a
  * state that was half read would be written back half.
  */
@@ -18,6 +17,7 @@
 
 #include "core/base/encode.h"
 #include "core/crypto/secret.h"
+#include "core/state/secret_text.h"
 #include "core/state/state_map.h"
 
 /* -- reading -------------------------------------------------------------- */
@@ -33,7 +33,7 @@ static int read_value(struct ts_state *s, const char *key, const json_t *value,
 		return 0;
 	if (!json_is_string(value) || strlen(key) > TS_STATE_KEY_MAX) {
 		snprintf(err, 128, "\"%.40s\" is not a base64 text: not a "
-			 "tailscaled.state file", key);
+			 "node's state", key);
 		return -EBADMSG;
 	}
 	code = ts_base64_decode(json_string_value(value),
@@ -67,14 +67,31 @@ static bool is_sealed(const json_t *root)
 	       !json_object_get(root, "_machinekey");
 }
 
-static int read_object(struct ts_state *s, json_t *root, char err[static 128])
+int ts_state_read_values(struct ts_state *s, json_t *object,
+			 char err[static 128])
 {
 	const char *key;
 	json_t *value;
 	int code = 0;
 
-	if (!json_is_object(root) ||
-	    json_object_size(root) > TS_STATE_ENTRIES_MAX) {
+	if (json_object_size(object) > TS_STATE_ENTRIES_MAX) {
+		snprintf(err, 128, "more than %d entries: not a node's state",
+			 TS_STATE_ENTRIES_MAX);
+		code = -EBADMSG;
+	}
+	json_object_foreach (object, key, value) {
+		if (!code)
+			code = read_value(s, key, value, err);
+	}
+	if (code == -ENOMEM)
+		snprintf(err, 128, "out of memory");
+	wipe_values(object);
+	return code;
+}
+
+static int read_object(struct ts_state *s, json_t *root, char err[static 128])
+{
+	if (!json_is_object(root)) {
 		snprintf(err, 128, "not a tailscaled.state file");
 		return -EBADMSG;
 	}
@@ -83,12 +100,7 @@ static int read_object(struct ts_state *s, json_t *root, char err[static 128])
 			 "supported");
 		return -EBADMSG;
 	}
-	json_object_foreach (root, key, value) {
-		code = read_value(s, key, value, err);
-		if (code)
-			break;
-	}
-	return code;
+	return ts_state_read_values(s, root, err);
 }
 
 static bool is_blank(const uint8_t *data, size_t len)
@@ -117,11 +129,14 @@ int ts_state_parse(struct ts_state *s, const uint8_t *data, size_t len,
 		return -EBADMSG;
 	}
 	fresh = ts_state_new();
-	code = fresh ? read_object(fresh, root, err) : -ENOMEM;
-	wipe_values(root);
-	json_decref(root);
-	if (code == -ENOMEM)
+	if (fresh) {
+		fresh->has_plain_keys = s->has_plain_keys;
+		code = read_object(fresh, root, err);
+	} else {
 		snprintf(err, 128, "out of memory");
+		code = -ENOMEM;
+	}
+	json_decref(root);
 	if (!code) {
 		swap = *s;
 		*s = *fresh;
@@ -133,82 +148,22 @@ int ts_state_parse(struct ts_state *s, const uint8_t *data, size_t len,
 
 /* -- writing -------------------------------------------------------------- */
 
-struct text {
-	char *at;
-	size_t len, cap;
-};
-
-static int add(struct text *t, const char *data, size_t len)
+static void add_entry(struct ts_secret_text *t, const struct ts_state_entry *e,
+		      bool is_first)
 {
-	if (t->cap - t->len <= len) {
-		size_t cap = (t->cap + len) * 2 + 256;
-		char *grown = malloc(cap);
-
-		if (!grown)
-			return -ENOMEM;
-		if (t->at) {
-			memcpy(grown, t->at, t->len);
-			ts_wipe(t->at, t->len);
-			free(t->at);
-		}
-		t->at = grown;
-		t->cap = cap;
-	}
-	memcpy(t->at + t->len, data, len);
-	t->len += len;
-	t->at[t->len] = '\0';
-	return 0;
-}
-
-static int add_text(struct text *t, const char *text)
-{
-	return add(t, text, strlen(text));
-}
-
-static int add_key(struct text *t, const char *key)
-{
-	json_t *node = json_string(key);
-	char *quoted = node ? json_dumps(node, JSON_ENCODE_ANY) : NULL;
-	int code = quoted ? add_text(t, quoted) : -ENOMEM;
-
-	free(quoted);
-	json_decref(node);
-	return code;
-}
-
-static int add_entry(struct text *t, const struct ts_state_entry *e,
-		     bool is_first)
-{
-	char *value = ts_base64_encode(e->data, e->len);
-	int code = value ? add_text(t, is_first ? "\n  " : ",\n  ") : -ENOMEM;
-
-	if (!code)
-		code = add_key(t, e->key);
-	if (!code)
-		code = add_text(t, ": \"");
-	if (!code)
-		code = add_text(t, value);
-	if (!code)
-		code = add_text(t, "\"");
-	ts_wipe_free_text(value);
-	return code;
+	ts_secret_text_add(t, is_first ? "\n  " : ",\n  ");
+	ts_secret_text_add_quoted(t, e->key);
+	ts_secret_text_add(t, ": ");
+	ts_secret_text_add_base64(t, e->data, e->len);
 }
 
 char *ts_state_format(const struct ts_state *s, size_t *len)
 {
-	struct text t = {0};
-	int code = add_text(&t, "{");
+	struct ts_secret_text t = {0};
 
-	for (size_t i = 0; i < s->count && !code; i++)
-		code = add_entry(&t, &s->entries[i], i == 0);
-	if (!code)
-		code = add_text(&t, s->count ? "\n}" : "}");
-	if (!code) {
-		*len = t.len;
-		return t.at;
-	}
-	if (t.at)
-		ts_wipe(t.at, t.len);
-	free(t.at);
-	return NULL;
+	ts_secret_text_add(&t, "{");
+	for (size_t i = 0; i < s->count; i++)
+		add_entry(&t, &s->entries[i], i == 0);
+	ts_secret_text_add(&t, s->count ? "\n}" : "}");
+	return ts_secret_text_take(&t, len);
 }

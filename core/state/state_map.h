@@ -4,6 +4,8 @@
 #ifndef CORE_STATE_STATE_MAP_H
 #define CORE_STATE_STATE_MAP_H
 
+#include <jansson.h>
+
 #include "core/state/state_file.h"
 
 enum {
@@ -20,6 +22,14 @@ struct ts_state_entry {
 struct ts_state {
 	struct ts_state_entry *entries; /* by key, bytewise: upstream's order */
 	size_t count, cap;
+	bool has_plain_keys; /* ts_state_use_plain_keys() */
+	bool has_no_current; /* ts_profiles_leave(): until a profile is stored
+			      * or chosen; not written */
 };
+
+/* Entries of a JSON object of base64 texts, whose values are wiped. 0, -EBADMSG
+ * or -ENOMEM with the reason in err. */
+int ts_state_read_values(struct ts_state *s, json_t *object,
+			 char err[static 128]);
 
 #endif

@@ -10,6 +10,7 @@ import stat
 import pytest
 
 from harness import Lab, Program, set_loopback_up
+from passed import pytest_runtest_logreport  # noqa: F401 - a hook
 
 CLONE_NEWNET = 0x40000000
 LIBC = ctypes.CDLL(None, use_errno=True)

@@ -15,7 +15,7 @@ def test_a_wrong_key_says_so(run):
 
 def test_a_wrong_key_ends_wait(call):
     program = call("a", "true", key="key-nobody-knows",
-                   options=["--wait=3"])
+                   options=["--wait"])
     assert program.code == 125
     assert "invalid" in program.err.lower(), program.err
     assert "key-nobody-knows" not in program.err
@@ -23,7 +23,7 @@ def test_a_wrong_key_ends_wait(call):
 
 def test_an_expired_key_says_so(make_lab, call):
     lab = make_lab("--authkey", "old-key,expired")
-    program = call("a", "true", key="old-key", lab=lab, options=["--wait=3"])
+    program = call("a", "true", key="old-key", lab=lab, options=["--wait"])
     assert program.code == 125 and "expired" in program.err.lower(), program.err
 
 

@@ -16,6 +16,7 @@ import pytest
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "e2e"))
 from harness import (CLEAN_ENV, Program, set_loopback_up, stop,
                      wait_until)
+from passed import pytest_runtest_logreport  # noqa: E402, F401 - a hook
 
 PEERS = os.environ["PEERS"]
 PEER_ENV = dict(CLEAN_ENV, TS_NO_LOGS_NO_SUPPORT="true")
@@ -215,10 +216,10 @@ class Tailscaled:
         self.daemon.close()
 
 
-def tailscale(sock, *args):
+def tailscale(sock, *args, env=None):
     """The stock CLI against a LocalAPI socket."""
     return subprocess.run([f"{PEERS}/tailscale", f"--socket={sock}", *args],
-                          capture_output=True, text=True, env=PEER_ENV,
+                          capture_output=True, text=True, env=env or PEER_ENV,
                           timeout=60)
 
 

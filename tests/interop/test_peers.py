@@ -183,6 +183,23 @@ def test_stock_cli_on_our_localapi(web, tailscaled, path):
     assert machine["BackendState"] == "Running"
 
 
+def test_our_state_is_tsnets(control, ours, keep, tmp_path):
+    """state written by us, opened by tsnet, and by us again"""
+    def up():
+        program = ours("maker", "sleep", "60").wait_running()
+        own = json.loads(program.cli("--json", "status").stdout)["Self"]
+        program.stop()
+        return program.state, (own["TailscaleIPs"][0], own["PublicKey"])
+
+    state, first = up()
+    peer = keep(TsnetPeer(control, tmp_path / "go", "maker", "up", state=state))
+    ip = peer.wait_up()
+    line = next(x for x in peer.log.splitlines() if x.startswith("up "))
+    assert peer.wait() == 0, peer.log[-2000:]
+    assert (ip, line.split()[2]) == first
+    assert up()[1] == first
+
+
 def test_tsnet_state_is_ours(control, ours, keep, tmp_path):
     """state written by tsnet, opened by us, and by tsnet again"""
     state = tmp_path / "moved" / "state"

@@ -18,6 +18,8 @@ static int take_attribute(struct lab_auth_key *key, const char *text)
 		key->expired = true;
 	else if (!strcmp(text, "ephemeral"))
 		key->ephemeral = true;
+	else if (!strcmp(text, "unapproved"))
+		key->unapproved = true;
 	else if (!strncmp(text, "tag:", 4))
 		return json_array_append_new(key->tags, json_string(text))
 			       ? -EINVAL

@@ -17,12 +17,13 @@ struct lab_auth_key {
 	char key[LAB_AUTH_KEY_CAP];
 	char user[LAB_AUTH_USER_CAP];
 	bool once, expired, ephemeral;
+	bool unapproved; /* its nodes wait for the command 'authorize' */
 	unsigned used;
 	json_t *tags; /* array */
 };
 
-/* text: KEY[,reusable|once|expired|ephemeral|tag:X|user=WHO]... Adds to the
- * list. 0, -EINVAL, -ENOMEM. */
+/* text: KEY[,reusable|once|expired|ephemeral|unapproved|tag:X|user=WHO]...
+ * Adds to the list. 0, -EINVAL, -ENOMEM. */
 int lab_auth_add(struct lab_auth_key **list, const char *text);
 void lab_auth_free(struct lab_auth_key **list);
 /* The key, or NULL with the sentence for the client in *error. */

@@ -36,7 +36,7 @@ struct request {
 	json_t *hostinfo; /* borrowed from body, may be NULL */
 	const char *auth_key, *followup;
 	int64_t expiry_unix;
-	bool has_expiry, ephemeral;
+	bool has_expiry, ephemeral, unapproved;
 	int version;
 };
 
@@ -108,9 +108,12 @@ static struct lab_node *enroll(struct request *rq, int64_t user, bool ephemeral,
 	struct lab_state *st = &rq->lab->state;
 	struct lab_node *node = known_node(rq, user);
 
-	if (!node)
+	if (!node) {
 		node = lab_node_add(st, &rq->key,
 				    lab_json_text(rq->hostinfo, "Hostname"));
+		if (node)
+			node->unauthorized = rq->unapproved;
+	}
 	if (!node || lab_node_set_key(st, node, &rq->key))
 		return NULL;
 	node->machine = rq->machine;
@@ -181,6 +184,7 @@ static void register_with_key(struct request *rq)
 		return;
 	}
 	key->used++;
+	rq->unapproved = key->unapproved;
 	enroll_and_answer(rq, key->user, key->ephemeral, tags);
 }
 

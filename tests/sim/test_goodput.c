@@ -42,20 +42,28 @@ static struct sim_path back_of(const struct sim_path *out)
 	return back;
 }
 
-/* for_s seconds after skip_s seconds in which it gets up to speed. */
-static struct result measure(const char *name, const char *congestion,
-			     const struct sim_path *path, size_t flows,
-			     unsigned skip_s, unsigned for_s)
+/* for_s seconds after skip_s seconds in which it gets up to speed. For the first
+ * of these seconds the path may be another one (first, or NULL). */
+static struct result measure_from(const char *name, const char *congestion,
+				  const struct sim_path *first,
+				  const struct sim_path *path, size_t flows,
+				  unsigned skip_s, unsigned for_s)
 {
-	struct sim_path back = back_of(path);
+	struct sim_path back = back_of(first ? first : path);
 	struct result r = {0};
 	struct stack_tcp_info info;
 	struct sim sim;
 	uint64_t read = 0;
 	double squares = 0;
 
-	sim_open(&sim, congestion, path, &back);
+	sim_open(&sim, congestion, first ? first : path, &back);
 	sim_dial(&sim, flows, UINT64_MAX);
+	if (first) {
+		sim_run(&sim, SIM_SECOND_US);
+		sim.link[0].path = *path;
+		sim.link[1].path = back_of(path);
+		skip_s--;
+	}
 	sim_run(&sim, (uint64_t)skip_s * SIM_SECOND_US);
 	for (size_t i = 0; i < flows; i++) {
 		sim.flows[i].read_from = sim.flows[i].read;
@@ -89,6 +97,13 @@ static struct result measure(const char *name, const char *congestion,
 	       r.fairness);
 	sim_close(&sim);
 	return r;
+}
+
+static struct result measure(const char *name, const char *congestion,
+			     const struct sim_path *path, size_t flows,
+			     unsigned skip_s, unsigned for_s)
+{
+	return measure_from(name, congestion, NULL, path, flows, skip_s, for_s);
 }
 
 /* The share of a link that bytes of programs can have. */
@@ -263,6 +278,28 @@ static void a_cut_costs_little_more_than_itself(void **state)
 	}
 }
 
+/* A near relay first, then a far direct path: a window for the one starves the
+ * other. */
+static void a_longer_path_is_noticed(void **state)
+{
+	struct sim_path near = path_of(300, 1, 0);
+	struct sim_path far = path_of(300, 150, 0);
+	struct sim_path lossy = path_of(300, 150, 100);
+	struct sim_path longer = path_of(300, 10, 0);
+	struct result r;
+
+	(void)state;
+	r = measure_from("1 ms, then 150 ms", "bbr", &near, &far, 1, 6, 6);
+	assert_true(r.mbit >= 0.8 * best(300));
+	r = measure_from("1 ms, then 150 ms, 1 %", "bbr", &near, &lossy, 1, 6,
+			 6);
+	assert_true(r.mbit >= 0.4 * best(300));
+	r = measure_from("1 ms, then 10 ms", "bbr", &near, &longer, 1, 3, 6);
+	assert_true(r.mbit >= 0.85 * best(300));
+	r = measure_from("150 ms, then 1 ms", "bbr", &far, &near, 1, 3, 6);
+	assert_true(r.mbit >= 0.85 * best(300));
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -277,6 +314,7 @@ int main(void)
 		cmocka_unit_test(eight_flows_share_alike),
 		cmocka_unit_test(a_short_queue_is_enough),
 		cmocka_unit_test(a_cut_costs_little_more_than_itself),
+		cmocka_unit_test(a_longer_path_is_noticed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -66,7 +66,9 @@ struct lab {
 	unsigned dials, hangups, persists;
 	enum ts_control_state state;
 	char error[512], auth_url[256], ping_url[256], ping_types[64];
-	unsigned errors, auth_urls, state_changes;
+	unsigned browses;
+	char browse_url[64];
+	unsigned errors, auth_urls, state_changes, key_wants;
 	unsigned upserts, removals, map_changes;
 	unsigned changes; /* bits since the last look */
 	int64_t removed_id;
@@ -388,6 +390,11 @@ static inline void lab_auth_url(void *ctx, const char *url)
 	snprintf(lab->auth_url, sizeof(lab->auth_url), "%s", url);
 }
 
+static inline void lab_want_auth_key(void *ctx)
+{
+	((struct lab *)ctx)->key_wants++;
+}
+
 static inline void lab_persist(void *ctx)
 {
 	((struct lab *)ctx)->persists++;
@@ -602,6 +609,25 @@ static inline void lab_server_closes(struct lab *lab, const char *error)
 	ts_control_closed(lab->c, error, lab->now_ms);
 }
 
+/* Whatever the path, its body. */
+static inline void lab_c2n(void *ctx, const struct ts_c2n_request *request,
+			   struct ts_c2n_reply *reply)
+{
+	(void)ctx;
+	reply->status = 200;
+	reply->body = malloc(request->body_len + 1);
+	memcpy(reply->body, request->body, request->body_len);
+	reply->body_len = request->body_len;
+}
+
+static inline void lab_browse(void *ctx, const char *url)
+{
+	struct lab *lab = ctx;
+
+	lab->browses++;
+	snprintf(lab->browse_url, sizeof(lab->browse_url), "%s", url);
+}
+
 static const struct ts_control_ops LAB_OPS = {
 	.fetch_key = lab_fetch_key,
 	.dial = lab_dial,
@@ -609,12 +635,15 @@ static const struct ts_control_ops LAB_OPS = {
 	.hangup = lab_hangup,
 	.state_changed = lab_state_changed,
 	.auth_url = lab_auth_url,
+	.want_auth_key = lab_want_auth_key,
 	.persist_changed = lab_persist,
 	.peer_upserted = lab_upserted,
 	.peer_removed = lab_removed,
 	.netmap_changed = lab_netmap_changed,
 	.wall_clock = lab_wall,
 	.ping_request = lab_ping,
+	.c2n = lab_c2n,
+	.browse = lab_browse,
 };
 
 static inline struct ts_control_config lab_config(struct lab *lab)

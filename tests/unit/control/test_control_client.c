@@ -239,7 +239,7 @@ static void own_expiry_registers_again_with_a_new_key(void **state)
 	lab_map(lab, map, "{\"KeepAlive\":true}");
 	assert_int_equal(lab->state, TS_CONTROL_RUNNING);
 	lab_sleep(lab, 70000);
-	assert_int_equal(lab->state, TS_CONTROL_REGISTERING);
+	assert_int_equal(lab->state, TS_CONTROL_RUNNING); /* the map's stream */
 	request = lab_expect(lab, "/machine/register");
 	lab_reply(lab, request, "200", LAB_REGISTERED);
 	ts_control_identity(lab->c, &after);
@@ -282,7 +282,7 @@ static void updates_are_coalesced_and_the_latest_wins(void **state)
 	assert_int_equal(json_array_size(json_object_get(
 				 json_object_get(json, "Hostinfo"),
 				 "Services")),
-			 2);
+			 3);
 	json_decref(json);
 	lab_reply(lab, request, "200", "{}");
 	assert_null(lab_next(lab));
@@ -607,7 +607,7 @@ static void logout_without_a_link_connects_first(void **state)
 	ts_control_logout(lab->c, lab->now_ms);
 	request = lab_expect(lab, "/machine/register");
 	lab_reply(lab, request, "200", "{\"Error\":\"no such node\"}");
-	assert_int_equal(lab->state, TS_CONTROL_FAILED);
+	assert_int_equal(lab->state, TS_CONTROL_LOGGED_OUT);
 	assert_string_equal(lab->error, "no such node");
 	assert_int_equal(ts_control_deadline_ms(lab->c), UINT64_MAX);
 	lab_free(lab);
@@ -702,6 +702,32 @@ static void ping_requests_are_answered_once(void **state)
 		"\"disco,TSMP\",\"IP\":\"100.64.0.9\"}}");
 	assert_string_equal(lab->ping_url, "https://u/3");
 	assert_string_equal(lab->ping_types, "disco,TSMP");
+	lab_free(lab);
+}
+
+static void a_page_is_visited_once_and_a_version_is_kept(void **state)
+{
+	struct lab *lab = lab_new();
+	struct lab_request *map = lab_up(lab);
+	const struct ts_netmap *netmap = ts_control_netmap(lab->c);
+
+	(void)state;
+	lab_map(lab, map, "{\"PopBrowserURL\":\"https://a/1\"}");
+	lab_map(lab, map, "{\"PopBrowserURL\":\"https://a/1\"}");
+	lab_map(lab, map, "{\"PopBrowserURL\":\"javascript:alert(1)\"}");
+	assert_int_equal(lab->browses, 1);
+	assert_string_equal(lab->browse_url, "https://a/1");
+	lab_map(lab, map, "{\"KeepAlive\":true,\"PopBrowserURL\":"
+			  "\"http://b/2\"}");
+	assert_int_equal(lab->browses, 2);
+	assert_null(netmap->client_version);
+	lab_map(lab, map, "{\"KeepAlive\":true,\"ClientVersion\":"
+			  "{\"LatestVersion\":\"1.2.3\"}}");
+	assert_string_equal(json_string_value(json_object_get(
+				    netmap->client_version, "LatestVersion")),
+			    "1.2.3");
+	lab_map(lab, map, "{\"ClientVersion\":7,\"PopBrowserURL\":7}");
+	assert_non_null(netmap->client_version);
 	lab_free(lab);
 }
 
@@ -1010,6 +1036,7 @@ int main(void)
 		cmocka_unit_test(
 			sleep_seconds_hold_the_message_and_the_watchdog),
 		cmocka_unit_test(ping_requests_are_answered_once),
+		cmocka_unit_test(a_page_is_visited_once_and_a_version_is_kept),
 		cmocka_unit_test(garbage_inside_the_records_ends_the_link),
 		cmocka_unit_test(garbage_on_the_wire_ends_the_link),
 		cmocka_unit_test(garbage_in_the_map_ends_the_link),

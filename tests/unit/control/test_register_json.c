@@ -122,10 +122,15 @@ static void hostinfo_says_what_is_known(void **state)
 	struct ts_hostinfo hostinfo = {.config = &config,
 				       .net_info = &net,
 				       .peerapi4_port = 1234};
+	struct ts_prefix routes[2];
 	json_t *json;
 	char *text;
 
 	(void)state;
+	assert_int_equal(ts_prefix_parse("10.0.0.0/8", &routes[0]), 0);
+	assert_int_equal(ts_prefix_parse("::/0", &routes[1]), 0);
+	config.routes = routes;
+	config.route_count = 2;
 	config.tags = tags;
 	config.tag_count = 2;
 	config.container = true;
@@ -134,7 +139,10 @@ static void hostinfo_says_what_is_known(void **state)
 	text = json_dumps(json, JSON_COMPACT);
 	assert_non_null(strstr(text, "\"RequestTags\":[\"tag:a\",\"tag:b\"]"));
 	assert_non_null(strstr(
-		text, "\"Services\":[{\"Proto\":\"peerapi4\",\"Port\":1234}]"));
+		text, "\"Services\":[{\"Proto\":\"peerapi4\",\"Port\":1234},"
+		      "{\"Proto\":\"peerapi-dns-proxy\",\"Port\":1}]"));
+	assert_non_null(strstr(
+		text, "\"RoutableIPs\":[\"10.0.0.0/8\",\"::/0\"],"));
 	assert_non_null(strstr(text, "\"MappingVariesByDestIP\":false"));
 	assert_non_null(strstr(text, "\"WorkingIPv6\":null"));
 	assert_non_null(strstr(text, "\"WorkingUDP\":true"));
@@ -188,18 +196,42 @@ static void server_key_is_read(void **state)
 	assert_int_equal(ts_server_key_read("{}", 2, &key), -EPROTO);
 }
 
-static void c2n_echoes_and_refuses(void **state)
+/* Answers /echo with "METHOD|QUERY's a|BODY". */
+static void serve_c2n(void *ctx, const struct ts_c2n_request *request,
+		      struct ts_c2n_reply *reply)
+{
+	char value[8], text[128];
+
+	(void)ctx;
+	if (strcmp(request->path, "/none") == 0)
+		reply->status = 204;
+	if (strcmp(request->path, "/echo") != 0)
+		return;
+	if (!ts_c2n_query(request, "a", value, sizeof(value)))
+		strcpy(value, "-");
+	snprintf(text, sizeof(text), "%s|%s|%.*s", request->method, value,
+		 (int)request->body_len, (const char *)request->body);
+	ts_c2n_reply_text(reply, 200, "text/plain", text);
+}
+
+static void c2n_requests_are_taken_apart(void **state)
 {
 	static const struct {
 		const char *request, *start, *end;
 	} cases[] = {
 		{"GET /echo HTTP/1.1\r\nHost: x\r\n\r\nbody",
-		 "HTTP/1.1 200 OK\r\n", "\r\n\r\nbody"},
-		{"POST /echo?a=b HTTP/1.1\r\nHost: x\r\n\r\n",
-		 "HTTP/1.1 200 OK\r\n", "\r\n\r\n"},
+		 "HTTP/1.1 200 OK\r\n", "\r\n\r\nGET|-|body\n"},
+		{"POST /echo?b=1&a=x%2by+z HTTP/1.1\r\nHost: x\r\n\r\n",
+		 "HTTP/1.1 200 OK\r\n", "\r\n\r\nPOST|x+y z|\n"},
+		{"POST /echo?a=toolongavalue HTTP/1.1\r\n"
+		 "Content-Length: 2\r\n\r\nabc",
+		 "HTTP/1.1 200 OK\r\n", "\r\n\r\nPOST|-|ab\n"},
+		{"PUT /echo?aa=1&a=%zz HTTP/1.1\r\n"
+		 "Content-Length: 99\r\n\r\nabc",
+		 "HTTP/1.1 200 OK\r\n", "\r\n\r\nPUT|-|abc\n"},
+		{"GET /none HTTP/1.0\r\n\r\n",
+		 "HTTP/1.1 204 No Content\r\n\r\n", "\r\n\r\n"},
 		{"GET /echoes HTTP/1.1\r\nHost: x\r\n\r\n",
-		 "HTTP/1.1 400 Bad Request\r\n", "unknown c2n path\n"},
-		{"GET /debug/prefs HTTP/1.0\r\n\r\n",
 		 "HTTP/1.1 400 Bad Request\r\n", "unknown c2n path\n"},
 	};
 	static const char whole[] = "GET /echo HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -210,18 +242,43 @@ static void c2n_echoes_and_refuses(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		assert_int_equal(
 			ts_c2n_answer((const uint8_t *)cases[i].request,
-				      strlen(cases[i].request), &out, &len),
+				      strlen(cases[i].request), serve_c2n,
+				      NULL, &out, &len),
 			0);
+		assert_int_equal(strlen(out), len);
 		assert_memory_equal(out, cases[i].start,
 				    strlen(cases[i].start));
-		assert_memory_equal(out + len - strlen(cases[i].end),
-				    cases[i].end, strlen(cases[i].end));
+		assert_string_equal(out + len - strlen(cases[i].end),
+				    cases[i].end);
 		free(out);
 	}
 	for (size_t cut = 0; cut < strlen(whole); cut++)
 		assert_int_equal(ts_c2n_answer((const uint8_t *)whole, cut,
-					       &out, &len),
+					       serve_c2n, NULL, &out, &len),
 				 -EBADMSG);
+}
+
+static void c2n_requests_have_limits(void **state)
+{
+	char text[4096];
+	char *out;
+	size_t len;
+	int n;
+
+	(void)state;
+	n = snprintf(text, sizeof(text), "GET /%0300d HTTP/1.1\r\n\r\n", 1);
+	assert_int_equal(ts_c2n_answer((const uint8_t *)text, (size_t)n,
+				       serve_c2n, NULL, &out, &len),
+			 -EMSGSIZE);
+	n = snprintf(text, sizeof(text), "GET /a?%02000d HTTP/1.1\r\n\r\n",
+		     1);
+	assert_int_equal(ts_c2n_answer((const uint8_t *)text, (size_t)n,
+				       serve_c2n, NULL, &out, &len),
+			 -EMSGSIZE);
+	n = snprintf(text, sizeof(text), "%020d /a HTTP/1.1\r\n\r\n", 1);
+	assert_int_equal(ts_c2n_answer((const uint8_t *)text, (size_t)n,
+				       serve_c2n, NULL, &out, &len),
+			 -EMSGSIZE);
 }
 
 int main(void)
@@ -234,7 +291,8 @@ int main(void)
 		cmocka_unit_test(hostinfo_says_what_is_known),
 		cmocka_unit_test(register_response_is_read),
 		cmocka_unit_test(server_key_is_read),
-		cmocka_unit_test(c2n_echoes_and_refuses),
+		cmocka_unit_test(c2n_requests_are_taken_apart),
+		cmocka_unit_test(c2n_requests_have_limits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,6 +20,10 @@ struct ts_node {
 	struct ts_ip own_v4, own_v6;
 	struct stack *stack;
 	const char *error, *auth_url;
+	struct ts_peer peer;
+	struct ts_prefix lan; /* that the machine is in */
+	uint16_t peerapi_port; /* 0: none */
+	bool lets_out, uses_exit;
 };
 
 /* -- node ---------------------------------------------------------------- */
@@ -29,6 +33,10 @@ enum ts_node_state ts_node_state(const struct ts_node *node)
 	return node->state;
 }
 
+void ts_node_dns_result(struct ts_node *node, bool was_answered)
+{
+	(void)node, (void)was_answered;
+}
 const char *ts_node_error(const struct ts_node *node)
 {
 	return node->error;
@@ -101,6 +109,50 @@ size_t ts_node_unsent(const struct ts_node *node, uint64_t now_ms)
 	(void)node;
 	(void)now_ms;
 	return 0;
+}
+
+/* 10.0.0.0/8 is a network behind us, and has our loopback in it. */
+int ts_node_forward_target(const struct ts_node *node, const struct ts_ip *dst,
+			   struct ts_ip *out)
+{
+	(void)node;
+	if (!ts_ip_is_v4(dst) || dst->bytes[TS_IP_V4_AT] != 10)
+		return -EHOSTUNREACH;
+	*out = *dst;
+	out->bytes[TS_IP_V4_AT] = 127;
+	return 0;
+}
+
+const struct ts_peer *ts_node_whois(const struct ts_node *node,
+				    const struct ts_ip *ip)
+{
+	return ts_node_route(node, ip, NULL) == TS_ROUTE_PEER ? &node->peer
+							      : NULL;
+}
+
+uint16_t ts_node_peerapi_port(const struct ts_node *node, bool v6)
+{
+	(void)v6;
+	return node->peerapi_port;
+}
+
+bool ts_node_lets_out(const struct ts_node *node, const struct ts_peer *peer,
+		      const struct ts_ip *from)
+{
+	(void)peer, (void)from;
+	return node->lets_out;
+}
+
+bool ts_node_uses_exit(const struct ts_node *node, const struct ts_peer **peer)
+{
+	*peer = NULL;
+	return node->uses_exit;
+}
+
+size_t ts_node_lans(const struct ts_node *node, const struct ts_prefix **out)
+{
+	*out = &node->lan;
+	return 1;
 }
 
 enum ts_dns_answer ts_node_lookup(const struct ts_node *node, const char *name,

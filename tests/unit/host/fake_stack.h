@@ -234,6 +234,12 @@ void stack_syn_refuse(struct stack_syn *syn)
 	syn->is_refused = true;
 }
 
+void stack_syn_unreachable(struct stack_syn *syn, int err)
+{
+	(void)err;
+	syn->is_refused = true;
+}
+
 void stack_syn_drop(struct stack_syn *syn)
 {
 	syn->is_dropped = true;
@@ -299,6 +305,11 @@ void stack_tcp_shutdown_write(struct stack_tcp *t)
 void stack_tcp_abort(struct stack_tcp *t)
 {
 	t->stack->abort_count++;
+	fake_tcp_free(t);
+}
+
+void stack_tcp_close(struct stack_tcp *t)
+{
 	fake_tcp_free(t);
 }
 

@@ -171,6 +171,30 @@ static inline void our_syn_gone(void *ctx, struct stack_syn *syn)
 	ts_host_syn_gone(net.host, syn);
 }
 
+/* As core/engine and core/node have it: 10.0.0.0/8 is behind us. */
+static inline bool our_forwards(void *ctx, const struct ts_ip *dst)
+{
+	(void)ctx;
+	return ts_ip_is_v4(dst) && dst->bytes[TS_IP_V4_AT] == 10;
+}
+
+static inline void our_forward_udp(void *ctx, const struct ts_addr *from,
+				   const struct ts_addr *to,
+				   const uint8_t *data, size_t len)
+{
+	(void)ctx;
+	ts_host_forward_udp(net.host, from, to, data, len);
+}
+
+static inline void our_forward_echo(void *ctx, const struct ts_ip *from,
+				    const struct ts_ip *to, uint16_t id,
+				    uint16_t seq, const uint8_t *data,
+				    size_t len)
+{
+	(void)ctx;
+	ts_host_forward_echo(net.host, from, to, id, seq, data, len);
+}
+
 static inline void dialled_up(void *user)
 {
 	((struct peer_conn *)user)->is_up = true;
@@ -217,7 +241,11 @@ static inline struct stack *test_stack_new(struct ts_loop *loop)
 {
 	static const struct stack_ops ours = {.output = output_ours,
 					       .inbound_syn = our_syn,
-					       .syn_gone = our_syn_gone};
+					       .syn_gone = our_syn_gone,
+					       .forwards = our_forwards,
+					       .forward_udp = our_forward_udp,
+					       .forward_echo =
+						       our_forward_echo};
 	static const struct stack_ops peers = {.output = output_peers,
 					       .inbound_syn = peer_syn,
 					       .syn_gone = peer_syn_gone};

@@ -8,12 +8,16 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -213,6 +217,110 @@ static void a_planted_link_is_not_locked(void **state)
 	assert_int_equal(ts_disk_lock(b->file, &holder), -ELOOP);
 }
 
+static void touch(const struct bench *b, const char *name)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/%s", b->dir, name);
+	assert_int_equal(ts_disk_write(path, "x", 1, 0600), 0);
+}
+
+static void what_killed_writers_left_is_swept(void **state)
+{
+	struct bench *b = *state;
+	char via[160];
+
+	assert_int_equal(ts_disk_write(b->file, "keys", 4, 0600), 0);
+	touch(b, "state.tmp0123abcd");
+	touch(b, "state.tmpffffffff");
+	touch(b, "state.tmp0123abc");   /* another's */
+	touch(b, "state.tmp0123abcde");
+	touch(b, "state.tmp0123ABCD");
+	touch(b, "other.tmp0123abcd");
+	ts_disk_sweep_temps(b->file);
+	expect_content(b->file, "keys");
+	assert_int_equal(count_files(b), 5);
+	/* Through a link: they lie beside the file. */
+	touch(b, "state.tmp0123abcd");
+	snprintf(via, sizeof(via), "%s/via", b->dir);
+	assert_int_equal(symlink(b->file, via), 0);
+	ts_disk_sweep_temps(via);
+	assert_int_equal(count_files(b), 6);
+}
+
+static void a_file_that_others_may_read_is_exposed(void **state)
+{
+	struct bench *b = *state;
+
+	assert_int_equal(ts_disk_write(b->file, "x", 1, 0600), 0);
+	assert_false(ts_disk_is_exposed(b->file));
+	assert_int_equal(chmod(b->file, 0640), 0);
+	assert_true(ts_disk_is_exposed(b->file));
+	assert_int_equal(chmod(b->file, 0604), 0);
+	assert_true(ts_disk_is_exposed(b->file));
+	assert_false(ts_disk_is_exposed(b->other));
+	assert_false(ts_disk_is_exposed("/dev/null"));
+}
+
+/* As a file system without it answers. */
+static void refuse_calls(bool fcntl_too)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+			 offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_flock, 3, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_fcntl, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+			 offsetof(struct seccomp_data, args[1])),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
+			 fcntl_too ? F_OFD_SETLK : UINT32_MAX, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOLCK),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog program = {
+		.len = sizeof(filter) / sizeof(filter[0]), .filter = filter};
+
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+		_exit(99);
+}
+
+/* In a process of its own: what ts_disk_lock() says there, twice. */
+static void expect_locks(const char *path, bool fcntl_too, int first,
+			 int second)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (!pid) {
+		pid_t holder;
+		int one, two;
+
+		refuse_calls(fcntl_too);
+		one = ts_disk_lock(path, &holder);
+		two = ts_disk_lock(path, &holder);
+		if (two == -EWOULDBLOCK && holder != getpid())
+			_exit(3);
+		_exit((one < 0 ? one : 0) == first && two == second ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void without_flock_there_is_fcntl(void **state)
+{
+	struct bench *b = *state;
+
+	expect_locks(b->file, false, 0, -EWOULDBLOCK);
+}
+
+static void a_file_system_without_locks_is_told(void **state)
+{
+	struct bench *b = *state;
+
+	expect_locks(b->file, true, -ENOLCK, -ENOLCK);
+}
+
 #define CASE(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 
 int main(void)
@@ -227,6 +335,10 @@ int main(void)
 		CASE(directories_are_made_with_their_mode),
 		CASE(a_lock_is_held_once_and_names_its_holder),
 		CASE(a_planted_link_is_not_locked),
+		CASE(what_killed_writers_left_is_swept),
+		CASE(a_file_that_others_may_read_is_exposed),
+		CASE(without_flock_there_is_fcntl),
+		CASE(a_file_system_without_locks_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

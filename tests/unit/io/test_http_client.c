@@ -49,6 +49,19 @@ static int free_identities(void **state)
 	return 0;
 }
 
+static char *pem_of(X509 *cert)
+{
+	BIO *bio = BIO_new(BIO_s_mem());
+	char *data, *text;
+	long len;
+
+	assert_int_equal(PEM_write_bio_X509(bio, cert), 1);
+	len = BIO_get_mem_data(bio, &data);
+	text = strndup(data, (size_t)len);
+	BIO_free(bio);
+	return text;
+}
+
 static void give_up(void *ctx)
 {
 	ts_loop_stop(((struct bench *)ctx)->loop);
@@ -250,6 +263,57 @@ static void tls_is_verified(void **state)
 	SSL_CTX_free(ctx);
 }
 
+static void take_status(void *ctx, const struct ts_http_reply *reply)
+{
+	answer(ctx, reply->status, reply->body, reply->len, reply->error);
+}
+
+static void call_by_tls(struct bench *b, SSL_CTX *ctx, const char *ca_pem)
+{
+	struct peer peer;
+	char url[64];
+	struct ts_http_call call = {.method = "GET", .url = url,
+				    .is_near = true, .ca_pem = ca_pem,
+				    .body_max = 100, .timeout_ms = 2000};
+
+	peer_start(&peer, ctx, serve_text);
+	snprintf(url, sizeof(url), "https://localhost:%u/", peer.port);
+	b->answers = 0;
+	assert_non_null(ts_http_call(b->client, &call, take_status, b));
+	run(b, 2500);
+	peer_join(&peer);
+}
+
+/* As a cluster's: no public CA is to vouch for its server, nor the other way
+ * round. */
+static void a_call_may_bring_its_own_roots(void **state)
+{
+	struct bench *b = *state;
+	SSL_CTX *ctx = server_ctx(&leaf, NULL);
+	struct identity other = identity_make(
+		&(struct cert_spec){.common_name = "other CA", .is_ca = true});
+	char *ca_pem = pem_of(ca.cert), *other_pem = pem_of(other.cert);
+	char both[8192];
+
+	call_by_tls(b, ctx, ca_pem);
+	assert_string_equal(b->error, "");
+	assert_int_equal(b->status, 200);
+	setenv("SSL_CERT_FILE", ca_file, 1); /* the usual roots do not count */
+	call_by_tls(b, ctx, other_pem);
+	assert_int_equal(b->status, 0);
+	assert_non_null(strstr(b->error, "certificate"));
+	unsetenv("SSL_CERT_FILE");
+	call_by_tls(b, ctx, "no certificate at all");
+	assert_int_equal(b->status, 0);
+	snprintf(both, sizeof(both), "%s%s", other_pem, ca_pem);
+	call_by_tls(b, ctx, both);
+	assert_int_equal(b->status, 200);
+	free(ca_pem);
+	free(other_pem);
+	identity_free(&other);
+	SSL_CTX_free(ctx);
+}
+
 static void https_never_becomes_http(void **state)
 {
 	struct bench *b = *state;
@@ -327,6 +391,75 @@ static void a_soap_request_is_a_post_with_its_action(void **state)
 	assert_non_null(strstr(peer.seen, "text/xml; charset=\"utf-8\"\r\n"));
 	assert_null(strstr(peer.seen, "Expect"));
 	assert_non_null(strstr(peer.seen, "\r\n\r\n<envelope/>"));
+}
+
+static void take_reply(void *ctx, const struct ts_http_reply *reply)
+{
+	struct bench *b = ctx;
+
+	answer(b, reply->status, reply->body, reply->len, reply->error);
+	if (!reply->error)
+		snprintf(b->error, sizeof(b->error), "field %s", reply->field);
+}
+
+static void serve_flavour(struct peer *p, int fd, SSL *ssl)
+{
+	static const char text[] =
+		"HTTP/1.1 201 Made\r\nContent-Length: 2\r\n"
+		"metadata-flavor:  Google \r\nConnection: close\r\n\r\nok";
+
+	p->seen_len = (size_t)peer_read(fd, ssl, p->seen, sizeof(p->seen) - 1);
+	peer_write(fd, ssl, text, sizeof(text) - 1);
+}
+
+static void a_call_has_its_own_method_fields_and_body(void **state)
+{
+	static const char *const fields[] = {
+		"Authorization: Bearer abc", "Content-Type: application/json"};
+	struct bench *b = *state;
+	struct peer peer;
+	char url[64];
+	struct ts_http_call call = {.method = "PUT", .url = url,
+				    .fields = fields, .field_count = 2,
+				    .body = "{}", .want_field =
+				    "Metadata-Flavor",
+				    .body_max = 100, .timeout_ms = 2000};
+
+	peer_start(&peer, NULL, serve_flavour);
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u/put", peer.port);
+	assert_non_null(ts_http_call(b->client, &call, take_reply, b));
+	assert_int_equal(b->answers, 0);
+	run(b, 2500);
+	assert_int_equal(b->status, 201);
+	assert_string_equal(b->body, "ok");
+	assert_string_equal(b->error, "field Google");
+	peer_join(&peer);
+	peer.seen[peer.seen_len] = '\0';
+	assert_memory_equal(peer.seen, "PUT /put HTTP/1.1\r\n", 19);
+	assert_non_null(strstr(peer.seen,
+			       "\r\nAuthorization: Bearer abc\r\n"));
+	assert_non_null(strstr(peer.seen, "application/json\r\n"));
+	assert_non_null(strstr(peer.seen, "\r\nContent-Length: 2\r\n"));
+	assert_null(strstr(peer.seen, "Expect"));
+}
+
+/* A credential is for the host that it was given for. */
+static void a_call_follows_no_redirect(void **state)
+{
+	struct bench *b = *state;
+	struct peer peer;
+	char url[64];
+	struct ts_http_call call = {.method = "GET", .url = url,
+				    .body_max = 100, .timeout_ms = 2000};
+
+	peer_start(&peer, NULL, serve_redirects);
+	peer.total = 0;
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u/", peer.port);
+	assert_non_null(ts_http_call(b->client, &call, take_reply, b));
+	run(b, 2500);
+	assert_int_equal(b->status, 302);
+	assert_string_equal(b->error, "field ");
+	peer_join(&peer);
 }
 
 static void a_silent_server_times_out(void **state)
@@ -412,10 +545,13 @@ int main(void)
 		CASE(a_redirect_is_followed),
 		CASE(endless_redirects_end),
 		CASE(tls_is_verified),
+		CASE(a_call_may_bring_its_own_roots),
 		CASE(https_never_becomes_http),
 		CASE(a_proxy_from_the_environment_is_used),
 		CASE(a_near_request_knows_no_proxy_and_no_redirect),
 		CASE(a_soap_request_is_a_post_with_its_action),
+		CASE(a_call_has_its_own_method_fields_and_body),
+		CASE(a_call_follows_no_redirect),
 		CASE(a_silent_server_times_out),
 		CASE(refused_and_malformed_are_told),
 		CASE(a_cancelled_request_says_nothing),

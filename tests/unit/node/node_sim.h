@@ -43,8 +43,18 @@ struct ts_control {
 	struct ts_public_key disco_key;
 	enum ts_control_state state;
 	bool got_first, wants_logout, network_changed;
+	bool wants_person, login_new_key;
+	char login_key[64];
+	bool shields_up;
+	char hostname[64], tags[128]; /* tags: joined by commas */
+	char request_path[64], request[600];
+	int64_t expire_at;
+	ts_control_reply_fn reply;
+	void *reply_ctx;
 	size_t endpoint_count;
 	int home_region;
+	size_t route_count;
+	uint16_t peerapi_port;
 	size_t post_count;
 	char posts[SIM_POSTS][600], post_urls[SIM_POSTS][64];
 };
@@ -81,6 +91,31 @@ void ts_control_logout(struct ts_control *c, uint64_t now_ms)
 {
 	(void)now_ms;
 	c->wants_logout = true;
+}
+void ts_control_login_interactive(struct ts_control *c, uint64_t now_ms)
+{
+	(void)now_ms;
+	c->wants_person = true;
+}
+int ts_control_login(struct ts_control *c, const char *auth_key,
+		     bool with_new_key, uint64_t now_ms)
+{
+	(void)now_ms;
+	snprintf(c->login_key, sizeof(c->login_key), "%s", auth_key);
+	c->login_new_key = with_new_key;
+	return 0;
+}
+void ts_control_auth_key_made(struct ts_control *c, const char *auth_key,
+			      uint64_t now_ms)
+{
+	(void)now_ms;
+	snprintf(c->login_key, sizeof(c->login_key), "%s", auth_key);
+}
+void ts_control_auth_key_failed(struct ts_control *c, const char *error,
+				bool is_refused, uint64_t now_ms)
+{
+	(void)is_refused, (void)now_ms;
+	c->ops.state_changed(c->ctx, TS_CONTROL_FAILED, error);
 }
 void ts_control_key_fetched(struct ts_control *c, int status, const char *body,
 			    size_t len, const char *error, uint64_t now_ms)
@@ -127,6 +162,18 @@ void ts_control_set_net_info(struct ts_control *c,
 	(void)now_ms;
 	c->home_region = info->preferred_derp;
 }
+void ts_control_set_routes(struct ts_control *c, const struct ts_prefix *routes,
+			   size_t count, uint64_t now_ms)
+{
+	(void)routes, (void)now_ms;
+	c->route_count = count;
+}
+void ts_control_set_peerapi(struct ts_control *c, uint16_t port4,
+			    uint16_t port6, uint64_t now_ms)
+{
+	(void)port6, (void)now_ms;
+	c->peerapi_port = port4;
+}
 void ts_control_post(struct ts_control *c, const char *url, const void *body,
 		     size_t len, uint64_t now_ms)
 {
@@ -136,6 +183,57 @@ void ts_control_post(struct ts_control *c, const char *url, const void *body,
 		 url);
 	snprintf(c->posts[c->post_count++], sizeof(c->posts[0]), "%.*s",
 		 (int)len, (const char *)body);
+}
+void ts_control_stop(struct ts_control *c, uint64_t now_ms)
+{
+	(void)now_ms;
+	c->state = TS_CONTROL_STOPPED;
+	c->ops.state_changed(c->ctx, c->state, NULL);
+}
+int ts_control_set_hostname(struct ts_control *c, const char *hostname,
+			    uint64_t now_ms)
+{
+	(void)now_ms;
+	snprintf(c->hostname, sizeof(c->hostname), "%s", hostname);
+	return 0;
+}
+void ts_control_set_shields_up(struct ts_control *c, bool shields_up,
+			       uint64_t now_ms)
+{
+	(void)now_ms;
+	c->shields_up = shields_up;
+}
+int ts_control_set_tags(struct ts_control *c, char *const *tags, size_t count,
+			uint64_t now_ms)
+{
+	size_t len = 0;
+
+	(void)now_ms;
+	c->tags[0] = '\0';
+	for (size_t i = 0; i < count && len < sizeof(c->tags); i++)
+		len += (size_t)snprintf(c->tags + len, sizeof(c->tags) - len,
+					"%s%s", i ? "," : "", tags[i]);
+	return 0;
+}
+int ts_control_request(struct ts_control *c, const char *path,
+		       const char *body, ts_control_reply_fn fn, void *fn_ctx,
+		       uint64_t now_ms)
+{
+	(void)now_ms;
+	if (c->state != TS_CONTROL_RUNNING)
+		return -ENETDOWN;
+	snprintf(c->request_path, sizeof(c->request_path), "%s", path);
+	snprintf(c->request, sizeof(c->request), "%s", body);
+	c->reply = fn;
+	c->reply_ctx = fn_ctx;
+	return 0;
+}
+int ts_control_expire_at(struct ts_control *c, int64_t expiry_unix,
+			 ts_control_reply_fn fn, void *fn_ctx, uint64_t now_ms)
+{
+	c->expire_at = expiry_unix;
+	return ts_control_request(c, "/machine/register", "", fn, fn_ctx,
+				  now_ms);
 }
 enum ts_control_state ts_control_state(const struct ts_control *c)
 {
@@ -215,6 +313,9 @@ struct sim_node {
 	unsigned pings;
 	struct ts_ip udp_from;
 	unsigned udp_got;
+	/* Who hears of the news too; NULL: nobody. */
+	const struct ts_node_io *also;
+	void *also_ctx;
 };
 
 struct sim {
@@ -349,22 +450,50 @@ static inline void sim_state(void *ctx, enum ts_node_state state,
 	n->state = state;
 	n->state_calls++;
 	snprintf(n->error, sizeof(n->error), "%s", error ? error : "");
+	if (n->also)
+		n->also->state_changed(n->also_ctx, state, error);
 }
 
 static inline void sim_auth_url(void *ctx, const char *url)
 {
 	struct sim_node *n = ctx;
 
-	(void)url;
 	n->auth_urls++;
+	if (n->also)
+		n->also->auth_url(n->also_ctx, url);
 }
 
 static inline void sim_netmap_changed(void *ctx, unsigned changes)
 {
 	struct sim_node *n = ctx;
 
-	(void)changes;
 	n->map_calls++;
+	if (n->also)
+		n->also->netmap_changed(n->also_ctx, changes);
+}
+
+static inline void sim_peer_changed(void *ctx, const struct ts_peer *peer)
+{
+	struct sim_node *n = ctx;
+
+	if (n->also)
+		n->also->peer_changed(n->also_ctx, peer);
+}
+
+static inline void sim_peer_removed(void *ctx, const struct ts_peer *peer)
+{
+	struct sim_node *n = ctx;
+
+	if (n->also)
+		n->also->peer_removed(n->also_ctx, peer);
+}
+
+static inline void sim_prefs_changed(void *ctx, bool is_login)
+{
+	struct sim_node *n = ctx;
+
+	if (n->also)
+		n->also->prefs_changed(n->also_ctx, is_login);
 }
 
 /* -- TCP ------------------------------------------------------------------- */
@@ -497,6 +626,9 @@ static const struct ts_node_io sim_io = {
 	.state_changed = sim_state,
 	.auth_url = sim_auth_url,
 	.netmap_changed = sim_netmap_changed,
+	.peer_changed = sim_peer_changed,
+	.peer_removed = sim_peer_removed,
+	.prefs_changed = sim_prefs_changed,
 	.inbound_syn = sim_syn,
 	.syn_gone = sim_syn_gone,
 };

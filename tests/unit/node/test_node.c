@@ -816,6 +816,29 @@ static void test_logout(void **state)
 	sim_free(sim);
 }
 
+static void test_login_while_running(void **state)
+{
+	struct sim *sim = sim_up(1, NULL);
+	struct sim_node *n = &sim->nodes[0];
+
+	(void)state;
+	ts_node_login_interactive(n->node, sim->now_ms);
+	assert_true(n->control->wants_person);
+	/* as the control client does: what runs goes on */
+	n->control->ops.auth_url(n->control->ctx, "https://login/x");
+	assert_int_equal(n->state, TS_RUNNING);
+	assert_string_equal(ts_node_auth_url(n->node), "https://login/x");
+	ts_private_key_generate(&n->control->node_key);
+	n->control->ops.persist_changed(n->control->ctx);
+	assert_null(ts_node_auth_url(n->node));
+	assert_int_equal(ts_node_login(n->node, "tskey-auth-x", true,
+				       sim->now_ms),
+			 0);
+	assert_string_equal(n->control->login_key, "tskey-auth-x");
+	assert_true(n->control->login_new_key);
+	sim_free(sim);
+}
+
 /* -- names and routes ------------------------------------------------------- */
 static void test_names_and_kinds_of_routes(void **state)
 {
@@ -909,6 +932,7 @@ int main(void)
 		cmocka_unit_test(test_state_transitions),
 		cmocka_unit_test(test_runs_although_derp_is_down),
 		cmocka_unit_test(test_logout),
+		cmocka_unit_test(test_login_while_running),
 		cmocka_unit_test(test_names_and_kinds_of_routes),
 		cmocka_unit_test(test_unsigned_peer_voids_the_filter),
 	};

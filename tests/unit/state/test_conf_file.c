@@ -100,6 +100,8 @@ static void defaults_are_those_of_the_header(void **state)
 	assert_int_equal(b->config.timeout_s, 60);
 	assert_null(b->config.log_file);
 	assert_int_equal(b->config.log_level, TS_LOG_WARN);
+	assert_int_equal(b->config.log_format, TS_LOG_FORMAT_TEXT);
+	assert_int_equal(b->config.metrics_listen.port, 0);
 	assert_int_equal(b->config.congestion, TS_CC_BBR);
 	assert_false(b->config.force_login);
 	assert_true(b->config.direct);
@@ -131,6 +133,8 @@ static void every_option_can_be_in_the_file(void **state)
 				 "timeout = 10\n"
 				 "log_file = /tmp/log\n"
 				 "log_level = debug\n"
+				 "log_format = json\n"
+				 "metrics_listen = [::1]:9100\n"
 				 "force_login = true\n"
 				 "direct = no\n"
 				 "path_mtu = no\n"
@@ -157,6 +161,8 @@ static void every_option_can_be_in_the_file(void **state)
 	assert_int_equal(b->config.timeout_s, 10);
 	assert_string_equal(b->config.log_file, "/tmp/log");
 	assert_int_equal(b->config.log_level, TS_LOG_DEBUG);
+	assert_int_equal(b->config.log_format, TS_LOG_FORMAT_JSON);
+	assert_int_equal(b->config.metrics_listen.port, 9100);
 	assert_true(b->config.force_login);
 	assert_false(b->config.direct);
 	assert_false(b->config.path_mtu);
@@ -172,11 +178,18 @@ static void every_option_can_be_in_the_environment(void **state)
 		const char *key, *value;
 	} values[] = {
 		{"hostname", "h"},    {"auth_key", "k"},
+		{"client_secret", "s"}, {"client_id", "i"},
+		{"id_token", "t"}, {"audience", "a"},
 		{"control_url", "http://h"}, {"state_dir", "/d"},
 		{"ephemeral", "yes"}, {"listen", "host"}, {"dns", "host"},
-		{"accept_routes", "yes"}, {"port", "7"}, {"endpoints", "192.0.2.1:7"}, {"tags", "tag:a"},
+		{"accept_routes", "yes"}, {"advertise_routes", "10.0.0.0/8"},
+		{"advertise_exit_node", "yes"}, {"exit_node", "n"},
+		{"exit_node_allow_lan_access", "yes"}, {"port", "7"}, {"endpoints", "192.0.2.1:7"}, {"tags", "tag:a"},
 		{"wait", "7"}, {"timeout", "7"}, {"log_file", "/l"},
-		{"log_level", "info"}, {"follow_exec", "no"}, {"force_login", "1"},
+		{"log_level", "info"}, {"log_format", "json"},
+		{"metrics_listen", "127.0.0.1:9100"},
+		{"follow_exec", "no"}, {"force_login", "1"},
+		{"login_qr", "yes"},
 		{"direct", "no"}, {"path_mtu", "no"}, {"shields_up", "yes"},
 		{"congestion", "cubic"},
 		{"disable_portmapper", "yes"}, {"disable_upnp", "1"},
@@ -279,6 +292,9 @@ static void values_that_are_not_allowed(void **state)
 		"control_url = ftp://h", "control_url = https://",
 		"control_url = https:///x", "control_url = http://h x",
 		"control_url = ", "hostname = !!!", "log_level = ",
+		"log_format = xml", "metrics_listen = 0.0.0.0:9100",
+		"metrics_listen = 127.0.0.1", "metrics_listen = 127.0.0.1:0",
+		"metrics_listen = 192.0.2.1:9100",
 	};
 	struct bench *b = *state;
 
@@ -307,6 +323,25 @@ static void overlong_and_binary_lines_are_refused(void **state)
 	assert_int_equal(ts_config_load(&b->config, &in, b->err), -EINVAL);
 }
 
+static void every_secret_may_be_in_a_file(void **state)
+{
+	struct bench *b = *state;
+
+	assert_int_equal(load(b, "client_secret = file:/run/key\n"
+				 "id_token = file:/run/key\n"
+				 "client_id = file:id\naudience = a b\n"),
+			 0);
+	assert_string_equal(b->config.client_secret, "tskey-auth-x");
+	assert_string_equal(b->config.id_token, "tskey-auth-x");
+	assert_string_equal(b->config.id_token_file, "/run/key");
+	assert_string_equal(b->config.client_id, "file:id");
+	assert_string_equal(b->config.audience, "a b");
+	assert_null(b->config.auth_key);
+	with_env(b, "TS_ID_TOKEN=file:/run/none");
+	expect_error(b, NULL, -ENOENT, "TS_ID_TOKEN: id_token: cannot read "
+				       "/run/none: no such file or directory");
+}
+
 static void key_files_are_read_and_never_quoted(void **state)
 {
 	struct bench *b = *state;
@@ -322,6 +357,42 @@ static void key_files_are_read_and_never_quoted(void **state)
 	b->env_count = 1;
 	with_env(b, "TS_AUTHKEY=file:/run/locked");
 	assert_int_equal(load(b, NULL), -EINVAL);
+}
+
+static void the_state_can_be_in_a_secret(void **state)
+{
+	struct bench *b = *state;
+
+	with_env(b, HOME);
+	assert_int_equal(load(b, "state_dir = kube:web-1.state"), 0);
+	assert_string_equal(b->config.kube_secret, "web-1.state");
+	assert_null(b->config.state_dir);
+	assert_false(b->config.state_in_memory);
+	assert_null(b->config.kube_account);
+	expect_error(b, "state_dir = kube:Web/x", -EINVAL,
+		     "t.conf:1: state_dir: \"kube:Web/x\" is not allowed: "
+		     "a directory, mem:, or kube:NAME of a Secret");
+	assert_int_equal(load(b, "state_dir = kube:"), -EINVAL);
+	/* As upstream's container has it; what is said to us wins. */
+	with_env(b, "TS_KUBE_SECRET=tailscale");
+	assert_int_equal(load(b, "ephemeral = yes"), 0);
+	assert_string_equal(b->config.kube_secret, "tailscale");
+	assert_false(b->config.state_in_memory);
+	assert_int_equal(load(b, "state_dir = /d"), 0);
+	assert_null(b->config.kube_secret);
+	assert_string_equal(b->config.state_dir, "/d");
+	assert_int_equal(load(b, "state_dir = mem:"), 0);
+	assert_null(b->config.kube_secret);
+	with_env(b, "TSNET_STATE_DIR=/e");
+	assert_int_equal(load(b, "state_dir = kube:a"), 0);
+	assert_null(b->config.kube_secret);
+	b->env_count = 1;
+	with_env(b, "TSNET_KUBE_ACCOUNT=/a");
+	assert_int_equal(load(b, "state_dir = kube:a"), 0);
+	assert_string_equal(b->config.kube_account, "/a");
+	with_env(b, "TS_KUBE_SECRET=No");
+	expect_error(b, NULL, -EINVAL, "TS_KUBE_SECRET: \"No\" is "
+					       "not the name of a Secret");
 }
 
 static void the_state_directory_is_found(void **state)
@@ -444,8 +515,10 @@ int main(void)
 		CASE(errors_name_the_place_the_value_and_what_is_allowed),
 		CASE(values_that_are_not_allowed),
 		CASE(overlong_and_binary_lines_are_refused),
+		CASE(every_secret_may_be_in_a_file),
 		CASE(key_files_are_read_and_never_quoted),
 		CASE(the_state_directory_is_found),
+		CASE(the_state_can_be_in_a_secret),
 		CASE(hostnames_become_dns_labels),
 		CASE(any_cut_of_a_file_is_safe),
 		CASE(the_example_shows_every_option_with_its_default),

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * local_env.c - the LocalAPI's view of the engine: profiles, state, sockets
+ *
+ * Owns the struct ts_localapi, gives it the loop's time, and does for it what
+ * core/localapi cannot: read and write the state, open another port, close
+ * streams. The node's news goes to it from node_io.c.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/base/log.h"
+#include "core/engine/engine_internal.h"
+#include "core/engine/local_dial.h"
+#include "core/engine/local_server.h"
+#include "core/engine/profile_store.h"
+#include "core/engine/state_store.h"
+#include "core/localapi/localapi.h"
+
+/* -- the state --------------------------------------------------------------- */
+static char *load(void *ctx, const char *key)
+{
+	struct ts_engine *engine = ctx;
+	size_t len = 0;
+	const uint8_t *data = ts_state_get(engine->store.state, key, &len);
+
+	return data ? strndup((const char *)data, len) : NULL;
+}
+
+static int store(void *ctx, const char *key, const char *text)
+{
+	struct ts_engine *engine = ctx;
+
+	if (ts_state_set(engine->store.state, key, text, strlen(text)) < 0)
+		return -ENOMEM;
+	state_store_save(engine->store.kept);
+	return 0;
+}
+
+/* -- profiles ------------------------------------------------------------------- */
+static json_t *profiles(void *ctx)
+{
+	return profile_store_list(ctx);
+}
+
+static json_t *current_profile(void *ctx)
+{
+	return profile_store_current(ctx);
+}
+
+static int profile_switch(void *ctx, const char *id, char err[static 256])
+{
+	return profile_store_switch(ctx, id, err);
+}
+
+static int profile_new(void *ctx, char err[static 256])
+{
+	return profile_store_new_empty(ctx, err);
+}
+
+static int profile_delete(void *ctx, const char *id, char err[static 256])
+{
+	return profile_store_delete(ctx, id, err);
+}
+
+/* -- sockets ---------------------------------------------------------------------- */
+static int rebind(void *ctx)
+{
+	struct ts_engine *engine = ctx;
+	int err;
+
+	if (!engine->udp)
+		return -ENETDOWN;
+	err = ts_udp_port_rebind(engine->udp,
+				 ts_udp_port_number(engine->udp));
+	if (err)
+		return err;
+	engine_publish_endpoints(engine);
+	ts_node_network_changed(engine->node, ts_loop_now_ms(engine->loop));
+	return 0;
+}
+
+static void break_derps(void *ctx)
+{
+	engine_break_derps(ctx);
+}
+
+/* -- time ---------------------------------------------------------------------------- */
+static void on_timer(void *ctx)
+{
+	struct ts_engine *engine = ctx;
+
+	ts_localapi_tick(engine->localapi, ts_loop_now_ms(engine->loop),
+			 time(NULL));
+}
+
+static void before_sleep(void *ctx)
+{
+	struct ts_engine *engine = ctx;
+
+	ts_timer_set(engine->localapi_timer,
+		     ts_localapi_deadline_ms(engine->localapi));
+}
+
+int engine_open_localapi(struct ts_engine *engine, char err[static 256])
+{
+	bool has_dir = !engine->config.state_in_memory &&
+		       !engine->config.kube_secret;
+	struct ts_localapi_env env = {
+		.state_dir = has_dir ? engine->config.state_dir : NULL,
+		.profiles = profiles,
+		.current_profile = current_profile,
+		.profile_switch = profile_switch,
+		.profile_new = profile_new,
+		.profile_delete = profile_delete,
+		.load = load,
+		.store = store,
+		.rebind = rebind,
+		.break_derps = break_derps,
+		.dial = engine_local_dial,
+	};
+	int code;
+
+	engine->localapi = ts_localapi_new(engine->node, &env, engine);
+	engine->localapi_timer = ts_timer_new(engine->loop, on_timer, engine);
+	if (!engine->localapi || !engine->localapi_timer) {
+		snprintf(err, 256, "cannot serve the LocalAPI: out of memory");
+		return -ENOMEM;
+	}
+	code = ts_loop_before_sleep(engine->loop, before_sleep, engine);
+	return code ? code
+		    : local_server_open(&engine->local, engine,
+					engine->localapi_path, err);
+}
+
+void engine_close_localapi(struct ts_engine *engine)
+{
+	local_server_close(engine->local);
+	engine->local = NULL;
+	engine_local_dials_end(engine);
+	if (engine->localapi)
+		ts_loop_before_sleep_remove(engine->loop, before_sleep, engine);
+	ts_localapi_free(engine->localapi);
+	engine->localapi = NULL;
+	ts_timer_free(engine->localapi_timer);
+	engine->localapi_timer = NULL;
+}
+
+/* -- news ------------------------------------------------------------------------------ */
+void engine_prefs_changed(void *ctx, bool is_login)
+{
+	struct ts_engine *engine = ctx;
+
+	if (engine->local)
+		local_server_follow_operator(engine->local);
+	if (engine->localapi)
+		ts_localapi_prefs_changed(engine->localapi, is_login);
+}
+
+void engine_peer_changed(void *ctx, const struct ts_peer *peer)
+{
+	struct ts_engine *engine = ctx;
+
+	if (engine->localapi)
+		ts_localapi_peer_changed(engine->localapi, peer);
+}
+
+void engine_peer_removed(void *ctx, const struct ts_peer *peer)
+{
+	struct ts_engine *engine = ctx;
+
+	if (engine->localapi)
+		ts_localapi_peer_removed(engine->localapi, peer);
+}

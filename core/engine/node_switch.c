@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * node_switch.c - another profile: its node takes the place of this one
+ * Source: ipn/ipnlocal/profiles.go (SwitchToProfile, DeleteProfile),
+ * ipn/ipnlocal/local.go (resetForProfileChangeLocked)
+ *
+ * What is asked for is checked and noted in the state at once. The nodes are
+ * exchanged in a later turn of the loop, as whoever asked may be deep inside
+ * the old one. Until then nothing that the old one wants kept is taken down
+ * any more: it would land in the new profile. The new node is made before the
+ * old one goes, so that there is never none. The process, its loop, the UDP
+ * port, the programs and their listeners are the same before and after
+ * (core/host/node_change.c).
+ *
+ * As upstream: a profile brings all its preferences, an empty one has those of
+ * this start. The machine's key is the same for all.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/err.h"
+#include "core/base/log.h"
+#include "core/crypto/secret.h"
+#include "core/engine/engine_internal.h"
+#include "core/engine/profile_store.h"
+#include "core/localapi/localapi.h"
+#include "core/state/profile_list.h"
+
+/* -- the exchange ---------------------------------------------------------- */
+
+/* The old one's peers hear of resets while it can still send them. */
+static void exchange(struct ts_engine *engine, struct ts_node *fresh)
+{
+	uint64_t now_ms = ts_loop_now_ms(engine->loop);
+	struct ts_node *old = engine->node;
+	struct ts_addr mapped;
+	bool is_mapped = ts_node_port_mapped(old, &mapped);
+
+	ts_host_leave_node(engine->host);
+	engine_io_close(engine);
+	engine->node = fresh;
+	ts_host_enter_node(engine->host, fresh);
+	if (engine->localapi)
+		ts_localapi_set_node(engine->localapi, fresh, now_ms);
+	ts_node_free(old);
+	engine->store.is_leaving = false;
+	if (is_mapped)
+		ts_node_port_mapping(fresh, &mapped, now_ms);
+	engine_publish_endpoints(engine);
+	ts_node_start(fresh, now_ms);
+}
+
+static int load(struct ts_engine *engine, struct ts_private_key *machine_key,
+		struct ts_prefs *prefs)
+{
+	struct ts_state *state = engine->store.state;
+	char why[128] = "";
+	bool created = false, found = false;
+	int code = ts_state_machine_key(state, machine_key, &created, why);
+
+	ts_prefs_init_default(prefs);
+	if (!code) {
+		ts_prefs_deinit(prefs);
+		code = ts_state_load_profile(state, prefs, &found, why);
+	}
+	if (!code && !found)
+		code = profile_store_start_prefs(prefs, &engine->config);
+	if (!code)
+		profile_store_complete(prefs);
+	if (code)
+		log_error("node-%s: cannot switch: %s",
+			  engine->config.hostname,
+			  why[0] ? why : ts_strerror(code));
+	return code;
+}
+
+static void switch_now(void *ctx)
+{
+	struct ts_engine *engine = ctx;
+	struct ts_private_key machine_key;
+	struct ts_node *fresh = NULL;
+	struct ts_prefs prefs;
+
+	if (engine->phase != ENGINE_UP || !engine->store.is_leaving)
+		return;
+	if (load(engine, &machine_key, &prefs) == 0)
+		fresh = engine_make_node(engine, &machine_key, &prefs, NULL);
+	ts_wipe(&machine_key, sizeof(machine_key));
+	ts_prefs_deinit(&prefs);
+	if (!fresh) {
+		/* The old one goes on, and keeps nothing under the new name. */
+		log_error("node-%s: stays what it was, and keeps nothing of "
+			  "what changes", engine->config.hostname);
+		return;
+	}
+	log_info("node-%s: goes on as another profile",
+		 engine->config.hostname);
+	exchange(engine, fresh);
+}
+
+/* The state says where to go. */
+static int leave(struct ts_engine *engine, char err[static 256])
+{
+	bool is_posted = engine->store.is_leaving;
+
+	engine->store.is_leaving = true;
+	state_store_save(engine->store.kept);
+	if (!is_posted && ts_loop_post(engine->loop, switch_now, engine)) {
+		snprintf(err, 256, "out of memory");
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/* -- what can be asked for --------------------------------------------------- */
+
+static int check_up(const struct ts_engine *engine, char err[static 256])
+{
+	if (engine->phase == ENGINE_UP)
+		return 0;
+	snprintf(err, 256, "the node is about to end");
+	return -ESHUTDOWN;
+}
+
+json_t *profile_store_list(const struct ts_engine *engine)
+{
+	char why[128];
+	json_t *list = ts_profiles_list(engine->store.state, why);
+
+	if (!list)
+		log_error("state: %s", why);
+	return list;
+}
+
+json_t *profile_store_current(const struct ts_engine *engine)
+{
+	char why[128];
+	json_t *current = ts_profiles_current(engine->store.state, why);
+
+	if (!current)
+		log_error("state: %s", why);
+	return current;
+}
+
+static bool is_current(const struct ts_engine *engine, const char *id)
+{
+	json_t *current = profile_store_current(engine);
+	const char *its = json_string_value(json_object_get(current, "ID"));
+	bool is_it = its && *its && strcmp(its, id) == 0;
+
+	json_decref(current);
+	return is_it;
+}
+
+int profile_store_switch(struct ts_engine *engine, const char *id,
+			 char err[static 256])
+{
+	struct ts_prefs prefs;
+	int code = check_up(engine, err);
+
+	if (code)
+		return code;
+	if (is_current(engine, id))
+		return 0;
+	code = ts_profiles_prefs(engine->store.state, id, &prefs, err);
+	ts_prefs_deinit(&prefs);
+	if (!code)
+		code = ts_profiles_choose(engine->store.state, id, err);
+	return code ? code : leave(engine, err);
+}
+
+int profile_store_new_empty(struct ts_engine *engine, char err[static 256])
+{
+	int code = check_up(engine, err);
+
+	if (code)
+		return code;
+	ts_profiles_leave(engine->store.state);
+	return leave(engine, err);
+}
+
+int profile_store_delete(struct ts_engine *engine, const char *id,
+			 char err[static 256])
+{
+	bool was_current = is_current(engine, id);
+	int code = check_up(engine, err);
+
+	if (!code)
+		code = ts_profiles_delete(engine->store.state, id, err);
+	if (code)
+		return code;
+	if (was_current)
+		return leave(engine, err);
+	state_store_save(engine->store.kept);
+	return 0;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * host_call.h - connections that the host makes for somebody without a shim
+ */
+#ifndef CORE_HOST_HOST_CALL_H
+#define CORE_HOST_HOST_CALL_H
+
+#include "core/base/addr.h"
+
+struct ts_host;
+
+/* A socket that is being connected to an address of the tailnet's, or of the
+ * host's network; non-blocking, the caller's to close. Or -errno. */
+int ts_host_call(struct ts_host *host, const struct ts_addr *to);
+/* Once it is writable: 0, or why it is not connected. */
+int ts_host_call_result(const struct ts_host *host, int fd);
+/* Bytes both ways until both have ended; both are the host's from now on. */
+void ts_host_join(struct ts_host *host, int a, int b);
+
+#endif

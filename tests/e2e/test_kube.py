@@ -1,0 +1,191 @@
+"""A node whose state is a Kubernetes Secret."""
+import json
+import os
+
+import pytest
+
+from harness import needs, wait_until
+from kube_server import KubeServer, make_certificates
+
+pytestmark = needs("openssl")
+
+
+@pytest.fixture
+def kube(tmp_path):
+    server = KubeServer(tmp_path / "kube")
+    yield server
+    server.close()
+
+
+def in_secret(kube, *options, **more):
+    """Keyword arguments of run() and call()."""
+    return {"options": ["--state", "kube:web", *options], "env": kube.env,
+            **more}
+
+
+def online(lab, name):
+    node = lab.node(name)
+    return node and node["online"]
+
+
+def stored_key(kube):
+    """The profile's entry of the Secret, once there is one."""
+    data = kube.data("web")
+    key = data.get("_current-profile", b"").decode()
+    return data.get(key)
+
+
+def change_key(lab, name):
+    """Something that a node must keep."""
+    before = lab.node(name)["key"]
+    lab.command(f"rekey {name}")
+    wait_until(lambda: lab.node(name)["key"] != before, "a new node key")
+
+
+def test_a_secret_keeps_the_node(kube, lab, run):
+    first = run("web", "sleep", "60", **in_secret(kube))
+    wait_until(lambda: stored_key(kube), "the profile in the Secret")
+    assert kube.data("web")["_machinekey"].startswith(b"privkey:")
+    node = lab.node("web")
+    first.stop()
+    assert "token-1" not in first.log
+    run("web", "sleep", "60", **in_secret(kube, key=None))
+    wait_until(lambda: online(lab, "web"), "the node to be back")
+    again = lab.node("web")
+    assert (again["key"], again["ips"]) == (node["key"], node["ips"])
+    assert len(lab.nodes()) == 1
+
+
+def test_its_name_can_come_as_upstreams_container_has_it(kube, lab, run):
+    env = {**kube.env, "TS_KUBE_SECRET": "web", "HOME": "/nonexistent"}
+    run("web", "sleep", "60", env=env, state=False)
+    wait_until(lambda: stored_key(kube), "the profile in the Secret")
+
+
+def test_the_role_may_lack_patch(kube, lab, run):
+    kube.allowed.discard("patch")
+    kube.put("web", authkey="theirs")["metadata"]["labels"] = {"app": "web"}
+    run("web", "sleep", "60", **in_secret(kube))
+    wait_until(lambda: stored_key(kube), "the profile in the Secret")
+    assert kube.data("web")["authkey"] == b"theirs"
+    assert kube.secrets["web"]["metadata"]["labels"] == {"app": "web"}
+    assert kube.secrets["web"]["type"] == "Opaque"
+    assert "update" in kube.seen and "patch" not in kube.seen
+
+
+@pytest.mark.parametrize("lacks,words", [
+    ("update", "missing permission to update"),
+    ("get", "missing permission to get"),
+    ("create", "there is none"),
+])
+def test_a_missing_permission_is_named(kube, lab, call, lacks, words):
+    kube.allowed.discard(lacks)
+    program = call("web", "true", **in_secret(kube))
+    assert program.code == 125
+    assert words in program.err and "apps/web" in program.err, program.err
+    assert not lab.nodes()
+
+
+def test_a_wrong_token_is_told_from_a_server_that_is_away(kube, lab, run, call):
+    kube.write_account("token", "forged")
+    program = call("web", "true", **in_secret(kube))
+    assert program.code == 125
+    assert "401" in program.err and "token" in program.err, program.err
+    assert "forged" not in program.err + program.log
+    env = {**kube.env, "KUBERNETES_SERVICE_PORT_HTTPS": "9"}
+    away = run("web", "true", **in_secret(kube, env=env))
+    wait_until(lambda: "the API server does not answer: 127.0.0.1:9" in away.log,
+               "the reason in the log")
+    assert not lab.nodes()
+
+
+def test_only_the_clusters_ca_is_believed(kube, lab, run, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    with open(make_certificates(str(other))[0], encoding="utf-8") as f:
+        kube.write_account("ca.crt", f.read())
+    program = run("web", "true", **in_secret(kube))
+    wait_until(lambda: "certificate" in program.log, "the reason in the log")
+    assert not kube.seen and not kube.bad_tokens
+
+
+def test_no_service_account_is_told(kube, call):
+    os.unlink(os.path.join(kube.account, "token"))
+    program = call("web", "true", **in_secret(kube))
+    assert program.code == 125
+    assert "cannot read the service account's" in program.err, program.err
+    os.unlink(os.path.join(kube.account, "namespace"))
+    program = call("web", "true", **in_secret(kube))
+    assert program.code == 125 and "/namespace" in program.err, program.err
+
+
+def test_a_token_is_replaced_while_the_node_runs(kube, lab, run):
+    run("web", "sleep", "60", **in_secret(kube))
+    before = wait_until(lambda: stored_key(kube), "the profile in the Secret")
+    kube.tokens = {"token-2"}
+    kube.write_account("token", "token-2")
+    change_key(lab, "web")
+    wait_until(lambda: stored_key(kube) != before, "the new key in the Secret")
+    assert kube.bad_tokens == 0
+
+
+def test_a_server_in_trouble_is_waited_for(kube, lab, run):
+    kube.fail("get", 500, 2)
+    program = run("web", "sleep", "60", **in_secret(kube))
+    before = wait_until(lambda: stored_key(kube), "the profile in the Secret")
+    kube.fail("patch", 500)
+    kube.fail("patch", "drop")
+    change_key(lab, "web")
+    wait_until(lambda: stored_key(kube) != before and not kube.faults,
+               "the new key in the Secret")
+    wait_until(lambda: "kept again" in program.log, "the end of the trouble")
+    assert "with 500: etcdserver: leader changed" in program.log
+    assert "another process" not in program.log
+
+
+def test_what_is_not_kept_yet_is_kept_at_the_end(kube, lab, run):
+    program = run("web", "sleep", "60", **in_secret(kube))
+    before = wait_until(lambda: stored_key(kube), "the profile in the Secret")
+    kube.fail("patch", 503, 3)
+    change_key(lab, "web")
+    program.stop()
+    assert stored_key(kube) != before
+
+
+def test_entries_of_others_stay(kube, lab, run):
+    run("web", "sleep", "60", **in_secret(kube))
+    before = wait_until(lambda: stored_key(kube), "the profile in the Secret")
+    kube.put("web", device_id="n1", device_fqdn="web.lab.ts.net")
+    change_key(lab, "web")
+    wait_until(lambda: stored_key(kube) != before, "the new key in the Secret")
+    assert kube.data("web")["device_id"] == b"n1"
+    assert kube.data("web")["device_fqdn"] == b"web.lab.ts.net"
+
+
+def test_a_second_node_in_the_secret_is_told_and_saves_nothing(kube, lab, run):
+    program = run("web", "sleep", "60", **in_secret(kube))
+    wait_until(lambda: stored_key(kube), "the profile in the Secret")
+    key = kube.data("web")["_current-profile"].decode()
+    prefs = json.loads(kube.data("web")[key])
+    prefs["Config"]["PrivateNodeKey"] = "privkey:" + "11" * 32
+    kube.put("web", **{key: json.dumps(prefs)})
+    theirs = kube.data("web")
+    change_key(lab, "web")
+    wait_until(lambda: "another process has written" in program.log,
+               "the conflict in the log")
+    change_key(lab, "web")
+    assert kube.data("web") == theirs
+    assert online(lab, "web")  # the node itself goes on
+    program.stop()
+    assert kube.data("web") == theirs
+
+
+def test_a_deleted_secret_comes_back(kube, lab, run):
+    run("web", "sleep", "60", **in_secret(kube))
+    wait_until(lambda: stored_key(kube), "the profile in the Secret")
+    machine_key = kube.data("web")["_machinekey"]
+    with kube.lock:
+        del kube.secrets["web"]
+    change_key(lab, "web")
+    wait_until(lambda: stored_key(kube), "the Secret to be made again")
+    assert kube.data("web")["_machinekey"] == machine_key
