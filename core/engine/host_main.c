@@ -238,7 +238,7 @@ static int run_command(int argc, char **argv, bool wants_proxy)
 {
 	struct run run = {.exit_status = EXIT_FAILED,
 			  .wants_proxy = wants_proxy};
-	const char *named = getenv("TSNET_PROGRAM");
+	const char *named = getenv("TSNET_NODES_ADD");
 	struct ts_config config;
 	char err[256] = "";
 	int code;
