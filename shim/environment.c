@@ -7,7 +7,7 @@
  * is called even earlier does the same work itself.
  *
  *   TSNET_BROKER, TSNET_BROKER_ABSTRACT   a host runs elsewhere: use it
- *   TSNET_NODE, TSNET_NODES               ... or that one of several
+ *   TSNET_NODE=name, TSNET_NODE_name      ... or that one of several
  *   TS_AUTHKEY, TS_AUTH_KEY, TS_CLIENT_SECRET, TS_CLIENT_ID, TSNET_...
  *                                         a node was asked for
  *   TSNET_LISTEN, TSNET_SUFFIX            needed before a host can tell
@@ -75,7 +75,7 @@ static bool has_node_variable(void)
 
 static void read_listen_mode(void)
 {
-	static const char *const modes[] = {
+	static const char modes[][8] = { /* pointers would be relocated */
 		[TS_LISTEN_BOTH] = "both",
 		[TS_LISTEN_TAILNET] = "tailnet",
 		[TS_LISTEN_HOST] = "host",
@@ -90,24 +90,18 @@ static void read_listen_mode(void)
 	}
 }
 
-/* "NAME,ABSTRACT;...". One that is not there has no name: then the tailnet is
- * down, and never another one. */
-static void choose_broker(const char *node, struct shim_broker *out)
+/* One that is not there has no name: then the tailnet is down, and never
+ * another one. The variable's name is made where the path would be. */
+static void choose_broker(struct shim_broker *out)
 {
-	const char *at = getenv("TSNET_NODES");
-	size_t len = strlen(node);
+	static const char prefix[] = "TSNET_NODE_";
 
-	for (; at && *at; at += strcspn(at, ";"), at += *at == ';') {
-		size_t name_len;
-
-		if (strncmp(at, node, len) != 0 || at[len] != ',')
-			continue;
-		at += len + 1;
-		name_len = strcspn(at, ";");
-		if (name_len < sizeof(out->abstract))
-			memcpy(out->abstract, at, name_len);
-		return;
-	}
+	memcpy(out->path, prefix, sizeof(prefix));
+	copy_env("TSNET_NODE", out->path + sizeof(prefix) - 1,
+		 sizeof(out->path) - sizeof(prefix));
+	out->abstract[0] = '\0';
+	copy_env(out->path, out->abstract, sizeof(out->abstract));
+	out->path[0] = '\0';
 }
 
 static void read_broker(void)
@@ -118,13 +112,11 @@ static void read_broker(void)
 			 is_set("TSNET_BROKER_ABSTRACT");
 	if (!shim.is_hosted)
 		return;
-	if (is_set("TSNET_NODE")) {
-		choose_broker(getenv("TSNET_NODE"), broker);
-	} else {
-		copy_env("TSNET_BROKER", broker->path, sizeof(broker->path));
-		copy_env("TSNET_BROKER_ABSTRACT", broker->abstract,
-			 sizeof(broker->abstract));
-	}
+	copy_env("TSNET_BROKER", broker->path, sizeof(broker->path));
+	copy_env("TSNET_BROKER_ABSTRACT", broker->abstract,
+		 sizeof(broker->abstract));
+	if (is_set("TSNET_NODE"))
+		choose_broker(broker);
 	shim.broker_count = 1;
 	atomic_store(&shim.broker, broker);
 }

@@ -39,7 +39,7 @@ static bool begins(const char *text, const char *with)
 /* As conf_values.c has it. */
 static bool is_off_entry(const char *entry)
 {
-	static const char *const words[] = {"no", "off", "false", "0"};
+	static const char words[][6] = {"no", "off", "false", "0"};
 	const char *value = entry + sizeof(FOLLOW_EXEC) - 1;
 
 	if (!begins(entry, FOLLOW_EXEC))

@@ -21,7 +21,7 @@
 #include "tsnet.h"
 
 enum {
-	API_SETTINGS_MAX = 32,
+	API_SETTINGS_MAX = 64,
 	API_ERR_CAP = 256,
 	API_PATH_CAP = 256,
 	API_NETWORK_LEN = 8,

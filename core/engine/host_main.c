@@ -77,9 +77,9 @@ static void start_command(struct run *run)
 		.localapi_path = ts_engine_localapi_path(run->engine),
 		.has_notify = notify_exec_probe() == 0,
 		.follow_exec = run->follow_exec,
+		.node = run->node,
 		.has_exit_node = ts_route_prefs_want_exit(
 			&ts_node_prefs(ts_engine_node(run->engine))->routes),
-		.node = run->node,
 	};
 	char err[256], where[128];
 
@@ -238,7 +238,7 @@ static int run_command(int argc, char **argv, bool wants_proxy)
 {
 	struct run run = {.exit_status = EXIT_FAILED,
 			  .wants_proxy = wants_proxy};
-	const char *named = getenv("TSNET_PROGRAM");
+	const char *named = getenv("TSNET_NODES_ADD");
 	struct ts_config config;
 	char err[256] = "";
 	int code;

@@ -215,21 +215,15 @@ static int fd_of(const char *path)
 
 /* The broker of the node that TSNET_NODE names, as shim/environment.c has it;
  * "": there is none. */
-static const char *find_node(const char *node, char *out, size_t cap)
+static const char *find_node(const char *node)
 {
-	const char *at = getenv("TSNET_NODES");
-	size_t len = strlen(node);
+	char name[80];
+	const char *abstract = NULL;
 
-	out[0] = '\0';
-	for (; at && *at; at += strcspn(at, ";"), at += *at == ';') {
-		if (strncmp(at, node, len) != 0 || at[len] != ',')
-			continue;
-		at += len + 1;
-		if (strcspn(at, ";") < cap)
-			snprintf(out, cap, "%.*s", (int)strcspn(at, ";"), at);
-		break;
-	}
-	return out;
+	if (snprintf(name, sizeof(name), "TSNET_NODE_%s", node) <
+	    (int)sizeof(name))
+		abstract = getenv(name);
+	return abstract ? abstract : "";
 }
 
 int notify_exec_main(int argc, char **argv, bool is_open)
@@ -237,7 +231,6 @@ int notify_exec_main(int argc, char **argv, bool is_open)
 	const char *path = getenv("TSNET_BROKER");
 	const char *abstract = getenv("TSNET_BROKER_ABSTRACT");
 	const char *node = getenv("TSNET_NODE");
-	char chosen[TS_TABLE_PATH_CAP];
 	uint32_t host_id;
 	int broker, err = 0;
 
@@ -250,7 +243,7 @@ int notify_exec_main(int argc, char **argv, bool is_open)
 	abstract = abstract ? abstract : "";
 	if (node && *node) {
 		path = "";
-		abstract = find_node(node, chosen, sizeof(chosen));
+		abstract = find_node(node);
 	}
 	host_id = ts_notify_host_id(abstract, path);
 	if (!is_served_by(host_id)) {

@@ -132,7 +132,7 @@ static bool is_setting(const char *entry)
 	return strncmp(entry, "TSNET_", 6) == 0 &&
 	       strncmp(entry, "TSNET_SHIM_", 11) != 0 &&
 	       strncmp(entry, "TSNET_NODE=", 11) != 0 &&
-	       strncmp(entry, "TSNET_NODES=", 12) != 0;
+	       strncmp(entry, "TSNET_NODE_", 11) != 0;
 }
 
 /* One of ours, or the one of that name. */
@@ -226,18 +226,19 @@ static void set_proxy(const char *where)
 	setenv("no_proxy", "localhost,127.0.0.1,::1", 1);
 }
 
-/* Beside those of the nodes around us; the next one of this name wins. */
+/* Beside those of the nodes around us. Shells keep no variable of another
+ * name. */
 static void add_node(const struct process_env *env)
 {
-	const char *others = getenv("TSNET_NODES");
-	char *value;
+	char name[80];
 
-	if (!env->node || strpbrk(env->node, ",;") ||
-	    asprintf(&value, "%s,%s%s%s", env->node, env->broker_abstract,
-		     others && *others ? ";" : "", others ? others : "") < 0)
+	if (!env->node || strspn(env->node, "abcdefghijklmnopqrstuvwxyz"
+					    "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+					    "0123456789_") != strlen(env->node))
 		return;
-	setenv("TSNET_NODES", value, 1);
-	free(value);
+	if (snprintf(name, sizeof(name), "TSNET_NODE_%s", env->node) <
+	    (int)sizeof(name))
+		setenv(name, env->broker_abstract, 1);
 }
 
 static void set_environment(const struct process_env *env)

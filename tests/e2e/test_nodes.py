@@ -131,3 +131,5 @@ def test_a_static_program(tailnets, tree):
 def test_nodes_that_make_no_sense(tailnets, tree):
     code, _, err = outcome(tree("true", nodes=["a b"]))
     assert code == 64 and "not a name" in err
+    code, _, err = outcome(tree("true", nodes=["front-end", "b"]))
+    assert code == 64 and "front-end" in err

@@ -1,8 +1,8 @@
 """libtailscale's own programs, unmodified, with our libtailscale.so.
 
-Sources: LIBTAILSCALE, a checkout of github.com/tailscale/libtailscale, or else
-the module by that name from the Go module proxy. They are copied, never changed;
-control is testcontrol, as in their own tests.
+Sources: LIBTAILSCALE, a checkout of github.com/tailscale/libtailscale, or one at
+BUILD/libtailscale, or else the module by that name from the Go module proxy. They
+are copied, never changed; control is testcontrol, as in their own tests.
 """
 import json
 import os
@@ -40,10 +40,11 @@ def fetch_module():
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory):
     """A copy that may be built in."""
-    found = os.environ.get("LIBTAILSCALE") or fetch_module()
+    checkout = os.environ.get("LIBTAILSCALE", f"{BUILD}/libtailscale")
+    found = checkout if os.path.isdir(checkout) else fetch_module()
     if not found:
-        pytest.skip("libtailscale's sources cannot be fetched here: set "
-                    "LIBTAILSCALE to a checkout")
+        pytest.skip("libtailscale's sources cannot be fetched here: put a "
+                    f"checkout into {checkout}")
     copy = tmp_path_factory.mktemp("libtailscale") / "src"
     shutil.copytree(found, copy)
     subprocess.run(["chmod", "-R", "u+w", copy], check=True)

@@ -56,7 +56,7 @@ static void play_tsrun(char **argv, int fd)
 	setenv("TS_AUTHKEY", "tskey-secret", 1);
 	setenv("TSNET_HOSTNAME", "x", 1);
 	setenv("TSNET_NODE", "db", 1);
-	setenv("TSNET_NODES", "db,other", 1);
+	setenv("TSNET_NODE_db", "other", 1);
 	process_scrub_environment();
 	setenv("TSNET_SHIM_LIBRARY", "", 1);
 	process_remember_inheritance();
@@ -224,7 +224,8 @@ static void test_environment(void **state)
 	assert_non_null(strstr(text, "TSNET_BROKER=/run/broker.sock\n"));
 	assert_non_null(strstr(text, "TSNET_BROKER_ABSTRACT=abstract-name\n"));
 	assert_non_null(strstr(text, "TSNET_LOCALAPI=/run/localapi.sock\n"));
-	assert_non_null(strstr(text, "TSNET_NODES=web,abstract-name;db,other\n"));
+	assert_non_null(strstr(text, "TSNET_NODE_web=abstract-name\n"));
+	assert_non_null(strstr(text, "TSNET_NODE_db=other\n"));
 	assert_non_null(strstr(text, "TSNET_NODE=db\n"));
 	assert_null(strstr(text, "tskey-secret"));
 	assert_null(strstr(text, "TSNET_HOSTNAME"));
