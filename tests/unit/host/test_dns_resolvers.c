@@ -24,7 +24,7 @@ struct bench {
 
 static struct message m;
 
-/* -- life ------------------------------------------------------------------ */
+/* -- life ---------------------------------------------------------------- */
 
 static struct ts_dns_routes *make_routes(const char *json)
 {
@@ -91,7 +91,7 @@ static void close_bench(struct bench *b)
 		close(b->udp[i]);
 }
 
-/* -- the resolvers ----------------------------------------------------------- */
+/* -- the resolvers ------------------------------------------------------- */
 
 struct heard {
 	struct sockaddr_in from;
@@ -148,7 +148,7 @@ static void say_address(const struct heard *h, const char *owner)
 	reply(h);
 }
 
-/* -- the program --------------------------------------------------------------- */
+/* -- the program --------------------------------------------------------- */
 
 static int begin_resolve(const struct bench *b, const char *name, uint8_t want)
 {
@@ -438,7 +438,7 @@ static void look_ups_may_be_left(void **state)
 	close(fd);
 }
 
-/* -- too much of it ---------------------------------------------------------------- */
+/* -- too much of it ------------------------------------------------------ */
 
 enum { FLOOD = 3000 };
 
@@ -494,7 +494,7 @@ static void a_flood_of_queries_is_turned_away(void **state)
 	close_bench(&b);
 }
 
-/* -- by HTTPS ------------------------------------------------------------------- */
+/* -- by HTTPS ------------------------------------------------------------ */
 
 struct https {
 	char url[256];
@@ -587,7 +587,7 @@ static void known_servers_are_asked_by_https(void **state)
 	close(fd);
 }
 
-/* -- by a peer, inside the tunnel ------------------------------------------------ */
+/* -- by a peer, inside the tunnel ---------------------------------------- */
 
 static void look_at_request(struct fixture *f, void *ctx)
 {
