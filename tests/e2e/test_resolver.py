@@ -254,6 +254,15 @@ def test_resolvers_for_all_names(everything, corp, system, ask, web):
     assert {name for _, name in system.asked} == {"host", "printer.local"}
 
 
+def test_a_node_inside_the_program(everything, corp, system, ask, web):
+    """Its first name of the tailnet starts the node; until then the system's
+    servers know the others."""
+    out = ask(*script(LOOK), "db.corp.example", "web", "example.com",
+              "nobody.example", "host", options=("--in-process",))
+    assert out.split() == ["198.51.100.1", web.ip, "192.0.2.80", "none",
+                           "198.51.100.1"]
+
+
 @needs("dig")
 def test_resolvers_for_all_queries(everything, corp, system, ask):
     assert ask(*dig("example.com")).strip() == "192.0.2.80"
