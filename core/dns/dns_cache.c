@@ -6,8 +6,8 @@
  * flags: no record of it answers for another name, so whoever forges one for
  * his own name gains nothing for others. It is gone with its shortest time to
  * live; "no such name", and "nothing of that type", with what their SOA says,
- * and is not kept without one. Failures are never kept, nor are options of EDNS,
- * which are one asker's cookie or filling.
+ * and they are not kept without one. Failures are never kept, nor are options
+ * of EDNS, which are one asker's cookie or filling.
  *
  * A keyed hash of 128 bits stands for a question: nobody finds two that share
  * one.

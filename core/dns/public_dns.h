@@ -17,6 +17,7 @@ enum { TS_DOH_URL_CAP = 256, TS_DOH_IPS_MAX = 4 };
 bool ts_public_dns_url(const struct ts_ip *ip, char url[static TS_DOH_URL_CAP],
 		       bool *only);
 /* Where the server of a URL is found; 0: not known. */
-size_t ts_public_dns_ips(const char *url, struct ts_ip out[static TS_DOH_IPS_MAX]);
+size_t ts_public_dns_ips(const char *url,
+			 struct ts_ip out[static TS_DOH_IPS_MAX]);
 
 #endif

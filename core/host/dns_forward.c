@@ -4,11 +4,11 @@
  * RFC 1035 section 7
  *
  * A plan says who is asked when, and how. The tailnet's resolvers race: all at
- * once but for those that give others a start (dns_routes.c), by UDP, and by TCP
- * too when two seconds have brought nothing. The system's are asked in turn,
- * twice, as libc does. Whoever has been asked may still answer when others are
- * asked; and when nobody is left who could, the next step of the plan need not
- * wait for its time.
+ * once but for those that give others a start (dns_routes.c), by UDP, and by
+ * TCP too when two seconds have brought nothing. The system's are asked in
+ * turn, twice, as libc does. Whoever has been asked may still answer when
+ * others are asked; and when nobody is left who could, the next step of the plan
+ * need not wait for its time.
  *
  * The first good answer is the answer. "I cannot" (SERVFAIL, REFUSED) is kept,
  * and told when nobody knows better.

@@ -18,8 +18,8 @@ typedef void (*ts_dns_try_fn)(struct ts_dns_try *t, void *ctx,
 			      enum ts_dns_verdict verdict, uint8_t *msg,
 			      size_t len);
 
-/* query: a valid one; it is copied, and gets an ID of its own for the way. NULL:
- * this resolver cannot be asked like that. */
+/* query: a valid one; it is copied, and gets an ID of its own for the way.
+ * NULL: this resolver cannot be asked like that. */
 struct ts_dns_try *ts_dns_try_start(struct ts_host *host,
 				    const struct ts_dns_upstream *up,
 				    enum ts_dns_way way, const uint8_t *query,

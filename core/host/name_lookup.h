@@ -7,7 +7,8 @@
 #include "core/host/host_internal.h"
 
 struct ts_name_lookup;
-/* rep, and what it points to, is good for the call only. The look-up is over. */
+/* rep, and what it points to, is good for the call only. The look-up is over.
+ */
 typedef void (*ts_name_lookup_fn)(void *ctx,
 				  const struct ts_broker_reply *rep);
 

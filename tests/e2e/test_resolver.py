@@ -12,6 +12,7 @@ import pytest
 from harness import CLEAN_ENV, SANITIZERS, needs, stop, wait_until
 from name_server import NameServer
 from test_names import mounting
+from test_routes import INSIDE, net, node, routed  # noqa: F401 (fixtures)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CORP, SYSTEM = "127.0.0.3", "127.0.0.2"
@@ -253,6 +254,15 @@ def test_resolvers_for_all_names(everything, corp, system, ask, web):
     assert {name for _, name in system.asked} == {"host", "printer.local"}
 
 
+def test_a_node_inside_the_program(everything, corp, system, ask, web):
+    """Its first name of the tailnet starts the node; until then the system's
+    servers know the others."""
+    out = ask(*script(LOOK), "db.corp.example", "web", "example.com",
+              "nobody.example", "host", options=("--in-process",))
+    assert out.split() == ["198.51.100.1", web.ip, "192.0.2.80", "none",
+                           "198.51.100.1"]
+
+
 @needs("dig")
 def test_resolvers_for_all_queries(everything, corp, system, ask):
     assert ask(*dig("example.com")).strip() == "192.0.2.80"
@@ -377,20 +387,52 @@ def serve(run, tmp_path, *ways, listen="tailnet"):
 
 
 @needs("dig")
+@pytest.mark.parametrize("family", [4, 6])
 def test_a_resolver_on_the_tailnet(configure, run, lab, system, ask,
-                                   tmp_path):
-    program, log = serve(run, tmp_path, "--udp", "0.0.0.0:53", "--tcp",
-                         "0.0.0.0:53")
-    configure(Routes={"corp.example": [{"Addr": program.ip}]})
+                                   tmp_path, family):
+    at = "0.0.0.0:53" if family == 4 else "[::]:53"
+    _, log = serve(run, tmp_path, "--udp", at, "--tcp", at)
+    which = 0 if family == 4 else 1
+    configure(Routes={"corp.example": [
+        {"Addr": lab.node("ns")["ips"][which]}]})
     out = ask("sh", "-c", "dig +short db.corp.example; "
               "getent ahostsv4 alias.corp.example; "
               "dig +tcp big.corp.example")
     assert out.startswith("192.0.2.10\n192.0.2.10 ")
     assert out.count("IN\tA\t192.0.2.") == 100
-    asker = lab.node("asker1")["ips"][0]
+    asker = lab.node("asker1")["ips"][which]
     assert {line.split()[3] for line in log.lines} == {asker}
     assert ("tcp", "big.corp.example") in log.asked
     assert not system.asked
+
+
+@needs("nsenter")
+def test_a_resolver_behind_a_router(net, routed, tmp_path):
+    """In a network that only an accepted subnet route leads to."""
+    r, log = routed(), str(tmp_path / "site.log")
+    server = subprocess.Popen(
+        [*r.site.host.wrap, sys.executable,
+         os.path.join(HERE, "name_server.py"), "--log", log, "--udp",
+         f"{INSIDE}:53", "--tcp", f"{INSIDE}:53",
+         *[f"{k}={v}" for k, v in RECORDS.items()]], env=CLEAN_ENV)
+    try:
+        wait_until(lambda: os.path.exists(log), "the name server")
+        net.lab.command("dns " + json.dumps({
+            "Proxied": True, "Domains": ["lab.ts.net"],
+            "Routes": {"corp.example": [{"Addr": INSIDE}]}}))
+
+        def query(name):
+            result = r.client.cli("dns", "query", name, check=False)
+            return result.stdout if INSIDE in result.stdout and \
+                "NOERROR" in result.stdout else None
+        assert "192.0.2.10" in wait_until(lambda: query("db.corp.example"),
+                                          "an answer")
+        assert query("big.corp.example").count("192.0.2.") == 100
+    finally:
+        stop(server)
+    lines = NameServer(log, {}).lines
+    assert {line.split()[3] for line in lines} == {r.seen_as}
+    assert "tcp" in {line.split()[0] for line in lines}
 
 
 @needs("dig")

@@ -143,7 +143,8 @@ static void kinds_of_resolvers(void **state)
 		"{\"Addr\":\"http://100.64.0.9:4711/dns-query\"},"
 		"{\"Addr\":\"http://example/dns-query\"},"
 		"{\"Addr\":\"tls://dns.example\"},"
-		"{\"Addr\":\"10.0.0.1:0\"},{\"Addr\":\"2a07:a8c0::c3:a884\"}]}");
+		"{\"Addr\":\"10.0.0.1:0\"},"
+		"{\"Addr\":\"2a07:a8c0::c3:a884\"}]}");
 	const struct ts_dns_resolvers *r =
 		ts_dns_routes_find_text(routes, "example.com");
 	static const enum ts_dns_upstream_kind kinds[] = {

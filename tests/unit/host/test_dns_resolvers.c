@@ -24,7 +24,7 @@ struct bench {
 
 static struct message m;
 
-/* -- life ------------------------------------------------------------------ */
+/* -- life ---------------------------------------------------------------- */
 
 static struct ts_dns_routes *make_routes(const char *json)
 {
@@ -91,7 +91,7 @@ static void close_bench(struct bench *b)
 		close(b->udp[i]);
 }
 
-/* -- the resolvers ----------------------------------------------------------- */
+/* -- the resolvers ------------------------------------------------------- */
 
 struct heard {
 	struct sockaddr_in from;
@@ -148,7 +148,7 @@ static void say_address(const struct heard *h, const char *owner)
 	reply(h);
 }
 
-/* -- the program --------------------------------------------------------------- */
+/* -- the program --------------------------------------------------------- */
 
 static int begin_resolve(const struct bench *b, const char *name, uint8_t want)
 {
@@ -438,7 +438,63 @@ static void look_ups_may_be_left(void **state)
 	close(fd);
 }
 
-/* -- by HTTPS ------------------------------------------------------------------- */
+/* -- too much of it ------------------------------------------------------ */
+
+enum { FLOOD = 3000 };
+
+struct flood {
+	size_t answered;
+	uint8_t rcode;
+};
+
+static void count_answer(void *ctx, const uint8_t *answer, size_t len)
+{
+	struct flood *flood = ctx;
+
+	assert_true(len >= DNS_HEADER_LEN);
+	flood->answered++;
+	flood->rcode = answer[3] & DNS_RCODE_MASK;
+}
+
+static void ask_much(struct fixture *f, void *ctx)
+{
+	uint8_t query[QUERY_CAP];
+	char name[64];
+	int len;
+
+	for (int i = 0; i < FLOOD; i++) {
+		snprintf(name, sizeof(name), "%d.corp.example", i);
+		len = ts_dns_write_query(1, name, DNS_TYPE_A, query,
+					 sizeof(query));
+		ts_dns_service_ask(f->host, query, (size_t)len, count_answer,
+				   ctx);
+	}
+}
+
+static void give_up(struct fixture *f, void *ctx)
+{
+	ts_dns_service_cancel(f->host, ctx);
+}
+
+/* Resolvers that say nothing do not make us keep whatever is asked for. */
+static void a_flood_of_queries_is_turned_away(void **state)
+{
+	struct flood flood = {.answered = 0};
+	struct bench b;
+
+	(void)state;
+	open_bench(&b, (struct ts_host_config){0}, CORP);
+	on_loop(&b.f, ask_much, &flood);
+	assert_true(flood.answered >= FLOOD - 512);
+	assert_true(flood.answered < FLOOD);
+	assert_int_equal(flood.rcode, DNS_SERVFAIL);
+	for (int i = 0; i < 3; i++)
+		on_loop(&b.f, do_nothing, NULL);
+	on_loop(&b.f, give_up, &flood);
+	close_bench(&b);
+}
+
+/* -- by HTTPS ------------------------------------------------------------ */
 
 struct https {
 	char url[256];
@@ -531,7 +587,7 @@ static void known_servers_are_asked_by_https(void **state)
 	close(fd);
 }
 
-/* -- by a peer, inside the tunnel ------------------------------------------------ */
+/* -- by a peer, inside the tunnel ---------------------------------------- */
 
 static void look_at_request(struct fixture *f, void *ctx)
 {
@@ -610,6 +666,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(names_of_addresses),
 	cmocka_unit_test(resolvers_race),
 	cmocka_unit_test(look_ups_may_be_left),
+	cmocka_unit_test(a_flood_of_queries_is_turned_away),
 	cmocka_unit_test(known_servers_are_asked_by_https),
 	cmocka_unit_test(a_peers_http_is_asked_inside_the_tunnel),
 };
