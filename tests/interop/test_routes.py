@@ -42,7 +42,7 @@ def net(tmp_path, keep):
     net = Net()
     net.router, net.client = net.place(120), net.place(121)
     site = keep(Namespace())
-    connect(net.router, "site", SEEN_AS, site, "up", "10.120.0.2")
+    connect(net.router, "site", SEEN_AS, site, "eth0", "10.120.0.2")
     site("ip", "route", "add", "default", "via", SEEN_AS)
     for address in (INSIDE, PUBLIC):
         site("ip", "addr", "add", address + "/32", "dev", "lo")

@@ -161,6 +161,33 @@ static void via_addresses_of_our_site(void **state)
 	sim_free(sim);
 }
 
+/* An app connector has the addresses that its domains were found at. */
+static void a_connectors_addresses(void **state)
+{
+	(void)state;
+	for (int accepts = 0; accepts < 2; accepts++) {
+		struct sim *sim = sim_up(
+			3, &(struct sim_options){.route_all = accepts});
+		const struct ts_peer *peer;
+		struct ts_ip ip = ip_of("203.0.113.7");
+
+		approve(sim, 1, json_pack("[ss]", "203.0.113.7/32",
+					  "2001:db8::7/128"));
+		approve(sim, 2, json_pack("[s]", "203.0.113.0/24"));
+		if (accepts) {
+			assert_int_equal(ts_node_route(sim->nodes[0].node, &ip,
+						       &peer),
+					 TS_ROUTE_PEER);
+			assert_int_equal(peer->id, 2);
+		} else {
+			assert_int_equal(ts_node_route(sim->nodes[0].node, &ip,
+						       &peer),
+					 TS_ROUTE_HOST);
+		}
+		sim_free(sim);
+	}
+}
+
 /* -- the exit node ---------------------------------------------------------- */
 
 static void use_exit(struct sim *sim, const char *text)
@@ -391,6 +418,7 @@ int main(void)
 		cmocka_unit_test(connections_arrive_as_to_that_address),
 		cmocka_unit_test(never_to_ourselves),
 		cmocka_unit_test(via_addresses_of_our_site),
+		cmocka_unit_test(a_connectors_addresses),
 		cmocka_unit_test(all_that_is_nobodys),
 		cmocka_unit_test(what_is_wanted_and_not_there),
 		cmocka_unit_test(it_speaks_for_the_rest),
