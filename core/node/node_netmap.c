@@ -125,10 +125,10 @@ static void on_netmap_changed(void *ctx, unsigned changes)
 	    ts_magic_dns_set_config(node->dns, map))
 		log_error("node-%s: names are incomplete: out of memory",
 			  node->prefs.hostname);
-	follow_exit(node, changes);
 	if (has_new_routes)
 		stack_routes_changed(node->stack);
 	node_update_state(node);
+	follow_exit(node, changes); /* once we may speak to peers at all */
 	ts_path_map_changed(node->path, node->now_ms);
 	node->io.netmap_changed(node->io_ctx, changes);
 }

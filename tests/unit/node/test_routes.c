@@ -250,6 +250,29 @@ static void all_that_is_nobodys(void **state)
 	}
 }
 
+/* Nothing else has to happen for it to be used. */
+static void from_the_first_map_on(void **state)
+{
+	static const struct sim_options none;
+	struct sim *sim = sim_new();
+	int64_t id;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		sim_add_node(sim, i, &none);
+		sim_register(&sim->nodes[i]);
+	}
+	sim_set_extra(sim, 1,
+		      json_pack("{s:[sss]}", "AllowedIPs", "100.64.0.2/32",
+				"0.0.0.0/0", "::/0"));
+	use_exit(sim, "n1");
+	assert_int_equal(route(sim, "8.8.8.8", &id), TS_ROUTE_NONE);
+	sim_map(&sim->nodes[0], sim_first_map(sim, 0));
+	assert_int_equal(route(sim, "8.8.8.8", &id), TS_ROUTE_PEER);
+	assert_int_equal(id, 2);
+	sim_free(sim);
+}
+
 static void what_is_wanted_and_not_there(void **state)
 {
 	struct sim *sim = sim_up(2, NULL);
@@ -420,6 +443,7 @@ int main(void)
 		cmocka_unit_test(via_addresses_of_our_site),
 		cmocka_unit_test(a_connectors_addresses),
 		cmocka_unit_test(all_that_is_nobodys),
+		cmocka_unit_test(from_the_first_map_on),
 		cmocka_unit_test(what_is_wanted_and_not_there),
 		cmocka_unit_test(it_speaks_for_the_rest),
 		cmocka_unit_test(nobody_may_be_suggested),
