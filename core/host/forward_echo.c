@@ -6,7 +6,7 @@
  * peer; nothing is answered for a host that is silent. One socket a version
  * does for all: an unprivileged one where the kernel lets us have it, else a
  * raw one. Requests are told apart by a sequence number of our own, and wait in
- * a ring; an answer that comes a thousand requests late is nobody's.
+ * a ring; an answer that comes four thousand requests late is nobody's.
  */
 #include <errno.h>
 #include <linux/icmp.h>
@@ -22,7 +22,7 @@
 #include "netstack/checksum.h"
 
 enum {
-	PENDING_MAX = 1024,
+	PENDING_MAX = 4096,
 	PENDING_MS = 30 * 1000,
 	READS_A_TURN = 64,
 	ICMP_HEAD = 8,

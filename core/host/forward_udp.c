@@ -135,7 +135,7 @@ static struct forward_share *take_share(struct ts_host *host,
 	const struct forward_share *own;
 	struct forward_flow *flow;
 
-	if (share)
+	if (share || !ts_node_whois(host->node, ip))
 		return share;
 	own = ts_forward_find_share(host, ip);
 	flow = own && own->udp >= host->forwards->udp_max / 2

@@ -111,7 +111,9 @@ static void fill_direct(struct ts_table_info *info,
 	bool with_lans = ts_node_prefs(node)->routes.allow_lan;
 
 	info->direct_count = 0;
-	info->claims_rest = ts_node_uses_exit(node, &exit_node);
+	/* Whoever stopped the node wants to do without. */
+	info->claims_rest = ts_node_uses_exit(node, &exit_node) &&
+			    info->node_state != TS_STOPPED;
 	if (!info->claims_rest)
 		return;
 	for (size_t i = 0; i < count; i++) {

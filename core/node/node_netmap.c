@@ -124,10 +124,10 @@ static void on_netmap_changed(void *ctx, unsigned changes)
 		node_dns_update(node);
 	if (changes & (TS_CHANGED_TKA | TS_CHANGED_SELF | TS_CHANGED_FIRST))
 		node_lock_follow(node);
-	follow_exit(node, changes);
 	if (has_new_routes)
 		stack_routes_changed(node->stack);
 	node_update_state(node);
+	follow_exit(node, changes); /* once we may speak to peers at all */
 	ts_path_map_changed(node->path, node->now_ms);
 	node->io.netmap_changed(node->io_ctx, changes);
 }

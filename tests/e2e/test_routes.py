@@ -299,19 +299,28 @@ def test_4via6(routed):
 
 
 def test_another_router_takes_over(net, node):
-    """New connections go to the new primary at once."""
+    """New connections go to the new primary at once; one that stood is reset,
+    as the new one knows nothing of it."""
     site, places = net.site(), [net.place(), net.place()]
     seen = [place.join(site) for place in places]
     routers = [node(f"router{i}", "--advertise-routes", SUBNET, place=place)
                for i, place in enumerate(places)]
+    site.host("ip", "route", "replace", seen[0] + "/32", "dev",
+              f"up{places[0].n}")
     approve(net, routers[0], SUBNET)
     client = client_of(node, "--accept-routes")
-    for i in range(2):
-        if i:
-            approve(net, routers[0])
-            approve(net, routers[1], SUBNET)
-        wait_until(lambda: client.asks("tcp", INSIDE, seconds=2)
-                   == f"/x from {seen[i]}", f"router {i}")
+    wait_until(lambda: client.asks("tcp", INSIDE, seconds=2)
+               == f"/x from {seen[0]}", "the first router")
+    old = subprocess.Popen(
+        [*client.place.wrap, "env", *environment_of(client), "python3", REACH,
+         "keep", INSIDE, str(PORT), "20"], stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE, text=True)
+    assert old.stdout.readline() == "up\n"
+    approve(net, routers[0])
+    approve(net, routers[1], SUBNET)
+    wait_until(lambda: client.asks("tcp", INSIDE, seconds=2)
+               == f"/x from {seen[1]}", "the second router")
+    assert old.communicate("go\n", timeout=30)[0] == "ECONNRESET\n"
 
 
 # -- exit nodes ---------------------------------------------------------------
@@ -406,3 +415,50 @@ def test_exit_node_and_the_lan(exited, net, allowed):
         stop(server)
         server.stdout.close()
         server.lan.close()
+
+
+# -- the PeerAPI ----------------------------------------------------------------
+
+# www.example.com, A, as DNS over HTTP has it; and "client" of the tailnet.
+QUERY = "AAABAAABAAAAAAAAA3d3dwdleGFtcGxlA2NvbQAAAQAB"
+RCODE_AT, REFUSED = 3, 5
+
+
+def peerapi_of(net, router):
+    services = net.lab.node(router.hostname)["hostinfo"]["Services"]
+    port = next(s["Port"] for s in services if s["Proto"] == "peerapi4")
+    return f"http://{router.ip}:{port}"
+
+
+def status_of(client, *curl):
+    return under(client, "curl", "-sS", "-o", "/dev/null", "--max-time", "20",
+                 "-w", "%{http_code}", *curl).stdout
+
+
+def test_names_for_those_who_may_leave_by_us(net, node, tmp_path):
+    """/dns-query of an exit node, and what it keeps from whom."""
+    router = node("router", "--advertise-exit-node")
+    client = client_of(node)
+    api = peerapi_of(net, router)
+    ask = f"{api}/dns-query?dns={QUERY}"
+    wait_until(lambda: status_of(client, api + "/") == "200", "the PeerAPI")
+    # Nobody has approved it.
+    assert status_of(client, ask) == "403"
+    approve(net, router, *EXIT)
+    wait_until(lambda: status_of(client, ask) == "200", "the admin's word")
+    assert status_of(client, "-H", "Origin: http://evil", ask) == "403"
+    assert status_of(client, "-H", "Host: evil.example", ask) == "403"
+    assert status_of(client, api + "/v0/put/x") == "404"
+    assert status_of(client, f"{api}/dns-query?dns=***") == "400"
+    # The tailnet's names are told by each node's own map.
+    name = net.lab.node("client")["fqdn"].rstrip(".")
+    query = b"\0\0\1\0\0\1\0\0\0\0\0\0" + b"".join(
+        bytes([len(label)]) + label.encode() for label in name.split(".")
+    ) + b"\0\0\1\0\1"
+    (tmp_path / "query").write_bytes(query)
+    out = tmp_path / "answer"
+    got = under(client, "curl", "-sS", "-o", str(out), "-H",
+                "Content-Type: application/dns-message", "--data-binary",
+                f"@{tmp_path}/query", api + "/dns-query")
+    assert out.exists(), got.stderr
+    assert out.read_bytes()[RCODE_AT] & 15 == REFUSED

@@ -1,4 +1,6 @@
-"""What becomes of one TCP connect or datagram: its answer, or its errno."""
+"""What becomes of one TCP connect or datagram: its answer, or its errno.
+
+keep: of a connection that goes on when a line is read."""
 import errno
 import socket
 import sys
@@ -11,7 +13,10 @@ FAMILY = socket.AF_INET6 if ":" in ADDRESS else socket.AF_INET
 def ask(sock):
     sock.settimeout(SECONDS)
     sock.connect((ADDRESS, PORT))
-    if KIND == "tcp":
+    if KIND == "keep":
+        print("up", flush=True)
+        sys.stdin.readline()
+    if KIND != "udp":
         sock.sendall(b"GET /x HTTP/1.0\r\n\r\n")
         return sock.makefile().read().splitlines()[-1]
     sock.send(b"y")
@@ -19,8 +24,8 @@ def ask(sock):
 
 
 try:
-    with socket.socket(FAMILY, socket.SOCK_STREAM if KIND == "tcp"
-                       else socket.SOCK_DGRAM) as s:
+    with socket.socket(FAMILY, socket.SOCK_DGRAM if KIND == "udp"
+                       else socket.SOCK_STREAM) as s:
         print(ask(s))
 except TimeoutError:
     print("silence")

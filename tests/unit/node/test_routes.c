@@ -161,6 +161,33 @@ static void via_addresses_of_our_site(void **state)
 	sim_free(sim);
 }
 
+/* An app connector has the addresses that its domains were found at. */
+static void a_connectors_addresses(void **state)
+{
+	(void)state;
+	for (int accepts = 0; accepts < 2; accepts++) {
+		struct sim *sim = sim_up(
+			3, &(struct sim_options){.route_all = accepts});
+		const struct ts_peer *peer;
+		struct ts_ip ip = ip_of("203.0.113.7");
+
+		approve(sim, 1, json_pack("[ss]", "203.0.113.7/32",
+					  "2001:db8::7/128"));
+		approve(sim, 2, json_pack("[s]", "203.0.113.0/24"));
+		if (accepts) {
+			assert_int_equal(ts_node_route(sim->nodes[0].node, &ip,
+						       &peer),
+					 TS_ROUTE_PEER);
+			assert_int_equal(peer->id, 2);
+		} else {
+			assert_int_equal(ts_node_route(sim->nodes[0].node, &ip,
+						       &peer),
+					 TS_ROUTE_HOST);
+		}
+		sim_free(sim);
+	}
+}
+
 /* -- the exit node ---------------------------------------------------------- */
 
 static void use_exit(struct sim *sim, const char *text)
@@ -221,6 +248,29 @@ static void all_that_is_nobodys(void **state)
 		assert_int_equal(route(sim, "8.8.8.8", &id), TS_ROUTE_HOST);
 		sim_free(sim);
 	}
+}
+
+/* Nothing else has to happen for it to be used. */
+static void from_the_first_map_on(void **state)
+{
+	static const struct sim_options none;
+	struct sim *sim = sim_new();
+	int64_t id;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		sim_add_node(sim, i, &none);
+		sim_register(&sim->nodes[i]);
+	}
+	sim_set_extra(sim, 1,
+		      json_pack("{s:[sss]}", "AllowedIPs", "100.64.0.2/32",
+				"0.0.0.0/0", "::/0"));
+	use_exit(sim, "n1");
+	assert_int_equal(route(sim, "8.8.8.8", &id), TS_ROUTE_NONE);
+	sim_map(&sim->nodes[0], sim_first_map(sim, 0));
+	assert_int_equal(route(sim, "8.8.8.8", &id), TS_ROUTE_PEER);
+	assert_int_equal(id, 2);
+	sim_free(sim);
 }
 
 static void what_is_wanted_and_not_there(void **state)
@@ -391,7 +441,9 @@ int main(void)
 		cmocka_unit_test(connections_arrive_as_to_that_address),
 		cmocka_unit_test(never_to_ourselves),
 		cmocka_unit_test(via_addresses_of_our_site),
+		cmocka_unit_test(a_connectors_addresses),
 		cmocka_unit_test(all_that_is_nobodys),
+		cmocka_unit_test(from_the_first_map_on),
 		cmocka_unit_test(what_is_wanted_and_not_there),
 		cmocka_unit_test(it_speaks_for_the_rest),
 		cmocka_unit_test(nobody_may_be_suggested),
