@@ -32,7 +32,9 @@ struct runner {
 };
 
 static const struct process_env env = {
-	"/run/broker.sock", "abstract-name", "/run/localapi.sock", NULL, false, true};
+	.broker_path = "/run/broker.sock", .broker_abstract = "abstract-name",
+	.localapi_path = "/run/localapi.sock", .follow_exec = true,
+};
 
 static struct ts_loop *loop;
 
