@@ -13,8 +13,9 @@
  * With dns = intercept the system's name servers are ours, too, at port 53.
  *
  * Names: a single label, or one under the tailnet's suffix; before that is
- * known, also what libc does not know. Whatever a program can look up without a
- * name server, the hosts file for one, stays libc's.
+ * known, also what libc does not know; where the tailnet has resolvers of its
+ * own, any, as the host says which are theirs. Whatever a program can look up
+ * without a name server, the hosts file for one, stays libc's.
  */
 #include <arpa/inet.h>
 #include <string.h>
@@ -127,19 +128,14 @@ static bool is_under_tailnet(const char *name,
 		shim_name_is_under(name, info.suffix));
 }
 
-static bool knows_suffix(const struct ts_table_layout *table)
-{
-	struct ts_table_info info;
-
-	return table && ts_table_read_info(table, &info) &&
-	       !ts_ip_is_zero(&info.own_v4);
-}
-
 /* What is not under a suffix that we know. Until the netmap is there the
  * tailnet's may be any (Headscale); then libc is asked first. */
 static enum shim_name_rule rule_for_dotted(const struct ts_table_layout *table)
 {
-	return (shim.is_hosted || shim.is_configured) && !knows_suffix(table)
+	if (table && ts_table_routes_names(table))
+		return SHIM_NAME_NODE_FIRST;
+	return (shim.is_hosted || shim.is_configured) &&
+			       !(table && ts_table_has_suffix(table))
 		       ? SHIM_NAME_LIBC_FIRST
 		       : SHIM_NAME_LIBC;
 }
@@ -185,19 +181,17 @@ enum shim_name_rule shim_name_rule(const char *name)
 	return rule;
 }
 
+/* The name of an address, if any. */
 static bool is_reverse_name(const char *name)
 {
-	char bare[NAME_MAX_LEN + 1];
+	static const char arpa[] = ".arpa";
 	size_t len = strlen(name);
 
 	if (len > 0 && name[len - 1] == '.')
 		len--;
-	if (len > NAME_MAX_LEN)
-		return false;
-	memcpy(bare, name, len);
-	bare[len] = '\0';
-	return shim_name_is_under(bare, "in-addr.arpa") ||
-	       shim_name_is_under(bare, "ip6.arpa");
+	return len >= sizeof(arpa) &&
+	       strncasecmp(name + len - (sizeof(arpa) - 1), arpa,
+			   sizeof(arpa) - 1) == 0;
 }
 
 enum shim_name_rule shim_query_rule(const char *name)

@@ -4,7 +4,8 @@
  * glibc's threads look names up inside libc, where no hook is. So names that
  * the node knows are taken out of the list and answered here, before libc gets
  * the rest: the node answers from memory, and waits only while it does not know
- * yet who it is. Notifications are libc's business in every case: when nothing
+ * yet who it is, or while it asks the tailnet's resolvers (then the call takes
+ * as long, also with GAI_NOWAIT). Notifications are libc's business in every case: when nothing
  * is left for it to look up, it gets a request that fails at once, and notifies.
  */
 #include <netdb.h>

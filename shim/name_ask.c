@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * name_ask.c - names and addresses by the node
  *
- * Only real tailnet addresses come back. An answer of a family that was not
- * asked for is dropped here, whatever the host says.
+ * An answer of a family that was not asked for is dropped here, whatever the
+ * host says.
  */
 #include "shim/name_ask.h"
 
@@ -82,10 +82,13 @@ enum shim_name_answer shim_reverse(const struct ts_ip *ip,
 
 	if (shim_ask_for(&req, -1, &rep) != 0)
 		return SHIM_ANSWER_TRY_AGAIN;
-	/* Addresses behind a subnet router have names of other zones. */
-	if (rep.answer != TS_ANSWER_FOUND || !*rep.name)
-		return ts_ip_is_tailscale(ip) ? SHIM_ANSWER_NO_NAME
-					      : SHIM_ANSWER_NOT_OURS;
+	/* Addresses behind a subnet router have names of other zones; FOUND,
+	 * and yet no name: the resolvers that the tailnet has for them know
+	 * none. */
+	if (!*rep.name)
+		return rep.answer == TS_ANSWER_FOUND || ts_ip_is_tailscale(ip)
+			       ? SHIM_ANSWER_NO_NAME
+			       : SHIM_ANSWER_NOT_OURS;
 	memcpy(out, rep.name, TS_BROKER_NAME_CAP);
 	return SHIM_ANSWER_FOUND;
 }

@@ -65,6 +65,9 @@ struct ts_table_info {
 	char broker_path[TS_TABLE_PATH_CAP];
 	char broker_abstract[TS_TABLE_PATH_CAP]; /* without leading NUL */
 	uint8_t token[TS_TABLE_TOKEN_LEN]; /* proves an inherited mapping */
+	/* The tailnet has resolvers of its own, or names under other suffixes:
+	 * the host says of each name with dots whose it is. */
+	uint8_t routes_names;
 };
 
 enum ts_flow_kind {
@@ -137,9 +140,18 @@ bool ts_table_next_listener(const struct ts_table_layout *t, uint32_t *at,
  * know. Cheap: no copy of the info. Service IPs
  * count; before the netmap (no own address yet) so do the static prefixes. */
 bool ts_table_claims(const struct ts_table_layout *t, const struct ts_ip *ip);
-/* Without a copy of the info either: is it an address of this node; its MTU;
- * the host's port for datagrams. */
+/* Without a copy of the info either: is it an address of this node; has the
+ * tailnet resolvers; is its suffix known; its MTU; the host's port for
+ * datagrams. */
 bool ts_table_is_own(const struct ts_table_layout *t, const struct ts_ip *ip);
+static inline bool ts_table_routes_names(const struct ts_table_layout *t)
+{
+	return __atomic_load_n(&t->info.routes_names, __ATOMIC_ACQUIRE);
+}
+static inline bool ts_table_has_suffix(const struct ts_table_layout *t)
+{
+	return __atomic_load_n(&t->info.suffix[0], __ATOMIC_ACQUIRE);
+}
 uint16_t ts_table_mtu(const struct ts_table_layout *t);
 uint16_t ts_table_datagram_port(const struct ts_table_layout *t);
 

@@ -16,6 +16,8 @@ enum {
 	POINTER = 0xc0,
 	POINTER_TO_QUESTION = 0xc000 | DNS_HEADER_LEN,
 	OPT_RECORD_LEN = 11,
+	EDNS_COOKIE = 10,
+	EDNS_PADDING = 12,
 };
 
 /* -- reading --------------------------------------------------------------- */
@@ -115,6 +117,19 @@ static int read_question(const uint8_t *msg, size_t len, size_t *pos,
 	return 0;
 }
 
+/* Cookies, keepalive and padding are about the way, not about the answer. */
+static bool has_telling_options(struct ts_reader data)
+{
+	while (data.left > 0 && !data.bad) {
+		uint16_t code = ts_read_be16(&data);
+
+		ts_read_skip(&data, ts_read_be16(&data));
+		if (code < EDNS_COOKIE || code > EDNS_PADDING)
+			return true;
+	}
+	return data.bad;
+}
+
 /* One record of which only an OPT is of interest. */
 static int read_record(const uint8_t *msg, size_t len, size_t *pos,
 		       struct ts_dns_query *q)
@@ -122,22 +137,29 @@ static int read_record(const uint8_t *msg, size_t len, size_t *pos,
 	struct ts_reader r = ts_reader_init(msg, len);
 	char name[DNS_TEXT_CAP];
 	bool is_odd;
-	uint16_t type, class;
+	uint16_t type, class, flags;
+	struct ts_reader data;
+	size_t at;
 	int err = ts_dns_read_name(msg, len, pos, name, &is_odd);
 
 	if (err)
 		return err;
-	ts_read_skip(&r, *pos);
+	at = *pos;
+	ts_read_skip(&r, at);
 	type = ts_read_be16(&r);
 	class = ts_read_be16(&r);
-	ts_read_skip(&r, 4); /* time to live */
-	ts_read_skip(&r, ts_read_be16(&r));
+	ts_read_skip(&r, 2); /* time to live, but for OPT */
+	flags = ts_read_be16(&r);
+	data = ts_read_block(&r, ts_read_be16(&r));
 	if (r.bad || (type == DNS_TYPE_OPT && (name[0] || q->has_edns)))
 		return -EBADMSG;
 	*pos = len - r.left;
+	q->has_more |= type != DNS_TYPE_OPT || has_telling_options(data);
 	if (type == DNS_TYPE_OPT) {
 		q->has_edns = true;
 		q->udp_size = class > DNS_UDP_MAX ? class : DNS_UDP_MAX;
+		q->edns_flags = flags;
+		q->udp_size_at = at + 2;
 	}
 	return 0;
 }
@@ -256,6 +278,50 @@ static void write_name(struct ts_writer *w, const char *text)
 			text++;
 	}
 	ts_write_u8(w, 0);
+}
+
+int ts_dns_write_query(uint16_t id, const char *name, uint16_t type,
+		       uint8_t *out, size_t cap)
+{
+	struct ts_writer w = ts_writer_init(out, cap);
+
+	if (strlen(name) >= DNS_TEXT_CAP)
+		return -EBADMSG;
+	ts_write_be16(&w, id);
+	ts_write_be16(&w, DNS_FLAG_RECURSION_DESIRED);
+	ts_write_be16(&w, 1); /* questions */
+	ts_write_zeros(&w, 6);
+	write_name(&w, name);
+	if (w.len > DNS_HEADER_LEN + DNS_NAME_MAX)
+		return -EBADMSG;
+	ts_write_be16(&w, type);
+	ts_write_be16(&w, DNS_CLASS_IN);
+	return w.bad ? -EBADMSG : (int)w.len;
+}
+
+size_t ts_dns_cut_off(uint8_t *answer, size_t len)
+{
+	struct ts_reader r = ts_reader_init(answer, len);
+	struct ts_writer w;
+	char name[DNS_TEXT_CAP];
+	size_t end = DNS_HEADER_LEN;
+	bool is_odd, has_question;
+	uint16_t flags;
+
+	ts_read_skip(&r, 2);
+	flags = ts_read_be16(&r);
+	has_question = ts_read_be16(&r) > 0;
+	if (r.bad || len < DNS_HEADER_LEN)
+		return 0;
+	if (has_question &&
+	    (ts_dns_read_name(answer, len, &end, name, &is_odd) ||
+	     len - end < 4))
+		return 0;
+	w = ts_writer_init(answer + 2, DNS_HEADER_LEN - 2);
+	ts_write_be16(&w, flags | DNS_FLAG_TRUNCATED);
+	ts_write_be16(&w, has_question);
+	ts_write_zeros(&w, 6);
+	return has_question ? end + 4 : end;
 }
 
 static size_t name_len(const char *text)

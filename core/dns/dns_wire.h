@@ -16,16 +16,24 @@ enum {
 	DNS_TEXT_CAP = 256,	 /* text form, with NUL */
 	DNS_UDP_MAX = 512,	 /* without EDNS */
 	DNS_EDNS_MAX = 4095,	 /* the most we send by UDP */
+	DNS_MESSAGE_MAX = 65535,
+	/* A query without records; name in its longest form. */
+	DNS_PLAIN_QUERY_CAP = DNS_HEADER_LEN + DNS_NAME_MAX + 4,
 };
 
 enum ts_dns_type {
 	DNS_TYPE_A = 1,
 	DNS_TYPE_NS = 2,
+	DNS_TYPE_CNAME = 5,
 	DNS_TYPE_SOA = 6,
 	DNS_TYPE_PTR = 12,
 	DNS_TYPE_HINFO = 13,
+	DNS_TYPE_MX = 15,
+	DNS_TYPE_TXT = 16,
 	DNS_TYPE_AAAA = 28,
+	DNS_TYPE_SRV = 33,
 	DNS_TYPE_OPT = 41,
+	DNS_TYPE_TKEY = 249, /* from here on: no records, but requests */
 	DNS_TYPE_AXFR = 252,
 	DNS_TYPE_ANY = 255,
 };
@@ -48,6 +56,7 @@ enum {
 	DNS_FLAG_TRUNCATED = 0x0200,
 	DNS_FLAG_RECURSION_DESIRED = 0x0100,
 	DNS_FLAG_RECURSION_AVAILABLE = 0x0080,
+	DNS_FLAG_CHECKING_DISABLED = 0x0010,
 	DNS_RCODE_MASK = 0x000f,
 };
 
@@ -65,6 +74,11 @@ struct ts_dns_query {
 	size_t question_len;
 	bool has_edns;
 	uint16_t udp_size; /* what the asker takes; 512 without EDNS */
+	uint16_t edns_flags;
+	size_t udp_size_at; /* in the message; 0: no EDNS */
+	/* Records beside EDNS, or options of it that the answer may depend on:
+	 * it is meant for this asker alone. */
+	bool has_more;
 };
 
 /* 0; -EBADMSG for what cannot be answered at all (no header, a response);
@@ -75,6 +89,14 @@ int ts_dns_read_query(const uint8_t *msg, size_t len, struct ts_dns_query *out);
  * Pointers may only go backwards. 0 or -EBADMSG. */
 int ts_dns_read_name(const uint8_t *msg, size_t len, size_t *pos,
 		     char text[static DNS_TEXT_CAP], bool *is_odd);
+
+/* A query that asks for recursion, with class IN and without EDNS; name: text,
+ * with or without trailing dot. The length, or -EBADMSG: no such name. */
+int ts_dns_write_query(uint16_t id, const char *name, uint16_t type,
+		       uint8_t *out, size_t cap);
+/* An answer of len bytes that is longer than its asker takes: only header and
+ * question are left, with TC set, and the new length is returned. */
+size_t ts_dns_cut_off(uint8_t *answer, size_t len);
 
 enum ts_dns_verdict {
 	DNS_ANSWER_FOREIGN, /* to another query, or forged */

@@ -30,6 +30,7 @@ struct ts_magic_dns *ts_magic_dns_new(void)
 
 	if (!dns)
 		return NULL;
+	dns->accepts = true;
 	ts_random_bytes(&seed, sizeof(seed));
 	ts_name_table_init(&dns->nodes_by_name);
 	ts_name_table_init(&dns->records_by_name);
@@ -61,7 +62,7 @@ static void clear_config(struct ts_magic_dns *dns)
 	dns->suffix = NULL;
 	dns->record_count = dns->search_domain_count = 0;
 	dns->local_zone_count = 0;
-	dns->is_on = false;
+	dns->is_on = dns->has_empty_routes = false;
 }
 
 /* -- nodes ----------------------------------------------------------------- */
@@ -267,9 +268,12 @@ static int add_empty_routes(struct ts_magic_dns *dns, const json_t *routes)
 	json_t *resolvers;
 	int err = 0;
 
-	json_object_foreach ((json_t *)routes, zone, resolvers)
-		if (!err && json_array_size(resolvers) == 0)
-			err = add_zone(dns, zone);
+	json_object_foreach ((json_t *)routes, zone, resolvers) {
+		if (err || json_array_size(resolvers) > 0)
+			continue;
+		err = add_zone(dns, zone);
+		dns->has_empty_routes = true;
+	}
 	return err;
 }
 
@@ -339,7 +343,7 @@ static int load_config(struct ts_magic_dns *dns, const struct ts_dns_config *c)
 	const json_t *routes = json_object_get(c->raw, "Routes");
 	int err = 0;
 
-	dns->is_on = c->magic_dns;
+	dns->is_on = c->magic_dns && dns->accepts;
 	if (c->extra_record_count) {
 		dns->records = calloc(c->extra_record_count,
 				      sizeof(*dns->records));
@@ -348,6 +352,8 @@ static int load_config(struct ts_magic_dns *dns, const struct ts_dns_config *c)
 	}
 	for (size_t i = 0; !err && i < c->extra_record_count; i++)
 		err = add_record(dns, &c->extra_records[i]);
+	if (err || !dns->accepts)
+		return err;
 	for (size_t i = 0; !err && i < c->search_domain_count; i++)
 		err = add_text(&dns->search_domains, &dns->search_domain_count,
 			       c->search_domains[i]);
@@ -392,6 +398,23 @@ int ts_magic_dns_set_config(struct ts_magic_dns *dns,
 	if (!err && map->dns)
 		err = load_config(dns, map->dns);
 	return err;
+}
+
+void ts_magic_dns_accept(struct ts_magic_dns *dns, bool accepts)
+{
+	dns->accepts = accepts;
+}
+
+bool ts_magic_dns_has_other_names(const struct ts_magic_dns *dns)
+{
+	return !dns->is_expired &&
+	       (dns->record_count > 0 || dns->has_empty_routes);
+}
+
+const char *ts_magic_dns_search_domain(const struct ts_magic_dns *dns,
+				       size_t i)
+{
+	return i < dns->search_domain_count ? dns->search_domains[i] : NULL;
 }
 
 const char *ts_magic_dns_suffix(const struct ts_magic_dns *dns)

@@ -17,6 +17,9 @@ enum { TS_DNS_NAME_CAP = 256, TS_MAGIC_DNS_ADDRS_MAX = 8 };
 
 struct ts_magic_dns *ts_magic_dns_new(void);
 void ts_magic_dns_free(struct ts_magic_dns *dns);
+/* Does the node want the tailnet's DNS (CorpDNS)? If not, records and nodes
+ * are all that the next set_config() takes. */
+void ts_magic_dns_accept(struct ts_magic_dns *dns, bool accepts);
 /* Deltas: upsert and remove touch one node's names only. */
 int ts_magic_dns_set_config(struct ts_magic_dns *dns,
 			    const struct ts_netmap *map);
@@ -49,5 +52,11 @@ const char *ts_magic_dns_reverse(const struct ts_magic_dns *dns,
 int ts_magic_dns_answer(const struct ts_magic_dns *dns, const uint8_t *query,
 			size_t len, bool udp, uint8_t *out, size_t out_cap);
 const char *ts_magic_dns_suffix(const struct ts_magic_dns *dns);
+/* Are there names that are neither nodes' nor below the suffix: records, routes
+ * to nobody? */
+bool ts_magic_dns_has_other_names(const struct ts_magic_dns *dns);
+/* The tailnet's search domains, one by one; NULL: no more. */
+const char *ts_magic_dns_search_domain(const struct ts_magic_dns *dns,
+				       size_t i);
 
 #endif

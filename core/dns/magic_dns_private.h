@@ -31,6 +31,8 @@ struct ts_magic_dns {
 	size_t local_zone_count;
 	char *suffix; /* of our own tailnet; NULL: not known */
 	bool is_on;   /* Proxied: MagicDNS for DNS queries */
+	bool has_empty_routes;
+	bool accepts; /* more than records and nodes */
 	bool is_expired;
 	bool self_has_v4, self_has_v6, wants_aaaa;
 };

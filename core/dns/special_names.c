@@ -8,6 +8,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -192,6 +193,27 @@ bool ts_dns_parse_reverse(const char *name, struct ts_ip *out)
 	if (ts_dns_is_under(name, v6 + 1) && len > sizeof(v6) - 1)
 		return parse_reverse_v6(name, len - (sizeof(v6) - 1), out);
 	return false;
+}
+
+void ts_dns_format_reverse(const struct ts_ip *ip,
+			   char out[static TS_DNS_REVERSE_CAP])
+{
+	static const char digits[] = "0123456789abcdef";
+	const uint8_t *b = ip->bytes + TS_IP_V4_AT;
+	size_t at = 0;
+
+	if (ts_ip_is_v4(ip)) {
+		snprintf(out, TS_DNS_REVERSE_CAP, "%u.%u.%u.%u.in-addr.arpa",
+			 b[3], b[2], b[1], b[0]);
+		return;
+	}
+	for (size_t i = TS_IP_LEN; i-- > 0;) {
+		out[at++] = digits[ip->bytes[i] & 0x0f];
+		out[at++] = '.';
+		out[at++] = digits[ip->bytes[i] >> 4];
+		out[at++] = '.';
+	}
+	strcpy(out + at, "ip6.arpa");
 }
 
 bool ts_dns_v4_of_v6(const struct ts_ip *v6, struct ts_ip *out)

@@ -22,6 +22,10 @@ const char *ts_dns_parent(const char *name);
 bool ts_dns_parse_via(const char *name, struct ts_ip *out);
 /* "4.3.2.1.in-addr.arpa" or 32 nibbles under ip6.arpa. */
 bool ts_dns_parse_reverse(const char *name, struct ts_ip *out);
+/* The other way: the name under which an address has its PTR record. */
+enum { TS_DNS_REVERSE_CAP = 73 };
+void ts_dns_format_reverse(const struct ts_ip *ip,
+			   char out[static TS_DNS_REVERSE_CAP]);
 /* The IPv4 address that a derived Tailscale IPv6 address carries. */
 bool ts_dns_v4_of_v6(const struct ts_ip *v6, struct ts_ip *out);
 

@@ -89,6 +89,10 @@ static const struct command {
 	 "Check what a node needs: settings, state, control server, relays, UDP,\n"
 	 "clock, names, and whether PROGRAM can be carried; and say what to do.",
 	 0, 1, true, cli_doctor},
+	{"dns", "[--json] status | query NAME [TYPE]",
+	 "Print the tailnet's and the system's DNS configuration; or ask for a\n"
+	 "name as programs do, and print who was asked, and the answer.", 1, 3,
+	 false, cli_dns},
 };
 
 static void print_usage(const struct command *c)

@@ -47,5 +47,6 @@ int cli_netcheck(const struct cli *cli);  /* cli_netcheck.c */
 int cli_capture(const struct cli *cli);	  /* cli_capture.c */
 int cli_metrics(const struct cli *cli);	  /* cli_metrics.c */
 int cli_doctor(const struct cli *cli);	  /* doctor.c */
+int cli_dns(const struct cli *cli);	  /* cli_dns.c */
 
 #endif

@@ -170,6 +170,8 @@ static int open_host(struct ts_engine *engine, char err[static 256])
 		.abstract_name = engine->abstract_name,
 		.listen = engine->config.listen,
 		.dns = engine->config.dns,
+		.doh = &engine_doh_ops,
+		.doh_ctx = engine,
 		.timeout_s = engine->config.timeout_s,
 		.in_process = engine->place != TS_ENGINE_ALONE,
 		.shares_files = engine->place == TS_ENGINE_SHARES_FILES,

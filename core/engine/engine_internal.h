@@ -112,6 +112,9 @@ void engine_derp_latency_cancel(void *ctx);
 void engine_derp_resolve(void *ctx, const char *host);
 void engine_derp_resolve_cancel(struct ts_engine *engine);
 
+/* dns_doh.c; ctx: the engine */
+extern const struct ts_doh_ops engine_doh_ops;
+
 /* port_mapping.c */
 int engine_open_mapper(struct ts_engine *engine);
 /* The network or our UDP port may have changed. */

@@ -280,6 +280,7 @@ int profile_store_start_prefs(struct ts_prefs *prefs,
 	fresh.control_url = copy(config->control_url);
 	fresh.hostname = copy(config->hostname);
 	fresh.route_all = config->accept_routes;
+	fresh.corp_dns = config->accept_dns;
 	fresh.shields_up = config->shields_up;
 	fresh.want_running = true;
 	fresh.advertise_tags = calloc(config->tag_count + 1, sizeof(char *));

@@ -23,6 +23,7 @@
 #include "core/base/err.h"
 #include "core/crypto/secret.h"
 #include "core/host/broker_server.h"
+#include "core/host/name_lookup.h"
 #include "core/host/notify.h"
 
 enum {
@@ -34,7 +35,7 @@ enum {
 };
 
 struct ts_client {
-	struct ts_link link; /* in reading or held */
+	struct ts_link link; /* in reading, held or looking */
 	struct ts_host *host;
 	struct ts_watch *watch;
 	int fd;
@@ -44,6 +45,7 @@ struct ts_client {
 	uint64_t deadline_ms;
 	struct ts_broker_request req; /* when held */
 	uint8_t *held_data;	      /* req.data points to it */
+	struct ts_name_lookup *lookup; /* NULL: none on its way */
 };
 
 static struct ts_client *first_of(const struct ts_link *head)
@@ -111,6 +113,7 @@ static void free_client(struct ts_client *client)
 	ts_list_remove(&client->link);
 	ts_watch_free(client->watch);
 	ts_sock_close(client->fd);
+	ts_name_lookup_cancel(client->lookup);
 	free(client->held_data);
 	free(client);
 }
@@ -160,6 +163,29 @@ static void reply(const struct ts_client *client,
 	(void)sendmsg(client->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
+static void on_looked_up(void *ctx, const struct ts_broker_reply *rep)
+{
+	struct ts_client *client = ctx;
+
+	client->lookup = NULL; /* it ends itself */
+	reply(client, rep, -1);
+	free_client(client);
+}
+
+/* false: hold the request. What the netmap does not have, others may. */
+static bool answer_name(struct ts_client *client,
+			const struct ts_broker_request *req,
+			struct ts_broker_reply *rep)
+{
+	if (!ts_names_answer(client->host, req, rep))
+		return false;
+	if (rep->error || rep->answer != TS_ANSWER_NOT_OURS)
+		return true;
+	client->lookup = ts_name_lookup_start(client->host, req, on_looked_up,
+					      client);
+	return !client->lookup;
+}
+
 /* Takes fd. false: hold the request. */
 static bool answer(struct ts_client *client,
 		   const struct ts_broker_request *req, int fd)
@@ -203,7 +229,7 @@ static bool answer(struct ts_client *client,
 	case TS_BROKER_RESOLVE:
 	case TS_BROKER_REVERSE:
 	case TS_BROKER_DNS:
-		is_done = ts_names_answer(host, req, &rep);
+		is_done = answer_name(client, req, &rep);
 		break;
 	case TS_BROKER_NOTIFY:
 		ts_notify_request(host, fd, client->pid, &rep);
@@ -275,7 +301,8 @@ static void hold(struct ts_client *client, const struct ts_broker_request *req)
 	client->deadline_ms =
 		ts_host_now_ms(client->host) + client->host->timeout_ms;
 	ts_list_remove(&client->link);
-	ts_list_insert(&server->held, &client->link);
+	ts_list_insert(client->lookup ? &server->looking : &server->held,
+		       &client->link);
 	ts_broker_arm_timer(server);
 }
 
@@ -560,6 +587,7 @@ int ts_broker_open(struct ts_host *host, const struct ts_host_config *config,
 	server->resume_ms = UINT64_MAX;
 	ts_list_init(&server->reading);
 	ts_list_init(&server->held);
+	ts_list_init(&server->looking);
 	server->timer = ts_timer_new(host->loop, on_timer, server);
 	if (!server->timer)
 		return -ENOMEM;
@@ -581,6 +609,8 @@ void ts_broker_close(struct ts_host *host)
 		free_client(client);
 	while ((client = first_of(&server->held)))
 		give_up(client);
+	while ((client = first_of(&server->looking)))
+		give_up(client);
 	ts_broker_unlisten(server);
 	ts_timer_free(server->timer);
 	free(server);
@@ -597,8 +627,12 @@ void ts_broker_retry_held(struct ts_host *host)
 			TS_LINK_OWNER(at, struct ts_client, link);
 
 		next = at->next;
-		if (answer(client, &client->req, -1))
+		if (answer(client, &client->req, -1)) {
 			free_client(client);
+		} else if (client->lookup) {
+			ts_list_remove(&client->link);
+			ts_list_insert(&server->looking, &client->link);
+		}
 	}
 	ts_broker_arm_timer(server);
 }

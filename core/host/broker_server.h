@@ -16,6 +16,7 @@ struct ts_broker_server {
 	struct ts_watch *path_watch, *abstract_watch, *told_watch;
 	char path[TS_TABLE_PATH_CAP]; /* to be unlinked */
 	struct ts_link reading, held; /* each by deadline_ms */
+	struct ts_link looking; /* for a name; that ends by itself */
 	struct ts_timer *timer;
 	uint64_t resume_ms; /* accepting again; UINT64_MAX: not paused */
 	size_t client_count, stranger_count;

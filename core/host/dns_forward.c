@@ -1,351 +1,303 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * dns_forward.c - DNS queries to the system's name servers
- * Source: RFC 1035 section 7, RFC 5452 (answers that are forged), RFC 7766
+ * dns_forward.c - a DNS query to one or more resolvers
+ * Source: net/dns/resolver/forwarder.go (forwardWithDestChan, send);
+ * RFC 1035 section 7
  *
- * Every try has a socket of its own, so its source port is the kernel's random
- * choice and only the server's datagrams arrive there; the query gets a random
- * ID for the way, and an answer must repeat ID and question. Whatever does not
- * is ignored, and the try goes on. The servers are asked one after the other,
- * all of them twice. "I cannot" (SERVFAIL, REFUSED) is another's turn, and is
- * the answer only when nobody knows better.
+ * A plan says who is asked when, and how. The tailnet's resolvers race: all at
+ * once but for those that give others a start (dns_routes.c), by UDP, and by TCP
+ * too when two seconds have brought nothing. The system's are asked in turn,
+ * twice, as libc does. Whoever has been asked may still answer when others are
+ * asked; and when nobody is left who could, the next step of the plan need not
+ * wait for its time.
  *
- * These sockets are the host's own: nothing intercepts them, so a name server
- * cannot be reached in a circle but by way of a program that forwards to us
- * what we forward to it. Then DNS_FORWARDS_MAX ends it.
+ * The first good answer is the answer. "I cannot" (SERVFAIL, REFUSED) is kept,
+ * and told when nobody knows better.
  */
 #include "core/host/dns_forward.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "core/base/byte_queue.h"
 #include "core/base/wire.h"
-#include "core/crypto/secret.h"
-#include "core/dns/dns_wire.h"
+#include "core/host/dns_try.h"
 
 enum {
-	ROUNDS = 2,
-	UDP_TRY_MS = 2000,
-	TCP_TRY_MS = 4000,
+	ROUNDS = 2, /* of those who are asked in turn */
+	TURN_MS = 2000,
+	TCP_AFTER_MS = 2000,
 	ALL_TRIES_MS = 9000, /* programs give up after 10 s, most after 5 */
-	ANSWERS_A_TURN = 16,
-	PREFIX_LEN = 2, /* a message's length, on a stream */
-	MESSAGE_MAX = 65535,
+	STEPS_MAX = 3 * TS_DNS_UPSTREAMS_MAX,
+	RCODE_AT = 3, /* the byte of the header that ends with it */
+};
+
+struct step {
+	size_t upstream; /* of the resolvers' list */
+	enum ts_dns_way way;
+	uint64_t at_ms;
+	bool is_begun;
+	struct ts_dns_try *try; /* NULL: not yet, or over */
 };
 
 struct ts_dns_forward {
 	struct ts_dns_forwarder *forwarder;
-	ts_dns_answer_fn fn;
+	struct ts_dns_resolvers *resolvers;
+	ts_dns_forward_fn fn;
 	void *ctx;
-	bool wants_all, is_tcp;
+	bool wants_all;
 	uint16_t program_id;
-	uint8_t *bytes; /* PREFIX_LEN + len: the query as TCP has it */
-	size_t len, question_len, sent;
-	int fd; /* -1: between two tries */
-	struct ts_watch *watch;
+	uint8_t *query;
+	size_t len;
+	struct step steps[STEPS_MAX];
+	size_t step_count, running;
 	struct ts_timer *timer;
-	unsigned tries;
 	uint64_t end_ms;
-	struct ts_byte_queue in; /* by TCP */
-	uint8_t *excuse;	 /* "I cannot", from the first who said so */
+	uint8_t *excuse; /* "I cannot", or what there is of a long answer */
 	size_t excuse_len;
 };
 
 /* -- ends ---------------------------------------------------------------- */
 
-static void close_try(struct ts_dns_forward *q)
+static void end_try(struct ts_dns_forward *q, struct step *step)
 {
-	ts_watch_free(q->watch);
-	q->watch = NULL;
-	ts_sock_close(q->fd);
-	q->fd = -1;
-	q->sent = 0;
-	ts_byte_queue_clear(&q->in);
+	if (!step->try)
+		return;
+	ts_dns_try_free(step->try);
+	step->try = NULL;
+	q->running--;
+	q->forwarder->try_count--;
 }
 
 void ts_dns_forward_cancel(struct ts_dns_forward *q)
 {
 	if (!q)
 		return;
-	close_try(q);
+	for (size_t i = 0; i < q->step_count; i++)
+		end_try(q, &q->steps[i]);
 	q->forwarder->count--;
 	ts_timer_free(q->timer);
-	ts_byte_queue_deinit(&q->in);
+	ts_dns_resolvers_put(q->resolvers);
 	free(q->excuse);
-	free(q->bytes);
+	free(q->query);
 	free(q);
 }
 
-/* answer may lie in q->in or q->excuse. */
-static void deliver(struct ts_dns_forward *q, uint8_t *answer, size_t len)
+/* answer may lie in one of q's tries, or be its excuse. */
+static void deliver(struct ts_dns_forward *q, uint8_t *answer, size_t len,
+		    bool is_good)
 {
 	struct ts_writer w = ts_writer_init(answer, len);
 
-	ts_write_be16(&w, q->program_id);
-	q->fn(q->ctx, answer, len);
+	if (answer)
+		ts_write_be16(&w, q->program_id);
+	q->fn(q->ctx, answer, len, is_good);
 	ts_dns_forward_cancel(q);
 }
 
-static void deliver_nothing(struct ts_dns_forward *q)
+/* -- the plan ------------------------------------------------------------ */
+
+static void add_step(struct ts_dns_forward *q, size_t upstream,
+		     enum ts_dns_way way, uint64_t at_ms)
 {
-	q->fn(q->ctx, NULL, 0);
-	ts_dns_forward_cancel(q);
+	if (q->step_count < STEPS_MAX)
+		q->steps[q->step_count++] = (struct step){
+			.upstream = upstream, .way = way, .at_ms = at_ms};
+}
+
+static void plan_turns(struct ts_dns_forward *q, uint64_t now_ms)
+{
+	size_t count = q->resolvers->count;
+
+	for (size_t i = 0; i < ROUNDS * count; i++)
+		add_step(q, i % count, TS_DNS_BY_UDP, now_ms + i * TURN_MS);
+}
+
+static void plan_race(struct ts_dns_forward *q, uint64_t now_ms)
+{
+	for (size_t i = 0; i < q->resolvers->count; i++) {
+		const struct ts_dns_upstream *up = &q->resolvers->list[i];
+		uint64_t at_ms = now_ms + up->delay_ms;
+
+		switch (up->kind) {
+		case TS_DNS_PLAIN:
+			add_step(q, i, TS_DNS_BY_UDP, at_ms);
+			add_step(q, i, TS_DNS_BY_TCP, at_ms + TCP_AFTER_MS);
+			break;
+		case TS_DNS_HTTPS:
+		case TS_DNS_PEER_HTTP:
+			add_step(q, i, TS_DNS_BY_HTTP, at_ms);
+			break;
+		case TS_DNS_UNKNOWN:
+			break;
+		}
+	}
 }
 
 /* -- answers ------------------------------------------------------------- */
 
+static bool is_refusal(const uint8_t *msg)
+{
+	return (msg[RCODE_AT] & DNS_RCODE_MASK) == DNS_REFUSED;
+}
+
+/* The first; but who has failed may work again, who refuses never will. */
 static void keep_excuse(struct ts_dns_forward *q, const uint8_t *msg,
 			size_t len)
 {
-	if (q->excuse)
+	uint8_t *copy;
+
+	if (q->excuse && (!is_refusal(q->excuse) || is_refusal(msg)))
 		return;
-	q->excuse = malloc(len);
-	if (!q->excuse)
+	copy = malloc(len);
+	if (!copy)
 		return;
-	memcpy(q->excuse, msg, len);
+	memcpy(copy, msg, len);
+	free(q->excuse);
+	q->excuse = copy;
 	q->excuse_len = len;
 }
 
-/* -- one try ------------------------------------------------------------- */
-
-static const struct ts_name_server *server_of(const struct ts_dns_forward *q)
+/* The rest of an answer that did not fit: now, from the same one. */
+static void ask_by_tcp(struct ts_dns_forward *q, size_t upstream)
 {
-	const struct ts_resolv_conf *conf = q->forwarder->conf;
+	uint64_t now_ms = ts_host_now_ms(q->forwarder->host);
 
-	return &conf->servers[(q->tries - 1) % conf->count];
+	for (size_t i = 0; i < q->step_count; i++) {
+		struct step *step = &q->steps[i];
+
+		if (step->upstream != upstream || step->way != TS_DNS_BY_TCP)
+			continue;
+		if (!step->is_begun)
+			step->at_ms = now_ms;
+		return;
+	}
+	add_step(q, upstream, TS_DNS_BY_TCP, now_ms);
 }
 
-/* The next try, or the end, from the loop: never inside a caller's call. */
-static void try_soon(struct ts_dns_forward *q)
+/* The next step, or the end, from the loop: never inside a caller's call. */
+static void go_on_soon(struct ts_dns_forward *q)
 {
-	close_try(q);
 	ts_timer_set(q->timer, ts_host_now_ms(q->forwarder->host));
 }
 
-static void on_event(void *ctx, unsigned events);
-
-static int open_try(struct ts_dns_forward *q, int type, uint64_t limit_ms)
+static struct step *step_of(struct ts_dns_forward *q,
+			    const struct ts_dns_try *try)
 {
-	struct ts_host *host = q->forwarder->host;
-	uint64_t at_ms = ts_host_now_ms(host) + limit_ms;
-	struct sockaddr_storage to;
-	socklen_t to_len = ts_name_server_sockaddr(server_of(q), &to);
-
-	close_try(q);
-	q->is_tcp = type == SOCK_STREAM;
-	q->fd = ts_sock_keep(host, socket(to.ss_family,
-					  type | SOCK_CLOEXEC | SOCK_NONBLOCK,
-					  0));
-	if (q->fd < 0)
-		return -EMFILE;
-	if (connect(q->fd, (struct sockaddr *)&to, to_len) &&
-	    errno != EINPROGRESS)
-		return -errno;
-	q->watch = ts_watch_new(host->loop, q->fd,
-				q->is_tcp ? TS_WRITABLE : TS_READABLE,
-				on_event, q);
-	ts_timer_set(q->timer, at_ms < q->end_ms ? at_ms : q->end_ms);
-	return q->watch ? 0 : -ENOMEM;
+	for (size_t i = 0; i < q->step_count; i++)
+		if (q->steps[i].try == try)
+			return &q->steps[i];
+	return NULL;
 }
 
-static void write_head(struct ts_dns_forward *q)
+static void on_try(struct ts_dns_try *try, void *ctx,
+		   enum ts_dns_verdict verdict, uint8_t *msg, size_t len)
 {
-	struct ts_writer w = ts_writer_init(q->bytes, PREFIX_LEN + q->len);
+	struct ts_dns_forward *q = ctx;
+	struct step *step = step_of(q, try);
+	bool is_cut = verdict == DNS_ANSWER_CUT_OFF && q->wants_all &&
+		      step->way == TS_DNS_BY_UDP;
 
-	ts_write_be16(&w, (uint16_t)q->len);
-	ts_write_be16(&w, (uint16_t)ts_random_u32());
-}
-
-static int ask_udp(struct ts_dns_forward *q)
-{
-	int err = open_try(q, SOCK_DGRAM, UDP_TRY_MS);
-
-	if (err)
-		return err;
-	return send(q->fd, q->bytes + PREFIX_LEN, q->len, 0) < 0 ? -errno : 0;
-}
-
-static void ask_next(struct ts_dns_forward *q)
-{
-	const struct ts_resolv_conf *conf = q->forwarder->conf;
-
-	if (q->tries >= ROUNDS * conf->count ||
-	    ts_host_now_ms(q->forwarder->host) >= q->end_ms) {
-		if (q->excuse)
-			deliver(q, q->excuse, q->excuse_len);
-		else
-			deliver_nothing(q);
+	if (verdict == DNS_ANSWER_GOOD ||
+	    (verdict == DNS_ANSWER_CUT_OFF && !is_cut)) {
+		deliver(q, msg, len, verdict == DNS_ANSWER_GOOD);
 		return;
 	}
-	q->tries++;
-	write_head(q);
-	if (ask_udp(q))
-		try_soon(q);
+	if (verdict != DNS_ANSWER_FOREIGN)
+		keep_excuse(q, msg, len);
+	if (is_cut)
+		ask_by_tcp(q, step->upstream);
+	end_try(q, step);
+	go_on_soon(q);
+}
+
+/* -- in time ------------------------------------------------------------- */
+
+static void begin(struct ts_dns_forward *q, struct step *step)
+{
+	struct ts_dns_forwarder *f = q->forwarder;
+
+	step->is_begun = true;
+	if (f->try_count >= DNS_TRIES_MAX)
+		return;
+	step->try = ts_dns_try_start(f->host,
+				     &q->resolvers->list[step->upstream],
+				     step->way, q->query, q->len, on_try, q);
+	if (!step->try)
+		return;
+	q->running++;
+	f->try_count++;
+}
+
+/* Of those that are not begun, the first in time; NULL: none. */
+static struct step *next_step(struct ts_dns_forward *q)
+{
+	struct step *next = NULL;
+
+	for (size_t i = 0; i < q->step_count; i++) {
+		struct step *step = &q->steps[i];
+
+		if (!step->is_begun && (!next || step->at_ms < next->at_ms))
+			next = step;
+	}
+	return next;
 }
 
 static void on_timer(void *ctx)
 {
-	ask_next(ctx);
-}
-
-/* true: q is gone, or on its next try. */
-static bool take_answer(struct ts_dns_forward *q, uint8_t *msg, size_t len)
-{
-	switch (ts_dns_judge(q->bytes + PREFIX_LEN, q->question_len, msg,
-			     len)) {
-	case DNS_ANSWER_FOREIGN:
-		return false;
-	case DNS_ANSWER_EXCUSE:
-		keep_excuse(q, msg, len);
-		try_soon(q);
-		return true;
-	case DNS_ANSWER_CUT_OFF:
-		if (q->wants_all && !q->is_tcp) {
-			keep_excuse(q, msg, len);
-			if (open_try(q, SOCK_STREAM, TCP_TRY_MS))
-				try_soon(q);
-			return true;
-		}
-		break;
-	case DNS_ANSWER_GOOD:
-		break;
-	}
-	deliver(q, msg, len);
-	return true;
-}
-
-static void on_datagram(struct ts_dns_forward *q)
-{
-	uint8_t *msg = q->forwarder->host->scratch;
-
-	for (int i = 0; i < ANSWERS_A_TURN; i++) {
-		ssize_t len = recv(q->fd, msg, HOST_SCRATCH_BYTES, 0);
-
-		if (len < 0 && (errno == EAGAIN || errno == EINTR))
-			return;
-		if (len < 0) { /* nobody serves there */
-			try_soon(q);
-			return;
-		}
-		if (take_answer(q, msg, (size_t)len))
-			return;
-	}
-}
-
-/* 0, or -errno: the server is given up. */
-static int send_rest(struct ts_dns_forward *q)
-{
-	size_t total = PREFIX_LEN + q->len;
-	ssize_t n = send(q->fd, q->bytes + q->sent, total - q->sent,
-			 MSG_NOSIGNAL);
-
-	if (n < 0)
-		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-	q->sent += (size_t)n;
-	if (q->sent == total)
-		ts_watch_set(q->watch, TS_READABLE);
-	return 0;
-}
-
-/* A whole message, or NULL. */
-static uint8_t *message_in(struct ts_byte_queue *in, size_t *len)
-{
-	struct ts_reader r = ts_reader_init(ts_byte_queue_data(in),
-					    ts_byte_queue_len(in));
-
-	*len = ts_read_be16(&r);
-	if (r.bad || r.left < *len)
-		return NULL;
-	return (uint8_t *)(uintptr_t)ts_byte_queue_data(in) + PREFIX_LEN;
-}
-
-/* 0, 1 when q is done with this try, or -errno. */
-static int receive_some(struct ts_dns_forward *q)
-{
-	uint8_t *scratch = q->forwarder->host->scratch, *msg;
-	ssize_t n = recv(q->fd, scratch, HOST_SCRATCH_BYTES, 0);
-	size_t len;
-	int err;
-
-	if (n < 0)
-		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-	if (n == 0)
-		return -ECONNRESET;
-	err = ts_byte_queue_push(&q->in, scratch, (size_t)n);
-	if (err)
-		return err;
-	msg = message_in(&q->in, &len);
-	if (!msg)
-		return 0;
-	return take_answer(q, msg, len) ? 1 : -EBADMSG;
-}
-
-static void on_event(void *ctx, unsigned events)
-{
 	struct ts_dns_forward *q = ctx;
-	int err = 0;
+	uint64_t now_ms = ts_host_now_ms(q->forwarder->host);
+	uint64_t wake_ms = q->end_ms;
+	struct step *next;
 
-	if (!q->is_tcp) {
-		on_datagram(q);
+	while ((next = next_step(q)) && now_ms < q->end_ms &&
+	       (next->at_ms <= now_ms || q->running == 0))
+		begin(q, next);
+	if (now_ms >= q->end_ms || (!next && q->running == 0)) {
+		deliver(q, q->excuse, q->excuse_len, false);
 		return;
 	}
-	if (events & TS_WRITABLE)
-		err = send_rest(q);
-	if (!err && (events & TS_READABLE))
-		err = receive_some(q);
-	if (err < 0)
-		try_soon(q);
+	if (next && next->at_ms < wake_ms)
+		wake_ms = next->at_ms;
+	ts_timer_set(q->timer, wake_ms);
 }
 
 /* -- for the service ----------------------------------------------------- */
 
-static void new_query(struct ts_dns_forward *q, const uint8_t *query,
-		      size_t len)
-{
-	struct ts_reader r = ts_reader_init(query, len);
-	struct ts_dns_query parsed;
-
-	memcpy(q->bytes + PREFIX_LEN, query, len);
-	q->len = len;
-	q->program_id = ts_read_be16(&r);
-	if (ts_dns_read_query(query, len, &parsed) != -EBADMSG &&
-	    parsed.has_question)
-		q->question_len = parsed.question_len;
-}
-
 struct ts_dns_forward *ts_dns_forward_start(struct ts_dns_forwarder *f,
+					    struct ts_dns_resolvers *resolvers,
 					    const uint8_t *query, size_t len,
 					    bool wants_all,
-					    ts_dns_answer_fn fn, void *ctx)
+					    ts_dns_forward_fn fn, void *ctx)
 {
 	struct ts_dns_forward *q;
+	struct ts_reader r = ts_reader_init(query, len);
+	uint64_t now_ms = ts_host_now_ms(f->host);
 
 	if (f->count >= DNS_FORWARDS_MAX || len < DNS_HEADER_LEN ||
-	    len > MESSAGE_MAX)
+	    len > DNS_MESSAGE_MAX)
 		return NULL;
 	q = calloc(1, sizeof(*q));
 	if (!q)
 		return NULL;
-	q->fd = -1;
-	q->bytes = malloc(PREFIX_LEN + len);
-	q->timer = ts_timer_new(f->host->loop, on_timer, q);
-	if (!q->bytes || !q->timer) {
+	*q = (struct ts_dns_forward){
+		.forwarder = f, .fn = fn, .ctx = ctx, .wants_all = wants_all,
+		.program_id = ts_read_be16(&r), .query = malloc(len),
+		.len = len, .timer = ts_timer_new(f->host->loop, on_timer, q),
+		.end_ms = now_ms + ALL_TRIES_MS,
+	};
+	if (!q->query || !q->timer) {
 		ts_timer_free(q->timer);
-		free(q->bytes);
+		free(q->query);
 		free(q);
 		return NULL;
 	}
-	ts_byte_queue_init(&q->in, PREFIX_LEN + MESSAGE_MAX);
-	q->forwarder = f;
-	q->fn = fn;
-	q->ctx = ctx;
-	q->wants_all = wants_all;
-	q->end_ms = ts_host_now_ms(f->host) + ALL_TRIES_MS;
-	new_query(q, query, len);
+	memcpy(q->query, query, len);
+	q->resolvers = ts_dns_resolvers_get(resolvers);
 	f->count++;
-	try_soon(q);
+	if (resolvers->in_turn)
+		plan_turns(q, now_ms);
+	else
+		plan_race(q, now_ms);
+	go_on_soon(q);
 	return q;
 }

@@ -3,8 +3,10 @@
  *
  * Programs with a resolver of their own (c-ares, Go, Java, dig) ask here, by
  * UDP or TCP. What the netmap can answer it answers (core/dns/magic_answer.c);
- * the rest goes to the system's name servers (dns_forward.c), and is SERVFAIL
- * when none of them helps.
+ * the rest goes to who is to be asked for it (dns_forward.c), and is SERVFAIL
+ * when none of them helps: the tailnet's resolvers for the names that it routes
+ * (core/dns/dns_routes.c), whose answers are remembered; the system's name
+ * servers for all others, which is what they would have heard anyway.
  *
  * Before the netmap is there, a name that can only be the tailnet's waits for
  * it. Any other is forwarded, so that a control server out of reach does not
@@ -23,9 +25,12 @@
 #include <string.h>
 
 #include "core/base/wire.h"
+#include "core/dns/dns_cache.h"
 #include "core/dns/dns_wire.h"
 #include "core/dns/special_names.h"
 #include "core/host/dns_forward.h"
+#include "core/host/resolv_conf.h"
+#include "core/node/node_dns.h"
 
 enum {
 	DNS_PORT = 53,
@@ -42,6 +47,8 @@ struct ask {
 	void *ctx;
 	bool wants_all;
 	bool was_early; /* forwarded before the netmap was there */
+	bool is_routed; /* asked of the tailnet's resolvers */
+	unsigned round; /* of the node's routes, when it was */
 	struct ts_dns_forward *forward; /* NULL: waits for the netmap */
 	uint64_t end_ms;
 	size_t len;
@@ -52,7 +59,10 @@ struct ts_dns_service {
 	struct ts_host *host;
 	bool intercepts;
 	struct ts_resolv_conf conf;
+	struct ts_dns_resolvers *system;
 	struct ts_dns_forwarder forwarder;
+	struct ts_dns_cache *cache;
+	unsigned round; /* of the node's routes, when the cache was filled */
 	struct ts_link asks; /* by end_ms */
 	size_t ask_count;
 	struct ts_timer *timer;	     /* of those that wait */
@@ -154,7 +164,23 @@ static void finish_plainly(struct ask *a, enum ts_dns_rcode rcode)
 	       plain_answer(host, a->query, a->len, rcode));
 }
 
-static void on_forwarded(void *ctx, const uint8_t *answer, size_t len);
+/* The same, for one who has no room for answers of any length. */
+static void finish_fitting(struct ask *a, const uint8_t *answer, size_t len)
+{
+	uint8_t *scratch = a->service->host->scratch;
+	struct ts_dns_query q;
+
+	if (!a->wants_all && ts_dns_read_query(a->query, a->len, &q) == 0 &&
+	    len > q.udp_size) {
+		memmove(scratch, answer, len);
+		answer = scratch;
+		len = ts_dns_cut_off(scratch, len);
+	}
+	finish(a, answer, len);
+}
+
+static void on_forwarded(void *ctx, const uint8_t *answer, size_t len,
+			 bool is_good);
 
 static void wait_for_netmap(struct ask *a)
 {
@@ -164,13 +190,47 @@ static void wait_for_netmap(struct ask *a)
 	ts_timer_set(s->timer, ts_host_now_ms(s->host));
 }
 
+/* The tailnet's resolvers for this name, or NULL. */
+static struct ts_dns_resolvers *route(const struct ask *a)
+{
+	const struct ts_node *node = a->service->host->node;
+	struct ts_dns_query q;
+
+	if (ts_node_state(node) == TS_STOPPED ||
+	    ts_dns_read_query(a->query, a->len, &q))
+		return NULL;
+	return ts_dns_routes_find(ts_node_dns_routes(node), q.question,
+				  q.question_len);
+}
+
+/* true: a is finished. */
+static bool finish_from_cache(struct ask *a)
+{
+	struct ts_dns_service *s = a->service;
+	uint8_t *scratch = s->host->scratch;
+	size_t len = ts_dns_cache_get(s->cache, a->query, a->len,
+				      ts_host_now_ms(s->host), scratch,
+				      HOST_SCRATCH_BYTES);
+
+	if (len > 0)
+		finish_fitting(a, scratch, len);
+	return len > 0;
+}
+
 static void forward(struct ask *a)
 {
 	struct ts_dns_service *s = a->service;
+	struct ts_dns_resolvers *resolvers = route(a);
 
 	a->was_early = !ts_host_has_netmap(s->host);
-	a->forward = ts_dns_forward_start(&s->forwarder, a->query, a->len,
-					  a->wants_all, on_forwarded, a);
+	a->is_routed = resolvers != NULL;
+	a->round = s->round;
+	if (a->is_routed && finish_from_cache(a))
+		return;
+	a->forward = ts_dns_forward_start(&s->forwarder,
+					  resolvers ? resolvers : s->system,
+					  a->query, a->len, a->wants_all,
+					  on_forwarded, a);
 	if (!a->forward)
 		finish_plainly(a, DNS_SERVFAIL);
 }
@@ -207,13 +267,18 @@ static bool knows_nothing(const uint8_t *answer, size_t len)
 }
 
 /* The forwarder has let go of it. */
-static void on_forwarded(void *ctx, const uint8_t *answer, size_t len)
+static void on_forwarded(void *ctx, const uint8_t *answer, size_t len,
+			 bool is_good)
 {
 	struct ask *a = ctx;
-	struct ts_host *host = a->service->host;
+	struct ts_dns_service *s = a->service;
+	struct ts_host *host = s->host;
 
 	ts_node_dns_result(host->node, answer != NULL);
 	a->forward = NULL;
+	if (is_good && a->is_routed && a->round == s->round)
+		ts_dns_cache_put(s->cache, a->query, a->len, answer, len,
+				 ts_host_now_ms(host));
 	if (a->was_early && knows_nothing(answer, len) &&
 	    !ts_host_is_down(host)) {
 		a->was_early = false;
@@ -224,7 +289,7 @@ static void on_forwarded(void *ctx, const uint8_t *answer, size_t len)
 		return;
 	}
 	if (answer)
-		finish(a, answer, len);
+		finish_fitting(a, answer, len);
 	else
 		finish_plainly(a, DNS_SERVFAIL);
 }
@@ -258,6 +323,10 @@ void ts_dns_service_node_changed(struct ts_host *host)
 	struct ts_dns_service *s = host->dns;
 	struct ask *a;
 
+	if (ts_node_dns_round(host->node) != s->round) {
+		s->round = ts_node_dns_round(host->node);
+		ts_dns_cache_flush(s->cache);
+	}
 	if (!ts_host_has_netmap(host) && !ts_host_is_down(host))
 		return;
 	while ((a = first_waiting(s))) /* none waits twice */
@@ -329,6 +398,25 @@ bool ts_dns_service_owns(const struct ts_host *host, const struct ts_addr *at)
 	return false;
 }
 
+/* 0, or -ENOMEM: the former ones are kept. */
+static int follow_conf(struct ts_dns_service *s)
+{
+	struct ts_dns_resolvers *fresh = ts_dns_resolvers_new();
+	int err = fresh ? 0 : -ENOMEM;
+
+	for (size_t i = 0; !err && i < s->conf.count; i++)
+		err = ts_dns_resolvers_add(fresh, &s->conf.servers[i].addr,
+					   s->conf.servers[i].scope);
+	if (err) {
+		ts_dns_resolvers_put(fresh);
+		return err;
+	}
+	fresh->in_turn = true;
+	ts_dns_resolvers_put(s->system);
+	s->system = fresh;
+	return 0;
+}
+
 static void fill_info(const struct ts_dns_service *s)
 {
 	struct ts_table_info *info = &s->host->info;
@@ -346,12 +434,52 @@ static void on_conf_timer(void *ctx)
 
 	if (ts_resolv_conf_refresh(&s->conf)) {
 		log_debug("dns: %zu name servers of the system", s->conf.count);
+		if (follow_conf(s))
+			log_error("dns: other name servers of the system are "
+				  "not asked: out of memory");
 		fill_info(s);
 		ts_host_publish(s->host);
 	}
 	ts_timer_set(s->conf_timer,
 		     ts_host_now_ms(s->host) + LOOK_AT_CONF_MS);
 }
+
+/* -- for those who stand beside the host ---------------------------------- */
+
+static void host_ask(void *ctx, const uint8_t *query, size_t len,
+		     ts_node_dns_fn fn, void *fn_ctx)
+{
+	const struct ts_dns_service *s = ctx;
+
+	ts_dns_service_ask_all(s->host, query, len, fn, fn_ctx);
+}
+
+static void host_cancel(void *ctx, const void *fn_ctx)
+{
+	const struct ts_dns_service *s = ctx;
+
+	ts_dns_service_cancel(s->host, fn_ctx);
+}
+
+static void host_read_system(void *ctx, struct ts_dns_system *out)
+{
+	const struct ts_dns_service *s = ctx;
+
+	*out = (struct ts_dns_system){.server_count = s->conf.count};
+	for (size_t i = 0; i < s->conf.count; i++)
+		out->servers[i] = s->conf.servers[i].addr.ip;
+	out->search_count = ts_resolv_conf_read_search(s->conf.path,
+						       out->search);
+}
+
+_Static_assert((int)TS_DNS_SYSTEM_SERVERS_MAX >= (int)TS_TABLE_RESOLVER_MAX,
+	       "all name servers fit");
+
+static const struct ts_node_dns_host dns_host = {
+	.ask = host_ask,
+	.cancel = host_cancel,
+	.read_system = host_read_system,
+};
 
 int ts_dns_service_open(struct ts_host *host,
 			const struct ts_host_config *config)
@@ -366,14 +494,17 @@ int ts_dns_service_open(struct ts_host *host,
 	s->conf.path = config->resolv_conf ? config->resolv_conf
 					   : "/etc/resolv.conf";
 	ts_list_init(&s->asks);
-	s->forwarder = (struct ts_dns_forwarder){.host = host,
-						 .conf = &s->conf};
+	s->forwarder = (struct ts_dns_forwarder){.host = host};
+	s->cache = ts_dns_cache_new();
 	s->timer = ts_timer_new(host->loop, on_timer, s);
 	s->conf_timer = ts_timer_new(host->loop, on_conf_timer, s);
-	if (!s->timer || !s->conf_timer)
+	if (!s->timer || !s->conf_timer || !s->cache)
 		return -ENOMEM;
 	(void)ts_resolv_conf_refresh(&s->conf);
+	if (follow_conf(s))
+		return -ENOMEM;
 	fill_info(s);
+	ts_node_set_dns_host(host->node, &dns_host, s);
 	ts_timer_set(s->conf_timer, ts_host_now_ms(host) + LOOK_AT_CONF_MS);
 	return 0;
 }
@@ -384,10 +515,14 @@ void ts_dns_service_close(struct ts_host *host)
 
 	if (!s)
 		return;
+	ts_node_set_dns_host(host->node, NULL, NULL);
+	/* Who is left stands beside the host: the others cancelled theirs. */
 	while (!ts_list_is_empty(&s->asks))
-		free_ask(TS_LINK_OWNER(s->asks.next, struct ask, link));
+		finish(TS_LINK_OWNER(s->asks.next, struct ask, link), NULL, 0);
 	ts_timer_free(s->timer);
 	ts_timer_free(s->conf_timer);
+	ts_dns_resolvers_put(s->system);
+	ts_dns_cache_free(s->cache);
 	free(s);
 	host->dns = NULL;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * dns_service.h - the name server at 100.100.100.100
  *
- * One DNS query in, one answer out: the tailnet's names from the netmap, all
- * others from the system's name servers.
+ * One DNS query in, one answer out: the tailnet's names from the netmap, those
+ * that it routes from its resolvers, all others from the system's name servers.
  */
 #ifndef CORE_HOST_DNS_SERVICE_H
 #define CORE_HOST_DNS_SERVICE_H

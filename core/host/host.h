@@ -18,12 +18,27 @@
 
 struct ts_host;
 
+/* DNS over HTTPS, by whoever has a client for it. status 0: no answer. */
+typedef void (*ts_doh_fn)(void *ctx, int status, const uint8_t *body,
+			  size_t len);
+struct ts_doh_ops {
+	/* A request that is a POST of the query, or NULL; ips: where the
+	 * server is; none: its name has to be looked up. fn is called once
+	 * unless it is cancelled, and never inside. */
+	void *(*start)(void *ctx, const char *url, const struct ts_ip *ips,
+		       size_t ip_count, const uint8_t *query, size_t len,
+		       ts_doh_fn fn, void *fn_ctx);
+	void (*cancel)(void *request);
+};
+
 struct ts_host_config {
 	const char *socket_path; /* broker's path (mode 0600), or NULL */
 	const char *abstract_name; /* without the leading NUL, or NULL */
 	enum ts_listen_mode listen;
 	enum ts_dns_mode dns;
 	const char *resolv_conf; /* NULL: the system's */
+	const struct ts_doh_ops *doh; /* NULL: no DNS over HTTPS */
+	void *doh_ctx;
 	unsigned timeout_s; /* how long a connect or a name waits for a node
 			     * that is not running yet */
 	bool in_process; /* same process as (the first of) the programs */

@@ -117,6 +117,8 @@ struct ts_host {
 	struct ts_notify *notify; /* seccomp listeners; NULL: none yet */
 	struct ts_proxy *proxy;	  /* NULL: not asked for */
 	struct ts_dns_service *dns;
+	const struct ts_doh_ops *doh; /* NULL: none */
+	void *doh_ctx;
 	struct ts_link dns_streams;
 	size_t dns_stream_count;
 	struct ts_dgrams *dgrams; /* app_datagram.h */

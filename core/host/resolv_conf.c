@@ -2,8 +2,8 @@
  * resolv_conf.c - the system's name servers
  * Source: resolv.conf(5)
  *
- * Only "nameserver" lines are of interest: programs bring their own search
- * lists, time-outs and options.
+ * Only "nameserver" lines count: programs bring their own search lists,
+ * time-outs and options. The search list is read for people who ask.
  */
 #include "core/host/resolv_conf.h"
 
@@ -79,18 +79,83 @@ size_t ts_resolv_conf_parse(
 	return 1;
 }
 
-static void read_file(struct ts_resolv_conf *conf)
+/* "" when there is none. */
+static void read_text(const char *path, char text[static CONF_CAP])
 {
-	char text[CONF_CAP] = "";
-	FILE *f = fopen(conf->path, "re");
+	FILE *f = fopen(path, "re");
 	size_t len;
 
-	if (f) {
-		len = fread(text, 1, sizeof(text) - 1, f);
-		text[len] = '\0';
-		fclose(f);
-	}
+	text[0] = '\0';
+	if (!f)
+		return;
+	len = fread(text, 1, CONF_CAP - 1, f);
+	text[len] = '\0';
+	fclose(f);
+}
+
+static void read_file(struct ts_resolv_conf *conf)
+{
+	char text[CONF_CAP];
+
+	read_text(conf->path, text);
 	conf->count = ts_resolv_conf_parse(text, conf->servers);
+}
+
+/* -- the search list ----------------------------------------------------- */
+
+/* The names on a line of len bytes. */
+static size_t parse_names(const char *line, size_t len,
+			  char out[static TS_DNS_SYSTEM_SEARCH_MAX]
+				  [TS_DNS_NAME_CAP])
+{
+	size_t count = 0, at = 0;
+
+	while (at < len && count < TS_DNS_SYSTEM_SEARCH_MAX) {
+		size_t n = 0;
+
+		while (at < len && strchr(" \t\r", line[at]))
+			at++;
+		while (at + n < len && !strchr(" \t\r", line[at + n]))
+			n++;
+		if (n > 0 && n < TS_DNS_NAME_CAP) {
+			memcpy(out[count], line + at, n);
+			out[count++][n] = '\0';
+		}
+		at += n;
+	}
+	return count;
+}
+
+size_t ts_resolv_conf_parse_search(
+	const char *text,
+	char out[static TS_DNS_SYSTEM_SEARCH_MAX][TS_DNS_NAME_CAP])
+{
+	size_t count = 0;
+
+	while (*text) {
+		size_t len = strcspn(text, "\n");
+
+		for (const char *word = "search"; word;
+		     word = *word == 's' ? "domain" : NULL) {
+			size_t n = strlen(word);
+
+			if (len > n && strncmp(text, word, n) == 0 &&
+			    strchr(blanks, text[n]))
+				count = parse_names(text + n, len - n, out);
+		}
+		text += len + (text[len] == '\n');
+	}
+	return count;
+}
+
+size_t ts_resolv_conf_read_search(
+	const char *path,
+	char out[static TS_DNS_SYSTEM_SEARCH_MAX][TS_DNS_NAME_CAP])
+{
+	char text[CONF_CAP];
+
+	read_text(path, text);
+	return ts_resolv_conf_parse_search(text, out);
 }
 
 bool ts_resolv_conf_refresh(struct ts_resolv_conf *conf)

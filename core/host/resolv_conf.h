@@ -11,6 +11,7 @@
 
 #include "core/base/addr.h"
 #include "core/broker/address_table.h"
+#include "core/node/node_dns.h"
 
 struct ts_name_server {
 	struct ts_addr addr;
@@ -32,6 +33,14 @@ struct ts_resolv_conf {
 
 /* Reads the file when it changed: were there news? */
 bool ts_resolv_conf_refresh(struct ts_resolv_conf *conf);
+/* The search list of the last "search" or "domain" line; their number. */
+size_t ts_resolv_conf_parse_search(
+	const char *text,
+	char out[static TS_DNS_SYSTEM_SEARCH_MAX][TS_DNS_NAME_CAP]);
+/* The same of the file, as it is now. */
+size_t ts_resolv_conf_read_search(
+	const char *path,
+	char out[static TS_DNS_SYSTEM_SEARCH_MAX][TS_DNS_NAME_CAP]);
 /* The length of *out, as connect() wants both. */
 socklen_t ts_name_server_sockaddr(const struct ts_name_server *server,
 				  struct sockaddr_storage *out);

@@ -17,6 +17,7 @@
 #include "core/base/err.h"
 #include "core/base/packet.h"
 #include "core/host/host_internal.h"
+#include "core/node/node_dns.h"
 
 static const char *const TAILNET_RANGES[] = {"100.64.0.0/10",
 					     "fd7a:115c:a1e0::/48"};
@@ -138,6 +139,11 @@ void ts_table_info_from_node(struct ts_table_info *info,
 	info->own_v6 = ts_node_ip(node, true);
 	fill_prefixes(&list, node);
 	info->prefix_count = list.count;
+	info->routes_names =
+		ts_node_state(node) != TS_STOPPED &&
+		(ts_node_has_other_names(node) ||
+		 (info->resolver_count > 0 &&
+		  !ts_dns_routes_are_empty(ts_node_dns_routes(node))));
 	fill_direct(info, prefixes, node);
 	fill_suffix(info, node);
 }

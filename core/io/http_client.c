@@ -24,7 +24,7 @@
 #include "core/io/link_cert.h"
 #include "core/io/link_tls.h"
 
-enum { REDIRECTS_MAX = 5 };
+enum { REDIRECTS_MAX = 5, DNS_ANSWER_MAX = 65535 };
 
 /* -- the end of a request ------------------------------------------------- */
 
@@ -58,6 +58,7 @@ static void free_request(struct ts_http_request *rq)
 	for (struct curl_slist *line = rq->headers; line; line = line->next)
 		ts_wipe(line->data, strlen(line->data));
 	curl_slist_free_all(rq->headers);
+	free(rq->at);
 	ts_wipe_free_text(rq->post);
 	free(rq->method);
 	free(rq->want_field);
@@ -182,6 +183,14 @@ static void fail_transfer(struct ts_http_request *rq, CURLcode code)
 	fail(rq, reason);
 }
 
+static bool is_dns_answer(const struct ts_http_request *rq)
+{
+	char *type = NULL;
+
+	curl_easy_getinfo(rq->easy, CURLINFO_CONTENT_TYPE, &type);
+	return type && strcasecmp(type, HTTP_DNS_TYPE) == 0;
+}
+
 void ts_http_request_done(struct ts_http_request *rq, CURLcode code)
 {
 	long status = 0;
@@ -191,6 +200,8 @@ void ts_http_request_done(struct ts_http_request *rq, CURLcode code)
 		fail(rq, "the answer is too long");
 	} else if (code != CURLE_OK) {
 		fail_transfer(rq, code);
+	} else if (rq->is_dns && !is_dns_answer(rq)) {
+		fail(rq, "the answer is no DNS message");
 	} else {
 		rq->status = (int)status;
 		if (!follow(rq))
@@ -200,13 +211,23 @@ void ts_http_request_done(struct ts_http_request *rq, CURLcode code)
 
 /* -- one request ---------------------------------------------------------- */
 
+static void start_at(struct ts_http_request *rq, const struct ts_ip *ips,
+		     size_t count)
+{
+	/* Which CURLOPT_RESOLVE has no way to name; libcurl needs no help. */
+	bool is_ip6_literal = strchr(rq->way.host, ':');
+
+	if (!is_ip6_literal)
+		rq->resolved = ts_http_way_resolved(&rq->way, ips, count);
+	if ((!rq->resolved && !is_ip6_literal) || !ts_http_start_transfer(rq))
+		fail(rq, "out of memory");
+}
+
 static void on_resolved(void *ctx, const char *error, const struct ts_ip *ips,
 			size_t count)
 {
 	struct ts_http_request *rq = ctx;
 	char reason[128];
-	/* Which CURLOPT_RESOLVE has no way to name; libcurl needs no help. */
-	bool is_ip6_literal = strchr(rq->way.host, ':');
 
 	rq->lookup = NULL;
 	if (error) {
@@ -214,10 +235,7 @@ static void on_resolved(void *ctx, const char *error, const struct ts_ip *ips,
 		fail(rq, reason);
 		return;
 	}
-	if (!is_ip6_literal)
-		rq->resolved = ts_http_way_resolved(&rq->way, ips, count);
-	if ((!rq->resolved && !is_ip6_literal) || !ts_http_start_transfer(rq))
-		fail(rq, "out of memory");
+	start_at(rq, ips, count);
 }
 
 static void start_request(struct ts_http_request *rq)
@@ -226,6 +244,10 @@ static void start_request(struct ts_http_request *rq)
 
 	if (ts_http_way_choose(rq->url, rq->is_near, &rq->way, err)) {
 		fail(rq, err);
+		return;
+	}
+	if (rq->at && !rq->way.has_proxy) {
+		start_at(rq, rq->at, rq->at_count);
 		return;
 	}
 	rq->lookup = ts_resolver_lookup(rq->client->resolver, rq->way.host,
@@ -311,6 +333,41 @@ struct ts_http_request *ts_http_call(struct ts_http_client *client,
 	rq->is_near = call->is_near;
 	rq->stays = true;
 	if (!ts_http_set_call(rq, call)) {
+		free_request(rq);
+		return NULL;
+	}
+	ts_timer_set(rq->timer, rq->end_ms);
+	start_request(rq);
+	return rq;
+}
+
+static bool set_place(struct ts_http_request *rq, const struct ts_ip *ips,
+		      size_t count)
+{
+	if (count == 0)
+		return true;
+	rq->at = calloc(count, sizeof(*rq->at));
+	if (!rq->at)
+		return false;
+	memcpy(rq->at, ips, count * sizeof(*rq->at));
+	rq->at_count = count;
+	return true;
+}
+
+struct ts_http_request *ts_http_ask_dns(struct ts_http_client *client,
+					const char *url,
+					const struct ts_ip *ips, size_t count,
+					const uint8_t *query, size_t len,
+					unsigned timeout_ms, ts_http_fn fn,
+					void *ctx)
+{
+	struct ts_http_request *rq = new_request(client, url, DNS_ANSWER_MAX,
+						 timeout_ms, fn, ctx);
+
+	if (!rq)
+		return NULL;
+	rq->stays = true;
+	if (!set_place(rq, ips, count) || !ts_http_set_dns(rq, query, len)) {
 		free_request(rq);
 		return NULL;
 	}

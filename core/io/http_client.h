@@ -6,7 +6,9 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
+#include "core/base/addr.h"
 #include "core/loop/loop.h"
 
 struct ts_http_client;
@@ -32,6 +34,16 @@ struct ts_http_request *ts_http_call_near(struct ts_http_client *client,
 					  const char *soap_body,
 					  size_t body_max, unsigned timeout_ms,
 					  ts_http_fn fn, void *ctx);
+/* DNS over HTTPS: a POST of a query, by HTTP/2 if the server speaks it; the
+ * connection is kept for the next one. ips: where the server is; none: its name
+ * is looked up. An answer of another type than DNS fails. Otherwise as
+ * ts_http_get(). */
+struct ts_http_request *ts_http_ask_dns(struct ts_http_client *client,
+					const char *url,
+					const struct ts_ip *ips, size_t count,
+					const uint8_t *query, size_t len,
+					unsigned timeout_ms, ts_http_fn fn,
+					void *ctx);
 /* A request with a method, fields and a body of its own, all copied (and wiped
  * after). No redirect is followed: what is in it is meant for that host. */
 struct ts_http_call {

@@ -18,6 +18,8 @@
 
 enum { HTTP_TARGET_CAP = 280, HTTP_HINT_CAP = 128, HTTP_FIELD_CAP = 128 };
 
+#define HTTP_DNS_TYPE "application/dns-message"
+
 struct ts_http_watch; /* http_multi.c */
 
 struct ts_http_request {
@@ -31,8 +33,12 @@ struct ts_http_request {
 	char *url;
 	bool is_near; /* the own network: no proxy, no redirect */
 	bool stays;   /* no redirect */
+	bool is_dns;  /* DNS over HTTPS */
 	char *method; /* NULL: GET, or POST when there is a post */
 	char *post;   /* NULL: no body */
+	size_t post_len;  /* is_dns: of it; else it is text */
+	struct ts_ip *at; /* where the host is; NULL: it is looked up */
+	size_t at_count;
 	struct curl_slist *headers;
 	char *want_field; /* of the answer, or NULL */
 	char *ca_pem;	  /* the only roots to believe; NULL: the usual */
@@ -74,6 +80,9 @@ void ts_http_multi_close(struct ts_http_client *client);
 /* -- http_options.c -- */
 /* Make the easy handle of a request whose way is known, and start it. */
 bool ts_http_start_transfer(struct ts_http_request *rq);
+/* Make it a POST of a DNS query. */
+bool ts_http_set_dns(struct ts_http_request *rq, const uint8_t *query,
+		     size_t len);
 /* Its method, fields and body. */
 bool ts_http_set_call(struct ts_http_request *rq,
 		      const struct ts_http_call *call);

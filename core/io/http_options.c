@@ -5,6 +5,7 @@
  * the environment; our CA roots; and limits on the answer.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -67,7 +68,8 @@ static bool set_options(struct ts_http_request *rq, const char *proxy)
 	bad |= curl_easy_setopt(easy, CURLOPT_PRIVATE, rq);
 	bad |= curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
 	bad |= curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
-				(long)CURL_HTTP_VERSION_1_1);
+				(long)(rq->is_dns ? CURL_HTTP_VERSION_2TLS
+						  : CURL_HTTP_VERSION_1_1));
 	bad |= curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);
 	bad |= curl_easy_setopt(easy, CURLOPT_WRITEDATA, rq);
 	bad |= curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, rq->curl_error);
@@ -104,6 +106,9 @@ static bool set_call_options(struct ts_http_request *rq)
 	if (rq->headers)
 		bad |= curl_easy_setopt(rq->easy, CURLOPT_HTTPHEADER,
 					rq->headers);
+	if (rq->is_dns)
+		bad |= curl_easy_setopt(rq->easy, CURLOPT_POSTFIELDSIZE,
+					(long)rq->post_len);
 	if (rq->post)
 		bad |= curl_easy_setopt(rq->easy, CURLOPT_POSTFIELDS, rq->post);
 	if (rq->method)
@@ -164,6 +169,25 @@ bool ts_http_set_call(struct ts_http_request *rq,
 	return ok && rq->method && (rq->post || !call->body) &&
 	       (rq->want_field || !call->want_field) &&
 	       (rq->ca_pem || !call->ca_pem);
+}
+
+bool ts_http_set_dns(struct ts_http_request *rq, const uint8_t *query,
+		     size_t len)
+{
+	static const char *const fixed[] = {
+		"Content-Type: " HTTP_DNS_TYPE, "Accept: " HTTP_DNS_TYPE,
+		"Expect:"};
+	bool ok = true;
+
+	rq->is_dns = true;
+	rq->post = calloc(1, len + 1);
+	if (!rq->post)
+		return false;
+	memcpy(rq->post, query, len);
+	rq->post_len = len;
+	for (size_t i = 0; ok && i < ARRAY_LEN(fixed); i++)
+		ok = add_header(rq, fixed[i]);
+	return ok;
 }
 
 /* Expect: the devices are small, and wait is all that many make of it. */

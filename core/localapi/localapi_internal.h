@@ -134,6 +134,10 @@ json_t *localapi_exit_node_status(const struct localapi_call *call);
 void localapi_suggest_exit_node(const struct localapi_call *call);
 /* ping_route.c */
 void localapi_ping(const struct localapi_call *call);
+/* dns_routes.c */
+void localapi_dns_query(const struct localapi_call *call);
+void localapi_dns_config(const struct localapi_call *call);
+void localapi_dns_osconfig(const struct localapi_call *call);
 /* netcheck_route.c */
 void localapi_netcheck(const struct localapi_call *call);
 /* metrics_routes.c */

@@ -165,6 +165,8 @@ bool node_exit_update(struct ts_node *node)
 	if (next.has_v4 || next.has_v6)
 		next.peer_id = peer->id;
 	next.suggested = node->exit.suggested;
+	node_dns_use_exit_node(node, next.is_wanted,
+			       next.peer_id ? peer : NULL);
 	if (is_same(&next, &node->exit))
 		return false;
 	node->exit = next;

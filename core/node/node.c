@@ -169,6 +169,7 @@ void ts_node_free(struct ts_node *node)
 	ts_wg_free(node->wg);
 	ts_control_free(node->control);
 	ts_magic_dns_free(node->dns);
+	node_dns_deinit(node);
 	ts_filter_free(node->filter);
 	route_table_deinit(&node->routes);
 	node_forward_deinit(node);
@@ -237,6 +238,7 @@ static void follow_gate(struct ts_node *node)
 	node->is_open = is_open;
 	if (!is_open)
 		node_peers_close_unusable(node);
+	node_dns_update_routes(node);
 }
 
 /* Control looks at the clock too, but only while it has a stream. */
@@ -528,24 +530,6 @@ struct ts_ip ts_node_ip(const struct ts_node *node, bool v6)
 	const struct ts_netmap *map = ts_node_netmap(node);
 
 	return map->self ? ts_peer_ip(map->self, v6) : TS_IP_ZERO;
-}
-
-enum ts_dns_answer ts_node_lookup(const struct ts_node *node, const char *name,
-				  bool want_v4, bool want_v6,
-				  struct ts_dns_result *out)
-{
-	return ts_magic_dns_lookup(node->dns, name, want_v4, want_v6, out);
-}
-
-const char *ts_node_reverse(const struct ts_node *node, const struct ts_ip *ip)
-{
-	return ts_magic_dns_reverse(node->dns, ip);
-}
-
-int ts_node_dns_answer(const struct ts_node *node, const uint8_t *query,
-		       size_t len, bool udp, uint8_t *out, size_t out_cap)
-{
-	return ts_magic_dns_answer(node->dns, query, len, udp, out, out_cap);
 }
 
 const struct ts_prefs *ts_node_prefs(const struct ts_node *node)

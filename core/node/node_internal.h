@@ -11,6 +11,7 @@
 #include "core/node/capture.h"
 #include "core/node/exit_node.h"
 #include "core/node/node.h"
+#include "core/node/node_dns.h"
 #include "core/node/route_table.h"
 #include "core/wireguard/wg_device.h"
 
@@ -68,6 +69,20 @@ struct node_ping {
 	struct ts_node *node;
 };
 
+/* node_dns.c */
+struct node_dns {
+	struct ts_dns_routes *list;
+	unsigned round;
+	bool has_exit_node;
+	char *exit_node_doh; /* URL; NULL: none, or it does not answer names */
+	/* What the list was made of. */
+	json_t *made_of;
+	char *made_with_doh;
+	bool accepts, had_exit_node;
+	const struct ts_node_dns_host *host;
+	void *host_ctx;
+};
+
 struct ts_node {
 	struct ts_node_io io;
 	void *io_ctx;
@@ -97,6 +112,7 @@ struct ts_node {
 	struct ts_path *path;
 	struct ts_filter *filter;
 	struct ts_magic_dns *dns;
+	struct node_dns dns_routes;
 	struct stack *stack;
 	struct route_table routes; /* subnet routes; addresses: the netmap */
 	struct node_forward forward;
@@ -223,6 +239,15 @@ void node_tsmp_reject(struct ts_node *node, struct node_peer *np,
 		      const struct ts_packet_header *h);
 void node_tsmp_ping(struct ts_node *node, struct ts_peer *peer,
 		    const struct ts_ip *to, const uint8_t token[static 8]);
+/* node_dns.c: the DNS configuration, or we ourselves, have changed */
+void node_dns_update(struct ts_node *node);
+/* The gate was opened, or closed. */
+void node_dns_update_routes(struct ts_node *node);
+/* All names by way of this peer from now on, if it takes them; NULL: nobody is
+ * there yet, or none is wanted. To be called again when the peer changes. */
+void node_dns_use_exit_node(struct ts_node *node, bool is_wanted,
+			    const struct ts_peer *peer);
+void node_dns_deinit(struct ts_node *node);
 /* node_ping.c */
 void node_ping_tsmp_pong(struct ts_node *node, const uint8_t token[static 8],
 			 uint16_t peerapi_port);

@@ -108,7 +108,6 @@ static void follow_exit(struct ts_node *node, unsigned changes)
 static void on_netmap_changed(void *ctx, unsigned changes)
 {
 	struct ts_node *node = ctx;
-	const struct ts_netmap *map = ts_node_netmap(node);
 	bool has_new_routes;
 
 	follow_derp_map(node);
@@ -121,10 +120,8 @@ static void on_netmap_changed(void *ctx, unsigned changes)
 		node_peerapi_publish(node);
 		node_paths_configure(node);
 	}
-	if (changes & (TS_CHANGED_DNS | TS_CHANGED_SELF | TS_CHANGED_FIRST) &&
-	    ts_magic_dns_set_config(node->dns, map))
-		log_error("node-%s: names are incomplete: out of memory",
-			  node->prefs.hostname);
+	if (changes & (TS_CHANGED_DNS | TS_CHANGED_SELF | TS_CHANGED_FIRST))
+		node_dns_update(node);
 	follow_exit(node, changes);
 	if (has_new_routes)
 		stack_routes_changed(node->stack);

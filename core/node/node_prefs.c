@@ -60,6 +60,14 @@ static void follow_routes(struct ts_node *node, const struct ts_prefs *old)
 	node->io.netmap_changed(node->io_ctx, TS_CHANGED_PEERS);
 }
 
+static void follow_dns(struct ts_node *node, const struct ts_prefs *old)
+{
+	if (node->prefs.corp_dns == old->corp_dns)
+		return;
+	node_dns_update(node);
+	node->io.netmap_changed(node->io_ctx, TS_CHANGED_DNS);
+}
+
 static bool same_route(const struct ts_route_prefs *a,
 		       const struct ts_route_prefs *b)
 {
@@ -130,6 +138,7 @@ void ts_node_edit_prefs(struct ts_node *node, struct ts_prefs *next,
 	complete_hostname(node);
 	follow_shields(node, &old);
 	follow_routes(node, &old);
+	follow_dns(node, &old);
 	follow_offers(node, &old);
 	tell_server(node, &old);
 	if (node->prefs.want_running != old.want_running) {

@@ -54,6 +54,8 @@ static const struct ts_config_option options[] = {
 	 "both, tailnet, host", offsetof(struct ts_config, listen)},
 	{"dns", "TSNET_DNS", NULL, TS_CONF_DNS, "intercept",
 	 "intercept, host", offsetof(struct ts_config, dns)},
+	{"accept_dns", "TSNET_ACCEPT_DNS", NULL, TS_CONF_BOOL, "yes",
+	 BOOL_VALUES, offsetof(struct ts_config, accept_dns)},
 	{"accept_routes", "TSNET_ACCEPT_ROUTES", NULL, TS_CONF_BOOL, "no",
 	 BOOL_VALUES, offsetof(struct ts_config, accept_routes)},
 	{"advertise_routes", "TSNET_ADVERTISE_ROUTES", NULL, TS_CONF_ROUTES,

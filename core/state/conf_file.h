@@ -33,6 +33,7 @@
  * ephemeral         TSNET_EPHEMERAL       no
  * listen            TSNET_LISTEN          both
  * dns               TSNET_DNS             intercept
+ * accept_dns        TSNET_ACCEPT_DNS      yes
  * accept_routes     TSNET_ACCEPT_ROUTES   no
  * advertise_routes  TSNET_ADVERTISE_ROUTES - (comma-separated prefixes)
  * advertise_exit_node TSNET_ADVERTISE_EXIT_NODE no
@@ -65,6 +66,7 @@ struct ts_config {
 	char *kube_account; /* TSNET_KUBE_ACCOUNT; NULL: where it always is */
 	char *id_token_file; /* which had it; such files are written anew */
 	bool state_in_memory, ephemeral, accept_routes, force_login, login_qr;
+	bool accept_dns;
 	bool direct, path_mtu, shields_up, follow_exec;
 	bool disable_portmapper, disable_upnp;
 	/* With both default routes when it is to be an exit node. */

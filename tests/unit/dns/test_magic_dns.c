@@ -523,6 +523,25 @@ static void expired_node_answers_nothing(void **state)
 	free_fixture(&f);
 }
 
+/* CorpDNS off: nodes and records are all there is. */
+static void without_the_tailnets_dns(void **state)
+{
+	struct fixture f = make_fixture(true);
+
+	(void)state;
+	assert_string_equal(ts_magic_dns_search_domain(f.dns, 1),
+			    "corp.example");
+	assert_null(ts_magic_dns_search_domain(f.dns, 2));
+	ts_magic_dns_accept(f.dns, false);
+	assert_int_equal(ts_magic_dns_set_config(f.dns, f.map), 0);
+	assert_answer(&f, "pc.tail1.ts.net", TS_DNS_FOUND);
+	assert_answer(&f, "db.corp.example", TS_DNS_FOUND);
+	assert_answer(&f, "nobody.tail1.ts.net", TS_DNS_NOT_OURS);
+	assert_answer(&f, "x.nowhere.example", TS_DNS_NOT_OURS);
+	assert_null(ts_magic_dns_search_domain(f.dns, 0));
+	free_fixture(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -543,6 +562,7 @@ int main(void)
 		cmocka_unit_test(malformed_queries_get_a_format_error),
 		cmocka_unit_test(answers_obey_the_askers_size),
 		cmocka_unit_test(expired_node_answers_nothing),
+		cmocka_unit_test(without_the_tailnets_dns),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "core/dns/dns_wire.h"
-#include "core/node/node.h"
+#include "core/node/node_dns.h"
 
 struct ts_node {
 	enum ts_node_state state;
@@ -20,6 +20,9 @@ struct ts_node {
 	struct ts_ip own_v4, own_v6;
 	struct stack *stack;
 	const char *error, *auth_url;
+	struct ts_dns_routes *dns_routes; /* NULL: none */
+	unsigned dns_round;
+	const char *search_domain; /* NULL: none */
 	struct ts_peer peer;
 	struct ts_prefix lan; /* that the machine is in */
 	uint16_t peerapi_port; /* 0: none */
@@ -178,6 +181,37 @@ const char *ts_node_reverse(const struct ts_node *node, const struct ts_ip *ip)
 
 	(void)node;
 	return ts_ip_equal(ip, &peer) ? "peer.ts.net" : NULL;
+}
+
+/* -- whose name ---------------------------------------------------------- */
+
+const struct ts_dns_routes *ts_node_dns_routes(const struct ts_node *node)
+{
+	return node->dns_routes;
+}
+
+unsigned ts_node_dns_round(const struct ts_node *node)
+{
+	return node->dns_round;
+}
+
+bool ts_node_has_other_names(const struct ts_node *node)
+{
+	(void)node;
+	return false;
+}
+
+const char *ts_node_search_domain(const struct ts_node *node, size_t i)
+{
+	return i == 0 ? node->search_domain : NULL;
+}
+
+void ts_node_set_dns_host(struct ts_node *node,
+			  const struct ts_node_dns_host *ops, void *ctx)
+{
+	(void)node;
+	(void)ops;
+	(void)ctx;
 }
 
 /* Names as above; a query with any other is to be forwarded. */

@@ -754,6 +754,32 @@ static void servers_in_resolv_conf(void **state)
 	}
 }
 
+static void search_lists_in_resolv_conf(void **state)
+{
+	static const struct {
+		const char *text, *first;
+		size_t count;
+	} cases[] = {
+		{"", "", 0},
+		{"search", "", 0},
+		{"search \n", "", 0},
+		{"search a.example b.example\n", "a.example", 2},
+		{"domain c.example\r\n#search x\n", "c.example", 1},
+		{"search a\nsearch\tb  c\n", "b", 2},
+		{"search 1 2 3 4 5 6 7 8", "1", TS_DNS_SYSTEM_SEARCH_MAX},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char found[TS_DNS_SYSTEM_SEARCH_MAX][TS_DNS_NAME_CAP] = {""};
+
+		assert_int_equal(ts_resolv_conf_parse_search(cases[i].text,
+							     found),
+				 cases[i].count);
+		assert_string_equal(found[0], cases[i].first);
+	}
+}
+
 static void a_changed_resolv_conf_is_read_again(void **state)
 {
 	static const char text[] = "nameserver 9.9.9.9\n";
@@ -780,6 +806,7 @@ static void a_changed_resolv_conf_is_read_again(void **state)
 
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(servers_in_resolv_conf),
+	cmocka_unit_test(search_lists_in_resolv_conf),
 	cmocka_unit_test(names_of_the_tailnet_by_tcp),
 	cmocka_unit_test(queries_come_in_any_pieces),
 	cmocka_unit_test(what_is_no_query_ends_the_connection),

@@ -462,6 +462,56 @@ static void a_call_follows_no_redirect(void **state)
 	peer_join(&peer);
 }
 
+static void serve_dns(struct peer *p, int fd, SSL *ssl)
+{
+	static const char text[] = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n"
+				   "Content-Type: application/dns-message\r\n"
+				   "Connection: close\r\n\r\nanswer";
+
+	p->seen_len = (size_t)peer_read(fd, ssl, p->seen, sizeof(p->seen) - 1);
+	peer_write(fd, ssl, text, sizeof(text) - 1);
+}
+
+static void ask_dns(struct bench *b, uint16_t port, size_t ip_count)
+{
+	static const uint8_t query[] = {0, 1, 0, 'x'};
+	const struct ts_ip ip = ts_ip_from_v4((const uint8_t[]){127, 0, 0, 1});
+	char url[64];
+
+	snprintf(url, sizeof(url), "http://name.invalid:%u/dns-query", port);
+	b->answers = 0;
+	assert_non_null(ts_http_ask_dns(b->client, url, &ip, ip_count, query,
+					sizeof(query), 2000, answer, b));
+	assert_int_equal(b->answers, 0);
+	run(b, 2500);
+	assert_int_equal(b->answers, 1);
+}
+
+/* Where it was said to be, whatever its name; only DNS is an answer. */
+static void a_dns_query_is_a_post_to_a_known_place(void **state)
+{
+	struct bench *b = *state;
+	struct peer peer;
+
+	peer_start(&peer, NULL, serve_dns);
+	ask_dns(b, peer.port, 1);
+	assert_int_equal(b->status, 200);
+	assert_string_equal(b->body, "answer");
+	peer_join(&peer);
+	assert_memory_equal(peer.seen, "POST /dns-query HTTP/1.1\r\n", 26);
+	assert_memory_equal(peer.seen + peer.seen_len - 8,
+			    "\r\n\r\n\0\1\0x", 8);
+	peer.seen[peer.seen_len - 4] = '\0';
+	assert_non_null(strstr(peer.seen, "\r\nContent-Length: 4\r\n"));
+	assert_non_null(strstr(peer.seen,
+			       "\r\nContent-Type: application/dns-message\r"));
+	peer_start(&peer, NULL, serve_text);
+	ask_dns(b, peer.port, 1);
+	assert_int_equal(b->status, 0);
+	assert_non_null(strstr(b->error, "no DNS message"));
+	peer_join(&peer);
+}
+
 static void a_silent_server_times_out(void **state)
 {
 	struct bench *b = *state;
@@ -550,6 +600,7 @@ int main(void)
 		CASE(a_proxy_from_the_environment_is_used),
 		CASE(a_near_request_knows_no_proxy_and_no_redirect),
 		CASE(a_soap_request_is_a_post_with_its_action),
+		CASE(a_dns_query_is_a_post_to_a_known_place),
 		CASE(a_call_has_its_own_method_fields_and_body),
 		CASE(a_call_follows_no_redirect),
 		CASE(a_silent_server_times_out),

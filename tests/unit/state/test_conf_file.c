@@ -93,6 +93,7 @@ static void defaults_are_those_of_the_header(void **state)
 	assert_false(b->config.ephemeral);
 	assert_int_equal(b->config.listen, TS_LISTEN_BOTH);
 	assert_int_equal(b->config.dns, TS_DNS_INTERCEPT);
+	assert_true(b->config.accept_dns);
 	assert_false(b->config.accept_routes);
 	assert_int_equal(b->config.port, 0);
 	assert_int_equal(b->config.tag_count, 0);
@@ -125,6 +126,7 @@ static void every_option_can_be_in_the_file(void **state)
 				 "ephemeral = YES\n"
 				 "listen = tailnet\n"
 				 "dns = host\n"
+				 "accept_dns = off\n"
 				 "accept_routes = on\n"
 				 "port = 41641\n"
 				 "endpoints = 203.0.113.7:41641, [2001:db8::7]:1\n"
@@ -149,6 +151,7 @@ static void every_option_can_be_in_the_file(void **state)
 	assert_true(b->config.ephemeral);
 	assert_int_equal(b->config.listen, TS_LISTEN_TAILNET);
 	assert_int_equal(b->config.dns, TS_DNS_HOST);
+	assert_false(b->config.accept_dns);
 	assert_true(b->config.accept_routes);
 	assert_int_equal(b->config.port, 41641);
 	assert_int_equal(b->config.endpoint_count, 2);
@@ -182,7 +185,8 @@ static void every_option_can_be_in_the_environment(void **state)
 		{"id_token", "t"}, {"audience", "a"},
 		{"control_url", "http://h"}, {"state_dir", "/d"},
 		{"ephemeral", "yes"}, {"listen", "host"}, {"dns", "host"},
-		{"accept_routes", "yes"}, {"advertise_routes", "10.0.0.0/8"},
+		{"accept_dns", "no"}, {"accept_routes", "yes"},
+		{"advertise_routes", "10.0.0.0/8"},
 		{"advertise_exit_node", "yes"}, {"exit_node", "n"},
 		{"exit_node_allow_lan_access", "yes"}, {"port", "7"}, {"endpoints", "192.0.2.1:7"}, {"tags", "tag:a"},
 		{"wait", "7"}, {"timeout", "7"}, {"log_file", "/l"},
