@@ -19,6 +19,7 @@ enum {
 	ENGINE_INTERVAL_MS = 2000,
 	RATE_LIMIT_MS = 3000,
 	WANTS_PEERS = BUS_PEER_CHANGES | BUS_PEER_PATCHES,
+	WANTS_ENGINE = BUS_ENGINE_UPDATES | BUS_PEER_STATE,
 };
 
 struct message {
@@ -33,7 +34,8 @@ struct bus_watcher {
 	struct message *first, **last;
 	size_t count, bytes;
 	bool is_over; /* nothing follows what is in the queue */
-	uint64_t engine_ms; /* when its next Engine is due */
+	uint64_t engine_ms; /* when its next look at the engine is due */
+	json_t *sessions;   /* as told, with BUS_PEER_STATE */
 	struct notify_peers known; /* with BUS_PEER_PATCHES */
 	void (*wake)(void *ctx);
 	void *ctx;
@@ -164,10 +166,22 @@ static bool begin(struct bus_watcher *w, const char *session, uint64_t now_ms,
 	    notify_peers_init(&w->known, w->bus->node))
 		return false;
 	news = notify_initial(w->bus->node, w->mask, session, now_ms, now_unix);
+	if (w->mask & BUS_PEER_STATE)
+		notify_sessions(w->bus->node, now_ms, now_unix, &w->sessions,
+				news);
 	if (json_object_size(news) > 1) /* more than the version */
 		ok = append(w, news);
 	json_decref(news);
 	return ok;
+}
+
+static size_t queued_bytes(const struct bus *bus)
+{
+	size_t sum = 0;
+
+	for (const struct bus_watcher *w = bus->watchers; w; w = w->next)
+		sum += w->bytes;
+	return sum;
 }
 
 struct bus_watcher *bus_watch(struct bus *bus, uint64_t mask,
@@ -177,7 +191,8 @@ struct bus_watcher *bus_watch(struct bus *bus, uint64_t mask,
 {
 	struct bus_watcher *w;
 
-	if (bus->watcher_count >= BUS_WATCHERS_MAX)
+	if (bus->watcher_count >= BUS_WATCHERS_MAX ||
+	    queued_bytes(bus) > BUS_TOTAL_BYTES)
 		return NULL;
 	w = calloc(1, sizeof(*w));
 	if (!w)
@@ -208,6 +223,7 @@ void bus_unwatch(struct bus_watcher *w)
 		w->bus->watcher_count--;
 	}
 	empty_queue(w);
+	json_decref(w->sessions);
 	notify_peers_deinit(&w->known);
 	free(w);
 }
@@ -369,23 +385,38 @@ uint64_t bus_deadline_ms(const struct bus *bus)
 	uint64_t at = UINT64_MAX;
 
 	for (const struct bus_watcher *w = bus->watchers; w; w = w->next)
-		if (w->mask & BUS_ENGINE_UPDATES && !w->is_over &&
+		if (w->mask & WANTS_ENGINE && !w->is_over &&
 		    w->engine_ms < at)
 			at = w->engine_ms;
 	return at;
 }
 
-void bus_tick(struct bus *bus, uint64_t now_ms)
+static void tell_sessions(struct bus_watcher *w, uint64_t now_ms,
+			  int64_t now_unix)
 {
-	json_t *news = NULL;
+	json_t *news = notify_nothing();
+
+	notify_sessions(w->bus->node, now_ms, now_unix, &w->sessions, news);
+	if (json_object_size(news) > 1)
+		queue(w, news);
+	json_decref(news);
+}
+
+void bus_tick(struct bus *bus, uint64_t now_ms, int64_t now_unix)
+{
+	json_t *engine = NULL;
 
 	for (struct bus_watcher *w = bus->watchers; w; w = w->next) {
-		if (!(w->mask & BUS_ENGINE_UPDATES) || now_ms < w->engine_ms)
+		if (!(w->mask & WANTS_ENGINE) || now_ms < w->engine_ms)
 			continue;
 		w->engine_ms = now_ms + engine_interval_ms(w);
-		if (!news)
-			news = notify_engine(bus->node, now_ms);
-		send_to(w, news);
+		if (w->mask & BUS_PEER_STATE)
+			tell_sessions(w, now_ms, now_unix);
+		if (!(w->mask & BUS_ENGINE_UPDATES))
+			continue;
+		if (!engine)
+			engine = notify_engine(bus->node, now_ms);
+		send_to(w, engine);
 	}
-	json_decref(news);
+	json_decref(engine);
 }

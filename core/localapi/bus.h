@@ -2,7 +2,7 @@
  * bus.h - the node's news for watchers: ipn.Notify, one JSON object a line
  *
  * Each watcher has a queue of its own, of at most BUS_QUEUE_MAX messages and
- * BUS_QUEUE_BYTES. When one is full, what waits is thrown away, one message
+ * BUS_QUEUE_BYTES; while all together are full, nobody may join. When one is full, what waits is thrown away, one message
  * with ErrMessage takes its place, and the stream ends: nobody is left with
  * half the news. A node without watchers makes no JSON.
  * Source: ipn/backend.go (Notify, NotifyWatchOpt), ipn/ipnlocal/local.go
@@ -22,6 +22,8 @@ enum {
 	BUS_WATCHERS_MAX = 32,
 	BUS_QUEUE_MAX = 128,
 	BUS_QUEUE_BYTES = 32 * 1024 * 1024,
+	/* Of all queues, when another watcher comes. */
+	BUS_TOTAL_BYTES = 64 * 1024 * 1024,
 };
 
 /* ipn.NotifyWatchOpt; what is not here has no news on this node. */
@@ -71,6 +73,6 @@ void bus_peer_removed(struct bus *bus, const struct ts_peer *peer);
 void bus_netmap_changed(struct bus *bus, unsigned changes);
 
 uint64_t bus_deadline_ms(const struct bus *bus);
-void bus_tick(struct bus *bus, uint64_t now_ms);
+void bus_tick(struct bus *bus, uint64_t now_ms, int64_t now_unix);
 
 #endif

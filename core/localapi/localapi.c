@@ -252,7 +252,6 @@ uint64_t ts_localapi_deadline_ms(const struct ts_localapi *api)
 void ts_localapi_tick(struct ts_localapi *api, uint64_t now_ms,
 		      int64_t now_unix)
 {
-	(void)now_unix;
 	localapi_logouts_settle(api, now_ms);
-	bus_tick(api->bus, now_ms);
+	bus_tick(api->bus, now_ms, now_unix);
 }

@@ -11,14 +11,14 @@
 
 #include "core/localapi/localapi_internal.h"
 
-static json_t *new_notify(void)
+json_t *notify_nothing(void)
 {
 	return json_pack("{s:s}", "Version", TSNET_VERSION);
 }
 
 json_t *notify_error(const char *text)
 {
-	json_t *n = new_notify();
+	json_t *n = notify_nothing();
 
 	json_object_set_new(n, "ErrMessage", json_string(text));
 	return n;
@@ -26,7 +26,7 @@ json_t *notify_error(const char *text)
 
 json_t *notify_state(enum ts_node_state state)
 {
-	json_t *n = new_notify();
+	json_t *n = notify_nothing();
 
 	json_object_set_new(n, "State", json_integer(state));
 	return n;
@@ -34,7 +34,7 @@ json_t *notify_state(enum ts_node_state state)
 
 json_t *notify_browse_to_url(const char *url)
 {
-	json_t *n = new_notify();
+	json_t *n = notify_nothing();
 
 	json_object_set_new(n, "BrowseToURL", json_string(url));
 	return n;
@@ -42,7 +42,7 @@ json_t *notify_browse_to_url(const char *url)
 
 json_t *notify_prefs(const struct ts_node *node, bool is_login)
 {
-	json_t *n = new_notify();
+	json_t *n = notify_nothing();
 
 	if (is_login)
 		json_object_set_new(n, "LoginFinished", json_object());
@@ -77,7 +77,7 @@ json_t *notify_initial(struct ts_node *node, uint64_t mask,
 	const struct ts_netmap *map = ts_node_netmap(node);
 	struct localapi_call now = {
 		.node = node, .now_ms = now_ms, .now_unix = now_unix};
-	json_t *n = new_notify();
+	json_t *n = notify_nothing();
 
 	if (mask & BUS_INITIAL_STATE)
 		set_initial_state(n, node, session);
@@ -192,7 +192,7 @@ json_t *notify_netmap(const struct ts_node *node, const struct notify_delta *d,
 		      unsigned changes)
 {
 	const struct ts_netmap *map = ts_node_netmap(node);
-	json_t *n = new_notify();
+	json_t *n = notify_nothing();
 
 	if (changes & (TS_CHANGED_SELF | TS_CHANGED_FIRST))
 		set_self(n, map);
@@ -221,7 +221,7 @@ static void add_live_peer(json_t *live, const struct ts_peer *peer,
 json_t *notify_engine(const struct ts_node *node, uint64_t now_ms)
 {
 	const struct ts_netmap *map = ts_node_netmap(node);
-	json_t *n = new_notify(), *live = json_object();
+	json_t *n = notify_nothing(), *live = json_object();
 	struct ts_node_peer_status st;
 	const struct ts_peer *peer;
 	uint64_t rx = 0, tx = 0;
@@ -243,4 +243,70 @@ json_t *notify_engine(const struct ts_node *node, uint64_t now_ms)
 			  (int)json_object_size(live), "LiveDERPs",
 			  (int)ts_node_live_derps(node), "LivePeers", live));
 	return n;
+}
+
+/* -- sessions ------------------------------------------------------------------------ */
+static json_t *session(const char *state, int64_t since_unix)
+{
+	return json_pack("{s:s, s:o}", "PeerWireGuardState", state,
+			 "PeerWireGuardStateAt", localapi_time(since_unix));
+}
+
+/* Upstream's words; a session's key is good for three minutes. */
+static json_t *session_of(const struct ts_node_peer_status *st,
+			  int64_t now_unix)
+{
+	enum { REJECT_AFTER_S = 180 };
+	int64_t end = st->last_handshake_unix + REJECT_AFTER_S;
+
+	if (!st->last_handshake_unix)
+		return session("handshake", now_unix);
+	return now_unix < end ? session("established", st->last_handshake_unix)
+			      : session("expired", end);
+}
+
+static json_t *all_sessions(const struct ts_node *node, uint64_t now_ms,
+			    int64_t now_unix)
+{
+	const struct ts_netmap *map = ts_node_netmap(node);
+	json_t *sessions = json_object();
+	struct ts_node_peer_status st;
+	const struct ts_peer *peer;
+	size_t pos = 0;
+
+	while ((peer = ts_netmap_next_peer(map, &pos))) {
+		ts_node_peer_status(node, peer, now_ms, &st);
+		if (st.in_wireguard && peer->stable_id)
+			json_object_set_new(sessions, peer->stable_id,
+					    session_of(&st, now_unix));
+	}
+	return sessions;
+}
+
+/* Another handshake in time is no change. */
+static bool is_same_state(const json_t *a, const json_t *b)
+{
+	return b && json_equal(json_object_get(a, "PeerWireGuardState"),
+			       json_object_get(b, "PeerWireGuardState"));
+}
+
+void notify_sessions(const struct ts_node *node, uint64_t now_ms,
+		     int64_t now_unix, json_t **known, json_t *news)
+{
+	json_t *now = all_sessions(node, now_ms, now_unix);
+	json_t *changed = json_object(), *its;
+	const char *id;
+
+	json_object_foreach (now, id, its)
+		if (!is_same_state(its, json_object_get(*known, id)))
+			json_object_set(changed, id, its);
+	json_object_foreach (*known, id, its)
+		if (!json_object_get(now, id))
+			json_object_set_new(changed, id,
+					    session("none", now_unix));
+	if (json_object_size(changed) > 0)
+		json_object_set(news, "PeerState", changed);
+	json_decref(changed);
+	json_decref(*known);
+	*known = now;
 }

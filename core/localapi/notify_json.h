@@ -35,6 +35,11 @@ void notify_make_patches(struct notify_peers *known, json_t *news);
 
 json_t *notify_initial(struct ts_node *node, uint64_t mask,
 		       const char *session, uint64_t now_ms, int64_t now_unix);
+json_t *notify_nothing(void); /* but Version */
+/* Into news: how the sessions with peers stand (PeerState), as far as it is
+ * another than *known, which is brought up to date. *known NULL: all. */
+void notify_sessions(const struct ts_node *node, uint64_t now_ms,
+		     int64_t now_unix, json_t **known, json_t *news);
 json_t *notify_error(const char *text);
 json_t *notify_state(enum ts_node_state state);
 json_t *notify_browse_to_url(const char *url);

@@ -113,7 +113,8 @@ def rows(env):
         Row("exit-node list", status=1, want="no exit nodes found"),
         Row("exit-node suggest", r"(?i)no exit node|suggest"),
         Row("dns status", r"MagicDNS"),
-        Row("dns query peer.lab.test", r"NOERROR|{peer}|NXDOMAIN"),
+        Row("dns query peer.{suffix}", r"{peer}"),
+        Row("dns query --json peer.{suffix} AAAA", r"fd7a:"),
         Row("lock status", r"(?i)not enabled|tailnet lock|network lock"),
         Row("metrics print", r"tailscaled_"),
         Row("bugreport", r"BUG-"),
@@ -190,6 +191,7 @@ class Env:
         self.lab, self.program, self.peer = lab, program, peer
         self.ip = lab.node("ours")["ips"][0]
         self.peer_ip = lab.node("peer")["ips"][0]
+        self.suffix = program.status()["MagicDNSSuffix"]
 
     def program_prefs(self):
         import json
@@ -197,7 +199,8 @@ class Env:
 
     def fill(self, text):
         return (text.replace("{peer}", self.peer_ip)
-                .replace("{ip}", self.ip).replace("{url}", self.lab.url))
+                .replace("{ip}", self.ip).replace("{url}", self.lab.url)
+                .replace("{suffix}", self.suffix))
 
     def cli(self, args, stdin=None, is_endless=False):
         command = [f"{PEERS}/tailscale", f"--socket={self.program.localapi}",
@@ -288,7 +291,8 @@ def test_every_command(env):
     for row in rows(env):
         outcome, remark = run_row(env, row)
         args = row.args.replace("{url}", "URL").replace(
-            "{peer}", "PEER-IP").replace("{ip}", "IP")
+            "{peer}", "PEER-IP").replace("{ip}", "IP").replace(
+                "{suffix}", "SUFFIX")
         results.append((args, outcome, remark))
     width = max(len(r[0]) for r in results)
     for args, outcome, remark in results:

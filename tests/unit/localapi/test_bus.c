@@ -314,6 +314,46 @@ static void the_engine_is_told_in_turn(void **state)
 	bench_close(&b);
 }
 
+static void sessions_are_told_when_they_change(void **state)
+{
+	int64_t at = SIM_WALL_S;
+	struct bench b;
+	struct said s;
+	json_t *news;
+
+	(void)state;
+	bench_open(&b, sim_up(2, NULL), NULL, NULL);
+	watch(&b, BUS_PEER_STATE, &s);
+	check_silent(&s);
+	sim_dial(b.sim, 0, 1, 5000);
+	sim_run(b.sim, 3000);
+	ts_localapi_tick(b.api, b.sim->now_ms, at + 20);
+	news = next(&s);
+	check_at(bench_at(news, "PeerState"),
+		 "n1.tail.example./PeerWireGuardState", "established");
+	json_decref(news);
+	ts_localapi_tick(b.api, b.sim->now_ms + 2000, at + 22);
+	check_silent(&s);
+	ts_localapi_tick(b.api, b.sim->now_ms + 4000, at + 400);
+	news = next(&s);
+	check_at(bench_at(news, "PeerState"),
+		 "n1.tail.example./PeerWireGuardState", "expired");
+	json_decref(news);
+	sim_map_text(&b.sim->nodes[0], "{\"PeersRemoved\":[2]}");
+	ts_localapi_tick(b.api, b.sim->now_ms + 6000, at + 402);
+	news = next(&s);
+	check_at(bench_at(news, "PeerState"),
+		 "n1.tail.example./PeerWireGuardState", "none");
+	assert_int_equal(strncmp(json_string_value(bench_at(
+					 bench_at(news, "PeerState"),
+					 "n1.tail.example./"
+					 "PeerWireGuardStateAt")), "2025-", 5),
+			 0);
+	json_decref(news);
+	said_clear(&s);
+	bench_close(&b);
+}
+
 static void a_slow_reader_is_told_and_cut(void **state)
 {
 	struct said slow, quick;
@@ -379,6 +419,7 @@ int main(void)
 		cmocka_unit_test(peers_are_told_to_who_wants_them),
 		cmocka_unit_test(health_and_self_are_told),
 		cmocka_unit_test(the_engine_is_told_in_turn),
+		cmocka_unit_test(sessions_are_told_when_they_change),
 		cmocka_unit_test(a_slow_reader_is_told_and_cut),
 		cmocka_unit_test(watchers_are_limited_and_outlive_the_bus),
 	};
