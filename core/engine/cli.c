@@ -72,9 +72,10 @@ static const struct command {
 	{"whois", "[--json] ADDRESS",
 	 "Print the node and the user behind an address (IP or IP:PORT).", 1,
 	 1, false, cli_whois},
-	{"ping", "[--json] [-c COUNT] NODE",
+	{"ping", "[--json] [--tsmp | --icmp | --peerapi] [-c COUNT] NODE",
 	 "Ping a name or an address inside the tailnet, until an answer came by\n"
-	 "a direct path, or COUNT times (default 10).", 1, 1, false, cli_ping},
+	 "a direct path, or COUNT times (default 10). --tsmp, --icmp: inside the\n"
+	 "tunnel; --peerapi: the peer's HTTP server; until one was answered.", 1, 1, false, cli_ping},
 	{"netcheck", "[--json]",
 	 "Check the network anew, from the node's own UDP socket.", 0, 0,
 	 false, cli_netcheck},
@@ -112,6 +113,9 @@ static const struct option {
 } options[] = {
 	{"--json", NULL, OPTION_FLAG, offsetof(struct cli, json)},
 	{"--watch", "status", OPTION_FLAG, offsetof(struct cli, watch)},
+	{"--tsmp", "ping", OPTION_FLAG, offsetof(struct cli, tsmp)},
+	{"--icmp", "ping", OPTION_FLAG, offsetof(struct cli, icmp)},
+	{"--peerapi", "ping", OPTION_FLAG, offsetof(struct cli, peerapi)},
 	{"-c", "ping", OPTION_COUNT, offsetof(struct cli, ping_count)},
 	{"-o", "capture", OPTION_TEXT, offsetof(struct cli, out)},
 };

@@ -16,6 +16,7 @@ struct cli {
 	const char *args[CLI_ARGS_MAX]; /* without options */
 	size_t arg_count;
 	bool json, watch;
+	bool tsmp, icmp, peerapi; /* ping: none of them is disco */
 	int ping_count;
 	const char *out;    /* capture: a file, "-": standard output */
 	char no_node[256];  /* why there is no socket */

@@ -9,6 +9,14 @@
 
 enum { PING_PAUSE_S = 1 };
 
+static const char *type_of(const struct cli *cli)
+{
+	return cli->tsmp      ? "TSMP"
+	       : cli->icmp    ? "ICMP"
+	       : cli->peerapi ? "peerapi"
+			      : "disco";
+}
+
 static int resolve_target(const struct cli *cli, char ip[static TS_IP_TEXT_CAP])
 {
 	json_t *body = NULL, *node;
@@ -29,7 +37,7 @@ static int resolve_target(const struct cli *cli, char ip[static TS_IP_TEXT_CAP])
 	return node ? 0 : cli_fail("no such node");
 }
 
-static bool print_pong(const json_t *body)
+static bool print_pong(const struct cli *cli, const json_t *body)
 {
 	const char *err = cli_text(body, "Err");
 	const char *endpoint = cli_text(body, "Endpoint");
@@ -42,7 +50,12 @@ static bool print_pong(const json_t *body)
 		printf("no pong from %s: %s\n", cli_text(body, "IP"), err);
 		return false;
 	}
-	if (*endpoint)
+	if (cli->peerapi)
+		snprintf(via, sizeof(via), "%.100s",
+			 cli_text(body, "PeerAPIURL"));
+	else if (cli->tsmp || cli->icmp)
+		snprintf(via, sizeof(via), "%s", type_of(cli));
+	else if (*endpoint)
 		snprintf(via, sizeof(via), "%s", endpoint);
 	else if (*relay)
 		snprintf(via, sizeof(via), "peer-relay(%s)", relay);
@@ -54,7 +67,8 @@ static bool print_pong(const json_t *body)
 	return true;
 }
 
-/* Until a pong came by a direct path, or the count is over. */
+/* Until a pong came by a direct path (of other kinds: any), or the count is
+ * over. */
 int cli_ping(const struct cli *cli)
 {
 	char ip[TS_IP_TEXT_CAP], path[CLI_PATH_CAP];
@@ -65,7 +79,8 @@ int cli_ping(const struct cli *cli)
 	code = resolve_target(cli, ip);
 	if (code)
 		return code;
-	snprintf(path, sizeof(path), "/localapi/v0/ping?ip=%s&type=disco", ip);
+	snprintf(path, sizeof(path), "/localapi/v0/ping?ip=%s&type=%s", ip,
+		 type_of(cli));
 	for (int i = 0; i < cli->ping_count; i++) {
 		json_t *body = NULL;
 		bool ok, direct;
@@ -75,13 +90,14 @@ int cli_ping(const struct cli *cli)
 		code = cli_ask(cli, "POST", path, &body);
 		if (code)
 			return code;
-		direct = *cli_text(body, "Endpoint") != '\0';
+		direct = *cli_text(body, "Endpoint") != '\0' || cli->tsmp ||
+			 cli->icmp || cli->peerapi;
 		ok = *cli_text(body, "Err") == '\0';
 		answered += ok;
 		if (cli->json)
 			cli_print_json(body);
 		else {
-			print_pong(body);
+			print_pong(cli, body);
 			json_decref(body);
 		}
 		fflush(stdout);

@@ -54,6 +54,8 @@ static void set_error(json_t *body, const char *ip,
 		snprintf(text, sizeof(text), "%s is local Tailscale IP", ip);
 	else if (result->err == -EHOSTUNREACH)
 		snprintf(text, sizeof(text), "no matching peer");
+	else if (result->err == -EOPNOTSUPP)
+		snprintf(text, sizeof(text), "the peer has no PeerAPI");
 	else if (result->err == -EAGAIN)
 		snprintf(text, sizeof(text), "too many pings under way");
 	else if (result->err)
@@ -79,6 +81,14 @@ static void on_pong(void *ctx, const struct ts_ping_result *result)
 	json_object_set_new(body, "LatencySeconds",
 			    json_real((double)result->latency_us / 1e6));
 	set_path(body, ping, result);
+	if (result->peerapi.port) {
+		char addr[TS_ADDR_TEXT_CAP];
+
+		json_object_set_new(
+			body, "PeerAPIURL",
+			json_sprintf("http://%s",
+				     ts_addr_format(&result->peerapi, addr)));
+	}
 	localapi_reply_json(&ping->call, 200, body);
 	free(ping);
 }
@@ -153,7 +163,8 @@ void localapi_ping(const struct localapi_call *call)
 		return;
 	else if (kind < 0)
 		localapi_reply_failure(call, "this node serves pings of the "
-					     "types disco, TSMP and ICMP");
+					     "types disco, TSMP, ICMP and "
+					     "peerapi");
 	else
 		start(call, &addr, (enum ts_ping_kind)kind, bytes);
 }

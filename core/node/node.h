@@ -349,7 +349,12 @@ enum ts_dropped {
 char *ts_node_user_metrics(const struct ts_node *node);
 char *ts_node_client_metrics(const struct ts_node *node);
 
-enum ts_ping_kind { TS_PING_DISCO, TS_PING_TSMP, TS_PING_ICMP };
+enum ts_ping_kind {
+	TS_PING_DISCO,
+	TS_PING_TSMP,
+	TS_PING_ICMP,
+	TS_PING_PEERAPI, /* the peer's HTTP server */
+};
 /* Of len bytes of text, as the control server and the LocalAPI write it; a
  * negative number: none that is served. */
 int ts_ping_kind_parse(const char *text, size_t len);
@@ -360,6 +365,7 @@ struct ts_ping_result {
 	struct ts_path_addr endpoint;
 	int derp_region;	 /* via DERP */
 	uint16_t peerapi_port;	 /* TSMP */
+	struct ts_addr peerapi;	 /* of that kind of ping; port 0: none */
 	bool is_local_ip;
 	struct ts_ip node_ip; /* of the peer that answers; zero: none */
 	char node_name[64];   /* its name without the tailnet's */

@@ -63,6 +63,8 @@ struct node_ping {
 	struct ts_ip ip;
 	uint8_t token[8]; /* TSMP */
 	uint16_t seq;	  /* ICMP */
+	struct stack_tcp *tcp; /* PeerAPI, while it lasts */
+	struct ts_addr peerapi;
 	uint64_t sent_ms;
 	uint64_t sent_us; /* by ts_node_io.monotonic_us, when there is one */
 	ts_ping_fn cb;
@@ -253,6 +255,12 @@ void node_dns_use_exit_node(struct ts_node *node, bool is_wanted,
 			    const struct ts_peer *peer);
 void node_dns_deinit(struct ts_node *node);
 /* node_ping.c */
+/* Both end it; err as in ts_ping_result. */
+void node_ping_succeed(struct node_ping *ping);
+void node_ping_fail(struct node_ping *ping, int err);
+/* peerapi_ping.c */
+void node_peerapi_ping(struct ts_node *node, struct node_ping *ping,
+		       const struct ts_peer *peer);
 void node_ping_tsmp_pong(struct ts_node *node, const uint8_t token[static 8],
 			 uint16_t peerapi_port);
 /* Once there is a stack. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * node_ping.c - "is it there, how far, by which path": disco, TSMP, ICMP
+ * node_ping.c - "is it there, how far, by which path": disco, TSMP, ICMP, and
+ *               the PeerAPI (peerapi_ping.c)
  *
  * A fixed table of pings under way; each ends exactly once, by an answer, by
  * its timeout, or when the node goes away.
@@ -15,6 +16,8 @@ static void finish(struct node_ping *ping, struct ts_ping_result *result)
 {
 	struct node_ping done = *ping;
 
+	if (done.tcp)
+		stack_tcp_abort(done.tcp);
 	memset(ping, 0, sizeof(*ping));
 	done.cb(done.cb_ctx, result);
 }
@@ -59,6 +62,7 @@ static void finish_ok(struct ts_node *node, struct node_ping *ping,
 	const struct ts_peer *peer = peer_of(node, ping);
 	struct ts_node_peer_status status;
 	struct ts_ping_result result = {.peerapi_port = peerapi_port,
+					.peerapi = ping->peerapi,
 					.node_ip = ping->ip};
 
 	result.latency_us = latency_us(
@@ -71,6 +75,18 @@ static void finish_ok(struct ts_node *node, struct node_ping *ping,
 		else
 			result.derp_region = status.path.derp_region;
 	}
+	finish(ping, &result);
+}
+
+void node_ping_succeed(struct node_ping *ping)
+{
+	finish_ok(ping->node, ping, 0);
+}
+
+void node_ping_fail(struct node_ping *ping, int err)
+{
+	struct ts_ping_result result = {.err = err};
+
 	finish(ping, &result);
 }
 
@@ -130,6 +146,9 @@ static void send_ping(struct ts_node *node, struct node_ping *ping,
 	case TS_PING_ICMP:
 		stack_echo_send(node->echo, &ping->ip, ping->seq, ping->token,
 				sizeof(ping->token));
+		break;
+	case TS_PING_PEERAPI:
+		node_peerapi_ping(node, ping, peer);
 		break;
 	}
 }

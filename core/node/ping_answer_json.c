@@ -31,6 +31,8 @@ static void set_error(json_t *body, const char *ip,
 		set_text(body, "Err", text);
 	else if (result->err == -EHOSTUNREACH)
 		set_text(body, "Err", "no matching peer");
+	else if (result->err == -EOPNOTSUPP)
+		set_text(body, "Err", "the peer has no PeerAPI");
 	else if (result->err)
 		set_text(body, "Err", ts_strerror(result->err));
 	if (result->is_local_ip)

@@ -26,6 +26,7 @@ static const char *const kinds[] = {
 	[TS_PING_DISCO] = "disco",
 	[TS_PING_TSMP] = "TSMP",
 	[TS_PING_ICMP] = "ICMP",
+	[TS_PING_PEERAPI] = "peerapi",
 };
 
 int ts_ping_kind_parse(const char *text, size_t len)
@@ -43,7 +44,8 @@ static void on_result(void *ctx, const struct ts_ping_result *result)
 	struct ts_node *node = request->node;
 	char *body = NULL;
 
-	if (result->err == 0 || result->err == -EHOSTUNREACH)
+	if (result->err == 0 || result->err == -EHOSTUNREACH ||
+	    request->kind == TS_PING_PEERAPI)
 		body = node_ping_answer(node, kinds[request->kind],
 					&request->ip,
 					result);

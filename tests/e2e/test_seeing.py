@@ -377,6 +377,35 @@ def test_control_may_want_a_page_asked_for(run, lab):
     assert node.status()["BackendState"] == "Running"
 
 
+def test_pings_of_every_kind(run, lab):
+    """By tsrun, and by the control server's wish."""
+    a = run("a", "sleep", "60").wait_running()
+    b = run("b", "sleep", "60").wait_running()
+    for option, via in (("--tsmp", "via TSMP in"), ("--icmp", "via ICMP in"),
+                        ("--peerapi", f"via http://{b.ip}:")):
+        pong = a.cli("ping", "-c", "3", option, "b").stdout
+        assert f"pong from b ({b.ip})" in pong and via in pong, pong
+    for kind in ("disco", "TSMP", "ICMP", "peerapi"):
+        answer = lab.command(f"ping-request a {kind} b")["answer"]
+        assert answer["Type"] == kind and answer["NodeName"] == "b"
+        assert "Err" not in answer and answer["LatencySeconds"] > 0
+    pong = a.cli("ping", "-c", "1", "--peerapi", a.ip, check=False)
+    assert pong.returncode == 1 and "local Tailscale IP" in pong.stdout
+
+
+@needs("curl")
+def test_routes_are_counted(run, lab):
+    node = run("a", "sleep", "60", env={
+        "TSNET_ADVERTISE_ROUTES": "10.9.0.0/16,192.0.2.0/24"})
+    node.wait_running()
+    assert metric(node.cli("metrics").stdout,
+                  "tailscaled_advertised_routes") == 2
+    lab.command("routes a 10.9.0.0/16")
+    wait_until(lambda: metric(node.cli("metrics").stdout,
+                              "tailscaled_approved_routes") == 1,
+               "the approval")
+
+
 # -- the doctor ---------------------------------------------------------------------
 
 def doctor(*args, env=None):

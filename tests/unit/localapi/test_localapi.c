@@ -606,7 +606,7 @@ static void test_ping_errors(void **state)
 		{"100.64.0.2:1", "disco", NULL, 400, "invalid IP\n"},
 		{"100.64.0.2", NULL, NULL, 400, "missing 'type' parameter\n"},
 		{"100.64.0.2", "tsmp", NULL, 500, NULL},
-		{"100.64.0.2", "peerapi", NULL, 500, NULL},
+		{"100.64.0.2", "peerapi ", NULL, 500, NULL},
 		{"100.64.0.2", "disco", "x", 400,
 		 "invalid 'size' parameter\n"},
 		{"100.64.0.2", "disco", "12 ", 400,
