@@ -130,6 +130,7 @@ struct ts_node *engine_make_node(struct ts_engine *engine,
 	struct ts_node_config nc = {
 		.machine_key = *machine_key,
 		.prefs = prefs,
+		.control_url = engine->config.control_url,
 		.backend_log_id = engine->store.backend_log_id,
 		.auth_key = auth_key,
 		.mints_auth_key = auth_key == NULL && !engine->node &&

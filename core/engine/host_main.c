@@ -103,7 +103,7 @@ static void tell_approval(const struct run *run,
 			  char out[static LOGIN_NOTICE_CAP])
 {
 	login_notice_approval(
-		ts_node_prefs(ts_engine_node(run->engine))->control_url, out);
+		ts_node_control_url(ts_engine_node(run->engine)), out);
 }
 
 /* The command is not run. */

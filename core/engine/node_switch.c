@@ -11,8 +11,9 @@
  * port, the programs and their listeners are the same before and after
  * (core/host/node_change.c).
  *
- * As upstream: a profile brings all its preferences, an empty one has those of
- * this start. The machine's key is the same for all.
+ * As upstream: a profile brings all its preferences, also that it is stopped. An
+ * empty one has those of this start, and waits for a login. The machine's key is
+ * the same for all.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -26,6 +27,8 @@
 #include "core/engine/profile_store.h"
 #include "core/localapi/localapi.h"
 #include "core/state/profile_list.h"
+
+#define DEFAULT_CONTROL_URL "https://controlplane.tailscale.com"
 
 /* -- the exchange ---------------------------------------------------------- */
 
@@ -48,7 +51,33 @@ static void exchange(struct ts_engine *engine, struct ts_node *fresh)
 	if (is_mapped)
 		ts_node_port_mapping(fresh, &mapped, now_ms);
 	engine_publish_endpoints(engine);
-	ts_node_start(fresh, now_ms);
+	if (ts_node_prefs(fresh)->want_running)
+		ts_node_start(fresh, now_ms);
+	else
+		ts_node_stay_stopped(fresh, now_ms);
+}
+
+/* It waits for a person: nothing is asked of any server before. No server is
+ * in its preferences, by which the CLI knows that nothing of it counts yet. */
+static int make_empty(struct ts_engine *engine, struct ts_prefs *prefs)
+{
+	int code = profile_store_start_prefs(prefs, &engine->config);
+
+	free(prefs->control_url);
+	prefs->control_url = NULL;
+	prefs->want_running = false;
+	prefs->logged_out = true;
+	return code;
+}
+
+/* Older versions kept none for Tailscale's own; ours may be another. */
+static int complete_server(struct ts_prefs *prefs)
+{
+	if (prefs->control_url && *prefs->control_url)
+		return 0;
+	free(prefs->control_url);
+	prefs->control_url = strdup(DEFAULT_CONTROL_URL);
+	return prefs->control_url ? 0 : -ENOMEM;
 }
 
 static int load(struct ts_engine *engine, struct ts_private_key *machine_key,
@@ -64,8 +93,9 @@ static int load(struct ts_engine *engine, struct ts_private_key *machine_key,
 		ts_prefs_deinit(prefs);
 		code = ts_state_load_profile(state, prefs, &found, why);
 	}
-	if (!code && !found)
-		code = profile_store_start_prefs(prefs, &engine->config);
+	if (!code)
+		code = found ? complete_server(prefs)
+			     : make_empty(engine, prefs);
 	if (!code)
 		profile_store_complete(prefs);
 	if (code)

@@ -45,19 +45,20 @@ static bool same_server(const char *a, const char *b)
 }
 
 /* The link to the server is made for one; keep its spelling. */
-static bool keeps_server(const struct ts_prefs *now, struct ts_prefs *next,
+static bool keeps_server(const struct ts_node *node, struct ts_prefs *next,
 			 char err[static 256])
 {
+	const char *now = ts_node_control_url(node);
 	char *copy;
 
-	if (!same_server(now->control_url, next->control_url)) {
+	if (!same_server(now, next->control_url)) {
 		snprintf(err, 256,
 			 "this node belongs to the control server %.100s, as "
 			 "its control_url says: it cannot be changed while the "
-			 "node runs", now->control_url);
+			 "node runs", now);
 		return false;
 	}
-	copy = now->control_url ? strdup(now->control_url) : NULL;
+	copy = now ? strdup(now) : NULL;
 	free(next->control_url);
 	next->control_url = copy;
 	return true;
@@ -101,5 +102,5 @@ bool localapi_prefs_are_possible(const struct ts_node *node,
 		snprintf(err, 256, "%s", why);
 		return false;
 	}
-	return keeps_server(ts_node_prefs(node), next, err);
+	return keeps_server(node, next, err);
 }

@@ -52,7 +52,7 @@ static struct ts_control *new_control(struct ts_node *node,
 {
 	const struct ts_prefs *prefs = &node->prefs;
 	struct ts_control_config cc = {
-		.control_url = prefs->control_url,
+		.control_url = ts_node_control_url(node),
 		.machine_key = config->machine_key,
 		.node_key = prefs->persist.node_key,
 		.old_node_key = prefs->persist.old_node_key,
@@ -134,6 +134,8 @@ struct ts_node *ts_node_new(struct ts_node_config *config,
 	ts_prefs_init_default(config->prefs);
 	if (node->prefs.hostname)
 		node->own_hostname = strdup(node->prefs.hostname);
+	if (config->control_url)
+		node->own_control_url = strdup(config->control_url);
 	node->expiry_check_ms = UINT64_MAX;
 	node->moved_round = 1; /* no peer's, at first */
 	persist = &node->prefs.persist;
@@ -186,6 +188,7 @@ void ts_node_free(struct ts_node *node)
 	free(node->auth_url);
 	free(node->derp_problem);
 	free(node->own_hostname);
+	free(node->own_control_url);
 	ts_prefs_deinit(&node->prefs);
 	ts_wipe(node, sizeof(*node));
 	free(node);
@@ -289,6 +292,19 @@ void ts_node_start(struct ts_node *node, uint64_t now_ms)
 {
 	node->now_ms = now_ms;
 	ts_control_start(node->control, now_ms);
+}
+
+void ts_node_stay_stopped(struct ts_node *node, uint64_t now_ms)
+{
+	node->now_ms = now_ms;
+	node_update_state(node);
+}
+
+const char *ts_node_control_url(const struct ts_node *node)
+{
+	const char *wanted = node->prefs.control_url;
+
+	return wanted && *wanted ? wanted : node->own_control_url;
 }
 
 void ts_node_logout(struct ts_node *node, uint64_t now_ms)

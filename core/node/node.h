@@ -115,6 +115,7 @@ struct ts_node_config {
 	/* Moved into the node (which wipes it): hostname, control URL, flags,
 	 * tags and the persistent keys. */
 	struct ts_prefs *prefs;
+	const char *control_url; /* when prefs has none; or NULL */
 	const char *backend_log_id; /* 64 hex */
 	const char *auth_key;	    /* NULL: interactive login */
 	bool mints_auth_key; /* no auth_key: io.want_auth_key gets one */
@@ -142,6 +143,10 @@ struct ts_node *ts_node_new(struct ts_node_config *config,
 			    uint64_t now_ms);
 void ts_node_free(struct ts_node *node);
 void ts_node_start(struct ts_node *node, uint64_t now_ms);
+/* In its place, as the preferences do not want it to run: says so. */
+void ts_node_stay_stopped(struct ts_node *node, uint64_t now_ms);
+/* The server that it belongs to. */
+const char *ts_node_control_url(const struct ts_node *node);
 /* Tell the server that we leave, forget our keys and the tailnet, and store
  * that; ends in state TS_NEEDS_LOGIN within 15 s, with an error when the server
  * could not be told. Nothing but a new login follows. */

@@ -91,6 +91,7 @@ struct ts_node {
 	void *io_ctx;
 	struct ts_prefs prefs;
 	char *own_hostname; /* when the preferences have none */
+	char *own_control_url; /* the same */
 	struct ts_private_key disco_key;
 	struct ts_public_key node_public;
 	enum ts_node_state state;

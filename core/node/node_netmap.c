@@ -218,6 +218,8 @@ static void on_persist_changed(void *ctx)
 	persist->nl_key = id.nl_key;
 	take_texts(persist, &id);
 	ts_wipe(&id, sizeof(id));
+	if (has_key && ts_node_control_url(node) != node->prefs.control_url)
+		replace_text(&node->prefs.control_url, node->own_control_url);
 	node->prefs.want_running = has_key;
 	node->prefs.logged_out = !has_key;
 	replace_text(&node->auth_url, NULL); /* somebody has been there */

@@ -49,6 +49,10 @@ def leave(program):
 
 def log_in(program, lab, user):
     """As a person does who opens the page."""
+    wait_until(lambda: program.status()["BackendState"] == "NeedsLogin",
+               "the empty profile")
+    status, _, reply = ask(program, "POST", "login-interactive")
+    assert status == 204, reply
     wait_until(lambda: program.status().get("AuthURL"), "the login page")
     lab.command(f"approve all {user}")
 
@@ -169,7 +173,8 @@ def test_a_deleted_profile_leaves_no_key(lab, run):
     path = os.path.join(program.state, "tailscaled.state")
     status, _, reply = ask(program, "DELETE", f"profiles/{profile}")
     assert status == 204, reply
-    wait_until(lambda: program.status().get("AuthURL"), "the login page")
+    wait_until(lambda: program.status()["BackendState"] == "NeedsLogin",
+               "the empty profile")
     assert profiles(program) == {} and current(program) == ""
     with open(path, encoding="utf-8") as f:
         held = json.load(f)

@@ -1,5 +1,6 @@
 """Both ways between programs under tsrun and the real peers, over a direct path
 and over the relay alone."""
+import base64
 import json
 import os
 import subprocess
@@ -183,6 +184,25 @@ def test_stock_cli_on_our_localapi(web, tailscaled, path):
     assert machine["BackendState"] == "Running"
 
 
+def entries(path):
+    with open(path, encoding="utf-8") as f:
+        return {k: base64.b64decode(v) for k, v in json.load(f).items()}
+
+
+def add_profile(path):
+    """Another login, and an entry that nobody knows."""
+    held = entries(path)
+    profiles = json.loads(held["_profiles"])
+    profiles["ffff"] = {"ID": "ffff", "Key": "profile-ffff",
+                        "Name": "somebody else", "NodeID": "other",
+                        "ControlURL": "https://elsewhere.example",
+                        "UserProfile": {"ID": 77, "LoginName": "x@example.com"}}
+    held.update({"_profiles": json.dumps(profiles).encode(),
+                 "profile-ffff": b"{}", "_newer": b"\x00"})
+    with open(path, "w", encoding="utf-8") as f:
+        json.dump({k: base64.b64encode(v).decode() for k, v in held.items()}, f)
+
+
 def test_our_state_is_tsnets(control, ours, keep, tmp_path):
     """state written by us, opened by tsnet, and by us again"""
     def up():
@@ -192,12 +212,17 @@ def test_our_state_is_tsnets(control, ours, keep, tmp_path):
         return program.state, (own["TailscaleIPs"][0], own["PublicKey"])
 
     state, first = up()
+    path = os.path.join(state, "tailscaled.state")
+    add_profile(path)
     peer = keep(TsnetPeer(control, tmp_path / "go", "maker", "up", state=state))
     ip = peer.wait_up()
     line = next(x for x in peer.log.splitlines() if x.startswith("up "))
     assert peer.wait() == 0, peer.log[-2000:]
     assert (ip, line.split()[2]) == first
     assert up()[1] == first
+    held = entries(path)
+    assert json.loads(held["_profiles"])["ffff"]["Name"] == "somebody else"
+    assert held["profile-ffff"] == b"{}" and held["_newer"] == b"\x00"
 
 
 def test_tsnet_state_is_ours(control, ours, keep, tmp_path):

@@ -239,6 +239,12 @@ static void an_empty_profile_has_this_starts_settings_and_no_keys(void **state)
 	prefs = ts_node_prefs(b->engine->node);
 	assert_string_equal(prefs->hostname, "start");
 	assert_null(prefs->persist.login_name);
+	assert_false(prefs->want_running);
+	assert_int_equal(ts_node_state(b->engine->node), TS_NEEDS_LOGIN);
+	/* The one of this start, once it logs in. */
+	assert_null(prefs->control_url);
+	assert_string_equal(ts_node_control_url(b->engine->node),
+			    "http://127.0.0.1:9");
 	expect_current(b, "");
 	assert_true(file_has_current(b, two)); /* for the next start */
 	free(two);
