@@ -3,8 +3,8 @@
  *
  * How a token endpoint wants the client's credentials differs between servers,
  * and upstream's library finds out: by HTTP Basic first, then in the form. Here
- * the second comes only after an answer to the first, for a server that cannot
- * be reached will not be by asking otherwise.
+ * the second comes only after a refusal of the first, for a server that cannot
+ * be reached, or is busy, will not be by asking otherwise.
  */
 #include "core/control/oauth_key.h"
 
@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "core/base/err.h"
+#include "core/control/backoff.h"
 #include "core/crypto/secret.h"
 
 enum { ERROR_CAP = 300, URL_SHOWN = 72, KEY_MAX = 512 };
@@ -38,6 +39,8 @@ struct ts_oauth_key {
 	enum step step;
 	enum ts_oauth_outcome outcome;
 	char *id_token, *access_token, *key;
+	int64_t wall_s; /* of the last request */
+	uint64_t wait_ms;
 	char error[ERROR_CAP];
 };
 
@@ -232,6 +235,8 @@ bool ts_oauth_key_next(struct ts_oauth_key *k, int64_t wall_s,
 		write_key(k, out);
 	else
 		return false;
+	out->want_field = "Retry-After";
+	k->wall_s = wall_s;
 	if (!out->is_bad)
 		return true;
 	ts_web_call_deinit(out);
@@ -276,6 +281,8 @@ static void fail(struct ts_oauth_key *k, const struct ts_web_reply *reply)
 		return;
 	}
 	ts_web_words(reply, words);
+	if (reply->field[0])
+		k->wait_ms = ts_retry_after_ms(reply->field, k->wall_s);
 	if (ts_web_is_passing(reply))
 		end(k, TS_OAUTH_UNREACHED, "%.*s%s: http %d: %s", URL_SHOWN,
 		    base, path_of(k), reply->status, words);
@@ -327,7 +334,7 @@ void ts_oauth_key_reply(struct ts_oauth_key *k,
 		return;
 	if (k->step == STEP_IDENTITY)
 		ts_identity_reply(k->identity, reply);
-	else if (!ts_web_is_success(reply) && reply->status != 0 &&
+	else if (!ts_web_is_success(reply) && !ts_web_is_passing(reply) &&
 		 k->step == STEP_TOKEN)
 		set_step(k, STEP_TOKEN_FORM);
 	else if (!ts_web_is_success(reply))
@@ -346,6 +353,11 @@ enum ts_oauth_outcome ts_oauth_key_outcome(const struct ts_oauth_key *k)
 const char *ts_oauth_key_made(const struct ts_oauth_key *k)
 {
 	return k->key;
+}
+
+uint64_t ts_oauth_key_wait_ms(const struct ts_oauth_key *k)
+{
+	return k->wait_ms;
 }
 
 const char *ts_oauth_key_error(const struct ts_oauth_key *k)

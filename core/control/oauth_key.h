@@ -44,6 +44,8 @@ enum ts_oauth_outcome {
 enum ts_oauth_outcome ts_oauth_key_outcome(const struct ts_oauth_key *k);
 /* MADE: the key, until free. */
 const char *ts_oauth_key_made(const struct ts_oauth_key *k);
+/* UNREACHED: for how long the server asks to be left alone; 0: it does not. */
+uint64_t ts_oauth_key_wait_ms(const struct ts_oauth_key *k);
 /* REFUSED, UNREACHED: what a person should know, without secrets. */
 const char *ts_oauth_key_error(const struct ts_oauth_key *k);
 

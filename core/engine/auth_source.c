@@ -84,6 +84,8 @@ static void try_later(struct auth_source *source, bool was_refused)
 
 	if (wait_ms < UNREACHED_AGAIN_MIN_MS)
 		wait_ms = UNREACHED_AGAIN_MIN_MS;
+	if (wait_ms < ts_oauth_key_wait_ms(source->attempt))
+		wait_ms = ts_oauth_key_wait_ms(source->attempt);
 	if (was_refused)
 		wait_ms = REFUSED_AGAIN_MS;
 	ts_timer_set(source->timer, now_of(source) + wait_ms);

@@ -254,6 +254,30 @@ static void a_refused_key_says_why(void **state)
 	}
 }
 
+static void a_servers_wish_to_be_left_alone_is_told(void **state)
+{
+	struct flow f = client();
+
+	(void)state;
+	flow_open(&f, TS_AUTH_CLIENT);
+	next(&f);
+	answer(&f, 200, TOKEN_OK);
+	next(&f);
+	assert_string_equal(f.call.want_field, "Retry-After");
+	answer_with(&f, 429, "slow down", "90");
+	no_more(&f, TS_OAUTH_UNREACHED);
+	assert_int_equal(ts_oauth_key_wait_ms(f.k), 90000);
+	flow_close(&f);
+
+	f = client();
+	flow_open(&f, TS_AUTH_CLIENT);
+	next(&f);
+	answer(&f, 503, "");
+	no_more(&f, TS_OAUTH_UNREACHED); /* not in the form as well */
+	assert_int_equal(ts_oauth_key_wait_ms(f.k), 0);
+	flow_close(&f);
+}
+
 /* A token with a line's end in it would make another request of the next. */
 static void hostile_tokens_are_refused(void **state)
 {
@@ -646,6 +670,7 @@ int main(void)
 		cmocka_unit_test(a_client_is_asked_for_in_the_form_too),
 		cmocka_unit_test(a_wrong_secret_is_told_apart),
 		cmocka_unit_test(a_refused_key_says_why),
+		cmocka_unit_test(a_servers_wish_to_be_left_alone_is_told),
 		cmocka_unit_test(hostile_tokens_are_refused),
 		cmocka_unit_test(a_very_long_token_is_refused),
 		cmocka_unit_test(answers_cut_anywhere_are_refused),
