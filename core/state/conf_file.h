@@ -128,6 +128,7 @@ enum ts_config_kind {
 	TS_CONF_ROUTES,
 	TS_CONF_LOG_LEVEL,
 	TS_CONF_LOG_FORMAT,
+	TS_CONF_LOOPBACK,
 	TS_CONF_CONGESTION,
 };
 struct ts_config_option {

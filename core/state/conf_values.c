@@ -516,6 +516,8 @@ static int read_value(struct ts_config *config,
 		return ts_log_parse_level(value, out);
 	case TS_CONF_LOG_FORMAT:
 		return read_log_format(value, out);
+	case TS_CONF_LOOPBACK:
+		return read_loopback(value, out);
 	case TS_CONF_CONGESTION:
 		return read_congestion(value, out);
 	}
