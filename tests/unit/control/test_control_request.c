@@ -55,21 +55,22 @@ static void a_request_gets_the_servers_answer(void **state)
 
 static void requests_are_few_at_a_time(void **state)
 {
+	enum { SLOTS = 8 };
 	struct lab *lab = lab_new();
-	struct got g[5];
+	struct got g[SLOTS + 1];
 	struct lab_request *first;
 
 	(void)state;
 	lab_up(lab);
-	for (size_t i = 0; i < 4; i++)
+	for (size_t i = 0; i < SLOTS; i++)
 		assert_int_equal(ask(lab, &g[i]), 0);
-	assert_int_equal(ask(lab, &g[4]), -EAGAIN);
+	assert_int_equal(ask(lab, &g[SLOTS]), -EAGAIN);
 	first = lab_expect(lab, "/machine/id-token");
 	lab_reply(lab, first, "200", "x");
 	assert_int_equal(g[0].calls, 1);
-	assert_int_equal(ask(lab, &g[4]), 0);
+	assert_int_equal(ask(lab, &g[SLOTS]), 0);
 	lab_free(lab); /* the rest hears of the end */
-	for (size_t i = 1; i < 5; i++) {
+	for (size_t i = 1; i <= SLOTS; i++) {
 		assert_int_equal(g[i].calls, 1);
 		assert_int_equal(g[i].status, 0);
 		assert_true(g[i].error[0] != '\0');
