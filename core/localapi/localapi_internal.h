@@ -149,6 +149,9 @@ void localapi_tka_disable(const struct localapi_call *call);
 void localapi_tka_local_disable(const struct localapi_call *call);
 void localapi_tka_wrap(const struct localapi_call *call);
 void localapi_tka_affected(const struct localapi_call *call);
+void localapi_tka_recover(const struct localapi_call *call);
+void localapi_tka_cosign(const struct localapi_call *call);
+void localapi_tka_submit(const struct localapi_call *call);
 /* netcheck_route.c */
 void localapi_netcheck(const struct localapi_call *call);
 /* metrics_routes.c */

@@ -335,3 +335,102 @@ void localapi_tka_affected(const struct localapi_call *call)
 		ts_node_lock_affected(call->node, &key, on_affected, w,
 				      call->now_ms);
 }
+
+/* -- recovery ---------------------------------------------------------------------- */
+
+/* Frees aum. */
+static void reply_aum(const struct localapi_call *call, struct ts_tka_aum *aum,
+		      const char *error)
+{
+	struct ts_localapi_reply reply = {
+		.status = 200, .content_type = "application/octet-stream"};
+
+	reply.body = aum ? malloc(aum->len) : NULL;
+	if (!reply.body) {
+		localapi_reply_error(call, 500,
+				     error ? error : "out of memory");
+		ts_tka_aum_free(aum);
+		return;
+	}
+	memcpy(reply.body, aum->raw, aum->len);
+	reply.body_len = aum->len;
+	ts_tka_aum_free(aum);
+	call->done(call->ctx, &reply);
+}
+
+static bool read_key_ids(const json_t *list, struct ts_public_key *out,
+			 size_t *count)
+{
+	const json_t *value;
+	size_t i;
+
+	if (json_array_size(list) > KEYS_MAX)
+		return false;
+	json_array_foreach (list, i, value)
+		if (!read_fixed(value, out[(*count)++].bytes, TS_KEY_LEN))
+			return false;
+	return true;
+}
+
+void localapi_tka_recover(const struct localapi_call *call)
+{
+	json_t *body = read_body(call);
+	struct ts_public_key ids[KEYS_MAX];
+	const char *fork_text = ts_json_text(body, "ForkFrom");
+	static const struct ts_tka_hash none; /* how the CLI says it */
+	bool has_fork = fork_text && *fork_text;
+	struct ts_tka_hash fork = none;
+	const char *error;
+	size_t count = 0;
+
+	if (!body)
+		return;
+	if (!read_key_ids(json_object_get(body, "Keys"), ids, &count)) {
+		localapi_reply_error(call, 400,
+				     "invalid JSON for verifyRequest body");
+	} else if (has_fork && ts_tka_hash_parse(fork_text, &fork)) {
+		localapi_reply_error(call, 400, "decoding fork-from");
+	} else {
+		struct ts_tka_aum *aum = ts_node_lock_make_recovery(
+			call->node, ids, count,
+			ts_tka_hash_equal(&fork, &none) ? NULL : &fork,
+			&error);
+
+		reply_aum(call, aum, error);
+	}
+	json_decref(body);
+}
+
+/* NULL: answered already. */
+static struct ts_tka_aum *read_aum(const struct localapi_call *call)
+{
+	const struct ts_localapi_request *rq = call->request;
+	struct ts_tka_aum *aum;
+
+	if (ts_tka_aum_read(rq->body ? rq->body : "", rq->body_len, &aum) == 0)
+		return aum;
+	localapi_reply_error(call, 400, "decoding AUM");
+	return NULL;
+}
+
+void localapi_tka_cosign(const struct localapi_call *call)
+{
+	struct ts_tka_aum *aum = read_aum(call), *cosigned;
+	const char *error;
+
+	if (!aum)
+		return;
+	cosigned = ts_node_lock_cosign(call->node, aum, &error);
+	ts_tka_aum_free(aum);
+	reply_aum(call, cosigned, error);
+}
+
+void localapi_tka_submit(const struct localapi_call *call)
+{
+	struct ts_tka_aum *aum = read_aum(call);
+	struct waiting *w = aum ? wait_for(call, "", 500) : NULL;
+
+	if (w)
+		ts_node_lock_submit(call->node, aum, on_done, w, call->now_ms);
+	ts_tka_aum_free(aum);
+}

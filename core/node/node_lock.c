@@ -78,6 +78,7 @@ void node_lock_deinit(struct ts_node *node)
 	ts_rotations_deinit(&lock->rotations);
 	ts_key_map_deinit(&lock->judged);
 	ts_tka_free(lock->tka);
+	free(lock->round_head);
 	free(lock->done_head);
 }
 

@@ -52,7 +52,9 @@ struct node_lock {
 	bool has_begun;	    /* in this round of requests */
 	bool is_closing;    /* the node goes: answers do not matter */
 	bool is_settled;    /* the first round has ended, one way or another */
-	char *done_head;    /* the server's head, for which a round has ended */
+	/* The server's head as this round began; and as the last one did that
+	 * has ended. It may be another one by now. */
+	char *round_head, *done_head;
 	unsigned failures;  /* in a row */
 	uint64_t retry_ms;  /* no round before */
 	char problem[LOCK_PROBLEM_CAP]; /* of the last round; "": none */

@@ -542,3 +542,71 @@ char *ts_node_lock_wrap(const struct ts_node *node, const char *auth_key,
 		*error = no_memory;
 	return text;
 }
+
+/* -- recovery -------------------------------------------------------------------- */
+
+struct ts_tka_aum *ts_node_lock_make_recovery(const struct ts_node *node,
+					      const struct ts_public_key *keys,
+					      size_t count,
+					      const struct ts_tka_hash *from,
+					      const char **error)
+{
+	struct ts_tka_aum *aum = NULL;
+	int err;
+
+	*error = node->lock.tka ? NULL : not_active;
+	if (*error)
+		return NULL;
+	err = ts_tka_make_recovery(node->lock.tka, keys, count, from,
+				   own_key(node), &aum);
+	if (err == -ENOENT)
+		*error = "no provided key is currently trusted";
+	else if (err == -EPROTO)
+		*error = "cannot revoke all trusted keys, or fork from there";
+	else if (err)
+		*error = no_memory;
+	return aum;
+}
+
+struct ts_tka_aum *ts_node_lock_cosign(const struct ts_node *node,
+				       const struct ts_tka_aum *aum,
+				       const char **error)
+{
+	struct ts_tka_aum *out = NULL;
+	int err;
+
+	*error = node->lock.tka ? NULL : not_active;
+	if (*error)
+		return NULL;
+	err = ts_tka_aum_cosign(aum, own_key(node), &out);
+	if (err == -EEXIST)
+		*error = "this node has already signed this recovery AUM";
+	else if (err)
+		*error = "signing failed";
+	return out;
+}
+
+void ts_node_lock_submit(struct ts_node *node, const struct ts_tka_aum *aum,
+			 ts_lock_fn fn, void *ctx, uint64_t now_ms)
+{
+	struct request *rq = new_request(node, fn, ctx, now_ms);
+	char text[TS_TKA_HASH_TEXT_CAP];
+	json_t *body;
+	char *request;
+
+	if (!rq)
+		return;
+	if (!node->lock.tka) {
+		finish(rq, not_active, NULL);
+		return;
+	}
+	body = node_lock_body(node);
+	json_object_set_new(body, "Head", json_string(ts_tka_hash_format(
+						  &aum->hash, text)));
+	json_object_set_new(body, "MissingAUMs",
+			    json_pack("[o]", base64(aum->raw, aum->len)));
+	json_object_set_new(body, "Interactive", json_false());
+	request = json_dumps(body, JSON_COMPACT);
+	json_decref(body);
+	begin(rq, "/machine/tka/sync/send", request);
+}

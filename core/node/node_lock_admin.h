@@ -39,6 +39,18 @@ void ts_node_lock_affected(struct ts_node *node,
 char *ts_node_lock_wrap(const struct ts_node *node, const char *auth_key,
 			const struct ts_nl_private_key *signer,
 			const char **error);
+/* tka_builder.h: an update for others to sign as well, or NULL with *error
+ * set; the caller frees it. */
+struct ts_tka_aum *ts_node_lock_make_recovery(const struct ts_node *node,
+					      const struct ts_public_key *keys,
+					      size_t count,
+					      const struct ts_tka_hash *from,
+					      const char **error);
+struct ts_tka_aum *ts_node_lock_cosign(const struct ts_node *node,
+				       const struct ts_tka_aum *aum,
+				       const char **error);
+void ts_node_lock_submit(struct ts_node *node, const struct ts_tka_aum *aum,
+			 ts_lock_fn fn, void *ctx, uint64_t now_ms);
 /* This node alone takes the tailnet for unlocked from now on. NULL, or why
  * not. */
 const char *ts_node_lock_disable_locally(struct ts_node *node,

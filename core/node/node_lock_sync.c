@@ -59,15 +59,24 @@ static void settle(struct ts_node *node)
 static void end_round(struct ts_node *node)
 {
 	struct node_lock *lock = &node->lock;
-	const char *head = ts_node_netmap(node)->tka_head;
 
 	set_step(node, LOCK_IDLE);
 	lock->has_begun = false;
 	lock->failures = 0;
 	lock->problem[0] = '\0';
 	free(lock->done_head);
-	lock->done_head = strdup(head ? head : "");
+	lock->done_head = lock->round_head;
+	lock->round_head = NULL;
 	settle(node);
+	node_lock_follow(node); /* what came meanwhile */
+}
+
+static void note_round(struct ts_node *node)
+{
+	const char *head = ts_node_netmap(node)->tka_head;
+
+	free(node->lock.round_head);
+	node->lock.round_head = strdup(head ? head : "");
 }
 
 /* The reason is in lock->problem. */
@@ -152,6 +161,7 @@ void node_lock_follow(struct ts_node *node)
 	if (!ts_node_netmap(node)->self || lock->is_asking ||
 	    lock->is_damaged || node->now_ms < lock->retry_ms)
 		return;
+	note_round(node);
 	if (wanted != (lock->tka != NULL))
 		ask(node, LOCK_BOOTSTRAP, "/machine/tka/bootstrap",
 		    node_lock_bootstrap_body(node));

@@ -323,3 +323,40 @@ int ts_tka_aum_sign(const struct ts_tka_aum *contents,
 	ts_tka_aum_free(bare);
 	return err;
 }
+
+static bool has_signed(const struct ts_tka_aum *aum,
+		       const struct ts_public_key *id)
+{
+	for (size_t i = 0; i < aum->signature_count; i++)
+		if (ts_public_key_equal(&aum->signatures[i].key_id, id))
+			return true;
+	return false;
+}
+
+int ts_tka_aum_cosign(const struct ts_tka_aum *aum,
+		      const struct ts_nl_private_key *key,
+		      struct ts_tka_aum **out)
+{
+	struct ts_tka_signature *last;
+	struct ts_tka_aum whole = *aum;
+	struct ts_public_key id;
+	int err;
+
+	ts_nl_public(key, &id);
+	if (has_signed(aum, &id))
+		return -EEXIST;
+	if (aum->signature_count == TS_TKA_SIGNERS_MAX)
+		return -EMSGSIZE;
+	whole.signatures = calloc(aum->signature_count + 1,
+				  sizeof(*whole.signatures));
+	if (!whole.signatures)
+		return -ENOMEM;
+	for (size_t i = 0; i < aum->signature_count; i++)
+		whole.signatures[i] = aum->signatures[i];
+	last = &whole.signatures[whole.signature_count++];
+	last->key_id = id;
+	ts_sign(key, aum->sig_hash.bytes, TS_TKA_HASH_LEN, last->bytes);
+	err = write_and_read(&whole, out);
+	free(whole.signatures);
+	return err;
+}

@@ -68,4 +68,10 @@ int ts_tka_aum_sign(const struct ts_tka_aum *contents,
 		    const struct ts_nl_private_key *keys, size_t key_count,
 		    struct ts_tka_aum **out);
 
+/* With one more signature. 0, -EEXIST: the key has signed it already,
+ * -EMSGSIZE or -ENOMEM. */
+int ts_tka_aum_cosign(const struct ts_tka_aum *aum,
+		      const struct ts_nl_private_key *key,
+		      struct ts_tka_aum **out);
+
 #endif

@@ -146,3 +146,83 @@ int ts_tka_make_genesis(const struct ts_tka_state *state,
 		return -EACCES;
 	return ts_tka_aum_sign(&contents, signer, 1, out);
 }
+
+/* -- recovery ------------------------------------------------------------------ */
+
+static bool trusts_any(const struct ts_tka_state *state,
+		       const struct ts_public_key *keys, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (ts_tka_state_key(state, &keys[i]))
+			return true;
+	return false;
+}
+
+/* The latest update after which none of the keys was trusted yet and the
+ * signer was; else the oldest. */
+static int find_fork(const struct ts_tka *tka, const struct ts_public_key *keys,
+		     size_t count, const struct ts_nl_private_key *signer,
+		     struct ts_tka_hash *out)
+{
+	const struct ts_tka_aum *aum = ts_tka_aum(tka, &tka->head.at);
+
+	for (int i = 0; aum && i < TS_TKA_SCAN_MAX; i++) {
+		struct tka_point point;
+		bool is_right;
+		int err;
+
+		*out = aum->hash;
+		if (ts_tka_hash_equal(&aum->hash, &tka->oldest))
+			return 0;
+		err = tka_point_at(tka->chonk, &aum->hash, &point);
+		if (err)
+			return err;
+		is_right = !trusts_any(&point.state, keys, count) &&
+			   is_trusted(&point.state, signer);
+		tka_point_deinit(&point);
+		if (is_right)
+			return 0;
+		aum = aum->has_parent ? ts_tka_aum(tka, &aum->parent) : NULL;
+	}
+	return aum ? -EPROTO : 0;
+}
+
+static int make_recovery(const struct ts_tka *tka, struct ts_tka_aum *contents,
+			 const struct ts_public_key *remove, size_t count,
+			 const struct ts_nl_private_key *signer,
+			 struct ts_tka_aum **out)
+{
+	int err = ts_tka_state_copy(&contents->state, &tka->head.state);
+
+	for (size_t i = 0; !err && i < count; i++)
+		ts_tka_state_remove_key(&contents->state, &remove[i]);
+	if (!err && contents->state.key_count == 0)
+		err = -EPROTO;
+	if (!err)
+		err = ts_tka_aum_sign(contents, signer, 1, out);
+	ts_tka_state_deinit(&contents->state);
+	return err;
+}
+
+int ts_tka_make_recovery(const struct ts_tka *tka,
+			 const struct ts_public_key *remove, size_t count,
+			 const struct ts_tka_hash *fork_from,
+			 const struct ts_nl_private_key *signer,
+			 struct ts_tka_aum **out)
+{
+	struct ts_tka_aum contents = {.kind = TS_AUM_CHECKPOINT,
+				      .has_parent = true, .has_state = true};
+	int err = 0;
+
+	if (fork_from) {
+		contents.parent = *fork_from;
+		if (!ts_tka_aum(tka, fork_from))
+			err = -EPROTO;
+	} else if (!trusts_any(&tka->head.state, remove, count)) {
+		err = -ENOENT;
+	} else {
+		err = find_fork(tka, remove, count, signer, &contents.parent);
+	}
+	return err ? err
+		   : make_recovery(tka, &contents, remove, count, signer, out);
+}

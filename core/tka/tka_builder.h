@@ -29,6 +29,16 @@ int ts_tka_builder_finish(struct ts_tka_builder *builder,
 			  const struct ts_tka_aum *const **list,
 			  size_t *count);
 
+/* A checkpoint without these keys, that forks off before they were trusted (or
+ * from fork_from, unless that is NULL), signed by the signer: with the
+ * signatures of more votes than its rivals have, it undoes what was done with
+ * the keys. 0, -ENOENT: none of them is trusted, -EPROTO: no key would be
+ * left, or the fork begins nowhere, -ENOMEM. */
+int ts_tka_make_recovery(const struct ts_tka *tka,
+			 const struct ts_public_key *remove, size_t count,
+			 const struct ts_tka_hash *fork_from,
+			 const struct ts_nl_private_key *signer,
+			 struct ts_tka_aum **out);
 /* A genesis with this state, signed by one of its keys. 0, -EBADMSG, -EACCES:
  * the signer is not in it, -ENOMEM. */
 int ts_tka_make_genesis(const struct ts_tka_state *state,

@@ -8,7 +8,7 @@ import pytest
 from conftest import LabControl, Tailscaled, TsnetPeer, start_ours, tailscale
 from harness import Lab, wait_until
 
-SERVER = ("python3", "-u", "-m", "http.server", "8080")
+IDLE = ("sleep", "600")
 
 
 def lock(sock):
@@ -38,7 +38,7 @@ def test_locked_by_tailscaled(lab, tmp_path, keep):
     control = LabControl(lab)
     (tmp_path / "tsd").mkdir()
     tsd = keep(Tailscaled(control, tmp_path / "tsd", "tsd"))
-    web = keep(start_ours(control, tmp_path, "web", *SERVER))
+    web = keep(start_ours(control, tmp_path, "web", *IDLE))
     web.wait_running()
     key = re.search(r"tlpub:[0-9a-f]{64}", tsd.cli("lock", "status")).group()
     secret = re.search(r"disablement-secret:\w+",
@@ -51,7 +51,7 @@ def test_locked_by_tailscaled(lab, tmp_path, keep):
     log = tailscale(web.localapi, "lock", "log").stdout
     assert "checkpoint" in log, log
 
-    late = keep(start_ours(control, tmp_path, "late", *SERVER))
+    late = keep(start_ours(control, tmp_path, "late", *IDLE))
     late.wait_running()
     wait_until(lambda: names(lock(web.localapi)["FilteredPeers"]) == ["late"],
                "late, filtered")
@@ -71,7 +71,7 @@ def test_in_a_locked_tailnet(lab, tmp_path, keep):
     control = LabControl(lab)
     (tmp_path / "tsd").mkdir()
     tsd = keep(Tailscaled(control, tmp_path / "tsd", "tsd"))
-    web = keep(start_ours(control, tmp_path, "web", *SERVER))
+    web = keep(start_ours(control, tmp_path, "web", *IDLE))
     a = keep(start_ours(control, tmp_path, "a", "sleep", "600"))
     web.wait_running()
     a.wait_running()
@@ -132,7 +132,7 @@ def test_we_sign_and_change_who_signs(lab, tmp_path, keep):
     """the stock CLI's lock init, sign, add, remove and disable, against us"""
     control = LabControl(lab)
     (tmp_path / "tsd").mkdir()
-    web = keep(start_ours(control, tmp_path, "web", *SERVER))
+    web = keep(start_ours(control, tmp_path, "web", *IDLE))
     web.wait_running()
     tsd = keep(Tailscaled(control, tmp_path / "tsd", "tsd"))
 
@@ -148,7 +148,7 @@ def test_we_sign_and_change_who_signs(lab, tmp_path, keep):
     assert lock(tsd.socket)["NodeKeySigned"]
     wait_enabled(web.localapi)
 
-    late = keep(start_ours(control, tmp_path, "late", *SERVER))
+    late = keep(start_ours(control, tmp_path, "late", *IDLE))
     late.wait_running()
     wait_until(lambda: names(lock(tsd.socket)["FilteredPeers"]) == ["late"],
                "late, filtered")
@@ -177,3 +177,41 @@ def test_we_sign_and_change_who_signs(lab, tmp_path, keep):
     cli("disable", secret)
     for sock in (web.localapi, tsd.socket):
         wait_until(lambda: not lock(sock)["Enabled"], "the end")
+
+
+def test_keys_are_revoked_together(lab, tmp_path, keep):
+    """the stock CLI's lock revoke-keys: begun by us, signed by tailscaled"""
+    control = LabControl(lab)
+    (tmp_path / "tsd").mkdir()
+    web = keep(start_ours(control, tmp_path, "web", *IDLE))
+    web.wait_running()
+    tsd = keep(Tailscaled(control, tmp_path / "tsd", "tsd"))
+    lab.command("lock init")
+    wait_enabled(web.localapi)
+    wait_enabled(tsd.socket)
+
+    def trusted(sock):
+        return [k["Public"] for k in lock(sock)["TrustedKeys"]]
+    for sock in (web.localapi, tsd.socket):
+        key = lock(sock)["PublicKey"].replace("tlpub:", "nlpub:")
+        lab.command(f"lock add-key {key}")
+    wait_until(lambda: len(trusted(web.localapi)) == 3, "both")
+    before = set(trusted(web.localapi))
+    lab.command("lock add-key")  # the one that was stolen
+    wait_until(lambda: len(trusted(tsd.socket)) == 4, "it")
+    stolen, = set(trusted(tsd.socket)) - before
+    wait_until(lambda: stolen in trusted(web.localapi), "it here")
+
+    def revoke(sock, *args):
+        result = tailscale(sock, "lock", "revoke-keys", *args)
+        assert result.returncode == 0, result.stdout + result.stderr
+        found = re.findall(r"--(?:cosign|finish) ([0-9A-F]+)", result.stdout)
+        return found[-1] if found else None
+    begun = revoke(web.localapi, stolen)
+    signed = revoke(tsd.socket, "--cosign", begun)
+    again = tailscale(web.localapi, "lock", "revoke-keys", "--cosign", signed)
+    assert "already signed" in again.stderr
+    revoke(web.localapi, "--finish", signed)
+    for sock in (web.localapi, tsd.socket):
+        wait_until(lambda: stolen not in trusted(sock), "its end")
+        assert set(trusted(sock)) == before

@@ -217,7 +217,8 @@ static void changes_need_the_right_to_write(void **state)
 {
 	static const char *const routes[] = {
 		"sign", "modify", "init", "disable", "force-local-disable",
-		"wrap-preauth-key"};
+		"wrap-preauth-key", "generate-recovery-aum",
+		"cosign-recovery-aum", "submit-recovery-aum"};
 	struct sim *sim = locked();
 	struct answer a = {0};
 
@@ -259,6 +260,12 @@ static void bodies_that_make_no_sense(void **state)
 		{"wrap-preauth-key", "{\"TSKey\":\"k\",\"TKAKey\":\"nlpriv:00\"}"},
 		{"force-local-disable", "x"},
 		{"affected-sigs", "short"},
+		{"generate-recovery-aum", "x"},
+		{"generate-recovery-aum", "{\"Keys\":[\"AAAA\"]}"},
+		{"generate-recovery-aum", "{\"ForkFrom\":\"x\"}"},
+		{"cosign-recovery-aum", ""},
+		{"cosign-recovery-aum", "\xa1\x01\x05"},
+		{"submit-recovery-aum", "nonsense"},
 	};
 	struct sim *sim = locked();
 

@@ -325,6 +325,42 @@ static void updates_are_fetched_and_told(void **state)
 	server_close(&s);
 }
 
+/* The server's head moves on while we are still asking about the last one. */
+static void news_during_a_round_are_not_lost(void **state)
+{
+	struct server s;
+	struct sim *sim = locked(&s);
+	struct ts_control *c = sim->nodes[0].control;
+	struct ts_tka_aum no_op = {.kind = TS_AUM_NO_OP};
+	char genesis_hash[TS_TKA_HASH_TEXT_CAP], *first, *second;
+	char first_head[TS_TKA_HASH_TEXT_CAP];
+
+	(void)state;
+	snprintf(genesis_hash, sizeof(genesis_hash), "%s", s.head);
+	extend(&s, &no_op, &first);
+	snprintf(first_head, sizeof(first_head), "%s", s.head);
+	tell_lock(sim, &s);
+	extend(&s, &no_op, &second);
+	tell_lock(sim, &s);
+	answer_json(sim, json_pack("{s:s, s:[s], s:[s]}", "Head", first_head,
+				   "Ancestors", genesis_hash, "MissingAUMs",
+				   first));
+	assert_string_equal(c->call_path, "/machine/tka/sync/send");
+	answer_json(sim, json_pack("{s:s}", "Head", s.head));
+	assert_string_equal(c->call_path, "/machine/tka/sync/offer");
+	assert_non_null(c->call_fn);
+	answer_json(sim, json_pack("{s:s, s:[s], s:[s]}", "Head", s.head,
+				   "Ancestors", genesis_hash, "MissingAUMs",
+				   second));
+	answer_json(sim, json_pack("{s:s}", "Head", s.head));
+	assert_string_equal(c->tka_head, s.head);
+	assert_null(c->call_fn);
+	free(first);
+	free(second);
+	sim_free(sim);
+	server_close(&s);
+}
+
 static void updates_that_lie_change_nothing(void **state)
 {
 	static const char *const replies[] = {
@@ -538,6 +574,7 @@ int main(void)
 		cmocka_unit_test(a_server_that_fails_is_asked_ever_more_rarely),
 		cmocka_unit_test(it_ends_by_its_secret_only),
 		cmocka_unit_test(updates_are_fetched_and_told),
+		cmocka_unit_test(news_during_a_round_are_not_lost),
 		cmocka_unit_test(updates_that_lie_change_nothing),
 		cmocka_unit_test(starting_lasts_until_it_is_known_who_is_trusted),
 		cmocka_unit_test(replaced_keys_are_locked_out),

@@ -116,6 +116,65 @@ static void too_many_at_a_time(void **state)
 	ts_tka_free(tka);
 }
 
+static int add_key(struct ts_tka *tka, uint8_t signer_seed, uint8_t seed)
+{
+	struct ts_nl_private_key signer = nl_key(signer_seed);
+	struct ts_tka_key key = key_of(seed);
+	struct ts_tka_builder *builder;
+	size_t count;
+	int err = ts_tka_builder_new(tka, &signer, &builder);
+
+	assert_int_equal(err, 0);
+	assert_int_equal(ts_tka_builder_add_key(builder, &key), 0);
+	err = take_all(tka, builder, &count);
+	ts_tka_builder_free(builder);
+	return err;
+}
+
+static int take(struct ts_tka *tka, const struct ts_tka_aum *aum)
+{
+	struct ts_tka_update update = {aum->raw, aum->len};
+	const char *why;
+
+	return ts_tka_inform(tka, &update, 1, 1000, &why);
+}
+
+/* Key 2 was stolen, and has made others trusted. Key 1 has two votes, against
+ * the one of key 2. */
+static void stolen_keys_are_undone_by_more_votes(void **state)
+{
+	struct ts_tka *tka = authority(NULL);
+	struct ts_nl_private_key one = nl_key(1), three = nl_key(3);
+	struct ts_public_key stolen[2] = {nl_id(2), nl_id(5)};
+	struct ts_public_key id1 = nl_id(1), id9 = nl_id(9);
+	struct ts_tka_hash nowhere = {{1}};
+	struct ts_tka_aum *aum, *cosigned, *again;
+
+	(void)state;
+	assert_int_equal(add_key(tka, 2, 5), 0);
+	assert_int_equal(add_key(tka, 5, 6), 0);
+	assert_int_equal(ts_tka_make_recovery(tka, &id9, 1, NULL, &one, &aum),
+			 -ENOENT);
+	assert_int_equal(ts_tka_make_recovery(tka, stolen, 2, &nowhere, &one,
+					      &aum),
+			 -EPROTO);
+	assert_int_equal(ts_tka_make_recovery(tka, stolen, 2, NULL, &one,
+					      &aum),
+			 0);
+	assert_int_equal(ts_tka_aum_cosign(aum, &one, &again), -EEXIST);
+	assert_int_equal(ts_tka_aum_cosign(aum, &three, &cosigned), 0);
+	assert_int_equal(cosigned->signature_count, 2);
+	/* It forks off from the genesis, which does not trust key 3. */
+	assert_int_equal(take(tka, cosigned), -EACCES);
+	assert_int_equal(take(tka, aum), 0);
+	assert_non_null(ts_tka_state_key(ts_tka_state(tka), &id1));
+	ts_tka_aum_free(cosigned);
+	ts_tka_aum_free(aum);
+	for (int i = 0; i < 2; i++)
+		assert_null(ts_tka_state_key(ts_tka_state(tka), &stolen[i]));
+	ts_tka_free(tka);
+}
+
 static void a_genesis_has_its_signer(void **state)
 {
 	struct ts_tka_key key = key_of(1);
@@ -147,6 +206,7 @@ int main(void)
 		cmocka_unit_test(the_last_key_stays),
 		cmocka_unit_test(every_fifty_comes_a_checkpoint),
 		cmocka_unit_test(too_many_at_a_time),
+		cmocka_unit_test(stolen_keys_are_undone_by_more_votes),
 		cmocka_unit_test(a_genesis_has_its_signer),
 	};
 
