@@ -254,6 +254,8 @@ def test_resolvers_for_all_names(everything, corp, system, ask, web):
     assert {name for _, name in system.asked} == {"host", "printer.local"}
 
 
+@pytest.mark.skipif(bool(SANITIZERS),
+                    reason="a stock program has no sanitizer runtime")
 def test_a_node_inside_the_program(everything, corp, system, ask, web):
     """Its first name of the tailnet starts the node; until then the system's
     servers know the others."""
