@@ -248,8 +248,10 @@ static int open_parts(struct ts_engine *engine, char err[static 256])
 		code = engine_open_proxy_port(engine, err);
 	if (!code)
 		code = engine_open_localapi(engine, err);
-	if (!code)
-		code = metrics_server_open(&engine->metrics, engine, err);
+	/* Of several nodes with one configuration the first has the port. */
+	if (!code && metrics_server_open(&engine->metrics, engine, err))
+		log_warn("node-%s: no metrics: %s", engine->config.hostname,
+			 err);
 	return code;
 }
 

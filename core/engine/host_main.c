@@ -6,7 +6,7 @@
  *   tsnet-host --check COMMAND [in-process]   can it be carried? or why not
  *   tsnet-host --notify -- PATH ARGV0 [ARG]...   one that cannot (static, Go)
  *   tsnet-host --notify-open -- PATH ARGV0 [ARG]...   /proc/self/fd/N, closed then
- *   tsnet-host --cli status|ip|whois|ping|netcheck ...  ask a node
+ *   tsnet-host --cli status|ip|ping|capture|doctor...  ask a node (cli.c)
  *
  * The node lives in this process, so it survives fork, exec, daemon() and
  * crashes of the program, and keys never enter the program's memory. The

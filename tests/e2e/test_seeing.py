@@ -235,6 +235,14 @@ def test_metrics_count_by_way_and_on_a_port(web, call):
     connection.close()
 
 
+def test_a_taken_port_costs_only_the_metrics(web, run):
+    other = run("other", "sleep", "60", env={
+        "TSNET_METRICS_LISTEN": f"127.0.0.1:{web.metrics_port}"})
+    other.wait_running()
+    assert "no metrics: cannot listen at metrics_listen 127.0.0.1:" in other.log
+    assert "tailscaled_home_derp" in other.cli("metrics").stdout
+
+
 def test_metrics_are_on_loopback_only(call):
     node = call("a", "true", env={"TSNET_METRICS_LISTEN": "0.0.0.0:9100"})
     assert node.code == 125
