@@ -184,6 +184,19 @@ def test_entries_of_others_stay(kube, lab, run):
     assert kube.data("web")["device_fqdn"] == b"web.lab.ts.net"
 
 
+def test_a_second_process_of_the_pod_is_turned_away(kube, lab, run, call):
+    run("web", "sleep", "60", **in_secret(kube))
+    wait_until(lambda: stored_key(kube), "the profile in the Secret")
+    second = call("web2", "true", **in_secret(kube))
+    assert second.code == 125
+    assert "Secret apps/web is in use by another process" in second.err, second.err
+    third = run("web3", "sleep", "60", options=["--state", "kube:other"],
+                env=kube.env)
+    wait_until(lambda: kube.data("other").get("_current-profile"),
+               "another Secret's node")
+    assert third.alive() and len(lab.nodes()) == 2
+
+
 def test_a_second_node_in_the_secret_is_told_and_saves_nothing(kube, lab, run):
     program = run("web", "sleep", "60", **in_secret(kube))
     wait_until(lambda: stored_key(kube), "the profile in the Secret")
