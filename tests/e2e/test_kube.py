@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from harness import needs, wait_until
+from harness import SANITIZERS, needs, wait_until
 from kube_server import KubeServer, make_certificates
 
 pytestmark = needs("openssl")
@@ -63,6 +63,8 @@ def test_a_secret_keeps_the_node(kube, lab, run):
     assert len(lab.nodes()) == 1
 
 
+@pytest.mark.skipif(bool(SANITIZERS),
+                    reason="a stock program has no sanitizer runtime")
 def test_a_node_inside_the_program(kube, lab, run, call):
     """Its first question of the tailnet starts the node, and waits for the
     Secret."""
