@@ -45,7 +45,7 @@ struct kube_store {
 	struct ts_http_request *request;
 	struct ts_timer *timer; /* ask what there is to ask */
 	char *server, *account_dir, *ca_pem;
-	/* Somebody waits and the loop runs for them: until done() or the limit. */
+	/* Somebody waits and the loop runs for them: until done() or limit. */
 	bool (*done)(const struct ts_kube_secret *k);
 	bool is_over; /* the loop has been told to stop */
 	struct ts_timer *limit;
@@ -66,7 +66,7 @@ static int read_account(const struct kube_store *k, const char *name,
 	if (code) {
 		snprintf(err, 256, "cannot read the service account's %s: %s",
 			 path ? path : name, ts_strerror(code));
-	} else { /* upstream takes it as it is; no header may have its newline */
+	} else { /* an editor's newline, which no header may have */
 		while (len && strchr(" \t\r\n", data[len - 1]))
 			data[--len] = '\0';
 	}
@@ -103,7 +103,7 @@ static char *find_server(char **env)
 	return server;
 }
 
-/* -- requests --------------------------------------------------------------- */
+/* -- requests -------------------------------------------------------------- */
 
 static void pump(struct kube_store *k);
 
@@ -235,7 +235,7 @@ static void on_timer(void *ctx)
 	pump(ctx);
 }
 
-/* -- who waits --------------------------------------------------------------- */
+/* -- who waits ------------------------------------------------------------- */
 
 static void on_limit(void *ctx)
 {
@@ -335,7 +335,7 @@ static const struct state_store_ops kube_ops = {
 	.free = free_store,
 };
 
-/* -- opening ----------------------------------------------------------------- */
+/* -- opening --------------------------------------------------------------- */
 
 static int open_account(struct kube_store *k, const struct ts_config *config,
 			char **env, char err[static 256])

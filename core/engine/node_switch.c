@@ -11,9 +11,9 @@
  * port, the programs and their listeners are the same before and after
  * (core/host/node_change.c).
  *
- * As upstream: a profile brings all its preferences, also that it is stopped. An
- * empty one has those of this start, and waits for a login. The machine's key is
- * the same for all.
+ * As upstream: a profile brings all its preferences, also that it is stopped.
+ * An empty one has those of this start, and waits for a login. The machine's
+ * key is the same for all.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -143,7 +143,7 @@ static int leave(struct ts_engine *engine, char err[static 256])
 	return 0;
 }
 
-/* -- what can be asked for --------------------------------------------------- */
+/* -- what can be asked for ------------------------------------------------- */
 
 static int check_up(const struct ts_engine *engine, char err[static 256])
 {

@@ -19,7 +19,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -150,6 +152,38 @@ static int lock_dir(struct profile_store *store, const char *dir,
 	return 0;
 }
 
+/* The processes of a pod share a network namespace, and a name in it goes with
+ * whoever has it. One elsewhere is found by conflict (kube_merge.c). secret:
+ * with its Kubernetes namespace, as pods may share the machine's network. */
+static int lock_secret(struct profile_store *store, const char *secret,
+		       char err[static 256])
+{
+	struct sockaddr_un name = {.sun_family = AF_UNIX};
+	uint8_t hash[crypto_hash_sha256_BYTES];
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int code = fd < 0 ? -errno : 0;
+
+	crypto_hash_sha256(hash, (const uint8_t *)secret, strlen(secret));
+	memcpy(name.sun_path + 1, "tsnet-secret/", 13);
+	ts_hex_encode(hash, sizeof(hash), name.sun_path + 14);
+	if (!code && bind(fd, (struct sockaddr *)&name, sizeof(name)))
+		code = -errno;
+	if (!code) {
+		store->lock_fd = fd;
+		return 0;
+	}
+	if (fd >= 0)
+		close(fd);
+	if (code == -EADDRINUSE) {
+		snprintf(err, 256, "Secret %.100s is in use by another process "
+			 "here: give each node a Secret of its own", secret);
+		return -EWOULDBLOCK;
+	}
+	log_warn("state: nothing keeps a second process from using the Secret "
+		 "%s: %s", secret, ts_strerror(code));
+	return 0;
+}
+
 static bool has_state(const char *dir)
 {
 	char *path = join(dir, STATE_FILE);
@@ -214,6 +248,16 @@ static int open_file(struct profile_store *store,
 	return store->kept ? 0 : -ENOMEM;
 }
 
+static int open_secret(struct profile_store *store,
+		       const struct ts_config *config, struct ts_loop *loop,
+		       struct ts_http_client *http, char err[static 256])
+{
+	store->kept = kube_store_new(store->state, loop, http, config,
+				     ts_environment(), err);
+	return store->kept ? lock_secret(store, store->kept->name, err)
+			   : -EINVAL;
+}
+
 /* Sockets lie beside the state, when their names are not too long there. */
 static int choose_socket_dir(struct profile_store *store,
 			     const struct ts_config *config, bool has_dir,
@@ -244,9 +288,7 @@ static int open_kept(struct profile_store *store, struct ts_config *config,
 	if (code)
 		return code;
 	if (config->kube_secret) {
-		store->kept = kube_store_new(store->state, loop, http,
-					     config, ts_environment(), err);
-		code = store->kept ? 0 : -EINVAL;
+		code = open_secret(store, config, loop, http, err);
 	} else if (usable) {
 		code = open_file(store, config, loop);
 	} else {

@@ -73,7 +73,7 @@ bool ts_kube_name_is_valid(const char *name)
 		bool begins = at == name || at[-1] == '.';
 		bool ends = at[1] == '\0' || at[1] == '.';
 
-		if (*at == '.' ? begins || ends : *at == '-' && (begins || ends))
+		if ((*at == '.' || *at == '-') && (begins || ends))
 			return false;
 	}
 	return true;

@@ -170,7 +170,8 @@ static int write_without(struct ts_state *s, json_t *profiles, const char *id,
 			 const char *key)
 {
 	char serve_key[SERVE_KEY_CAP];
-	bool is_current = strcmp(ts_profiles_current_key(s, profiles), key) == 0;
+	bool is_current =
+		strcmp(ts_profiles_current_key(s, profiles), key) == 0;
 	char *list;
 	int code;
 

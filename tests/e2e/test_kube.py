@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from harness import needs, wait_until
+from harness import SANITIZERS, needs, wait_until
 from kube_server import KubeServer, make_certificates
 
 pytestmark = needs("openssl")
@@ -63,6 +63,8 @@ def test_a_secret_keeps_the_node(kube, lab, run):
     assert len(lab.nodes()) == 1
 
 
+@pytest.mark.skipif(bool(SANITIZERS),
+                    reason="a stock program has no sanitizer runtime")
 def test_a_node_inside_the_program(kube, lab, run, call):
     """Its first question of the tailnet starts the node, and waits for the
     Secret."""
@@ -182,6 +184,19 @@ def test_entries_of_others_stay(kube, lab, run):
     wait_until(lambda: stored_key(kube) != before, "the new key in the Secret")
     assert kube.data("web")["device_id"] == b"n1"
     assert kube.data("web")["device_fqdn"] == b"web.lab.ts.net"
+
+
+def test_a_second_process_of_the_pod_is_turned_away(kube, lab, run, call):
+    run("web", "sleep", "60", **in_secret(kube))
+    wait_until(lambda: stored_key(kube), "the profile in the Secret")
+    second = call("web2", "true", **in_secret(kube))
+    assert second.code == 125
+    assert "Secret apps/web is in use by another process" in second.err, second.err
+    third = run("web3", "sleep", "60", options=["--state", "kube:other"],
+                env=kube.env)
+    wait_until(lambda: kube.data("other").get("_current-profile"),
+               "another Secret's node")
+    assert third.alive() and len(lab.nodes()) == 2
 
 
 def test_a_second_node_in_the_secret_is_told_and_saves_nothing(kube, lab, run):

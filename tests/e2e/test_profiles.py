@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from harness import wait_until
+from harness import SANITIZERS, wait_until
 from test_localapi import ask
 
 APPS = os.path.join(os.path.dirname(__file__), "apps")
@@ -86,7 +86,10 @@ def talker(run):
         one.control.close()
 
 
-@pytest.mark.parametrize("where", ["hosted", "inside"])
+@pytest.mark.parametrize("where", ["hosted", pytest.param(
+    "inside", marks=pytest.mark.skipif(
+        bool(SANITIZERS),
+        reason="a stock program has no sanitizer runtime"))])
 def test_there_and_back(lab, run, talker, where):
     """One tailnet, two users: an address each, one program all the while."""
     options = ["--listen", "tailnet"]
