@@ -104,6 +104,7 @@ static void step_up(struct ts_control *c)
 	if (c->goal == GOAL_RUN && c->login.is_done) {
 		ts_poll_step(c);
 		ts_update_step(c);
+		ts_request_step(c);
 	}
 	ts_control_link_flush(c);
 }

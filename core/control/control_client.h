@@ -77,6 +77,12 @@ struct ts_control_ops {
 	void (*netmap_changed)(void *ctx, unsigned changes);
 	/* Monotonic-independent time for expiry: seconds since 1970. */
 	int64_t (*wall_clock)(void *ctx);
+	/* Tailnet Lock's signature of a node key that is to be registered, for
+	 * the present one's signature (base64), or, when that is NULL, by a
+	 * wrapped auth key. Heap base64, or NULL: cannot be made. */
+	char *(*sign_node_key)(void *ctx, const struct ts_public_key *key,
+			       const char *old_signature,
+			       const char *auth_key);
 	/* A ping request with explicit types arrived (may be NULL). types "":
 	 * HEAD that URL by ordinary HTTP, the answer does not matter. */
 	void (*ping_request)(void *ctx, const char *url, const char *types,
@@ -193,12 +199,25 @@ int ts_control_set_tags(struct ts_control *c, char *const *tags, size_t count,
 void ts_control_post(struct ts_control *c, const char *url, const void *body,
 		     size_t len, uint64_t now_ms);
 
-/* A request to the server in the name of another, by POST over the link, with
- * a JSON body. fn is called once, later: status 0 with an error of one line, or
- * the server's answer. 0, -ENETDOWN (no link, no login), -EAGAIN (too many),
- * -ENOMEM: then fn is not called. */
+/* The head of Tailnet Lock's chain as we know it; "": off. */
+void ts_control_set_tka_head(struct ts_control *c, const char *head,
+			     uint64_t now_ms);
+
+/* A request to the server in the name of another, with a JSON body. fn is
+ * called once, later: status 0 with an error of one line, or the server's
+ * answer. 0, -ENETDOWN (no link, no login), -EAGAIN (too many), -ENOMEM: then
+ * fn is not called. From within an op it goes out once that has returned. */
 typedef void (*ts_control_reply_fn)(void *ctx, int status, const void *body,
 				    size_t len, const char *error);
+struct ts_control_ask {
+	const char *method; /* static */
+	const char *path, *body; /* copied; the copy is wiped */
+	size_t reply_max;
+	uint64_t timeout_ms;
+};
+int ts_control_ask(struct ts_control *c, const struct ts_control_ask *ask,
+		   ts_control_reply_fn fn, void *fn_ctx, uint64_t now_ms);
+/* By POST, of usual size and time. */
 int ts_control_request(struct ts_control *c, const char *path,
 		       const char *body, ts_control_reply_fn fn, void *fn_ctx,
 		       uint64_t now_ms);

@@ -63,6 +63,8 @@ void ts_login_restart(struct ts_control *c)
 	forget_followup(login);
 	free(login->published_url);
 	login->published_url = NULL;
+	free(login->old_signature);
+	login->old_signature = NULL;
 	login->retry_ms = 0;
 	login->waits_for_key = false;
 	ts_backoff_reset(&login->backoff);
@@ -200,11 +202,19 @@ static char *write_request(struct ts_control *c)
 		.ephemeral = c->config.ephemeral,
 		.hostinfo = &hostinfo,
 	};
+	char *signature = NULL, *text;
 
 	public_or_zero(&c->login.trying, &request.node_key);
 	public_or_zero(&c->login.trying_old, &request.old_node_key);
 	ts_nl_public(&c->config.nl_key, &request.nl_key);
-	return ts_register_request_write(&request);
+	if (!is_logout && c->ops.sign_node_key)
+		signature = c->ops.sign_node_key(c->ctx, &request.node_key,
+						 c->login.old_signature,
+						 c->config.auth_key);
+	request.node_key_signature = signature;
+	text = ts_register_request_write(&request);
+	free(signature);
+	return text;
 }
 
 static int send_request(struct ts_control *c)
@@ -343,8 +353,7 @@ static void take_http_error(struct ts_control *c, const struct ts_rpc *rpc)
 	ts_control_report(c, "%s", error);
 }
 
-static void take_key_request(struct ts_control *c,
-			     const struct ts_register_response *response)
+static void take_key_request(struct ts_control *c)
 {
 	struct ts_control_login *login = &c->login;
 
@@ -354,12 +363,34 @@ static void take_key_request(struct ts_control *c,
 		refused(c, "the server says that a new node key has expired");
 		return;
 	}
-	if (response->wants_signature)
-		log_warn("control: register: the server wants a tailnet-lock "
-			 "signature, which this node cannot make");
 	login->wants_new_key = true;
 	forget_followup(login);
 	login->retry_ms = 0;
+}
+
+/* The present key's signature, to be signed over for the new one. */
+static void take_signature(struct ts_control *c,
+			   struct ts_register_response *response)
+{
+	struct ts_control_login *login = &c->login;
+
+	if (login->old_signature) {
+		refused(c, "the server does not take this node's Tailnet Lock "
+			   "signature");
+		free(login->old_signature);
+		login->old_signature = NULL;
+		return;
+	}
+	login->old_signature = response->node_key_signature;
+	response->node_key_signature = NULL;
+	login->wants_new_key |= !login->made_new_key;
+	forget_followup(login);
+	login->retry_ms = 0;
+}
+
+static bool has_text(const char *text)
+{
+	return text && *text;
 }
 
 static void publish_url(struct ts_control *c, const char *url)
@@ -428,6 +459,8 @@ static void commit(struct ts_control *c, struct ts_register_response *response)
 	login->made_new_key = false;
 	login->retry_ms = 0;
 	forget_followup(login);
+	free(login->old_signature);
+	login->old_signature = NULL;
 	free(login->published_url);
 	login->published_url = NULL;
 	ts_auth_key_used(c);
@@ -442,8 +475,10 @@ static void take_response(struct ts_control *c,
 		refused(c, response->error);
 	else if (c->goal == GOAL_LOG_OUT)
 		forget_login(c, NULL);
-	else if (response->wants_signature || response->node_key_expired)
-		take_key_request(c, response);
+	else if (has_text(response->node_key_signature))
+		take_signature(c, response);
+	else if (response->node_key_expired)
+		take_key_request(c);
 	else if (response->auth_url)
 		take_auth_url(c, response->auth_url);
 	else

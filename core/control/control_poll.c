@@ -260,6 +260,7 @@ static char *write_request(struct ts_control *c, char *lb)
 		.endpoints = c->update.endpoints,
 		.endpoint_types = c->update.endpoint_types,
 		.endpoint_count = c->update.endpoint_count,
+		.tka_head = c->update.tka_head,
 	};
 
 	ts_public_key_from_private(&c->config.node_key, &request.node_key);

@@ -25,27 +25,33 @@ static struct ts_control_request *slot_of(struct ts_control *c,
 	return NULL;
 }
 
-static void answer(struct ts_control_request *r, int status, const void *body,
-		   size_t len, const char *error)
+/* The slot is free before the caller hears of it, and may ask again. */
+static void answer(struct ts_control_request *r, int status,
+		   struct ts_byte_queue *body, const char *error)
 {
 	ts_control_reply_fn fn = r->fn;
 
 	r->fn = NULL;
-	fn(r->fn_ctx, status, body, len, error);
+	free(r->path);
+	ts_wipe_free_text(r->body);
+	r->path = r->body = NULL;
+	fn(r->fn_ctx, status, body ? ts_byte_queue_data(body) : NULL,
+	   body ? ts_byte_queue_len(body) : 0, error);
 }
 
 static void on_reply(struct ts_control *c, struct ts_rpc *rpc,
 		     const char *error)
 {
 	struct ts_control_request *r = slot_of(c, rpc);
+	struct ts_byte_queue body = rpc->body;
 
-	if (!r || !r->fn)
-		return;
+	memset(&rpc->body, 0, sizeof(rpc->body));
 	if (!error && rpc->is_truncated)
 		error = "the server's answer is too long";
-	answer(r, rpc->status, ts_byte_queue_data(&rpc->body),
-	       ts_byte_queue_len(&rpc->body), error);
-	ts_byte_queue_deinit(&rpc->body);
+	if (r && r->fn)
+		answer(r, error ? 0 : rpc->status, error ? NULL : &body,
+		       error);
+	ts_byte_queue_deinit(&body);
 }
 
 static void end_all(struct ts_control *c, const char *why)
@@ -55,7 +61,7 @@ static void end_all(struct ts_control *c, const char *why)
 
 		ts_rpc_cancel(c, &r->rpc);
 		if (r->fn)
-			answer(r, 0, NULL, 0, why);
+			answer(r, 0, NULL, why);
 	}
 }
 
@@ -77,7 +83,7 @@ void ts_request_tick(struct ts_control *c)
 		if (!r->fn || c->now_ms < r->deadline_ms)
 			continue;
 		ts_rpc_cancel(c, &r->rpc);
-		answer(r, 0, NULL, 0, "the control server does not answer");
+		answer(r, 0, NULL, "the control server does not answer");
 	}
 }
 
@@ -99,45 +105,86 @@ static struct ts_control_request *free_slot(struct ts_control *c)
 	return NULL;
 }
 
-static int submit(struct ts_control *c, const char *path, const char *body,
-		  ts_control_reply_fn fn, void *fn_ctx)
+static int send_request(struct ts_control *c, struct ts_control_request *r)
 {
 	char key_text[TS_KEY_TEXT_CAP];
 	const char *lb[TS_H2_LB_MAX] = {key_text, NULL};
-	struct ts_control_request *r = free_slot(c);
 	struct ts_public_key key;
-	int err;
+
+	ts_public_key_from_private(&c->config.node_key, &key);
+	ts_public_key_format(&key, TS_PREFIX_NODE, key_text);
+	r->rpc.done = on_reply;
+	return ts_rpc_start(c, &r->rpc, r->method, r->path, lb, r->body,
+			    strlen(r->body), r->reply_max);
+}
+
+/* Not when it is asked for: that may be inside of the link's own callbacks. */
+void ts_request_step(struct ts_control *c)
+{
+	for (size_t i = 0; i < TS_REQUEST_SLOTS; i++) {
+		struct ts_control_request *r = &c->requests[i];
+		int err;
+
+		if (!r->fn || r->is_sent)
+			continue;
+		r->is_sent = true;
+		err = send_request(c, r);
+		if (err)
+			answer(r, 0, NULL, ts_strerror(err));
+	}
+}
+
+static int enqueue(struct ts_control *c, const struct ts_control_ask *ask,
+		   ts_control_reply_fn fn, void *fn_ctx)
+{
+	struct ts_control_request *r = free_slot(c);
 
 	if (c->link.step != LINK_UP || c->link.has_failed ||
 	    ts_private_key_is_zero(&c->config.node_key))
 		return -ENETDOWN;
 	if (!r)
 		return -EAGAIN;
-	ts_public_key_from_private(&c->config.node_key, &key);
-	ts_public_key_format(&key, TS_PREFIX_NODE, key_text);
-	r->rpc.done = on_reply;
-	err = ts_rpc_start(c, &r->rpc, "POST", path, lb, body, strlen(body),
-			   REPLY_MAX);
-	if (err)
-		return err;
+	r->path = strdup(ask->path);
+	r->body = strdup(ask->body);
+	if (!r->path || !r->body) {
+		free(r->path);
+		ts_wipe_free_text(r->body);
+		r->path = r->body = NULL;
+		return -ENOMEM;
+	}
 	r->fn = fn;
 	r->fn_ctx = fn_ctx;
-	r->deadline_ms = c->now_ms + REQUEST_TIMEOUT_MS;
+	r->method = ask->method;
+	r->reply_max = ask->reply_max;
+	r->is_sent = false;
+	r->deadline_ms = c->now_ms + ask->timeout_ms;
 	return 0;
+}
+
+int ts_control_ask(struct ts_control *c, const struct ts_control_ask *ask,
+		   ts_control_reply_fn fn, void *fn_ctx, uint64_t now_ms)
+{
+	int err;
+
+	ts_control_enter(c, now_ms);
+	err = enqueue(c, ask, fn, fn_ctx);
+	ts_control_leave(c);
+	return err;
 }
 
 int ts_control_request(struct ts_control *c, const char *path,
 		       const char *body, ts_control_reply_fn fn, void *fn_ctx,
 		       uint64_t now_ms)
 {
-	int err;
+	const struct ts_control_ask ask = {
+		.method = "POST",
+		.path = path,
+		.body = body,
+		.reply_max = REPLY_MAX,
+		.timeout_ms = REQUEST_TIMEOUT_MS,
+	};
 
-	ts_control_enter(c, now_ms);
-	err = submit(c, path, body, fn, fn_ctx);
-	if (!err)
-		ts_control_link_flush(c);
-	ts_control_leave(c);
-	return err;
+	return ts_control_ask(c, &ask, fn, fn_ctx, now_ms);
 }
 
 int ts_control_expire_at(struct ts_control *c, int64_t expiry_unix,

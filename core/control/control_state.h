@@ -32,7 +32,7 @@
 enum {
 	TS_CONTROL_ERROR_CAP = 320,
 	TS_PING_SLOTS = 4,
-	TS_REQUEST_SLOTS = 4,
+	TS_REQUEST_SLOTS = 8,
 };
 
 enum ts_control_goal { GOAL_STOP, GOAL_RUN, GOAL_LOG_OUT };
@@ -86,6 +86,8 @@ struct ts_control_login {
 	bool sent_followup; /* the request under way waits for a visit */
 	struct ts_private_key trying, trying_old;
 	char *followup;      /* AuthURL to wait for, or NULL */
+	/* Tailnet Lock: the present key's, to be signed over; or NULL */
+	char *old_signature;
 	char *published_url; /* the last one given to the owner */
 	struct ts_rpc rpc;
 	uint64_t retry_ms, sent_ms;
@@ -118,6 +120,7 @@ struct ts_control_update {
 	struct ts_net_info net_info;
 	bool has_net_info;
 	uint16_t peerapi4_port, peerapi6_port;
+	char tka_head[64];
 };
 
 struct ts_control_ping {
@@ -132,6 +135,10 @@ struct ts_control_request {
 	ts_control_reply_fn fn; /* NULL: free */
 	void *fn_ctx;
 	uint64_t deadline_ms;
+	bool is_sent;
+	const char *method;
+	char *path, *body;
+	size_t reply_max;
 };
 
 struct ts_control {
@@ -251,6 +258,7 @@ void ts_ping_post(struct ts_control *c, const char *url, const void *body,
 
 void ts_request_deinit(struct ts_control *c);
 void ts_request_link_lost(struct ts_control *c);
+void ts_request_step(struct ts_control *c);
 void ts_request_tick(struct ts_control *c);
 uint64_t ts_request_deadline_ms(const struct ts_control *c);
 

@@ -8,6 +8,7 @@
  * Source: control/controlclient/auto.go (updateRoutine)
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -76,6 +77,7 @@ static int send_update(struct ts_control *c)
 		.endpoints = c->update.endpoints,
 		.endpoint_types = c->update.endpoint_types,
 		.endpoint_count = c->update.endpoint_count,
+		.tka_head = c->update.tka_head,
 	};
 	char *body;
 	int err;
@@ -243,6 +245,20 @@ void ts_control_set_peerapi(struct ts_control *c, uint16_t port4,
 	if (update->peerapi4_port != port4 || update->peerapi6_port != port6) {
 		update->peerapi4_port = port4;
 		update->peerapi6_port = port6;
+		ts_update_want(c);
+	}
+	ts_control_leave(c);
+}
+
+void ts_control_set_tka_head(struct ts_control *c, const char *head,
+			     uint64_t now_ms)
+{
+	struct ts_control_update *update = &c->update;
+
+	ts_control_enter(c, now_ms);
+	if (strcmp(update->tka_head, head) != 0) {
+		snprintf(update->tka_head, sizeof(update->tka_head), "%s",
+			 head);
 		ts_update_want(c);
 	}
 	ts_control_leave(c);

@@ -51,6 +51,9 @@ static int fill_request(const struct ts_map_request *r, json_t *root)
 		err |= set_endpoints(r, root);
 	if (!r->is_stream)
 		err |= json_object_set_new(root, "OmitPeers", json_true());
+	if (r->tka_head && *r->tka_head)
+		err |= json_object_set_new(root, "TKAHead",
+					   json_string(r->tka_head));
 	return err;
 }
 

@@ -19,6 +19,7 @@ struct ts_map_request {
 	const struct ts_addr *endpoints;
 	const int *endpoint_types;
 	size_t endpoint_count;
+	const char *tka_head; /* of Tailnet Lock; NULL or "": none */
 };
 
 /* Heap text, or NULL when out of memory. */

@@ -250,7 +250,7 @@ static void forget_peers(struct ts_netmap *map,
 	while (ts_netmap_peer_count(map) > 0) {
 		size_t pos = 0;
 
-		while ((peer = ts_netmap_next_peer(map, &pos))) {
+		while ((peer = ts_netmap_next_known_peer(map, &pos))) {
 			ts_netmap_take_peer(map, peer);
 			sink->removed(sink->ctx, peer);
 			ts_peer_free(peer);

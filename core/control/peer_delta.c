@@ -83,7 +83,7 @@ static void note_expiry(struct ts_peer_delta *d, const struct ts_peer *peer)
 static int upsert(struct ts_peer_delta *d, struct ts_map_node *node)
 {
 	struct ts_peer *next = node->peer;
-	struct ts_peer *old = ts_netmap_peer_by_id(d->map, next->id);
+	struct ts_peer *old = ts_netmap_known_peer_by_id(d->map, next->id);
 	int err;
 
 	node->peer = NULL;
@@ -195,7 +195,7 @@ static void carry_over(struct ts_peer *old, struct ts_map_node *node)
 
 static int apply_changed(struct ts_peer_delta *d, struct ts_map_node *node)
 {
-	struct ts_peer *old = ts_netmap_peer_by_id(d->map, node->peer->id);
+	struct ts_peer *old = ts_netmap_known_peer_by_id(d->map, node->peer->id);
 
 	/* The mark is ours to compute: compare and carry it alike. */
 	node->peer->expired |= key_expired(d, node->peer);
@@ -248,7 +248,7 @@ static void patch_fields(struct ts_peer *peer, struct ts_peer_patch *patch)
 
 static int apply_patch(struct ts_peer_delta *d, struct ts_peer_patch *patch)
 {
-	struct ts_peer *peer = ts_netmap_peer_by_id(d->map, patch->id);
+	struct ts_peer *peer = ts_netmap_known_peer_by_id(d->map, patch->id);
 	int err = 0;
 
 	if (!peer || is_stale_disco(peer, patch))
@@ -279,7 +279,7 @@ static int remove_untouched(struct ts_peer_delta *d)
 	gone = calloc(count, sizeof(struct ts_peer *));
 	if (!gone)
 		return -ENOMEM;
-	while ((peer = ts_netmap_next_peer(d->map, &pos)))
+	while ((peer = ts_netmap_next_known_peer(d->map, &pos)))
 		if (!ts_key_map_get(&d->touched, &peer->id))
 			gone[n++] = peer;
 	for (size_t i = 0; !err && i < n; i++)
@@ -304,7 +304,7 @@ static int apply_removed(struct ts_peer_delta *d,
 
 	for (size_t i = 0; !err && i < msg->removed_count; i++) {
 		struct ts_peer *peer =
-			ts_netmap_peer_by_id(d->map, msg->removed[i]);
+			ts_netmap_known_peer_by_id(d->map, msg->removed[i]);
 
 		if (peer)
 			err = remove_peer(d, peer);
@@ -319,14 +319,14 @@ static int apply_flags(struct ts_peer_delta *d,
 	int err = 0;
 
 	for (size_t i = 0; !err && i < msg->seen_count; i++) {
-		peer = ts_netmap_peer_by_id(d->map, msg->seen[i].id);
+		peer = ts_netmap_known_peer_by_id(d->map, msg->seen[i].id);
 		if (!peer)
 			continue;
 		peer->last_seen_unix = msg->seen[i].value ? d->now_unix : 0;
 		err = touch(d, peer);
 	}
 	for (size_t i = 0; !err && i < msg->online_count; i++) {
-		peer = ts_netmap_peer_by_id(d->map, msg->online[i].id);
+		peer = ts_netmap_known_peer_by_id(d->map, msg->online[i].id);
 		if (!peer)
 			continue;
 		peer->online = msg->online[i].value ? TS_YES : TS_NO;
@@ -375,7 +375,7 @@ int ts_peer_delta_expire(struct ts_peer_delta *d)
 
 	if (d->map->next_expiry_unix > control_now(d))
 		return 0;
-	while (!err && (peer = ts_netmap_next_peer(d->map, &pos))) {
+	while (!err && (peer = ts_netmap_next_known_peer(d->map, &pos))) {
 		if (!peer->expired && key_expired(d, peer)) {
 			peer->expired = true;
 			err = touch(d, peer);

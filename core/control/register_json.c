@@ -62,7 +62,10 @@ static int fill_request(const struct ts_register_request *r, json_t *root)
 				   ts_hostinfo_to_json(r->hostinfo));
 	if (r->ephemeral)
 		err |= json_object_set_new(root, "Ephemeral", json_true());
-	err |= json_object_set_new(root, "NodeKeySignature", json_null());
+	err |= json_object_set_new(root, "NodeKeySignature",
+				   r->node_key_signature
+					   ? json_string(r->node_key_signature)
+					   : json_null());
 	return err;
 }
 
@@ -94,16 +97,17 @@ static int read_profile(const json_t *root, struct ts_register_response *out)
 
 static int read_response(const json_t *root, struct ts_register_response *out)
 {
-	const char *signature = ts_json_text(root, "NodeKeySignature");
 	int err = ts_json_dup(root, "Error", &out->error);
 
 	if (!err)
 		err = ts_json_dup(root, "AuthURL", &out->auth_url);
 	if (!err)
+		err = ts_json_dup(root, "NodeKeySignature",
+				  &out->node_key_signature);
+	if (!err)
 		err = read_profile(root, out);
 	out->node_key_expired = ts_json_bool(root, "NodeKeyExpired");
 	out->machine_authorized = ts_json_bool(root, "MachineAuthorized");
-	out->wants_signature = signature && *signature;
 	return err;
 }
 
@@ -126,6 +130,7 @@ void ts_register_response_deinit(struct ts_register_response *response)
 {
 	free(response->error);
 	free(response->auth_url);
+	free(response->node_key_signature);
 	free(response->login_name);
 	free(response->display_name);
 	free(response->profile_pic_url);

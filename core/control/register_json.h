@@ -18,6 +18,7 @@ struct ts_register_request {
 	const char *followup; /* NULL: none */
 	int64_t expiry_unix;  /* 0: none */
 	bool ephemeral;
+	const char *node_key_signature; /* base64, or NULL */
 	const struct ts_hostinfo *hostinfo;
 };
 
@@ -31,7 +32,8 @@ char *ts_register_request_write(const struct ts_register_request *request);
 struct ts_register_response {
 	char *error, *auth_url; /* NULL: none */
 	bool node_key_expired, machine_authorized;
-	bool wants_signature; /* tailnet lock: NodeKeySignature was there */
+	/* Tailnet Lock: of the old key, to be signed anew (base64); NULL: none */
+	char *node_key_signature;
 	int64_t user_id;
 	char *login_name, *display_name, *profile_pic_url;
 };

@@ -150,6 +150,7 @@ struct ts_node *engine_make_node(struct ts_engine *engine,
 			     access("/run/.containerenv", F_OK) == 0,
 	};
 
+	nc.tka = engine_open_tka(engine, &nc.tka_is_damaged);
 	uname(&uts);
 	nc.os_version = uts.release;
 	nc.machine_arch = uts.machine;

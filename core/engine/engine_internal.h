@@ -79,6 +79,7 @@ struct ts_engine {
 	char socket_path[ENGINE_PATH_CAP];   /* broker */
 	char abstract_name[64];		     /* broker */
 	char localapi_path[ENGINE_PATH_CAP];
+	char tka_profile[TS_PROFILE_ID_CAP]; /* whose chain the node has */
 	/* Told about state changes: tsrun's --wait, tsnet_up(). */
 	ts_engine_state_fn state_fn;
 	void *state_ctx;
@@ -126,6 +127,13 @@ void engine_follow_mapper_attrs(void *ctx);
 void engine_release_mapper(struct ts_engine *engine);
 bool engine_is_unmapped(const struct ts_engine *engine);
 
+/* tka_store.c: Tailnet Lock's chain as it is stored, or empty. NULL: out of
+ * memory. */
+struct ts_tka_chonk *engine_open_tka(struct ts_engine *engine,
+				     bool *is_damaged);
+/* After the profile was stored: another one has another chain. ctx: the
+ * engine. */
+void engine_follow_tka_profile(void *ctx);
 /* local_env.c; closing is fine when nothing is open */
 int engine_open_localapi(struct ts_engine *engine, char err[static 256]);
 void engine_close_localapi(struct ts_engine *engine);

@@ -500,6 +500,8 @@ static void on_netmap_changed(void *ctx, unsigned changes)
 		profile_store_save(&engine->store, engine->node);
 	if (changes & TS_CHANGED_SELF)
 		ts_loop_post(engine->loop, follow_port, engine);
+	if (changes & TS_CHANGED_SELF)
+		ts_loop_post(engine->loop, engine_follow_tka_profile, engine);
 	if (changes & (TS_CHANGED_SELF | TS_CHANGED_FIRST))
 		ts_loop_post(engine->loop, engine_follow_mapper_attrs, engine);
 	/* Later, when the message that is being read has been freed too. */

@@ -83,6 +83,16 @@ static const struct {
 	{"GET", API "usermetrics", false, localapi_user_metrics},
 	{"GET", API "metrics", true, localapi_client_metrics},
 	{"POST", API "debug-capture", true, localapi_capture},
+	{"GET", API "tka/status", false, localapi_tka_status},
+	{"GET", API "tka/log", false, localapi_tka_log},
+	{"POST", API "tka/sign", true, localapi_tka_sign},
+	{"POST", API "tka/modify", true, localapi_tka_modify},
+	{"POST", API "tka/init", true, localapi_tka_init},
+	{"POST", API "tka/disable", true, localapi_tka_disable},
+	{"POST", API "tka/force-local-disable", true,
+	 localapi_tka_local_disable},
+	{"POST", API "tka/wrap-preauth-key", true, localapi_tka_wrap},
+	{"POST", API "tka/affected-sigs", false, localapi_tka_affected},
 };
 
 static bool path_fits(const char *route, const char *path)

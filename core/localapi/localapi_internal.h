@@ -138,6 +138,17 @@ void localapi_ping(const struct localapi_call *call);
 void localapi_dns_query(const struct localapi_call *call);
 void localapi_dns_config(const struct localapi_call *call);
 void localapi_dns_osconfig(const struct localapi_call *call);
+/* tka_routes.c */
+void localapi_tka_status(const struct localapi_call *call);
+void localapi_tka_log(const struct localapi_call *call);
+/* tka_admin_routes.c */
+void localapi_tka_sign(const struct localapi_call *call);
+void localapi_tka_modify(const struct localapi_call *call);
+void localapi_tka_init(const struct localapi_call *call);
+void localapi_tka_disable(const struct localapi_call *call);
+void localapi_tka_local_disable(const struct localapi_call *call);
+void localapi_tka_wrap(const struct localapi_call *call);
+void localapi_tka_affected(const struct localapi_call *call);
 /* netcheck_route.c */
 void localapi_netcheck(const struct localapi_call *call);
 /* metrics_routes.c */

@@ -54,7 +54,7 @@ void ts_netmap_free(struct ts_netmap *map)
 
 	if (!map)
 		return;
-	while ((peer = ts_netmap_next_peer(map, &pos)))
+	while ((peer = ts_netmap_next_known_peer(map, &pos)))
 		ts_peer_free(peer);
 	pos = 0;
 	while ((user = ts_key_map_next(&map->users, &pos)))
@@ -76,26 +76,48 @@ void ts_netmap_free(struct ts_netmap *map)
 	free(map);
 }
 
-struct ts_peer *ts_netmap_peer_by_id(const struct ts_netmap *map, int64_t id)
+static struct ts_peer *visible(struct ts_peer *peer)
+{
+	return peer && !peer->is_locked_out ? peer : NULL;
+}
+
+struct ts_peer *ts_netmap_known_peer_by_id(const struct ts_netmap *map,
+					   int64_t id)
 {
 	return ts_key_map_get(&map->peers_by_id, &id);
+}
+
+struct ts_peer *ts_netmap_peer_by_id(const struct ts_netmap *map, int64_t id)
+{
+	return visible(ts_netmap_known_peer_by_id(map, id));
 }
 
 struct ts_peer *ts_netmap_peer_by_key(const struct ts_netmap *map,
 				      const struct ts_public_key *key)
 {
-	return ts_key_map_get(&map->peers_by_key, key->bytes);
+	return visible(ts_key_map_get(&map->peers_by_key, key->bytes));
 }
 
 struct ts_peer *ts_netmap_peer_by_ip(const struct ts_netmap *map,
 				     const struct ts_ip *ip)
 {
-	return ts_key_map_get(&map->peers_by_ip, ip->bytes);
+	return visible(ts_key_map_get(&map->peers_by_ip, ip->bytes));
+}
+
+struct ts_peer *ts_netmap_next_known_peer(const struct ts_netmap *map,
+					  size_t *pos)
+{
+	return ts_key_map_next(&map->peers_by_id, pos);
 }
 
 struct ts_peer *ts_netmap_next_peer(const struct ts_netmap *map, size_t *pos)
 {
-	return ts_key_map_next(&map->peers_by_id, pos);
+	struct ts_peer *peer;
+
+	while ((peer = ts_netmap_next_known_peer(map, pos)))
+		if (!peer->is_locked_out)
+			break;
+	return peer;
 }
 
 size_t ts_netmap_peer_count(const struct ts_netmap *map)

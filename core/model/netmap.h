@@ -49,6 +49,9 @@ struct ts_peer {
 	bool peerapi_dns_proxy;
 	json_t *location; /* where it is: object or NULL */
 	json_t *cap_map; /* object or NULL */
+	/* Tailnet Lock: nobody who is trusted vouches for its key. Set by
+	 * core/node; such a peer is hidden from all who look for peers. */
+	bool is_locked_out;
 	void *node_data; /* for core/node: what it attached to this peer */
 };
 
@@ -176,6 +179,11 @@ struct ts_peer *ts_netmap_peer_by_key(const struct ts_netmap *map,
 struct ts_peer *ts_netmap_peer_by_ip(const struct ts_netmap *map,
 				     const struct ts_ip *ip);
 struct ts_peer *ts_netmap_next_peer(const struct ts_netmap *map, size_t *pos);
+/* Also those that Tailnet Lock hides, as peer_count does. */
+struct ts_peer *ts_netmap_known_peer_by_id(const struct ts_netmap *map,
+					   int64_t id);
+struct ts_peer *ts_netmap_next_known_peer(const struct ts_netmap *map,
+					  size_t *pos);
 size_t ts_netmap_peer_count(const struct ts_netmap *map);
 const struct ts_user_profile *ts_netmap_user(const struct ts_netmap *map,
 					     int64_t id);

@@ -13,7 +13,8 @@
 struct ts_peer *ts_peer_new(void);
 /* Frees what the peer owns; node_data is its owner's. NULL is fine. */
 void ts_peer_free(struct ts_peer *peer);
-/* Move the contents of next into peer (but node_data) and free next. */
+/* Move the contents of next into peer (but node_data, and whether it is locked
+ * out) and free next. */
 void ts_peer_replace(struct ts_peer *peer, struct ts_peer *next);
 
 /* Takes the peer, whose id must be new to the map. On error the peer is still

@@ -39,10 +39,12 @@ void ts_peer_free(struct ts_peer *peer)
 void ts_peer_replace(struct ts_peer *peer, struct ts_peer *next)
 {
 	void *node_data = peer->node_data;
+	bool is_locked_out = peer->is_locked_out;
 
 	peer_deinit(peer);
 	*peer = *next;
 	peer->node_data = node_data;
+	peer->is_locked_out = is_locked_out; /* until it is judged */
 	free(next);
 }
 

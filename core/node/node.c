@@ -143,10 +143,15 @@ struct ts_node *ts_node_new(struct ts_node_config *config,
 	ts_private_key_generate(&node->disco_key);
 	route_table_init(&node->routes, random_seed());
 	ts_key_map_init(&node->disco_ids, TS_KEY_LEN, random_seed());
-	if (make_cores(node, config, now_ms))
-		return node;
-	ts_node_free(node);
-	return NULL;
+	if (!make_cores(node, config, now_ms)) {
+		ts_tka_chonk_free(config->tka);
+		config->tka = NULL;
+		ts_node_free(node);
+		return NULL;
+	}
+	node_lock_init(node, config->tka, config->tka_is_damaged);
+	config->tka = NULL;
+	return node;
 }
 
 void ts_node_free(struct ts_node *node)
@@ -157,17 +162,19 @@ void ts_node_free(struct ts_node *node)
 	if (!node)
 		return;
 	node_ping_forget_all(node);
+	node->lock.is_closing = true;
 	node_capture_end(node);
 	if (node->control) {
 		const struct ts_netmap *map = ts_control_netmap(node->control);
 
-		while (map && (peer = ts_netmap_next_peer(map, &pos)))
+		while (map && (peer = ts_netmap_next_known_peer(map, &pos)))
 			node_peer_forget(node, peer);
 	}
 	stack_free(node->stack);
 	ts_path_free(node->path);
 	ts_wg_free(node->wg);
 	ts_control_free(node->control);
+	node_lock_deinit(node);
 	ts_magic_dns_free(node->dns);
 	node_dns_deinit(node);
 	ts_filter_free(node->filter);
@@ -216,6 +223,9 @@ static enum ts_node_state compute_state(const struct ts_node *node)
 		return TS_NEEDS_LOGIN;
 	if (!map->self->machine_authorized)
 		return TS_NEEDS_MACHINE_AUTH;
+	/* Who may be spoken with is about to be known. */
+	if (node->state != TS_RUNNING && node_lock_is_pending(node))
+		return TS_STARTING;
 	if (node->state == TS_RUNNING || node->derp_tried ||
 	    !has_derp_region(map))
 		return TS_RUNNING;
@@ -478,6 +488,7 @@ uint64_t ts_node_deadline_ms(const struct ts_node *node)
 	at = earlier(at, ts_path_deadline_ms(node->path));
 	at = earlier(at, stack_deadline_ms(node->stack));
 	at = earlier(at, node->expiry_check_ms);
+	at = earlier(at, node_lock_deadline_ms(node));
 	if (node->has_moved)
 		at = earlier(at, node->now_ms);
 	return earlier(at, node_ping_deadline_ms(node));
@@ -497,6 +508,7 @@ void ts_node_tick(struct ts_node *node, uint64_t now_ms)
 		stack_tick(node->stack, now_ms);
 	if (node->expiry_check_ms <= now_ms)
 		node_update_state(node);
+	node_lock_tick(node);
 	node_ping_tick(node);
 }
 

@@ -22,6 +22,7 @@
 #include "core/node/capture.h"
 #include "core/path/path_router.h"
 #include "core/path/portmap.h"
+#include "core/tka/tka.h"
 #include "netstack/stack.h"
 
 struct ts_node;
@@ -120,6 +121,10 @@ struct ts_node_config {
 	bool fixed_port; /* the user chose the UDP port */
 	const struct ts_addr *endpoints; /* as the user says; copied */
 	size_t endpoint_count;
+	/* Moved into the node: Tailnet Lock's chain as stored, or empty, with
+	 * the disk for more. NULL: in memory only. */
+	struct ts_tka_chonk *tka;
+	bool tka_is_damaged; /* what is stored cannot be read */
 	const char *congestion; /* as stack_set_congestion(); NULL: default */
 	/* as uname and os-release say; distro may be NULL */
 	const char *os_version, *machine_arch, *distro, *distro_version;
@@ -216,6 +221,15 @@ int ts_node_request(struct ts_node *node, const char *path, const char *body,
 int ts_node_expire_at(struct ts_node *node, int64_t expiry_unix,
 		      ts_control_reply_fn fn, void *fn_ctx, uint64_t now_ms);
 bool ts_node_in_map_poll(const struct ts_node *node);
+#define TS_CAP_TAILNET_LOCK "https://tailscale.com/cap/tailnet-lock"
+/* Tailnet Lock: the authority, or NULL; whether it vouches for our own key;
+ * what a person should know, or NULL. */
+const struct ts_tka *ts_node_tka(const struct ts_node *node);
+/* Another profile's chain, as in ts_node_config. */
+void ts_node_set_tka(struct ts_node *node, struct ts_tka_chonk *chonk,
+		     bool is_damaged, uint64_t now_ms);
+bool ts_node_key_is_signed(const struct ts_node *node);
+const char *ts_node_lock_problem(const struct ts_node *node);
 /* The route for an address: who would carry a packet to it. */
 enum ts_route {
 	TS_ROUTE_PEER,	  /* a peer, by address or accepted route */

@@ -161,9 +161,10 @@ static void check_policy(struct report *r)
 	static const struct warning void_filter = {
 		"packet-filter-void", "high", "Packet filter refused", true};
 
-	if (ts_node_netmap(r->node)->tka_enabled)
-		add(r, &lock, "Tailnet Lock is enabled and cannot be verified: "
-		    "no peer is trusted");
+	const char *lock_problem = ts_node_lock_problem(r->node);
+
+	if (lock_problem)
+		add(r, &lock, "%s", lock_problem);
 	if (ts_filter_is_void(r->node->filter))
 		add(r, &void_filter, "The control server's rules would admit a "
 		    "peer without a signed key: nothing is let in.");

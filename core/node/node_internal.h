@@ -12,6 +12,7 @@
 #include "core/node/exit_node.h"
 #include "core/node/node.h"
 #include "core/node/node_dns.h"
+#include "core/node/node_lock.h"
 #include "core/node/route_table.h"
 #include "core/wireguard/wg_device.h"
 
@@ -94,7 +95,6 @@ struct ts_node {
 	enum ts_control_state control_state;
 	char *error, *auth_url;
 	bool derp_tried; /* the first connect attempt has ended */
-	bool lock_is_on;
 	bool measures_mtu; /* packets follow what paths carry */
 	/* May packets flow at all? Not without an address, nor once our key
 	 * has run out or was given back. */
@@ -121,11 +121,12 @@ struct ts_node {
 	struct node_ping pings[NODE_PINGS_MAX];
 	uint16_t ping_seq;
 	struct stack_echo *echo; /* of pings by ICMP */
-	struct ts_log_limit drop_log;
+	struct ts_log_limit drop_log, reject_log;
 	struct ts_flood handshake_flood, stray_flood, tsmp_flood;
 	struct ts_net_info net_info;
 	bool has_net_info; /* the path layer has spoken */
 	struct ts_addr port_mapping; /* port 0: none */
+	struct node_lock lock;	     /* Tailnet Lock */
 	struct ts_capture_sink *capture; /* a list; NULL: nobody listens */
 	/* Whence the packet came that WireGuard opens; NULL: none. */
 	const struct ts_path_addr *heard_from;
@@ -149,6 +150,9 @@ void node_tell_net_info(struct ts_node *node);
 void node_prefs_changed(struct ts_node *node, bool is_login);
 /* node_netmap.c: the netmap's news into the cores */
 extern const struct ts_control_ops node_control_ops;
+/* Into, and out of, what the node knows of its peers. */
+void node_peer_enter(struct ts_node *node, struct ts_peer *peer);
+void node_peer_leave(struct ts_node *node, struct ts_peer *peer);
 /* node_peers.c: what the tables hold of each peer */
 /* May we exchange packets with this peer at all? */
 bool node_peer_is_usable(const struct ts_node *node,

@@ -26,11 +26,8 @@ static void follow_derp_map(struct ts_node *node)
 	ts_path_set_derp_map(node->path, map, node->now_ms);
 }
 
-static void on_peer_upserted(void *ctx, struct ts_peer *peer)
+void node_peer_enter(struct ts_node *node, struct ts_peer *peer)
 {
-	struct ts_node *node = ctx;
-
-	follow_derp_map(node);
 	if (ts_magic_dns_upsert(node->dns, peer))
 		log_error("node-%s: no name for peer %s: out of memory",
 			  node->prefs.hostname, peer->name);
@@ -39,31 +36,32 @@ static void on_peer_upserted(void *ctx, struct ts_peer *peer)
 		node->io.peer_changed(node->io_ctx, peer);
 }
 
-static void on_peer_removed(void *ctx, struct ts_peer *peer)
+void node_peer_leave(struct ts_node *node, struct ts_peer *peer)
 {
-	struct ts_node *node = ctx;
-
-	follow_derp_map(node);
 	ts_magic_dns_remove(node->dns, peer);
 	node_peer_forget(node, peer);
 	if (node->io.peer_removed)
 		node->io.peer_removed(node->io_ctx, peer);
 }
 
-/* Tailnet Lock came or went: all peers are judged anew. */
-static void follow_lock(struct ts_node *node)
+static void on_peer_upserted(void *ctx, struct ts_peer *peer)
 {
-	bool is_on = ts_node_netmap(node)->tka_enabled;
+	struct ts_node *node = ctx;
 
-	if (is_on == node->lock_is_on)
-		return;
-	node->lock_is_on = is_on;
-	if (is_on)
-		log_error("node-%s: this tailnet uses Tailnet Lock, which this "
-			  "version cannot verify: no peer is trusted",
-			  node->prefs.hostname);
-	node_peers_update_routes(node);
-	node_peers_close_unusable(node);
+	follow_derp_map(node);
+	if (node_lock_admits(node, peer))
+		node_peer_enter(node, peer);
+	else
+		node_peer_leave(node, peer);
+}
+
+static void on_peer_removed(void *ctx, struct ts_peer *peer)
+{
+	struct ts_node *node = ctx;
+
+	follow_derp_map(node);
+	node_lock_forget_peer(node, peer);
+	node_peer_leave(node, peer);
 }
 
 static void set_addresses(struct ts_node *node)
@@ -111,7 +109,9 @@ static void on_netmap_changed(void *ctx, unsigned changes)
 	bool has_new_routes;
 
 	follow_derp_map(node);
-	follow_lock(node);
+	node_lock_settle_peers(node);
+	if (changes & (TS_CHANGED_SELF | TS_CHANGED_FIRST))
+		node_lock_judge_self(node);
 	has_new_routes = changes & TS_CHANGED_SELF && node_forward_update(node);
 	set_filter(node, changes);
 	node_relays_tell(node);
@@ -122,6 +122,8 @@ static void on_netmap_changed(void *ctx, unsigned changes)
 	}
 	if (changes & (TS_CHANGED_DNS | TS_CHANGED_SELF | TS_CHANGED_FIRST))
 		node_dns_update(node);
+	if (changes & (TS_CHANGED_TKA | TS_CHANGED_SELF | TS_CHANGED_FIRST))
+		node_lock_follow(node);
 	follow_exit(node, changes);
 	if (has_new_routes)
 		stack_routes_changed(node->stack);
@@ -263,6 +265,12 @@ static int64_t on_wall_clock(void *ctx)
 	return node_wall_s(ctx);
 }
 
+static char *on_sign_node_key(void *ctx, const struct ts_public_key *key,
+			      const char *old_signature, const char *auth_key)
+{
+	return node_lock_sign_key(ctx, key, old_signature, auth_key);
+}
+
 static void on_ping_request(void *ctx, const char *url, const char *types,
 			    const struct ts_ip *ip)
 {
@@ -299,6 +307,7 @@ const struct ts_control_ops node_control_ops = {
 	.peer_removed = on_peer_removed,
 	.netmap_changed = on_netmap_changed,
 	.wall_clock = on_wall_clock,
+	.sign_node_key = on_sign_node_key,
 	.ping_request = on_ping_request,
 	.c2n = on_c2n,
 	.browse = on_browse,

@@ -13,20 +13,16 @@
 #include "core/node/node_internal.h"
 
 /* Leaving out whether we ourselves may speak at the moment. */
-static bool is_trusted(const struct ts_node *node, const struct ts_peer *peer)
+static bool is_trusted(const struct ts_peer *peer)
 {
-	if (peer->expired || ts_public_key_is_zero(&peer->key))
-		return false;
-	/* Tailnet Lock is on and we cannot verify signatures: trust nobody
-	 * that needs one, rather than everybody the server names. */
-	return !ts_node_netmap(node)->tka_enabled ||
-	       peer->unsigned_peerapi_only;
+	return !peer->expired && !peer->is_locked_out &&
+	       !ts_public_key_is_zero(&peer->key);
 }
 
 bool node_peer_is_usable(const struct ts_node *node,
 			 const struct ts_peer *peer)
 {
-	return node->is_open && is_trusted(node, peer);
+	return node->is_open && is_trusted(peer);
 }
 
 static struct node_peer *entry_of(struct ts_peer *peer)
@@ -202,8 +198,7 @@ static void set_routes(struct ts_node *node, struct node_peer *np,
 static void update_routes(struct ts_node *node, struct node_peer *np)
 {
 	const struct ts_peer *peer = np->peer;
-	size_t count = is_trusted(node, peer) ? used_routes(node, peer, NULL)
-					      : 0;
+	size_t count = is_trusted(peer) ? used_routes(node, peer, NULL) : 0;
 	struct ts_prefix *routes;
 
 	if (count == 0) { /* most peers: their own addresses, nothing else */

@@ -21,6 +21,9 @@ enum {
 	TSMP_TOKEN_LEN = 8,
 	TSMP_REASON_ACL = 'A',
 	TSMP_REASON_SHIELDS = 'S',
+	TSMP_REASON_FORWARDING = 'F',
+	TSMP_REASON_FIREWALL = 'W',
+	TSMP_REASON_TRANSIT = 'T',
 	TSMP_MAYBE_BROKEN = 1,
 	TSMP_BODY_MAX = 16,
 	IP4_HEADER_LEN = 20,
@@ -165,31 +168,62 @@ static void take_pong(struct ts_node *node, struct ts_reader *r)
 		node_ping_tsmp_pong(node, token, port);
 }
 
-/* The peer's rules refused our SYN: fail the connect now instead of letting
- * it run into its timeout. Upstream tells of TCP only; a datagram that is
- * refused in the same way is an ICMP error to its sender. The IP addresses are those of the answer, the
- * ports those of our flow. */
-static void take_reject(struct ts_node *node, const struct ts_packet_header *h,
-			struct ts_reader *r)
+/* What a program hears: somebody said no, or the way ends before it. A reason
+ * that a later version invents is a no. */
+static int read_reason(struct ts_reader *r, const char **words)
+{
+	switch (ts_read_u8(r)) {
+	case TSMP_REASON_ACL:
+		*words = "its rules do not allow it";
+		return -ECONNREFUSED;
+	case TSMP_REASON_SHIELDS:
+		*words = "its shields are up";
+		return -ECONNREFUSED;
+	case TSMP_REASON_FIREWALL:
+		*words = "its host's firewall does not allow it";
+		return -ECONNREFUSED;
+	case TSMP_REASON_FORWARDING:
+		*words = "its host does not forward";
+		return -EHOSTUNREACH;
+	case TSMP_REASON_TRANSIT:
+		*words = "it does not know the address";
+		return -EHOSTUNREACH;
+	default:
+		*words = "for another reason";
+		return -ECONNREFUSED;
+	}
+}
+
+/* The peer refused our SYN: fail the connect now instead of letting it run
+ * into its timeout, as upstream does. Upstream tells of TCP only; a datagram
+ * that is refused in the same way is an ICMP error to its sender. The IP
+ * addresses are those of the answer, the ports those of our flow. */
+static void take_reject(struct ts_node *node, const struct node_peer *np,
+			const struct ts_packet_header *h, struct ts_reader *r)
 {
 	uint8_t proto = ts_read_u8(r);
 	struct ts_addr local = {.ip = h->dst}, remote = {.ip = h->src};
 	struct stack_tcp *tcp;
+	const char *words;
+	int err = read_reason(r, &words);
 	uint8_t flags;
 
-	ts_read_skip(r, 1); /* reason */
 	local.port = ts_read_be16(r);
 	remote.port = ts_read_be16(r);
 	flags = r->left > 0 ? ts_read_u8(r) : 0;
 	if (r->bad || flags & TSMP_MAYBE_BROKEN)
 		return;
 	if (proto == IPPROTO_UDP)
-		stack_udp_fail(node->stack, &local, &remote, -ECONNREFUSED);
+		stack_udp_fail(node->stack, &local, &remote, err);
 	if (proto != IPPROTO_TCP)
 		return;
 	tcp = stack_tcp_find(node->stack, &local, &remote);
-	if (tcp)
-		stack_tcp_fail(tcp, -ECONNREFUSED);
+	if (!tcp)
+		return;
+	if (ts_log_allowed(&node->reject_log, node->now_ms))
+		log_info("peer-%s: refused a connection to port %u: %s",
+			 np->peer->name, remote.port, words);
+	stack_tcp_fail(tcp, err);
 }
 
 void node_tsmp_input(struct ts_node *node, struct node_peer *np,
@@ -207,7 +241,7 @@ void node_tsmp_input(struct ts_node *node, struct node_peer *np,
 		take_pong(node, &r);
 		break;
 	case TSMP_REJECT:
-		take_reject(node, h, &r);
+		take_reject(node, np, h, &r);
 		break;
 	default: /* disco keys come with the netmap */
 		break;

@@ -134,6 +134,33 @@ int ts_state_load_profile(const struct ts_state *s, struct ts_prefs *out,
 	return code;
 }
 
+static bool is_file_name(const char *id)
+{
+	size_t len = strlen(id);
+
+	return len > 0 && len < TS_PROFILE_ID_CAP &&
+	       strspn(id, "0123456789abcdefghijklmnopqrstuvwxyz"
+			  "ABCDEFGHIJKLMNOPQRSTUVWXYZ-_") == len;
+}
+
+int ts_state_profile_id(const struct ts_state *s,
+			char out[static TS_PROFILE_ID_CAP])
+{
+	char err[128];
+	json_t *profiles = ts_profiles_read(s, err);
+	const char *key = profiles ? ts_profiles_current_key(s, profiles) : "";
+	const char *id = *key ? ts_profile_text(ts_profiles_find_key(profiles,
+								     key),
+						"ID")
+			      : "";
+	int code = is_file_name(id) ? 0 : -ENOENT;
+
+	if (!code)
+		snprintf(out, TS_PROFILE_ID_CAP, "%s", id);
+	json_decref(profiles);
+	return code;
+}
+
 /* -- storing -------------------------------------------------------------- */
 
 static bool is_same_login(const json_t *profile, const struct ts_prefs *prefs)

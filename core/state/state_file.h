@@ -37,6 +37,10 @@ int ts_state_machine_key(struct ts_state *s, struct ts_private_key *out,
 /* The current profile's prefs; *found = false: none yet (out: defaults). */
 int ts_state_load_profile(const struct ts_state *s, struct ts_prefs *out,
 			  bool *found, char err[static 128]);
+/* The current profile's ID, fit for a file's name: 0 or -ENOENT. */
+enum { TS_PROFILE_ID_CAP = 64 };
+int ts_state_profile_id(const struct ts_state *s,
+			char out[static TS_PROFILE_ID_CAP]);
 /* Write the profile (makes one with a random 4-hex ID when there is none):
  * _profiles, _current-profile, profile-XXXX. network: MagicDNS suffix and
  * domain for LoginProfile.NetworkProfile, may be NULL. */

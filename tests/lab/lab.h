@@ -22,6 +22,7 @@ struct lab_derp;
 struct lab_stun;
 struct lab_command;
 struct lab_peer_relay;
+struct lab_tka;
 
 struct lab {
 	struct ts_loop *loop;
@@ -32,6 +33,7 @@ struct lab {
 	struct lab_register *registrar;
 	struct lab_map *map;
 	struct lab_ping *ping;
+	struct lab_tka *tka;
 	struct lab_derp *derps[LAB_REGIONS_MAX]; /* opt.regions of them */
 	struct lab_stun *stuns[LAB_REGIONS_MAX]; /* NULL: off */
 	struct lab_peer_relay *peer_relay;	/* NULL: none */

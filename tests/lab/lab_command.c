@@ -40,6 +40,7 @@ static const struct lab_command_entry *const TABLES[] = {
 	LAB_NODE_COMMANDS,
 	LAB_FAULT_COMMANDS,
 	LAB_QUERY_COMMANDS,
+	LAB_LOCK_COMMANDS,
 };
 
 /* -- helpers of the commands ----------------------------------------------- */

@@ -34,6 +34,7 @@ struct lab_command_entry {
 extern const struct lab_command_entry LAB_NODE_COMMANDS[];
 extern const struct lab_command_entry LAB_FAULT_COMMANDS[];
 extern const struct lab_command_entry LAB_QUERY_COMMANDS[];
+extern const struct lab_command_entry LAB_LOCK_COMMANDS[];
 
 /* 0 or a negative errno */
 int lab_command_open(struct lab *lab, const char *path,

@@ -116,6 +116,9 @@ static json_t *node_object(const struct lab *lab, const struct lab_node *node)
 		json_object_set(obj, "CapMap", node->cap_map);
 	if (lab_node_has_expired(node))
 		json_object_set_new(obj, "Expired", json_true());
+	if (node->key_signature)
+		json_object_set_new(obj, "KeySignature",
+				    json_string(node->key_signature));
 	return obj;
 }
 
@@ -139,6 +142,7 @@ json_t *lab_json_self(struct lab *lab, struct lab_node *node)
 		"funnel",
 		"https://tailscale.com/cap/file-sharing",
 		"https://tailscale.com/cap/is-admin",
+		"https://tailscale.com/cap/tailnet-lock",
 		"https://tailscale.com/cap/funnel-ports?ports=443,8443,10000",
 	};
 	json_t *obj = node_object(lab, node);

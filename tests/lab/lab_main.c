@@ -29,6 +29,7 @@
 #include "tests/lab/lab_ping.h"
 #include "tests/lab/lab_register.h"
 #include "tests/lab/lab_stun.h"
+#include "tests/lab/lab_tka.h"
 #include "tests/lab/lab_synthetic.h"
 
 enum { FIRST_REGION = 900, SETTLE_ROUNDS_MAX = 8 };
@@ -95,6 +96,9 @@ static int open_parts(struct lab *lab)
 		err = lab_register_new(lab, &lab->registrar);
 	if (!err)
 		err = lab_map_new(lab, &lab->map);
+	lab->tka = err ? NULL : lab_tka_new(lab);
+	if (!err && !lab->tka)
+		err = -ENOMEM;
 	if (!err)
 		err = lab_ping_new(lab, &lab->ping);
 	for (unsigned i = 0; !err && i < lab->opt.regions; i++)
@@ -133,6 +137,7 @@ static void close_parts(struct lab *lab)
 	}
 	lab_peer_relay_close(lab->peer_relay);
 	lab_ping_free(lab->ping);
+	lab_tka_free(lab->tka);
 	lab_map_free(lab->map);
 	lab_register_free(lab->registrar);
 	lab_tls_deinit(&lab->tls);

@@ -15,6 +15,7 @@
 #include <time.h>
 
 #include "tests/lab/lab_json.h"
+#include "tests/lab/lab_tka.h"
 
 /* "name":[node,...] of the peers changed after since. False: none. */
 static bool print_peers(FILE *out, struct lab *lab, const struct lab_node *self,
@@ -104,6 +105,8 @@ char *lab_map_json_full(struct lab *lab, struct lab_node *self, bool omit_peers)
 
 	if (!obj)
 		return NULL;
+	if (lab_tka_is_on(lab))
+		json_object_set_new(obj, "TKAInfo", lab_tka_info(lab, false));
 	/* Who has expired learns that, and nothing of the others. */
 	if (lab_node_has_expired(self))
 		omit_peers = true;
@@ -131,6 +134,8 @@ static void add_settings(json_t *obj, struct lab *lab,
 		json_object_set(obj, "Health", st->health);
 	if (st->derp_rev > since)
 		json_object_set_new(obj, "DERPMap", lab_json_derp_map(lab));
+	if (st->lock_rev > since)
+		json_object_set_new(obj, "TKAInfo", lab_tka_info(lab, true));
 }
 
 static json_t *member(json_t *obj, const char *name, json_t *(*make)(void))

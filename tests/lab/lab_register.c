@@ -24,6 +24,7 @@
 #include "tests/lab/lab_json.h"
 #include "tests/lab/lab_login.h"
 #include "tests/lab/lab_routes.h"
+#include "tests/lab/lab_tka.h"
 
 enum { HEADER_CAP = 64 };
 
@@ -124,6 +125,7 @@ static struct lab_node *enroll(struct request *rq, int64_t user, bool ephemeral,
 	node->cap_version = rq->version;
 	lab_json_replace(&node->tags, json_incref(tags));
 	take_hostinfo(rq, node);
+	lab_tka_take_register(rq->lab, node, rq->body);
 	lab_node_changed(st, node, LAB_CHANGE_FULL);
 	log_info("node-%lld: %s enrolled%s", (long long)node->id, node->name,
 		 node->ephemeral ? ", ephemeral" : "");
@@ -323,8 +325,14 @@ static void register_new_key(struct request *rq)
 	struct lab_node *old = lab_node_by_key(&rq->lab->state, &rq->old_key);
 	struct lab_login *login = lab_login_by_key(&reg->logins, &rq->key);
 	struct lab_node *node;
+	const char *wanted = old ? lab_tka_wants(rq->lab, old, rq->body)
+				 : NULL;
 
-	if (may_rekey(rq, old)) {
+	if (wanted) {
+		lab_respond_json(rq->stream, json_pack("{s:s}",
+						       "NodeKeySignature",
+						       wanted));
+	} else if (may_rekey(rq, old)) {
 		node = enroll(rq, old->user, old->ephemeral, old->tags);
 		if (node)
 			answer_node(rq, node, false);

@@ -11,6 +11,7 @@
 #include "tests/lab/lab_map.h"
 #include "tests/lab/lab_ping.h"
 #include "tests/lab/lab_register.h"
+#include "tests/lab/lab_tka.h"
 
 const char *lab_json_text(const json_t *obj, const char *name)
 {
@@ -116,6 +117,7 @@ static const struct {
 	{"POST", "/machine/audit-log", false, serve_nothing},
 	{"POST", "/ping/", true, lab_ping_answer},
 	{"HEAD", "/ping/", true, lab_ping_answer},
+	{"GET", "/machine/tka/", true, lab_tka_request},
 };
 
 void lab_route(struct lab *lab, struct lab_h2_stream *stream,

@@ -66,6 +66,7 @@ static void node_free(struct lab_node *node)
 	json_decref(node->net_info);
 	json_decref(node->cap_map);
 	json_decref(node->endpoints);
+	free(node->key_signature);
 	free(node->json);
 	free(node);
 }

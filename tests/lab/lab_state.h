@@ -52,6 +52,8 @@ struct lab_node {
 	uint64_t offline_since_ms;     /* loop time; ephemeral nodes */
 	/* When what clients can see of it last changed. */
 	uint64_t full_rev, patch_rev, online_rev;
+	struct ts_public_key nl_key; /* Tailnet Lock: its own key */
+	char *key_signature;	     /* base64, or NULL */
 	char *json; /* as others see it, made by lab_json.c; NULL: stale */
 };
 
@@ -84,6 +86,7 @@ struct lab_state {
 	json_t *dns;	 /* NULL: the default; else sent as it is */
 	json_t *health;	 /* array of text */
 	uint64_t domain_rev, filter_rev, dns_rev, health_rev, derp_rev;
+	uint64_t lock_rev;
 };
 
 /* 0 or -ENOMEM */

@@ -173,7 +173,7 @@ static void register_response_is_read(void **state)
 	assert_string_equal(r.login_name, "u");
 	assert_string_equal(r.error, "e");
 	assert_string_equal(r.auth_url, "https://x");
-	assert_true(r.node_key_expired && r.wants_signature);
+	assert_true(r.node_key_expired && r.node_key_signature);
 	ts_register_response_deinit(&r);
 	assert_int_equal(ts_register_response_read("{\"Login\":7}", 11, &r),
 			 0);

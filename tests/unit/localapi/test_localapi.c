@@ -343,6 +343,10 @@ static void test_health_names_the_lock(void **state)
 	struct answer a;
 
 	(void)state;
+	sim_set_extra(sim, 0, json_pack("{s:{s:n}}", "CapMap",
+					"https://tailscale.com/cap/tailnet-"
+					"lock"));
+	sim_tell(sim, 0, 0);
 	sim_map_text(&sim->nodes[0], "{\"TKAInfo\":{\"Head\":\"x\"}}");
 	a = ask(sim, "GET", API "status", NULL);
 	assert_non_null(strstr(json_string_value(at(a.json, "Health/0")),

@@ -57,6 +57,12 @@ struct ts_control {
 	uint16_t peerapi_port;
 	size_t post_count;
 	char posts[SIM_POSTS][600], post_urls[SIM_POSTS][64];
+	/* The last request, until sim_answer(); fn NULL: none. */
+	ts_control_reply_fn call_fn;
+	void *call_ctx;
+	char call_path[64], call_body[8192];
+	size_t call_count;
+	char tka_head[64];
 };
 
 static struct ts_control *sim_last_control;
@@ -183,6 +189,26 @@ void ts_control_post(struct ts_control *c, const char *url, const void *body,
 		 url);
 	snprintf(c->posts[c->post_count++], sizeof(c->posts[0]), "%.*s",
 		 (int)len, (const char *)body);
+}
+void ts_control_set_tka_head(struct ts_control *c, const char *head,
+			     uint64_t now_ms)
+{
+	(void)now_ms;
+	snprintf(c->tka_head, sizeof(c->tka_head), "%s", head);
+}
+int ts_control_ask(struct ts_control *c, const struct ts_control_ask *ask,
+		   ts_control_reply_fn fn, void *fn_ctx, uint64_t now_ms)
+{
+	(void)now_ms;
+	assert_null(c->call_fn);
+	assert_string_equal(ask->method, "GET");
+	assert_true(strlen(ask->body) < sizeof(c->call_body));
+	snprintf(c->call_path, sizeof(c->call_path), "%s", ask->path);
+	snprintf(c->call_body, sizeof(c->call_body), "%s", ask->body);
+	c->call_fn = fn;
+	c->call_ctx = fn_ctx;
+	c->call_count++;
+	return 0;
 }
 void ts_control_stop(struct ts_control *c, uint64_t now_ms)
 {
@@ -975,6 +1001,19 @@ static inline void sim_map(struct sim_node *n, json_t *json)
 	free(text);
 }
 
+/* The control server's answer to the request under way; error: NULL. */
+static inline void sim_answer(struct sim_node *n, int status, const char *body,
+			      const char *error)
+{
+	struct ts_control *c = n->control;
+	ts_control_reply_fn fn = c->call_fn;
+
+	assert_non_null(fn);
+	c->call_fn = NULL;
+	ts_node_tick(n->node, n->sim->now_ms); /* it knows the time then */
+	fn(c->call_ctx, status, body, body ? strlen(body) : 0, error);
+}
+
 static inline void sim_register(struct sim_node *n)
 {
 	struct ts_control *c = n->control;
@@ -1090,7 +1129,7 @@ static inline void sim_ping(struct sim *sim, int from, struct ts_ip ip,
 
 static inline const struct ts_peer *sim_peer(struct sim *sim, int at, int of)
 {
-	return ts_netmap_peer_by_id(ts_node_netmap(sim->nodes[at].node),
+	return ts_netmap_known_peer_by_id(ts_node_netmap(sim->nodes[at].node),
 				    of + 1);
 }
 

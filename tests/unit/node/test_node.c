@@ -511,6 +511,10 @@ static void test_tailnet_lock_trusts_nobody(void **state)
 	struct sim *sim = sim_up(3, NULL);
 
 	(void)state;
+	sim_set_extra(sim, 0, json_pack("{s:{s:n}}", "CapMap",
+					"https://tailscale.com/cap/tailnet-"
+					"lock"));
+	sim_tell(sim, 0, 0);
 	sim_dial(sim, 0, 1, 1000);
 	sim_run(sim, 5000);
 	assert_true(sim_peer_status(sim, 0, 1).in_wireguard);
