@@ -114,7 +114,7 @@ def rows(env):
         Row("exit-node suggest", r"(?i)no exit node|suggest"),
         Row("dns status", r"MagicDNS"),
         Row("dns query peer.{suffix}", r"{peer}"),
-        Row("dns query --json peer.{suffix} AAAA", r"fd7a:"),
+        Row("dns query --json peer.{suffix}", r"{peer}"),
         Row("lock status", r"(?i)not enabled|tailnet lock|network lock"),
         Row("metrics print", r"tailscaled_"),
         Row("bugreport", r"BUG-"),

@@ -55,22 +55,24 @@ static void a_request_gets_the_servers_answer(void **state)
 
 static void requests_are_few_at_a_time(void **state)
 {
-	enum { SLOTS = 8 };
 	struct lab *lab = lab_new();
-	struct got g[SLOTS + 1];
+	enum { LIMIT = 64 };
+	struct got g[LIMIT];
 	struct lab_request *first;
+	size_t most = 0;
 
 	(void)state;
 	lab_up(lab);
-	for (size_t i = 0; i < SLOTS; i++)
-		assert_int_equal(ask(lab, &g[i]), 0);
-	assert_int_equal(ask(lab, &g[SLOTS]), -EAGAIN);
+	while (most < LIMIT && ask(lab, &g[most]) == 0)
+		most++;
+	assert_in_range(most, 2, 16);
+	assert_int_equal(ask(lab, &g[most]), -EAGAIN);
 	first = lab_expect(lab, "/machine/id-token");
 	lab_reply(lab, first, "200", "x");
 	assert_int_equal(g[0].calls, 1);
-	assert_int_equal(ask(lab, &g[SLOTS]), 0);
+	assert_int_equal(ask(lab, &g[most]), 0);
 	lab_free(lab); /* the rest hears of the end */
-	for (size_t i = 1; i <= SLOTS; i++) {
+	for (size_t i = 1; i <= most; i++) {
 		assert_int_equal(g[i].calls, 1);
 		assert_int_equal(g[i].status, 0);
 		assert_true(g[i].error[0] != '\0');
