@@ -13,7 +13,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "core/base/byte_queue.h"
@@ -255,14 +257,29 @@ static void search_all(struct found *found, const char *hostname)
 	free(state);
 }
 
+/* Whoever names a state directory means the node of that one, and no other. */
+static bool names_directory(const char *state)
+{
+	return state && state[0] == '/' &&
+	       strlen(state) + sizeof("/tailscaled.sock") <=
+		       sizeof(((struct sockaddr_un *)0)->sun_path);
+}
+
 int local_client_find(const char *hostname, char **out, char err[static 256])
 {
 	const char *named = getenv("TSNET_LOCALAPI");
+	const char *state = getenv("TSNET_STATE_DIR");
 	struct found found = {0};
 
 	if (named && *named) {
 		*out = strdup(named);
 		return *out ? 0 : -ENOMEM;
+	}
+	/* scripts/tsrun has named its socket if there is one. */
+	if (names_directory(state)) {
+		snprintf(err, 256, "no node runs with the state directory %.180s",
+			 state);
+		return -ENOENT;
 	}
 	search_all(&found, hostname);
 	if (found.count == 1) {
