@@ -178,11 +178,20 @@ class LabControl:
         return "key-alice"
 
 
-def own_network():
-    """A network namespace of its own from now on, with loopback."""
-    if ctypes.CDLL(None).unshare(CLONE_NEWNET):
-        raise OSError("no network namespace")
-    set_loopback_up()
+class OwnNetwork:
+    """A network namespace of its own, with loopback, until it is closed: other
+    tests' servers are in the one before."""
+
+    def __init__(self):
+        self.before = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+        if ctypes.CDLL(None).unshare(CLONE_NEWNET):
+            raise OSError("no network namespace")
+        set_loopback_up()
+
+    def close(self):
+        if ctypes.CDLL(None).setns(self.before, CLONE_NEWNET):
+            raise OSError("the network namespace cannot be left")
+        os.close(self.before)
 
 
 class Tailscaled:

@@ -12,7 +12,7 @@ import threading
 
 import pytest
 
-from conftest import PEER_ENV, PEERS, LabControl, own_network, start_ours
+from conftest import PEER_ENV, PEERS, LabControl, OwnNetwork, start_ours
 from harness import Lab, wait_until
 
 DOCS = os.path.join(os.path.dirname(__file__), "..", "..", "docs", "CLI.md")
@@ -234,7 +234,7 @@ class Env:
 
 @pytest.fixture
 def env(tmp_path, keep):
-    own_network()
+    keep(OwnNetwork())
     directory = tmp_path / "lab"
     directory.mkdir()
     lab = keep(Lab(directory))

@@ -4,7 +4,7 @@ The gateways are those of the end-to-end tests; tailscaled gets its port from
 the same script, so both are asked the same."""
 import pytest
 
-from conftest import LabControl, Tailscaled, own_network
+from conftest import LabControl, Tailscaled, OwnNetwork
 from gateways import Router, sh
 from harness import Lab, Program, needs, wait_until
 
@@ -19,7 +19,7 @@ def net(tmp_path, keep):
     """.mapping and .symmetric: two routers; .lab."""
     class Net:
         pass
-    own_network()
+    keep(OwnNetwork())
     sh("sysctl", "-qw", "net.ipv4.ip_forward=1")
     sh("ip", "addr", "add", LAB_IP + "/32", "dev", "lo")
     net = Net()

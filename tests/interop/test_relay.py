@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from conftest import LabControl, Tailscaled, free_port, own_network
+from conftest import LabControl, Tailscaled, free_port, OwnNetwork
 from harness import Lab, Program, needs, wait_until
 
 E2E = os.path.join(os.path.dirname(__file__), "..", "e2e")
@@ -31,7 +31,7 @@ def sh(*lines):
 def net(tmp_path, keep):
     """A network namespace of its own with a lab and a relay, where UDP goes to
     the relay and to STUN only."""
-    own_network()
+    keep(OwnNetwork())
     # tailscaled pauses while no interface but lo is up.
     sh("ip link add eth0 type veth peer name eth1", "ip link set eth0 up",
        "ip link set eth1 up", "ip addr add 192.0.2.1/24 dev eth0",

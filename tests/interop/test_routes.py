@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from conftest import PEER_ENV, LabControl, Tailscaled, own_network
+from conftest import PEER_ENV, LabControl, Tailscaled, OwnNetwork
 from harness import Lab, Program, needs, stop, wait_until
 from gateways import Namespace, connect
 
@@ -35,7 +35,7 @@ def net(tmp_path, keep):
                     f"203.0.{n}.2")
             host("ip", "route", "add", "default", "via", f"203.0.{n}.1")
             return host
-    own_network()
+    keep(OwnNetwork())
     subprocess.run(["ip", "addr", "add", LAB_IP + "/32", "dev", "lo"],
                    check=True)
     subprocess.run(["sysctl", "-qw", "net.ipv4.ip_forward=1"], check=True)
