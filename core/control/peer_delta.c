@@ -129,6 +129,11 @@ static bool same_routing(const struct ts_peer *a, const struct ts_peer *b)
 	       ts_ip_equal(&a->masq_v6, &b->masq_v6);
 }
 
+static bool same_json(const json_t *a, const json_t *b)
+{
+	return a ? json_equal(a, b) : !b;
+}
+
 static bool same_hostinfo(const struct ts_peer *a, const struct ts_peer *b)
 {
 	return same_text(a->hostname, b->hostname) &&
@@ -136,8 +141,7 @@ static bool same_hostinfo(const struct ts_peer *a, const struct ts_peer *b)
 	       a->peerapi4_port == b->peerapi4_port &&
 	       a->peerapi6_port == b->peerapi6_port &&
 	       a->peerapi_dns_proxy == b->peerapi_dns_proxy &&
-	       (a->location ? json_equal(a->location, b->location)
-			    : !b->location);
+	       same_json(a->location, b->location);
 }
 
 /* Equal in all that a PeerChange could not express. */
@@ -152,7 +156,8 @@ static bool differs_by_patch(const struct ts_peer *a, const struct ts_peer *b)
 	       a->unsigned_peerapi_only == b->unsigned_peerapi_only &&
 	       a->is_wireguard_only == b->is_wireguard_only &&
 	       a->is_jailed == b->is_jailed && a->expired == b->expired &&
-	       same_hostinfo(a, b) && same_routing(a, b);
+	       same_json(a->exit_dns, b->exit_dns) && same_hostinfo(a, b) &&
+	       same_routing(a, b);
 }
 
 static void move_endpoints(struct ts_peer *from, struct ts_peer *to)

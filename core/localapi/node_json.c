@@ -165,6 +165,8 @@ static void set_optional(json_t *node, const struct ts_peer *peer)
 		json_object_set_new(node, "Expired", json_true());
 	if (peer->is_wireguard_only)
 		json_object_set_new(node, "IsWireGuardOnly", json_true());
+	if (peer->exit_dns)
+		json_object_set(node, "ExitNodeDNSResolvers", peer->exit_dns);
 	if (peer->is_jailed)
 		json_object_set_new(node, "IsJailed", json_true());
 }

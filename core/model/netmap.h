@@ -48,6 +48,8 @@ struct ts_peer {
 	uint16_t peerapi4_port, peerapi6_port;
 	bool peerapi_dns_proxy;
 	json_t *location; /* where it is: object or NULL */
+	/* WireGuard-only: who knows names where it leads to: array or NULL */
+	json_t *exit_dns;
 	json_t *cap_map; /* object or NULL */
 	/* Tailnet Lock: nobody who is trusted vouches for its key. Set by
 	 * core/node; such a peer is hidden from all who look for peers. */

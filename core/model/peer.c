@@ -26,6 +26,7 @@ static void peer_deinit(struct ts_peer *peer)
 	free(peer->hostname);
 	free(peer->os);
 	json_decref(peer->location);
+	json_decref(peer->exit_dns);
 	json_decref(peer->cap_map);
 }
 
