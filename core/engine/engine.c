@@ -187,6 +187,7 @@ static int open_host(struct ts_engine *engine, char err[static 256])
 	snprintf(engine->localapi_path, sizeof(engine->localapi_path),
 		 "%s/tailscaled.sock", engine->store.dir);
 	engine->host = ts_host_open(engine->loop, engine->node, &hc, err);
+	ts_http_client_set_tunnel(engine->http, &engine_doh_tunnel, engine);
 	return engine->host ? 0 : -ENETDOWN;
 }
 
@@ -297,6 +298,7 @@ void ts_engine_close(struct ts_engine *engine)
 	auth_source_close(engine->auth);
 	if (engine->host)
 		ts_host_close(engine->host);
+	engine->host = NULL;
 	ts_node_free(engine->node);
 	engine->node = NULL;
 	engine_io_close(engine);

@@ -512,11 +512,13 @@ def certificate(tmp_path):
     """certificate(name): a key and its certificate, in one file."""
     def make(name):
         path = str(tmp_path / f"{name}.pem")
+        kind = "IP" if name.replace(".", "").isdigit() else "DNS"
         subprocess.run(
             ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
              "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj",
-             f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}", "-keyout",
-             path + ".key", "-out", path], check=True, capture_output=True)
+             f"/CN={name}", "-addext", f"subjectAltName={kind}:{name}",
+             "-keyout", path + ".key", "-out", path], check=True,
+            capture_output=True)
         with open(path, "a", encoding="utf-8") as f, \
                 open(path + ".key", encoding="utf-8") as key:
             f.write(key.read())
@@ -547,6 +549,36 @@ def test_dns_over_https(configure, system, ask, certificate, tmp_path,
     assert out.startswith("192.0.2.80\n192.0.2.10 ")
     assert out.count("IN\tA\t192.0.2.") == 100
     assert {way for way, _ in log.asked} == {"https"}
+    assert not system.asked
+
+
+@needs("dig", "openssl")
+@pytest.mark.parametrize("where", ["name", "address", "bootstrap"])
+def test_dns_over_https_inside_the_tailnet(configure, run, lab, system, call,
+                                           wrap, certificate, tmp_path, where):
+    """A server that is a node: it sees who asks, and by which address."""
+    ip = call("ns", "true", key="key-bob", options=("--wait",)).ip
+    name = {"name": "ns.lab.ts.net", "address": ip,
+            "bootstrap": "own.example"}[where]
+    cert = certificate(name)
+    program, log = serve(run, tmp_path, "--cert", cert, "--https",
+                         "0.0.0.0:443")
+    assert program.ip == ip
+    configure(Resolvers=[{"Addr": f"https://{name}/dns-query",
+                          "BootstrapResolution": [program.ip] if where ==
+                          "bootstrap" else []}])
+    asker = call("asker", "sh", "-c", "dig +short example.com; "
+                 "getent ahostsv4 db.corp.example; dig +tcp big.corp.example",
+                 wrap=wrap, options=("--wait",),
+                 # No proxy leads into the tailnet.
+                 env={"SSL_CERT_FILE": cert,
+                      "HTTPS_PROXY": "http://127.0.0.1:1"})
+    assert asker.code == 0, (asker.err, asker.log)
+    assert asker.out.startswith("192.0.2.80\n192.0.2.10 ")
+    assert asker.out.count("IN\tA\t192.0.2.") == 100
+    assert {line.split()[0] for line in log.lines} == {"https"}
+    assert {line.split()[3] for line in log.lines} == \
+        {lab.node("asker")["ips"][0]}
     assert not system.asked
 
 
