@@ -265,6 +265,46 @@ def test_a_node_inside_the_program(everything, corp, system, ask, web):
                            "198.51.100.1"]
 
 
+REVERSE = """
+    import socket, sys
+    for ip in sys.argv[1:]:
+        try:
+            print(socket.gethostbyaddr(ip)[0], end=' ')
+        except socket.herror:
+            print('none', end=' ')
+        try:
+            print(socket.getnameinfo((ip, 80), socket.NI_NAMEREQD |
+                                     socket.NI_NUMERICSERV)[0])
+        except socket.gaierror as e:
+            print('again' if e.errno == socket.EAI_AGAIN else 'none')
+"""
+REVERSED = {"80.2.0.192.in-addr.arpa": ">www.example.com",
+            "7.2.0.192.in-addr.arpa": ">wrong.example.com",
+            "66.2.0.192.in-addr.arpa": "fail",
+            "1.0.0.127.in-addr.arpa": ">wrong.example.com",
+            "8." + "0." * 23 + "8.b.d.0.1.0.0.2.ip6.arpa": ">six.example.com"}
+
+
+def test_names_of_all_addresses(everything, server, system, call, web,
+                                tmp_path):
+    """By the tailnet's resolvers, but for those of this machine and those in
+    the hosts file."""
+    corp = server(CORP, REVERSED)
+    wrap = mounting(tmp_path, hosts="127.0.0.1 localhost\n"
+                    "192.0.2.7\tdb.corp.example\n# 192.0.2.80 no.example\n",
+                    resolv_conf=f"nameserver {SYSTEM}\n")
+    program = call("asker", *script(REVERSE), "192.0.2.80", "2001:db8::8",
+                   "192.0.2.7", "127.0.0.1", "192.0.2.66", "192.0.2.99",
+                   web.ip, wrap=wrap, options=("--wait",))
+    assert program.out.splitlines() == [
+        "www.example.com www.example.com", "six.example.com six.example.com",
+        "db.corp.example db.corp.example", "localhost localhost",
+        "none again", "none none", "web.lab.ts.net web.lab.ts.net"]
+    assert not system.asked
+    assert ("udp", "80.2.0.192.in-addr.arpa") in corp.asked
+    assert ("udp", "7.2.0.192.in-addr.arpa") not in corp.asked
+
+
 @needs("dig")
 def test_resolvers_for_all_queries(everything, corp, system, ask):
     assert ask(*dig("example.com")).strip() == "192.0.2.80"
