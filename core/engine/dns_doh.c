@@ -23,7 +23,7 @@ static bool is_inside(void *ctx, const struct ts_ip *ip)
 {
 	const struct ts_engine *engine = ctx;
 
-	return engine->host && engine->node &&
+	return engine->member && engine->node &&
 	       ts_node_route(engine->node, ip, NULL) != TS_ROUTE_HOST;
 }
 
@@ -31,7 +31,7 @@ static int call(void *ctx, const struct ts_addr *to, struct ts_addr *via)
 {
 	const struct ts_engine *engine = ctx;
 
-	return ts_host_prepare_call(engine->host, to, via);
+	return ts_host_prepare_call(engine->member, to, via);
 }
 
 const struct ts_http_tunnel engine_doh_tunnel = {
