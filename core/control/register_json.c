@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "core/control/control_client.h"
-#include "core/crypto/secret.h"
 #include "core/model/json_fields.h"
 
 static json_t *key_text(const struct ts_public_key *key, const char *prefix)
@@ -26,15 +25,6 @@ static json_t *auth_object(const char *auth_key)
 	size_t len = wrap ? (size_t)(wrap - auth_key) : strlen(auth_key);
 
 	return json_pack("{s:s%}", "AuthKey", auth_key, len);
-}
-
-static void wipe_auth(json_t *root)
-{
-	json_t *key = json_object_get(json_object_get(root, "Auth"), "AuthKey");
-
-	if (key)
-		ts_wipe((char *)(uintptr_t)json_string_value(key),
-			json_string_length(key));
 }
 
 static int fill_request(const struct ts_register_request *r, json_t *root)
@@ -76,7 +66,7 @@ char *ts_register_request_write(const struct ts_register_request *request)
 
 	if (root && fill_request(request, root) == 0)
 		text = json_dumps(root, JSON_COMPACT);
-	wipe_auth(root);
+	ts_json_wipe(json_object_get(root, "Auth"));
 	json_decref(root);
 	return text;
 }

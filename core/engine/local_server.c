@@ -23,6 +23,7 @@
 #include "core/base/err.h"
 #include "core/base/heap.h"
 #include "core/base/log.h"
+#include "core/crypto/secret.h"
 #include "core/engine/engine_internal.h"
 #include "core/engine/local_caller.h"
 #include "core/engine/local_server_loop.h"
@@ -84,7 +85,10 @@ static void free_request(struct request *r)
 		close(r->reply.fd); /* nobody came for it */
 	else if (r->upgrade.host && r->upgrade.fd >= 0)
 		close(r->upgrade.fd);
-	free(r->reply.body);
+	if (r->reply.is_secret)
+		ts_wipe_free_text(r->reply.body);
+	else
+		free(r->reply.body);
 	free(r);
 }
 
@@ -144,6 +148,11 @@ static bool may_write(const struct request *r)
 					      operator_user(r->server));
 }
 
+static void wipe_body(void *text)
+{
+	ts_wipe_free_text(text);
+}
+
 static struct MHD_Response *make_response(struct request *r)
 {
 	struct MHD_Response *response;
@@ -158,8 +167,9 @@ static struct MHD_Response *make_response(struct request *r)
 		r->upgrade.fd = r->reply.fd;
 		return local_upgrade_response(&r->upgrade);
 	}
-	response = MHD_create_response_from_buffer(
-		r->reply.body_len, r->reply.body, MHD_RESPMEM_MUST_FREE);
+	response = MHD_create_response_from_buffer_with_free_callback(
+		r->reply.body_len, r->reply.body,
+		r->reply.is_secret ? wipe_body : free);
 	if (response)
 		r->reply.body = NULL; /* the response owns it */
 	return response;

@@ -41,6 +41,9 @@ void localapi_reply_json(const struct localapi_call *call, int status,
 			 json_t *body);
 void localapi_reply_text(const struct localapi_call *call, int status,
 			 const char *type, char *text);
+/* The same, with 200 and a text that nobody keeps. */
+void localapi_reply_secret(const struct localapi_call *call, const char *type,
+			   char *text);
 /* No content (204, 201, 200). */
 void localapi_reply_empty(const struct localapi_call *call, int status);
 /* One line of plain text: the request makes no sense. */

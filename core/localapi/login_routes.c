@@ -56,16 +56,6 @@ static bool take_key(const struct localapi_call *call, const char *key)
 	return true;
 }
 
-/* jansson frees its texts as they are. */
-static void wipe_key(const json_t *options)
-{
-	const json_t *key = ts_json_get(options, "AuthKey");
-
-	if (json_is_string(key))
-		ts_wipe((char *)(uintptr_t)json_string_value(key),
-			json_string_length(key));
-}
-
 /* -- a start at another server -------------------------------------------------- */
 /* It waits for the node that is made for it. */
 struct localapi_move {
@@ -171,7 +161,7 @@ void localapi_start(const struct localapi_call *call)
 	else
 		start(call, ts_json_object(options, "UpdatePrefs"),
 		      key ? key : "");
-	wipe_key(options);
+	ts_json_wipe(ts_json_get(options, "AuthKey"));
 	json_decref(options);
 }
 

@@ -23,6 +23,20 @@ void localapi_reply_text(const struct localapi_call *call, int status,
 	call->done(call->ctx, &reply);
 }
 
+void localapi_reply_secret(const struct localapi_call *call, const char *type,
+			   char *text)
+{
+	struct ts_localapi_reply reply = {
+		.status = 200,
+		.content_type = type,
+		.body = text,
+		.body_len = strlen(text),
+		.is_secret = true,
+	};
+
+	call->done(call->ctx, &reply);
+}
+
 void localapi_reply_empty(const struct localapi_call *call, int status)
 {
 	struct ts_localapi_reply reply = {.status = status};

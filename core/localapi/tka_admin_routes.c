@@ -237,6 +237,7 @@ void localapi_tka_init(const struct localapi_call *call)
 				  on_done, w, call->now_ms);
 	}
 	keys_deinit(&keys);
+	ts_json_wipe(json_object_get(body, "SupportDisablement"));
 	json_decref(body);
 }
 
@@ -277,19 +278,17 @@ void localapi_tka_wrap(const struct localapi_call *call)
 
 	if (!body)
 		return;
-	if (!auth_key || !key_text || ts_nl_key_parse(key_text, &key)) {
+	if (!auth_key || !key_text || ts_nl_key_parse(key_text, &key))
 		localapi_reply_error(call, 400, "invalid JSON body");
-		json_decref(body);
-		return;
-	}
-	wrapped = ts_node_lock_wrap(call->node, auth_key, &key, &error);
-	ts_wipe(&key, sizeof(key));
-	json_decref(body);
-	if (error)
+	else if (!(wrapped = ts_node_lock_wrap(call->node, auth_key, &key,
+					       &error)))
 		localapi_reply_error(call, 500, error);
 	else
-		localapi_reply_text(call, 200, "text/plain; charset=utf-8",
-				    wrapped);
+		localapi_reply_secret(call, "text/plain; charset=utf-8",
+				      wrapped);
+	ts_wipe(&key, sizeof(key));
+	ts_json_wipe(body);
+	json_decref(body);
 }
 
 static void on_affected(void *ctx, const char *error, const json_t *reply)

@@ -217,6 +217,22 @@ struct ts_ip ts_json_ip(const json_t *obj, const char *name)
 	return ip;
 }
 
+/* As deep as jansson's parser lets anything be. */
+void ts_json_wipe(const json_t *value)
+{
+	json_t *inner;
+	const char *name;
+	size_t i;
+
+	if (json_is_string(value))
+		ts_wipe((char *)(uintptr_t)json_string_value(value),
+			json_string_length(value));
+	json_array_foreach (value, i, inner)
+		ts_json_wipe(inner);
+	json_object_foreach ((json_t *)(uintptr_t)value, name, inner)
+		ts_json_wipe(inner);
+}
+
 json_t *ts_json_base64(const void *data, size_t len)
 {
 	char *text = ts_base64_encode(data, len);

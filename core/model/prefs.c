@@ -74,21 +74,11 @@ static void drop_field(json_t *obj, const char *name)
 			json_object_del(obj, key);
 }
 
-/* jansson frees its strings as they are: blank those that held a key. */
-static void wipe_field(const json_t *obj, const char *name)
-{
-	const json_t *value = ts_json_get(obj, name);
-
-	if (json_is_string(value))
-		ts_wipe((char *)(uintptr_t)json_string_value(value),
-			json_string_length(value));
-}
-
 static void wipe_keys(const json_t *config)
 {
-	wipe_field(config, "PrivateNodeKey");
-	wipe_field(config, "OldPrivateNodeKey");
-	wipe_field(config, "NetworkLockKey");
+	ts_json_wipe(ts_json_get(config, "PrivateNodeKey"));
+	ts_json_wipe(ts_json_get(config, "OldPrivateNodeKey"));
+	ts_json_wipe(ts_json_get(config, "NetworkLockKey"));
 }
 
 static void drop_fields(json_t *obj, const char *const *names)

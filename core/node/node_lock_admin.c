@@ -322,6 +322,7 @@ static const char *take_begun(struct request *rq, const json_t *reply,
 		json_object_set_new(body, "SupportDisablement",
 				    json_string(rq->support));
 	text = json_dumps(body, JSON_COMPACT);
+	ts_json_wipe(json_object_get(body, "SupportDisablement"));
 	json_decref(body);
 	rq->take = NULL;
 	*again = ask_server(rq, "/machine/tka/init/finish", text);
@@ -354,9 +355,12 @@ void ts_node_lock_init(struct ts_node *node, struct ts_tka_state *state,
 	}
 	rq->take = take_begun;
 	rq->support = support ? strdup(support) : NULL;
-	begin(rq, "/machine/tka/init/begin",
-	      body_with(node, "GenesisAUM",
-			ts_json_base64(genesis->raw, genesis->len)));
+	if (support && !rq->support) /* locked for good, without it */
+		finish(rq, no_memory, NULL);
+	else
+		begin(rq, "/machine/tka/init/begin",
+		      body_with(node, "GenesisAUM",
+				ts_json_base64(genesis->raw, genesis->len)));
 	ts_tka_aum_free(genesis);
 }
 
@@ -384,6 +388,7 @@ void ts_node_lock_disable(struct ts_node *node, const void *secret, size_t len,
 	json_object_set_new(body, "DisablementSecret",
 			    ts_json_base64(secret, len));
 	text = json_dumps(body, JSON_COMPACT);
+	ts_json_wipe(json_object_get(body, "DisablementSecret"));
 	json_decref(body);
 	begin(rq, "/machine/tka/disable", text);
 }

@@ -17,6 +17,7 @@
 
 #include "core/base/encode.h"
 #include "core/crypto/secret.h"
+#include "core/model/json_fields.h"
 #include "core/state/secret_text.h"
 #include "core/state/state_map.h"
 
@@ -48,18 +49,6 @@ static int read_value(struct ts_state *s, const char *key, const json_t *value,
 	return code < 0 ? code : 0;
 }
 
-/* jansson frees its texts as they are; blank them first. */
-static void wipe_values(json_t *root)
-{
-	const char *key;
-	json_t *value;
-
-	json_object_foreach (root, key, value)
-		if (json_is_string(value))
-			ts_wipe((char *)(uintptr_t)json_string_value(value),
-				json_string_length(value));
-}
-
 static bool is_sealed(const json_t *root)
 {
 	return json_object_get(root, "key") && json_object_get(root, "nonce") &&
@@ -85,7 +74,7 @@ int ts_state_read_values(struct ts_state *s, json_t *object,
 	}
 	if (code == -ENOMEM)
 		snprintf(err, 128, "out of memory");
-	wipe_values(object);
+	ts_json_wipe(object);
 	return code;
 }
 

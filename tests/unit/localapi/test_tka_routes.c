@@ -14,6 +14,7 @@
 struct answer {
 	unsigned calls;
 	int status;
+	bool is_secret;
 	char *text;
 };
 
@@ -38,6 +39,7 @@ static void on_done(void *ctx, const struct ts_localapi_reply *reply)
 
 	a->calls++;
 	a->status = reply->status;
+	a->is_secret = reply->is_secret;
 	free(a->text);
 	a->text = reply->body;
 }
@@ -314,6 +316,27 @@ static void a_change_waits_for_the_server(void **state)
 	close_all(sim);
 }
 
+static void a_wrapped_key_is_nobodys_to_keep(void **state)
+{
+	struct sim *sim = locked();
+	char key[TS_NLKEY_TEXT_CAP], body[512];
+	struct answer a = {0};
+
+	(void)state;
+	ts_nl_key_format(&ts_node_prefs(sim->nodes[0].node)->persist.nl_key,
+			 key);
+	snprintf(body, sizeof(body),
+		 "{\"TSKey\":\"tskey-auth-k\",\"TKAKey\":\"%s\"}", key);
+	ask(sim, &a, "POST", "wrap-preauth-key", body, true, NULL);
+	assert_int_equal(a.status, 200);
+	assert_int_equal(strncmp(a.text, "tskey-auth-k--TL", 16), 0);
+	assert_true(a.is_secret);
+	ask(sim, &a, "GET", "status", NULL, true, NULL);
+	assert_false(a.is_secret);
+	free(a.text);
+	close_all(sim);
+}
+
 /* This node alone: and it stays so, though the server says otherwise. */
 static void it_can_be_switched_off_here(void **state)
 {
@@ -346,6 +369,7 @@ int main(void)
 		cmocka_unit_test(changes_need_the_right_to_write),
 		cmocka_unit_test(bodies_that_make_no_sense),
 		cmocka_unit_test(a_change_waits_for_the_server),
+		cmocka_unit_test(a_wrapped_key_is_nobodys_to_keep),
 		cmocka_unit_test(it_can_be_switched_off_here),
 	};
 

@@ -174,6 +174,21 @@ static void bytes_are_written_as_base64(void **state)
 	json_decref(none);
 }
 
+static void texts_are_blanked_however_deep(void **state)
+{
+	json_t *json = parse("{\"a\":[{\"b\":\"secret\"},7],\"c\":\"x\"}");
+	json_t *deep = json_object_get(
+		json_array_get(json_object_get(json, "a"), 0), "b");
+
+	(void)state;
+	ts_json_wipe(json);
+	assert_memory_equal(json_string_value(deep), "\0\0\0\0\0\0", 6);
+	assert_memory_equal(json_string_value(json_object_get(json, "c")),
+			    "\0", 1);
+	ts_json_wipe(NULL);
+	json_decref(json);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -185,6 +200,7 @@ int main(void)
 		cmocka_unit_test(times_are_rfc_3339),
 		cmocka_unit_test(map_keys_are_whole_numbers),
 		cmocka_unit_test(bytes_are_written_as_base64),
+		cmocka_unit_test(texts_are_blanked_however_deep),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
