@@ -200,7 +200,12 @@ int node_lock_end(struct ts_node *node, const uint8_t *secret, size_t len)
 	return 0;
 }
 
-/* -- for others ---------------------------------------------------------------- */
+const struct ts_nl_private_key *node_lock_own_key(const struct ts_node *node)
+{
+	return &node->prefs.persist.nl_key;
+}
+
+/* -- for others -------------------------------------------------------- */
 
 void ts_node_set_tka(struct ts_node *node, struct ts_tka_chonk *chonk,
 		     bool is_damaged, uint64_t now_ms)

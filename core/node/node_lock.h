@@ -92,6 +92,12 @@ int node_lock_end(struct ts_node *node, const uint8_t *secret, size_t len);
 /* The authority is another one, or has another head. */
 void node_lock_changed(struct ts_node *node);
 
+/* Errors, as upstream has them. */
+#define NODE_LOCK_NOT_ACTIVE "tailnet-lock is not active"
+#define NODE_LOCK_NO_MEMORY "out of memory"
+/* What this node signs with. */
+const struct ts_nl_private_key *node_lock_own_key(const struct ts_node *node);
+
 /* node_lock_sync.c */
 void node_lock_follow(struct ts_node *node);
 uint64_t node_lock_deadline_ms(const struct ts_node *node);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * node_lock_admin.c - what a person does to Tailnet Lock from this node
+ * node_lock_admin.c - what a person asks the server to do about Tailnet Lock
  */
 #include "core/node/node_lock_admin.h"
 
@@ -25,10 +25,8 @@ enum {
 	REFUSAL_SHOWN = 200,
 };
 
-static const char not_active[] = "tailnet-lock is not active";
 static const char not_trusted[] =
 	"this node does not have a trusted tailnet lock key";
-static const char no_memory[] = "out of memory";
 
 /* One of these, on its way. */
 struct request {
@@ -124,7 +122,7 @@ static struct request *new_request(struct ts_node *node, ts_lock_fn fn,
 
 	node->now_ms = now_ms;
 	if (!rq) {
-		fn(ctx, no_memory);
+		fn(ctx, NODE_LOCK_NO_MEMORY);
 		return NULL;
 	}
 	rq->node = node;
@@ -133,19 +131,14 @@ static struct request *new_request(struct ts_node *node, ts_lock_fn fn,
 	return rq;
 }
 
-static const struct ts_nl_private_key *own_key(const struct ts_node *node)
-{
-	return &node->prefs.persist.nl_key;
-}
-
 /* NULL, or why nothing can be signed here. */
 static const char *find_obstacle(const struct ts_node *node)
 {
 	struct ts_public_key id;
 
 	if (!node->lock.tka)
-		return not_active;
-	ts_nl_public(own_key(node), &id);
+		return NODE_LOCK_NOT_ACTIVE;
+	ts_nl_public(node_lock_own_key(node), &id);
 	return ts_tka_state_key(ts_tka_state(node->lock.tka), &id)
 		       ? NULL
 		       : not_trusted;
@@ -181,7 +174,8 @@ void ts_node_lock_sign(struct ts_node *node, const struct ts_public_key *key,
 		finish(rq, obstacle, NULL);
 		return;
 	}
-	len = ts_nks_sign(own_key(node), key, rotation_key, signature);
+	len = ts_nks_sign(node_lock_own_key(node), key, rotation_key,
+			  signature);
 	begin(rq, "/machine/tka/sign",
 	      len < 0 ? NULL
 		      : body_with(node, "Signature",
@@ -226,7 +220,7 @@ static const char *modify_error(int err)
 	case -EMSGSIZE:
 		return "too many keys at a time";
 	default:
-		return no_memory;
+		return NODE_LOCK_NO_MEMORY;
 	}
 }
 
@@ -248,7 +242,8 @@ void ts_node_lock_modify(struct ts_node *node, const struct ts_tka_key *add,
 		finish(rq, obstacle, NULL);
 		return;
 	}
-	err = ts_tka_builder_new(node->lock.tka, own_key(node), &builder);
+	err = ts_tka_builder_new(node->lock.tka, node_lock_own_key(node),
+				 &builder);
 	if (!err)
 		err = build(builder, add, add_count, remove, remove_count);
 	if (!err)
@@ -288,7 +283,7 @@ static int sign_info(const struct ts_node *node, const json_t *info,
 	free(raw);
 	if (raw_len != 0 && raw_len != TS_KEY_LEN)
 		return -EBADMSG;
-	len = ts_nks_sign(own_key(node), &key,
+	len = ts_nks_sign(node_lock_own_key(node), &key,
 			  raw_len ? &rotation_key : NULL, signature);
 	if (len < 0)
 		return -EBADMSG;
@@ -343,20 +338,20 @@ void ts_node_lock_init(struct ts_node *node, struct ts_tka_state *state,
 		ts_random_bytes(&state->id1, sizeof(state->id1));
 		ts_random_bytes(&state->id2, sizeof(state->id2));
 	} while (!state->id1 || !state->id2);
-	err = ts_tka_make_genesis(state, own_key(node), &genesis);
+	err = ts_tka_make_genesis(state, node_lock_own_key(node), &genesis);
 	if (err) {
 		finish(rq, err == -EACCES ? "this node's own key must be one "
 					    "of the trusted ones"
 			   : err == -EBADMSG ? "invalid state: keys and "
 					       "disablement values, each once"
-					     : no_memory,
+					     : NODE_LOCK_NO_MEMORY,
 		       NULL);
 		return;
 	}
 	rq->take = take_begun;
 	rq->support = support ? strdup(support) : NULL;
 	if (support && !rq->support) /* locked for good, without it */
-		finish(rq, no_memory, NULL);
+		finish(rq, NODE_LOCK_NO_MEMORY, NULL);
 	else
 		begin(rq, "/machine/tka/init/begin",
 		      body_with(node, "GenesisAUM",
@@ -370,7 +365,7 @@ void ts_node_lock_disable(struct ts_node *node, const void *secret, size_t len,
 			  ts_lock_fn fn, void *ctx, uint64_t now_ms)
 {
 	struct request *rq = new_request(node, fn, ctx, now_ms);
-	const char *obstacle = node->lock.tka ? NULL : not_active;
+	const char *obstacle = node->lock.tka ? NULL : NODE_LOCK_NOT_ACTIVE;
 	json_t *body;
 	char *text;
 
@@ -391,47 +386,6 @@ void ts_node_lock_disable(struct ts_node *node, const void *secret, size_t len,
 	ts_json_wipe(json_object_get(body, "DisablementSecret"));
 	json_decref(body);
 	begin(rq, "/machine/tka/disable", text);
-}
-
-static void disallow(struct ts_node *node)
-{
-	json_t *unknown = node->prefs.unknown;
-	json_t *config = json_object_get(unknown, "Config"), *list;
-	char id[48];
-
-	if (!json_is_object(config)) {
-		config = json_object();
-		json_object_set_new(unknown, "Config", config);
-	}
-	list = json_object_get(config, "DisallowedTKAStateIDs");
-	if (!json_is_array(list)) {
-		list = json_array();
-		json_object_set_new(config, "DisallowedTKAStateIDs", list);
-	}
-	node_lock_state_id(node->lock.tka, id);
-	json_array_append_new(list, json_string(id));
-}
-
-const char *ts_node_lock_disable_locally(struct ts_node *node, uint64_t now_ms)
-{
-	struct node_lock *lock = &node->lock;
-	int err;
-
-	node->now_ms = now_ms;
-	if (!lock->tka)
-		return not_active;
-	disallow(node);
-	node->io.persist(node->io_ctx);
-	err = ts_tka_remove_all(lock->tka);
-	if (err)
-		return "the chain cannot be removed";
-	ts_tka_free(lock->tka);
-	lock->tka = NULL;
-	lock->is_disallowed = true;
-	log_warn("node-%s: Tailnet Lock was disabled on this node",
-		 node->prefs.hostname);
-	node_lock_changed(node);
-	return NULL;
 }
 
 /* -- affected signatures ----------------------------------------------- */
@@ -466,7 +420,7 @@ static const char *take_affected(struct request *rq, const json_t *reply,
 				 bool *again)
 {
 	const json_t *list = json_object_get(reply, "Signatures"), *signature;
-	const char *error = rq->node->lock.tka ? NULL : not_active;
+	const char *error = rq->node->lock.tka ? NULL : NODE_LOCK_NOT_ACTIVE;
 	size_t i;
 
 	(void)again;
@@ -491,7 +445,7 @@ void ts_node_lock_affected(struct ts_node *node,
 	struct request *rq = new_request(node, no_fn, ctx, now_ms);
 
 	if (!rq) {
-		fn(ctx, no_memory, NULL);
+		fn(ctx, NODE_LOCK_NO_MEMORY, NULL);
 		return;
 	}
 	rq->signatures_fn = fn;
@@ -502,85 +456,10 @@ void ts_node_lock_affected(struct ts_node *node,
 		      body_with(node, "KeyID",
 				ts_json_base64(key->bytes, TS_KEY_LEN)));
 	else
-		finish(rq, not_active, NULL);
-}
-
-/* -- auth keys --------------------------------------------------------- */
-
-char *ts_node_lock_wrap(const struct ts_node *node, const char *auth_key,
-			const struct ts_nl_private_key *signer,
-			const char **error)
-{
-	uint8_t credential[TS_NKS_LEN_MAX];
-	struct ts_nl_private_key delegate;
-	struct ts_public_key public;
-	char *sig, *key, *text = NULL;
-	int len;
-
-	*error = node->lock.tka ? NULL : not_active;
-	if (*error)
-		return NULL;
-	ts_nl_key_generate(&delegate);
-	ts_nl_public(&delegate, &public);
-	len = ts_nks_delegate(signer, &public, credential);
-	sig = len < 0 ? NULL : ts_base64_encode(credential, (size_t)len);
-	key = ts_base64_encode(delegate.bytes, sizeof(delegate.bytes));
-	/* Without padding, as upstream cuts it. */
-	if (sig && key &&
-	    asprintf(&text, "%s--TL%.*s-%.*s", auth_key,
-		     (int)strcspn(sig, "="), sig, (int)strcspn(key, "="),
-		     key) < 0)
-		text = NULL;
-	ts_wipe(&delegate, sizeof(delegate));
-	free(sig);
-	ts_wipe_free_text(key);
-	if (!text)
-		*error = no_memory;
-	return text;
+		finish(rq, NODE_LOCK_NOT_ACTIVE, NULL);
 }
 
 /* -- recovery ---------------------------------------------------------- */
-
-struct ts_tka_aum *ts_node_lock_make_recovery(const struct ts_node *node,
-					      const struct ts_public_key *keys,
-					      size_t count,
-					      const struct ts_tka_hash *from,
-					      const char **error)
-{
-	struct ts_tka_aum *aum = NULL;
-	int err;
-
-	*error = node->lock.tka ? NULL : not_active;
-	if (*error)
-		return NULL;
-	err = ts_tka_make_recovery(node->lock.tka, keys, count, from,
-				   own_key(node), &aum);
-	if (err == -ENOENT)
-		*error = "no provided key is currently trusted";
-	else if (err == -EPROTO)
-		*error = "cannot revoke all trusted keys, or fork from there";
-	else if (err)
-		*error = no_memory;
-	return aum;
-}
-
-struct ts_tka_aum *ts_node_lock_cosign(const struct ts_node *node,
-				       const struct ts_tka_aum *aum,
-				       const char **error)
-{
-	struct ts_tka_aum *out = NULL;
-	int err;
-
-	*error = node->lock.tka ? NULL : not_active;
-	if (*error)
-		return NULL;
-	err = ts_tka_aum_cosign(aum, own_key(node), &out);
-	if (err == -EEXIST)
-		*error = "this node has already signed this recovery AUM";
-	else if (err)
-		*error = "signing failed";
-	return out;
-}
 
 void ts_node_lock_submit(struct ts_node *node, const struct ts_tka_aum *aum,
 			 ts_lock_fn fn, void *ctx, uint64_t now_ms)
@@ -593,7 +472,7 @@ void ts_node_lock_submit(struct ts_node *node, const struct ts_tka_aum *aum,
 	if (!rq)
 		return;
 	if (!node->lock.tka) {
-		finish(rq, not_active, NULL);
+		finish(rq, NODE_LOCK_NOT_ACTIVE, NULL);
 		return;
 	}
 	body = node_lock_body(node);

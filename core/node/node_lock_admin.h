@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * node_lock_admin.h - what a person does to Tailnet Lock from this node
  *
- * Each asks the control server; fn is called once, at once or later, with NULL
- * or with why it did not work. The changes themselves come by the netmap.
+ * What takes a function asks the control server; it is called once, at once or
+ * later, with NULL or with why it did not work. The changes themselves come by
+ * the netmap. The others are done here alone (node_lock_alone.c).
  * Source: ipn/ipnlocal/tailnet-lock.go (TailnetLock{Init,Sign,Modify,...})
  */
 #ifndef CORE_NODE_NODE_LOCK_ADMIN_H

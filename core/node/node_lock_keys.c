@@ -96,7 +96,7 @@ static int sign_over(const struct ts_node *node,
 
 	if (err)
 		return err;
-	err = ts_nks_resign(&node->prefs.persist.nl_key, key, old, len, out);
+	err = ts_nks_resign(node_lock_own_key(node), key, old, len, out);
 	free(old);
 	return err;
 }
