@@ -199,10 +199,13 @@ void node_moved_tick(struct ts_node *node);
 /* node_packets.c: the way of a packet */
 extern const struct stack_ops node_stack_ops;
 extern const struct ts_wg_ops node_wg_ops;
-extern const struct ts_path_ops node_path_ops;
+void node_path_input(void *ctx, struct ts_path_peer *peer,
+		     const struct ts_path_addr *from, struct ts_packet *pkt);
 void node_send_ip(struct ts_node *node, struct ts_peer *peer,
 		  struct ts_packet *pkt, const struct ts_packet_header *h);
 bool node_is_self(const struct ts_node *node, const struct ts_ip *ip);
+/* node_path_ops.c */
+extern const struct ts_path_ops node_path_ops;
 /* node_capture.c: only while node->capture is not NULL */
 /* peer NULL: nobody routes it. */
 void node_capture_out(struct ts_node *node, enum ts_capture_path path,
