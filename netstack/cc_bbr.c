@@ -12,14 +12,14 @@
  * STARTUP doubles the rate each round until it no longer grows, DRAIN empties
  * the queue that this made, and PROBE_BW looks for more once in eight round
  * trips and gives back what that queued. PROBE_RTT (cc_bbr_rtt.c) looks at the
- * path without a queue. Losses do not lower the rate: that is what makes it fast
- * where packets are lost at random; for the first round of a recovery it sends
- * no more than what arrives.
+ * path without a queue. Losses do not lower the rate: that is what makes it
+ * fast where packets are lost at random; for the first round of a recovery it
+ * sends no more than what arrives.
  *
  * ACKs that come in heaps (a radio link, a busy host) would stall such a
- * window: so what has arrived beyond the rate at once is added to it, up to what
- * two round trips bring. On a short path hosts that read much at once make the
- * heaps themselves, the more the larger the window is.
+ * window: so what has arrived beyond the rate at once is added to it, up to
+ * what two round trips bring. On a short path hosts that read much at once make
+ * the heaps themselves, the more the larger the window is.
  */
 #include "netstack/cc_bbr.h"
 

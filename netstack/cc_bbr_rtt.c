@@ -10,10 +10,10 @@
  * lets through becomes the rate that is believed in, so that a connection which
  * began by a near relay and went on by a far direct path stood still for ten
  * seconds. The internet's routes seldom change like that, a node's paths do. So
- * when three rounds had no trip shorter than three times the least one, PROBE_RTT
- * comes at once; and if it finds a longer path, all begins anew with the rate
- * that arrived when the doubt came up. A doubt that was none silences others for
- * ten seconds.
+ * when three rounds had no trip shorter than three times the least one,
+ * PROBE_RTT comes at once; and if it finds a longer path, all begins anew with
+ * the rate that arrived when the doubt came up. A doubt that was none silences
+ * others for ten seconds.
  */
 #include "netstack/cc_bbr.h"
 

@@ -3,8 +3,9 @@
  * Source: RFC 791, RFC 8200; RFC 1122 section 3.2.1.3 (martian addresses)
  *
  * A packet is ours when it is for one of our addresses, or for one that we
- * route for others, and claims to be from somebody else. lwIP sees only the segments inside. Datagrams that are larger
- * than the MTU leave in fragments (TCP never makes such).
+ * route for others, and claims to be from somebody else. lwIP sees only the
+ * segments inside. Datagrams that are larger than the MTU leave in fragments
+ * (TCP never makes such).
  */
 #include "netstack/stack_private.h"
 

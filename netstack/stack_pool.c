@@ -4,8 +4,8 @@
  * A sender takes and gives back a segment's buffer for each 1,300 bytes, and
  * just there C libraries are slow: glibc keeps freed blocks of up to 1,032
  * bytes by size, larger ones are joined with their neighbours and cut out of
- * them again. So blocks of a segment's size are kept here, KEPT_MAX_BYTES in all,
- * and no more than IDLE_MAX_BYTES when nobody has anything to send.
+ * them again. So blocks of a segment's size are kept here, KEPT_MAX_BYTES in
+ * all, and no more than IDLE_MAX_BYTES when nobody has anything to send.
  *
  * A block knows its size (malloc_usable_size), so it needs no header: it is
  * kept in the list of its size rounded down, and asked for by size rounded up.

@@ -3,10 +3,10 @@
  * Source: RFC 2018, RFC 2883
  *
  * lwIP would walk a list of all of them for each that comes, and with a
- * megabyte behind one lost segment that is where its time goes. Here they are kept as
- * ranges without gaps, of which there are about as many as losses in a round
- * trip; a segment goes to the end of one, mostly. lwIP gets to see them when
- * their turn has come. It trims what overlaps.
+ * megabyte behind one lost segment that is where its time goes. Here they are
+ * kept as ranges without gaps, of which there are about as many as losses in a
+ * round trip; a segment goes to the end of one, mostly. lwIP gets to see them
+ * when their turn has come. It trims what overlaps.
  *
  * The ranges are what SACK reports, those that grew most recently first; before
  * them, once, a segment that was there already (DSACK).

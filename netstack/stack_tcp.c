@@ -3,8 +3,8 @@
  *
  * Written bytes are copied into lwIP's segments, at most UNSENT_MAX ahead of
  * what the windows let out: the rest stays with the owner, so the memory of a
- * sender is what is in flight plus a little. Nagle's algorithm is off unless asked for: who splices a
- * program's bytes has batched them already.
+ * sender is what is in flight plus a little. Nagle's algorithm is off unless
+ * asked for: who splices a program's bytes has batched them already.
  */
 #include "netstack/stack_private.h"
 

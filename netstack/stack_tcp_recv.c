@@ -8,12 +8,12 @@
  * only what he has not is copied then.
  *
  * The offered window starts at 256 KB and doubles, up to 16 MB, each time that
- * the owner has consumed a whole one and keeps up: what it does not read is what
- * costs memory, so a large window of one who reads is free, and a connection
- * that nobody reads costs 256 KB. That needs no estimate of rate and round trip,
- * and follows a path that gets longer. Growth stops while the stack holds
- * GROW_MAX unread bytes, and over HARD_MAX segments for connections that lag are
- * dropped; the peers send those again.
+ * the owner has consumed a whole one and keeps up: what it does not read is
+ * what costs memory, so a large window of one who reads is free, and a
+ * connection that nobody reads costs 256 KB. That needs no estimate of rate and
+ * round trip, and follows a path that gets longer. Growth stops while the stack
+ * holds GROW_MAX unread bytes, and over HARD_MAX segments for connections that
+ * lag are dropped; the peers send those again.
  */
 #include "netstack/stack_private.h"
 
@@ -275,7 +275,8 @@ static void maybe_grow(struct stack_tcp *t, size_t len)
 	if (t->rx_consumed < t->rx_limit)
 		return;
 	t->rx_consumed = 0;
-	if (t->rx_limit < TCP_WND && t->rx_len < t->rx_limit / 2 && t->s->rx_bytes < GROW_MAX)
+	if (t->rx_limit < TCP_WND && t->rx_len < t->rx_limit / 2 &&
+	    t->s->rx_bytes < GROW_MAX)
 		t->rx_limit *= 2;
 }
 

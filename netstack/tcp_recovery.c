@@ -270,8 +270,8 @@ static void end_recovery(struct tcp_sender *s)
 	set_state(s, CC_OPEN);
 }
 
-/* F-RTO: the first ACK after a time-out has only the segment that was sent again.
- * New data follow, and the next ACK decides. */
+/* F-RTO: the first ACK after a time-out has only the segment that was sent
+ * again. New data follow, and the next ACK decides. */
 static void follow_frto(struct tcp_sender *s, const struct work *w)
 {
 	bool is_first = s->una != w->una_before && !s->frto_sends_new;

@@ -2,8 +2,8 @@
  * tcp_sender.h - what to send, when, and again: loss detection and recovery
  *
  * The sending half of one connection without its bytes: told what was sent and
- * what the peer acknowledges, it says what may go out next and when to be woken.
- * All times are microseconds of one clock.
+ * what the peer acknowledges, it says what may go out next and when to be
+ * woken. All times are microseconds of one clock.
  */
 #ifndef NETSTACK_TCP_SENDER_H
 #define NETSTACK_TCP_SENDER_H

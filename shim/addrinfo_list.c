@@ -3,13 +3,13 @@
  *
  * hook_names.c lets libc make one list an address and chains them. glibc frees
  * entry by entry, each with a canonical name of its own, so the chain is a list
- * like any other. musl makes one block of a list, with the canonical name in it,
- * and counts its entries: freeing a chain would count them all against the last
- * block. Freed one by one they are counted right (POSIX allows any sublist), and
- * a canonical name of ours, which is in no block, is freed here.
+ * like any other. musl makes one block of a list, with the canonical name in
+ * it, and counts its entries: freeing a chain would count them all against the
+ * last block. Freed one by one they are counted right (POSIX allows any
+ * sublist), and a canonical name of ours, which is in no block, is freed here.
  *
- * That name is known by a mark in front of it. Reading in front of musl's own is
- * safe: the entries of its block are there.
+ * That name is known by a mark in front of it. Reading in front of musl's own
+ * is safe: the entries of its block are there.
  */
 #include "shim/addrinfo_list.h"
 

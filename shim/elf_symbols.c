@@ -26,7 +26,7 @@
 #pragma weak dlerror
 
 enum {
-	OLD_DLOPEN_FLAG = (int)0x80000000, /* glibc: not from the startup code */
+	OLD_DLOPEN_FLAG = (int)0x80000000, /* glibc: not by startup code */
 	VERSION_HIDDEN = 0x8000,	   /* not the default version */
 };
 

@@ -136,7 +136,8 @@ static bool is_host(const char *program)
 {
 	const char *slash = program ? strrchr(program, '/') : NULL;
 
-	return program && strcmp(slash ? slash + 1 : program, "tsnet-host") == 0;
+	return program &&
+	       strcmp(slash ? slash + 1 : program, "tsnet-host") == 0;
 }
 
 static void look_at(struct shim_exec_env *e, char *entry)

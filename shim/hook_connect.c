@@ -141,8 +141,8 @@ static void unbind(const struct attempt *a)
 }
 
 /* Who does not wait may ask for names at once, and wants errors now; a port
- * that the program chose may be in use to this R; and one that accepts must know
- * whom. */
+ * that the program chose may be in use to this R; and one that accepts must
+ * know whom. */
 static bool waits_for_end(const struct attempt *a)
 {
 	int flags = fcntl(a->fd, F_GETFL);
@@ -200,7 +200,8 @@ static bool was_turned_away(const struct attempt *a, int err)
 {
 	struct ts_flow_entry entry;
 
-	return !a->is_answered && (err == -ECONNRESET || err == -ECONNREFUSED) &&
+	return !a->is_answered &&
+	       (err == -ECONNRESET || err == -ECONNREFUSED) &&
 	       !shim_flow_find(&a->local, &a->rendezvous, &entry);
 }
 

@@ -5,8 +5,9 @@
  * the node knows are taken out of the list and answered here, before libc gets
  * the rest: the node answers from memory, and waits only while it does not know
  * yet who it is, or while it asks the tailnet's resolvers (then the call takes
- * as long, also with GAI_NOWAIT). Notifications are libc's business in every case: when nothing
- * is left for it to look up, it gets a request that fails at once, and notifies.
+ * as long, also with GAI_NOWAIT). Notifications are libc's business in every
+ * case: when nothing is left for it to look up, it gets a request that fails at
+ * once, and notifies.
  */
 #include <netdb.h>
 #include <signal.h>

@@ -3,9 +3,9 @@
  *
  * libuv sends and receives batches of datagrams with syscall(2), as do others
  * that were written when libc had no such function. The numbers of calls that
- * we stand before go to the hooks; all others straight on. They leave by a jump,
- * with nothing of ours on the stack: a child of SYS_vfork returns through it, and
- * one of SYS_clone may come back on another stack.
+ * we stand before go to the hooks; all others straight on. They leave by a
+ * jump, with nothing of ours on the stack: a child of SYS_vfork returns through
+ * it, and one of SYS_clone may come back on another stack.
  */
 #include <stdint.h>
 #include <sys/syscall.h>
@@ -42,8 +42,8 @@ static bool is_hooked(long number)
 	}
 }
 
-static __attribute__((noinline)) long hooked(long number, long a, long b, long c,
-					     long d, long e, long f)
+static __attribute__((noinline)) long hooked(long number, long a, long b,
+					     long c, long d, long e, long f)
 {
 	switch (number) {
 #ifdef SYS_accept
@@ -97,7 +97,7 @@ static __attribute__((noinline)) long hooked(long number, long a, long b, long c
 	}
 }
 
-/* Variadic for its callers; integers are passed alike on all of our machines. */
+/* Variadic for its callers; integers are passed alike on all our machines. */
 long hook_syscall(long number, long a, long b, long c, long d, long e, long f)
 {
 	shim_libc_ready();

@@ -63,8 +63,8 @@ static void unlock(void)
 	atomic_store(&shim.starting, 0);
 }
 
-/* The shim loads into both; what brings libraries along cannot. A build for musl
- * alone has it under the plain name. */
+/* The shim loads into both; what brings libraries along cannot. A build for
+ * musl alone has it under the plain name. */
 static const char *library_name(void)
 {
 #ifdef __GLIBC__

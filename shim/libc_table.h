@@ -4,10 +4,10 @@
  * Inside the shim the plain names are the hooks themselves, so everything
  * that is hooked is called as libc.name(). Written once, before first use.
  *
- * One shim serves glibc and musl: it needs only symbols that both have, and what
- * differs between them (lists of addresses, say) asks libc.is_musl. A function
- * that this libc lacks is an entry that fails with ENOSYS: somebody may find our
- * hook by dlsym.
+ * One shim serves glibc and musl: it needs only symbols that both have, and
+ * what differs between them (lists of addresses, say) asks libc.is_musl. A
+ * function that this libc lacks is an entry that fails with ENOSYS: somebody
+ * may find our hook by dlsym.
  */
 #ifndef SHIM_LIBC_TABLE_H
 #define SHIM_LIBC_TABLE_H

@@ -18,7 +18,7 @@
 
 enum { HEAD_CAP = 256 };
 
-/* -- the request ------------------------------------------------------------------ */
+/* -- the request ------------------------------------------------------- */
 static int copy(char *out, size_t cap, const char *text, size_t len)
 {
 	if (len >= cap)
@@ -117,7 +117,7 @@ bool ts_c2n_query(const struct ts_c2n_request *request, const char *name,
 	return false;
 }
 
-/* -- the response ----------------------------------------------------------------- */
+/* -- the response ------------------------------------------------------ */
 static const char *reason_of(int status)
 {
 	switch (status) {

@@ -2,7 +2,8 @@
  * c2n.h - requests of the control server to this node
  *
  * An HTTP request comes as text in a PingRequest, its response goes back as
- * text. What there is to answer is the owner's business; here are the two forms.
+ * text. What there is to answer is the owner's business; here are the two
+ * forms.
  * Source: PROTOCOL 4.6; feature/c2n/c2n.go, ipn/ipnlocal/c2n.go
  */
 #ifndef CORE_CONTROL_C2N_H

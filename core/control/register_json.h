@@ -32,7 +32,7 @@ char *ts_register_request_write(const struct ts_register_request *request);
 struct ts_register_response {
 	char *error, *auth_url; /* NULL: none */
 	bool node_key_expired, machine_authorized;
-	/* Tailnet Lock: of the old key, to be signed anew (base64); NULL: none */
+	/* Tailnet Lock: of the old key, to be signed anew (base64), or NULL */
 	char *node_key_signature;
 	int64_t user_id;
 	char *login_name, *display_name, *profile_pic_url;

@@ -212,7 +212,7 @@ static void fill_slice(struct argon2i *a, const struct place *at)
 	}
 }
 
-/* -- the whole (3.2) --------------------------------------------------------- */
+/* -- the whole (3.2) --------------------------------------------------- */
 
 static void first_hash(const struct argon2i *a, size_t out_len,
 		       const void *secret, size_t secret_len, const void *salt,

@@ -62,7 +62,8 @@ static void print_report(const json_t *body, const json_t *map)
 	       yes_no(json_object_get(body, "MappingVariesByDestIP")));
 	print_mapping(body);
 	snprintf(key, sizeof(key), "%lld", (long long)home);
-	printf("Home DERP: %s (%s)\n", region_text(map, key, "RegionCode"), key);
+	printf("Home DERP: %s (%s)\n", region_text(map, key, "RegionCode"),
+	       key);
 	json_object_foreach(json_object_get(body, "RegionLatency"), id, ns)
 		printf("  %-8s %8.2f ms  %s\n",
 		       region_text(map, id, "RegionCode"),

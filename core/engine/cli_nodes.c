@@ -69,7 +69,8 @@ int cli_ip(const struct cli *cli)
 			: json_object_get(body, "Self");
 	if (!node || json_array_size(json_object_get(node, "TailscaleIPs")) ==
 			     0) {
-		code = cli_fail(cli_arg(cli, 0) ? "no such node" : "no address yet");
+		code = cli_fail(cli_arg(cli, 0) ? "no such node"
+						: "no address yet");
 	} else if (cli->json) {
 		cli_print_json(json_incref(json_object_get(node,
 						       "TailscaleIPs")));
@@ -82,7 +83,7 @@ int cli_ip(const struct cli *cli)
 	return code;
 }
 
-/* -- whois -------------------------------------------------------------------- */
+/* -- whois ------------------------------------------------------------- */
 int cli_whois(const struct cli *cli)
 {
 	json_t *body = NULL, *node, *user, *item;

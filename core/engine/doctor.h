@@ -11,7 +11,12 @@
 #include "core/model/netmap.h"
 #include "core/state/conf_file.h"
 
-enum doctor_verdict { DOCTOR_OK, DOCTOR_SKIPPED, DOCTOR_WARNING, DOCTOR_FAILED };
+enum doctor_verdict {
+	DOCTOR_OK,
+	DOCTOR_SKIPPED,
+	DOCTOR_WARNING,
+	DOCTOR_FAILED
+};
 
 struct doctor {
 	const struct cli *cli;

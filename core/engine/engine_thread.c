@@ -255,8 +255,8 @@ static void *run(void *ctx)
 
 /* -- who starts it ------------------------------------------------------- */
 
-static int wait_opened(struct ts_engine_control *s, struct ts_engine_thread *out,
-		       char err[static 256])
+static int wait_opened(struct ts_engine_control *s,
+		       struct ts_engine_thread *out, char err[static 256])
 {
 	struct timespec end;
 	int late = 0, code;

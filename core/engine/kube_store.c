@@ -79,7 +79,8 @@ static int read_account(const struct kube_store *k, const char *name,
 static char *find_server(char **env)
 {
 	const char *host = ts_environment_get(env, "KUBERNETES_SERVICE_HOST");
-	const char *port = ts_environment_get(env, "KUBERNETES_SERVICE_PORT_HTTPS");
+	const char *port =
+		ts_environment_get(env, "KUBERNETES_SERVICE_PORT_HTTPS");
 	bool is_v6 = host && strchr(host, ':') && host[0] != '[';
 	char *server = NULL;
 

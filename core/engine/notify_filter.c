@@ -2,11 +2,12 @@
  * notify_filter.c - the seccomp filter that shows a program's socket calls
  *
  * Notified are the calls that name an address, and those that ask for one,
- * and the few options that mean something else in the tailnet. What moves bytes without one (read, write, send, recv) is not; for read and
- * write the kernel does not even run the filter. Some calls are answered
- * here: io_uring, whose operations no filter sees, does not exist (programs
- * fall back to what we see), nor does MPTCP, which cannot be completed by
- * connecting back (Go's listeners ask for it, and fall back to TCP).
+ * and the few options that mean something else in the tailnet. What moves bytes
+ * without one (read, write, send, recv) is not; for read and write the kernel
+ * does not even run the filter. Some calls are answered here: io_uring, whose
+ * operations no filter sees, does not exist (programs fall back to what we
+ * see), nor does MPTCP, which cannot be completed by connecting back (Go's
+ * listeners ask for it, and fall back to TCP).
  *
  * A filter is a short program in classic BPF over struct seccomp_data. Each
  * rule below begins with "is it this call? else skip the rule".

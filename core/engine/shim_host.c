@@ -8,9 +8,9 @@
  * wrote is delivered, bounded, and an ephemeral node leaves.
  *
  * The program and the node share one libcrypto, and a program may clean it up
- * before our destructor runs, as BIND's tools do at their end: a node that talks
- * TLS at that moment would find its locks gone. So the node ends when libcrypto
- * says that it is about to, and no other is started after that.
+ * before our destructor runs, as BIND's tools do at their end: a node that
+ * talks TLS at that moment would find its locks gone. So the node ends when
+ * libcrypto says that it is about to, and no other is started after that.
  */
 #include <dlfcn.h>
 #include <errno.h>

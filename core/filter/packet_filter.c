@@ -97,7 +97,8 @@ static int collect_unsigned(const struct ts_netmap *map,
 	while (!err && (peer = ts_netmap_next_peer(map, &pos))) {
 		if (!peer->unsigned_peerapi_only)
 			continue;
-		err = ts_ip_sets_add(sets, peer->addresses, peer->address_count);
+		err = ts_ip_sets_add(sets, peer->addresses,
+				     peer->address_count);
 		if (!err)
 			err = ts_ip_sets_add(sets, peer->allowed_ips,
 					   peer->allowed_ip_count);

@@ -72,7 +72,8 @@ int ts_proxy_read_datagram(const uint8_t *in, size_t len,
 			   char host[static PROXY_HOST_CAP], uint16_t *port,
 			   const uint8_t **data, size_t *data_len);
 /* What goes before the bytes that came from from: its length. */
-size_t ts_proxy_write_datagram_head(const struct ts_addr *from,
-				    uint8_t out[static PROXY_DATAGRAM_HEAD_MAX]);
+size_t
+ts_proxy_write_datagram_head(const struct ts_addr *from,
+			     uint8_t out[static PROXY_DATAGRAM_HEAD_MAX]);
 
 #endif

@@ -89,7 +89,8 @@ int ts_request_prove(const struct ts_host *host, struct ts_broker_request *req,
 
 	switch (req->type) {
 	case TS_BROKER_BOUND:
-		/* Who starts the next host speaks for others (shim/listener.c). */
+		/* Who starts the next host speaks for others
+		 * (shim/listener.c). */
 		if (fd < 0 && host->in_process)
 			return 0;
 		/* fallthrough */

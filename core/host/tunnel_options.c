@@ -111,9 +111,9 @@ void ts_tunnel_mark_congestion(int fd, enum ts_cc cc)
 			 sizeof(on));
 }
 
-/* A program that asked for a small receive buffer wants to hold its sender back,
- * and wants it to know soon when nobody reads any more. Ours, which lie between
- * them, must not undo that. 0: it is not small. */
+/* A program that asked for a small receive buffer wants to hold its sender
+ * back, and wants it to know soon when nobody reads any more. Ours, which lie
+ * between them, must not undo that. 0: it is not small. */
 static int small_buffer_of(int fd)
 {
 	int bytes = (int)option_of(fd, SOL_SOCKET, SO_RCVBUF);

@@ -18,8 +18,9 @@ struct ts_http_way {
 	struct ts_proxy proxy;
 };
 
-/* By the URL and the environment, or the URL alone (is_near). 0, or -EINVAL with the reason in err; host
- * and port are set as far as they are known. The caller wipes *out. */
+/* By the URL and the environment, or the URL alone (is_near). 0, or -EINVAL
+ * with the reason in err; host and port are set as far as they are known. The
+ * caller wipes *out. */
 int ts_http_way_choose(const char *url, bool is_near, struct ts_http_way *out,
 		       char err[static 128]);
 /* "host:port:address,address", for CURLOPT_RESOLVE; the caller frees. */

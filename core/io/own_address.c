@@ -113,7 +113,8 @@ size_t ts_local_networks(struct ts_prefix *out, size_t cap)
 		struct ts_ip ip;
 
 		if (ifa->ifa_addr && is_usable(ifa, false, &ip))
-			out[count++] = (struct ts_prefix){ip, bits_of(ifa, &ip)};
+			out[count++] =
+				(struct ts_prefix){ip, bits_of(ifa, &ip)};
 	}
 	freeifaddrs(list);
 	return count;

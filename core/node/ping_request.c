@@ -83,8 +83,8 @@ static void start_named(struct ts_node *node, const char *url,
 	if (kind >= 0)
 		start(node, url, (enum ts_ping_kind)kind, ip);
 	else
-		log_debug("node-%s: the control server asks for a kind of ping that "
-		  "is not served", node->prefs.hostname);
+		log_debug("node-%s: the control server asks for a kind of "
+			  "ping that is not served", node->prefs.hostname);
 }
 
 static bool is_page(const char *url)

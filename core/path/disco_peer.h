@@ -170,8 +170,8 @@ void ts_disco_peer_relay_ready(struct ts_disco_peer *p,
  * makes doubt. */
 void ts_disco_peer_heard(struct ts_disco_peer *p,
 			 const struct ts_path_addr *from, uint64_t now_ms);
-/* Ping now: the trusted path, or else all candidates and, when has_derp, through
- * DERP. size: of the whole message, 0: as short as it is. 0, -ENOMEM,
+/* Ping now: the trusted path, or else all candidates and, when has_derp,
+ * through DERP. size: of the whole message, 0: as short as it is. 0, -ENOMEM,
  * -EHOSTUNREACH (nowhere to send to; fn is not called). */
 int ts_disco_peer_probe(struct ts_disco_peer *p, bool has_derp, size_t size,
 			ts_disco_probe_fn fn, void *fn_ctx, uint64_t now_ms);

@@ -5,10 +5,11 @@
  *	bulk send|take HOST PORT FLOWS SECONDS [CONGESTION-CONTROL [MBIT_S]]
  *
  * Every flow's sender - the client with send, the server with take - writes as
- * fast as it can; with send, no faster than MBIT_S when that is given. The receiver counts for that time, from the request on, says
- * what it has, and the flow is reset: what still sits in buffers is no gain,
- * and does not travel on into the next measurement. Whoever sends names the
- * congestion control to its own kernel.
+ * fast as it can; with send, no faster than MBIT_S when that is given. The
+ * receiver counts for that time, from the request on, says what it has, and the
+ * flow is reset: what still sits in buffers is no gain, and does not travel on
+ * into the next measurement. Whoever sends names the congestion control to its
+ * own kernel.
  */
 #include "net.h"
 

@@ -50,7 +50,8 @@ static void raise_limit(void)
 
 static void watch(int epoll_fd, int op, int fd, uint32_t events, int number)
 {
-	struct epoll_event event = {.events = events, .data.u32 = (uint32_t)number};
+	struct epoll_event event = {.events = events,
+				    .data.u32 = (uint32_t)number};
 
 	epoll_ctl(epoll_fd, op, fd, &event);
 }

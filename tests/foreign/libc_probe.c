@@ -5,9 +5,9 @@
  *   libc_probe call NAME PORT TEXT  one connection to each address of NAME
  *   libc_probe udp-serve PORT COUNT, udp-call NAME PORT TEXT   datagrams
  *
- * Plain POSIX, so that one file is built for glibc, musl and other machines. The
- * messages are filled with ones before use: under musl the padding beside its
- * narrow lengths then holds garbage, as uninitialized ones do.
+ * Plain POSIX, so that one file is built for glibc, musl and other machines.
+ * The messages are filled with ones before use: under musl the padding beside
+ * its narrow lengths then holds garbage, as uninitialized ones do.
  */
 #include <arpa/inet.h>
 #include <netdb.h>

@@ -58,7 +58,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	msg.msg_controllen = len - 1;
 	(void)ts_control_has_source(&msg);
 	(void)ts_control_segment(&msg);
-	if (ts_control_rewrite(how & 1 ? ts_table_layout(table) : NULL, &msg, &out, room) == 0)
+	if (ts_control_rewrite(how & 1 ? ts_table_layout(table) : NULL, &msg,
+			       &out, room) == 0)
 		check_rewritten(&out, room, len - 1);
 	if (ts_ip_parse(how & 2 ? "100.64.0.1" : "fd7a:115c:a1e0::1",
 			&entry.tailnet_local.ip) ||

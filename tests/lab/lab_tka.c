@@ -110,7 +110,7 @@ static json_t *base64(const void *data, size_t len)
 	return json;
 }
 
-/* -- nodes' signatures ------------------------------------------------------ */
+/* -- nodes' signatures ------------------------------------------------- */
 
 static void set_signature(struct lab_tka *t, struct lab_node *node,
 			  const char *base64_text)
@@ -152,7 +152,7 @@ const char *lab_tka_wants(const struct lab *lab, const struct lab_node *node,
 	return node->key_signature;
 }
 
-/* -- requests --------------------------------------------------------------- */
+/* -- requests ---------------------------------------------------------- */
 
 static void serve_bootstrap(struct lab_tka *t, struct lab_h2_stream *stream,
 			    const json_t *body)
@@ -181,8 +181,9 @@ static size_t read_ancestors(const json_t *list, struct ts_tka_offer *offer)
 	for (size_t i = 0; offer->ancestors && i < count; i++) {
 		const char *text = json_string_value(json_array_get(list, i));
 
-		if (text && !ts_tka_hash_parse(
-				    text, &offer->ancestors[offer->ancestor_count]))
+		if (text &&
+		    !ts_tka_hash_parse(
+			    text, &offer->ancestors[offer->ancestor_count]))
 			offer->ancestor_count++;
 	}
 	return offer->ancestor_count;
@@ -425,7 +426,7 @@ void lab_tka_request(struct lab *lab, struct lab_h2_stream *stream,
 	json_decref(body);
 }
 
-/* -- commands --------------------------------------------------------------- */
+/* -- commands ---------------------------------------------------------- */
 
 static const struct ts_nl_private_key *signer(const struct lab_tka *t)
 {

@@ -42,8 +42,8 @@ static struct sim_path back_of(const struct sim_path *out)
 	return back;
 }
 
-/* for_s seconds after skip_s seconds in which it gets up to speed. For the first
- * of these seconds the path may be another one (first, or NULL). */
+/* for_s seconds after skip_s seconds in which it gets up to speed. For the
+ * first of these seconds the path may be another one (first, or NULL). */
 static struct result measure_from(const char *name, const char *congestion,
 				  const struct sim_path *first,
 				  const struct sim_path *path, size_t flows,

@@ -74,11 +74,11 @@ static void send_to(int fd, const struct target *t, const char *text)
 
 static void text_of(const struct sockaddr_storage *ss, char *out, size_t cap)
 {
-	const void *ip = ss->ss_family == AF_INET
-				 ? (const void *)&((const struct sockaddr_in *)
-							   ss)
-					   ->sin_addr
-				 : &((const struct sockaddr_in6 *)ss)->sin6_addr;
+	const void *ip =
+		ss->ss_family == AF_INET
+			? (const void *)&((const struct sockaddr_in *)ss)
+				  ->sin_addr
+			: &((const struct sockaddr_in6 *)ss)->sin6_addr;
 
 	CHECK(inet_ntop(ss->ss_family, ip, out, (socklen_t)cap) != NULL);
 }

@@ -88,9 +88,11 @@ static void talk(tailscale near_sd, tailscale far_sd, const char *v4)
 	CHECK(far_sd, tailscale_accept(p.fd, &accepted) == 0);
 	CHECK(near_sd, write(conn, "hello", 5) == 5);
 	CHECK(far_sd, read(accepted, buf, sizeof(buf)) == 5);
-	CHECK(far_sd, TsnetGetRemoteAddr(p.fd, accepted, buf, sizeof(buf)) == 0);
+	CHECK(far_sd,
+	      TsnetGetRemoteAddr(p.fd, accepted, buf, sizeof(buf)) == 0);
 	CHECK(far_sd, strncmp(buf, "100.", 4) == 0 && !strchr(buf, ':'));
-	CHECK(far_sd, tailscale_getremoteaddr(p.fd, accepted, buf, 5) == ERANGE);
+	CHECK(far_sd,
+	      tailscale_getremoteaddr(p.fd, accepted, buf, 5) == ERANGE);
 	CHECK(far_sd, tailscale_getremoteaddr(p.fd, conn, buf, 64) == EBADF);
 	CHECK(far_sd, tailscale_errmsg(far_sd, buf, sizeof(buf)) == 0 && !*buf);
 	close(conn);
@@ -108,7 +110,8 @@ static void loopback(tailscale sd)
 
 	CHECK(sd, tailscale_loopback(sd, addr, 4, proxy, local) == ERANGE);
 	CHECK(sd, !*addr && !*proxy && !*local);
-	CHECK(sd, tailscale_loopback(sd, addr, sizeof(addr), proxy, local) == 0);
+	CHECK(sd,
+	      tailscale_loopback(sd, addr, sizeof(addr), proxy, local) == 0);
 	CHECK(sd, strncmp(addr, "127.0.0.1:", 10) == 0);
 	CHECK(sd, strlen(proxy) == 32 && strlen(local) == 32);
 }

@@ -525,7 +525,8 @@ static void try_ioctls(void)
 				void *at = pointer(p, &ifr, sizeof(ifr));
 
 				/* its buffer is no better */
-				if (requests[r] == SIOCGIFCONF && p >= READ_ONLY)
+				if (requests[r] == SIOCGIFCONF &&
+				    p >= READ_ONLY)
 					memset(page, 1, 64);
 				SAY(ioctl(fd, requests[r], at),
 				    "ioctl %lx %s %s", requests[r],

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * tls_exit.c - a program with TLS of its own that has used the tailnet and ends
  *
- * Its handler is called by libcrypto's clean-up after those that were registered
- * later, just before the locks go. A node that is still at work then is named.
+ * Its handler is called by libcrypto's clean-up after those that were
+ * registered later, just before the locks go. A node that is still at work then
+ * is named.
  */
 #include <dirent.h>
 #include <netdb.h>

@@ -86,8 +86,8 @@ static void encodings_match_the_rfc(void **state)
 
 static void bad_encodings_are_refused(void **state)
 {
-	static const char *const bad[] = {"Z", "Zg=", "Zg==Zg==", "Z===", "Zm9*",
-					  "====", "Zm=v"};
+	static const char *const bad[] = {
+		"Z", "Zg=", "Zg==Zg==", "Z===", "Zm9*", "====", "Zm=v"};
 	uint8_t *out, raw[2];
 	size_t len;
 

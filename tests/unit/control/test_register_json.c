@@ -73,7 +73,8 @@ static void register_carries_key_ephemeral_and_followup(void **state)
 	char *text = ts_register_request_write(&request);
 
 	(void)state;
-	assert_non_null(strstr(text, "\"Auth\":{\"AuthKey\":\"tskey-auth-x\"}"));
+	assert_non_null(
+		strstr(text, "\"Auth\":{\"AuthKey\":\"tskey-auth-x\"}"));
 	assert_non_null(strstr(text, "\"Followup\":\"https://l/a\""));
 	assert_non_null(strstr(text, "\"Ephemeral\":true"));
 	assert_non_null(strstr(text, "\"1970-01-01T00:02:03Z\""));

@@ -188,9 +188,12 @@ static void hostile_records_are_refused(void **state)
 		uint8_t bytes[4];
 		int err;
 	} cases[] = {
-		{{5, 0, 16, 0}, -EBADMSG},    {{1, 0, 96, 0}, -EBADMSG},
-		{{4, 0, 15, 0}, -EBADMSG},    {{4, 0, 0, 0}, -EBADMSG},
-		{{4, 0x0f, 0xfe, 0}, -EMSGSIZE}, {{4, 0xff, 0xff, 0}, -EMSGSIZE},
+		{{5, 0, 16, 0}, -EBADMSG},
+		{{1, 0, 96, 0}, -EBADMSG},
+		{{4, 0, 15, 0}, -EBADMSG},
+		{{4, 0, 0, 0}, -EBADMSG},
+		{{4, 0x0f, 0xfe, 0}, -EMSGSIZE},
+		{{4, 0xff, 0xff, 0}, -EMSGSIZE},
 	};
 	uint8_t plain[TS_NOISE_PLAIN_MAX], record[64] = {4, 0, 61};
 	size_t plain_len;

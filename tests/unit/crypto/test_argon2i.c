@@ -57,12 +57,11 @@ static void any_secret_and_memory_as_libsodium(void **state)
 		assert_int_equal(ts_argon2i(&cost, secret, kib % 64, salt,
 					    sizeof(salt), ours, OUT_LEN),
 				 0);
-		assert_int_equal(
-			crypto_pwhash_argon2i(theirs, OUT_LEN,
-					      (const char *)secret, kib % 64,
-					      salt, 3, kib * 1024,
-					      crypto_pwhash_argon2i_ALG_ARGON2I13),
-			0);
+		assert_int_equal(crypto_pwhash_argon2i(
+					 theirs, OUT_LEN, (const char *)secret,
+					 kib % 64, salt, 3, kib * 1024,
+					 crypto_pwhash_argon2i_ALG_ARGON2I13),
+				 0);
 		assert_memory_equal(ours, theirs, OUT_LEN);
 	}
 }

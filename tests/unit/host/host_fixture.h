@@ -477,10 +477,10 @@ static inline void receive_all(int fd, void *out, size_t len)
 #define RUN_IN_EMPTY_NET(tests)                                                \
 	int main(void)                                                         \
 	{                                                                      \
-		if (!enter_empty_net()) {					\
-			puts("1..0 # skip: no network namespaces here");	\
-			return 0;						\
-		}								\
+		if (!enter_empty_net()) {                                      \
+			puts("1..0 # skip: no network namespaces here");       \
+			return 0;                                              \
+		}                                                              \
 		ts_crypto_init();                                              \
 		ts_log_set_level(getenv("HOST_TEST_LOG") ? TS_LOG_DEBUG        \
 							 : TS_LOG_OFF);        \

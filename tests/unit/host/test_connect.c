@@ -369,7 +369,8 @@ static void fails_without_an_answer(void **state)
 		assert_true(wait_for(c.fd, POLLOUT) & (POLLERR | POLLHUP));
 		assert_int_equal(so_error(c.fd), ECONNRESET);
 		assert_int_equal(entry_of(&f, &c.key).state, TS_FLOW_FAILED);
-		assert_int_equal(entry_of(&f, &c.key).error, cases[i / 2].error);
+		assert_int_equal(entry_of(&f, &c.key).error,
+				 cases[i / 2].error);
 		close(c.fd);
 	}
 	close_fixture(&f);

@@ -336,7 +336,8 @@ static void a_bundle_of_the_program_is_taken_apart(void **state)
 
 static void a_burst_reaches_the_program_one_by_one(void **state)
 {
-	struct peer_send burst = {.data = "0123456789", .len = 10, .count = 200};
+	struct peer_send burst = {
+		.data = "0123456789", .len = 10, .count = 200};
 	struct ts_addr native, from;
 	struct ts_broker_reply rep;
 	struct fixture f;
@@ -768,7 +769,8 @@ static void bind_takes_an_address_of_ours(void **state)
 
 static void our_own_address_is_another_program_here(void **state)
 {
-	struct ts_addr server_at, client_at, from, own = fake_addr(SELF ":6000");
+	struct ts_addr server_at, client_at, from,
+		own = fake_addr(SELF ":6000");
 	struct ts_broker_reply rep, refused;
 	struct ts_flow_entry entry;
 	struct fixture f;

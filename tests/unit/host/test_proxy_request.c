@@ -227,7 +227,8 @@ static void test_associate(void **state)
 static void test_datagram_head(void **state)
 {
 	static const uint8_t named[] = "\x00\x00\x00\x03\x03web\x00\x35hi";
-	static const uint8_t part[] = "\x00\x00\x01\x01\x01\x02\x03\x04\x00\x35";
+	static const uint8_t part[] =
+		"\x00\x00\x01\x01\x01\x02\x03\x04\x00\x35";
 	const size_t head_len = 4 + 4 + 2;
 	char host[PROXY_HOST_CAP];
 	const uint8_t *data;

@@ -16,7 +16,8 @@
 #define HEX64 "2222222222222222222222222222222222222222222222222222222222222222"
 
 /* Of the Ed25519 seed that is HEX64. */
-#define NL_PUB "a09aa5f47a6759802ff955f8dc2d2a14a5c99d23be97f864127ff9383455a4f0"
+#define NL_PUB                                                                 \
+	"a09aa5f47a6759802ff955f8dc2d2a14a5c99d23be97f864127ff9383455a4f0"
 
 /* As tsnet writes it, with fields of a newer version added. */
 static const char FILE_TEXT[] =

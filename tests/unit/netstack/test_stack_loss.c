@@ -24,7 +24,8 @@ static uint64_t transfer(struct net *net, struct end *a, struct end *b)
 
 	a->to_write = TRANSFER_BYTES;
 	end_write(a);
-	while (b->read < TRANSFER_BYTES && net_step(net, start + 10 * MINUTE_MS)) {
+	while (b->read < TRANSFER_BYTES &&
+	       net_step(net, start + 10 * MINUTE_MS)) {
 		if (b->read != read || b->read == TRANSFER_BYTES) {
 			if (net->now_ms - last > stall)
 				stall = net->now_ms - last;

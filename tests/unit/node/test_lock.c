@@ -11,7 +11,7 @@
 
 static const char secret[] = "the secret";
 
-/* -- a server's side ----------------------------------------------------------- */
+/* -- a server's side --------------------------------------------------- */
 
 struct server {
 	struct ts_nl_private_key signer;
@@ -140,7 +140,7 @@ static struct sim *locked(struct server *s)
 	return sim;
 }
 
-/* -- tests ----------------------------------------------------------------------- */
+/* -- tests ------------------------------------------------------------- */
 
 static void a_signature_decides(void **state)
 {
@@ -364,7 +364,9 @@ static void news_during_a_round_are_not_lost(void **state)
 static void updates_that_lie_change_nothing(void **state)
 {
 	static const char *const replies[] = {
-		"", "{}", "{\"Head\":\"x\"}",
+		"",
+		"{}",
+		"{\"Head\":\"x\"}",
 		"{\"Head\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 		"\",\"Ancestors\":[7]}",
 		"{\"Head\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
@@ -576,7 +578,8 @@ int main(void)
 		cmocka_unit_test(updates_are_fetched_and_told),
 		cmocka_unit_test(news_during_a_round_are_not_lost),
 		cmocka_unit_test(updates_that_lie_change_nothing),
-		cmocka_unit_test(starting_lasts_until_it_is_known_who_is_trusted),
+		cmocka_unit_test(
+			starting_lasts_until_it_is_known_who_is_trusted),
 		cmocka_unit_test(replaced_keys_are_locked_out),
 		cmocka_unit_test(wrapped_auth_keys_sign),
 		cmocka_unit_test(a_large_tailnet_is_judged_in_turns),

@@ -569,7 +569,7 @@ static void test_derp_map_and_peer_in_one_message(void **state)
 	sim_free(sim);
 }
 
-/* -- pings ------------------------------------------------------------------ */
+/* -- pings ------------------------------------------------------------- */
 static void test_pings(void **state)
 {
 	struct sim *sim = sim_up(2, NULL);
@@ -730,7 +730,7 @@ static void test_control_asks_for_pings(void **state)
 	sim_free(sim);
 }
 
-/* -- states ------------------------------------------------------------------ */
+/* -- states ------------------------------------------------------------ */
 static void test_state_transitions(void **state)
 {
 	struct sim *sim = sim_new();
@@ -843,7 +843,7 @@ static void test_login_while_running(void **state)
 	sim_free(sim);
 }
 
-/* -- names and routes ------------------------------------------------------- */
+/* -- names and routes -------------------------------------------------- */
 static void test_names_and_kinds_of_routes(void **state)
 {
 	struct sim *sim = sim_up(2, NULL);

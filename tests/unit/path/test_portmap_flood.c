@@ -19,7 +19,8 @@ static void take_line(void *ctx, enum ts_log_level level, const char *line)
 	for (int i = 0; i < PORTMAP_KINDS; i++) {
 		char start[64];
 
-		snprintf(start, sizeof(start), "portmap: flood of answers by %s:",
+		snprintf(start, sizeof(start),
+			 "portmap: flood of answers by %s:",
 			 ts_portmap_kind_name((enum ts_portmap_kind)i));
 		if (!strncmp(line, start, strlen(start))) {
 			lines->of[i]++;

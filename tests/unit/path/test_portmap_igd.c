@@ -128,7 +128,8 @@ static void a_url_is_always_the_gateways(void **state)
 		{"http://192.168.1.1:80/x", 80, "/x"},
 		{"HTTP://10.0.0.1/x?y=1", 80, "/x?y=1"},
 		{"http://10.0.0.1:49152", 49152, "/"},
-		{"http://8.8.8.8:81/steal", 81, "/steal"}, /* host passed over */
+		{"http://8.8.8.8:81/steal", 81,
+		 "/steal"}, /* host passed over */
 		{"/ctl/IPConn", 5000, "/ctl/IPConn"},
 		{"ctl", 5000, "/a/ctl"},
 	};
@@ -437,10 +438,13 @@ static void values_that_make_no_sense_are_zeros(void **state)
 				   "</NewExternalIPAddress></e>", &a), 0);
 	assert_int_equal(a.reserved_port, 0);
 	assert_true(ts_ip_is_zero(&a.external_ip));
-	assert_int_equal(read_soap("<e><NewReservedPort>-1</NewReservedPort>"
-				   "<NewExternalIPAddress>1.2.3"
-				   "</NewExternalIPAddress><errorCode>x</errorCode>"
-				   "</e>", &a), 0);
+	assert_int_equal(
+		read_soap("<e><NewReservedPort>-1</NewReservedPort>"
+			  "<NewExternalIPAddress>1.2.3"
+			  "</NewExternalIPAddress><errorCode>x</errorCode>"
+			  "</e>",
+			  &a),
+		0);
 	assert_int_equal(a.reserved_port, 0);
 	assert_int_equal(a.error, 0);
 }
@@ -460,7 +464,8 @@ int main(void)
 		cmocka_unit_test(services_come_in_the_order_of_preference),
 		cmocka_unit_test(a_description_cut_anywhere_is_none),
 		cmocka_unit_test(a_base_moves_the_port_but_not_the_host),
-		cmocka_unit_test(a_description_without_a_service_of_use_is_none),
+		cmocka_unit_test(
+			a_description_without_a_service_of_use_is_none),
 		cmocka_unit_test(services_are_bounded),
 		cmocka_unit_test(requests_name_service_action_and_arguments),
 		cmocka_unit_test(answers_are_read),

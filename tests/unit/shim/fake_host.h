@@ -14,18 +14,19 @@
 
 enum fake_port {
 	FAKE_ECHO = 7,
-	FAKE_DNS = 53, /* echoes, too */
-	FAKE_REFUSED = 1,   /* held, then ECONNREFUSED */
-	FAKE_NO_ROUTE = 2,  /* held, then EHOSTUNREACH */
-	FAKE_NO_PEER = 4,   /* ENETUNREACH at once */
-	FAKE_HELD = 9,	    /* for ever */
+	FAKE_DNS = 53,     /* echoes, too */
+	FAKE_REFUSED = 1,  /* held, then ECONNREFUSED */
+	FAKE_NO_ROUTE = 2, /* held, then EHOSTUNREACH */
+	FAKE_NO_PEER = 4,  /* ENETUNREACH at once */
+	FAKE_HELD = 9,     /* for ever */
 	/* A LISTEN on these is answered by connections: */
-	FAKE_LISTEN = 8080, /* a peer */
+	FAKE_LISTEN = 8080,    /* a peer */
 	FAKE_STRANGERS = 8081, /* one from R's port, a local one, a peer */
-	FAKE_TAKEN = 8082,  /* EADDRINUSE */
-	/* Of datagrams: FAKE_ECHO, FAKE_REFUSED, FAKE_NO_PEER, FAKE_LISTEN and */
-	FAKE_COUNT = 11,    /* how many SEND requests there were, as text */
-	FAKE_FORGET = 12,   /* an echo, and then the flow's entries are gone */
+	FAKE_TAKEN = 8082,     /* EADDRINUSE */
+	/* Of datagrams: FAKE_ECHO, FAKE_REFUSED, FAKE_NO_PEER, FAKE_LISTEN and
+	 */
+	FAKE_COUNT = 11,  /* how many SEND requests there were, as text */
+	FAKE_FORGET = 12, /* an echo, and then the flow's entries are gone */
 };
 
 #define FAKE_OWN "100.64.0.5"

@@ -454,7 +454,8 @@ static int make_library(void)
 	FILE *cc;
 
 	snprintf(command, sizeof(command),
-		 TEST_CC " -shared -fPIC -w -o %s/libtsnet.so -x c -", alone_dir);
+		 TEST_CC " -shared -fPIC -w -o %s/libtsnet.so -x c -",
+		 alone_dir);
 	cc = popen(command, "w");
 	if (!cc)
 		return -1;

@@ -1038,8 +1038,8 @@ static void test_fortified_receives_tell_sources(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		PROGRAMS(AS_UNIT_TEST)
-		cmocka_unit_test(test_headers_nowhere_are_the_kernels_to_refuse),
+		PROGRAMS(AS_UNIT_TEST) cmocka_unit_test(
+			test_headers_nowhere_are_the_kernels_to_refuse),
 		cmocka_unit_test(test_fortified_receives_tell_sources),
 	};
 	int failed;

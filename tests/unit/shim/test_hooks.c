@@ -791,7 +791,8 @@ static void older_calls_resolve_too(void)
 				      &h_err);
 		if (err == 0)
 			break;
-		CHECK(err == ERANGE && !found && h_err == -1 /* NETDB_INTERNAL */);
+		CHECK(err == ERANGE && !found &&
+		      h_err == -1 /* NETDB_INTERNAL */);
 	}
 	CHECK(err == 0 && found == &ent);
 	CHECK(memcmp(ent.h_addr_list[0], peer_v4, 4) == 0);

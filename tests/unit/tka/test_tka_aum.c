@@ -110,7 +110,8 @@ static void one_more_byte_is_malformed(void **state)
 }
 
 #define KEY_OF_ZEROS                                                           \
-	"5820" "0000000000000000000000000000000000000000000000000000000000000000"
+	"5820"                                                                 \
+	"0000000000000000000000000000000000000000000000000000000000000000"
 
 static void fields_that_do_not_belong_are_refused(void **state)
 {
