@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/clean_text.h"
 #include "core/base/err.h"
 #include "core/control/aws_sign.h"
 #include "core/crypto/secret.h"
@@ -448,11 +449,13 @@ static void take_refusal(struct ts_aws *aws, const struct ts_web_reply *reply)
 	}
 	code = find_element(reply, "Code", &code_len);
 	message = find_element(reply, "Message", &message_len);
-	if (code)
+	if (code) {
 		snprintf(words, sizeof(words), "%.*s: %.*s", (int)code_len,
 			 code, (int)message_len, message ? message : "");
-	else
+		ts_clean_text(words, ' ');
+	} else {
 		ts_web_words(reply, words);
+	}
 	fail(aws,
 	     ts_web_is_passing(reply) ? TS_IDENTITY_UNREACHED
 				      : TS_IDENTITY_REFUSED,

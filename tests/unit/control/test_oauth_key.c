@@ -594,6 +594,26 @@ static void a_task_gives_a_token(void **state)
 	flow_close(&f);
 }
 
+/* It goes to a terminal in the end. */
+static void words_of_aws_are_one_clean_line(void **state)
+{
+	char key[] = "AWS_ACCESS_KEY_ID=AKID";
+	char secret[] = "AWS_SECRET_ACCESS_KEY=HUSHKEY";
+	char region[] = "AWS_REGION=us-east-1";
+	char ecs[] = "ECS_CONTAINER_METADATA_URI_V4=http://169.254.170.2/v4/x";
+	char *env[] = {ecs, key, secret, region, NULL};
+	struct flow f = federation(NULL);
+
+	(void)state;
+	into_ecs(&f, env);
+	next(&f);
+	answer(&f, 403, "<Code>Den\x1b[2Jied</Code><Message>no\r\n"
+			"tsnet: all is well</Message>");
+	no_more(&f, TS_OAUTH_REFUSED);
+	told(&f, "http 403: Den [2Jied: no  tsnet: all is well");
+	flow_close(&f);
+}
+
 static void a_web_identity_assumes_its_role(void **state)
 {
 	char ecs[] = "ECS_CONTAINER_METADATA_URI_V4=http://169.254.170.2/v4/x";
@@ -714,6 +734,7 @@ int main(void)
 		cmocka_unit_test(an_instance_gives_a_token),
 		cmocka_unit_test(an_instance_without_a_role_says_so),
 		cmocka_unit_test(a_task_gives_a_token),
+		cmocka_unit_test(words_of_aws_are_one_clean_line),
 		cmocka_unit_test(a_web_identity_assumes_its_role),
 		cmocka_unit_test(hostile_answers_of_aws_are_refused),
 		cmocka_unit_test(a_foreign_credentials_service_is_refused),
