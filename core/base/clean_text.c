@@ -3,6 +3,8 @@
  */
 #include "core/base/clean_text.h"
 
+#include <stdint.h>
+
 static bool is_control(char c)
 {
 	return (unsigned char)c < ' ' || c == 0x7f;
@@ -21,4 +23,28 @@ void ts_clean_text(char *text, char mark)
 	for (; *text; text++)
 		if (is_control(*text))
 			*text = mark;
+}
+
+size_t ts_utf8_len(const unsigned char *text, size_t left)
+{
+	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+	size_t len = text[0] < 0x80   ? 1
+		     : text[0] < 0xc0 ? 0
+		     : text[0] < 0xe0 ? 2
+		     : text[0] < 0xf0 ? 3
+		     : text[0] < 0xf8 ? 4
+				      : 0;
+	uint32_t c = len > 1 ? text[0] & (0x7fu >> len) : text[0];
+
+	if (len == 0 || len > left)
+		return 0;
+	for (size_t i = 1; i < len; i++) {
+		if ((text[i] & 0xc0) != 0x80)
+			return 0;
+		c = c << 6 | (text[i] & 0x3f);
+	}
+	if (len > 1 && (c < least[len] || c > 0x10ffff ||
+			(c >= 0xd800 && c <= 0xdfff)))
+		return 0;
+	return len;
 }

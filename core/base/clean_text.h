@@ -8,10 +8,14 @@
 #define CORE_BASE_CLEAN_TEXT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /* None of its characters is a control character. */
 bool ts_is_clean_text(const char *text);
 /* Puts mark in place of each. */
 void ts_clean_text(char *text, char mark);
+/* Of the UTF-8 character at text, of which left bytes are there; 0: none.
+ * Overlong forms and surrogates are none. */
+size_t ts_utf8_len(const unsigned char *text, size_t left);
 
 #endif

@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/base/clean_text.h"
+
 enum { COMPONENT_MAX = 80, TAIL_LEN = sizeof("\"}\n") };
 
 const char *ts_log_level_name(enum ts_log_level level)
@@ -47,32 +49,6 @@ static size_t component_len(const char *line)
 		if (line[i] <= ' ' || line[i] >= 0x7f ||
 		    strchr("\"\\", line[i]))
 			return 0;
-	return len;
-}
-
-/* Of the character at text: 0: not UTF-8. Overlong forms and surrogates are
- * none. */
-static size_t utf8_len(const unsigned char *text, size_t left)
-{
-	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-	size_t len = text[0] < 0x80   ? 1
-		     : text[0] < 0xc0 ? 0
-		     : text[0] < 0xe0 ? 2
-		     : text[0] < 0xf0 ? 3
-		     : text[0] < 0xf8 ? 4
-				      : 0;
-	uint32_t c = len > 1 ? text[0] & (0x7fu >> len) : text[0];
-
-	if (len == 0 || len > left)
-		return 0;
-	for (size_t i = 1; i < len; i++) {
-		if ((text[i] & 0xc0) != 0x80)
-			return 0;
-		c = c << 6 | (text[i] & 0x3f);
-	}
-	if (len > 1 && (c < least[len] || c > 0x10ffff ||
-			(c >= 0xd800 && c <= 0xdfff)))
-		return 0;
 	return len;
 }
 
@@ -115,7 +91,7 @@ static void put_escaped(struct text *t, const char *text, size_t len)
 	const unsigned char *at = (const unsigned char *)text;
 
 	while (len > 0) {
-		size_t n = utf8_len(at, len);
+		size_t n = ts_utf8_len(at, len);
 		size_t step = n ? n : 1;
 
 		if (!put_character(t, at, n))

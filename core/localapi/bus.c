@@ -14,6 +14,7 @@
 #include "core/base/err.h"
 #include "core/base/log.h"
 #include "core/localapi/notify_json.h"
+#include "core/model/json_fields.h"
 
 enum {
 	ENGINE_INTERVAL_MS = 2000,
@@ -306,7 +307,7 @@ void bus_state(struct bus *bus, enum ts_node_state state, const char *error)
 		return;
 	news = notify_state(state);
 	if (error && ts_node_is_refused(bus->node))
-		json_object_set_new(news, "ErrMessage", json_string(error));
+		json_object_set_new(news, "ErrMessage", ts_json_words(error));
 	send_all(bus, news);
 }
 

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "core/localapi/localapi_internal.h"
+#include "core/model/json_fields.h"
 
 json_t *notify_nothing(void)
 {
@@ -20,7 +21,7 @@ json_t *notify_error(const char *text)
 {
 	json_t *n = notify_nothing();
 
-	json_object_set_new(n, "ErrMessage", json_string(text));
+	json_object_set_new(n, "ErrMessage", ts_json_words(text));
 	return n;
 }
 

@@ -7,6 +7,7 @@
 
 #include "core/base/log.h"
 #include "core/localapi/localapi_internal.h"
+#include "core/model/json_fields.h"
 #include "core/model/prefs_edit.h"
 
 void localapi_get_prefs(const struct localapi_call *call)
@@ -22,7 +23,7 @@ static void reply_problem(const struct localapi_call *call, int status,
 	json_t *body = json_object();
 
 	if (problem)
-		json_object_set_new(body, "Error", json_string(problem));
+		json_object_set_new(body, "Error", ts_json_words(problem));
 	localapi_reply_json(call, status, body);
 }
 

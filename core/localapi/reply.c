@@ -67,7 +67,7 @@ void localapi_reply_failure(const struct localapi_call *call, const char *text)
 {
 	json_t *body = json_object();
 
-	json_object_set_new(body, "error", json_string(text));
+	json_object_set_new(body, "error", ts_json_words(text));
 	localapi_reply_json(call, 500, body);
 }
 

@@ -10,6 +10,7 @@
 #include <strings.h>
 #include <time.h>
 
+#include "core/base/clean_text.h"
 #include "core/base/encode.h"
 #include "core/crypto/secret.h"
 
@@ -215,6 +216,25 @@ struct ts_ip ts_json_ip(const json_t *obj, const char *name)
 	if (!text || ts_ip_parse(text, &ip))
 		return TS_IP_ZERO;
 	return ip;
+}
+
+json_t *ts_json_words(const char *text)
+{
+	size_t left = strlen(text);
+	char *copy = strdup(text), *at = copy;
+	json_t *json;
+
+	while (copy && left > 0) {
+		size_t len = ts_utf8_len((const unsigned char *)at, left);
+
+		if (len == 0)
+			*at = '?';
+		at += len ? len : 1;
+		left -= len ? len : 1;
+	}
+	json = copy ? json_string(copy) : NULL;
+	free(copy);
+	return json;
 }
 
 /* As deep as jansson's parser lets anything be. */

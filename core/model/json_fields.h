@@ -50,6 +50,9 @@ int ts_json_addrs(const json_t *array, struct ts_addr **out, size_t *count);
 /* :: when absent or malformed */
 struct ts_ip ts_json_ip(const json_t *obj, const char *name);
 
+/* What somebody said, which may have been cut off in the middle of a character
+ * or never had any: '?' where it is no UTF-8. */
+json_t *ts_json_words(const char *text);
 /* Blanks a text, or all texts in an object or a list: jansson frees them as
  * they are. NULL is fine. */
 void ts_json_wipe(const json_t *value);

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "core/control/netmap_apply.h"
+#include "core/model/json_fields.h"
 #include "core/node/node_internal.h"
 
 enum {
@@ -35,20 +36,6 @@ struct report {
 	json_t *texts;	  /* array or NULL */
 };
 
-/* A text that was cut in the middle of a character, or never had any, is shown
- * all the same. Changes text. */
-static json_t *json_text(char *text)
-{
-	json_t *json = json_string(text);
-
-	if (json)
-		return json;
-	for (char *at = text; *at; at++)
-		if ((unsigned char)*at >= 0x80)
-			*at = '?';
-	return json_string(text);
-}
-
 static void add(struct report *r, const struct warning *w, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
@@ -62,12 +49,12 @@ static void add(struct report *r, const struct warning *w, const char *fmt, ...)
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
 	if (r->texts)
-		json_array_append_new(r->texts, json_text(text));
+		json_array_append_new(r->texts, ts_json_words(text));
 	if (!r->warnings)
 		return;
 	state = json_pack("{s:s, s:s, s:s}", "WarnableCode", w->code,
 			  "Severity", w->severity, "Title", w->title);
-	json_object_set_new(state, "Text", json_text(text));
+	json_object_set_new(state, "Text", ts_json_words(text));
 	if (w->impacts)
 		json_object_set_new(state, "ImpactsConnectivity", json_true());
 	json_object_set_new(r->warnings, w->code, state);
@@ -298,7 +285,7 @@ static void add_message(struct report *r, const char *id, const json_t *message)
 	message_text(message, text);
 	snprintf(code, sizeof(code), "control-health.%.140s", id);
 	if (r->texts)
-		json_array_append_new(r->texts, json_text(text));
+		json_array_append_new(r->texts, ts_json_words(text));
 	if (r->warnings)
 		json_object_set_new(r->warnings, code,
 				    message_state(code, message));

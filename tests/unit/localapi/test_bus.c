@@ -190,6 +190,25 @@ static void a_refusal_is_an_error_message(void **state)
 	bench_close(&b);
 }
 
+/* The server's words are cut where a buffer ends, be it in a character. */
+static void a_refusal_that_was_cut_is_told(void **state)
+{
+	struct ts_control *control;
+	struct said s;
+	struct bench b;
+	json_t *news;
+
+	(void)state;
+	control = open_keyless(&b, &s);
+	control->ops.state_changed(control->ctx, TS_CONTROL_FAILED,
+				   "ung\xc3\xbcltig, ung\xc3");
+	news = next(&s);
+	check_at(news, "ErrMessage", "ung\xc3\xbcltig, ung?");
+	json_decref(news);
+	said_clear(&s);
+	bench_close(&b);
+}
+
 static void tell_again(struct bench *b, int peer)
 {
 	json_t *list = json_array();
@@ -420,6 +439,7 @@ int main(void)
 		cmocka_unit_test(changes_of_state_and_prefs_are_told),
 		cmocka_unit_test(a_login_url_and_its_end_are_told),
 		cmocka_unit_test(a_refusal_is_an_error_message),
+		cmocka_unit_test(a_refusal_that_was_cut_is_told),
 		cmocka_unit_test(peers_are_told_to_who_wants_them),
 		cmocka_unit_test(health_and_self_are_told),
 		cmocka_unit_test(the_engine_is_told_in_turn),

@@ -174,6 +174,26 @@ static void bytes_are_written_as_base64(void **state)
 	json_decref(none);
 }
 
+static void words_are_shown_whatever_they_are(void **state)
+{
+	static const char *const words[][2] = {
+		{"", ""},
+		{"gr\xc3\xbc\xc3\x9f", "gr\xc3\xbc\xc3\x9f"},
+		{"gr\xc3", "gr?"},
+		{"\xe2\x82", "??"},
+		{"\xed\xa0\x80x", "???x"}, /* a surrogate */
+		{"\xc0\xaf", "??"},	      /* overlong */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		json_t *json = ts_json_words(words[i][0]);
+
+		assert_string_equal(json_string_value(json), words[i][1]);
+		json_decref(json);
+	}
+}
+
 static void texts_are_blanked_however_deep(void **state)
 {
 	json_t *json = parse("{\"a\":[{\"b\":\"secret\"},7],\"c\":\"x\"}");
@@ -200,6 +220,7 @@ int main(void)
 		cmocka_unit_test(times_are_rfc_3339),
 		cmocka_unit_test(map_keys_are_whole_numbers),
 		cmocka_unit_test(bytes_are_written_as_base64),
+		cmocka_unit_test(words_are_shown_whatever_they_are),
 		cmocka_unit_test(texts_are_blanked_however_deep),
 	};
 
