@@ -105,11 +105,11 @@ static void end_with(struct bus_watcher *w, const char *why)
 	w->wake(w->ctx);
 }
 
-/* The first message, which may be large, is not counted. */
+/* The one that is being read, which may be a whole netmap, is not counted. */
 static bool is_full(const struct bus_watcher *w)
 {
 	return w->count >= BUS_QUEUE_MAX ||
-	       (w->count > 1 && w->bytes > BUS_QUEUE_BYTES);
+	       (w->first && w->bytes - w->first->len > BUS_QUEUE_BYTES);
 }
 
 static void queue(struct bus_watcher *w, const json_t *news)

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * bus.h - the node's news for watchers: ipn.Notify, one JSON object a line
  *
- * Each watcher has a queue of its own, of at most BUS_QUEUE_MAX messages and
- * BUS_QUEUE_BYTES; while all together are full, nobody may join. When one is full, what waits is thrown away, one message
- * with ErrMessage takes its place, and the stream ends: nobody is left with
- * half the news. A node without watchers makes no JSON.
+ * Each watcher has a queue of its own, of at most BUS_QUEUE_MAX messages, and
+ * BUS_QUEUE_BYTES behind the one that is being read; while all together are
+ * full, nobody may join. When one is full, what waits is thrown away, one
+ * message with ErrMessage takes its place, and the stream ends: nobody is left
+ * with half the news. A node without watchers makes no JSON.
  * Source: ipn/backend.go (Notify, NotifyWatchOpt), ipn/ipnlocal/local.go
  *   (WatchNotificationsAs, sendToLocked)
  */

@@ -407,6 +407,32 @@ static void a_slow_reader_is_told_and_cut(void **state)
 	bench_close(&b);
 }
 
+/* Who is still reading the whole netmap of a large tailnet is not slow. */
+static void a_large_first_message_is_not_counted(void **state)
+{
+	enum { LARGE = BUS_QUEUE_BYTES };
+	char *text = malloc(LARGE + 1), head[2048] = "";
+	struct bench b;
+	struct said s;
+
+	(void)state;
+	assert_non_null(text);
+	memset(text, 'x', LARGE);
+	text[LARGE] = '\0';
+	bench_open(&b, sim_up(2, NULL), NULL, NULL);
+	sim_set_extra(b.sim, 1, json_pack("{s:{s:[s]}}", "CapMap", "large",
+					  text));
+	sim_tell(b.sim, 0, 1);
+	free(text);
+	watch(&b, BUS_INITIAL_NETMAP, &s);
+	for (int i = 0; i < 4; i++)
+		ts_localapi_prefs_changed(b.api, false);
+	assert_true(s.stream->read(s.stream->ctx, head, sizeof(head) - 1) > 0);
+	assert_null(strstr(head, "ErrMessage"));
+	said_clear(&s);
+	bench_close(&b);
+}
+
 static void watchers_are_limited_and_outlive_the_bus(void **state)
 {
 	static struct said many[BUS_WATCHERS_MAX], more;
@@ -445,6 +471,7 @@ int main(void)
 		cmocka_unit_test(the_engine_is_told_in_turn),
 		cmocka_unit_test(sessions_are_told_when_they_change),
 		cmocka_unit_test(a_slow_reader_is_told_and_cut),
+		cmocka_unit_test(a_large_first_message_is_not_counted),
 		cmocka_unit_test(watchers_are_limited_and_outlive_the_bus),
 	};
 
