@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/clean_text.h"
 #include "core/base/encode.h"
 #include "core/crypto/secret.h"
 #include "core/localapi/localapi_internal.h"
@@ -56,10 +57,15 @@ void localapi_reply_json(const struct localapi_call *call, int status,
 void localapi_reply_error(const struct localapi_call *call, int status,
 			  const char *text)
 {
-	char *line = NULL;
+	size_t len = strlen(text);
+	char *line = malloc(len + 2);
 
-	if (asprintf(&line, "%s\n", text) < 0)
-		line = NULL;
+	if (line) {
+		memcpy(line, text, len + 1);
+		ts_clean_text(line, ' '); /* it may be a server's */
+		line[len] = '\n';
+		line[len + 1] = '\0';
+	}
 	localapi_reply_text(call, status, "text/plain; charset=utf-8", line);
 }
 

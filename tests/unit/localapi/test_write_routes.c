@@ -619,7 +619,7 @@ static void the_server_is_asked_for_an_id_token(void **state)
 
 static void an_earlier_expiry_is_asked_for(void **state)
 {
-	static const char refusal[] = "{\"Error\":\"too late\"}";
+	static const char refusal[] = "{\"Error\":\"too\\u001b[2J late\\nOK\"}";
 	struct ts_control *c;
 	struct bench b;
 	struct said s;
@@ -637,7 +637,7 @@ static void an_earlier_expiry_is_asked_for(void **state)
 	bench_ask(&b, asks, &s);
 	c->reply(c->reply_ctx, 200, refusal, sizeof(refusal) - 1, NULL);
 	assert_int_equal(s.status, 400);
-	assert_string_equal(s.text, "too late\n");
+	assert_string_equal(s.text, "too [2J late OK\n");
 	said_clear(&s);
 	asks.value = "soon";
 	bench_ask(&b, asks, &s);
