@@ -28,6 +28,7 @@
 
 #include "core/base/err.h"
 #include "core/broker/notify_abi.h"
+#include "core/broker/notify_arch.h"
 #include "core/broker/option_rule.h"
 
 #ifndef SYS_io_uring_setup
@@ -37,18 +38,9 @@
 enum {
 	PROTOCOL_MPTCP = 262,
 	X32_BIT = 0x40000000,
-	I386_SOCKETCALL = 102,
 	I386_SOCKET = 359,
 	ARM_SOCKET = 281,
 };
-
-#if defined(__x86_64__)
-#define OWN_ARCH AUDIT_ARCH_X86_64
-#elif defined(__aarch64__)
-#define OWN_ARCH AUDIT_ARCH_AARCH64
-#else
-#error "name this machine's audit number here"
-#endif
 
 struct filter {
 	struct sock_filter *out;
@@ -210,7 +202,7 @@ static void write_own(struct filter *f, uint32_t host_id, bool shows_socket)
 static void write_foreign(struct filter *f)
 {
 #if defined(__x86_64__)
-	rule_always(f, I386_SOCKETCALL, SECCOMP_RET_USER_NOTIF);
+	rule_always(f, TS_NOTIFY_I386_SOCKETCALL, SECCOMP_RET_USER_NOTIF);
 	rule_always(f, I386_SOCKET, SECCOMP_RET_USER_NOTIF);
 #else
 	rule_always(f, ARM_SOCKET, SECCOMP_RET_USER_NOTIF);
@@ -228,7 +220,7 @@ int notify_filter_write(uint32_t host_id, bool shows_socket,
 	write_foreign(&f);
 	load(&main_part, offsetof(struct seccomp_data, arch));
 	put(&main_part, BPF_JMP | BPF_JEQ | BPF_K, (uint8_t)(f.len + 1), 0,
-	    OWN_ARCH);
+	    TS_NOTIFY_OWN_ARCH);
 	load(&main_part, offsetof(struct seccomp_data, nr));
 	write_foreign(&main_part);
 	load(&main_part, offsetof(struct seccomp_data, nr));

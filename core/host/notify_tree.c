@@ -31,6 +31,7 @@
 #include <unistd.h>
 
 #include "core/base/err.h"
+#include "core/broker/notify_arch.h"
 #include "core/host/notify.h"
 
 #ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
@@ -41,18 +42,7 @@
 enum {
 	CALLS_A_TURN = 64,
 	UNREPORTED_MS = 1000,
-	/* i386 has one number for all; ARM and newer i386 programs call
-	 * socket() as such */
-	I386_SOCKETCALL = 102,
 };
-
-#if defined(__x86_64__)
-#define OWN_ARCH AUDIT_ARCH_X86_64
-#elif defined(__aarch64__)
-#define OWN_ARCH AUDIT_ARCH_AARCH64
-#else
-#error "name this machine's audit number here"
-#endif
 
 /* -- answers ------------------------------------------------------------- */
 
@@ -160,7 +150,7 @@ static int handle_foreign(const struct notify_call *call)
 	struct ts_notify *notify = call->tree->notify;
 	uint32_t domain = (uint32_t)call->args[0];
 
-	if (call->nr == I386_SOCKETCALL) {
+	if (call->nr == TS_NOTIFY_I386_SOCKETCALL) {
 		if (call->args[0] != 1 /* SYS_SOCKET */ ||
 		    ts_notify_read(call, (uint32_t)call->args[1], &domain,
 				   sizeof(domain)))
@@ -221,7 +211,7 @@ static void serve_call(struct notify_tree *tree,
 		call.args[i] = got->data.args[i];
 	if (call.tid == 0) /* outside of our pid namespace: unreachable */
 		result = -EACCES;
-	else if (got->data.arch != OWN_ARCH)
+	else if (got->data.arch != TS_NOTIFY_OWN_ARCH)
 		result = handle_foreign(&call);
 	else if (tree->notify->unreported_count == 0 ||
 		 !recall(&call, &result))

@@ -163,49 +163,59 @@ int ts_json_key(const json_t *obj, const char *name, const char *prefix,
 	return *text ? ts_public_key_parse(text, prefix, out) : 0;
 }
 
-int ts_json_prefixes(const json_t *array, struct ts_prefix **out,
-		     size_t *count)
+/* What parses of an array's texts, each entry of that size. NULL when there is
+ * nothing to parse; 0 or -ENOMEM. */
+static int parse_list(const json_t *array, size_t entry_size,
+		      int (*parse)(const char *text, void *out), void **out,
+		      size_t *count)
 {
-	size_t size = json_array_size(array), n = 0, i;
+	size_t size = json_array_size(array), i;
 	json_t *value;
+	char *list;
 
 	*out = NULL;
 	*count = 0;
 	if (size == 0)
 		return 0;
-	*out = calloc(size, sizeof(**out));
-	if (!*out)
+	*out = list = calloc(size, entry_size);
+	if (!list)
 		return -ENOMEM;
 	json_array_foreach (array, i, value) {
 		const char *text = clean_text(value);
 
-		if (text && ts_prefix_parse(text, &(*out)[n]) == 0)
-			n++;
+		if (text && parse(text, list + *count * entry_size) == 0)
+			++*count;
 	}
-	*count = n;
 	return 0;
+}
+
+static int parse_prefix(const char *text, void *out)
+{
+	return ts_prefix_parse(text, out);
+}
+
+static int parse_addr(const char *text, void *out)
+{
+	return ts_addr_parse(text, out);
+}
+
+int ts_json_prefixes(const json_t *array, struct ts_prefix **out,
+		     size_t *count)
+{
+	void *list;
+	int err = parse_list(array, sizeof(**out), parse_prefix, &list, count);
+
+	*out = list;
+	return err;
 }
 
 int ts_json_addrs(const json_t *array, struct ts_addr **out, size_t *count)
 {
-	size_t size = json_array_size(array), n = 0, i;
-	json_t *value;
+	void *list;
+	int err = parse_list(array, sizeof(**out), parse_addr, &list, count);
 
-	*out = NULL;
-	*count = 0;
-	if (size == 0)
-		return 0;
-	*out = calloc(size, sizeof(**out));
-	if (!*out)
-		return -ENOMEM;
-	json_array_foreach (array, i, value) {
-		const char *text = clean_text(value);
-
-		if (text && ts_addr_parse(text, &(*out)[n]) == 0)
-			n++;
-	}
-	*count = n;
-	return 0;
+	*out = list;
+	return err;
 }
 
 struct ts_ip ts_json_ip(const json_t *obj, const char *name)

@@ -172,41 +172,33 @@ static void a_login_url_and_its_end_are_told(void **state)
 	bench_close(&b);
 }
 
-static void a_refusal_is_an_error_message(void **state)
+static void check_refusal(const char *words, const char *want)
 {
 	struct ts_control *control;
 	struct said s;
 	struct bench b;
 	json_t *news;
 
-	(void)state;
 	control = open_keyless(&b, &s);
-	control->ops.state_changed(control->ctx, TS_CONTROL_FAILED,
-				   "invalid key");
+	control->ops.state_changed(control->ctx, TS_CONTROL_FAILED, words);
 	news = next(&s);
-	check_at(news, "ErrMessage", "invalid key");
+	check_at(news, "ErrMessage", want);
 	json_decref(news);
 	said_clear(&s);
 	bench_close(&b);
 }
 
+static void a_refusal_is_an_error_message(void **state)
+{
+	(void)state;
+	check_refusal("invalid key", "invalid key");
+}
+
 /* The server's words are cut where a buffer ends, be it in a character. */
 static void a_refusal_that_was_cut_is_told(void **state)
 {
-	struct ts_control *control;
-	struct said s;
-	struct bench b;
-	json_t *news;
-
 	(void)state;
-	control = open_keyless(&b, &s);
-	control->ops.state_changed(control->ctx, TS_CONTROL_FAILED,
-				   "ung\xc3\xbcltig, ung\xc3");
-	news = next(&s);
-	check_at(news, "ErrMessage", "ung\xc3\xbcltig, ung?");
-	json_decref(news);
-	said_clear(&s);
-	bench_close(&b);
+	check_refusal("ung\xc3\xbcltig, ung\xc3", "ung\xc3\xbcltig, ung?");
 }
 
 static void tell_again(struct bench *b, int peer)
