@@ -16,7 +16,7 @@
 #include "core/localapi/localapi_internal.h"
 #include "core/model/json_fields.h"
 
-enum { LOG_DEFAULT = 50, ID_TEXT_CAP = 24 };
+enum { LOG_DEFAULT = 50 };
 
 static const char node_key_mark[] = {'n', 'p'};
 
@@ -182,26 +182,18 @@ static void set_authority(const struct localapi_call *call, json_t *status,
 	set_peers(status, map);
 }
 
-/* jansson's integers have a sign, the ID has none: it goes in as text, and
- * loses its quotes here. A text inside of another one has its quotes escaped,
- * so there is one place only. */
-static char *with_plain_id(json_t *status, uint64_t id)
+/* jansson's integers have a sign, the ID has none: so it is written behind what
+ * jansson has made of the rest. */
+static char *with_id(const json_t *status, uint64_t id)
 {
-	static const char name[] = "\"StateID\":\"";
-	char number[ID_TEXT_CAP], *text, *at;
-	size_t len;
+	char *text = json_dumps(status, JSON_COMPACT), *out = NULL;
 
-	snprintf(number, sizeof(number), "%llu", (unsigned long long)id);
-	json_object_set_new(status, "StateID", json_string(number));
-	text = json_dumps(status, JSON_COMPACT);
-	at = text ? strstr(text, name) : NULL;
-	if (!at)
-		return text;
-	at += sizeof(name) - 2;
-	len = strlen(number);
-	memmove(at, number, len);
-	memmove(at + len, at + len + 2, strlen(at + len + 2) + 1);
-	return text;
+	if (text && asprintf(&out, "%.*s,\"StateID\":%llu}",
+			     (int)strlen(text) - 1, text,
+			     (unsigned long long)id) < 0)
+		out = NULL;
+	free(text);
+	return out;
 }
 
 void localapi_tka_status(const struct localapi_call *call)
@@ -229,7 +221,7 @@ void localapi_tka_status(const struct localapi_call *call)
 	json_object_set_new(status, "NodeKeySigned", json_false());
 	if (tka)
 		set_authority(call, status, tka);
-	text = with_plain_id(status, id);
+	text = with_id(status, id);
 	json_decref(status);
 	localapi_reply_text(call, 200, "application/json", text);
 }
