@@ -5,20 +5,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "core/localapi/localapi_internal.h"
+#include "core/model/json_fields.h"
 
 json_t *localapi_time(int64_t unix_s)
 {
-	char text[32];
-	time_t t = (time_t)unix_s;
-	struct tm tm;
+	char text[TS_TIME_TEXT_CAP];
 
-	if (unix_s == 0 || !gmtime_r(&t, &tm))
-		return json_string("0001-01-01T00:00:00Z");
-	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	return json_string(text);
+	return json_string(ts_time_format(unix_s, text));
 }
 
 json_t *localapi_key(const struct ts_public_key *key, const char *prefix)

@@ -278,6 +278,29 @@ static void test_status_without_peers(void **state)
 	sim_free(sim);
 }
 
+/* Go's readers take no year but of four digits, and give up the whole answer. */
+static void test_status_of_all_times(void **state)
+{
+	struct sim *sim = sim_up(2, NULL);
+	struct answer a;
+	char key[TS_KEY_TEXT_CAP], path[128];
+	const json_t *peer;
+
+	(void)state;
+	sim_set_extra(sim, 1, json_pack("{s:s, s:s}", "Created",
+					"0500-01-02T03:04:05Z", "KeyExpiry",
+					"9999-12-31T23:59:59-10:00"));
+	sim_tell(sim, 0, 1);
+	a = ask(sim, "GET", API "status", NULL);
+	ts_public_key_format(&sim_peer(sim, 0, 1)->key, TS_PREFIX_NODE, key);
+	snprintf(path, sizeof(path), "Peer/%s", key);
+	peer = bench_at(a.json, path);
+	check_at(peer, "Created", "0001-01-01T00:00:00Z");
+	check_at(peer, "KeyExpiry", "0001-01-01T00:00:00Z");
+	answer_deinit(&a);
+	sim_free(sim);
+}
+
 static void test_status_before_login(void **state)
 {
 	struct sim *sim = sim_new();
@@ -747,6 +770,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_status, free_api),
 		cmocka_unit_test_teardown(test_status_without_peers, free_api),
+		cmocka_unit_test_teardown(test_status_of_all_times, free_api),
 		cmocka_unit_test_teardown(test_status_before_login, free_api),
 		cmocka_unit_test_teardown(test_health_names_the_lock, free_api),
 		cmocka_unit_test_teardown(test_whois, free_api),
