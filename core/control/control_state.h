@@ -237,6 +237,10 @@ void ts_poll_forget_map(struct ts_control *c);
 void ts_poll_tick(struct ts_control *c);
 uint64_t ts_poll_deadline_ms(const struct ts_control *c);
 
+/* Of us as we are now: heap text, NULL when out of memory. lb: our node key,
+ * for the header that a load balancer reads. */
+char *ts_update_map_request(const struct ts_control *c, bool is_stream,
+			    char lb[static TS_KEY_TEXT_CAP]);
 void ts_update_init(struct ts_control *c);
 void ts_update_deinit(struct ts_control *c);
 void ts_update_want(struct ts_control *c);

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "core/base/environment.h"
 #include "core/base/err.h"
 #include "core/crypto/secret.h"
 #include "core/state/conf_routes.h"
@@ -233,16 +234,6 @@ static int read_url(const char *text, char **out)
 	return replace(out, strndup(text, len));
 }
 
-static const char *lookup(char **env, const char *name)
-{
-	size_t len = strlen(name);
-
-	for (; env && *env; env++)
-		if (strncmp(*env, name, len) == 0 && (*env)[len] == '=')
-			return *env + len + 1;
-	return NULL;
-}
-
 static int read_secret_name(const char *name, struct ts_config *config)
 {
 	int code = read_text("", &config->state_dir);
@@ -255,7 +246,7 @@ static int read_secret_name(const char *name, struct ts_config *config)
 
 static int read_dir(const char *text, char **env, struct ts_config *config)
 {
-	const char *home = lookup(env, "HOME");
+	const char *home = ts_environment_get(env, "HOME");
 	char *path = NULL;
 
 	config->state_in_memory = strcmp(text, STATE_IN_MEMORY) == 0;
@@ -267,7 +258,7 @@ static int read_dir(const char *text, char **env, struct ts_config *config)
 		return read_text("", &config->state_dir);
 	if (strncmp(text, "~/", 2) != 0)
 		return replace(&config->state_dir, strdup(text));
-	if (!home || !*home)
+	if (!home)
 		return -EINVAL;
 	if (asprintf(&path, "%s%s", home, text + 1) < 0)
 		path = NULL;
@@ -427,9 +418,9 @@ static int read_secret_variable(const char *name, char **out,
 				const struct ts_config_input *in,
 				char err[static ERR_CAP])
 {
-	const char *value = lookup(in->env, name);
+	const char *value = ts_environment_get(in->env, name);
 
-	if (!value || !*value) {
+	if (!value) {
 		snprintf(err, ERR_CAP, "%s: %s: the variable \"%.60s\" is not "
 			 "set", source, option->key, name);
 		return -EINVAL;
