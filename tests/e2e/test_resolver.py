@@ -507,6 +507,12 @@ def test_a_resolver_of_our_own(configure, run, tmp_path, system, listen):
     assert base64.b64decode(ask_itself()["Bytes"])[-4:] == \
         bytes((192, 0, 2, 10))
     assert ("udp", "db.corp.example") in log.asked
+    bytes_of = lambda name: base64.b64decode(json.loads(
+        get(program, "dns-query?name=" + name)[1])["Bytes"])
+    assert len(bytes_of("big.corp.example")) > 1600
+    assert ("tcp", "big.corp.example") in log.asked
+    assert {line.split()[3] for line in log.lines if "tcp" in line} == \
+        {program.ip}
 
 
 @needs("dig")
