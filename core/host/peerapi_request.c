@@ -181,7 +181,8 @@ static int query_of_get(const struct ts_peerapi_request *req, uint8_t **out,
 	const char *text = find_dns(req, &text_len);
 	int err;
 
-	*problem = "missing 'dns' parameter; try '?dns=' (DoH standard)";
+	*problem = "missing 'dns' parameter; try '?dns=' (DoH standard) or use "
+		   "'?q=<name>' for JSON debug mode";
 	if (!text || text_len == 0)
 		return -EBADMSG;
 	*problem = "invalid 'dns' base64 encoding";
@@ -208,10 +209,15 @@ static int query_of_post(const struct ts_peerapi_request *req, uint8_t **out,
 	return 0;
 }
 
+bool ts_peerapi_is_get(const struct ts_peerapi_request *req)
+{
+	return method_is(req, "GET");
+}
+
 int ts_peerapi_dns_query(const struct ts_peerapi_request *req, uint8_t **out,
 			 size_t *len, const char **problem)
 {
-	if (method_is(req, "GET"))
+	if (ts_peerapi_is_get(req))
 		return query_of_get(req, out, len, problem);
 	if (method_is(req, "POST"))
 		return query_of_post(req, out, len, problem);
