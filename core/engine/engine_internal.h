@@ -173,6 +173,8 @@ int profile_store_start_prefs(struct ts_prefs *prefs,
 /* Makes the keys that a profile has before its first login. */
 void profile_store_complete(struct ts_prefs *prefs);
 
+/* config_reload.c: as in struct ts_localapi_env; ctx: the engine. */
+int engine_reload_config(void *ctx, char err[static 256]);
 /* node_switch.c: what waits to begin is forgotten. */
 void profile_store_forget_next(struct profile_store *store);
 

@@ -64,6 +64,11 @@ static int profile_delete(void *ctx, const char *id, char err[static 256])
 	return profile_store_delete(ctx, id, err);
 }
 
+static int reset_auth(void *ctx, char err[static 256])
+{
+	return profile_store_reset(ctx, err);
+}
+
 static int log_in_elsewhere(void *ctx, struct ts_prefs *prefs,
 			    const char *auth_key, char err[static 256])
 {
@@ -121,6 +126,8 @@ int engine_open_localapi(struct ts_engine *engine, char err[static 256])
 		.profile_new = profile_new,
 		.profile_delete = profile_delete,
 		.log_in_elsewhere = log_in_elsewhere,
+		.reset_auth = reset_auth,
+		.reload_config = engine_reload_config,
 		.load = load,
 		.store = store,
 		.rebind = rebind,

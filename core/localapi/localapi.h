@@ -43,6 +43,11 @@ struct ts_localapi_env {
 	/* One entry of the state; load: heap text or NULL. */
 	char *(*load)(void *ctx, const char *key);
 	int (*store)(void *ctx, const char *key, const char *text);
+	/* Forget all profiles and the machine's key. */
+	int (*reset_auth)(void *ctx, char err[static 256]);
+	/* Read tsnet.conf again. 0 with what takes a new start in err, or "";
+	 * -ENOSYS: this node was not configured by it; else err says why. */
+	int (*reload_config)(void *ctx, char err[static 256]);
 	/* Debug actions: another UDP port; all relays' streams anew. */
 	int (*rebind)(void *ctx);
 	void (*break_derps)(void *ctx);

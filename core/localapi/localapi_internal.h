@@ -127,6 +127,7 @@ void localapi_get_serve_config(const struct localapi_call *call);
 void localapi_post_serve_config(const struct localapi_call *call);
 /* debug_routes.c */
 void localapi_debug(const struct localapi_call *call);
+void localapi_rotate_disco_key(const struct localapi_call *call);
 void localapi_debug_filter_rules(const struct localapi_call *call);
 /* check_routes.c */
 void localapi_check_ip_forwarding(const struct localapi_call *call);
@@ -134,7 +135,25 @@ void localapi_check_udp_gro(const struct localapi_call *call);
 void localapi_check_so_mark(const struct localapi_call *call);
 void localapi_services(const struct localapi_call *call);
 void localapi_bugreport(const struct localapi_call *call);
+/* admin_routes.c */
+void localapi_disconnect_control(const struct localapi_call *call);
+void localapi_reset_auth(const struct localapi_call *call);
+void localapi_reload_config(const struct localapi_call *call);
+void localapi_set_state_store(const struct localapi_call *call);
+void localapi_use_exit_node(const struct localapi_call *call);
+void localapi_shutdown(const struct localapi_call *call);
+void localapi_update_check(const struct localapi_call *call);
+void localapi_update_install(const struct localapi_call *call);
+void localapi_update_progress(const struct localapi_call *call);
+void localapi_set_gui_visible(const struct localapi_call *call);
+void localapi_policy(const struct localapi_call *call);
+void localapi_appc_route_info(const struct localapi_call *call);
+void localapi_peer_relay_sessions(const struct localapi_call *call);
+void localapi_event_bus(const struct localapi_call *call);
+void localapi_pprof(const struct localapi_call *call);
 /* control_routes.c */
+void localapi_query_feature(const struct localapi_call *call);
+void localapi_set_device_attrs(const struct localapi_call *call);
 void localapi_id_token(const struct localapi_call *call);
 void localapi_set_expiry_sooner(const struct localapi_call *call);
 /* dial_route.c */

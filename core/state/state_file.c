@@ -216,6 +216,11 @@ static int make_machine_key(struct ts_state *s, struct ts_private_key *out)
 	return changed < 0 ? changed : 0;
 }
 
+int ts_state_forget_machine_key(struct ts_state *s)
+{
+	return ts_state_set(s, STATE_MACHINE_KEY, NULL, 0);
+}
+
 int ts_state_machine_key(struct ts_state *s, struct ts_private_key *out,
 			 bool *created, char err[static 128])
 {

@@ -31,6 +31,8 @@ const uint8_t *ts_state_get(const struct ts_state *s, const char *key,
 int ts_state_set(struct ts_state *s, const char *key, const void *data,
 		 size_t len);
 
+/* The next one is another machine's: 0, 1 (it is gone) or -ENOMEM. */
+int ts_state_forget_machine_key(struct ts_state *s);
 /* Machine key: loaded, or made and stored (then *created = true). */
 int ts_state_machine_key(struct ts_state *s, struct ts_private_key *out,
 			 bool *created, char err[static 128]);
