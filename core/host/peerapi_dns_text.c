@@ -3,7 +3,6 @@
  */
 #include "core/host/peerapi_dns_text.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -11,6 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "core/base/form.h"
 #include "core/dns/dns_records.h"
 
 enum {
@@ -21,71 +21,13 @@ enum {
 
 /* -- the question ---------------------------------------------------------- */
 
-static int hex_value(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0'
-	       : isxdigit((unsigned char)c)
-		       ? tolower((unsigned char)c) - 'a' + 10
-		       : -1;
-}
-
-/* A form's value as text; false: too long, or not well-formed. */
-static bool decode(const char *value, size_t len, char *out, size_t cap)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < len && n + 1 < cap; i++) {
-		char c = value[i] == '+' ? ' ' : value[i];
-
-		if (c == '%') {
-			int high = len - i > 2 ? hex_value(value[i + 1]) : -1;
-			int low = len - i > 2 ? hex_value(value[i + 2]) : -1;
-
-			if (high < 0 || low < 0)
-				return false;
-			c = (char)(high * 16 + low);
-			i += 2;
-		}
-		if (c == '\0')
-			return false;
-		out[n++] = c;
-		if (i + 1 == len) {
-			out[n] = '\0';
-			return true;
-		}
-	}
-	out[0] = '\0';
-	return len == 0;
-}
-
-/* The field's value, still encoded; NULL: it is not there. */
-static const char *find(const struct ts_peerapi_request *req, char field,
-			size_t *len)
-{
-	const char *at = req->query;
-	size_t left = req->query_len;
-
-	while (at) {
-		const char *end = memchr(at, '&', left);
-		size_t n = end ? (size_t)(end - at) : left;
-
-		if (n >= 2 && at[0] == field && at[1] == '=') {
-			*len = n - 2;
-			return at + 2;
-		}
-		left -= end ? n + 1 : n;
-		at = end ? end + 1 : NULL;
-	}
-	return NULL;
-}
-
 static uint16_t type_of(const struct ts_peerapi_request *req)
 {
 	char text[TYPE_CAP] = "";
 	size_t len = 0;
-	const char *value = find(req, 't', &len);
+	const char *value = ts_form_find(req->query, req->query_len, "t", &len);
 
-	if (!value || !decode(value, len, text, sizeof(text)))
+	if (!value || !ts_form_decode(value, len, text, sizeof(text)))
 		return DNS_TYPE_A;
 	return strcasecmp(text, "aaaa") == 0  ? DNS_TYPE_AAAA
 	       : strcasecmp(text, "txt") == 0 ? DNS_TYPE_TXT
@@ -97,11 +39,11 @@ int ts_peerapi_dns_question(const struct ts_peerapi_request *req,
 {
 	char name[DNS_TEXT_CAP];
 	size_t len = 0;
-	const char *value = find(req, 'q', &len);
+	const char *value = ts_form_find(req->query, req->query_len, "q", &len);
 
 	if (!ts_peerapi_is_get(req) || !value || len == 0)
 		return -ENOENT;
-	if (!decode(value, len, name, sizeof(name)))
+	if (!ts_form_decode(value, len, name, sizeof(name)))
 		return -EBADMSG;
 	return ts_dns_write_query(QUERY_ID, name, type_of(req), out,
 				  DNS_PLAIN_QUERY_CAP);

@@ -118,6 +118,7 @@ static const struct {
 	 localapi_tka_local_disable},
 	{"POST", API "tka/wrap-preauth-key", true, localapi_tka_wrap},
 	{"POST", API "tka/affected-sigs", false, localapi_tka_affected},
+	{"POST", API "tka/verify-deeplink", false, localapi_tka_verify_link},
 	{"POST", API "tka/generate-recovery-aum", true, localapi_tka_recover},
 	{"POST", API "tka/cosign-recovery-aum", true, localapi_tka_cosign},
 	{"POST", API "tka/submit-recovery-aum", true, localapi_tka_submit},

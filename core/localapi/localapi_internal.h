@@ -173,6 +173,7 @@ void localapi_dns_osconfig(const struct localapi_call *call);
 /* tka_routes.c */
 void localapi_tka_status(const struct localapi_call *call);
 void localapi_tka_log(const struct localapi_call *call);
+void localapi_tka_verify_link(const struct localapi_call *call);
 /* tka_admin_routes.c */
 void localapi_tka_sign(const struct localapi_call *call);
 void localapi_tka_modify(const struct localapi_call *call);
