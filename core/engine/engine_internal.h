@@ -71,6 +71,7 @@ struct ts_engine {
 	uint16_t mapper_port;	       /* as it was told */
 	struct ts_node *node;
 	struct ts_host *host;
+	struct ts_member *member; /* the node, as the host has it */
 	struct ts_localapi *localapi;
 	struct ts_timer *localapi_timer;
 	struct ts_timer *expiry_timer; /* login_notice.c */
@@ -121,6 +122,7 @@ void engine_derp_resolve_cancel(struct ts_engine *engine);
 
 /* dns_doh.c; ctx: the engine */
 extern const struct ts_doh_ops engine_doh_ops;
+extern const struct ts_http_tunnel engine_doh_tunnel;
 
 /* port_mapping.c */
 int engine_open_mapper(struct ts_engine *engine);

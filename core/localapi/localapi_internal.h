@@ -69,6 +69,8 @@ json_t *localapi_peer_node(const struct ts_netmap *map,
 /* ["cap", ...], sorted: the names of a CapMap */
 json_t *localapi_cap_names(const json_t *cap_map);
 json_t *localapi_user(const struct ts_user_profile *user);
+/* To an object of users by their ID, once; nobody knows of an unknown one. */
+void localapi_add_user(json_t *users, const struct ts_netmap *map, int64_t id);
 
 /* status_json.c */
 json_t *localapi_status(const struct localapi_call *call, bool with_peers);
