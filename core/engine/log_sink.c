@@ -23,6 +23,7 @@
 #include "core/base/err.h"
 #include "core/base/log.h"
 #include "core/base/log_json.h"
+#include "core/engine/log_tap.h"
 
 enum { LINE_CAP = 2048 };
 
@@ -87,9 +88,13 @@ static void write_to_stderr(const char *text, size_t len)
 static void sink(void *ctx, enum ts_log_level level, const char *line)
 {
 	char text[LINE_CAP];
-	size_t len = format_line(text, level, line);
+	size_t len;
 
 	(void)ctx;
+	log_taps_tell(level, line);
+	if (level > ts_log_base_level() && !log_component_is_shown(line))
+		return;
+	len = format_line(text, level, line);
 	if (log_file < 0)
 		write_to_stderr(text, len);
 	else if (write(log_file, text, len) < 0)
