@@ -77,9 +77,9 @@ TSNET_API int tsnet_up(struct tsnet *ts, unsigned timeout_s);
  * before the node is up, -ENOBUFS. */
 TSNET_API int tsnet_ips(struct tsnet *ts, char *v4, char *v6, size_t cap);
 
-/* Words for the last error of this server, "" when there was none. Valid
- * until the next error; threads that use one server at once may read each
- * other's. */
+/* Words for the last error of this server (of a call with an argument that must
+ * not be NULL, too), "" when there was none. Valid until this thread asks again;
+ * threads that use one server at once may read each other's. */
 TSNET_API const char *tsnet_errmsg(struct tsnet *ts);
 
 /* Deliver what was written (5 s), leave if ephemeral (5 s), free. Calls that
@@ -100,11 +100,25 @@ TSNET_API int tsnet_dial(struct tsnet *ts, const char *network,
 
 /* Listen in the tailnet, and nowhere else, at address: ":80" for all addresses
  * of the node, "100.64.0.1:80" for one (then it waits for the node to have it).
- * network: "tcp", "tcp4", "tcp6". Port 0: a free one, see tsnet_local_addr().
- * The listener, which is readable when a connection waits, or a negative errno:
+ * network: "tcp", "tcp4", "tcp6"; or "udp", "udp4", "udp6", where each remote end
+ * that sends is a connection, a UDP socket that is connected to it (datagrams
+ * keep their boundaries; to end one is to close it). Port 0: a free one, see
+ * tsnet_local_addr(). The listener, which is readable when a connection waits, or a negative errno:
  * -EADDRINUSE, -EADDRNOTAVAIL (not the node's), -EPROTONOSUPPORT, ... */
 TSNET_API int tsnet_listen(struct tsnet *ts, const char *network,
 			   const char *address);
+
+/* Is a connection from src to dst, "ip:port" each, wanted? 0: no, it is refused.
+ * Called by tsnet_accept(), on its thread; the peer waits, some seconds. */
+typedef int (*tsnet_wants_fn)(void *ctx, const char *src, const char *dst);
+
+/* Listen for TCP at all ports that nobody else listens at, and for whatever the
+ * node routes for others, like tsnet's RegisterFallbackTCPHandler: one such
+ * listener a server, until it is closed. tsnet_accept() takes what wants (NULL:
+ * everything) says yes to; tsnet_local_addr() of the connection tells where it
+ * went. The listener or a negative errno: -EADDRINUSE (there is one), ... */
+TSNET_API int tsnet_listen_fallback(struct tsnet *ts, tsnet_wants_fn wants,
+				    void *ctx);
 
 /* Take a connection from a listener; waits for one unless the listener has
  * O_NONBLOCK. peer (cap bytes; may be NULL) gets its address in the tailnet.

@@ -28,16 +28,32 @@
 
 enum { LOOK_MS = 1000 };
 
+/* Its threads stayed behind, and may have held the locks. */
+static bool is_in_child(const struct tsnet *ts)
+{
+	return ts->pid != 0 && ts->pid != getpid();
+}
+
 int api_fail(struct tsnet *ts, int code, const char *fmt, ...)
 {
+	bool is_alone = is_in_child(ts);
 	va_list args;
 
 	va_start(args, fmt);
-	pthread_mutex_lock(&ts->errmsg_lock);
+	if (!is_alone)
+		pthread_mutex_lock(&ts->errmsg_lock);
 	vsnprintf(ts->errmsg, sizeof(ts->errmsg), fmt, args);
-	pthread_mutex_unlock(&ts->errmsg_lock);
+	if (!is_alone)
+		pthread_mutex_unlock(&ts->errmsg_lock);
 	va_end(args);
 	return code;
+}
+
+int api_check(struct tsnet *ts, bool is_given, const char *what)
+{
+	if (!ts)
+		return -EINVAL;
+	return is_given ? 0 : api_fail(ts, -EINVAL, "%s: NULL", what);
 }
 
 struct tsnet *tsnet_new(void)
@@ -87,6 +103,8 @@ static bool is_started(struct tsnet *ts)
 {
 	bool yes;
 
+	if (!ts || is_in_child(ts))
+		return false;
 	pthread_mutex_lock(&ts->lock);
 	yes = ts->is_started;
 	pthread_mutex_unlock(&ts->lock);
@@ -119,9 +137,11 @@ static int set(struct tsnet *ts, const char *env, const char *value)
 
 int tsnet_set(struct tsnet *ts, const char *key, const char *value)
 {
-	const struct ts_config_option *option = find_option(key);
-	int code;
+	const struct ts_config_option *option = key ? find_option(key) : NULL;
+	int code = api_check(ts, key, "key");
 
+	if (code)
+		return code;
 	if (is_started(ts))
 		return api_fail(ts, -EBUSY, "%s: the server has been started",
 				key);
@@ -242,16 +262,12 @@ static int start_if_open(struct tsnet *ts)
 	return 0;
 }
 
-/* Its threads stayed behind, and may have held the locks. */
-static bool is_in_child(const struct tsnet *ts)
-{
-	return ts->pid != 0 && ts->pid != getpid();
-}
-
 int api_enter(struct tsnet *ts)
 {
 	int code;
 
+	if (!ts)
+		return -EINVAL;
 	if (is_in_child(ts))
 		return -ENETDOWN;
 	pthread_mutex_lock(&ts->lock);
@@ -375,8 +391,12 @@ int tsnet_up(struct tsnet *ts, unsigned timeout_s)
 
 int tsnet_ips(struct tsnet *ts, char *v4, char *v6, size_t cap)
 {
-	int code = 0;
+	int code = api_check(ts, v4 && v6, "v4 and v6");
 
+	if (code)
+		return code;
+	if (is_in_child(ts))
+		return -ENETDOWN;
 	pthread_mutex_lock(&ts->lock);
 	if (!ts->v4[0] && !ts->v6[0])
 		code = api_fail(ts, -ENOTCONN, "the node has no address yet");
@@ -402,7 +422,17 @@ const char *tsnet_root_path(struct tsnet *ts)
 
 const char *tsnet_errmsg(struct tsnet *ts)
 {
-	return ts->errmsg;
+	/* A copy: another thread may be about to fail. */
+	static __thread char words[API_ERR_CAP];
+
+	if (!ts)
+		return "no server";
+	if (is_in_child(ts))
+		return ts->errmsg;
+	pthread_mutex_lock(&ts->errmsg_lock);
+	memcpy(words, ts->errmsg, sizeof(words));
+	pthread_mutex_unlock(&ts->errmsg_lock);
+	return words;
 }
 
 /* -- the end -------------------------------------------------------------- */

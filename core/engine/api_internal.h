@@ -4,7 +4,9 @@
  *   api         settings, start, end
  *   api_host    questions to the server's own host, and its table
  *   api_dial    connections to others
- *   api_listen  connections from others, and who is at the other end
+ *   api_listen  connections from others
+ *   api_names   who is at the other end
+ *   api_flows   ... of UDP, one descriptor for each remote end
  *   api_packet  datagrams
  *   api_local   the LocalAPI, in this process and on loopback
  */
@@ -31,6 +33,11 @@ enum {
 struct api_listener {
 	int fd;
 	ino_t inode; /* the number may be another socket's by now */
+	bool is_flows;	      /* of UDP */
+	struct ts_addr local; /* in the tailnet; of UDP only */
+	bool is_fallback;
+	tsnet_wants_fn wants; /* of a fallback, with wants_ctx; or NULL */
+	void *wants_ctx;
 };
 
 struct tsnet {
@@ -61,7 +68,10 @@ struct tsnet {
 /* Sets the words, returns code. */
 int api_fail(struct tsnet *ts, int code, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
-/* Starts the server if need be. 0: the caller may use its parts until
+/* What a caller must have given. 0 or -EINVAL with words that name it; without a
+ * server there is no place for words. */
+int api_check(struct tsnet *ts, bool is_given, const char *what);
+/* Starts the server if need be, which must not be NULL. 0: the caller may use its parts until
  * api_leave(), even while it is being closed. */
 int api_enter(struct tsnet *ts);
 void api_leave(struct tsnet *ts);
@@ -107,13 +117,33 @@ void api_send_at_once(int fd); /* TCP: as Go's connections do */
 int api_option(int fd, int name); /* of SOL_SOCKET */
 
 /* -- api_listen.c --------------------------------------------------------- */
+/* "ip:port" or ":port" of a network that is known, as tsnet reads it. 0, or
+ * -EINVAL with the words. */
+int api_parse_listen(struct tsnet *ts, const char *network, int proto,
+		     int family, const char *address, struct ts_addr *out);
 /* A native socket that stands for *asked in the tailnet, whose port is told
  * when it was 0. fd, or -errno. */
 int api_bind_tailnet(struct tsnet *ts, uint8_t proto, int family,
 		     struct ts_addr *asked);
-/* Is fd a listener of this server's? */
-bool api_is_listener(struct tsnet *ts, int fd);
+/* l->fd is a listener from now on, to be ended with the server. */
+int api_remember(struct tsnet *ts, const struct api_listener *l);
+/* Is fd a listener of this server's? out may be NULL. */
+bool api_find_listener(struct tsnet *ts, int fd, struct api_listener *out);
 /* From now on they accept nothing, and who waits there is told. */
 void api_end_listeners(struct tsnet *ts);
+
+/* -- api_names.c ---------------------------------------------------------- */
+/* 0 or -ENOBUFS. */
+int api_write_addr(const struct ts_addr *addr, char *out, size_t cap);
+/* Both ends of a socket in the tailnet, port 0 for none; on the host's network
+ * if it is there. 0 or -errno. */
+int api_names_of(const struct tsnet *ts, int fd, struct ts_addr *local,
+		 struct ts_addr *peer);
+
+/* -- api_flows.c ---------------------------------------------------------- */
+/* As tsnet_listen() of UDP: fd, or -errno. */
+int api_listen_flows(struct tsnet *ts, int family, struct ts_addr *asked);
+/* As tsnet_accept() of such a listener. */
+int api_accept_flow(struct tsnet *ts, int listener);
 
 #endif

@@ -157,10 +157,11 @@ bool ts_dgram_to_program(struct ts_dgram *flow, const void *data, size_t len,
 }
 
 /* A datagram that belongs to no flow yet: whose port is it? */
-static bool find_taker(struct ts_host *host, const struct ts_dgram_port *port,
-		       const struct ts_addr *to, struct dgram_wish *wish)
+static bool find_taker(const struct ts_host *host,
+		       const struct ts_dgram_port *port,
+		       const struct ts_listener *l, const struct ts_addr *to,
+		       struct dgram_wish *wish)
 {
-	const struct ts_listener *l = ts_listener_for(host, IPPROTO_UDP, to);
 	const struct ts_ip loopback6 = ts_sock_loopback(true);
 
 	if (l) {
@@ -180,6 +181,7 @@ static bool find_taker(struct ts_host *host, const struct ts_dgram_port *port,
 
 static struct ts_dgram *begin_inbound(struct ts_host *host,
 				      struct ts_dgram_port *port,
+				      const struct ts_listener *l,
 				      const struct ts_addr *from,
 				      const struct ts_addr *to)
 {
@@ -187,7 +189,7 @@ static struct ts_dgram *begin_inbound(struct ts_host *host,
 	struct ts_dgram *flow;
 	int err = 0;
 
-	if (!port || !find_taker(host, port, to, &wish))
+	if (!port || !find_taker(host, port, l, to, &wish))
 		return NULL;
 	port->users++;
 	wish.port = port;
@@ -223,13 +225,21 @@ void ts_dgram_arrived(struct ts_host *host, struct ts_dgram_port *port,
 		      const struct dgram_marks *marks)
 {
 	struct ts_dgram *flow = ts_dgram_first(host, to->port, from);
+	const struct ts_listener *l;
 
 	if (from->port == 0)
 		return; /* cannot be answered, nor told from an echo */
 	for (; flow; flow = flow->next_same_ends)
 		if (ts_dgram_to_program(flow, data, len, marks))
 			return;
-	flow = begin_inbound(host, port, from, to);
+	l = ts_listener_for(host, IPPROTO_UDP, to);
+	if (l && l->flows) {
+		flow = ts_flow_listener_begin(l->flows, l->port, from);
+		if (flow)
+			(void)ts_dgram_to_program(flow, data, len, marks);
+		return;
+	}
+	flow = begin_inbound(host, port, l, from, to);
 	if (!flow || !ts_dgram_to_program(flow, data, len, marks))
 		nobody_there(host, port, from, to, data, len);
 }
