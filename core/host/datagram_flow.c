@@ -456,9 +456,8 @@ struct ts_dgram *ts_dgram_new(struct ts_host *host,
 
 void ts_dgrams_init_maps(struct ts_dgrams *all)
 {
-	uint64_t seed;
+	const uint64_t seed = ts_random_u64();
 
-	ts_random_bytes(&seed, sizeof(seed));
 	ts_key_map_init(&all->by_virtual, TS_IP_LEN, seed);
 	ts_key_map_init(&all->by_ends, sizeof(struct ends_key), seed);
 	ts_key_map_init(&all->ports, sizeof(uint16_t), seed);

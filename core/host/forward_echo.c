@@ -9,7 +9,6 @@
  * a ring; an answer that comes four thousand requests late is nobody's.
  */
 #include <errno.h>
-#include <linux/icmp.h>
 #include <netinet/icmp6.h>
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -31,6 +30,8 @@ enum {
 	V4_ECHO_REPLY = 0,
 	V6_ECHO = 128,
 	V6_ECHO_REPLY = 129,
+	/* linux/icmp.h, which musl's headers cannot stand beside them */
+	ICMP4_FILTER = 1,
 };
 
 struct pending {
@@ -58,7 +59,7 @@ struct forward_echo {
 static void want_replies_only(const struct forward_echo *e)
 {
 	struct icmp6_filter filter6;
-	struct icmp_filter filter4 = {.data = ~(1u << V4_ECHO_REPLY)};
+	uint32_t filter4 = ~(1u << V4_ECHO_REPLY); /* what is dropped */
 
 	if (e->v6) {
 		ICMP6_FILTER_SETBLOCKALL(&filter6);
@@ -66,7 +67,7 @@ static void want_replies_only(const struct forward_echo *e)
 		(void)setsockopt(e->fd, IPPROTO_ICMPV6, ICMP6_FILTER, &filter6,
 				 sizeof(filter6));
 	} else {
-		(void)setsockopt(e->fd, SOL_RAW, ICMP_FILTER, &filter4,
+		(void)setsockopt(e->fd, SOL_RAW, ICMP4_FILTER, &filter4,
 				 sizeof(filter4));
 	}
 }

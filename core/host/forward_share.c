@@ -38,14 +38,12 @@ static size_t smaller(size_t a, size_t b)
 int ts_forwards_open(struct ts_host *host)
 {
 	struct ts_forwards *f = calloc(1, sizeof(*f));
-	uint64_t seed;
 
 	if (!f)
 		return -ENOMEM;
 	host->forwards = f;
 	f->host = host;
-	ts_random_bytes(&seed, sizeof(seed));
-	ts_key_map_init(&f->shares, sizeof(int64_t), seed);
+	ts_key_map_init(&f->shares, sizeof(int64_t), ts_random_u64());
 	ts_list_init(&f->dials);
 	f->tcp_max = smaller(FORWARD_TCP_MAX, fds_max() / 4);
 	f->udp_max = smaller(FORWARD_UDP_MAX, fds_max() / 8);

@@ -292,10 +292,8 @@ void ts_forward_udp_check(struct ts_host *host)
 int ts_forward_udp_open(struct ts_host *host)
 {
 	struct ts_forwards *f = host->forwards;
-	uint64_t seed;
 
-	ts_random_bytes(&seed, sizeof(seed));
-	ts_key_map_init(&f->udp_by_ends, KEY_LEN, seed);
+	ts_key_map_init(&f->udp_by_ends, KEY_LEN, ts_random_u64());
 	ts_list_init(&f->udp);
 	f->udp_sweep = ts_timer_new(host->loop, on_sweep, host);
 	return f->udp_sweep ? 0 : -ENOMEM;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/clean_text.h"
 #include "core/base/encode.h"
 #include "core/base/err.h"
 #include "core/base/log.h"
@@ -63,9 +64,7 @@ static void refusal(const struct node_lock_answer *reply,
 
 	snprintf(out, ERROR_CAP, "request returned (%d): %.*s", reply->status,
 		 (int)len, reply->body);
-	for (char *c = out; *c; c++)
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
-			*c = ' ';
+	ts_clean_text(out, ' ');
 }
 
 static void on_reply(void *ctx, int status, const void *body, size_t len,
