@@ -71,6 +71,7 @@ struct ts_engine {
 	uint16_t mapper_port;	       /* as it was told */
 	struct ts_node *node;
 	struct ts_host *host;
+	struct ts_member *member; /* the node, as the host has it */
 	struct ts_localapi *localapi;
 	struct ts_timer *localapi_timer;
 	struct ts_timer *expiry_timer; /* login_notice.c */

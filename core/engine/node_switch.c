@@ -56,10 +56,10 @@ static void exchange(struct ts_engine *engine, struct ts_node *fresh)
 	struct ts_addr mapped;
 	bool is_mapped = ts_node_port_mapped(old, &mapped);
 
-	ts_host_leave_node(engine->host);
+	ts_host_leave_node(engine->member);
 	engine_io_close(engine);
 	engine->node = fresh;
-	ts_host_enter_node(engine->host, fresh);
+	ts_host_enter_node(engine->member, fresh);
 	if (engine->localapi)
 		ts_localapi_set_node(engine->localapi, fresh, now_ms);
 	ts_node_free(old);

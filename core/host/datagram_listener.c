@@ -163,8 +163,8 @@ struct ts_dgram *ts_flow_listener_begin(struct ts_flow_listener *flows,
 					const struct ts_addr *from)
 {
 	struct ts_host *host = flows->host;
-	struct dgram_wish wish = {.remote = *from, .is_connected = true,
-				  .pid = getpid()};
+	struct dgram_wish wish = {.member = port->member, .remote = *from,
+				  .is_connected = true, .pid = getpid()};
 	struct ts_dgram *flow;
 	int err;
 
@@ -176,7 +176,7 @@ struct ts_dgram *ts_flow_listener_begin(struct ts_flow_listener *flows,
 	flow = ts_dgram_new(host, &wish, &err);
 	if (!flow)
 		return NULL;
-	(void)ts_dgram_route(host, from, &flow->route);
+	(void)ts_dgram_route(port->member, from, &flow->route);
 	err = join(flows, flow, flow->dup_fd);
 	if (!err)
 		return flow;

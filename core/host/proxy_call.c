@@ -29,9 +29,10 @@ static int call_native(struct ts_host *host, const struct ts_addr *to)
 	return fd;
 }
 
-static int call_rendezvous(struct ts_host *host, int fd,
+static int call_rendezvous(struct ts_member *member, int fd,
 			   const struct ts_addr *to)
 {
+	struct ts_host *host = member->host;
 	struct ts_addr local = {.ip = ts_sock_random_loopback(host)};
 	struct ts_broker_request req = {.type = TS_BROKER_CONNECT,
 					.proto = IPPROTO_TCP,
@@ -54,8 +55,9 @@ static int call_rendezvous(struct ts_host *host, int fd,
 			 : ts_sock_connect(fd, &req.native_remote);
 }
 
-int ts_proxy_call(struct ts_host *host, const struct ts_addr *to)
+int ts_proxy_call(struct ts_member *member, const struct ts_addr *to)
 {
+	struct ts_host *host = member->host;
 	const struct ts_ip v4 = ts_sock_loopback(false);
 	int fd, err;
 
@@ -65,7 +67,7 @@ int ts_proxy_call(struct ts_host *host, const struct ts_addr *to)
 	fd = ts_sock_open(host, &v4);
 	if (fd < 0)
 		return fd;
-	err = call_rendezvous(host, fd, to);
+	err = call_rendezvous(member, fd, to);
 	if (err) {
 		ts_sock_close(fd);
 		return err;
