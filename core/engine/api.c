@@ -135,6 +135,23 @@ static int set(struct tsnet *ts, const char *env, const char *value)
 	return 0;
 }
 
+static int fail_inside(struct tsnet *ts)
+{
+	return api_fail(ts, -EDEADLK, "called from a function that the server "
+			"waits for");
+}
+
+int api_check_open(struct tsnet *ts, const char *what)
+{
+	if (!ts)
+		return -EINVAL;
+	if (api_calls_is_here(&ts->host))
+		return fail_inside(ts);
+	return is_started(ts) ? api_fail(ts, -EBUSY, "%s: the server has been "
+					 "started", what)
+			      : 0;
+}
+
 int tsnet_set(struct tsnet *ts, const char *key, const char *value)
 {
 	const struct ts_config_option *option = key ? find_option(key) : NULL;
@@ -142,9 +159,9 @@ int tsnet_set(struct tsnet *ts, const char *key, const char *value)
 
 	if (code)
 		return code;
-	if (is_started(ts))
-		return api_fail(ts, -EBUSY, "%s: the server has been started",
-				key);
+	code = api_check_open(ts, key);
+	if (code)
+		return code;
 	if (!option)
 		return api_fail(ts, -EINVAL, "%s: no such setting", key);
 	pthread_mutex_lock(&ts->start_lock);
@@ -169,8 +186,10 @@ static void on_state(void *ctx, enum ts_node_state state, const char *error,
 		     const char *url)
 {
 	struct tsnet *ts = ctx;
+	enum ts_node_state before;
 
 	pthread_mutex_lock(&ts->lock);
+	before = ts->state;
 	ts->state = state;
 	ts->has_failed = error != NULL;
 	if (error)
@@ -182,6 +201,7 @@ static void on_state(void *ctx, enum ts_node_state state, const char *error,
 		ts->node_error[0] = '\0';
 	format_ip(ts_engine_node(ts->host.engine), false, ts->v4);
 	format_ip(ts_engine_node(ts->host.engine), true, ts->v6);
+	api_tell_user(ts, before, error, url);
 	pthread_cond_broadcast(&ts->changed);
 	pthread_mutex_unlock(&ts->lock);
 }
@@ -216,18 +236,48 @@ static int open_engine(struct tsnet *ts)
 		return api_fail(ts, -ENOMEM, "out of memory");
 	code = config_load(&config, env, err);
 	free(env);
-	if (!code)
-		code = ts_engine_thread_open(&ts->host, &config, NULL, on_state,
-					     ts, err);
+	if (code)
+		return api_fail(ts, code, "%s", err);
+	if (ts->calls)
+		config.program = api_calls_ops(ts->calls);
+	code = ts_engine_thread_open(&ts->host, &config, NULL, on_state, ts,
+				     err);
 	return code ? api_fail(ts, code, "%s", err) : 0;
+}
+
+static int open_calls(struct tsnet *ts)
+{
+	const struct api_given *g = &ts->given;
+	int code;
+
+	if (!g->log && !g->user_log && !g->has_store)
+		return 0;
+	code = api_calls_start(&ts->calls, g, &ts->host);
+	return code ? api_fail(ts, code, "cannot start a thread: %s",
+			       ts_strerror(code))
+		    : 0;
+}
+
+static void close_calls(struct tsnet *ts, int code)
+{
+	if (code == -ETIMEDOUT) /* it may still be on its way */
+		api_calls_abandon(ts->calls);
+	else
+		api_calls_stop(ts->calls);
+	ts->calls = NULL;
 }
 
 static int start(struct tsnet *ts)
 {
-	int code = open_engine(ts);
+	int code = open_calls(ts);
 
 	if (code)
 		return code;
+	code = open_engine(ts);
+	if (code) {
+		close_calls(ts, code);
+		return code;
+	}
 	snprintf(ts->broker, sizeof(ts->broker), "%s",
 		 ts_engine_broker_abstract(ts->host.engine));
 	snprintf(ts->localapi, sizeof(ts->localapi), "%s",
@@ -238,6 +288,8 @@ static int start(struct tsnet *ts)
 	code = api_host_attach(ts);
 	if (!code)
 		return 0;
+	ts_engine_thread_stop(&ts->host);
+	close_calls(ts, 0);
 	ts_engine_thread_close(&ts->host);
 	return api_fail(ts, code, "the node's thread does not answer: %s",
 			ts_strerror(code));
@@ -270,6 +322,8 @@ int api_enter(struct tsnet *ts)
 		return -EINVAL;
 	if (is_in_child(ts))
 		return -ENETDOWN;
+	if (api_calls_is_here(&ts->host))
+		return fail_inside(ts);
 	pthread_mutex_lock(&ts->lock);
 	ts->users++;
 	pthread_mutex_unlock(&ts->lock);
@@ -462,6 +516,7 @@ void api_stop(struct tsnet *ts)
 	if (is_started(ts)) {
 		api_end_listeners(ts);
 		ts_engine_thread_stop(&ts->host);
+		close_calls(ts, 0);
 	}
 	pthread_mutex_unlock(&ts->start_lock);
 	wait_until_left(ts);
@@ -488,6 +543,10 @@ void tsnet_close(struct tsnet *ts)
 {
 	if (!ts)
 		return;
+	if (api_calls_is_here(&ts->host)) {
+		(void)fail_inside(ts);
+		return;
+	}
 	api_stop(ts);
 	api_free(ts);
 }

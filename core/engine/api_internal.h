@@ -8,6 +8,7 @@
  *   api_names   who is at the other end
  *   api_flows   ... of UDP, one descriptor for each remote end
  *   api_packet  datagrams
+ *   api_given   what the program does itself; api_calls runs it
  *   api_local   the LocalAPI, in this process and on loopback
  */
 #ifndef CORE_ENGINE_API_INTERNAL_H
@@ -19,6 +20,7 @@
 #include <time.h>
 
 #include "core/broker/broker_wire.h"
+#include "core/engine/api_calls.h"
 #include "core/engine/engine_thread.h"
 #include "tsnet.h"
 
@@ -43,6 +45,8 @@ struct api_listener {
 struct tsnet {
 	char *settings[API_SETTINGS_MAX]; /* "NAME=value", wiped when freed */
 	size_t setting_count;
+	struct api_given given;
+	struct api_calls *calls; /* NULL: nothing was given */
 	struct ts_engine_thread host;
 	/* Since the start, and until the end. */
 	const struct ts_table_layout *table;
@@ -57,6 +61,7 @@ struct tsnet {
 	enum ts_node_state state;
 	char v4[TS_IP_TEXT_CAP], v6[TS_IP_TEXT_CAP];
 	char node_error[API_ERR_CAP];
+	char user_told[API_ERR_CAP + 64]; /* last, in the user's log */
 	bool has_failed; /* node_error is one, not where to log in */
 	struct api_listener *listeners;
 	size_t listener_count;
@@ -75,6 +80,8 @@ int api_check(struct tsnet *ts, bool is_given, const char *what);
  * api_leave(), even while it is being closed. */
 int api_enter(struct tsnet *ts);
 void api_leave(struct tsnet *ts);
+/* 0, or -EINVAL, -EDEADLK or -EBUSY with words about what. */
+int api_check_open(struct tsnet *ts, const char *what);
 /* The two halves of tsnet_close(): calls that come between them fail. */
 void api_stop(struct tsnet *ts);
 void api_free(struct tsnet *ts);
@@ -87,6 +94,12 @@ bool api_is_nonblocking(int fd);
 /* Between the two as well: waits until there is something to read or to accept,
  * unless fd is not to be waited for. 0, -ECANCELED, or another -errno. */
 int api_wait_readable(struct tsnet *ts, int fd);
+
+/* -- api_given.c ---------------------------------------------------------- */
+/* A change of the node's state, in words for the user's log; the node's lock is
+ * held. */
+void api_tell_user(struct tsnet *ts, enum ts_node_state before,
+		   const char *error, const char *url);
 
 /* -- api_host.c ----------------------------------------------------------- */
 int api_host_attach(struct tsnet *ts);

@@ -38,7 +38,7 @@ static void check_at(int line, const char *what, int is_true,
 #define CHECK_SAID(ts, text)                                                   \
 	check_at(__LINE__, text, strstr(tsnet_errmsg(ts), text) != NULL, ts)
 
-static struct tsnet *new_server(const char *name, const char *auth_key)
+static inline struct tsnet *new_server(const char *name, const char *auth_key)
 {
 	struct tsnet *ts = tsnet_new();
 
@@ -50,7 +50,7 @@ static struct tsnet *new_server(const char *name, const char *auth_key)
 	return ts;
 }
 
-static struct tsnet *up(const char *name)
+static inline struct tsnet *up(const char *name)
 {
 	struct tsnet *ts = new_server(name, key);
 
@@ -58,7 +58,7 @@ static struct tsnet *up(const char *name)
 	return ts;
 }
 
-static void says(int from, int to, const char *text)
+static inline void says(int from, int to, const char *text)
 {
 	char got[64] = "";
 
