@@ -61,6 +61,8 @@
  * proxy_listen      TSNET_PROXY_LISTEN    - (IP:PORT of loopback)
  */
 enum { TS_CONF_ENDPOINTS_MAX = 8, TS_CONF_ROUTES_MAX = 256 };
+struct ts_program_ops;
+
 struct ts_config {
 	char *hostname, *auth_key, *control_url, *state_dir;
 	char *client_secret, *client_id, *id_token, *audience;
@@ -98,6 +100,9 @@ struct ts_config {
 	enum ts_log_format log_format;
 	struct ts_addr metrics_listen; /* port 0: nowhere */
 	enum ts_cc congestion;
+	/* What the program does itself (core/engine/program_ops.h), set by whom
+	 * it is told; NULL: nothing. */
+	const struct ts_program_ops *program;
 };
 
 /* env is "NAME=value"... NULL-terminated (environ); conf_text may be NULL.

@@ -39,6 +39,16 @@ void ts_state_free(struct ts_state *s)
 	free(s);
 }
 
+size_t ts_state_count(const struct ts_state *s)
+{
+	return s->count;
+}
+
+const char *ts_state_key(const struct ts_state *s, size_t i)
+{
+	return s->entries[i].key;
+}
+
 struct ts_state *ts_state_copy(const struct ts_state *s)
 {
 	struct ts_state *copy = ts_state_new();
