@@ -119,6 +119,18 @@ const struct ts_config_option *ts_config_options(size_t *count)
 	return options;
 }
 
+static const char *given(const struct ts_config *config, size_t option)
+{
+	return config->given && config->given[option] ? config->given[option]
+						      : "";
+}
+
+bool ts_config_changed(const struct ts_config *a, const struct ts_config *b,
+		       size_t option)
+{
+	return strcmp(given(a, option), given(b, option)) != 0;
+}
+
 static const struct ts_config_option *find_option(const char *key)
 {
 	for (size_t i = 0; i < ARRAY_LEN(options); i++)

@@ -481,6 +481,8 @@ static int read_value(struct ts_config *config,
 	case TS_CONF_HOSTNAME:
 		return read_hostname(value, out);
 	case TS_CONF_SECRET:
+		if (in->skips_secrets)
+			return 0;
 		return read_secret(value, out, config, option, source, in,
 				   err);
 	case TS_CONF_URL:
@@ -516,6 +518,31 @@ static int read_value(struct ts_config *config,
 	return -EINVAL;
 }
 
+static int note_given(struct ts_config *config,
+		      const struct ts_config_option *option, const char *value)
+{
+	size_t count;
+	const struct ts_config_option *all = ts_config_options(&count);
+
+	if (option->kind == TS_CONF_SECRET)
+		return 0;
+	if (!config->given)
+		config->given = calloc(count, sizeof(*config->given));
+	if (!config->given)
+		return -ENOMEM;
+	return replace(&config->given[option - all], strdup(value));
+}
+
+static void free_given(struct ts_config *config)
+{
+	size_t count;
+
+	ts_config_options(&count);
+	for (size_t i = 0; config->given && i < count; i++)
+		free(config->given[i]);
+	free(config->given);
+}
+
 int ts_conf_set(struct ts_config *config, const struct ts_config_option *option,
 		const char *value, const char *source,
 		const struct ts_config_input *in, char err[static ERR_CAP])
@@ -524,6 +551,8 @@ int ts_conf_set(struct ts_config *config, const struct ts_config_option *option,
 
 	err[0] = '\0';
 	code = read_value(config, option, value, source, in, err);
+	if (!code)
+		code = note_given(config, option, value);
 	if (code == -ENOMEM)
 		snprintf(err, ERR_CAP, "out of memory");
 	else if (code && !err[0])
@@ -551,5 +580,9 @@ void ts_config_deinit(struct ts_config *config)
 	free(config->advertise_routes);
 	free(config->exit_node);
 	free(config->log_file);
+	free_given(config);
+	for (char **e = config->environment; e && *e; e++)
+		free(*e);
+	free(config->environment);
 	memset(config, 0, sizeof(*config));
 }
