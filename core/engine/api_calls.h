@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * api_calls.h - the functions that a program gave us, and the thread they run on
+ * api_calls.h - the functions that a program gave us, and their thread
  */
 #ifndef CORE_ENGINE_API_CALLS_H
 #define CORE_ENGINE_API_CALLS_H

@@ -267,7 +267,7 @@ static int prepare(struct server *s)
 	return code == -EBUSY ? 0 : code;
 }
 
-EXPORT int tailscale_start(tailscale sd)
+static int begin(tailscale sd, int (*start)(struct tsnet *ts))
 {
 	struct server *s = get(sd);
 	int code;
@@ -275,18 +275,22 @@ EXPORT int tailscale_start(tailscale sd)
 	if (!s)
 		return EBADF;
 	code = prepare(s);
-	return finish(s, code ? code : tsnet_start(s->ts));
+	return finish(s, code ? code : start(s->ts));
+}
+
+static int start_and_wait(struct tsnet *ts)
+{
+	return tsnet_up(ts, TSNET_FOREVER);
+}
+
+EXPORT int tailscale_start(tailscale sd)
+{
+	return begin(sd, tsnet_start);
 }
 
 EXPORT int tailscale_up(tailscale sd)
 {
-	struct server *s = get(sd);
-	int code;
-
-	if (!s)
-		return EBADF;
-	code = prepare(s);
-	return finish(s, code ? code : tsnet_up(s->ts, TSNET_FOREVER));
+	return begin(sd, start_and_wait);
 }
 
 EXPORT int tailscale_close(tailscale sd)

@@ -48,7 +48,7 @@ struct program_store {
 	bool is_last_try; /* the end is near: once more, and no more */
 };
 
-/* -- loading ----------------------------------------------------------------- */
+/* -- loading ----------------------------------------------------------- */
 
 static int read_value(struct program_store *p, const char *key,
 		      uint64_t end_ms, char err[static 256])
@@ -131,7 +131,7 @@ static int load(struct state_store *s, char err[static 256])
 	return code ? code : read_profiles(p, end_ms, err);
 }
 
-/* -- what differs ------------------------------------------------------------ */
+/* -- what differs ------------------------------------------------------ */
 
 static bool is_kept(const struct program_store *p, const char *key)
 {
@@ -174,7 +174,7 @@ static const char *next_key(const struct program_store *p)
 	return key ? key : next_to_delete(p);
 }
 
-/* -- writing ----------------------------------------------------------------- */
+/* -- writing ----------------------------------------------------------- */
 
 static void forget(struct program_store *p)
 {
@@ -209,8 +209,9 @@ static void note(struct program_store *p, int code, char why[static 256])
 		code = -ENOMEM;
 	why[0] = '\0';
 	if (code)
-		snprintf(why, 256, "the program's store: cannot write %.80s: %s",
-			 p->key, ts_strerror(code));
+		snprintf(why, 256,
+			 "the program's store: cannot write %.80s: %s", p->key,
+			 ts_strerror(code));
 	forget(p);
 }
 
@@ -295,7 +296,7 @@ static int save_now(struct state_store *s, char err[static 256])
 	return err[0] && !code ? -ENOMEM : code;
 }
 
-/* -- the end ----------------------------------------------------------------- */
+/* -- the end ----------------------------------------------------------- */
 
 static void finish(struct state_store *s)
 {

@@ -80,7 +80,7 @@ static int post(struct sim *sim, const char *route, const char *body)
 	return a.status;
 }
 
-/* -- a lock whose key is node 0's own ---------------------------------------------- */
+/* -- a lock whose key is node 0's own ---------------------------------- */
 
 static struct sim *locked(void)
 {
@@ -180,7 +180,8 @@ static void status_with_a_lock(void **state)
 	assert_int_equal(json_array_size(list), 1);
 	assert_non_null(strstr(a.text, "\"Kind\":\"25519\""));
 	/* A member may call its metadata what it likes. */
-	assert_non_null(strstr(a.text, "{\"StateID\":\"7\",\"purpose\":\"t\"}"));
+	assert_non_null(
+		strstr(a.text, "{\"StateID\":\"7\",\"purpose\":\"t\"}"));
 	assert_non_null(strstr(a.text, "\"Votes\":3"));
 	list = json_object_get(status, "FilteredPeers");
 	assert_int_equal(json_array_size(list), 2);
@@ -292,21 +293,25 @@ static void bodies_that_make_no_sense(void **state)
 		{"sign", "{\"NodeKey\":7}"},
 		{"sign", "{\"NodeKey\":\"nodekey:00\"}"},
 		{"modify", "{\"AddKeys\":[7]}"},
-		{"modify", "{\"AddKeys\":[{\"Kind\":2,\"Votes\":1,\"Public\":\""
-			   KEY32 "\"}]}"},
-		{"modify", "{\"AddKeys\":[{\"Kind\":1,\"Votes\":0,\"Public\":\""
-			   KEY32 "\"}]}"},
+		{"modify",
+		 "{\"AddKeys\":[{\"Kind\":2,\"Votes\":1,\"Public\":\"" KEY32
+		 "\"}]}"},
+		{"modify",
+		 "{\"AddKeys\":[{\"Kind\":1,\"Votes\":0,\"Public\":\"" KEY32
+		 "\"}]}"},
 		{"modify", "{\"AddKeys\":[{\"Kind\":1,\"Votes\":4097,"
 			   "\"Public\":\"" KEY32 "\"}]}"},
 		{"modify", "{\"AddKeys\":[{\"Kind\":1,\"Votes\":1,\"Public\":"
 			   "\"AAAA\"}]}"},
-		{"modify", "{\"AddKeys\":[{\"Kind\":1,\"Votes\":1,\"Public\":\""
-			   KEY32 "\",\"Meta\":{\"a\":1}}]}"},
+		{"modify",
+		 "{\"AddKeys\":[{\"Kind\":1,\"Votes\":1,\"Public\":\"" KEY32
+		 "\",\"Meta\":{\"a\":1}}]}"},
 		{"modify", "{\"RemoveKeys\":[{}]}"},
 		{"init", "{\"DisablementValues\":[\"AAAA\"]}"},
 		{"init", "{\"DisablementValues\":[7]}"},
 		{"wrap-preauth-key", "{}"},
-		{"wrap-preauth-key", "{\"TSKey\":\"k\",\"TKAKey\":\"nlpriv:00\"}"},
+		{"wrap-preauth-key",
+		 "{\"TSKey\":\"k\",\"TKAKey\":\"nlpriv:00\"}"},
 		{"force-local-disable", "x"},
 		{"affected-sigs", "short"},
 		{"generate-recovery-aum", "x"},
@@ -343,7 +348,8 @@ static void a_change_waits_for_the_server(void **state)
 	assert_non_null(strstr(a.text, "central tka head differs"));
 	ask(sim, &a, "POST", "sign",
 	    "{\"NodeKey\":\"nodekey:01010101010101010101010101010101010101010101"
-	    "01010101010101010101\",\"RotationPublic\":null}", true, NULL);
+	    "01010101010101010101\",\"RotationPublic\":null}",
+	    true, NULL);
 	assert_int_equal(a.calls, 0);
 	sim_answer(n, 403, "no\x1b", NULL);
 	assert_int_equal(a.status, 500);
@@ -351,7 +357,8 @@ static void a_change_waits_for_the_server(void **state)
 			    "signing failed: request returned (403): no \n");
 	ask(sim, &a, "POST", "sign",
 	    "{\"NodeKey\":\"nodekey:01010101010101010101010101010101010101010101"
-	    "01010101010101010101\"}", true, NULL);
+	    "01010101010101010101\"}",
+	    true, NULL);
 	sim_answer(n, 200, "{}", NULL);
 	assert_int_equal(a.status, 200);
 	free(a.text);
