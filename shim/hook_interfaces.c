@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * hook_interfaces.c - lists of interfaces, with the tailnet's at the end
+ * hook_interfaces.c - lists of network interfaces, with the tailnet's at the end
  *
  * What libc lists stays as it is, and comes first. Ours is added to it: as a
  * TUN device has it, a link of no hardware type, point to point, and one entry

@@ -149,9 +149,9 @@ static bool may_write(const struct request *r)
 					      operator_user(r->server));
 }
 
-static void wipe_body(void *text)
+static void wipe_body(void *body)
 {
-	ts_wipe_free_text(text);
+	ts_wipe_free_text(body);
 }
 
 static struct MHD_Response *make_response(struct request *r)
@@ -168,9 +168,14 @@ static struct MHD_Response *make_response(struct request *r)
 		r->upgrade.fd = r->reply.fd;
 		return local_upgrade_response(&r->upgrade);
 	}
-	response = MHD_create_response_from_buffer_with_free_callback(
-		r->reply.body_len, r->reply.body,
-		r->reply.is_secret ? wipe_body : free);
+	if (r->reply.is_secret)
+		response = MHD_create_response_from_buffer_with_free_callback_cls(
+			r->reply.body_len, r->reply.body, wipe_body,
+			r->reply.body);
+	else
+		response = MHD_create_response_from_buffer(
+			r->reply.body_len, r->reply.body,
+			MHD_RESPMEM_MUST_FREE);
 	if (response)
 		r->reply.body = NULL; /* the response owns it */
 	return response;

@@ -105,7 +105,7 @@ struct ts_localapi_reply {
 	const char *content_type; /* static, or NULL: no body */
 	char *body;		  /* heap: whoever gets the reply frees it */
 	size_t body_len;
-	bool is_secret; /* body is a text, to be wiped afterwards */
+	bool is_secret; /* ... and wipes it */
 	char etag[TS_LOCALAPI_ETAG_CAP]; /* "": none */
 	struct ts_localapi_stream *stream; /* in place of a body, or NULL */
 	/* The connection goes on as that of fd, which goes with the reply. */

@@ -107,7 +107,7 @@ static void write_interface(struct ts_writer *w)
 	write_block(w, NG_INTERFACE, body, b.len);
 }
 
-/* -- pcap -------------------------------------------------------------- */
+/* -- pcap ------------------------------------------------------------------- */
 static void write_pcap_head(struct ts_writer *w)
 {
 	ts_write_le32(w, PCAP_MAGIC);
@@ -202,7 +202,7 @@ static void write_packet_after(struct ts_writer *w,
 	ts_write_le32(w, packet_block_len(p));
 }
 
-/* -- either ------------------------------------------------------------ */
+/* -- either ------------------------------------------------------------------ */
 void ts_capture_write_head(enum ts_capture_format format, struct ts_writer *w)
 {
 	if (format == TS_CAPTURE_PCAP) {

@@ -33,7 +33,7 @@ struct ts_capture_sink {
 	uint64_t packets, dropped_in_all;
 };
 
-/* -- records ----------------------------------------------------------- */
+/* -- records ------------------------------------------------------------------ */
 /* In one piece or not at all. */
 static bool push_record(struct ts_capture_sink *sink,
 			const struct ts_capture_packet *p, const uint8_t *data)
@@ -82,7 +82,7 @@ static void give_all(struct ts_node *node, struct ts_capture_packet *p,
 		give(s, p, data);
 }
 
-/* -- comments ---------------------------------------------------------- */
+/* -- comments ----------------------------------------------------------------- */
 static void write_derp(const struct ts_node *node, int region, char *out,
 		       size_t cap)
 {
@@ -139,7 +139,7 @@ static void write_comment(char out[static TS_CAPTURE_COMMENT_MAX],
 		snprintf(out, TS_CAPTURE_COMMENT_MAX, "%s nobody", direction);
 }
 
-/* -- packets ----------------------------------------------------------- */
+/* -- packets ------------------------------------------------------------------ */
 void node_capture_out(struct ts_node *node, enum ts_capture_path path,
 		      const struct ts_peer *peer, const uint8_t *data,
 		      size_t len)
@@ -155,8 +155,7 @@ void node_capture_out(struct ts_node *node, enum ts_capture_path path,
 }
 
 void node_capture_in(struct ts_node *node, const struct ts_peer *peer,
-		     const struct ts_packet *pkt,
-		     const struct ts_ip *dst_before)
+		     const struct ts_packet *pkt, const struct ts_ip *dst_before)
 {
 	char comment[TS_CAPTURE_COMMENT_MAX], way[128] = "?";
 	struct ts_capture_packet p = {
@@ -172,7 +171,7 @@ void node_capture_in(struct ts_node *node, const struct ts_peer *peer,
 	give_all(node, &p, pkt->data);
 }
 
-/* -- listeners --------------------------------------------------------- */
+/* -- listeners ---------------------------------------------------------------- */
 static size_t count_sinks(const struct ts_node *node)
 {
 	size_t n = 0;
