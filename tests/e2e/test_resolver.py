@@ -413,6 +413,21 @@ def test_long_answers_come_by_tcp(split, corp, system, ask):
 
 
 @needs("dig")
+def test_the_tailnet_may_want_no_tcp(split, lab, corp, system, run, wrap, web):
+    node = run("asker", "sleep", "600", wrap=wrap,
+               options=("--wait",)).wait_running()
+    answer = lambda: json.loads(get(
+        node, "dns-query?name=big.corp.example")[1])["Bytes"]
+    lab.command("cap asker dns-forwarder-disable-tcp-retries")
+    wait_until(lambda: len(base64.b64decode(answer())) < 100, "a short answer")
+    before = corp.asked.count(("tcp", "big.corp.example"))
+    answer()
+    assert corp.asked.count(("tcp", "big.corp.example")) == before
+    lab.command("cap asker dns-forwarder-disable-tcp-retries off")
+    wait_until(lambda: len(base64.b64decode(answer())) > 1600, "all of it")
+
+
+@needs("dig")
 @pytest.mark.parametrize("other", ["silent", "fail", "refuse", "nobody"])
 def test_the_first_good_answer_counts(configure, server, corp, system, ask,
                                       other):
