@@ -25,14 +25,14 @@ static bool is_inside(void *ctx, const struct ts_ip *ip)
 {
 	const struct ts_engine *engine = ctx;
 
-	return engine->host && engine->node &&
+	return engine->member && engine->node &&
 	       ts_node_route(engine->node, ip, NULL) != TS_ROUTE_HOST;
 }
 
 static int call(void *ctx, const struct ts_addr *to, struct ts_addr *via)
 {
 	const struct ts_engine *engine = ctx;
-	int fd = ts_host_prepare_call(engine->host, to, via);
+	int fd = ts_host_prepare_call(engine->member, to, via);
 	int copy;
 
 	if (fd < 0)

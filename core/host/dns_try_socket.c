@@ -96,7 +96,7 @@ static int begin(struct ts_dns_try *t, unsigned events)
  * alone takes nobody else. */
 int ts_dns_try_by_call(struct ts_dns_try *t)
 {
-	t->fd = ts_host_call(t->host, &t->to);
+	t->fd = ts_host_call(t->member, &t->to);
 	return t->fd < 0 ? t->fd : begin(t, TS_WRITABLE);
 }
 

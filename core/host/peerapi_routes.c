@@ -32,7 +32,7 @@ static bool is_our_host(const struct ts_peerapi_conn *conn,
 			const struct ts_peerapi_request *req)
 {
 	const struct ts_peer *peer =
-		ts_node_whois(conn->host->node, &conn->remote.ip);
+		ts_node_whois(conn->member->node, &conn->remote.ip);
 	char text[TS_IP_TEXT_CAP];
 	struct ts_ip ip;
 
@@ -43,17 +43,17 @@ static bool is_our_host(const struct ts_peerapi_conn *conn,
 	if (ts_ip_parse(text, &ip))
 		return false;
 	/* How this peer knows us may be another address. */
-	return ts_node_route(conn->host->node, &ip, NULL) == TS_ROUTE_SELF ||
+	return ts_node_route(conn->member->node, &ip, NULL) == TS_ROUTE_SELF ||
 	       (!ts_ip_is_zero(&ip) && (ts_ip_equal(&ip, &peer->masq_v4) ||
 					ts_ip_equal(&ip, &peer->masq_v6)));
 }
 
 /* -- names ------------------------------------------------------------------ */
 
-static bool is_of_our_user(const struct ts_host *host,
+static bool is_of_our_user(const struct ts_member *member,
 			   const struct ts_peer *peer)
 {
-	const struct ts_peer *self = ts_node_netmap(host->node)->self;
+	const struct ts_peer *self = ts_node_netmap(member->node)->self;
 
 	return self && self->tag_count == 0 && peer->tag_count == 0 &&
 	       peer->user == self->user;
@@ -62,11 +62,11 @@ static bool is_of_our_user(const struct ts_host *host,
 static bool may_ask(const struct ts_peerapi_conn *conn)
 {
 	const struct ts_peer *peer =
-		ts_node_whois(conn->host->node, &conn->remote.ip);
+		ts_node_whois(conn->member->node, &conn->remote.ip);
 
-	return peer && (is_of_our_user(conn->host, peer) ||
-			ts_node_lets_out(conn->host->node, peer,
-					 &conn->remote.ip));
+	return peer &&
+	       (is_of_our_user(conn->member, peer) ||
+		ts_node_lets_out(conn->member->node, peer, &conn->remote.ip));
 }
 
 static bool ends_with(const char *name, const char *tail)
@@ -78,9 +78,9 @@ static bool ends_with(const char *name, const char *tail)
 }
 
 /* ".a.b" is for all under it, others for themselves. */
-static bool is_filtered(const struct ts_host *host, const char *name)
+static bool is_filtered(const struct ts_member *member, const char *name)
 {
-	const struct ts_dns_config *dns = ts_node_netmap(host->node)->dns;
+	const struct ts_dns_config *dns = ts_node_netmap(member->node)->dns;
 	json_t *set = dns ? ts_json_array(dns->raw, "ExitNodeFilteredSet")
 			  : NULL;
 	json_t *item;
@@ -136,7 +136,7 @@ static void refuse(struct ts_peerapi_conn *conn, const struct ts_dns_query *q,
 static void ask(struct ts_peerapi_conn *conn, const uint8_t *query, size_t len,
 		ts_dns_answer_fn reply)
 {
-	struct ts_host *host = conn->host;
+	struct ts_member *member = conn->member;
 	struct ts_dns_query q;
 	int err = ts_dns_read_query(query, len, &q);
 
@@ -144,12 +144,14 @@ static void ask(struct ts_peerapi_conn *conn, const uint8_t *query, size_t len,
 		reply_text(conn, 400, "no DNS query\n");
 	else if (err)
 		refuse(conn, &q, DNS_FORMERR, reply);
-	else if (is_filtered(host, q.name) ||
-		 ts_node_dns_answer(host->node, query, len, false,
-				    host->scratch, HOST_SCRATCH_BYTES) > 0)
+	else if (is_filtered(member, q.name) ||
+		 ts_node_dns_answer(member->node, query, len, false,
+				    member->host->scratch,
+				    HOST_SCRATCH_BYTES) > 0)
 		refuse(conn, &q, DNS_REFUSED, reply);
 	else
-		ts_dns_service_ask_all(host, query, len, reply, conn);
+		ts_dns_service_ask_all(member->host, member, query, len,
+				       reply, conn);
 }
 
 static void serve_dns(struct ts_peerapi_conn *conn,

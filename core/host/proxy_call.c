@@ -18,9 +18,10 @@
 #include "core/host/proxy_internal.h"
 
 /* R is told whom fd means when it calls *via. 0 or -errno. */
-static int announce(struct ts_host *host, int fd, const struct ts_addr *to,
+static int announce(struct ts_member *member, int fd, const struct ts_addr *to,
 		    struct ts_addr *via)
 {
+	struct ts_host *host = member->host;
 	struct ts_addr local = {.ip = ts_sock_random_loopback(host)};
 	struct ts_broker_request req = {.type = TS_BROKER_CONNECT,
 					.proto = IPPROTO_TCP,
@@ -43,9 +44,10 @@ static int announce(struct ts_host *host, int fd, const struct ts_addr *to,
 	return -rep.error;
 }
 
-int ts_proxy_prepare_call(struct ts_host *host, const struct ts_addr *to,
+int ts_proxy_prepare_call(struct ts_member *member, const struct ts_addr *to,
 			  struct ts_addr *via)
 {
+	struct ts_host *host = member->host;
 	const struct ts_ip v4 = ts_sock_loopback(false);
 	int fd, err;
 
@@ -54,7 +56,7 @@ int ts_proxy_prepare_call(struct ts_host *host, const struct ts_addr *to,
 		return ts_sock_open(host, &to->ip);
 	ts_rendezvous_follow_uid(host);
 	fd = ts_sock_open(host, &v4);
-	err = fd < 0 ? 0 : announce(host, fd, to, via);
+	err = fd < 0 ? 0 : announce(member, fd, to, via);
 	if (err) {
 		ts_sock_close(fd);
 		return err;
@@ -62,10 +64,10 @@ int ts_proxy_prepare_call(struct ts_host *host, const struct ts_addr *to,
 	return fd;
 }
 
-int ts_proxy_call(struct ts_host *host, const struct ts_addr *to)
+int ts_proxy_call(struct ts_member *member, const struct ts_addr *to)
 {
 	struct ts_addr via;
-	int fd = ts_proxy_prepare_call(host, to, &via);
+	int fd = ts_proxy_prepare_call(member, to, &via);
 	int err = fd < 0 ? 0 : ts_sock_connect(fd, &via);
 
 	if (err < 0) {

@@ -197,6 +197,9 @@ const struct ts_user_profile *ts_netmap_owner(const struct ts_netmap *map,
 char *ts_netmap_magic_suffix(const struct ts_netmap *map);
 /* The first address of that family, or :: */
 struct ts_ip ts_peer_ip(const struct ts_peer *peer, bool v6);
+/* Is it one of the peer's own, and no route? */
+bool ts_peer_has_address(const struct ts_peer *peer,
+			 const struct ts_prefix *prefix);
 bool ts_peer_has_cap(const struct ts_peer *peer, const char *cap);
 const struct ts_derp_region *ts_derp_map_region(const struct ts_derp_map *map,
 						int id);

@@ -385,7 +385,8 @@ static void ask_bare(struct fixture *f, void *ctx)
 	int len = ts_dns_write_query(7, bare->name, DNS_TYPE_A, query,
 				     sizeof(query));
 
-	ts_dns_service_ask(f->host, query, (size_t)len, keep_answer, ctx);
+	ts_dns_service_ask(f->host, NULL, query, (size_t)len, keep_answer,
+			   ctx);
 }
 
 static void leave_bare(struct fixture *f, void *ctx)
@@ -549,8 +550,8 @@ static void ask_much(struct fixture *f, void *ctx)
 		snprintf(name, sizeof(name), "%d.corp.example", i);
 		len = ts_dns_write_query(1, name, DNS_TYPE_A, query,
 					 sizeof(query));
-		ts_dns_service_ask(f->host, query, (size_t)len, count_answer,
-				   ctx);
+		ts_dns_service_ask(f->host, NULL, query, (size_t)len,
+				   count_answer, ctx);
 	}
 }
 
