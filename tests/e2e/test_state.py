@@ -215,6 +215,18 @@ def test_what_a_killed_writer_left_goes(run, tmp_path):
     assert not litter.exists() and others.exists()
 
 
+def test_a_directory_can_come_as_upstreams_container_has_it(lab, run,
+                                                           tmp_path):
+    for key in ("key-alice", None):
+        web = run("web", "sleep", "60", state=False, key=key,
+                  env={"TS_STATE_DIR": str(tmp_path / "kept")})
+        wait_until(lambda: "-> Running" in web.log, "the node to run")
+        web.stop()
+        web.wait()
+    assert os.path.exists(tmp_path / "kept" / "tailscaled.state")
+    assert len(lab.nodes()) == 1
+
+
 def test_a_state_in_memory_leaves_no_trace(lab, run, tmp_path):
     home, runtime = tmp_path / "home", tmp_path / "rt"
     home.mkdir()
