@@ -215,15 +215,13 @@ def test_what_a_killed_writer_left_goes(run, tmp_path):
     assert not litter.exists() and others.exists()
 
 
-def test_a_directory_can_come_as_upstreams_container_has_it(lab, run,
-                                                           tmp_path):
-    for key in ("key-alice", None):
-        web = run("web", "sleep", "60", state=False, key=key,
-                  env={"TS_STATE_DIR": str(tmp_path / "kept")})
-        wait_until(lambda: "-> Running" in web.log, "the node to run")
-        web.stop()
-        web.wait()
-    assert os.path.exists(tmp_path / "kept" / "tailscaled.state")
+def test_a_directory_can_come_as_upstreams_container_has_it(lab, tmp_path):
+    kept = tmp_path / "kept"
+    for key in ({"TS_AUTHKEY": "key-alice"}, {}):
+        subprocess.run([TSRUN, "--hostname", "web", "--control-url", lab.url,
+                        "--wait", "true"], check=True, timeout=60,
+                       env={**CLEAN_ENV, **key, "TS_STATE_DIR": str(kept)})
+    assert (kept / "tailscaled.state").exists()
     assert len(lab.nodes()) == 1
 
 
