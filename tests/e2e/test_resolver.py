@@ -284,6 +284,38 @@ def test_a_node_inside_the_program(everything, corp, system, ask, web):
                            "198.51.100.1"]
 
 
+IDN = """
+    import ctypes, socket, sys
+    # Python itself would convert the name.
+    libc = ctypes.CDLL(None)
+    class Info(ctypes.Structure):
+        pass
+    Info._fields_ = [("flags", ctypes.c_int), ("family", ctypes.c_int),
+                     ("type", ctypes.c_int), ("protocol", ctypes.c_int),
+                     ("len", ctypes.c_uint32), ("addr", ctypes.c_void_p),
+                     ("name", ctypes.c_char_p), ("next", ctypes.c_void_p)]
+    for name in sys.argv[1:]:
+        found = ctypes.POINTER(Info)()
+        hints = Info(flags=0x40, family=socket.AF_INET)  # AI_IDN
+        err = libc.getaddrinfo(name.encode(), None, ctypes.byref(hints),
+                               ctypes.byref(found))
+        print(socket.inet_ntoa(ctypes.string_at(found[0].addr + 4, 4))
+              if not err else "none")
+"""
+
+
+def test_names_beyond_ascii(everything, server, system, ask, tmp_path):
+    names = {"xn--bcher-kva.example": "192.0.2.90",
+             "xn--80adxhks.xn--p1ai": "192.0.2.91"}
+    corp = server(CORP, names)
+    env = {"LC_ALL": "C.UTF-8"}
+    out = ask(*script(IDN), "b\u00fccher.example",
+              "\u041c\u043e\u0441\u043a\u0432\u0430.\u0440\u0444", env=env)
+    assert out.split() == ["192.0.2.90", "192.0.2.91"]
+    assert {name for _, name in corp.asked} == set(names)
+    assert not system.asked
+
+
 REVERSE = """
     import socket, sys
     for ip in sys.argv[1:]:
