@@ -694,6 +694,25 @@ def test_dns_over_https_inside_the_tailnet(configure, run, lab, system, call,
     assert not system.asked
 
 
+@needs("openssl")
+@pytest.mark.skipif(bool(SANITIZERS),
+                    reason="a stock program has no sanitizer runtime")
+def test_https_by_a_node_inside_the_program(configure, run, lab, system, call,
+                                            wrap, certificate, tmp_path):
+    cert = certificate("ns.lab.ts.net")
+    program, log = serve(run, tmp_path, "--cert", cert, "--https",
+                         "0.0.0.0:443")
+    configure(Resolvers=[{"Addr": "https://ns.lab.ts.net/dns-query"}])
+    asker = call("asker", *script(LOOK), "ns.lab.ts.net", "example.com",
+                 "db.corp.example", wrap=wrap,
+                 options=("--wait", "--in-process"),
+                 env={"SSL_CERT_FILE": cert})
+    assert asker.out.split() == [program.ip, "192.0.2.80", "192.0.2.10"]
+    assert {line.split()[3] for line in log.lines} == \
+        {lab.node("asker")["ips"][0]}
+    assert not system.asked
+
+
 HTTP2 = """
     const http2 = require('http2'), fs = require('fs');
     const pem = fs.readFileSync(process.argv[1]);
