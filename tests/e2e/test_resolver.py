@@ -835,6 +835,10 @@ def test_localapi(split, corp, system, web, run, wrap, lab):
     assert answer["Resolvers"] == [{"Addr": CORP}]
     assert base64.b64decode(answer["Bytes"])[-4:] == \
         bytes((192, 0, 2, 10))
+    status, body = get(node, "dns-query?name=db")
+    answer = json.loads(body)
+    assert answer["Resolvers"] == [{"Addr": CORP}, {"Addr": SYSTEM}]
+    assert base64.b64decode(answer["Bytes"])[-4:] == bytes((192, 0, 2, 10))
     status, body = get(node, "dns-query?name=web.lab.ts.net.")
     answer = json.loads(body)
     assert status == 200 and answer["Resolvers"] == []
