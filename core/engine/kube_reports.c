@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <time.h>
 
+#include "core/base/environment.h"
 #include "core/base/log.h"
 #include "core/engine/kube_store_internal.h"
 
@@ -52,8 +53,8 @@ static void pump(struct kube_store *k)
 
 int kube_reports_open(struct kube_store *k, const char *namespace, char **env)
 {
-	const char *pod = kube_store_variable(env, "POD_NAME");
-	const char *uid = kube_store_variable(env, "POD_UID");
+	const char *pod = ts_environment_get(env, "POD_NAME");
+	const char *uid = ts_environment_get(env, "POD_UID");
 
 	if (!pod || !uid)
 		return 0;

@@ -48,7 +48,5 @@ void kube_report(struct kube_store *k, enum ts_kube_reason reason,
 		 const char *message);
 /* Runs the loop, on which nothing else is, until all is told or a while over. */
 void kube_reports_finish(struct kube_store *k);
-/* A variable's value, or NULL. */
-const char *kube_store_variable(char **env, const char *name);
 
 #endif

@@ -150,8 +150,8 @@ static void ask(struct ts_peerapi_conn *conn, const uint8_t *query, size_t len,
 				    HOST_SCRATCH_BYTES) > 0)
 		refuse(conn, &q, DNS_REFUSED, reply);
 	else
-		ts_dns_service_ask_all(member->host, member, query, len,
-				       reply, conn);
+		ts_dns_service_ask_all(member->host, member, query, len, reply,
+				       conn);
 }
 
 static void serve_dns(struct ts_peerapi_conn *conn,

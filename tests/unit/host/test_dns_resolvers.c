@@ -171,6 +171,16 @@ static struct ts_broker_reply end_request(int fd)
 	return rep;
 }
 
+/* Asks, and gets the answer of the first server. */
+static void look_up(const struct bench *b, const char *name)
+{
+	int fd = begin_resolve(b, name, TS_BROKER_WANT_V4);
+	struct heard h = hear(b, 0);
+
+	say_address(&h, name);
+	assert_int_equal(end_request(fd).addr_count, 1);
+}
+
 #define CORP "{\"Routes\":{\"corp.example\":[{\"Addr\":\"127.0.0.3\"}]}}"
 
 static void both_families_are_looked_up(void **state)
@@ -215,10 +225,7 @@ static void new_routes_forget_what_the_old_said(void **state)
 
 	(void)state;
 	open_bench(&b, (struct ts_host_config){0}, CORP);
-	fd = begin_resolve(&b, "db.corp.example", TS_BROKER_WANT_V4);
-	h = hear(&b, 0);
-	say_address(&h, "db.corp.example");
-	assert_int_equal(end_request(fd).addr_count, 1);
+	look_up(&b, "db.corp.example");
 	set_routes(&b, "{\"Routes\":{\"corp.example\":"
 		       "[{\"Addr\":\"127.0.0.4\"}]}}");
 	fd = begin_resolve(&b, "db.corp.example", TS_BROKER_WANT_V4);
@@ -385,8 +392,8 @@ static void ask_bare(struct fixture *f, void *ctx)
 	int len = ts_dns_write_query(7, bare->name, DNS_TYPE_A, query,
 				     sizeof(query));
 
-	ts_dns_service_ask(f->host, NULL, query, (size_t)len, keep_answer,
-			   ctx);
+	ts_dns_service_ask(f->host, NULL, query, (size_t)len,
+			   keep_answer, ctx);
 }
 
 static void leave_bare(struct fixture *f, void *ctx)
@@ -495,10 +502,7 @@ static void resolvers_race(void **state)
 	say_code(&one, DNS_REFUSED);
 	say_address(&two, "db.corp.example");
 	assert_int_equal(end_request(fd).addr_count, 1);
-	fd = begin_resolve(&b, "other.corp.example", TS_BROKER_WANT_V4);
-	one = hear(&b, 0);
-	say_address(&one, "other.corp.example"); /* the other is silent */
-	assert_int_equal(end_request(fd).addr_count, 1);
+	look_up(&b, "other.corp.example"); /* the other is silent */
 	close_bench(&b);
 }
 
