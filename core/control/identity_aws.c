@@ -2,7 +2,7 @@
  * identity_aws.c - an identity token from AWS (STS GetWebIdentityToken)
  *
  * No sequence of steps: next() asks for the first thing that is missing, in the
- * order region, credentials, token; what was asked for says how the answer is
+ * order region, credentials, roles to be taken on with them, token; what was asked for says how the answer is
  * to be read. Each answer fills in one thing or ends the attempt, so it cannot
  * go round in circles.
  *
@@ -21,7 +21,7 @@
 
 #include "core/base/clean_text.h"
 #include "core/base/err.h"
-#include "core/control/aws_sign.h"
+#include "core/control/aws_profile.h"
 #include "core/crypto/secret.h"
 #include "core/model/json_fields.h"
 
@@ -30,6 +30,7 @@ enum { ERROR_CAP = 256, REGION_CAP = 40, HOST_CAP = 200, NEAR_MS = 3000 };
 #define IMDS "http://169.254.169.254/latest"
 #define CONTAINER_HOST "http://169.254.170.2"
 #define STS_VERSION "2011-06-15"
+#define SESSION_NAME "tsnet-shim"
 
 enum asked {
 	ASKED_NOTHING,
@@ -39,6 +40,7 @@ enum asked {
 	ASKED_INSTANCE, /* credentials */
 	ASKED_CONTAINER,
 	ASKED_ASSUME,
+	ASKED_NEXT_ROLE,
 	ASKED_TOKEN,
 };
 
@@ -49,6 +51,9 @@ struct ts_aws {
 	enum ts_identity_outcome outcome;
 	char region[REGION_CAP];
 	char *imds_token, *role, *token;
+	bool uses_profile; /* for credentials */
+	size_t roles_left; /* of the profile */
+	struct ts_aws_profile profile; /* its credentials are moved out */
 	struct ts_aws_credentials credentials;
 	char error[ERROR_CAP];
 };
@@ -88,16 +93,70 @@ static char *dup_env(const struct ts_aws *aws, const char *name)
 	return value ? strdup(value) : NULL;
 }
 
+static bool has_env(const struct ts_aws *aws, const char *a, const char *b)
+{
+	return ts_identity_env(aws->place, a) && ts_identity_env(aws->place, b);
+}
+
+/* The variable's file, or the one in ~/.aws; NULL: it cannot be read. */
+static char *read_aws_file(const struct ts_aws *aws, const char *variable,
+			   const char *name)
+{
+	const char *named = ts_identity_env(aws->place, variable);
+	const char *home = ts_identity_env(aws->place, "HOME");
+	char *path = NULL, *text = NULL;
+
+	if (!named && (!home || asprintf(&path, "%s/.aws/%s", home, name) < 0))
+		return NULL;
+	if (aws->place->read_file(named ? named : path, &text))
+		text = NULL;
+	free(path);
+	return text;
+}
+
+/* What the variables say already is not the profile's to say. */
+static void read_profile(struct ts_aws *aws)
+{
+	const char *name = ts_identity_env(aws->place, "AWS_PROFILE");
+	char *config = read_aws_file(aws, "AWS_CONFIG_FILE", "config");
+	char *keys = read_aws_file(aws, "AWS_SHARED_CREDENTIALS_FILE",
+				   "credentials");
+	char error[TS_AWS_ERROR_CAP];
+	int err;
+
+	if (!name)
+		name = ts_identity_env(aws->place, "AWS_DEFAULT_PROFILE");
+	err = ts_aws_profile_read(config, keys, name, !aws->uses_profile,
+				  &aws->profile, error);
+	ts_wipe_free_text(config);
+	ts_wipe_free_text(keys);
+	if (err)
+		fail(aws, TS_IDENTITY_REFUSED, "%s",
+		     err == -ENOMEM ? "out of memory" : error);
+}
+
 static void read_environment(struct ts_aws *aws)
 {
 	const char *region = ts_identity_env(aws->place, "AWS_REGION");
+	bool has_keys = has_env(aws, "AWS_ACCESS_KEY_ID",
+				"AWS_SECRET_ACCESS_KEY");
 
+	aws->uses_profile = !has_keys &&
+			    !has_env(aws, "AWS_WEB_IDENTITY_TOKEN_FILE",
+				     "AWS_ROLE_ARN");
+	read_profile(aws);
 	if (!region)
 		region = ts_identity_env(aws->place, "AWS_DEFAULT_REGION");
+	if (!region)
+		region = aws->profile.region;
 	if (region && set_region(aws, region))
 		fail(aws, TS_IDENTITY_REFUSED, "AWS_REGION is not a region");
-	if (!ts_identity_env(aws->place, "AWS_ACCESS_KEY_ID") ||
-	    !ts_identity_env(aws->place, "AWS_SECRET_ACCESS_KEY"))
+	if (aws->uses_profile) {
+		aws->roles_left = aws->profile.role_count;
+		aws->credentials = aws->profile.credentials;
+		aws->profile.credentials = (struct ts_aws_credentials){0};
+	}
+	if (!has_keys)
 		return;
 	aws->credentials.key_id = dup_env(aws, "AWS_ACCESS_KEY_ID");
 	aws->credentials.secret = dup_env(aws, "AWS_SECRET_ACCESS_KEY");
@@ -126,6 +185,7 @@ void ts_aws_free(struct ts_aws *aws)
 	if (!aws)
 		return;
 	ts_aws_credentials_deinit(&aws->credentials);
+	ts_aws_profile_deinit(&aws->profile);
 	ts_wipe_free_text(aws->imds_token);
 	ts_wipe_free_text(aws->token);
 	free(aws->role);
@@ -207,19 +267,27 @@ static int read_token_file(const struct ts_aws *aws, const char *path,
 	return err;
 }
 
+/* With the token in a file: of the profile, or of the environment. */
 static enum asked ask_assume(struct ts_aws *aws, struct ts_web_call *out)
 {
-	const char *path = ts_identity_env(aws->place,
-					   "AWS_WEB_IDENTITY_TOKEN_FILE");
-	const char *session = ts_identity_env(aws->place,
-					      "AWS_ROLE_SESSION_NAME");
+	bool ours = aws->uses_profile;
+	const struct ts_aws_role *role = &aws->profile.token_role;
+	const char *path = ours ? aws->profile.token_file
+				: ts_identity_env(aws->place,
+						  "AWS_WEB_IDENTITY_TOKEN_FILE");
+	const char *arn = ours ? role->arn
+			       : ts_identity_env(aws->place, "AWS_ROLE_ARN");
+	const char *session =
+		ours ? role->session
+		     : ts_identity_env(aws->place, "AWS_ROLE_SESSION_NAME");
 	char url[HOST_CAP], host[HOST_CAP];
 	struct ts_web_form form;
 	char *jwt;
 
 	if (read_token_file(aws, path, &jwt)) {
-		fail(aws, TS_IDENTITY_REFUSED, "%.120s "
-		     "(AWS_WEB_IDENTITY_TOKEN_FILE) holds no token", path);
+		fail(aws, TS_IDENTITY_REFUSED, "%.120s (%s) holds no token",
+		     path, ours ? "web_identity_token_file"
+				: "AWS_WEB_IDENTITY_TOKEN_FILE");
 		return ASKED_NOTHING;
 	}
 	sts_url(aws, url, host);
@@ -227,10 +295,9 @@ static enum asked ask_assume(struct ts_aws *aws, struct ts_web_call *out)
 	ts_web_form_init(&form);
 	ts_web_form_add(&form, "Action", "AssumeRoleWithWebIdentity");
 	ts_web_form_add(&form, "Version", STS_VERSION);
-	ts_web_form_add(&form, "RoleArn",
-			ts_identity_env(aws->place, "AWS_ROLE_ARN"));
+	ts_web_form_add(&form, "RoleArn", arn);
 	ts_web_form_add(&form, "RoleSessionName",
-			session ? session : "tsnet-shim");
+			session ? session : SESSION_NAME);
 	ts_web_form_add(&form, "WebIdentityToken", jwt);
 	ts_web_call_take_body(out, ts_web_form_take(&form));
 	ts_wipe_free_text(jwt);
@@ -302,13 +369,43 @@ static enum asked ask_credentials(struct ts_aws *aws, struct ts_web_call *out)
 		aws->place, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
 	const char *full = ts_identity_env(
 		aws->place, "AWS_CONTAINER_CREDENTIALS_FULL_URI");
+	enum ts_aws_source source = aws->profile.source;
 
-	if (ts_identity_env(aws->place, "AWS_WEB_IDENTITY_TOKEN_FILE") &&
-	    ts_identity_env(aws->place, "AWS_ROLE_ARN"))
+	if (!aws->uses_profile || aws->profile.token_file)
 		return ask_assume(aws, out);
-	if (relative || full)
+	if (source == TS_AWS_ENVIRONMENT ||
+	    (source == TS_AWS_CONTAINER && !relative && !full)) {
+		fail(aws, TS_IDENTITY_REFUSED, "AWS: the environment has no "
+		     "credentials, as the profile says (credential_source)");
+		return ASKED_NOTHING;
+	}
+	if ((relative || full) && source != TS_AWS_INSTANCE)
 		return ask_container(aws, relative, full, out);
 	return ask_instance(aws, aws->role ? ASKED_INSTANCE : ASKED_ROLE, out);
+}
+
+/* The next role of the profile, by the credentials that there are. */
+static enum asked ask_next_role(struct ts_aws *aws, int64_t wall_s,
+				struct ts_web_call *out)
+{
+	const struct ts_aws_role *role =
+		&aws->profile.roles[aws->roles_left - 1];
+	char url[HOST_CAP], host[HOST_CAP];
+	struct ts_web_form form;
+
+	sts_url(aws, url, host);
+	ts_web_call_init(out, "POST", "%s/", url);
+	ts_web_form_init(&form);
+	ts_web_form_add(&form, "Action", "AssumeRole");
+	ts_web_form_add(&form, "Version", STS_VERSION);
+	ts_web_form_add(&form, "RoleArn", role->arn);
+	ts_web_form_add(&form, "RoleSessionName",
+			role->session ? role->session : SESSION_NAME);
+	if (role->external_id)
+		ts_web_form_add(&form, "ExternalId", role->external_id);
+	ts_web_call_take_body(out, ts_web_form_take(&form));
+	ts_aws_sign(out, host, aws->region, "sts", &aws->credentials, wall_s);
+	return ASKED_NEXT_ROLE;
 }
 
 static enum asked ask_token(struct ts_aws *aws, int64_t wall_s,
@@ -339,6 +436,8 @@ bool ts_aws_next(struct ts_aws *aws, int64_t wall_s, struct ts_web_call *out)
 		aws->asked = ask_instance(aws, ASKED_REGION, out);
 	else if (!aws->credentials.key_id || !aws->credentials.secret)
 		aws->asked = ask_credentials(aws, out);
+	else if (aws->roles_left > 0)
+		aws->asked = ask_next_role(aws, wall_s, out);
 	else
 		aws->asked = ask_token(aws, wall_s, out);
 	if (aws->asked != ASKED_NOTHING && !out->is_bad)
@@ -409,6 +508,23 @@ static int read_xml_credentials(struct ts_aws_credentials *out,
 	return err;
 }
 
+/* In place of those that asked for them. */
+static int read_next_credentials(struct ts_aws *aws,
+				 const struct ts_web_reply *reply)
+{
+	struct ts_aws_credentials next = {0};
+	int err = read_xml_credentials(&next, reply);
+
+	if (err) {
+		ts_aws_credentials_deinit(&next);
+		return err;
+	}
+	ts_aws_credentials_deinit(&aws->credentials);
+	aws->credentials = next;
+	aws->roles_left--;
+	return 0;
+}
+
 static int read_region(struct ts_aws *aws, const struct ts_web_reply *reply)
 {
 	json_t *root = json_loadb(reply->body, reply->len, TS_JSON_READ_FLAGS,
@@ -430,6 +546,7 @@ static const char *what_was_asked(const struct ts_aws *aws)
 		[ASKED_INSTANCE] = "EC2 metadata: credentials",
 		[ASKED_CONTAINER] = "the container's credentials",
 		[ASKED_ASSUME] = "aws sts:AssumeRoleWithWebIdentity",
+		[ASKED_NEXT_ROLE] = "aws sts:AssumeRole",
 		[ASKED_TOKEN] = "aws sts:GetWebIdentityToken",
 	};
 
@@ -477,6 +594,8 @@ static int take_answer(struct ts_aws *aws, const struct ts_web_reply *reply)
 		return read_json_credentials(&aws->credentials, reply);
 	case ASKED_ASSUME:
 		return read_xml_credentials(&aws->credentials, reply);
+	case ASKED_NEXT_ROLE:
+		return read_next_credentials(aws, reply);
 	case ASKED_TOKEN:
 		return read_element(reply, "WebIdentityToken", &aws->token);
 	case ASKED_NOTHING:

@@ -2,10 +2,10 @@
  * identity_aws.h - an identity token from AWS (STS GetWebIdentityToken)
  *
  * Needs a region and credentials, and looks for both where AWS's own library
- * does: AWS_REGION, AWS_DEFAULT_REGION or the instance; the variables
- * AWS_ACCESS_KEY_ID..., a web identity's token file and role (EKS), the
- * container's credentials service (ECS, EKS), the instance's role. Not in
- * ~/.aws.
+ * does: AWS_REGION, AWS_DEFAULT_REGION, the profile or the instance; the
+ * variables AWS_ACCESS_KEY_ID..., a web identity's token file and role (EKS),
+ * the profile (AWS_PROFILE, aws_profile.h), the container's credentials service
+ * (ECS, EKS), the instance's role.
  * Source: PROTOCOL 3.4; wif/wif.go, aws-sdk-go-v2 config
  */
 #ifndef CORE_CONTROL_IDENTITY_AWS_H

@@ -42,6 +42,11 @@ const char *const ts_identity_variables[] = {
 	"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
 	"AWS_ENDPOINT_URL",
 	"AWS_ENDPOINT_URL_STS",
+	"AWS_PROFILE",
+	"AWS_DEFAULT_PROFILE",
+	"AWS_CONFIG_FILE",
+	"AWS_SHARED_CREDENTIALS_FILE",
+	"HOME", /* of .aws */
 	NULL,
 };
 

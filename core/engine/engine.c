@@ -302,6 +302,7 @@ void ts_engine_close(struct ts_engine *engine)
 	if (engine->host)
 		ts_host_close(engine->host);
 	engine->host = NULL;
+	engine->member = NULL;
 	ts_node_free(engine->node);
 	engine->node = NULL;
 	engine_io_close(engine);

@@ -123,6 +123,8 @@ void engine_derp_latency_cancel(void *ctx);
 void engine_derp_resolve(void *ctx, const char *host);
 void engine_derp_resolve_cancel(struct ts_engine *engine);
 
+/* udp_attributes.c; ctx: the engine */
+void engine_follow_udp_attributes(void *ctx);
 /* dns_doh.c; ctx: the engine */
 extern const struct ts_doh_ops engine_doh_ops;
 extern const struct ts_http_tunnel engine_doh_tunnel;

@@ -12,7 +12,7 @@
  * place. The server is believed by the cluster's CA alone, and no proxy is
  * asked.
  */
-#include "core/engine/kube_store.h"
+#include "core/engine/kube_store_internal.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -25,7 +25,7 @@
 #include "core/base/log.h"
 #include "core/crypto/secret.h"
 #include "core/io/disk.h"
-#include "core/state/kube_secret.h"
+#include "core/state/kube_json.h"
 
 #define ACCOUNT_DIR "/var/run/secrets/kubernetes.io/serviceaccount"
 #define DEFAULT_SERVER "https://kubernetes.default.svc"
@@ -36,20 +36,6 @@ enum {
 	REQUEST_MS = 10000,
 	LOAD_MS = 25000,
 	SAVE_NOW_MS = 20000,
-};
-
-struct kube_store {
-	struct state_store base;
-	struct ts_loop *loop;
-	struct ts_http_client *http;
-	struct ts_kube_secret *secret;
-	struct ts_http_request *request;
-	struct ts_timer *timer; /* ask what there is to ask */
-	char *server, *account_dir, *ca_pem;
-	/* Somebody waits and the loop runs for them: until done() or limit. */
-	bool (*done)(const struct ts_kube_secret *k);
-	bool is_over; /* the loop has been told to stop */
-	struct ts_timer *limit;
 };
 
 /* -- the service account --------------------------------------------------- */
@@ -118,7 +104,7 @@ static void note(struct kube_store *k)
 }
 
 /* Once: a second word would end the next run. */
-static void stop_waiting(struct kube_store *k)
+void kube_store_stop_waiting(struct kube_store *k)
 {
 	if (!k->is_over)
 		ts_loop_stop(k->loop);
@@ -130,9 +116,20 @@ static void follow(struct kube_store *k)
 	note(k);
 	if (k->done && (ts_kube_secret_phase(k->secret) == TS_KUBE_REFUSED ||
 			k->done(k->secret)))
-		stop_waiting(k);
+		kube_store_stop_waiting(k);
 	else
 		pump(k);
+}
+
+/* Another's change came first (no error): it is tried again, and told then. */
+static void report_change(struct kube_store *k, int status)
+{
+	const char *error = ts_kube_secret_error(k->secret);
+
+	if (status / 100 == 2)
+		kube_report(k, KUBE_STATE_UPDATED, NULL);
+	else if (error)
+		kube_report(k, KUBE_STATE_UPDATE_FAILED, error);
 }
 
 static void on_reply(void *ctx, const struct ts_http_reply *reply)
@@ -146,16 +143,18 @@ static void on_reply(void *ctx, const struct ts_http_reply *reply)
 	else
 		ts_kube_secret_input(k->secret, reply->status, reply->body,
 				     reply->len, now_ms);
+	if (k->is_writing)
+		report_change(k, reply->status);
 	follow(k);
 }
 
 static struct ts_http_request *
-send_request(struct kube_store *k, const struct ts_kube_request *rq,
-	     const char *token, const char *url)
+call(struct kube_store *k, const struct ts_kube_request *rq, const char *token,
+     const char *url, ts_http_reply_fn fn, void *ctx)
 {
 	char *fields[3] = {NULL};
 	struct ts_http_request *request = NULL;
-	struct ts_http_call call = {
+	struct ts_http_call http = {
 		.method = rq->method,
 		.url = url,
 		.fields = (const char *const *)fields,
@@ -167,44 +166,54 @@ send_request(struct kube_store *k, const struct ts_kube_request *rq,
 	};
 
 	if (asprintf(&fields[0], "Authorization: Bearer %s", token) >= 0)
-		call.field_count++;
-	if (call.field_count == 1 &&
+		http.field_count++;
+	if (http.field_count == 1 &&
 	    asprintf(&fields[1], "Accept: application/json") >= 0)
-		call.field_count++;
-	if (call.field_count == 2 && rq->content_type &&
+		http.field_count++;
+	if (http.field_count == 2 && rq->content_type &&
 	    asprintf(&fields[2], "Content-Type: %s", rq->content_type) >= 0)
-		call.field_count++;
-	if (call.field_count == (rq->content_type ? 3 : 2))
-		request = ts_http_call(k->http, &call, on_reply, k);
-	for (size_t i = 0; i < call.field_count; i++)
+		http.field_count++;
+	if (http.field_count == (rq->content_type ? 3 : 2))
+		request = ts_http_call(k->http, &http, fn, ctx);
+	for (size_t i = 0; i < http.field_count; i++)
 		ts_wipe_free_text(fields[i]);
 	return request;
 }
 
-static int ask(struct kube_store *k, const struct ts_kube_request *rq)
+struct ts_http_request *kube_store_send(struct kube_store *k,
+					const struct ts_kube_request *rq,
+					ts_http_reply_fn fn, void *ctx,
+					char err[static 256])
 {
+	struct ts_http_request *request = NULL;
 	char *token = NULL, *url = NULL;
-	char err[256] = "out of memory";
-	int code = read_account(k, "token", &token, err);
 
-	if (!code && asprintf(&url, "%s%s", k->server, rq->path) < 0)
-		code = -ENOMEM;
-	if (!code)
-		k->request = send_request(k, rq, token, url);
-	if (!code && !k->request)
-		code = -ENOMEM;
-	if (code) {
-		ts_kube_secret_failed(k->secret, err, ts_loop_now_ms(k->loop));
-		note(k);
-		if (k->done) /* nothing that passes by itself */
-			stop_waiting(k);
-	} else {
-		log_debug("state: Secret %s: %s %s", k->base.name, rq->method,
-			  rq->path);
+	if (read_account(k, "token", &token, err) == 0) {
+		snprintf(err, 256, "out of memory");
+		if (asprintf(&url, "%s%s", k->server, rq->path) >= 0)
+			request = call(k, rq, token, url, fn, ctx);
 	}
 	ts_wipe_free_text(token);
 	free(url);
-	return code;
+	return request;
+}
+
+static void ask(struct kube_store *k, const struct ts_kube_request *rq)
+{
+	char err[256];
+
+	k->is_writing = strcmp(rq->method, "GET") != 0 &&
+			strcmp(rq->path, KUBE_REVIEWS_PATH) != 0;
+	k->request = kube_store_send(k, rq, on_reply, k, err);
+	if (k->request) {
+		log_debug("state: Secret %s: %s %s", k->base.name, rq->method,
+			  rq->path);
+		return;
+	}
+	ts_kube_secret_failed(k->secret, err, ts_loop_now_ms(k->loop));
+	note(k);
+	if (k->done) /* nothing that passes by itself */
+		kube_store_stop_waiting(k);
 }
 
 /* Asks what there is to ask, or sets the timer for it. */
@@ -230,7 +239,7 @@ static void on_timer(void *ctx)
 
 static void on_limit(void *ctx)
 {
-	stop_waiting(ctx);
+	kube_store_stop_waiting(ctx);
 }
 
 static int wait_until(struct kube_store *k,
@@ -267,9 +276,14 @@ static int load(struct state_store *s, char err[static 256])
 	struct kube_store *k = (struct kube_store *)s;
 	int code = wait_until(k, is_loaded, LOAD_MS, err);
 
-	if (!code)
+	if (!code) {
 		log_info("state: Secret %s: loaded from %s", s->name,
 			 k->server);
+		kube_report(k, KUBE_STATE_LOADED, NULL);
+	} else {
+		kube_report(k, KUBE_STATE_LOAD_FAILED, err);
+		kube_reports_finish(k);
+	}
 	return code;
 }
 
@@ -307,6 +321,7 @@ static void free_store(struct state_store *s)
 	struct kube_store *k = (struct kube_store *)s;
 
 	ts_http_cancel(k->request);
+	kube_reports_close(k);
 	ts_kube_secret_free(k->secret);
 	ts_timer_free(k->timer);
 	ts_timer_free(k->limit);
@@ -355,6 +370,8 @@ static int open_account(struct kube_store *k, const struct ts_config *config,
 		    asprintf(&k->base.name, "%s/%s", namespace, secret) < 0)
 			code = -ENOMEM;
 	}
+	if (!code)
+		code = kube_reports_open(k, namespace, env);
 	free(namespace);
 	return code;
 }

@@ -535,6 +535,8 @@ static void on_netmap_changed(void *ctx, unsigned changes)
 	if (changes & TS_CHANGED_SELF)
 		ts_loop_post(engine->loop, follow_port, engine);
 	if (changes & TS_CHANGED_SELF)
+		engine_follow_udp_attributes(engine);
+	if (changes & TS_CHANGED_SELF)
 		ts_loop_post(engine->loop, engine_follow_tka_profile, engine);
 	if (changes & (TS_CHANGED_SELF | TS_CHANGED_FIRST))
 		ts_loop_post(engine->loop, engine_follow_mapper_attrs, engine);

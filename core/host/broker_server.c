@@ -22,6 +22,7 @@
 
 #include "core/base/err.h"
 #include "core/crypto/secret.h"
+#include "core/host/ascii_name.h"
 #include "core/host/broker_server.h"
 #include "core/host/name_lookup.h"
 #include "core/host/notify.h"
@@ -413,6 +414,8 @@ static bool handle(struct ts_client *client, const uint8_t *in, ssize_t len,
 
 	if (!err && len > 0)
 		err = ts_broker_read_request(in, (size_t)len, req);
+	if (!err && len > 0 && req->type == TS_BROKER_RESOLVE)
+		ts_make_ascii_name(req->name, sizeof(req->name));
 	if (!err && client->fd < 0 && !ts_broker_is_unanswered(req))
 		err = -EPROTO;
 	if (err || len == 0) {

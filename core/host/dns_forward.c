@@ -10,6 +10,9 @@
  * others are asked; and when nobody is left who could, the next step of the plan
  * need not wait for its time.
  *
+ * The tailnet may want no TCP (dns-forwarder-disable-tcp-retries): then an
+ * answer that was cut off is all there is.
+ *
  * The first good answer is the answer. "I cannot" (SERVFAIL, REFUSED) is kept,
  * and told when nobody knows better.
  */
@@ -45,7 +48,7 @@ struct ts_dns_forward {
 	struct ts_dns_resolvers *resolvers;
 	ts_dns_forward_fn fn;
 	void *ctx;
-	bool wants_all;
+	bool wants_all, no_tcp;
 	uint16_t program_id;
 	uint8_t *query;
 	size_t len;
@@ -122,7 +125,9 @@ static void plan_race(struct ts_dns_forward *q, uint64_t now_ms)
 		switch (up->kind) {
 		case TS_DNS_PLAIN:
 			add_step(q, i, TS_DNS_BY_UDP, at_ms);
-			add_step(q, i, TS_DNS_BY_TCP, at_ms + TCP_AFTER_MS);
+			if (!q->no_tcp)
+				add_step(q, i, TS_DNS_BY_TCP,
+					 at_ms + TCP_AFTER_MS);
 			break;
 		case TS_DNS_HTTPS:
 		case TS_DNS_PEER_HTTP:
@@ -196,7 +201,7 @@ static void on_try(struct ts_dns_try *try, void *ctx,
 	struct ts_dns_forward *q = ctx;
 	struct step *step = step_of(q, try);
 	bool is_cut = verdict == DNS_ANSWER_CUT_OFF && q->wants_all &&
-		      step->way == TS_DNS_BY_UDP;
+		      !q->no_tcp && step->way == TS_DNS_BY_UDP;
 
 	if (verdict == DNS_ANSWER_GOOD ||
 	    (verdict == DNS_ANSWER_CUT_OFF && !is_cut)) {
@@ -262,6 +267,13 @@ static void on_timer(void *ctx)
 	ts_timer_set(q->timer, wake_ms);
 }
 
+static bool has_attribute(const struct ts_node *node, const char *name)
+{
+	const struct ts_peer *self = ts_node_netmap(node)->self;
+
+	return self && ts_peer_has_cap(self, name);
+}
+
 /* -- for the service ----------------------------------------------------- */
 
 struct ts_dns_forward *ts_dns_forward_start(struct ts_dns_forwarder *f,
@@ -287,6 +299,8 @@ struct ts_dns_forward *ts_dns_forward_start(struct ts_dns_forwarder *f,
 		.fn = fn,
 		.ctx = ctx,
 		.wants_all = wants_all,
+		.no_tcp = has_attribute(member->node,
+					"dns-forwarder-disable-tcp-retries"),
 		.program_id = ts_read_be16(&r),
 		.query = malloc(len),
 		.len = len,

@@ -20,7 +20,7 @@ static bool is_bare(const struct ts_dns_query *q)
 	       (q->type == DNS_TYPE_A || q->type == DNS_TYPE_AAAA);
 }
 
-struct ts_name_lookup *ts_dns_search_start(struct ts_host *host,
+struct ts_name_lookup *ts_dns_search_start(struct ts_member *member,
 					   const uint8_t *query, size_t len,
 					   ts_name_lookup_fn fn, void *ctx)
 {
@@ -32,7 +32,7 @@ struct ts_name_lookup *ts_dns_search_start(struct ts_host *host,
 	req.flags = q.type == DNS_TYPE_A ? TS_BROKER_WANT_V4
 					 : TS_BROKER_WANT_V6;
 	memcpy(req.name, q.name, strlen(q.name) + 1);
-	return ts_name_lookup_start(host, &req, fn, ctx);
+	return ts_name_lookup_start(member->host, &req, fn, ctx);
 }
 
 size_t ts_dns_search_answer(const struct ts_broker_reply *rep,

@@ -13,7 +13,7 @@
 
 /* A query for addresses of a bare name that the tailnet's resolvers may know
  * below a search domain: fn as in name_lookup.h. NULL: it is another one. */
-struct ts_name_lookup *ts_dns_search_start(struct ts_host *host,
+struct ts_name_lookup *ts_dns_search_start(struct ts_member *member,
 					   const uint8_t *query, size_t len,
 					   ts_name_lookup_fn fn, void *ctx);
 /* The answer to query that rep means, into out; 0: nobody there knows it. */

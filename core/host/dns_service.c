@@ -262,8 +262,8 @@ static void forward(struct ask *a)
 	struct ts_dns_resolvers *resolvers = route(a);
 
 	if (!resolvers)
-		a->search = ts_dns_search_start(a->service->host, a->query,
-						a->len, on_searched, a);
+		a->search = ts_dns_search_start(a->member, a->query, a->len,
+						on_searched, a);
 	if (!a->search)
 		forward_to(a, resolvers);
 }

@@ -11,6 +11,7 @@
 
 #include "core/crypto/secret.h"
 #include "core/dns/dns_wire.h"
+#include "core/host/ascii_name.h"
 #include "core/host/dns_service.h"
 #include "core/host/proxy_internal.h"
 
@@ -148,6 +149,7 @@ static void ask_node(void *ctx)
 	struct ts_broker_reply rep = {.type = req.type};
 
 	strcpy(req.name, l->name);
+	ts_make_ascii_name(req.name, sizeof(req.name));
 	if (!ts_names_answer(host, &req, &rep))
 		ts_timer_set(l->retry, ts_host_now_ms(host) + RETRY_MS);
 	else if (rep.error || rep.answer == TS_ANSWER_NXDOMAIN ||

@@ -107,7 +107,7 @@ static int open_inside(const struct ts_http_client *client,
 	struct sockaddr_storage sa;
 	int fd = client->tunnel->call(client->tunnel_ctx, to, &via);
 
-	if (fd < 0)
+	if (fd < 0 || ts_addr_equal(&via, to)) /* it is near after all */
 		return fd;
 	address->addrlen = (unsigned)ts_addr_to_sockaddr(
 		&via, ts_addr_family(&via), &sa);

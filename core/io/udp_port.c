@@ -10,6 +10,7 @@
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "core/base/err.h"
@@ -47,6 +48,30 @@ static int bind_to(int fd, int family, uint16_t port)
 	return 0;
 }
 
+/* An old kernel says no, and hands out single datagrams. */
+static void take_bundles(const struct udp_socket *s)
+{
+	int on = !s->port->offload.no_bundles_in;
+
+	if (s->fd >= 0)
+		(void)setsockopt(s->fd, SOL_UDP, UDP_GRO, &on, sizeof(on));
+}
+
+void ts_udp_port_set_offload(struct ts_udp_port *u,
+			     const struct ts_udp_offload *offload)
+{
+	if (memcmp(&u->offload, offload, sizeof(*offload)) == 0)
+		return;
+	log_info("udp-%u: bundles of datagrams: in %s, out %s", u->number,
+		 offload->no_bundles_in ? "no" : "yes",
+		 offload->no_bundles_out     ? "no"
+		 : offload->no_equal_bundles ? "with a shorter last one"
+					     : "yes");
+	u->offload = *offload;
+	take_bundles(&u->v4);
+	take_bundles(&u->v6);
+}
+
 static int open_socket(struct udp_socket *s, uint16_t port)
 {
 	int one = 1;
@@ -58,8 +83,7 @@ static int open_socket(struct udp_socket *s, uint16_t port)
 	if (s->family == AF_INET6)
 		setsockopt(s->fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
 	set_buffers(s->fd);
-	/* An old kernel says no, and hands out single datagrams. */
-	setsockopt(s->fd, SOL_UDP, UDP_GRO, &one, sizeof(one));
+	take_bundles(s);
 	err = bind_to(s->fd, s->family, port);
 	if (err) {
 		close(s->fd);

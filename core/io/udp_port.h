@@ -36,6 +36,13 @@ typedef void (*ts_udp_reuse_fn)(void *ctx);
 /* fn is called before what input had is overwritten or freed: nothing of it
  * may be kept any more. Packets say that they stay from then on. */
 void ts_udp_port_on_reuse(struct ts_udp_port *u, ts_udp_reuse_fn fn);
+/* What the kernel does not do well on this machine, as the tailnet may know. */
+struct ts_udp_offload {
+	bool no_bundles_in, no_bundles_out; /* UDP_GRO, UDP_SEGMENT */
+	bool no_equal_bundles; /* out: the last one has to be shorter */
+};
+void ts_udp_port_set_offload(struct ts_udp_port *u,
+			     const struct ts_udp_offload *offload);
 uint16_t ts_udp_port_number(const struct ts_udp_port *u);
 bool ts_udp_port_has_v6(const struct ts_udp_port *u);
 /* Queued (copied) and flushed before the loop sleeps or when a bundle is full.

@@ -27,6 +27,7 @@ struct ts_udp_port {
 	struct ts_loop *loop;
 	struct udp_socket v4, v6;
 	uint16_t number;
+	struct ts_udp_offload offload;
 	struct udp_in *in;
 	bool is_kept;	  /* what in has may be in use still */
 	uint8_t *waiting; /* datagrams to be sent */

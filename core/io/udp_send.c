@@ -55,17 +55,21 @@ static bool is_refusal(int err)
  * one length, only the last may be shorter. */
 static unsigned bundle_size(const struct udp_socket *s, unsigned first)
 {
+	const struct ts_udp_offload *offload = &s->port->offload;
 	const struct udp_out *out = s->out;
 	size_t each = out->iov[first].iov_len, total = each;
 	unsigned n = 1;
 
-	while (!s->no_bundles && !s->no_bundles_now && first + n < out->count &&
+	while (!s->no_bundles && !s->no_bundles_now &&
+	       !offload->no_bundles_out && first + n < out->count &&
 	       out->iov[first + n - 1].iov_len == each &&
 	       out->iov[first + n].iov_len > 0 &&
 	       out->iov[first + n].iov_len <= each &&
 	       total + out->iov[first + n].iov_len <= BUNDLE_SEND_MAX &&
 	       ts_addr_equal(&out->to[first], &out->to[first + n]))
 		total += out->iov[first + n++].iov_len;
+	if (offload->no_equal_bundles && out->iov[first + n - 1].iov_len == each)
+		return 1;
 	return n;
 }
 

@@ -102,6 +102,11 @@ static void control_knobs(const struct localapi_call *call)
 		{"RandomizeClientPort", "randomize-client-port"},
 		{"SilentDisco", "silent-disco"},
 		{"ForceBackgroundSTUN", "debug-always-stun"},
+		{"DisableDNSForwarderTCPRetries",
+		 "dns-forwarder-disable-tcp-retries"},
+		{"DisableUDPGRO", "disable-udp-gro"},
+		{"DisableUDPGSO", "disable-udp-gso"},
+		{"NeverGSOEqualTail", "never-gso-equal-tail"},
 	};
 	const struct ts_peer *self = ts_node_netmap(call->node)->self;
 	json_t *out = json_object();

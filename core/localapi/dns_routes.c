@@ -63,6 +63,32 @@ static void add_resolver(json_t *list, const char *addr)
 	json_array_append_new(list, json_pack("{s:s}", "Addr", addr));
 }
 
+/* A bare name is looked for below the search domains first. */
+static void add_searched(const struct ts_node *node, const uint8_t *msg,
+			 size_t len, json_t *list)
+{
+	char full[TS_DNS_NAME_CAP];
+	struct ts_dns_query q;
+	const char *domain;
+	size_t i = 0;
+
+	if (ts_dns_read_query(msg, len, &q) || q.is_odd || !*q.name ||
+	    strchr(q.name, '.'))
+		return;
+	while ((domain = ts_node_search_domain(node, i++))) {
+		const struct ts_dns_resolvers *found;
+		int n = snprintf(full, sizeof(full), "%.*s.%s", DNS_LABEL_MAX,
+				 q.name, domain);
+
+		found = n > 0 && (size_t)n < sizeof(full)
+				? ts_dns_routes_find_text(
+					  ts_node_dns_routes(node), full)
+				: NULL;
+		for (size_t k = 0; found && k < found->count; k++)
+			add_resolver(list, found->list[k].text);
+	}
+}
+
 /* Of a query of len bytes; nobody, for what the netmap knows. */
 static json_t *resolvers_of(const struct ts_node *node, const uint8_t *msg,
 			    size_t len)
@@ -82,6 +108,8 @@ static json_t *resolvers_of(const struct ts_node *node, const uint8_t *msg,
 				   msg + DNS_HEADER_LEN, len - DNS_HEADER_LEN);
 	for (size_t i = 0; found && i < found->count; i++)
 		add_resolver(list, found->list[i].text);
+	if (!found)
+		add_searched(node, msg, len, list);
 	host = ts_node_dns_host(node, &ctx);
 	if (found || !host)
 		return list;

@@ -21,6 +21,8 @@
 
 #define CAP_SUGGEST "suggest-exit-node"
 #define CAP_STEERING "traffic-steering"
+#define CAP_REACHABILITY "client-side-reachability"
+#define CAP_ROUTE_CHECK "client-side-reachability-routecheck"
 
 enum { CANDIDATES_MAX = 4096 };
 
@@ -47,15 +49,24 @@ bool node_exit_offers(const struct ts_peer *peer)
 	return v4 && v6;
 }
 
-static bool is_candidate(const struct ts_peer *peer)
+/* May the server's word about who is online be wrong? Upstream measures
+ * instead with the second attribute, and takes that word without a report. */
+static bool ignores_online(const struct ts_peer *self)
 {
-	return peer->online == TS_YES && !peer->expired &&
+	return ts_peer_has_cap(self, CAP_REACHABILITY) &&
+	       !ts_peer_has_cap(self, CAP_ROUTE_CHECK);
+}
+
+static bool is_candidate(const struct ts_peer *peer, bool ignores)
+{
+	return (ignores || peer->online == TS_YES) && !peer->expired &&
 	       ts_peer_has_cap(peer, CAP_SUGGEST) && node_exit_offers(peer);
 }
 
 static int collect(const struct ts_netmap *map, struct candidates *out)
 {
 	const struct ts_peer *peer;
+	bool ignores = ignores_online(map->self);
 	size_t pos = 0;
 
 	out->at = calloc(CANDIDATES_MAX, sizeof(*out->at));
@@ -63,7 +74,7 @@ static int collect(const struct ts_netmap *map, struct candidates *out)
 		return -ENOMEM;
 	while (out->count < CANDIDATES_MAX &&
 	       (peer = ts_netmap_next_peer(map, &pos)))
-		if (is_candidate(peer))
+		if (is_candidate(peer, ignores))
 			out->at[out->count++] = peer;
 	return 0;
 }

@@ -391,6 +391,19 @@ void ts_path_ping(struct ts_path *path, struct ts_path_peer *peer, size_t size,
 
 /* -- what others ask ----------------------------------------------------- */
 
+/* The endpoint that packets go to, while it answers. */
+static void plain_status(const struct ts_path_peer *peer, uint64_t now_ms,
+			 struct ts_path_peer_status *out)
+{
+	const struct ts_disco_candidates *c = &peer->disco.candidates;
+
+	if (peer->plain_index >= c->count || peer->plain_heard_ms == 0 ||
+	    now_ms >= peer->plain_heard_ms + PATH_PLAIN_HEARD_MS)
+		return;
+	out->is_direct = true;
+	out->best = c->at[peer->plain_index].to;
+}
+
 void ts_path_peer_status(const struct ts_path *path,
 			 const struct ts_path_peer *peer, uint64_t now_ms,
 			 struct ts_path_peer_status *out)
@@ -410,6 +423,8 @@ void ts_path_peer_status(const struct ts_path *path,
 		      now_ms < peer->last_send_ms + DISCO_SESSION_ACTIVE_MS;
 	if (is_trusted)
 		out->best = peer->disco.best.to;
+	if (peer->is_wireguard_only)
+		plain_status(peer, now_ms, out);
 }
 
 size_t ts_path_peer_mtu(const struct ts_path_peer *peer)

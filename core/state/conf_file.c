@@ -363,11 +363,32 @@ static int complete_secret(struct ts_config *config, const char *name,
 	return config->kube_secret ? 0 : -ENOMEM;
 }
 
+/* As the container of upstream's image is told where: the Secret comes first.
+ * 1: here is neither. */
+static int complete_as_container(struct ts_config *config, char **env,
+				 char err[static ERR_CAP])
+{
+	const char *secret = ts_environment_get(env, "TS_KUBE_SECRET");
+	const char *dir = ts_environment_get(env, "TS_STATE_DIR");
+
+	if (secret)
+		return complete_secret(config, secret, err);
+	if (!dir)
+		return 1;
+	if (dir[0] != '/') {
+		snprintf(err, ERR_CAP, "TS_STATE_DIR: \"%.80s\" is not the path "
+			 "of a directory", dir);
+		return -EINVAL;
+	}
+	config->state_dir = strdup(dir);
+	return config->state_dir ? 0 : -ENOMEM;
+}
+
 /* What depends on other options. */
 static int complete(struct ts_config *config, const struct ts_config_input *in,
 		    char err[static ERR_CAP])
 {
-	const char *secret;
+	int code;
 
 	if (!config->hostname) {
 		char *label = ts_config_sanitize_hostname(in->program);
@@ -387,10 +408,9 @@ static int complete(struct ts_config *config, const struct ts_config_input *in,
 	if (config->state_in_memory || config->state_dir ||
 	    config->kube_secret)
 		return 0;
-	/* As in the container of upstream's image. */
-	secret = ts_environment_get(in->env, "TS_KUBE_SECRET");
-	if (secret)
-		return complete_secret(config, secret, err);
+	code = complete_as_container(config, in->env, err);
+	if (code <= 0)
+		return code;
 	/* An ephemeral node, and one that has no home to keep its keys in,
 	 * lives in memory. */
 	if (!config->ephemeral)

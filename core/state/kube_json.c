@@ -115,14 +115,14 @@ void ts_kube_read_words(const char *body, size_t len,
 
 /* -- writing -------------------------------------------------------------- */
 
-char *ts_kube_write_review(const char *namespace, const char *name,
-			   const char *verb)
+char *ts_kube_write_review(const char *namespace, const char *resource,
+			   const char *name, const char *verb)
 {
 	json_t *root = json_pack(
-		"{s:s, s:s, s:{s:{s:s, s:s, s:s, s:s}}}", "apiVersion",
+		"{s:s, s:s, s:{s:{s:s, s:s, s:s, s:s*}}}", "apiVersion",
 		"authorization.k8s.io/v1", "kind", "SelfSubjectAccessReview",
 		"spec", "resourceAttributes", "namespace", namespace, "verb",
-		verb, "resource", "secrets", "name", name);
+		verb, "resource", resource, "name", name);
 	char *text = root ? json_dumps(root, JSON_COMPACT) : NULL;
 
 	json_decref(root);

@@ -26,9 +26,12 @@ const char *ts_kube_version(const struct ts_kube_object *o);
 
 /* 1: allowed, 0: not, -EBADMSG. */
 int ts_kube_read_review(const char *body, size_t len);
-/* May we do verb to this Secret? Heap text, or NULL. */
-char *ts_kube_write_review(const char *namespace, const char *name,
-			   const char *verb);
+#define KUBE_REVIEWS_PATH                                                      \
+	"/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+/* May we do verb to this object, or (name NULL) to any such? resource:
+ * "secrets". Heap text, or NULL. */
+char *ts_kube_write_review(const char *namespace, const char *resource,
+			   const char *name, const char *verb);
 
 /* The server's own words of a refusal, printable, or "". */
 void ts_kube_read_words(const char *body, size_t len,

@@ -406,8 +406,7 @@ static char *path_of(const struct ts_kube_secret *k, enum ask ask)
 	char *path = NULL;
 
 	if (ask == ASK_REVIEW)
-		return strdup("/apis/authorization.k8s.io/v1/"
-			      "selfsubjectaccessreviews");
+		return strdup(KUBE_REVIEWS_PATH);
 	if (asprintf(&path, "/api/v1/namespaces/%s/secrets%s%s", k->namespace,
 		     is_named ? "/" : "", is_named ? k->name : "") < 0)
 		return NULL;
@@ -419,8 +418,8 @@ static void write_body(const struct ts_kube_secret *k, enum ask ask,
 {
 	switch (ask) {
 	case ASK_REVIEW:
-		rq->body = ts_kube_write_review(k->namespace, k->name,
-						verbs[k->review]);
+		rq->body = ts_kube_write_review(k->namespace, "secrets",
+						k->name, verbs[k->review]);
 		rq->body_len = rq->body ? strlen(rq->body) : 0;
 		break;
 	case ASK_PATCH:

@@ -232,6 +232,8 @@ class AuthServer(Server):
                          "</Code><Message>wrong</Message></Error>"
                          "</ErrorResponse>")
         form = request.form
+        if form["Action"] == "AssumeRole":
+            return self.role_keys(form["RoleArn"] == "arn:aws:iam::1:role/r")
         assert form["Action"] == "GetWebIdentityToken", form
         token = "aws." + form["Audience.member.1"]
         self.identities.add(token)
@@ -241,7 +243,13 @@ class AuthServer(Server):
         if form["WebIdentityToken"] != "pod.jwt":
             return 400, ("<E><Error><Code>InvalidIdentityToken</Code>"
                          "<Message>no such pod</Message></Error></E>")
-        assert form["RoleArn"] == "arn:aws:iam::1:role/r", form
+        return self.role_keys(form["RoleArn"] == "arn:aws:iam::1:role/r")
+
+    @staticmethod
+    def role_keys(is_known):
+        if not is_known:
+            return 403, ("<E><Error><Code>AccessDenied</Code>"
+                         "<Message>not your role</Message></Error></E>")
         return 200, ("<R><AccessKeyId>AKIDEXAMPLE</AccessKeyId>"
                      f"<SecretAccessKey>{AWS_SECRET}</SecretAccessKey>"
                      "<SessionToken>session</SessionToken></R>")

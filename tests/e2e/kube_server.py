@@ -12,6 +12,7 @@ import threading
 NAMESPACE = "apps"
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 SECRETS = f"/api/v1/namespaces/{NAMESPACE}/secrets"
+EVENTS = f"/api/v1/namespaces/{NAMESPACE}/events"
 
 
 def make_certificates(directory):
@@ -55,9 +56,10 @@ class KubeServer:
         os.makedirs(self.account)
         ca, leaf, key = make_certificates(self.dir)
         self.lock = threading.RLock()
-        self.secrets, self.version = {}, 0
+        self.secrets, self.version, self.events = {}, 0, {}
         self.tokens = {"token-1"}
         self.allowed = {"get", "update", "patch", "create"}
+        self.allowed_events = set()
         self.faults, self.seen, self.bad_tokens = [], [], 0
         with open(ca, encoding="utf-8") as f:
             self.write_account("ca.crt", f.read())
@@ -171,6 +173,8 @@ class KubeServer:
         if token.removeprefix("Bearer ") not in self.tokens:
             self.bad_tokens += 1
             raise Refusal(401, "Unauthorized", "Unauthorized")
+        if request.path.startswith(EVENTS):
+            return (*self.serve_event(request, verb, body), 0)
         self.seen.append(verb)
         fault = next((f for f in self.faults if f[0] == verb), None)
         if fault:
@@ -181,6 +185,10 @@ class KubeServer:
         if verb == "review":
             asked = json.loads(body)["spec"]["resourceAttributes"]
             assert asked["namespace"] == NAMESPACE
+            if asked["resource"] == "events":
+                self.seen.pop()
+                return 201, {"status": {
+                    "allowed": asked["verb"] in self.allowed_events}}, 0
             return 201, {"status": {"allowed": asked["verb"] in self.allowed}}, 0
         if verb not in self.allowed:
             raise Refusal(403, "Forbidden", f"secrets is forbidden: User \"web\" "
@@ -188,6 +196,23 @@ class KubeServer:
         change = getattr(self, "do_" + verb)
         code, answer = change(request.path, body)
         return code, copy.deepcopy(answer), fault and fault[1]
+
+    def serve_event(self, request, verb, body):
+        if verb not in self.allowed_events:
+            raise Refusal(403, "Forbidden", "events is forbidden")
+        name = request.path.removeprefix(EVENTS + "/")
+        if verb == "create":
+            event = json.loads(body)
+            name = event["metadata"]["name"]
+            assert request.path == EVENTS and name not in self.events
+            self.events[name] = event
+            return 201, event
+        if name not in self.events:
+            raise Refusal(404, "NotFound", f"events \"{name}\" not found")
+        for op in json.loads(body) if verb == "patch" else []:
+            assert op["op"] == "replace"
+            self.events[name][op["path"][1:]] = op["value"]
+        return 200, self.events[name]
 
     def named(self, path):
         name = path.removeprefix(SECRETS + "/")

@@ -350,6 +350,55 @@ def test_a_token_of_aws_for_a_pod(api, lab, login, tmp_path):
     assert lab.node("a")["tags"] == ["tag:web"]
 
 
+PROFILES = """
+[default]
+region = eu-west-1
+[profile work] # with another's keys
+region = us-east-1
+role_arn = arn:aws:iam::1:role/{role}
+source_profile = keys
+[profile person]
+sso_session = home
+"""
+
+
+def by_profile(api, tmp_path, name, role="r"):
+    config, keys = tmp_path / "config", tmp_path / "credentials"
+    config.write_text(PROFILES.format(role=role))
+    keys.write_text("[keys]\naws_access_key_id = AKIDEXAMPLE\n"
+                    f"aws_secret_access_key = {AWS_SECRET}\n")
+    return federated(
+        TS_AUDIENCE="au/d", AWS_ENDPOINT_URL=api.url, AWS_PROFILE=name,
+        AWS_CONFIG_FILE=str(config), AWS_SHARED_CREDENTIALS_FILE=str(keys),
+        ECS_CONTAINER_METADATA_URI_V4="http://169.254.170.2/v4/1")
+
+
+def test_a_token_of_aws_by_profile(api, lab, login, tmp_path):
+    program = login(options=by_control(api),
+                    env=by_profile(api, tmp_path, "work"))
+    program.wait_running()
+    assert lab.node("a")["tags"] == ["tag:web"]
+    assert [r.form["Action"] for r in api.asked("/")] == [
+        "AssumeRole", "GetWebIdentityToken"]
+    assert api.asked("/")[1].headers["x-amz-security-token"] == "session"
+    is_secret_kept(program, AWS_SECRET)
+
+
+@pytest.mark.parametrize("name, role, words", [
+    ("work", "s", "aws sts:AssumeRole failed: http 403: AccessDenied: "
+     "not your role"),
+    ("person", "r", "AWS profile person: single sign-on (sso_session) is not "
+     "supported"),
+    ("nobody", "r", "failed to get shared config profile, nobody")])
+def test_a_profile_of_aws_that_is_of_no_use(api, login, tmp_path, name, role,
+                                            words):
+    program = login("true", options=[*by_control(api), "--wait=5"],
+                    env=by_profile(api, tmp_path, name, role))
+    assert program.wait() == 125
+    assert words in program.err
+    assert AWS_SECRET not in program.err + program.log
+
+
 def test_a_refused_pod(api, login, tmp_path):
     path = tmp_path / "token"
     path.write_text("another.jwt")

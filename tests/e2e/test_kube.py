@@ -63,6 +63,64 @@ def test_a_secret_keeps_the_node(kube, lab, run):
     assert len(lab.nodes()) == 1
 
 
+POD = {"POD_NAME": "web-0", "POD_UID": "0c5-11"}
+
+
+def events(kube):
+    return {e["reason"]: e for e in list(kube.events.values())}
+
+
+def test_the_pod_is_told(kube, lab, run):
+    """By one Event a reason, as upstream names and counts them."""
+    kube.allowed_events = {"get", "create", "patch"}
+    web = run("web", "sleep", "60", options=["--state", "kube:web"],
+              env={**kube.env, **POD})
+    wait_until(lambda: "TailscaledStateUpdated" in events(kube), "Events")
+    loaded = kube.events["web-0.0c5-11.tailscalestateloaded"]
+    assert loaded["involvedObject"] == {
+        "kind": "Pod", "namespace": "apps", "name": "web-0", "uid": "0c5-11",
+        "apiVersion": "v1"}
+    assert (loaded["type"], loaded["count"], loaded["source"]) == (
+        "Normal", 1, {"component": "tailscale-state-store"})
+    wait_until(lambda: stored_key(kube), "the profile in the Secret")
+    count = lambda: events(kube)["TailscaledStateUpdated"]["count"]
+    before = count()
+    kube.allowed.discard("patch")
+    kube.allowed.discard("update")
+    change_key(lab, "web")
+    failed = "TailscaleStateUpdateFailed"
+    wait_until(lambda: failed in events(kube), "the failure")
+    assert events(kube)[failed]["type"] == "Warning"
+    assert "cannot" in events(kube)[failed]["message"]
+    kube.allowed |= {"patch", "update"}
+    wait_until(lambda: count() > before, "another change")
+    assert "token-1" not in json.dumps(kube.events)
+    web.stop()
+    web.wait()
+    run("web", "sleep", "60", options=["--state", "kube:web"],
+        env={**kube.env, **POD}, key=None)
+    wait_until(lambda: events(kube)["TailscaleStateLoaded"]["count"] == 2,
+               "the second start")
+
+
+def test_the_pod_is_told_of_a_node_that_cannot_start(kube, call):
+    kube.allowed_events = {"get", "create", "patch"}
+    kube.put("web")["data"]["bad"] = "%%%"
+    program = call("web", "true", options=["--state", "kube:web", "--wait"],
+                   env={**kube.env, **POD})
+    assert program.code == 125
+    failed = events(kube)["TailscaleStateLoadFailed"]
+    assert failed["type"] == "Warning" and failed["message"] in program.err
+
+
+def test_events_are_as_the_role_allows(kube, lab, run):
+    web = run("web", "sleep", "60", options=["--state", "kube:web"],
+              env={**kube.env, **POD})
+    wait_until(lambda: stored_key(kube), "the profile in the Secret")
+    assert "the role needs get, create and patch for events" in web.log
+    assert not kube.events
+
+
 @pytest.mark.skipif(bool(SANITIZERS),
                     reason="a stock program has no sanitizer runtime")
 def test_a_node_inside_the_program(kube, lab, run, call):

@@ -239,6 +239,21 @@ def test_a_relay_with_nothing_but_a_name_is_asked_by_stun(lab, run):
     assert netcheck(node)["PreferredDERP"] == 7
 
 
+def test_the_tailnet_may_want_no_bundles(lab, run):
+    node = run("node", "sleep", "60").wait_running()
+    lab.command("wait node ready")
+    for attribute, told in (("disable-udp-gso", "in yes, out no"),
+                            ("disable-udp-gro", "in no, out yes"),
+                            ("never-gso-equal-tail",
+                             "in yes, out with a shorter last one")):
+        lab.command("cap node " + attribute)
+        wait_until(lambda: told + "\n" in node.log, told)
+        assert netcheck(node)["UDP"]
+        lab.command(f"cap node {attribute} off")
+        wait_until(lambda: node.log.rfind("in yes, out yes\n") >
+                   node.log.rindex(told), "its end")
+
+
 def test_the_tailnet_may_want_a_random_port(lab, run):
     node = run("node", "sleep", "60", env={"TSNET_PORT": "41999"}
                ).wait_running()

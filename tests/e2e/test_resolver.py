@@ -284,6 +284,38 @@ def test_a_node_inside_the_program(everything, corp, system, ask, web):
                            "198.51.100.1"]
 
 
+IDN = """
+    import ctypes, socket, sys
+    # Python itself would convert the name.
+    libc = ctypes.CDLL(None)
+    class Info(ctypes.Structure):
+        pass
+    Info._fields_ = [("flags", ctypes.c_int), ("family", ctypes.c_int),
+                     ("type", ctypes.c_int), ("protocol", ctypes.c_int),
+                     ("len", ctypes.c_uint32), ("addr", ctypes.c_void_p),
+                     ("name", ctypes.c_char_p), ("next", ctypes.c_void_p)]
+    for name in sys.argv[1:]:
+        found = ctypes.POINTER(Info)()
+        hints = Info(flags=0x40, family=socket.AF_INET)  # AI_IDN
+        err = libc.getaddrinfo(name.encode(), None, ctypes.byref(hints),
+                               ctypes.byref(found))
+        print(socket.inet_ntoa(ctypes.string_at(found[0].addr + 4, 4))
+              if not err else "none")
+"""
+
+
+def test_names_beyond_ascii(everything, server, system, ask, tmp_path):
+    names = {"xn--bcher-kva.example": "192.0.2.90",
+             "xn--80adxhks.xn--p1ai": "192.0.2.91"}
+    corp = server(CORP, names)
+    env = {"LC_ALL": "C.UTF-8"}
+    out = ask(*script(IDN), "b\u00fccher.example",
+              "\u041c\u043e\u0441\u043a\u0432\u0430.\u0440\u0444", env=env)
+    assert out.split() == ["192.0.2.90", "192.0.2.91"]
+    assert {name for _, name in corp.asked} == set(names)
+    assert not system.asked
+
+
 REVERSE = """
     import socket, sys
     for ip in sys.argv[1:]:
@@ -410,6 +442,21 @@ def test_long_answers_come_by_tcp(split, corp, system, ask):
               "big.corp.example")
     assert " tc " in out and "ANSWER: 0" in out
     assert len(ask("getent", "ahostsv4", "big.corp.example").split("\n")) > 8
+
+
+@needs("dig")
+def test_the_tailnet_may_want_no_tcp(split, lab, corp, system, run, wrap, web):
+    node = run("asker", "sleep", "600", wrap=wrap,
+               options=("--wait",)).wait_running()
+    answer = lambda: json.loads(get(
+        node, "dns-query?name=big.corp.example")[1])["Bytes"]
+    lab.command("cap asker dns-forwarder-disable-tcp-retries")
+    wait_until(lambda: len(base64.b64decode(answer())) < 100, "a short answer")
+    before = corp.asked.count(("tcp", "big.corp.example"))
+    answer()
+    assert corp.asked.count(("tcp", "big.corp.example")) == before
+    lab.command("cap asker dns-forwarder-disable-tcp-retries off")
+    wait_until(lambda: len(base64.b64decode(answer())) > 1600, "all of it")
 
 
 @needs("dig")
@@ -647,6 +694,25 @@ def test_dns_over_https_inside_the_tailnet(configure, run, lab, system, call,
     assert not system.asked
 
 
+@needs("openssl")
+@pytest.mark.skipif(bool(SANITIZERS),
+                    reason="a stock program has no sanitizer runtime")
+def test_https_by_a_node_inside_the_program(configure, run, lab, system, call,
+                                            wrap, certificate, tmp_path):
+    cert = certificate("ns.lab.ts.net")
+    program, log = serve(run, tmp_path, "--cert", cert, "--https",
+                         "0.0.0.0:443")
+    configure(Resolvers=[{"Addr": "https://ns.lab.ts.net/dns-query"}])
+    asker = call("asker", *script(LOOK), "ns.lab.ts.net", "example.com",
+                 "db.corp.example", wrap=wrap,
+                 options=("--wait", "--in-process"),
+                 env={"SSL_CERT_FILE": cert})
+    assert asker.out.split() == [program.ip, "192.0.2.80", "192.0.2.10"]
+    assert {line.split()[3] for line in log.lines} == \
+        {lab.node("asker")["ips"][0]}
+    assert not system.asked
+
+
 HTTP2 = """
     const http2 = require('http2'), fs = require('fs');
     const pem = fs.readFileSync(process.argv[1]);
@@ -769,6 +835,10 @@ def test_localapi(split, corp, system, web, run, wrap, lab):
     assert answer["Resolvers"] == [{"Addr": CORP}]
     assert base64.b64decode(answer["Bytes"])[-4:] == \
         bytes((192, 0, 2, 10))
+    status, body = get(node, "dns-query?name=db")
+    answer = json.loads(body)
+    assert answer["Resolvers"] == [{"Addr": CORP}, {"Addr": SYSTEM}]
+    assert base64.b64decode(answer["Bytes"])[-4:] == bytes((192, 0, 2, 10))
     status, body = get(node, "dns-query?name=web.lab.ts.net.")
     answer = json.loads(body)
     assert status == 200 and answer["Resolvers"] == []

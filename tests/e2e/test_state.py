@@ -215,6 +215,16 @@ def test_what_a_killed_writer_left_goes(run, tmp_path):
     assert not litter.exists() and others.exists()
 
 
+def test_a_directory_can_come_as_upstreams_container_has_it(lab, tmp_path):
+    kept = tmp_path / "kept"
+    for key in ({"TS_AUTHKEY": "key-alice"}, {}):
+        subprocess.run([TSRUN, "--hostname", "web", "--control-url", lab.url,
+                        "--wait", "true"], check=True, timeout=60,
+                       env={**CLEAN_ENV, **key, "TS_STATE_DIR": str(kept)})
+    assert (kept / "tailscaled.state").exists()
+    assert len(lab.nodes()) == 1
+
+
 def test_a_state_in_memory_leaves_no_trace(lab, run, tmp_path):
     home, runtime = tmp_path / "home", tmp_path / "rt"
     home.mkdir()

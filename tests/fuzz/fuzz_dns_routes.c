@@ -35,6 +35,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 
 	if (!config.raw)
 		return 0;
+	in.exit_node_resolvers =
+		json_object_get(config.raw, "ExitNodeDNSResolvers");
 	for (int i = 0; i < 2; i++) {
 		struct ts_dns_routes *routes = ts_dns_routes_new(&in);
 

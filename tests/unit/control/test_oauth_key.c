@@ -645,6 +645,114 @@ static void a_web_identity_assumes_its_role(void **state)
 	flow_close(&f);
 }
 
+static int aws_files(const char *path, char **out)
+{
+	const char *text = NULL;
+
+	if (strcmp(path, "/home/ann/.aws/config") == 0)
+		text = "[default]\nregion = eu-north-1\n"
+		       "[profile work]\nregion = eu-west-1\n"
+		       "role_arn = arn:aws:iam::1:role/work\n"
+		       "source_profile = base\nexternal_id = ex&1\n"
+		       "[profile cloud]\nregion = eu-west-1\n"
+		       "role_arn = arn:role\n"
+		       "credential_source = Ec2InstanceMetadata\n"
+		       "[profile nowhere]\nregion = eu-west-1\n"
+		       "role_arn = arn:role\n"
+		       "credential_source = EcsContainer\n"
+		       "[profile pod]\nregion = eu-west-1\n"
+		       "role_arn = arn:pod\nrole_session_name = me\n"
+		       "web_identity_token_file = /run/pod.jwt\n";
+	else if (strcmp(path, "/home/ann/.aws/credentials") == 0)
+		text = "[base]\naws_access_key_id = AKBASE\n"
+		       "aws_secret_access_key = HUSHBASE\n";
+	else if (strcmp(path, "/run/pod.jwt") == 0)
+		text = "POD.JWT\n";
+	*out = text ? strdup(text) : NULL;
+	return text ? 0 : -2;
+}
+
+static void open_with_profile(struct flow *f, char *profile)
+{
+	static char ecs[] = "ECS_CONTAINER_METADATA_URI_V4=http://x/v4";
+	static char home[] = "HOME=/home/ann";
+	static char *env[4];
+
+	env[0] = ecs;
+	env[1] = home;
+	env[2] = profile;
+	*f = federation(NULL);
+	f->place.read_file = aws_files;
+	into_ecs(f, env);
+}
+
+#define STS_KEYS                                                               \
+	"<X><Credentials><AccessKeyId>AK2</AccessKeyId><SecretAccessKey>"      \
+	"HUSHKEY</SecretAccessKey><SessionToken>SE</SessionToken>"	       \
+	"</Credentials></X>"
+
+static void a_profile_takes_on_its_role(void **state)
+{
+	char profile[] = "AWS_PROFILE=work";
+	struct flow f;
+
+	(void)state;
+	open_with_profile(&f, profile);
+	assert_string_equal(next(&f), "https://sts.eu-west-1.amazonaws.com/");
+	assert_string_equal(f.call.body,
+			    "Action=AssumeRole&Version=2011-06-15&RoleArn="
+			    "arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fwork&"
+			    "RoleSessionName=tsnet-shim&ExternalId=ex%261");
+	assert_non_null(strstr(field_of(&f, "Authorization"),
+			       "Credential=AKBASE/"));
+	answer(&f, 200, STS_KEYS);
+	assert_string_equal(next(&f), "https://sts.eu-west-1.amazonaws.com/");
+	assert_non_null(strstr(f.call.body, "Action=GetWebIdentityToken"));
+	assert_non_null(strstr(field_of(&f, "Authorization"),
+			       "Credential=AK2/"));
+	assert_string_equal(field_of(&f, "X-Amz-Security-Token"), "SE");
+	answer(&f, 200, STS_OK);
+	next(&f);
+	assert_non_null(strstr(f.call.body, "jwt=AWS.JWT"));
+	flow_close(&f);
+	open_with_profile(&f, profile);
+	next(&f);
+	answer(&f, 403, "<E><Code>AccessDenied</Code><Message>no</Message></E>");
+	no_more(&f, TS_OAUTH_REFUSED);
+	told(&f, "aws sts:AssumeRole failed: http 403: AccessDenied: no");
+	flow_close(&f);
+}
+
+static void a_profile_says_where_credentials_are(void **state)
+{
+	char cloud[] = "AWS_DEFAULT_PROFILE=cloud", pod[] = "AWS_PROFILE=pod";
+	char nowhere[] = "AWS_PROFILE=nowhere", none[] = "AWS_PROFILE=none";
+	struct flow f;
+
+	(void)state;
+	open_with_profile(&f, cloud);
+	assert_non_null(strstr(next(&f), "/latest/api/token"));
+	flow_close(&f);
+	open_with_profile(&f, pod);
+	next(&f);
+	assert_string_equal(f.call.body,
+			    "Action=AssumeRoleWithWebIdentity&Version="
+			    "2011-06-15&RoleArn=arn%3Apod&RoleSessionName=me&"
+			    "WebIdentityToken=POD.JWT");
+	answer(&f, 200, STS_KEYS);
+	next(&f);
+	assert_non_null(strstr(f.call.body, "Action=GetWebIdentityToken"));
+	flow_close(&f);
+	open_with_profile(&f, nowhere);
+	no_more(&f, TS_OAUTH_REFUSED);
+	told(&f, "no credentials, as the profile says");
+	flow_close(&f);
+	open_with_profile(&f, none);
+	no_more(&f, TS_OAUTH_REFUSED);
+	told(&f, "failed to get shared config profile, none");
+	flow_close(&f);
+}
+
 static void hostile_answers_of_aws_are_refused(void **state)
 {
 	static const char *const bodies[] = {
@@ -736,6 +844,8 @@ int main(void)
 		cmocka_unit_test(a_task_gives_a_token),
 		cmocka_unit_test(words_of_aws_are_one_clean_line),
 		cmocka_unit_test(a_web_identity_assumes_its_role),
+		cmocka_unit_test(a_profile_takes_on_its_role),
+		cmocka_unit_test(a_profile_says_where_credentials_are),
 		cmocka_unit_test(hostile_answers_of_aws_are_refused),
 		cmocka_unit_test(a_foreign_credentials_service_is_refused),
 		cmocka_unit_test(a_hostile_region_is_refused),

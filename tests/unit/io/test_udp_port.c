@@ -6,6 +6,8 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -247,6 +249,58 @@ static void jumbo_frames_share_a_batch(void **state)
 				 i % 7 == 3 ? 60 : 9216 - i % 3);
 }
 
+/* Four datagrams to a socket that takes bundles: how many messages come? */
+static unsigned messages_of_four(struct ts_udp_port *from, size_t last_len)
+{
+	struct sockaddr_in sin = {.sin_family = AF_INET,
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t sin_len = sizeof(sin);
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0), on = 1;
+	uint8_t data[4096] = {0};
+	struct ts_addr to;
+	size_t total = 0;
+	unsigned count = 0;
+	ssize_t n;
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&sin, sizeof(sin)), 0);
+	assert_int_equal(setsockopt(fd, SOL_UDP, UDP_GRO, &on, sizeof(on)), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&sin, &sin_len), 0);
+	to = address("127.0.0.1", ntohs(sin.sin_port));
+	for (int i = 0; i < 4; i++)
+		ts_udp_port_send(from, &to, data, i < 3 ? 500 : last_len);
+	ts_udp_port_flush(from);
+	while ((n = recv(fd, data, sizeof(data), 0)) > 0) {
+		total += (size_t)n;
+		count++;
+	}
+	assert_int_equal(total, 1500 + last_len);
+	close(fd);
+	return count;
+}
+
+static void bundles_are_as_the_kernel_can(void **state)
+{
+	struct bench *bench = *state;
+	struct ts_udp_offload offload = {.no_bundles_out = false};
+
+	assert_int_equal(messages_of_four(bench->a, 500), 1);
+	offload.no_equal_bundles = true;
+	ts_udp_port_set_offload(bench->a, &offload);
+	assert_int_equal(messages_of_four(bench->a, 500), 4);
+	assert_int_equal(messages_of_four(bench->a, 499), 1);
+	offload.no_bundles_out = true;
+	ts_udp_port_set_offload(bench->a, &offload);
+	assert_int_equal(messages_of_four(bench->a, 499), 4);
+	/* Another port is as the one before. */
+	assert_int_equal(ts_udp_port_rebind(bench->a, 0), 0);
+	assert_int_equal(messages_of_four(bench->a, 499), 4);
+	offload = (struct ts_udp_offload){.no_bundles_in = true};
+	ts_udp_port_set_offload(bench->a, &offload);
+	assert_int_equal(messages_of_four(bench->a, 500), 1);
+	ts_udp_port_set_offload(bench->b, &offload);
+	neighbours_of_any_length_stay_apart(state); /* into b */
+}
+
 static void whole_datagrams_leave_in_order_and_at_once(void **state)
 {
 	struct bench *bench = *state;
@@ -407,6 +461,7 @@ int main(void)
 		CASE(neighbours_of_any_length_stay_apart),
 		CASE(an_unreachable_destination_costs_only_its_datagram),
 		CASE(jumbo_frames_share_a_batch),
+		CASE(bundles_are_as_the_kernel_can),
 		CASE(whole_datagrams_leave_in_order_and_at_once),
 		CASE(a_packet_leaves_from_the_room),
 		CASE(what_stays_is_there_until_it_is_taken_back),

@@ -433,6 +433,17 @@ static void nobody_may_be_suggested(void **state)
 	sim_map_text(&sim->nodes[0],
 		     "{\"OnlineChange\":{\"2\":false}}");
 	assert_int_equal(suggest(sim, &HOME_1, NULL), 0);
+	/* The tailnet may doubt its own word, if nobody is to measure. */
+	sim_set_extra(sim, 0, json_pack("{s:{s:n}}", "CapMap",
+					"client-side-reachability"));
+	sim_tell(sim, 0, 0);
+	assert_int_equal(suggest(sim, &HOME_1, NULL), 2);
+	sim_set_extra(sim, 0,
+		      json_pack("{s:{s:n, s:n}}", "CapMap",
+				"client-side-reachability",
+				"client-side-reachability-routecheck"));
+	sim_tell(sim, 0, 0);
+	assert_int_equal(suggest(sim, &HOME_1, NULL), 0);
 	sim_free(sim);
 }
 

@@ -890,6 +890,8 @@ static void a_wireguard_only_peer_is_reached_at_its_endpoint(void **state)
 		.endpoint_count = 1,
 		.is_wireguard_only = true,
 	};
+	struct ts_path_addr from = {.vni = 0};
+	struct ts_path_peer_status status;
 
 	(void)state;
 	ts_path_peer_update(a->path, a->peers[1], &config, sim->now_ms);
@@ -897,6 +899,16 @@ static void a_wireguard_only_peer_is_reached_at_its_endpoint(void **state)
 	sim_run(sim, 1000);
 	assert_int_equal(sim->nodes[1].got_unattributed, 1);
 	assert_int_equal(a->sent_disco, 0);
+	/* Shown as its path while it answers. */
+	assert_false(sim_is_direct(sim, 0, 1));
+	from.addr = sim->nodes[1].addr;
+	ts_path_learn(a->path, a->peers[1], &from, sim->now_ms);
+	ts_path_peer_status(a->path, a->peers[1], sim->now_ms, &status);
+	assert_true(status.is_direct);
+	assert_true(ts_addr_equal(&status.best.addr, &sim->nodes[1].addr));
+	ts_path_peer_status(a->path, a->peers[1], sim->now_ms + 15000,
+			    &status);
+	assert_false(status.is_direct);
 	sim_free(sim);
 }
 

@@ -432,6 +432,21 @@ static void the_state_directory_is_found(void **state)
 	with_env(b, "STATE_DIRECTORY=/var/lib/a:/var/lib/b");
 	assert_int_equal(load(b, NULL), 0);
 	assert_string_equal(b->config.state_dir, "/var/lib/a");
+	/* As upstream's container has it. */
+	with_env(b, "TS_STATE_DIR=/var/lib/tailscale");
+	assert_int_equal(load(b, "ephemeral = yes"), 0);
+	assert_string_equal(b->config.state_dir, "/var/lib/tailscale");
+	assert_false(b->config.state_in_memory);
+	assert_int_equal(load(b, "state_dir = /d"), 0);
+	assert_string_equal(b->config.state_dir, "/d");
+	with_env(b, "TS_KUBE_SECRET=web");
+	assert_int_equal(load(b, NULL), 0);
+	assert_string_equal(b->config.kube_secret, "web");
+	assert_null(b->config.state_dir);
+	b->env_count = 0;
+	with_env(b, "TS_STATE_DIR=here");
+	expect_error(b, NULL, -EINVAL, "TS_STATE_DIR: \"here\" is not the "
+				       "path of a directory");
 }
 
 static void hostnames_become_dns_labels(void **state)
