@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "core/base/log.h"
+#include "core/engine/drop_place.h"
 #include "core/engine/engine_internal.h"
 #include "core/engine/local_dial.h"
 #include "core/engine/local_server.h"
@@ -125,6 +126,8 @@ int engine_open_localapi(struct ts_engine *engine, char err[static 256])
 		.store = store,
 		.rebind = rebind,
 		.break_derps = break_derps,
+		.loop = engine->loop,
+		.drop_box = engine->drop_box,
 		.dial = engine_local_dial,
 	};
 	int code;
@@ -159,6 +162,7 @@ void engine_prefs_changed(void *ctx, bool is_login)
 {
 	struct ts_engine *engine = ctx;
 
+	engine_follow_login(engine);
 	if (engine->local)
 		local_server_follow_operator(engine->local);
 	if (engine->localapi)

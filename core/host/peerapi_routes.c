@@ -13,6 +13,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "core/base/err.h"
 #include "core/dns/dns_wire.h"
 #include "core/host/dns_service.h"
 #include "core/host/peerapi.h"
@@ -21,8 +22,8 @@
 #define PLAIN "text/plain; charset=utf-8"
 #define DNS_MESSAGE "application/dns-message"
 
-static void reply_text(struct ts_peerapi_conn *conn, int status,
-		       const char *text)
+void ts_peerapi_reply_text(struct ts_peerapi_conn *conn, int status,
+			   const char *text)
 {
 	ts_peerapi_reply(conn, status, PLAIN, text, strlen(text));
 }
@@ -110,7 +111,7 @@ static void reply_refused(struct ts_peerapi_conn *conn,
 	if (len > 0)
 		ts_peerapi_reply(conn, 200, DNS_MESSAGE, answer, (size_t)len);
 	else
-		reply_text(conn, 500, "DNS forwarding error\n");
+		ts_peerapi_reply_text(conn, 500, "DNS forwarding error\n");
 }
 
 static void on_answer(void *ctx, const uint8_t *answer, size_t len)
@@ -120,7 +121,7 @@ static void on_answer(void *ctx, const uint8_t *answer, size_t len)
 	if (len > 0)
 		ts_peerapi_reply(conn, 200, DNS_MESSAGE, answer, len);
 	else
-		reply_text(conn, 500, "DNS forwarding error\n");
+		ts_peerapi_reply_text(conn, 500, "DNS forwarding error\n");
 }
 
 static void ask(struct ts_peerapi_conn *conn, const uint8_t *query, size_t len)
@@ -130,7 +131,7 @@ static void ask(struct ts_peerapi_conn *conn, const uint8_t *query, size_t len)
 	int err = ts_dns_read_query(query, len, &q);
 
 	if (err == -EBADMSG)
-		reply_text(conn, 400, "no DNS query\n");
+		ts_peerapi_reply_text(conn, 400, "no DNS query\n");
 	else if (err)
 		reply_refused(conn, &q, DNS_FORMERR);
 	else if (is_filtered(member, q.name) ||
@@ -153,13 +154,13 @@ static void serve_dns(struct ts_peerapi_conn *conn,
 	int err;
 
 	if (!may_ask(conn)) {
-		reply_text(conn, 403, "DNS access denied\n");
+		ts_peerapi_reply_text(conn, 403, "DNS access denied\n");
 		return;
 	}
 	err = ts_peerapi_dns_query(req, &query, &len, &problem);
 	if (err) {
 		snprintf(text, sizeof(text), "%s\n", problem);
-		reply_text(conn, err == -ENOMEM ? 500 : 400, text);
+		ts_peerapi_reply_text(conn, err == -ENOMEM ? 500 : 400, text);
 		return;
 	}
 	ask(conn, query, len);
@@ -168,10 +169,12 @@ static void serve_dns(struct ts_peerapi_conn *conn,
 
 /* -- the greeting ----------------------------------------------------------- */
 
-static void serve_root(struct ts_peerapi_conn *conn)
+static void serve_root(struct ts_peerapi_conn *conn,
+		       const struct ts_peerapi_request *req)
 {
 	char ip[TS_IP_TEXT_CAP], page[256];
 
+	(void)req;
 	/* Nothing in it is the peer's own text. */
 	snprintf(page, sizeof(page),
 		 "<html>\n<body>\n<h1>Hello (%s)</h1>\n"
@@ -181,18 +184,55 @@ static void serve_root(struct ts_peerapi_conn *conn)
 			 strlen(page));
 }
 
+/* -- routes ------------------------------------------------------------------- */
+
+/* A path that ends in '/' stands for all below it; upstream's names do for all
+ * that begins so. */
+static const struct {
+	const char *path;
+	bool is_prefix, takes_body;
+	void (*serve)(struct ts_peerapi_conn *conn,
+		      const struct ts_peerapi_request *req);
+} routes[] = {
+	{"/v0/put/", true, true, ts_peerapi_put},
+	{"/dns-query", true, false, serve_dns},
+	{"/", false, false, serve_root},
+};
+
+/* An index; ARRAY_LEN(routes): none. */
+static size_t find_route(const struct ts_peerapi_request *req)
+{
+	size_t i = 0;
+
+	for (; i < ARRAY_LEN(routes); i++) {
+		size_t len = strlen(routes[i].path);
+
+		if (routes[i].is_prefix
+			    ? req->path_len >= len &&
+				      memcmp(req->path, routes[i].path, len) ==
+					      0
+			    : ts_peerapi_path_is(req, routes[i].path))
+			break;
+	}
+	return i;
+}
+
+bool ts_peerapi_takes_body(const struct ts_peerapi_request *req)
+{
+	size_t i = find_route(req);
+
+	return i < ARRAY_LEN(routes) && routes[i].takes_body;
+}
+
 void ts_peerapi_serve(struct ts_peerapi_conn *conn,
 		      const struct ts_peerapi_request *req)
 {
-	static const char DNS_PATH[] = "/dns-query";
+	size_t i = find_route(req);
 
 	if (ts_peerapi_is_of_browser(req) || !is_our_host(conn, req))
-		reply_text(conn, 403, "invalid peerapi request\n");
-	else if (req->path_len >= sizeof(DNS_PATH) - 1 &&
-		 memcmp(req->path, DNS_PATH, sizeof(DNS_PATH) - 1) == 0)
-		serve_dns(conn, req);
-	else if (ts_peerapi_path_is(req, "/"))
-		serve_root(conn);
+		ts_peerapi_reply_text(conn, 403, "invalid peerapi request\n");
+	else if (i < ARRAY_LEN(routes))
+		routes[i].serve(conn, req);
 	else
-		reply_text(conn, 404, "unsupported peerapi path\n");
+		ts_peerapi_reply_text(conn, 404, "unsupported peerapi path\n");
 }

@@ -15,11 +15,13 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "core/loop/loop.h"
 #include "core/node/node.h"
 
 enum { TS_LOCALAPI_ETAG_CAP = 65 };
 
 struct ts_localapi; /* of one node */
+struct ts_drop_box; /* core/drop/drop_box.h */
 
 /* err 0: fd is connected, and the callee's. Once, perhaps at once. */
 typedef void (*ts_localapi_dialled_fn)(void *done_ctx, int err, int fd);
@@ -46,6 +48,8 @@ struct ts_localapi_env {
 	/* Debug actions: another UDP port; all relays' streams anew. */
 	int (*rebind)(void *ctx);
 	void (*break_derps)(void *ctx);
+	struct ts_loop *loop;
+	struct ts_drop_box *drop_box; /* for peers' files; NULL: none */
 	/* A connection to an address of the tailnet's. */
 	void (*dial)(void *ctx, const struct ts_addr *to,
 		     ts_localapi_dialled_fn done, void *done_ctx);
@@ -78,6 +82,20 @@ struct ts_localapi_stream {
 	void *wake_ctx;
 };
 
+/* A body that is taken as it comes. The route makes it; it lives until
+ * close(), be the request answered or not. */
+struct ts_localapi_upload {
+	/* How many bytes were taken: fewer than len, then wake() follows. */
+	size_t (*write)(void *ctx, const char *data, size_t len);
+	void (*end)(void *ctx); /* that was all of it */
+	/* The request is over: answered, or its caller has gone. Once. */
+	void (*close)(void *ctx);
+	void *ctx;
+	/* The server's. */
+	void (*wake)(void *wake_ctx);
+	void *wake_ctx;
+};
+
 struct ts_localapi_reply {
 	int status;
 	const char *content_type; /* static, or NULL: no body */
@@ -88,6 +106,9 @@ struct ts_localapi_reply {
 	/* The connection goes on as that of fd, which goes with the reply. */
 	bool has_fd;
 	int fd;
+	/* ... or fd is a file that is the body, of so many bytes. */
+	bool is_file;
+	uint64_t file_len;
 	char dial_self[TS_ADDR_TEXT_CAP]; /* where the caller is to dial */
 };
 /* Called exactly once per request, inside ts_localapi_handle() or later on
@@ -112,6 +133,17 @@ void ts_localapi_handle(struct ts_localapi *api,
 			uint64_t now_ms, int64_t now_unix,
 			ts_localapi_done_fn done, void *ctx);
 
+/* Before the body is there: is it taken as it comes? Then *out is who takes it,
+ * or NULL: it is answered already, and the body of no interest. Else
+ * ts_localapi_handle() follows, once it is there. */
+bool ts_localapi_upload(struct ts_localapi *api,
+			const struct ts_localapi_request *request,
+			uint64_t now_ms, int64_t now_unix,
+			ts_localapi_done_fn done, void *ctx,
+			struct ts_localapi_upload **out);
+
+/* A file of a peer's comes, waits, or does no longer. */
+void ts_localapi_files_changed(struct ts_localapi *api);
 /* News of the node, as in struct ts_node_io. */
 void ts_localapi_state_changed(struct ts_localapi *api,
 			       enum ts_node_state state, const char *error,

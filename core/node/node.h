@@ -271,6 +271,9 @@ bool ts_node_uses_exit(const struct ts_node *node,
 /* Our PeerAPI's, which follows from our address; 0: no address of that family.
  */
 uint16_t ts_node_peerapi_port(const struct ts_node *node, bool v6);
+/* A peer's, in a family that we have an address of. */
+bool ts_node_peerapi_of(const struct ts_node *node, const struct ts_peer *peer,
+			struct ts_addr *out);
 /* May peer, at from, use us as its exit node, as far as names go? */
 bool ts_node_lets_out(const struct ts_node *node, const struct ts_peer *peer,
 		      const struct ts_ip *from);

@@ -58,6 +58,12 @@ def rows(env):
             assert env.program_prefs()[name] == value
         return check
 
+    def peer_has(name):
+        def check():
+            inbox = os.path.join(env.peer.state, "files")
+            assert [f for _, _, fs in os.walk(inbox) for f in fs] == [name]
+        return check
+
     def is_state(value):
         def check():
             wait_until(lambda: env.program.status().get("BackendState") ==
@@ -128,8 +134,9 @@ def rows(env):
         Row("funnel status", r"No serve config"),
         Row("funnel --bg 3000", limit="nothing is served by the node itself"),
         Row("cert ours.lab.test", limit="no certificates"),
-        Row("file cp /etc/hostname peer:", limit="no Taildrop"),
-        Row("file get /tmp", limit="no Taildrop"),
+        Row("file cp --targets", r"{peer}\s+peer"),
+        Row("file cp /etc/hostname peer:", after=peer_has("hostname")),
+        Row("file get /dev/null"),
         Row("drive list", limit="no Taildrive"),
         Row("appc-routes", r"not a connector"),
         Row("licenses", r"https?://"),

@@ -107,6 +107,20 @@ enum ts_route ts_node_route(const struct ts_node *node, const struct ts_ip *ip,
 	return ts_ip_is_tailscale(ip) ? TS_ROUTE_NONE : TS_ROUTE_HOST;
 }
 
+json_t *ts_node_peer_caps(const struct ts_node *node, const struct ts_ip *src)
+{
+	(void)node;
+	(void)src;
+	return json_object();
+}
+
+bool ts_node_peerapi_of(const struct ts_node *node, const struct ts_peer *peer,
+			struct ts_addr *out)
+{
+	(void)node, (void)peer, (void)out;
+	return false;
+}
+
 size_t ts_node_unsent(const struct ts_node *node, uint64_t now_ms)
 {
 	(void)node;
