@@ -21,9 +21,7 @@
 #include "core/host/peerapi.h"
 
 #define JSON_TYPE "application/json"
-enum { BLOCKS_A_PIECE = 8 };
-
-static const char prefix[] = "/v0/put/";
+enum { BLOCKS_A_PIECE = 8, PREFIX_LEN = sizeof("/v0/put/") - 1 };
 
 struct put {
 	struct ts_peerapi_conn *conn;
@@ -312,8 +310,8 @@ void ts_peerapi_put(struct ts_peerapi_conn *conn,
 		    const struct ts_peerapi_request *req)
 {
 	const struct ts_drop_box *box = conn->member->drop_box;
-	const char *text = req->path + sizeof(prefix) - 1;
-	size_t len = req->path_len - (sizeof(prefix) - 1);
+	const char *text = req->path + PREFIX_LEN;
+	size_t len = req->path_len - PREFIX_LEN;
 	bool is_get = ts_peerapi_method_is(req, "GET");
 	char name[TS_DROP_NAME_CAP];
 

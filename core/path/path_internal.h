@@ -173,9 +173,12 @@ void ts_path_disco_input_udp(struct ts_path *path,
 int ts_path_disco_seal(const struct ts_path *path, const struct ts_box *box,
 		       const struct ts_disco_message *msg, uint8_t *out,
 		       size_t *len);
-/* Opens it: 0, -EBADMSG, -EMSGSIZE or -EACCES. */
-int ts_path_disco_open(const uint8_t *pkt, size_t len,
-		       const struct ts_box *box, struct ts_disco_message *msg);
+/* Opens it: 0, -EBADMSG, -EMSGSIZE or -EACCES. Who watches is told that it came
+ * from there; peer: whose it is, or NULL. from NULL: nobody is told. */
+int ts_path_disco_open(struct ts_path *path, struct ts_path_peer *peer,
+		       const struct ts_path_addr *from, const uint8_t *pkt,
+		       size_t len, const struct ts_box *box,
+		       struct ts_disco_message *msg);
 /* It came by UDP, and nobody we know has sealed it. */
 void ts_path_disco_drop(struct ts_path *path, const struct ts_path_addr *from);
 /* to NULL: through DERP. What cannot be sent is lost, like any datagram. */

@@ -88,6 +88,12 @@ struct ts_path_ops {
 	/* The peer is reached by another path, or is heard again: whatever
 	 * waits for its answer need wait no longer. May be NULL. */
 	void (*peer_moved)(void *ctx, struct ts_path_peer *peer);
+	/* A disco message was opened that came from there, a relay's address or
+	 * 127.3.3.40:region for DERP; peer: one of those with its key, or NULL
+	 * (a relay's). For who watches; may be NULL. */
+	void (*disco_seen)(void *ctx, const struct ts_path_peer *peer,
+			   const struct ts_path_addr *from,
+			   const uint8_t *payload, size_t len);
 	/* Our candidate endpoints changed (STUN, local addresses); types as in
 	 * tailcfg.EndpointType. */
 	void (*endpoints_changed)(void *ctx, const struct ts_addr *endpoints,
