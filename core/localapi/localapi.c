@@ -64,6 +64,8 @@ static const struct {
 	{"POST", API "debug", true, localapi_debug},
 	{"POST", API "debug-packet-filter-rules", true,
 	 localapi_debug_filter_rules},
+	{"GET", API "debug-peer-endpoint-changes", false,
+	 localapi_peer_endpoint_changes},
 	{"GET", API "check-ip-forwarding", false,
 	 localapi_check_ip_forwarding},
 	{"GET", API "check-udp-gro-forwarding", false, localapi_check_udp_gro},

@@ -318,6 +318,11 @@ void ts_node_peer_status(const struct ts_node *node,
 			 const struct ts_peer *peer, uint64_t now_ms,
 			 struct ts_node_peer_status *out);
 
+/* What became of its paths lately, oldest first; their count. */
+size_t ts_node_peer_changes(const struct ts_node *node,
+			    const struct ts_peer *peer,
+			    struct ts_path_change out[TS_PATH_CHANGES_MAX]);
+
 /* As control knows it. */
 const struct ts_net_info *ts_node_net_info(const struct ts_node *node);
 /* As ts_path_check(). */

@@ -162,15 +162,23 @@ void ts_path_stop_waiting(struct ts_path_peer *peer)
 
 static void best_changed(void *ctx, const struct ts_path_addr *best)
 {
-	const struct ts_path_peer *peer = ctx;
+	struct ts_path_peer *peer = ctx;
 	char name[TS_KEY_SHORT_CAP], text[TS_PATH_ADDR_TEXT_CAP];
 
+	ts_path_remember(peer, best ? TS_PATH_NEW_BEST : TS_PATH_LOST,
+			 &peer->last_best, best);
+	peer->last_best = best ? *best : (struct ts_path_addr){0};
 	ts_public_key_short(&peer->node_key, name);
 	if (best)
 		log_info("path-%s: now using %s", name,
 			 ts_path_addr_format(best, text));
 	else
 		log_info("path-%s: path lost, DERP only", name);
+}
+
+static void candidate_added(void *ctx, const struct ts_path_addr *to)
+{
+	ts_path_remember(ctx, TS_PATH_NEW_CANDIDATE, NULL, to);
 }
 
 static void mtu_changed(void *ctx)
@@ -250,6 +258,7 @@ const struct ts_disco_ops TS_PATH_DISCO_OPS = {
 	.relay_is_quiet = relay_is_quiet,
 	.mtu_changed = mtu_changed,
 	.best_changed = best_changed,
+	.candidate_added = candidate_added,
 	.probe_done = probe_done,
 };
 

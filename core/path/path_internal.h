@@ -76,6 +76,8 @@ struct ts_path_peer {
 	bool is_waiting;
 	struct ts_path_peer *next_waiting;
 	uint64_t last_send_ms;
+	struct ts_path_history *history; /* NULL: none yet */
+	struct ts_path_addr last_best;	 /* as history knows it */
 	/* WireGuard-only: the endpoint in use, since when, last answer. */
 	size_t plain_index;
 	uint64_t plain_since_ms, plain_heard_ms;
@@ -163,6 +165,11 @@ void ts_path_send_udp(struct ts_path *path, const struct ts_path_addr *to,
 int ts_path_send_derp(struct ts_path_peer *peer, struct ts_packet *pkt);
 void ts_path_derp_packet(void *ctx, int region, const struct ts_public_key *src,
 			 const uint8_t *data, size_t len, uint64_t now_ms);
+
+/* -- path_peers.c -- */
+void ts_path_remember(struct ts_path_peer *peer, enum ts_path_change_kind kind,
+		      const struct ts_path_addr *from,
+		      const struct ts_path_addr *to);
 
 /* -- path_disco.c -- */
 extern const struct ts_disco_ops TS_PATH_DISCO_OPS;

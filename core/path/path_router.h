@@ -24,6 +24,7 @@
 #include "core/crypto/keys.h"
 #include "core/model/netmap.h"
 #include "core/path/path_addr.h"
+#include "core/path/path_history.h"
 
 struct ts_path;
 struct ts_path_peer;
@@ -241,6 +242,10 @@ typedef void (*ts_path_ping_fn)(void *ctx, int err,
 				const struct ts_path_pong *pong);
 void ts_path_ping(struct ts_path *path, struct ts_path_peer *peer, size_t size,
 		  uint64_t now_ms, ts_path_ping_fn cb, void *cb_ctx);
+
+/* What became of its paths lately, oldest first; their count. */
+size_t ts_path_peer_changes(const struct ts_path_peer *peer,
+			    struct ts_path_change out[TS_PATH_CHANGES_MAX]);
 
 struct ts_path_peer_status {
 	bool is_direct, is_relayed; /* neither: DERP */

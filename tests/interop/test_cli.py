@@ -161,7 +161,7 @@ def rows(env):
         Row("debug daemon-logs", limit="no log is uploaded"),
         Row("debug metrics", r"tailscaled_|# TYPE"),
         Row("debug capture -o -", "\xd4\xc3\xb2\xa1", is_endless=True),
-        Row("debug peer-endpoint-changes {peer}", limit="not served"),
+        Row("debug peer-endpoint-changes {peer}", r'"What": "new-endpoint"'),
         Row("debug dev-store-set --danger a b", limit="not served"),
         Row("debug set-expire --in 720h"),
         Row("debug reload-config", limit="not served"),
