@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "core/base/log.h"
+#include "core/engine/derp_report.h"
 #include "core/engine/drop_place.h"
 #include "core/engine/engine_internal.h"
 #include "core/engine/local_dial.h"
@@ -128,6 +129,7 @@ int engine_open_localapi(struct ts_engine *engine, char err[static 256])
 		.break_derps = break_derps,
 		.loop = engine->loop,
 		.drop_box = engine->drop_box,
+		.derp_report = engine_derp_report,
 		.dial = engine_local_dial,
 	};
 	int code;
@@ -149,6 +151,7 @@ void engine_close_localapi(struct ts_engine *engine)
 	local_server_close(engine->local);
 	engine->local = NULL;
 	engine_local_dials_end(engine);
+	engine_derp_reports_end(engine);
 	if (engine->localapi)
 		ts_loop_before_sleep_remove(engine->loop, before_sleep, engine);
 	ts_localapi_free(engine->localapi);

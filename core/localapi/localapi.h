@@ -50,6 +50,12 @@ struct ts_localapi_env {
 	void (*break_derps)(void *ctx);
 	struct ts_loop *loop;
 	struct ts_drop_box *drop_box; /* for peers' files; NULL: none */
+	/* Tries a DERP region's nodes, for some seconds. report, which is the
+	 * callee's until done(), gets lines in "Info", "Warnings", "Errors". */
+	void (*derp_report)(void *ctx, const struct ts_derp_region *region,
+			    json_t *report,
+			    void (*done)(void *done_ctx, json_t *report),
+			    void *done_ctx);
 	/* A connection to an address of the tailnet's. */
 	void (*dial)(void *ctx, const struct ts_addr *to,
 		     ts_localapi_dialled_fn done, void *done_ctx);

@@ -133,6 +133,8 @@ void localapi_post_serve_config(const struct localapi_call *call);
 /* debug_routes.c */
 void localapi_debug(const struct localapi_call *call);
 void localapi_debug_filter_rules(const struct localapi_call *call);
+/* derp_debug_route.c */
+void localapi_derp_region(const struct localapi_call *call);
 /* path_debug_routes.c */
 void localapi_peer_endpoint_changes(const struct localapi_call *call);
 /* check_routes.c */
