@@ -196,6 +196,10 @@ static const struct {
 } routes[] = {
 	{"/v0/put/", true, true, ts_peerapi_put},
 	{"/dns-query", true, false, serve_dns},
+	{"/v0/magicsock", false, false, ts_peerapi_paths},
+	{"/v0/metrics", false, false, ts_peerapi_metrics},
+	{"/v0/interfaces", false, false, ts_peerapi_interfaces},
+	{"/v0/sockstats", false, false, ts_peerapi_sockstats},
 	{"/", false, false, serve_root},
 };
 
