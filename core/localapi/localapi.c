@@ -64,6 +64,8 @@ static const struct {
 	{"POST", API "debug", true, localapi_debug},
 	{"POST", API "debug-packet-filter-rules", true,
 	 localapi_debug_filter_rules},
+	{"POST", API "debug-packet-filter-matches", true,
+	 localapi_debug_filter_matches},
 	{"POST", API "debug-derp-region", true, localapi_derp_region},
 	{"GET", API "debug-peer-endpoint-changes", false,
 	 localapi_peer_endpoint_changes},

@@ -133,6 +133,9 @@ void localapi_post_serve_config(const struct localapi_call *call);
 /* debug_routes.c */
 void localapi_debug(const struct localapi_call *call);
 void localapi_debug_filter_rules(const struct localapi_call *call);
+/* filter_matches_json.c: [filtertype.Match] */
+json_t *localapi_filter_matches(const struct ts_netmap *map);
+void localapi_debug_filter_matches(const struct localapi_call *call);
 /* derp_debug_route.c */
 void localapi_derp_region(const struct localapi_call *call);
 /* path_debug_routes.c */
