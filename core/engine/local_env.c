@@ -66,6 +66,11 @@ static int profile_delete(void *ctx, const char *id, char err[static 256])
 	return profile_store_delete(ctx, id, err);
 }
 
+static int reset_auth(void *ctx, char err[static 256])
+{
+	return profile_store_reset(ctx, err);
+}
+
 static int log_in_elsewhere(void *ctx, struct ts_prefs *prefs,
 			    const char *auth_key, char err[static 256])
 {
@@ -94,6 +99,19 @@ static void break_derps(void *ctx)
 	engine_break_derps(ctx);
 }
 
+/* -- the log ----------------------------------------------------------------------- */
+static void log_tap(void *ctx, struct ts_log_tap *tap)
+{
+	(void)ctx;
+	log_tap_open(tap);
+}
+
+static void log_untap(void *ctx, struct ts_log_tap *tap)
+{
+	(void)ctx;
+	log_tap_close(tap);
+}
+
 /* -- time ---------------------------------------------------------------------------- */
 static void on_timer(void *ctx)
 {
@@ -111,29 +129,37 @@ static void before_sleep(void *ctx)
 		     ts_localapi_deadline_ms(engine->localapi));
 }
 
+const struct ts_localapi_env engine_localapi_env = {
+	.profiles = profiles,
+	.current_profile = current_profile,
+	.profile_switch = profile_switch,
+	.profile_new = profile_new,
+	.profile_delete = profile_delete,
+	.log_in_elsewhere = log_in_elsewhere,
+	.reset_auth = reset_auth,
+	.reload_config = engine_reload_config,
+	.log_tap = log_tap,
+	.log_untap = log_untap,
+	.log_component = engine_log_component,
+	.threads = engine_thread_report,
+	.load = load,
+	.store = store,
+	.rebind = rebind,
+	.break_derps = break_derps,
+	.derp_report = engine_derp_report,
+	.dial = engine_local_dial,
+};
+
 int engine_open_localapi(struct ts_engine *engine, char err[static 256])
 {
 	bool has_dir = !engine->config.state_in_memory &&
 		       !engine->config.kube_secret;
-	struct ts_localapi_env env = {
-		.state_dir = has_dir ? engine->config.state_dir : NULL,
-		.profiles = profiles,
-		.current_profile = current_profile,
-		.profile_switch = profile_switch,
-		.profile_new = profile_new,
-		.profile_delete = profile_delete,
-		.log_in_elsewhere = log_in_elsewhere,
-		.load = load,
-		.store = store,
-		.rebind = rebind,
-		.break_derps = break_derps,
-		.loop = engine->loop,
-		.drop_box = engine->drop_box,
-		.derp_report = engine_derp_report,
-		.dial = engine_local_dial,
-	};
+	struct ts_localapi_env env = engine_localapi_env;
 	int code;
 
+	env.state_dir = has_dir ? engine->config.state_dir : NULL;
+	env.loop = engine->loop;
+	env.drop_box = engine->drop_box;
 	engine->localapi = ts_localapi_new(engine->node, &env, engine);
 	engine->localapi_timer = ts_timer_new(engine->loop, on_timer, engine);
 	if (!engine->localapi || !engine->localapi_timer) {
@@ -156,6 +182,7 @@ void engine_close_localapi(struct ts_engine *engine)
 		ts_loop_before_sleep_remove(engine->loop, before_sleep, engine);
 	ts_localapi_free(engine->localapi);
 	engine->localapi = NULL;
+	engine_log_components_end(engine);
 	ts_timer_free(engine->localapi_timer);
 	engine->localapi_timer = NULL;
 }

@@ -25,6 +25,8 @@
 
 struct c2n_call {
 	struct ts_node *node;
+	const struct ts_localapi_env *env; /* or NULL */
+	void *env_ctx;
 	const struct ts_c2n_request *request;
 	struct ts_c2n_reply *reply;
 	int64_t now_unix;
@@ -196,15 +198,19 @@ static void metrics(const struct c2n_call *call)
 	call->reply->body_len = strlen(text);
 }
 
-/* Ours are not switched one by one. */
 static void component_logging(const struct c2n_call *call)
 {
-	char component[64] = "", text[128];
+	char component[64] = "", secs_text[16] = "", err[128];
 	json_t *body = json_object();
+	int64_t secs;
 
 	ts_c2n_query(call->request, "component", component, sizeof(component));
-	snprintf(text, sizeof(text), "unknown component \"%s\"", component);
-	if (json_object_set_new(body, "Error", json_string(text)))
+	ts_c2n_query(call->request, "secs", secs_text, sizeof(secs_text));
+	if (ts_int_parse(secs_text, &secs))
+		secs = 0;
+	localapi_show_component(call->env, call->env_ctx, component, secs,
+				err);
+	if (json_object_set_new(body, "Error", json_string(err)))
 		json_object_set_new(body, "Error",
 				    json_string("unknown component"));
 	reply_json(call, body);
@@ -308,10 +314,11 @@ static const struct {
 };
 
 void ts_localapi_c2n(struct ts_node *node,
+		     const struct ts_localapi_env *env, void *env_ctx,
 		     const struct ts_c2n_request *request,
 		     struct ts_c2n_reply *reply, int64_t now_unix)
 {
-	struct c2n_call call = {node, request, reply, now_unix};
+	struct c2n_call call = {node, env, env_ctx, request, reply, now_unix};
 	bool is_known = false;
 
 	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {

@@ -62,6 +62,21 @@ json_t *lab_request_json(struct lab_h2_stream *stream,
 	return NULL;
 }
 
+struct lab_node *lab_request_node(struct lab *lab, struct lab_h2_stream *stream,
+				  const struct ts_public_key *machine,
+				  const json_t *body)
+{
+	struct ts_public_key key;
+	struct lab_node *node = NULL;
+
+	if (!lab_json_key(body, "NodeKey", TS_PREFIX_NODE, &key))
+		node = lab_node_by_key(&lab->state, &key);
+	if (node && ts_public_key_equal(&node->machine, machine))
+		return node;
+	lab_respond_error(stream, 403, "unknown node key\n");
+	return NULL;
+}
+
 /* ACME challenges: kept with the other records, for tests to look at. */
 static void serve_set_dns(struct lab *lab, struct lab_h2_stream *stream,
 			  const struct ts_public_key *machine,
@@ -70,17 +85,15 @@ static void serve_set_dns(struct lab *lab, struct lab_h2_stream *stream,
 	json_t *body = lab_request_json(stream, req);
 	const char *name = lab_json_text(body, "Name");
 	const char *value = lab_json_text(body, "Value");
-	struct ts_public_key key;
-	struct lab_node *node = NULL;
 
 	if (!body)
 		return;
-	if (!lab_json_key(body, "NodeKey", TS_PREFIX_NODE, &key))
-		node = lab_node_by_key(&lab->state, &key);
-	if (!node || !ts_public_key_equal(&node->machine, machine)) {
-		lab_respond_error(stream, 403, "unknown node key\n");
-	} else if (!*name || !*value ||
-		   strcmp(lab_json_text(body, "Type"), "TXT")) {
+	if (!lab_request_node(lab, stream, machine, body)) {
+		json_decref(body);
+		return;
+	}
+	if (!*name || !*value ||
+	    strcmp(lab_json_text(body, "Type"), "TXT")) {
 		lab_respond_error(stream, 400, "only TXT records\n");
 	} else {
 		json_array_append_new(lab->state.records,
