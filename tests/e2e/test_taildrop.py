@@ -503,3 +503,124 @@ def test_a_slow_reader_stops_the_sender(pair, tmp_path):
     wait_until(lambda: "was not received" in b.log, "the end to be noticed")
     assert waiting(b) == {}
     assert [n.endswith(".partial") for n in os.listdir(box(b))] == [True]
+
+
+# -- a peer that answers as it likes ---------------------------------------------
+
+HOSTILE = r"""
+import hashlib, json, os, socket, time
+while not os.path.exists("port"):
+    time.sleep(0.02)
+server = socket.socket()
+server.bind(("0.0.0.0", int(open("port").read())))
+server.listen(16)
+print("ready")
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n{}\n"
+EMPTY = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+def block(size=65536, sum="00" * 32, algo="sha256"):
+    return (json.dumps({"checksum": sum, "algo": algo, "size": size}) +
+            "\n").encode()
+
+def asked(c, name):
+    head = b"HTTP/1.1 200 OK\r\n\r\n"
+    return {
+        "garbage": b"\0\1\2 garbage\r\n\r\n", "nothing": b"",
+        "denied": b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n",
+        "longline": head + b"x" * 100000, "nojson": head + b"{}\n" * 50,
+        "otheralgo": head + block(algo="md5"),
+        "toolong": head + block(65537), "negative": head + block(-1),
+        "wrong": head + block() * 500,
+        "beyond": head + b"".join(
+            block(10, hashlib.sha256(b"x" * 10).hexdigest())
+            for _ in range(1000)),
+        "badchunk": head[:-2] +
+            b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+    }.get(name, EMPTY)
+
+def put(c, name, head):
+    if name == "early":
+        c.sendall(b"HTTP/1.1 403 No\r\nContent-Length: 18\r\n\r\n"
+                  b"go \x1b[31maway\r\x07now\n")
+        c.shutdown(socket.SHUT_WR)
+        while c.recv(65536):  # a reset could overtake the answer
+            pass
+        return
+    if name == "reset":
+        c.recv(1000)
+        c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                     b"\1\0\0\0\0\0\0\0")
+        return
+    size = next((int(x.split(b":")[1]) for x in head.split(b"\r\n")
+                 if x.lower().startswith(b"content-length")))
+    start = next((int(x.split(b"=")[1].rstrip(b"-"))
+                  for x in head.split(b"\r\n") if x.startswith(b"Range")), 0)
+    sum, got = hashlib.sha256(), 0
+    rest = head.split(b"\r\n\r\n", 1)[1]
+    while got < size:
+        data = rest or c.recv(65536)
+        rest = b""
+        if not data:
+            break
+        sum.update(data)
+        got += len(data)
+    print("put", name, start, got, sum.hexdigest())
+    answers = {"hugehead": b"HTTP/1.1 200 OK\r\nA: " + b"x" * 100000,
+               "hangup": b"", "nohttp": b"\0" * 300 + b"\r\n\r\n",
+               "cut": b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{}",
+               "hundred": b"HTTP/1.1 100 Continue\r\n\r\n" * 3 + OK,
+               "toend": b"HTTP/1.1 200 OK\r\n\r\n{}\n",
+               "large": b"HTTP/1.1 500 X\r\n\r\n" + b"y" * 200000}
+    c.sendall(answers.get(name, OK))
+
+while True:
+    c, _ = server.accept()
+    try:
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += c.recv(65536) or 1 / 0
+        name = head.split()[1].decode().rsplit("/", 1)[1]
+        if head.startswith(b"GET"):
+            c.sendall(asked(c, name))
+        else:
+            put(c, name, head)
+    except (OSError, ZeroDivisionError, StopIteration):
+        pass
+    c.close()
+"""
+
+
+def test_a_peer_that_answers_as_it_likes(lab, run):
+    a = run("from", "sleep", "600").wait_running()
+    b = run("to", "python3", "-u", "-c", HOSTILE,
+            options=["--listen", "tailnet"]).wait_running()
+    services = lab.node("to")["hostinfo"]["Services"]
+    port = next(s["Port"] for s in services if s["Proto"] == "peerapi4")
+    with open(os.path.join(b.dir, "port.new"), "w", encoding="utf-8") as f:
+        f.write(str(port))
+    os.rename(os.path.join(b.dir, "port.new"), os.path.join(b.dir, "port"))
+    wait_until(lambda: "ready" in b.out, "the server")
+    wait_until(lambda: target_of(a, b) == 1, "the target to be one")
+    data = b"x" * 300_000
+    # Nonsense about what it has costs nothing but what it could have saved.
+    for name in ("garbage", "nothing", "denied", "longline", "nojson",
+                 "otheralgo", "toolong", "negative", "wrong", "badchunk",
+                 "hundred", "toend"):
+        status, _, text = put(a, b, name, data)
+        assert (status, text) == (200, b"{}\n"), name
+        assert f"put {name} 0 300000 {sha(data)}" in b.out, name
+    status, _, _ = put(a, b, "beyond", data)
+    assert status == 200
+    assert f"put beyond 10000 290000 {sha(data[10000:])}" in b.out
+    # More blocks than the file has.
+    assert put(a, b, "beyond", b"x" * 25)[0] == 200
+    assert f"put beyond 20 5 {sha(b'x' * 5)}" in b.out
+    # What it answers goes to somebody's terminal.
+    status, _, text = put(a, b, "early", os.urandom(3_000_000))
+    assert (status, text) == (403, b"go ?[31maway??now\n")
+    for name in "reset", "hugehead", "hangup", "nohttp", "cut":
+        status, _, text = put(a, b, name, data)
+        assert status == 502 and b"cannot send to the peer" in text, name
+    status, _, text = put(a, b, "large", data)
+    assert status == 500 and len(text) < 1100
+    assert ask(a, "GET", "files/")[0] == 200
