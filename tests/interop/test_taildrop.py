@@ -170,3 +170,23 @@ def test_status_and_refusals(site, tmp_path):
     assert tailscale(site.ours.localapi, "file", "get",
                      "/nowhere").returncode == 1
     check(site.cli("file get /dev/null"))
+
+
+def test_a_loop(site, tmp_path):
+    """`file get --loop`, while files come one after the other"""
+    loop = subprocess.Popen(
+        [f"{PEERS}/tailscale", f"--socket={site.ours.localapi}", "file", "get",
+         "--loop", str(site.our_files)], env=PEER_ENV)
+    try:
+        for i in range(3):
+            path = some_file(tmp_path / f"{i}.bin", 100_000 * i)
+            check(site.their_cli(["file", "cp", str(path), "ours:"]))
+            got = site.our_files / path.name
+            wait_until(lambda got=got, path=path: got.exists() and
+                       sha(got) == sha(path), f"file {i}")
+        assert loop.poll() is None
+    finally:
+        loop.kill()
+        loop.wait()
+    # Who waited has gone, and the next one gets its turn.
+    check(site.cli(f"file get {site.our_files}"))
