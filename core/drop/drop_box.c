@@ -31,6 +31,7 @@ enum {
 struct ts_drop_box {
 	struct ts_loop *loop;
 	struct ts_timer *sweep;
+	uint64_t sweep_ms; /* when it is due; 0: not at all */
 	void (*changed)(void *ctx);
 	void *ctx;
 	char *dir; /* NULL: none */
@@ -359,10 +360,17 @@ static int64_t sweep_all(struct ts_drop_box *box, int dir)
 	return next;
 }
 
+/* Never later than it was due, or who leaves one after the other would keep all
+ * of them. */
 static void sweep_in(struct ts_drop_box *box, int64_t s)
 {
-	ts_timer_set(box->sweep, ts_drop_box_now_ms(box) + SWEEP_MIN_MS +
-					 (uint64_t)s * 1000);
+	uint64_t at_ms = ts_drop_box_now_ms(box) + SWEEP_MIN_MS +
+			 (uint64_t)s * 1000;
+
+	if (box->sweep_ms && box->sweep_ms <= at_ms)
+		return;
+	box->sweep_ms = at_ms;
+	ts_timer_set(box->sweep, at_ms);
 }
 
 static void on_sweep(void *ctx)
@@ -371,6 +379,7 @@ static void on_sweep(void *ctx)
 	int dir = open_existing(box);
 	int64_t next;
 
+	box->sweep_ms = 0;
 	if (dir < 0)
 		return;
 	next = box->is_direct ? sweep_left(box, dir) : sweep_all(box, dir);
@@ -491,6 +500,7 @@ int ts_drop_box_set_dir(struct ts_drop_box *box, const char *dir,
 	if (!copy)
 		return 0;
 	look_for_waiting(box);
-	ts_timer_set(box->sweep, ts_drop_box_now_ms(box));
+	box->sweep_ms = ts_drop_box_now_ms(box);
+	ts_timer_set(box->sweep, box->sweep_ms);
 	return 0;
 }
