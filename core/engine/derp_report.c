@@ -76,7 +76,7 @@ struct derp_report {
 	void *done_ctx;
 };
 
-/* -- sentences --------------------------------------------------------------- */
+/* -- sentences ------------------------------------------------------------- */
 
 __attribute__((format(printf, 3, 4))) static void
 say(struct derp_report *r, const char *list, const char *format, ...)
@@ -131,7 +131,7 @@ static void sum_up(struct derp_report *r, const struct node_report *n)
 		    n->key_count);
 }
 
-/* -- ends -------------------------------------------------------------------- */
+/* -- ends ------------------------------------------------------------------ */
 
 static void free_task(struct task *t)
 {
@@ -235,7 +235,7 @@ static struct task *new_task(struct derp_report *r, struct node_report *node,
 	return t;
 }
 
-/* -- TLS, and DERP's greeting -------------------------------------------------- */
+/* -- TLS, and DERP's greeting ---------------------------------------------- */
 
 static void add_key(struct node_report *n, const struct ts_public_key *key)
 {
@@ -348,7 +348,7 @@ static void start_link(struct derp_report *r, struct node_report *n,
 		end_task(t);
 }
 
-/* -- port 80 ------------------------------------------------------------------- */
+/* -- port 80 --------------------------------------------------------------- */
 
 static void on_page(void *ctx, int status, const char *body, size_t len,
 		    const char *error)
@@ -380,7 +380,7 @@ static void start_page(struct derp_report *r, struct node_report *n)
 		end_task(t);
 }
 
-/* -- STUN ---------------------------------------------------------------------- */
+/* -- STUN ------------------------------------------------------------------ */
 
 static void send_stun(const struct task *t)
 {
@@ -492,7 +492,7 @@ static void start_stun(struct derp_report *r, struct node_report *n,
 		end_task(t);
 }
 
-/* -- a region ------------------------------------------------------------------ */
+/* -- a region -------------------------------------------------------------- */
 
 static void start_node(struct derp_report *r, const struct ts_derp_node *node)
 {

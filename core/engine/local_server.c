@@ -292,7 +292,7 @@ static void end_recording(struct request *r)
 	ts_localapi_end_recording(r->server->engine->localapi);
 }
 
-/* -- bodies that are taken as they come --------------------------------------- */
+/* -- bodies that are taken as they come ------------------------------------ */
 static void on_room(void *ctx)
 {
 	resume(ctx);

@@ -98,7 +98,7 @@ void ts_peerapi_want_turn(struct ts_peerapi_conn *conn);
 void ts_peerapi_reply_source(struct ts_peerapi_conn *conn, const char *type,
 			     const struct ts_peerapi_source *source,
 			     void *ctx);
-/* -- peerapi_debug.c: for those who may look inside -------------------------- */
+/* -- peerapi_debug.c: for those who may look inside ------------------------ */
 void ts_peerapi_paths(struct ts_peerapi_conn *conn,
 		      const struct ts_peerapi_request *req);
 void ts_peerapi_metrics(struct ts_peerapi_conn *conn,
@@ -107,7 +107,7 @@ void ts_peerapi_sockstats(struct ts_peerapi_conn *conn,
 			  const struct ts_peerapi_request *req);
 void ts_peerapi_interfaces(struct ts_peerapi_conn *conn,
 			   const struct ts_peerapi_request *req);
-/* -- peerapi_put.c: files (Taildrop) ---------------------------------------- */
+/* -- peerapi_put.c: files (Taildrop) --------------------------------------- */
 void ts_peerapi_put(struct ts_peerapi_conn *conn,
 		    const struct ts_peerapi_request *req);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * peerapi_request.h - what a peer asks of our PeerAPI
  *
- * Bytes in, a request out; no I/O. HTTP/1.1. Source: RFC 9112, RFC 8484; ipn/ipnlocal/peerapi.go
+ * Bytes in, a request out; no I/O. HTTP/1.1.
+ * Source: RFC 9112, RFC 8484; ipn/ipnlocal/peerapi.go
  */
 #ifndef CORE_HOST_PEERAPI_REQUEST_H
 #define CORE_HOST_PEERAPI_REQUEST_H

@@ -32,7 +32,7 @@ struct ts_peerapi {
 	struct ts_timer *sweep, *turn;
 };
 
-/* -- ends ------------------------------------------------------------------- */
+/* -- ends ------------------------------------------------------------------ */
 
 static void leave_taker(struct ts_peerapi_conn *conn)
 {
@@ -115,7 +115,7 @@ static void close_if_done(struct ts_peerapi_conn *conn)
 	end(conn);
 }
 
-/* -- bytes ------------------------------------------------------------------ */
+/* -- bytes ----------------------------------------------------------------- */
 
 /* The next piece of an answer, with its frame. 0, or -errno. */
 static int push_piece(struct ts_peerapi_conn *conn)
@@ -328,7 +328,7 @@ static bool serve_one(struct ts_peerapi_conn *conn)
 	return true;
 }
 
-/* -- bodies that are taken as they come ------------------------------------- */
+/* -- bodies that are taken as they come ------------------------------------ */
 
 /* false: it makes no sense, or the connection is over. */
 static bool feed(struct ts_peerapi_conn *conn, const uint8_t *at, size_t left)
@@ -453,7 +453,7 @@ static void take_turn(struct ts_peerapi_conn *conn)
 		work(conn);
 }
 
-/* -- events ----------------------------------------------------------------- */
+/* -- events ---------------------------------------------------------------- */
 
 static void on_connected(void *user)
 {

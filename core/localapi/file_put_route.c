@@ -26,7 +26,7 @@ struct file_put {
 	uint64_t told_ms;
 };
 
-/* -- news ----------------------------------------------------------------------- */
+/* -- news ------------------------------------------------------------------ */
 
 static void tell(struct file_put *put)
 {
@@ -78,7 +78,7 @@ static void remember(struct file_put *put, const char *peer, const char *name,
 	tell(put);
 }
 
-/* -- the end --------------------------------------------------------------------- */
+/* -- the end --------------------------------------------------------------- */
 
 static void finish(struct file_put *put, bool is_success)
 {
@@ -120,7 +120,7 @@ static const struct ts_drop_send_ops send_ops = {
 	.done = on_done,
 };
 
-/* -- the caller's bytes ------------------------------------------------------------ */
+/* -- the caller's bytes ---------------------------------------------------- */
 
 static size_t put_write(void *ctx, const char *data, size_t len)
 {
@@ -162,7 +162,7 @@ void localapi_file_puts_end(struct ts_localapi *api)
 	}
 }
 
-/* -- the request --------------------------------------------------------------------- */
+/* -- the request ----------------------------------------------------------- */
 
 /* "NODE/NAME"; false: it is not. */
 static bool split(const char *path, char *node, size_t node_cap,

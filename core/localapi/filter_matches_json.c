@@ -38,7 +38,7 @@ static void add_prefix(json_t *list, const struct ts_prefix *prefix)
 			      json_string(ts_prefix_format(prefix, text)));
 }
 
-/* How many bits of first may be free, so that all it stands for is up to last. */
+/* How many bits of first may be free, so that all of it is up to last. */
 static int free_bits(wide first, wide last, int most)
 {
 	int bits = 0;
@@ -69,8 +69,9 @@ static void add_range(json_t *list, const struct ts_ip *from,
 	}
 }
 
-static void add_nets(json_t *list, bool is_range, const struct ts_prefix *prefix,
-		     const struct ts_ip *first, const struct ts_ip *last)
+static void add_nets(json_t *list, bool is_range,
+		     const struct ts_prefix *prefix, const struct ts_ip *first,
+		     const struct ts_ip *last)
 {
 	if (is_range)
 		add_range(list, first, last);
