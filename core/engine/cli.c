@@ -79,10 +79,11 @@ static const struct command {
 	{"netcheck", "[--json]",
 	 "Check the network anew, from the node's own UDP socket.", 0, 0,
 	 false, cli_netcheck},
-	{"capture", "[-o FILE]",
+	{"capture", "[--disco] [-o FILE]",
 	 "Write the packets inside the tunnel as pcapng, until Ctrl-C, to FILE\n"
 	 "or (default, or -) to standard output:\n"
-	 "  tsrun capture | tshark -r -", 0, 0, false, cli_capture},
+	 "  tsrun capture | tshark -r -\n"
+	 "--disco: with the messages by which peers look for paths to us.", 0, 0, false, cli_capture},
 	{"metrics", "",
 	 "Print the node's counters as Prometheus reads them.", 0, 0, false,
 	 cli_metrics},
@@ -117,6 +118,7 @@ static const struct option {
 	{"--icmp", "ping", OPTION_FLAG, offsetof(struct cli, icmp)},
 	{"--peerapi", "ping", OPTION_FLAG, offsetof(struct cli, peerapi)},
 	{"-c", "ping", OPTION_COUNT, offsetof(struct cli, ping_count)},
+	{"--disco", "capture", OPTION_FLAG, offsetof(struct cli, disco)},
 	{"-o", "capture", OPTION_TEXT, offsetof(struct cli, out)},
 };
 

@@ -18,6 +18,8 @@
 
 static volatile sig_atomic_t was_stopped;
 
+#define PCAPNG "/localapi/v0/debug-capture?format=pcapng"
+
 static void on_stop(int signo)
 {
 	(void)signo;
@@ -97,7 +99,7 @@ int cli_capture(const struct cli *cli)
 	if (fd != STDOUT_FILENO)
 		fputs("tsrun: capturing; Ctrl-C ends it\n", stderr);
 	code = local_client_stream(cli->socket, "POST",
-				   "/localapi/v0/debug-capture?format=pcapng",
+				   cli->disco ? PCAPNG "&disco=true" : PCAPNG,
 				   on_data, &fd, err);
 	if (fd != STDOUT_FILENO)
 		close(fd);

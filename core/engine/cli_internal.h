@@ -18,6 +18,7 @@ struct cli {
 	bool json, watch;
 	bool tsmp, icmp, peerapi; /* ping: none of them is disco */
 	int ping_count;
+	bool disco;	    /* capture: discovery, too */
 	const char *out;    /* capture: a file, "-": standard output */
 	char no_node[256];  /* why there is no socket */
 };

@@ -23,6 +23,7 @@
 #include "core/base/log.h"
 #include "core/crypto/secret.h"
 #include "core/engine/auth_source.h"
+#include "core/engine/drop_place.h"
 #include "core/engine/engine_internal.h"
 #include "core/engine/local_server.h"
 #include "core/engine/local_server_metrics.h"
@@ -249,6 +250,8 @@ static int open_parts(struct ts_engine *engine, char err[static 256])
 	if (!code)
 		code = open_host(engine, err);
 	if (!code)
+		code = engine_open_drop(engine);
+	if (!code)
 		code = engine_open_proxy_port(engine, err);
 	if (!code)
 		code = engine_open_localapi(engine, err);
@@ -303,6 +306,7 @@ void ts_engine_close(struct ts_engine *engine)
 		ts_host_close(engine->host);
 	engine->host = NULL;
 	engine->member = NULL;
+	ts_drop_box_free(engine->drop_box);
 	ts_node_free(engine->node);
 	engine->node = NULL;
 	engine_io_close(engine);

@@ -4,6 +4,7 @@
 #ifndef CORE_ENGINE_ENGINE_INTERNAL_H
 #define CORE_ENGINE_ENGINE_INTERNAL_H
 
+#include "core/drop/drop_box.h"
 #include "core/engine/engine.h"
 #include "core/engine/log_tap.h"
 #include "core/engine/state_store.h"
@@ -46,6 +47,7 @@ struct derp_stream {
 };
 
 struct derp_probe;    /* derp_latency.c */
+struct derp_report;   /* derp_report.c */
 struct derp_question; /* derp_resolve.c */
 
 enum engine_phase { ENGINE_UP, ENGINE_DRAINING, ENGINE_LOGGING_OUT,
@@ -81,6 +83,8 @@ struct ts_engine {
 	int64_t expiry_watched;	       /* of our key; 0: none */
 	struct local_dial *local_dials;
 	struct local_server *local;
+	struct ts_drop_box *drop_box; /* drop_place.c */
+	struct derp_report *derp_reports;
 	struct metrics_server *metrics; /* NULL: nobody asked for it */
 	bool has_proxy_file; /* proxy_port.c's */
 	enum ts_engine_place place;

@@ -11,6 +11,8 @@
 #include <time.h>
 
 #include "core/base/log.h"
+#include "core/engine/derp_report.h"
+#include "core/engine/drop_place.h"
 #include "core/engine/engine_internal.h"
 #include "core/engine/local_dial.h"
 #include "core/engine/local_server.h"
@@ -144,6 +146,7 @@ const struct ts_localapi_env engine_localapi_env = {
 	.store = store,
 	.rebind = rebind,
 	.break_derps = break_derps,
+	.derp_report = engine_derp_report,
 	.dial = engine_local_dial,
 };
 
@@ -155,7 +158,8 @@ int engine_open_localapi(struct ts_engine *engine, char err[static 256])
 	int code;
 
 	env.state_dir = has_dir ? engine->config.state_dir : NULL;
-
+	env.loop = engine->loop;
+	env.drop_box = engine->drop_box;
 	engine->localapi = ts_localapi_new(engine->node, &env, engine);
 	engine->localapi_timer = ts_timer_new(engine->loop, on_timer, engine);
 	if (!engine->localapi || !engine->localapi_timer) {
@@ -173,6 +177,7 @@ void engine_close_localapi(struct ts_engine *engine)
 	local_server_close(engine->local);
 	engine->local = NULL;
 	engine_local_dials_end(engine);
+	engine_derp_reports_end(engine);
 	if (engine->localapi)
 		ts_loop_before_sleep_remove(engine->loop, before_sleep, engine);
 	ts_localapi_free(engine->localapi);
@@ -187,6 +192,7 @@ void engine_prefs_changed(void *ctx, bool is_login)
 {
 	struct ts_engine *engine = ctx;
 
+	engine_follow_login(engine);
 	if (engine->local)
 		local_server_follow_operator(engine->local);
 	if (engine->localapi)

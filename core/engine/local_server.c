@@ -35,6 +35,7 @@ enum {
 	BODY_MAX = 1024 * 1024,
 	CONNECTIONS_MAX = 64,
 	IDLE_TIMEOUT_S = 60,
+	UPLOAD_TIMEOUT_S = 3600, /* a file may come out of a slow pipe */
 	BODY_MS = 30000, /* for all of it */
 	RECORDING_S = 12 * 3600, /* of one that is a recording */
 	BACKLOG = 16,
@@ -50,6 +51,9 @@ struct request {
 	struct ts_localapi_reply reply;
 	struct local_stream *stream; /* of a reply that is one */
 	struct local_upgrade upgrade; /* of a reply with a descriptor */
+	/* A body that is taken as it comes; NULL: it is answered already. */
+	bool is_upload;
+	struct ts_localapi_upload *upload;
 	struct request *next; /* of the suspended ones */
 };
 
@@ -78,6 +82,8 @@ static void free_request(struct request *r)
 	if (r->server && r->reply.body_len > MUCH)
 		r->server->sent_much = true;
 	ts_byte_queue_deinit(&r->body);
+	if (r->upload)
+		r->upload->close(r->upload->ctx);
 	if (r->stream)
 		local_stream_free(r->stream);
 	else if (r->reply.stream) /* nobody came to listen */
@@ -104,6 +110,22 @@ static void unlink_suspended(struct request *r)
 	r->suspended = false;
 }
 
+static void suspend(struct request *r)
+{
+	r->suspended = true;
+	r->next = r->server->suspended;
+	r->server->suspended = r;
+	MHD_suspend_connection(r->conn);
+}
+
+static void resume(struct request *r)
+{
+	if (!r->suspended)
+		return;
+	unlink_suspended(r);
+	local_server_loop_resume(&r->server->loop, r->conn);
+}
+
 static void on_done(void *ctx, const struct ts_localapi_reply *reply)
 {
 	struct request *r = ctx;
@@ -114,10 +136,7 @@ static void on_done(void *ctx, const struct ts_localapi_reply *reply)
 		free_request(r);
 		return;
 	}
-	if (r->suspended) {
-		unlink_suspended(r);
-		local_server_loop_resume(&r->server->loop, r->conn);
-	}
+	resume(r);
 }
 
 static const char *query_value(void *ctx, const char *name)
@@ -163,8 +182,15 @@ static struct MHD_Response *make_response(struct request *r)
 					     r->reply.stream);
 		return r->stream ? local_stream_response(r->stream) : NULL;
 	}
+	if (r->reply.is_file) {
+		response = MHD_create_response_from_fd64(r->reply.file_len,
+							 r->reply.fd);
+		r->reply.has_fd = !response; /* else it is the response's */
+		return response;
+	}
 	if (r->reply.has_fd) {
 		r->upgrade.host = r->server->engine->host;
+		r->upgrade.loop = &r->server->loop;
 		r->upgrade.fd = r->reply.fd;
 		return local_upgrade_response(&r->upgrade);
 	}
@@ -216,10 +242,11 @@ static void reply_too_large(struct request *r)
 	r->replied = true;
 }
 
-static void handle(struct request *r, const char *method, const char *path)
+static struct ts_localapi_request request_of(struct request *r,
+					     const char *method,
+					     const char *path)
 {
-	struct ts_engine *engine = r->server->engine;
-	struct ts_localapi_request lr = {
+	return (struct ts_localapi_request){
 		.method = method,
 		.path = path,
 		.query = query_value,
@@ -229,20 +256,24 @@ static void handle(struct request *r, const char *method, const char *path)
 		.body_len = ts_byte_queue_len(&r->body),
 		.may_write = may_write(r),
 	};
+}
+
+static void handle(struct request *r, const char *method, const char *path)
+{
+	struct ts_engine *engine = r->server->engine;
+	struct ts_localapi_request lr = request_of(r, method, path);
 
 	r->handled = true;
-	if (r->too_large)
+	if (r->upload && !r->replied)
+		r->upload->end(r->upload->ctx);
+	else if (r->too_large)
 		reply_too_large(r);
-	else
+	else if (!r->is_upload)
 		ts_localapi_handle(engine->localapi, &lr,
 				   ts_loop_now_ms(engine->loop), time(NULL),
 				   on_done, r);
-	if (r->replied)
-		return;
-	r->suspended = true;
-	r->next = r->server->suspended;
-	r->server->suspended = r;
-	MHD_suspend_connection(r->conn);
+	if (!r->replied)
+		suspend(r);
 }
 
 /* Each byte in time would still hold the connection for ever. */
@@ -276,6 +307,59 @@ static void end_recording(struct request *r)
 	ts_localapi_end_recording(r->server->engine->localapi);
 }
 
+/* -- bodies that are taken as they come ------------------------------------ */
+static void on_room(void *ctx)
+{
+	resume(ctx);
+}
+
+static void begin_upload(struct request *r, const char *method,
+			 const char *path)
+{
+	struct ts_engine *engine = r->server->engine;
+	struct ts_localapi_request lr = request_of(r, method, path);
+
+	r->is_upload = ts_localapi_upload(engine->localapi, &lr,
+					  ts_loop_now_ms(engine->loop),
+					  time(NULL), on_done, r, &r->upload);
+	if (!r->upload)
+		return;
+	r->upload->wake = on_room;
+	r->upload->wake_ctx = r;
+	MHD_set_connection_option(r->conn, MHD_CONNECTION_OPTION_TIMEOUT,
+				  (unsigned)UPLOAD_TIMEOUT_S);
+}
+
+/* After the answer the rest is passed over, for a while: a caller who is still
+ * writing would not see it. */
+static enum MHD_Result take_upload(struct request *r, const char *data,
+				   size_t *data_len)
+{
+	if (!r->replied) {
+		r->begin_ms = ts_loop_now_ms(r->server->engine->loop);
+		*data_len -= r->upload->write(r->upload->ctx, data, *data_len);
+		if (*data_len > 0)
+			suspend(r);
+		return MHD_YES;
+	}
+	*data_len = 0;
+	return is_too_slow(r) ? MHD_NO : MHD_YES;
+}
+
+static struct request *new_request(struct local_server *server,
+				   struct MHD_Connection *conn)
+{
+	struct request *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return NULL;
+	r->server = server;
+	r->conn = conn;
+	r->begin_ms = ts_loop_now_ms(server->engine->loop);
+	ts_byte_queue_init(&r->body, BODY_MAX);
+	return r;
+}
+
 static enum MHD_Result on_access(void *ctx, struct MHD_Connection *conn,
 				 const char *path, const char *method,
 				 const char *version, const char *data,
@@ -285,17 +369,15 @@ static enum MHD_Result on_access(void *ctx, struct MHD_Connection *conn,
 
 	(void)version;
 	if (!r) {
-		r = calloc(1, sizeof(*r));
+		*con_ctx = r = new_request(ctx, conn);
 		if (!r)
 			return MHD_NO;
-		r->server = ctx;
-		r->conn = conn;
-		r->begin_ms = ts_loop_now_ms(r->server->engine->loop);
-		ts_byte_queue_init(&r->body, BODY_MAX);
-		*con_ctx = r;
+		begin_upload(r, method, path);
 		begin_recording(r, method, path);
 		return MHD_YES;
 	}
+	if (*data_len > 0 && r->is_upload)
+		return take_upload(r, data, data_len);
 	if (*data_len > 0) {
 		if (is_too_slow(r))
 			return MHD_NO;
@@ -325,7 +407,7 @@ static void on_completed(void *ctx, struct MHD_Connection *conn,
 	if (!r)
 		return;
 	end_recording(r);
-	if (r->handled && !r->replied)
+	if (r->handled && !r->replied && !r->is_upload)
 		r->server = NULL; /* an orphan: freed with its answer */
 	else
 		free_request(r);

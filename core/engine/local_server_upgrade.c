@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "core/base/log.h"
+#include "core/engine/local_server_loop.h"
 #include "core/host/host_call.h"
 
 /* What came with the head of the request belongs to the call. A fresh socket
@@ -40,7 +41,9 @@ static void on_upgraded(void *ctx, struct MHD_Connection *conn, void *con_ctx,
 		if (copy >= 0)
 			close(copy);
 	}
+	/* Its own descriptor would keep open what we close. */
 	MHD_upgrade_action(handle, MHD_UPGRADE_ACTION_CLOSE);
+	up->loop->has_resumed = true;
 }
 
 struct MHD_Response *local_upgrade_response(struct local_upgrade *up)

@@ -6,12 +6,14 @@
 
 #include <microhttpd.h>
 
+struct local_server_loop;
 struct ts_host;
 
 /* A call that waits for its caller's connection; the owner closes fd unless it
  * has become -1. */
 struct local_upgrade {
 	struct ts_host *host;
+	struct local_server_loop *loop;
 	int fd;
 };
 /* NULL: out of memory. up stays until the request is over. */

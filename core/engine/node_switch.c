@@ -23,6 +23,7 @@
 #include "core/base/err.h"
 #include "core/base/log.h"
 #include "core/crypto/secret.h"
+#include "core/engine/drop_place.h"
 #include "core/engine/engine_internal.h"
 #include "core/engine/profile_store.h"
 #include "core/localapi/localapi.h"
@@ -63,6 +64,7 @@ static void exchange(struct ts_engine *engine, struct ts_node *fresh)
 	if (engine->localapi)
 		ts_localapi_set_node(engine->localapi, fresh, now_ms);
 	ts_node_free(old);
+	engine_follow_login(engine);
 	engine->store.is_leaving = false;
 	if (is_mapped)
 		ts_node_port_mapping(fresh, &mapped, now_ms);

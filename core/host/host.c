@@ -169,6 +169,11 @@ struct ts_member *ts_host_first(struct ts_host *host)
 	return &host->members[0];
 }
 
+void ts_host_set_drop_box(struct ts_member *member, struct ts_drop_box *box)
+{
+	member->drop_box = box;
+}
+
 struct ts_host *ts_host_open(struct ts_loop *loop, struct ts_node *node,
 			     const struct ts_host_config *config,
 			     char err[static 256])

@@ -17,6 +17,7 @@
 #include "core/node/node.h"
 
 struct ts_host;
+struct ts_drop_box; /* core/drop/drop_box.h */
 struct ts_member; /* one of its nodes */
 
 enum { TS_HOST_NODES_MAX = 8 };
@@ -56,6 +57,8 @@ struct ts_host *ts_host_open(struct ts_loop *loop, struct ts_node *node,
 			     const struct ts_host_config *config,
 			     char err[static 256]);
 struct ts_member *ts_host_first(struct ts_host *host);
+/* Where files that peers send to it go; NULL: nowhere. */
+void ts_host_set_drop_box(struct ts_member *member, struct ts_drop_box *box);
 /* Closes all; connections are aborted. */
 void ts_host_close(struct ts_host *host);
 /* In a child that was forked from a process with an in-process host: closes

@@ -109,6 +109,7 @@ struct ts_member {
 	unsigned index;       /* of host->members */
 	struct ts_forwards *forwards;
 	struct ts_peerapi *peerapi;
+	struct ts_drop_box *drop_box; /* NULL: no files are taken */
 	struct ts_proxy *proxy; /* NULL: not asked for */
 };
 

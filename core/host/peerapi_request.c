@@ -12,31 +12,14 @@
 
 #define DNS_MESSAGE "application/dns-message"
 
-static bool method_is(const struct ts_peerapi_request *req, const char *method)
+bool ts_peerapi_method_is(const struct ts_peerapi_request *req,
+			  const char *method)
 {
 	return req->head.method_len == strlen(method) &&
 	       memcmp(req->head.method, method, req->head.method_len) == 0;
 }
 
-/* Digits only, so that nobody else counts otherwise. */
-static int read_length(const struct ts_http1_field *field, size_t *out)
-{
-	*out = 0;
-	if (!field)
-		return 0;
-	if (field->value_len == 0 || field->value_len > 9)
-		return -EBADMSG;
-	for (size_t i = 0; i < field->value_len; i++) {
-		char c = field->value[i];
-
-		if (c < '0' || c > '9')
-			return -EBADMSG;
-		*out = *out * 10 + (size_t)(c - '0');
-	}
-	return *out > PEERAPI_BODY_MAX ? -EMSGSIZE : 0;
-}
-
-/* Two of them are two opinions about where the request ends. */
+/* Two of them are two opinions about whom the request is for. */
 static bool is_given_twice(const struct ts_http1_head *head, const char *name)
 {
 	const struct ts_http1_field *first = ts_http1_find(head, name);
@@ -64,30 +47,41 @@ static void split_target(struct ts_peerapi_request *req)
 	req->query_len = req->head.target_len - req->path_len - 1;
 }
 
-int ts_peerapi_read(const uint8_t *data, size_t len,
-		    struct ts_peerapi_request *out)
+int ts_peerapi_read_head(const uint8_t *data, size_t len,
+			 struct ts_peerapi_request *out)
 {
 	int err;
 
 	memset(out, 0, sizeof(*out));
 	err = ts_http1_read_request(data, len, &out->head);
+	if (!err)
+		err = ts_http1_body_init(&out->framing, &out->head);
 	if (err)
 		return err;
-	if (ts_http1_find(&out->head, "Transfer-Encoding") ||
-	    is_given_twice(&out->head, "Content-Length") ||
-	    is_given_twice(&out->head, "Host"))
+	if (is_given_twice(&out->head, "Host"))
 		return -EBADMSG;
-	err = read_length(ts_http1_find(&out->head, "Content-Length"),
-			  &out->body_len);
+	out->keep_alive = !ts_http1_value_is(
+		ts_http1_find(&out->head, "Connection"), "close");
+	split_target(out);
+	return 0;
+}
+
+int ts_peerapi_read(const uint8_t *data, size_t len,
+		    struct ts_peerapi_request *out)
+{
+	int err = ts_peerapi_read_head(data, len, out);
+
 	if (err)
 		return err;
+	if (out->framing.framing != TS_HTTP1_BY_LENGTH)
+		return -EBADMSG;
+	if (out->framing.left > PEERAPI_BODY_MAX)
+		return -EMSGSIZE;
+	out->body_len = (size_t)out->framing.left;
 	if (len - out->head.head_len < out->body_len)
 		return -EAGAIN;
 	out->body = data + out->head.head_len;
 	out->len = out->head.head_len + out->body_len;
-	out->keep_alive = !ts_http1_value_is(
-		ts_http1_find(&out->head, "Connection"), "close");
-	split_target(out);
 	return 0;
 }
 
@@ -193,7 +187,7 @@ static int query_of_post(const struct ts_peerapi_request *req, uint8_t **out,
 
 bool ts_peerapi_is_get(const struct ts_peerapi_request *req)
 {
-	return method_is(req, "GET");
+	return ts_peerapi_method_is(req, "GET");
 }
 
 int ts_peerapi_dns_query(const struct ts_peerapi_request *req, uint8_t **out,
@@ -201,7 +195,7 @@ int ts_peerapi_dns_query(const struct ts_peerapi_request *req, uint8_t **out,
 {
 	if (ts_peerapi_is_get(req))
 		return query_of_get(req, out, len, problem);
-	if (method_is(req, "POST"))
+	if (ts_peerapi_method_is(req, "POST"))
 		return query_of_post(req, out, len, problem);
 	*problem = "bad HTTP method";
 	return -EBADMSG;

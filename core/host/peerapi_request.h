@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * peerapi_request.h - what a peer asks of our PeerAPI
  *
- * Bytes in, a request out; no I/O. HTTP/1.1 with Content-Length, as peers send
- * it. Source: RFC 9112, RFC 8484; ipn/ipnlocal/peerapi.go
+ * Bytes in, a request out; no I/O. HTTP/1.1.
+ * Source: RFC 9112, RFC 8484; ipn/ipnlocal/peerapi.go
  */
 #ifndef CORE_HOST_PEERAPI_REQUEST_H
 #define CORE_HOST_PEERAPI_REQUEST_H
@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/base/http1.h"
+#include "core/base/http1_body.h"
 
 enum {
 	PEERAPI_BODY_MAX = 65535, /* the longest DNS message */
@@ -23,7 +23,8 @@ struct ts_peerapi_request {
 	struct ts_http1_head head;
 	const char *path, *query; /* query: behind the question mark, or NULL */
 	size_t path_len, query_len;
-	const uint8_t *body;
+	struct ts_http1_body framing;
+	const uint8_t *body; /* by ts_peerapi_read(), as the next two */
 	size_t body_len;
 	size_t len; /* bytes of the whole request */
 	bool keep_alive;
@@ -32,6 +33,11 @@ struct ts_peerapi_request {
 /* 0; -EAGAIN: not all of it is there; -EBADMSG, -EMSGSIZE: no request. */
 int ts_peerapi_read(const uint8_t *data, size_t len,
 		    struct ts_peerapi_request *out);
+/* The head alone: its body comes bit by bit. */
+int ts_peerapi_read_head(const uint8_t *data, size_t len,
+			 struct ts_peerapi_request *out);
+bool ts_peerapi_method_is(const struct ts_peerapi_request *req,
+			  const char *method);
 bool ts_peerapi_path_is(const struct ts_peerapi_request *req,
 			const char *path);
 /* The host that it is for, without port; false: it has none, or a strange one.

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "core/base/err.h"
 #include "core/dns/dns_wire.h"
 #include "core/host/dns_service.h"
 #include "core/host/peerapi.h"
@@ -22,8 +23,8 @@
 #define PLAIN "text/plain; charset=utf-8"
 #define DNS_MESSAGE "application/dns-message"
 
-static void reply_text(struct ts_peerapi_conn *conn, int status,
-		       const char *text)
+void ts_peerapi_reply_text(struct ts_peerapi_conn *conn, int status,
+			   const char *text)
 {
 	ts_peerapi_reply(conn, status, PLAIN, text, strlen(text));
 }
@@ -48,7 +49,7 @@ static bool is_our_host(const struct ts_peerapi_conn *conn,
 					ts_ip_equal(&ip, &peer->masq_v6)));
 }
 
-/* -- names ------------------------------------------------------------------ */
+/* -- names ----------------------------------------------------------------- */
 
 static bool is_of_our_user(const struct ts_member *member,
 			   const struct ts_peer *peer)
@@ -105,7 +106,7 @@ static void on_answer(void *ctx, const uint8_t *answer, size_t len)
 	if (len > 0)
 		ts_peerapi_reply(conn, 200, DNS_MESSAGE, answer, len);
 	else
-		reply_text(conn, 500, "DNS forwarding error\n");
+		ts_peerapi_reply_text(conn, 500, "DNS forwarding error\n");
 }
 
 static void on_answer_for_people(void *ctx, const uint8_t *answer, size_t len)
@@ -117,7 +118,7 @@ static void on_answer_for_people(void *ctx, const uint8_t *answer, size_t len)
 		ts_peerapi_reply(conn, 200, "application/json", text,
 				 strlen(text));
 	else
-		reply_text(conn, 500, "DNS forwarding error\n");
+		ts_peerapi_reply_text(conn, 500, "DNS forwarding error\n");
 	free(text);
 }
 
@@ -141,7 +142,7 @@ static void ask(struct ts_peerapi_conn *conn, const uint8_t *query, size_t len,
 	int err = ts_dns_read_query(query, len, &q);
 
 	if (err == -EBADMSG)
-		reply_text(conn, 400, "no DNS query\n");
+		ts_peerapi_reply_text(conn, 400, "no DNS query\n");
 	else if (err)
 		refuse(conn, &q, DNS_FORMERR, reply);
 	else if (is_filtered(member, q.name) ||
@@ -164,7 +165,7 @@ static void serve_dns(struct ts_peerapi_conn *conn,
 	int err, plain_len;
 
 	if (!may_ask(conn)) {
-		reply_text(conn, 403, "DNS access denied\n");
+		ts_peerapi_reply_text(conn, 403, "DNS access denied\n");
 		return;
 	}
 	err = ts_peerapi_dns_query(req, &query, &len, &problem);
@@ -177,19 +178,21 @@ static void serve_dns(struct ts_peerapi_conn *conn,
 		problem = "invalid 'q' parameter";
 	if (err) {
 		snprintf(text, sizeof(text), "%s\n", problem);
-		reply_text(conn, err == -ENOMEM ? 500 : 400, text);
+		ts_peerapi_reply_text(conn, err == -ENOMEM ? 500 : 400, text);
 		return;
 	}
 	ask(conn, query, len, on_answer);
 	free(query);
 }
 
-/* -- the greeting ----------------------------------------------------------- */
+/* -- the greeting ---------------------------------------------------------- */
 
-static void serve_root(struct ts_peerapi_conn *conn)
+static void serve_root(struct ts_peerapi_conn *conn,
+		       const struct ts_peerapi_request *req)
 {
 	char ip[TS_IP_TEXT_CAP], page[256];
 
+	(void)req;
 	/* Nothing in it is the peer's own text. */
 	snprintf(page, sizeof(page),
 		 "<html>\n<body>\n<h1>Hello (%s)</h1>\n"
@@ -199,18 +202,59 @@ static void serve_root(struct ts_peerapi_conn *conn)
 			 strlen(page));
 }
 
+/* -- routes ---------------------------------------------------------------- */
+
+/* A path that ends in '/' stands for all below it; upstream's names do for all
+ * that begins so. */
+static const struct {
+	const char *path;
+	bool is_prefix, takes_body;
+	void (*serve)(struct ts_peerapi_conn *conn,
+		      const struct ts_peerapi_request *req);
+} routes[] = {
+	{"/v0/put/", true, true, ts_peerapi_put},
+	{"/dns-query", true, false, serve_dns},
+	{"/v0/magicsock", false, false, ts_peerapi_paths},
+	{"/v0/metrics", false, false, ts_peerapi_metrics},
+	{"/v0/interfaces", false, false, ts_peerapi_interfaces},
+	{"/v0/sockstats", false, false, ts_peerapi_sockstats},
+	{"/", false, false, serve_root},
+};
+
+/* An index; ARRAY_LEN(routes): none. */
+static size_t find_route(const struct ts_peerapi_request *req)
+{
+	size_t i = 0;
+
+	for (; i < ARRAY_LEN(routes); i++) {
+		size_t len = strlen(routes[i].path);
+
+		if (routes[i].is_prefix
+			    ? req->path_len >= len &&
+				      memcmp(req->path, routes[i].path, len) ==
+					      0
+			    : ts_peerapi_path_is(req, routes[i].path))
+			break;
+	}
+	return i;
+}
+
+bool ts_peerapi_takes_body(const struct ts_peerapi_request *req)
+{
+	size_t i = find_route(req);
+
+	return i < ARRAY_LEN(routes) && routes[i].takes_body;
+}
+
 void ts_peerapi_serve(struct ts_peerapi_conn *conn,
 		      const struct ts_peerapi_request *req)
 {
-	static const char DNS_PATH[] = "/dns-query";
+	size_t i = find_route(req);
 
 	if (ts_peerapi_is_of_browser(req) || !is_our_host(conn, req))
-		reply_text(conn, 403, "invalid peerapi request\n");
-	else if (req->path_len >= sizeof(DNS_PATH) - 1 &&
-		 memcmp(req->path, DNS_PATH, sizeof(DNS_PATH) - 1) == 0)
-		serve_dns(conn, req);
-	else if (ts_peerapi_path_is(req, "/"))
-		serve_root(conn);
+		ts_peerapi_reply_text(conn, 403, "invalid peerapi request\n");
+	else if (i < ARRAY_LEN(routes))
+		routes[i].serve(conn, req);
 	else
-		reply_text(conn, 404, "unsupported peerapi path\n");
+		ts_peerapi_reply_text(conn, 404, "unsupported peerapi path\n");
 }

@@ -13,6 +13,7 @@
 
 #include "core/base/err.h"
 #include "core/base/log.h"
+#include "core/drop/drop_box.h"
 #include "core/localapi/notify_json.h"
 #include "core/model/json_fields.h"
 
@@ -49,6 +50,8 @@ struct bus {
 	size_t watcher_count;
 	struct notify_delta delta; /* peers of the message being applied */
 	bool repeats_state; /* once the map is followed again */
+	bool files_wait;
+	json_t *outgoing; /* as told last; NULL: nothing */
 };
 
 struct bus *bus_new(struct ts_node *node)
@@ -170,6 +173,8 @@ static bool begin(struct bus_watcher *w, const char *session, uint64_t now_ms,
 	if (w->mask & BUS_PEER_STATE)
 		notify_sessions(w->bus->node, now_ms, now_unix, &w->sessions,
 				news);
+	if (w->mask & BUS_INITIAL_OUTGOING && w->bus->outgoing)
+		json_object_set(news, "OutgoingFiles", w->bus->outgoing);
 	if (json_object_size(news) > 1) /* more than the version */
 		ok = append(w, news);
 	json_decref(news);
@@ -240,6 +245,7 @@ void bus_free(struct bus *bus)
 		w->wake(w->ctx);
 	}
 	notify_delta_deinit(&bus->delta);
+	json_decref(bus->outgoing);
 	free(bus);
 }
 
@@ -265,8 +271,12 @@ static void send_to(struct bus_watcher *w, const json_t *news)
 		notify_make_patches(&w->known, copy);
 	if (!(w->mask & BUS_HEALTH_ACTIONS))
 		notify_flatten_health(copy);
-	if (json_object_size(copy) > 1)
+	if (json_object_size(copy) > 1) {
+		if (w->bus->files_wait) /* in all news, as upstream has it */
+			json_object_set_new(copy, "FilesWaiting",
+					    json_object());
 		queue(w, copy);
+	}
 	json_decref(copy);
 }
 
@@ -384,6 +394,22 @@ void bus_netmap_changed(struct bus *bus, unsigned changes)
 	if (bus->repeats_state && changes & TS_CHANGED_FIRST)
 		bus_state(bus, ts_node_state(bus->node),
 			  ts_node_error(bus->node));
+}
+
+/* -- files ---------------------------------------------------------------------------- */
+void bus_incoming_files(struct bus *bus, const struct ts_drop_box *box)
+{
+	bus->files_wait = ts_drop_box_has_waiting(box);
+	if (bus->watchers)
+		send_all(bus, notify_incoming_files(box));
+}
+
+void bus_outgoing_files(struct bus *bus, json_t *files)
+{
+	json_decref(bus->outgoing);
+	bus->outgoing = json_incref(files);
+	if (bus->watchers)
+		send_all(bus, notify_outgoing_files(files));
 }
 
 /* -- time ------------------------------------------------------------------------------ */

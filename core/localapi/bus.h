@@ -33,6 +33,7 @@ enum bus_mask {
 	BUS_INITIAL_STATE = 1 << 1,
 	BUS_INITIAL_PREFS = 1 << 2,
 	BUS_INITIAL_NETMAP = 1 << 3,
+	BUS_INITIAL_OUTGOING = 1 << 6,
 	BUS_INITIAL_HEALTH = 1 << 7,
 	BUS_RATE_LIMIT = 1 << 8,
 	BUS_HEALTH_ACTIONS = 1 << 9,
@@ -74,6 +75,12 @@ void bus_say(struct bus *bus, json_t *news);
 void bus_peer_changed(struct bus *bus, const struct ts_peer *peer);
 void bus_peer_removed(struct bus *bus, const struct ts_peer *peer);
 void bus_netmap_changed(struct bus *bus, unsigned changes);
+
+/* Files of peers: those that come, and whether any wait. */
+struct ts_drop_box;
+void bus_incoming_files(struct bus *bus, const struct ts_drop_box *box);
+/* [ipn.OutgoingFile], which stays the caller's, and stays. */
+void bus_outgoing_files(struct bus *bus, json_t *files);
 
 uint64_t bus_deadline_ms(const struct bus *bus);
 void bus_tick(struct bus *bus, uint64_t now_ms, int64_t now_unix);

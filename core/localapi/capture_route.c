@@ -2,7 +2,7 @@
  * capture_route.c - POST debug-capture: the packets inside the tunnel
  *
  * Without a parameter as upstream's: pcap with Tailscale's link type. With
- * format=pcapng as any program reads it.
+ * format=pcapng as any program reads it; disco=true adds discovery.
  * Source: feature/capture/capture.go (serveLocalAPIDebugCapture)
  */
 #include <errno.h>
@@ -59,11 +59,13 @@ static bool read_format(const struct localapi_call *call,
 			enum ts_capture_format *out)
 {
 	const char *text = localapi_query(call, "format");
+	const char *disco = localapi_query(call, "disco");
 
 	*out = TS_CAPTURE_PCAP;
 	if (!text || !*text || strcmp(text, "pcap") == 0)
 		return true;
-	*out = TS_CAPTURE_PCAPNG;
+	*out = disco && strcmp(disco, "true") == 0 ? TS_CAPTURE_PCAPNG_DISCO
+						   : TS_CAPTURE_PCAPNG;
 	return strcmp(text, "pcapng") == 0;
 }
 

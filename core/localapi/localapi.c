@@ -64,6 +64,11 @@ static const struct {
 	{"POST", API "debug", true, localapi_debug},
 	{"POST", API "debug-packet-filter-rules", true,
 	 localapi_debug_filter_rules},
+	{"POST", API "debug-packet-filter-matches", true,
+	 localapi_debug_filter_matches},
+	{"POST", API "debug-derp-region", true, localapi_derp_region},
+	{"GET", API "debug-peer-endpoint-changes", false,
+	 localapi_peer_endpoint_changes},
 	{"POST", API "debug-rotate-disco-key", true,
 	 localapi_rotate_disco_key},
 	{"POST", API "dev-set-state-store", true, localapi_set_state_store},
@@ -113,6 +118,9 @@ static const struct {
 	{"GET", API "usermetrics", false, localapi_user_metrics},
 	{"GET", API "metrics", true, localapi_client_metrics},
 	{"POST", API "debug-capture", true, localapi_capture},
+	{"GET", API "files/", true, localapi_files},
+	{"DELETE", API "files/", true, localapi_files},
+	{"GET", API "file-targets", false, localapi_file_targets},
 	{"GET", API "tka/status", false, localapi_tka_status},
 	{"GET", API "tka/log", false, localapi_tka_log},
 	{"POST", API "tka/sign", true, localapi_tka_sign},
@@ -182,6 +190,35 @@ static bool host_is_ours(const char *host)
 	       strcasecmp(host, "local-tailscaled.sock") == 0;
 }
 
+static bool is_for_us(const struct ts_localapi_request *rq)
+{
+	return !is_from_browser(rq) && host_is_ours(header(rq, "Host"));
+}
+
+bool ts_localapi_upload(struct ts_localapi *api,
+			const struct ts_localapi_request *request,
+			uint64_t now_ms, int64_t now_unix,
+			ts_localapi_done_fn done, void *ctx,
+			struct ts_localapi_upload **out)
+{
+	struct localapi_call call = {.api = api, .node = api->node,
+				     .request = request, .now_ms = now_ms,
+				     .now_unix = now_unix, .done = done,
+				     .ctx = ctx};
+
+	*out = NULL;
+	if (strcmp(request->method, "PUT") != 0 ||
+	    !path_fits(API "file-put/", request->path))
+		return false;
+	if (!is_for_us(request))
+		localapi_reply_error(&call, 403, "invalid localapi request");
+	else if (!request->may_write)
+		localapi_reply_error(&call, 403, "file access denied");
+	else
+		*out = localapi_file_put(&call);
+	return true;
+}
+
 void ts_localapi_handle(struct ts_localapi *api,
 			const struct ts_localapi_request *request,
 			uint64_t now_ms, int64_t now_unix,
@@ -192,7 +229,7 @@ void ts_localapi_handle(struct ts_localapi *api,
 				     .now_unix = now_unix, .done = done,
 				     .ctx = ctx};
 
-	if (is_from_browser(request) || !host_is_ours(header(request, "Host")))
+	if (!is_for_us(request))
 		localapi_reply_error(&call, 403, "invalid localapi request");
 	else if (strcmp(request->path, "/") == 0)
 		localapi_reply_text(&call, 200, "text/plain",
@@ -225,6 +262,9 @@ void ts_localapi_free(struct ts_localapi *api)
 	if (!api)
 		return;
 	localapi_logouts_end(api);
+	localapi_drops_end(api);
+	localapi_file_puts_end(api);
+	json_decref(api->outgoing);
 	localapi_move_done(api, "the node was stopped");
 	bus_free(api->bus);
 	localapi_forget_key(api);
@@ -235,6 +275,8 @@ void ts_localapi_set_node(struct ts_localapi *api, struct ts_node *node,
 			  uint64_t now_ms)
 {
 	localapi_logouts_end(api);
+	localapi_file_puts_end(api);
+	json_array_clear(api->outgoing);
 	localapi_forget_key(api);
 	api->node = node;
 	bus_set_node(api->bus, node, now_ms);
@@ -253,6 +295,12 @@ void ts_localapi_state_changed(struct ts_localapi *api,
 {
 	bus_state(api->bus, state, error);
 	localapi_logouts_settle(api, now_ms);
+}
+
+void ts_localapi_files_changed(struct ts_localapi *api)
+{
+	bus_incoming_files(api->bus, api->env.drop_box);
+	localapi_drops_changed(api);
 }
 
 void ts_localapi_auth_url(struct ts_localapi *api, const char *url)
@@ -285,14 +333,17 @@ void ts_localapi_prefs_changed(struct ts_localapi *api, bool is_login)
 uint64_t ts_localapi_deadline_ms(const struct ts_localapi *api)
 {
 	uint64_t logouts_ms = localapi_logouts_deadline_ms(api);
-	uint64_t bus_ms = bus_deadline_ms(api->bus);
+	uint64_t drops_ms = localapi_drops_deadline_ms(api);
+	uint64_t at = bus_deadline_ms(api->bus);
 
-	return logouts_ms < bus_ms ? logouts_ms : bus_ms;
+	at = logouts_ms < at ? logouts_ms : at;
+	return drops_ms < at ? drops_ms : at;
 }
 
 void ts_localapi_tick(struct ts_localapi *api, uint64_t now_ms,
 		      int64_t now_unix)
 {
 	localapi_logouts_settle(api, now_ms);
+	localapi_drops_tick(api, now_ms);
 	bus_tick(api->bus, now_ms, now_unix);
 }

@@ -16,11 +16,13 @@
 #include <sys/types.h>
 
 #include "core/base/log.h"
+#include "core/loop/loop.h"
 #include "core/node/node.h"
 
 enum { TS_LOCALAPI_ETAG_CAP = 65 };
 
 struct ts_localapi; /* of one node */
+struct ts_drop_box; /* core/drop/drop_box.h */
 
 /* Who reads the log as it is written, on the loop's thread. line() must not
  * log. */
@@ -68,6 +70,14 @@ struct ts_localapi_env {
 	/* Debug actions: another UDP port; all relays' streams anew. */
 	int (*rebind)(void *ctx);
 	void (*break_derps)(void *ctx);
+	struct ts_loop *loop;
+	struct ts_drop_box *drop_box; /* for peers' files; NULL: none */
+	/* Tries a DERP region's nodes, for some seconds. report, which is the
+	 * callee's until done(), gets lines in "Info", "Warnings", "Errors". */
+	void (*derp_report)(void *ctx, const struct ts_derp_region *region,
+			    json_t *report,
+			    void (*done)(void *done_ctx, json_t *report),
+			    void *done_ctx);
 	/* A connection to an address of the tailnet's. */
 	void (*dial)(void *ctx, const struct ts_addr *to,
 		     ts_localapi_dialled_fn done, void *done_ctx);
@@ -100,6 +110,20 @@ struct ts_localapi_stream {
 	void *wake_ctx;
 };
 
+/* A body that is taken as it comes. The route makes it; it lives until
+ * close(), be the request answered or not. */
+struct ts_localapi_upload {
+	/* How many bytes were taken: fewer than len, then wake() follows. */
+	size_t (*write)(void *ctx, const char *data, size_t len);
+	void (*end)(void *ctx); /* that was all of it */
+	/* The request is over: answered, or its caller has gone. Once. */
+	void (*close)(void *ctx);
+	void *ctx;
+	/* The server's. */
+	void (*wake)(void *wake_ctx);
+	void *wake_ctx;
+};
+
 struct ts_localapi_reply {
 	int status;
 	const char *content_type; /* static, or NULL: no body */
@@ -111,6 +135,9 @@ struct ts_localapi_reply {
 	/* The connection goes on as that of fd, which goes with the reply. */
 	bool has_fd;
 	int fd;
+	/* ... or fd is a file that is the body, of so many bytes. */
+	bool is_file;
+	uint64_t file_len;
 	char dial_self[TS_ADDR_TEXT_CAP]; /* where the caller is to dial */
 };
 /* Called exactly once per request, inside ts_localapi_handle() or later on
@@ -135,6 +162,17 @@ void ts_localapi_handle(struct ts_localapi *api,
 			uint64_t now_ms, int64_t now_unix,
 			ts_localapi_done_fn done, void *ctx);
 
+/* Before the body is there: is it taken as it comes? Then *out is who takes it,
+ * or NULL: it is answered already, and the body of no interest. Else
+ * ts_localapi_handle() follows, once it is there. */
+bool ts_localapi_upload(struct ts_localapi *api,
+			const struct ts_localapi_request *request,
+			uint64_t now_ms, int64_t now_unix,
+			ts_localapi_done_fn done, void *ctx,
+			struct ts_localapi_upload **out);
+
+/* A file of a peer's comes, waits, or does no longer. */
+void ts_localapi_files_changed(struct ts_localapi *api);
 /* Of a request that has only a head yet: is it a recording (of a bug), which
  * lasts until its body has ended? Then more is in the log until the second. */
 bool ts_localapi_begin_recording(struct ts_localapi *api,

@@ -10,6 +10,8 @@
 #include "core/localapi/localapi.h"
 
 struct pending_logout;
+struct drop_wait;
+struct file_put;
 
 enum { LOCALAPI_AUTH_KEY_CAP = 1024 };
 
@@ -19,6 +21,9 @@ struct ts_localapi {
 	void *env_ctx;
 	struct bus *bus;
 	struct pending_logout *logouts; /* logout_route.c */
+	struct drop_wait *drop_waits;	/* drop_routes.c */
+	struct file_put *file_puts;	/* file_put_route.c */
+	json_t *outgoing; /* [ipn.OutgoingFile]; NULL: none yet */
 	/* login_routes.c: of the last start, for the login that follows it; in
 	 * use: the node has begun to log in with it already. */
 	char start_key[LOCALAPI_AUTH_KEY_CAP];
@@ -135,6 +140,13 @@ void localapi_post_serve_config(const struct localapi_call *call);
 void localapi_debug(const struct localapi_call *call);
 void localapi_rotate_disco_key(const struct localapi_call *call);
 void localapi_debug_filter_rules(const struct localapi_call *call);
+/* filter_matches_json.c: [filtertype.Match] */
+json_t *localapi_filter_matches(const struct ts_netmap *map);
+void localapi_debug_filter_matches(const struct localapi_call *call);
+/* derp_debug_route.c */
+void localapi_derp_region(const struct localapi_call *call);
+/* path_debug_routes.c */
+void localapi_peer_endpoint_changes(const struct localapi_call *call);
 /* check_routes.c */
 void localapi_check_ip_forwarding(const struct localapi_call *call);
 void localapi_check_udp_gro(const struct localapi_call *call);
@@ -206,6 +218,18 @@ void localapi_netcheck(const struct localapi_call *call);
 /* metrics_routes.c */
 void localapi_user_metrics(const struct localapi_call *call);
 void localapi_client_metrics(const struct localapi_call *call);
+/* drop_routes.c */
+void localapi_files(const struct localapi_call *call);
+void localapi_file_targets(const struct localapi_call *call);
+/* Why no files can be sent at all, or NULL. */
+const char *localapi_drop_obstacle(const struct ts_node *node);
+void localapi_drops_changed(struct ts_localapi *api);
+void localapi_drops_tick(struct ts_localapi *api, uint64_t now_ms);
+void localapi_drops_end(struct ts_localapi *api);
+uint64_t localapi_drops_deadline_ms(const struct ts_localapi *api);
+/* file_put_route.c */
+struct ts_localapi_upload *localapi_file_put(const struct localapi_call *call);
+void localapi_file_puts_end(struct ts_localapi *api);
 /* capture_route.c */
 void localapi_capture(const struct localapi_call *call);
 

@@ -76,6 +76,7 @@ json_t *localapi_netmap_of(const struct ts_node *node,
 	json_object_set_new(out, "Peers", all_peers(map));
 	json_object_set_new(out, "DNS",
 			    or_null(map->dns ? map->dns->raw : NULL));
+	json_object_set_new(out, "PacketFilter", localapi_filter_matches(map));
 	json_object_set_new(out, "PacketFilterRules",
 			    localapi_filter_rules(map));
 	json_object_set_new(out, "DERPMap",

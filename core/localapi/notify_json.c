@@ -9,6 +9,7 @@
 
 #include <stdlib.h>
 
+#include "core/drop/drop_box.h"
 #include "core/localapi/localapi_internal.h"
 #include "core/model/json_fields.h"
 
@@ -191,6 +192,35 @@ json_t *notify_netmap(const struct ts_node *node, const struct notify_delta *d,
 		json_object_set_new(n, "Health", localapi_health_state(node));
 	set_changed(n, map, d);
 	set_removed(n, d);
+	return n;
+}
+
+/* -- files ------------------------------------------------------------------------- */
+json_t *notify_incoming_files(const struct ts_drop_box *box)
+{
+	const struct ts_drop_in *in = ts_drop_box_first_in(box);
+	json_t *n = notify_nothing(), *list = json_array();
+
+	for (; in; in = in->next) {
+		json_t *file = json_pack(
+			"{s:s, s:o, s:I, s:I}", "Name", in->name, "Started",
+			localapi_time(in->started_unix), "DeclaredSize",
+			(json_int_t)in->declared, "Received",
+			(json_int_t)in->received);
+
+		if (in->is_done)
+			json_object_set_new(file, "Done", json_true());
+		json_array_append_new(list, file);
+	}
+	json_object_set_new(n, "IncomingFiles", list);
+	return n;
+}
+
+json_t *notify_outgoing_files(json_t *files)
+{
+	json_t *n = notify_nothing();
+
+	json_object_set(n, "OutgoingFiles", files);
 	return n;
 }
 

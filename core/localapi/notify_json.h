@@ -46,6 +46,9 @@ json_t *notify_browse_to_url(const char *url);
 json_t *notify_prefs(const struct ts_node *node, bool is_login);
 json_t *notify_netmap(const struct ts_node *node, const struct notify_delta *d,
 		      unsigned changes);
+struct ts_drop_box;
+json_t *notify_incoming_files(const struct ts_drop_box *box);
+json_t *notify_outgoing_files(json_t *files);
 json_t *notify_engine(const struct ts_node *node, uint64_t now_ms);
 /* For who does not know actions: they become part of the texts. */
 void notify_flatten_health(json_t *news);

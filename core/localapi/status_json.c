@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/drop/drop_rights.h"
 #include "core/localapi/localapi_internal.h"
 
 static const char *or_empty(const char *text)
@@ -120,7 +121,8 @@ static json_t *peer_status(const struct localapi_call *call,
 		json_object_set(s, "Location", peer->location);
 	json_object_set_new(s, "Active", json_boolean(st.path.active));
 	json_object_set_new(s, "PeerAPIURL", json_null());
-	json_object_set_new(s, "TaildropTarget", json_integer(0));
+	json_object_set_new(s, "TaildropTarget",
+			    json_integer(ts_drop_target_of(call->node, peer)));
 	json_object_set_new(s, "NoFileSharingReason", json_string(""));
 	json_object_set_new(s, "InMagicSock", json_boolean(st.in_wireguard));
 	json_object_set_new(s, "InEngine", json_boolean(st.in_wireguard));
@@ -137,6 +139,24 @@ static json_t *own_endpoints(const struct ts_node *node)
 	for (size_t i = 0; i < count; i++)
 		json_array_append_new(
 			list, json_string(ts_addr_format(&addrs[i], text)));
+	return list;
+}
+
+static json_t *own_peerapi(const struct ts_node *node)
+{
+	json_t *list = json_array();
+	char text[TS_ADDR_TEXT_CAP], url[TS_ADDR_TEXT_CAP + 8];
+
+	for (int v6 = 0; v6 < 2; v6++) {
+		struct ts_addr addr = {.ip = ts_node_ip(node, v6),
+				       .port = ts_node_peerapi_port(node, v6)};
+
+		if (addr.port == 0)
+			continue;
+		snprintf(url, sizeof(url), "http://%s",
+			 ts_addr_format(&addr, text));
+		json_array_append_new(list, json_string(url));
+	}
 	return list;
 }
 
@@ -174,7 +194,7 @@ static json_t *self_status(const struct localapi_call *call)
 	json_object_set_new(s, "ExitNode", json_false());
 	json_object_set_new(s, "ExitNodeOption", json_false());
 	json_object_set_new(s, "Active", json_false());
-	json_object_set_new(s, "PeerAPIURL", json_null());
+	json_object_set_new(s, "PeerAPIURL", own_peerapi(call->node));
 	json_object_set_new(s, "TaildropTarget", json_integer(0));
 	json_object_set_new(s, "NoFileSharingReason", json_string(""));
 	json_object_set_new(s, "InMagicSock", json_false());

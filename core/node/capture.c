@@ -14,6 +14,7 @@ enum {
 	PCAP_SNAPLEN = 65535,
 	LINKTYPE_USER0 = 147,
 	LINKTYPE_RAW = 101, /* IPv4 or IPv6, by the version */
+	META_LEN = 4, /* Tailscale's header without translated addresses */
 
 	NG_SECTION = 0x0a0d0d0a,
 	NG_BYTE_ORDER = 0x1a2b3c4d,
@@ -91,23 +92,24 @@ static void write_section(struct ts_writer *w)
 	write_block(w, NG_SECTION, body, b.len);
 }
 
-static void write_interface(struct ts_writer *w)
+static void write_interface(struct ts_writer *w, uint16_t link_type,
+			    const char *name, const char *description)
 {
 	static const uint8_t nanoseconds = 9;
 	uint8_t body[TS_CAPTURE_HEAD_MAX / 2];
 	struct ts_writer b = ts_writer_init(body, sizeof(body));
 
-	write_le16(&b, LINKTYPE_RAW);
+	write_le16(&b, link_type);
 	write_le16(&b, 0);
 	ts_write_le32(&b, NG_SNAPLEN);
-	write_text_option(&b, IF_NAME, "tailscale0");
-	write_text_option(&b, IF_DESCRIPTION, "inside the tunnel");
+	write_text_option(&b, IF_NAME, name);
+	write_text_option(&b, IF_DESCRIPTION, description);
 	write_option(&b, IF_TSRESOL, &nanoseconds, sizeof(nanoseconds));
 	write_option(&b, OPT_END, NULL, 0);
 	write_block(w, NG_INTERFACE, body, b.len);
 }
 
-/* -- pcap ------------------------------------------------------------------- */
+/* -- pcap ------------------------------------------------------------------ */
 static void write_pcap_head(struct ts_writer *w)
 {
 	ts_write_le32(w, PCAP_MAGIC);
@@ -155,6 +157,11 @@ static void write_pcap_before(struct ts_writer *w,
 }
 
 /* -- a packet of pcapng ---------------------------------------------------- */
+static bool is_inbound(const struct ts_capture_packet *p)
+{
+	return p->path == TS_CAPTURE_FROM_PEER || p->path == TS_CAPTURE_DISCO;
+}
+
 static void write_packet_options(struct ts_writer *w,
 				 const struct ts_capture_packet *p)
 {
@@ -162,8 +169,7 @@ static void write_packet_options(struct ts_writer *w,
 	struct ts_writer n = ts_writer_init(number, sizeof(number));
 
 	write_text_option(w, OPT_COMMENT, p->comment);
-	ts_write_le32(&n, p->path == TS_CAPTURE_FROM_PEER ? FLAG_INBOUND
-							  : FLAG_OUTBOUND);
+	ts_write_le32(&n, is_inbound(p) ? FLAG_INBOUND : FLAG_OUTBOUND);
 	write_option(w, EPB_FLAGS, number, n.len);
 	if (p->dropped > 0) {
 		n = ts_writer_init(number, sizeof(number));
@@ -173,13 +179,19 @@ static void write_packet_options(struct ts_writer *w,
 	write_option(w, OPT_END, NULL, 0);
 }
 
+static size_t captured_len(const struct ts_capture_packet *p)
+{
+	return p->len + (p->path == TS_CAPTURE_DISCO ? META_LEN : 0);
+}
+
 static uint32_t packet_block_len(const struct ts_capture_packet *p)
 {
 	uint8_t options[TS_CAPTURE_RECORD_MAX];
 	struct ts_writer w = ts_writer_init(options, sizeof(options));
 
 	write_packet_options(&w, p);
-	return (uint32_t)(8 + 20 + p->len + padding(p->len) + w.len + 4);
+	return (uint32_t)(8 + 20 + captured_len(p) + padding(p->len) + w.len +
+			  4);
 }
 
 static void write_packet_before(struct ts_writer *w,
@@ -187,11 +199,13 @@ static void write_packet_before(struct ts_writer *w,
 {
 	ts_write_le32(w, NG_PACKET);
 	ts_write_le32(w, packet_block_len(p));
-	ts_write_le32(w, 0); /* the interface */
+	ts_write_le32(w, p->path == TS_CAPTURE_DISCO); /* the interface */
 	ts_write_le32(w, (uint32_t)(p->wall_ns >> 32));
 	ts_write_le32(w, (uint32_t)p->wall_ns);
-	ts_write_le32(w, (uint32_t)p->len);
-	ts_write_le32(w, (uint32_t)p->len);
+	ts_write_le32(w, (uint32_t)captured_len(p));
+	ts_write_le32(w, (uint32_t)captured_len(p));
+	if (p->path == TS_CAPTURE_DISCO)
+		write_meta(w, p);
 }
 
 static void write_packet_after(struct ts_writer *w,
@@ -202,7 +216,32 @@ static void write_packet_after(struct ts_writer *w,
 	ts_write_le32(w, packet_block_len(p));
 }
 
-/* -- either ------------------------------------------------------------------ */
+/* -- discovery ------------------------------------------------------------- */
+void ts_capture_disco_frame(const struct ts_addr *src, bool is_derp,
+			    const struct ts_public_key *derp,
+			    const uint8_t *payload, size_t len,
+			    struct ts_writer *w)
+{
+	ts_write_u8(w, is_derp);
+	ts_write_bytes(w, derp->bytes, TS_KEY_LEN);
+	write_le16(w, src->port);
+	if (ts_ip_is_v4(&src->ip)) {
+		write_le16(w, 4);
+		ts_write_be32(w, ts_ip_v4_host(&src->ip));
+	} else {
+		write_le16(w, TS_IP_LEN);
+		ts_write_bytes(w, src->ip.bytes, TS_IP_LEN);
+	}
+	write_le16(w, (uint16_t)len);
+	ts_write_bytes(w, payload, len);
+}
+
+/* -- either ---------------------------------------------------------------- */
+bool ts_capture_has(enum ts_capture_format format, enum ts_capture_path path)
+{
+	return path != TS_CAPTURE_DISCO || format != TS_CAPTURE_PCAPNG;
+}
+
 void ts_capture_write_head(enum ts_capture_format format, struct ts_writer *w)
 {
 	if (format == TS_CAPTURE_PCAP) {
@@ -210,7 +249,10 @@ void ts_capture_write_head(enum ts_capture_format format, struct ts_writer *w)
 		return;
 	}
 	write_section(w);
-	write_interface(w);
+	write_interface(w, LINKTYPE_RAW, "tailscale0", "inside the tunnel");
+	if (format == TS_CAPTURE_PCAPNG_DISCO)
+		write_interface(w, LINKTYPE_USER0, "disco",
+				"looking for paths");
 }
 
 void ts_capture_write_before(enum ts_capture_format format,
@@ -227,6 +269,6 @@ void ts_capture_write_after(enum ts_capture_format format,
 			    const struct ts_capture_packet *p,
 			    struct ts_writer *w)
 {
-	if (format == TS_CAPTURE_PCAPNG)
+	if (format != TS_CAPTURE_PCAP)
 		write_packet_after(w, p);
 }

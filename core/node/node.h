@@ -273,6 +273,9 @@ bool ts_node_uses_exit(const struct ts_node *node,
 /* Our PeerAPI's, which follows from our address; 0: no address of that family.
  */
 uint16_t ts_node_peerapi_port(const struct ts_node *node, bool v6);
+/* A peer's, in a family that we have an address of. */
+bool ts_node_peerapi_of(const struct ts_node *node, const struct ts_peer *peer,
+			struct ts_addr *out);
 /* May peer, at from, use us as its exit node, as far as names go? */
 bool ts_node_lets_out(const struct ts_node *node, const struct ts_peer *peer,
 		      const struct ts_ip *from);
@@ -331,6 +334,11 @@ struct ts_node_peer_status {
 void ts_node_peer_status(const struct ts_node *node,
 			 const struct ts_peer *peer, uint64_t now_ms,
 			 struct ts_node_peer_status *out);
+
+/* What became of its paths lately, oldest first; their count. */
+size_t ts_node_peer_changes(const struct ts_node *node,
+			    const struct ts_peer *peer,
+			    struct ts_path_change out[TS_PATH_CHANGES_MAX]);
 
 /* As control knows it. */
 const struct ts_net_info *ts_node_net_info(const struct ts_node *node);

@@ -16,9 +16,11 @@
 #include <string.h>
 
 #include "core/base/byte_queue.h"
+#include "core/base/err.h"
 #include "core/base/log.h"
 #include "core/node/capture.h"
 #include "core/node/node_internal.h"
+#include "core/path/disco_wire.h"
 
 enum { SINKS_MAX = 4, QUEUE_MAX = 8 * 1024 * 1024 };
 
@@ -33,7 +35,7 @@ struct ts_capture_sink {
 	uint64_t packets, dropped_in_all;
 };
 
-/* -- records ------------------------------------------------------------------ */
+/* -- records --------------------------------------------------------------- */
 /* In one piece or not at all. */
 static bool push_record(struct ts_capture_sink *sink,
 			const struct ts_capture_packet *p, const uint8_t *data)
@@ -79,10 +81,11 @@ static void give_all(struct ts_node *node, struct ts_capture_packet *p,
 {
 	p->wall_ns = node->io.wall_clock_ns(node->io_ctx);
 	for (struct ts_capture_sink *s = node->capture; s; s = s->next)
-		give(s, p, data);
+		if (ts_capture_has(s->format, p->path))
+			give(s, p, data);
 }
 
-/* -- comments ----------------------------------------------------------------- */
+/* -- comments -------------------------------------------------------------- */
 static void write_derp(const struct ts_node *node, int region, char *out,
 		       size_t cap)
 {
@@ -139,7 +142,7 @@ static void write_comment(char out[static TS_CAPTURE_COMMENT_MAX],
 		snprintf(out, TS_CAPTURE_COMMENT_MAX, "%s nobody", direction);
 }
 
-/* -- packets ------------------------------------------------------------------ */
+/* -- packets --------------------------------------------------------------- */
 void node_capture_out(struct ts_node *node, enum ts_capture_path path,
 		      const struct ts_peer *peer, const uint8_t *data,
 		      size_t len)
@@ -171,7 +174,58 @@ void node_capture_in(struct ts_node *node, const struct ts_peer *peer,
 	give_all(node, &p, pkt->data);
 }
 
-/* -- listeners ---------------------------------------------------------------- */
+/* "disco ping from web.tail1234.ts.net. via direct 203.0.113.7:41641" */
+static void write_disco_comment(const struct ts_node *node,
+				const struct ts_peer *peer,
+				const struct ts_path_addr *from,
+				const uint8_t *payload, size_t len,
+				char out[static TS_CAPTURE_COMMENT_MAX])
+{
+	static const char *const names[] = {
+		[DISCO_PING] = "ping",
+		[DISCO_PONG] = "pong",
+		[DISCO_CALL_ME_MAYBE] = "call-me-maybe",
+	};
+	const char *name = len > 0 && *payload < ARRAY_LEN(names)
+				   ? names[*payload]
+				   : NULL;
+	char direction[64], way[128];
+
+	snprintf(direction, sizeof(direction), "disco %s from",
+		 name ? name : "message");
+	write_way(node, from, way, sizeof(way));
+	if (peer)
+		write_comment(out, direction, peer, way);
+	else
+		snprintf(out, TS_CAPTURE_COMMENT_MAX, "%s a relay via %s",
+			 direction, way);
+}
+
+void node_capture_disco(struct ts_node *node, const struct ts_path_peer *peer,
+			const struct ts_path_addr *from,
+			const uint8_t *payload, size_t len)
+{
+	static const struct ts_public_key nobody;
+	uint8_t frame[TS_CAPTURE_FRAME_MAX + DISCO_PAYLOAD_MAX_LEN];
+	struct ts_writer w = ts_writer_init(frame, sizeof(frame));
+	const struct node_peer *np = peer ? ts_path_peer_ctx(peer) : NULL;
+	bool is_derp = ts_path_is_derp(from);
+	char comment[TS_CAPTURE_COMMENT_MAX];
+	struct ts_capture_packet p = {.path = TS_CAPTURE_DISCO,
+				      .comment = comment};
+
+	ts_capture_disco_frame(&from->addr, is_derp,
+			       np && is_derp ? &np->peer->key : &nobody,
+			       payload, len, &w);
+	if (w.bad)
+		return;
+	p.len = w.len;
+	write_disco_comment(node, np ? np->peer : NULL, from, payload, len,
+			    comment);
+	give_all(node, &p, frame);
+}
+
+/* -- listeners ------------------------------------------------------------- */
 static size_t count_sinks(const struct ts_node *node)
 {
 	size_t n = 0;

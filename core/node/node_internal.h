@@ -216,6 +216,10 @@ void node_capture_out(struct ts_node *node, enum ts_capture_path path,
 void node_capture_in(struct ts_node *node, const struct ts_peer *peer,
 		     const struct ts_packet *pkt,
 		     const struct ts_ip *dst_before);
+/* A discovery message that was opened; peer NULL: a relay's. */
+void node_capture_disco(struct ts_node *node, const struct ts_path_peer *peer,
+			const struct ts_path_addr *from,
+			const uint8_t *payload, size_t len);
 /* The node goes: whoever listens reads what is left. */
 void node_capture_end(struct ts_node *node);
 /* node_metrics.c: one more that the filter did not let through */

@@ -397,6 +397,16 @@ const struct stack_ops node_stack_ops = {
 	.forward_echo = on_forward_echo,
 };
 
+size_t ts_node_peer_changes(const struct ts_node *node,
+			    const struct ts_peer *peer,
+			    struct ts_path_change out[TS_PATH_CHANGES_MAX])
+{
+	const struct node_peer *np = peer->node_data;
+
+	(void)node;
+	return np && np->path ? ts_path_peer_changes(np->path, out) : 0;
+}
+
 void ts_node_peer_status(const struct ts_node *node,
 			 const struct ts_peer *peer, uint64_t now_ms,
 			 struct ts_node_peer_status *out)

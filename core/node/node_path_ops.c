@@ -183,7 +183,18 @@ static struct ts_path_peer *on_unknown_disco(void *ctx,
 	return np ? np->path : NULL;
 }
 
+static void on_disco_seen(void *ctx, const struct ts_path_peer *peer,
+			  const struct ts_path_addr *from,
+			  const uint8_t *payload, size_t len)
+{
+	struct ts_node *node = ctx;
+
+	if (node->capture)
+		node_capture_disco(node, peer, from, payload, len);
+}
+
 const struct ts_path_ops node_path_ops = {
+	.disco_seen = on_disco_seen,
 	.udp_send = on_udp_send,
 	.udp_send_whole = on_udp_send_whole,
 	.derp_write = on_derp_write,

@@ -61,28 +61,12 @@ static const struct stack_tcp_ops ping_ops = {
 	.gone = on_gone,
 };
 
-/* Where the peer has it, in a family that we have an address of. */
-static bool find_peerapi(const struct ts_node *node, const struct ts_peer *peer,
-			 struct ts_addr *out)
-{
-	for (int v6 = 0; v6 < 2; v6++) {
-		struct ts_ip own = ts_node_ip(node, v6);
-
-		out->ip = ts_peer_ip(peer, v6);
-		out->port = v6 ? peer->peerapi6_port : peer->peerapi4_port;
-		if (out->port && !ts_ip_is_unspecified(&own) &&
-		    !ts_ip_is_unspecified(&out->ip))
-			return true;
-	}
-	return false;
-}
-
 void node_peerapi_ping(struct ts_node *node, struct node_ping *ping,
 		       const struct ts_peer *peer)
 {
 	int err = 0;
 
-	if (!find_peerapi(node, peer, &ping->peerapi)) {
+	if (!ts_node_peerapi_of(node, peer, &ping->peerapi)) {
 		node_ping_fail(ping, -EOPNOTSUPP);
 		return;
 	}

@@ -42,6 +42,21 @@ void node_peerapi_publish(struct ts_node *node)
 			       node->now_ms);
 }
 
+bool ts_node_peerapi_of(const struct ts_node *node, const struct ts_peer *peer,
+			struct ts_addr *out)
+{
+	for (int v6 = 0; v6 < 2; v6++) {
+		struct ts_ip own = ts_node_ip(node, v6);
+
+		out->ip = ts_peer_ip(peer, v6);
+		out->port = v6 ? peer->peerapi6_port : peer->peerapi4_port;
+		if (out->port && !ts_ip_is_unspecified(&own) &&
+		    !ts_ip_is_unspecified(&out->ip))
+			return true;
+	}
+	return false;
+}
+
 /* Rules of the internet begin and end in the middle of nowhere; these two are in
  * all of them. */
 static const struct ts_ip INTERNET6 = {{0x20, 0x01, 0x48, 0x60}};

@@ -77,6 +77,8 @@ struct ts_disco_ops {
 	bool (*discover_relays)(void *ctx);
 	/* The best path was set or, with path NULL, lost. */
 	void (*best_changed)(void *ctx, const struct ts_path_addr *best);
+	/* It may be reached at that address. May be NULL. */
+	void (*candidate_added)(void *ctx, const struct ts_path_addr *to);
 	/* The best path has ended, or seems to: our own addresses and the way
 	 * through DERP may have ended with it. */
 	void (*trust_ended)(void *ctx);

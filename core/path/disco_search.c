@@ -42,6 +42,8 @@ find_or_add_candidate(struct ts_disco_peer *p, const struct ts_addr *addr,
 	if (is_told)
 		ts_disco_candidates_make_room(&p->candidates, &p->best.to);
 	c = ts_disco_candidates_add(&p->candidates, &to, now_ms);
+	if (c && p->ops->candidate_added)
+		p->ops->candidate_added(p->ctx, &to);
 	follow_candidates(p);
 	return c;
 }

@@ -162,15 +162,23 @@ void ts_path_stop_waiting(struct ts_path_peer *peer)
 
 static void best_changed(void *ctx, const struct ts_path_addr *best)
 {
-	const struct ts_path_peer *peer = ctx;
+	struct ts_path_peer *peer = ctx;
 	char name[TS_KEY_SHORT_CAP], text[TS_PATH_ADDR_TEXT_CAP];
 
+	ts_path_remember(peer, best ? TS_PATH_NEW_BEST : TS_PATH_LOST,
+			 &peer->last_best, best);
+	peer->last_best = best ? *best : (struct ts_path_addr){0};
 	ts_public_key_short(&peer->node_key, name);
 	if (best)
 		log_info("path-%s: now using %s", name,
 			 ts_path_addr_format(best, text));
 	else
 		log_info("path-%s: path lost, DERP only", name);
+}
+
+static void candidate_added(void *ctx, const struct ts_path_addr *to)
+{
+	ts_path_remember(ctx, TS_PATH_NEW_CANDIDATE, NULL, to);
 }
 
 static void mtu_changed(void *ctx)
@@ -250,19 +258,25 @@ const struct ts_disco_ops TS_PATH_DISCO_OPS = {
 	.relay_is_quiet = relay_is_quiet,
 	.mtu_changed = mtu_changed,
 	.best_changed = best_changed,
+	.candidate_added = candidate_added,
 	.probe_done = probe_done,
 };
 
 /* -- in ------------------------------------------------------------------ */
 
-int ts_path_disco_open(const uint8_t *pkt, size_t len,
-		       const struct ts_box *box, struct ts_disco_message *msg)
+int ts_path_disco_open(struct ts_path *path, struct ts_path_peer *peer,
+		       const struct ts_path_addr *from, const uint8_t *pkt,
+		       size_t len, const struct ts_box *box,
+		       struct ts_disco_message *msg)
 {
 	uint8_t payload[DISCO_PAYLOAD_MAX_LEN];
 	size_t payload_len;
 	int err;
 
 	err = ts_disco_unseal(pkt, len, box, payload, &payload_len);
+	if (!err && from && path->ops->disco_seen)
+		path->ops->disco_seen(path->ctx, peer, from, payload,
+				      payload_len);
 	return err ? err : ts_disco_read(payload, payload_len, msg);
 }
 
@@ -318,18 +332,18 @@ void ts_path_disco_input_derp(struct ts_path_peer *peer, int region,
 {
 	struct ts_path *path = peer->path;
 	const struct ts_box *box = ts_path_peer_box(peer);
-	struct ts_addr seen = ts_path_derp_addr(region);
+	struct ts_path_addr from = {.addr = ts_path_derp_addr(region)};
 	struct ts_disco_message msg;
 	struct ts_public_key sender;
 
 	ts_disco_read_sender(pkt, &sender);
 	if (!box || !ts_public_key_equal(&sender, &peer->disco_key) ||
-	    ts_path_disco_open(pkt, len, box, &msg) != 0) {
+	    ts_path_disco_open(path, peer, &from, pkt, len, box, &msg) != 0) {
 		path->dropped_disco++;
 		return;
 	}
 	if (msg.type == DISCO_PING && is_from_node(&msg.ping, peer))
-		got_ping(peer, NULL, &seen, &msg.ping);
+		got_ping(peer, NULL, &from.addr, &msg.ping);
 	else if (msg.type == DISCO_PONG)
 		ts_disco_peer_got_pong(&peer->disco, true, msg.pong.tx_id,
 				       path->now_ms);
@@ -360,7 +374,7 @@ static struct ts_path_peer *wake_stranger(struct ts_path *path,
 	    !ts_token_bucket_take(&path->strangers, 1, path->now_ms))
 		return NULL;
 	if (ts_box_init(&box, &path->config.disco_key, sender) == 0 &&
-	    ts_path_disco_open(pkt, len, &box, &msg) == 0)
+	    ts_path_disco_open(path, NULL, NULL, pkt, len, &box, &msg) == 0)
 		peer = path->ops->unknown_disco(path->ctx, sender);
 	ts_wipe(&box, sizeof(box));
 	if (peer && !ts_public_key_equal(&peer->disco_key, sender))
@@ -432,7 +446,8 @@ void ts_path_disco_input_udp(struct ts_path *path,
 	if (!peer && from->vni == 0)
 		peer = wake_stranger(path, &sender, pkt, len);
 	box = peer ? ts_path_peer_box(peer) : NULL;
-	if (!box || ts_path_disco_open(pkt, len, box, &msg) != 0) {
+	if (!box ||
+	    ts_path_disco_open(path, peer, from, pkt, len, box, &msg) != 0) {
 		ts_path_disco_drop(path, from);
 		return;
 	}

@@ -76,6 +76,8 @@ struct ts_path_peer {
 	bool is_waiting;
 	struct ts_path_peer *next_waiting;
 	uint64_t last_send_ms;
+	struct ts_path_history *history; /* NULL: none yet */
+	struct ts_path_addr last_best;	 /* as history knows it */
 	/* WireGuard-only: the endpoint in use, since when, last answer. */
 	size_t plain_index;
 	uint64_t plain_since_ms, plain_heard_ms;
@@ -166,6 +168,11 @@ int ts_path_send_derp(struct ts_path_peer *peer, struct ts_packet *pkt);
 void ts_path_derp_packet(void *ctx, int region, const struct ts_public_key *src,
 			 const uint8_t *data, size_t len, uint64_t now_ms);
 
+/* -- path_peers.c -- */
+void ts_path_remember(struct ts_path_peer *peer, enum ts_path_change_kind kind,
+		      const struct ts_path_addr *from,
+		      const struct ts_path_addr *to);
+
 /* -- path_disco.c -- */
 extern const struct ts_disco_ops TS_PATH_DISCO_OPS;
 void ts_path_disco_input_udp(struct ts_path *path,
@@ -175,9 +182,12 @@ void ts_path_disco_input_udp(struct ts_path *path,
 int ts_path_disco_seal(const struct ts_path *path, const struct ts_box *box,
 		       const struct ts_disco_message *msg, uint8_t *out,
 		       size_t *len);
-/* Opens it: 0, -EBADMSG, -EMSGSIZE or -EACCES. */
-int ts_path_disco_open(const uint8_t *pkt, size_t len,
-		       const struct ts_box *box, struct ts_disco_message *msg);
+/* Opens it: 0, -EBADMSG, -EMSGSIZE or -EACCES. Who watches is told that it came
+ * from there; peer: whose it is, or NULL. from NULL: nobody is told. */
+int ts_path_disco_open(struct ts_path *path, struct ts_path_peer *peer,
+		       const struct ts_path_addr *from, const uint8_t *pkt,
+		       size_t len, const struct ts_box *box,
+		       struct ts_disco_message *msg);
 /* It came by UDP, and nobody we know has sealed it. */
 void ts_path_disco_drop(struct ts_path *path, const struct ts_path_addr *from);
 /* to NULL: through DERP. What cannot be sent is lost, like any datagram. */

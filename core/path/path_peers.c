@@ -185,12 +185,36 @@ void ts_path_peer_configure(struct ts_path_peer *peer)
 		ts_disco_peer_reset(&peer->disco);
 }
 
+void ts_path_remember(struct ts_path_peer *peer, enum ts_path_change_kind kind,
+		      const struct ts_path_addr *from,
+		      const struct ts_path_addr *to)
+{
+	struct ts_path_change change = {.kind = kind,
+					.at_ms = peer->path->now_ms};
+
+	if (from)
+		change.from = *from;
+	if (to)
+		change.to = *to;
+	ts_path_history_add(&peer->history, &change);
+}
+
+size_t ts_path_peer_changes(const struct ts_path_peer *peer,
+			    struct ts_path_change out[TS_PATH_CHANGES_MAX])
+{
+	return ts_path_history_read(peer->history, out);
+}
+
 static void apply_config(struct ts_path_peer *peer,
 			 const struct ts_path_peer_config *config,
 			 uint64_t now_ms)
 {
 	bool use_disco = has_disco_key(peer) && !config->is_wireguard_only;
+	struct ts_path_addr home = {
+		.addr = ts_path_derp_addr(config->home_derp)};
 
+	if (peer->home_derp != config->home_derp)
+		ts_path_remember(peer, TS_PATH_NEW_HOME, NULL, &home);
 	peer->home_derp = config->home_derp;
 	peer->is_wireguard_only = config->is_wireguard_only;
 	peer->disco.may_relay = use_disco && config->may_relay;
@@ -244,8 +268,10 @@ void ts_path_peer_update(struct ts_path *path, struct ts_path_peer *peer,
 			 uint64_t now_ms)
 {
 	path->now_ms = now_ms;
-	if (!ts_public_key_equal(&peer->disco_key, &config->disco_key))
+	if (!ts_public_key_equal(&peer->disco_key, &config->disco_key)) {
+		ts_path_remember(peer, TS_PATH_RESTARTED, NULL, NULL);
 		set_disco_key(peer, &config->disco_key);
+	}
 	if (!ts_public_key_equal(&peer->node_key, &config->node_key) &&
 	    ts_key_map_put(&path->by_node_key, &config->node_key, peer) == 0) {
 		if (ts_path_find_node(path, &peer->node_key) == peer)
@@ -264,6 +290,7 @@ void ts_path_peer_free(struct ts_path_peer *peer)
 	ts_disco_peer_deinit(&peer->disco);
 	ts_wipe(&peer->box, sizeof(peer->box));
 	free(peer->sources);
+	free(peer->history);
 	free(peer);
 }
 

@@ -149,7 +149,8 @@ void ts_path_relay_input(struct ts_path *path, const struct ts_path_addr *from,
 
 	ts_disco_read_sender(pkt, &sender);
 	box = ts_relay_client_box(&path->relays, &sender);
-	if (!box || ts_path_disco_open(pkt, len, box, &msg) != 0 ||
+	if (!box ||
+	    ts_path_disco_open(path, NULL, from, pkt, len, box, &msg) != 0 ||
 	    msg.type != DISCO_BIND_RELAY_CHALLENGE) {
 		ts_path_disco_drop(path, from);
 		return;

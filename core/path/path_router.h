@@ -24,6 +24,7 @@
 #include "core/crypto/keys.h"
 #include "core/model/netmap.h"
 #include "core/path/path_addr.h"
+#include "core/path/path_history.h"
 
 struct ts_path;
 struct ts_path_peer;
@@ -88,6 +89,12 @@ struct ts_path_ops {
 	/* The peer is reached by another path, or is heard again: whatever
 	 * waits for its answer need wait no longer. May be NULL. */
 	void (*peer_moved)(void *ctx, struct ts_path_peer *peer);
+	/* A disco message was opened that came from there, a relay's address or
+	 * 127.3.3.40:region for DERP; peer: one of those with its key, or NULL
+	 * (a relay's). For who watches; may be NULL. */
+	void (*disco_seen)(void *ctx, const struct ts_path_peer *peer,
+			   const struct ts_path_addr *from,
+			   const uint8_t *payload, size_t len);
 	/* Our candidate endpoints changed (STUN, local addresses); types as in
 	 * tailcfg.EndpointType. */
 	void (*endpoints_changed)(void *ctx, const struct ts_addr *endpoints,
@@ -246,6 +253,10 @@ typedef void (*ts_path_ping_fn)(void *ctx, int err,
 				const struct ts_path_pong *pong);
 void ts_path_ping(struct ts_path *path, struct ts_path_peer *peer, size_t size,
 		  uint64_t now_ms, ts_path_ping_fn cb, void *cb_ctx);
+
+/* What became of its paths lately, oldest first; their count. */
+size_t ts_path_peer_changes(const struct ts_path_peer *peer,
+			    struct ts_path_change out[TS_PATH_CHANGES_MAX]);
 
 struct ts_path_peer_status {
 	bool is_direct, is_relayed; /* neither: DERP */

@@ -111,6 +111,8 @@ static const struct ts_config_option options[] = {
 	 BOOL_VALUES, offsetof(struct ts_config, disable_upnp)},
 	{"proxy_listen", "TSNET_PROXY_LISTEN", NULL, TS_CONF_LOOPBACK, "",
 	 "IP:PORT of loopback", offsetof(struct ts_config, proxy_listen)},
+	{"taildrop_dir", "TSNET_TAILDROP_DIR", NULL, TS_CONF_TEXT, "",
+	 "a directory", offsetof(struct ts_config, taildrop_dir)},
 };
 
 const struct ts_config_option *ts_config_options(size_t *count)

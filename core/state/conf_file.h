@@ -59,6 +59,7 @@
  * disable_portmapper TS_DISABLE_PORTMAPPER no
  * disable_upnp      TS_DISABLE_UPNP       no
  * proxy_listen      TSNET_PROXY_LISTEN    - (IP:PORT of loopback)
+ * taildrop_dir      TSNET_TAILDROP_DIR    - (a directory)
  */
 enum { TS_CONF_ENDPOINTS_MAX = 8, TS_CONF_ROUTES_MAX = 256 };
 struct ts_program_ops;
@@ -92,6 +93,7 @@ struct ts_config {
 	struct ts_addr endpoints[TS_CONF_ENDPOINTS_MAX];
 	size_t endpoint_count;
 	struct ts_addr proxy_listen; /* port 0: none */
+	char *taildrop_dir; /* for received files; NULL: in state_dir */
 	char **tags;
 	size_t tag_count;
 	unsigned wait_s, timeout_s; /* wait 0: do not wait */

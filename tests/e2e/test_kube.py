@@ -139,7 +139,7 @@ def test_a_node_inside_the_program(kube, lab, run, call):
 
 
 def test_its_name_can_come_as_upstreams_container_has_it(kube, lab, run):
-    env = {**kube.env, "TS_KUBE_SECRET": "web", "HOME": "/nonexistent"}
+    env = {**kube.env, "TS_KUBE_SECRET": "web", "HOME": "/proc/nonexistent"}
     run("web", "sleep", "60", env=env, state=False)
     wait_until(lambda: stored_key(kube), "the profile in the Secret")
 

@@ -448,7 +448,7 @@ def test_names_for_those_who_may_leave_by_us(net, node, tmp_path):
     wait_until(lambda: status_of(client, ask) == "200", "the admin's word")
     assert status_of(client, "-H", "Origin: http://evil", ask) == "403"
     assert status_of(client, "-H", "Host: evil.example", ask) == "403"
-    assert status_of(client, api + "/v0/put/x") == "404"
+    assert status_of(client, api + "/v0/nothing") == "404"
     assert status_of(client, f"{api}/dns-query?dns=***") == "400"
     # The tailnet's names are told by each node's own map.
     name = net.lab.node("client")["fqdn"].rstrip(".")

@@ -156,13 +156,40 @@ def test_debug_capture_is_upstreams(web, call):
         0xa1b2c3d4, 2, 4, 0, 0, 65535, 147)
     fetch(call)
     paths = set()
-    while paths < {0, 1}:
+    while not paths >= {0, 1, 254}:
         _, _, length, whole = struct.unpack("<IIII", answer.read(16))
         record = answer.read(length)
-        assert length == whole and record[4] >> 4 == 4
+        assert length == whole
         paths.add(record[0])
+        if record[0] == 254:  # disco: flags, DERP key, port, address, message
+            flags, _, port, n = struct.unpack("<B32sHH", record[4:41])
+            assert flags in (0, 1) and port and n in (4, 16)
+            size, = struct.unpack("<H", record[41 + n:43 + n])
+            assert size == length - 43 - n
+        else:
+            assert record[4] >> 4 == 4
     connection.close()
     fetch(call, "second")
+
+
+@needs("tshark", "curl")
+def test_a_capture_has_discovery_on_request(web, call, tmp_path):
+    out = tmp_path / "x.pcapng"
+    capture = subprocess.Popen(
+        [TSRUN, "--socket", web.localapi, "capture", "--disco", "-o", str(out)],
+        env=CLEAN_ENV, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_until(lambda: out.exists() and out.stat().st_size, "the capture")
+    fetch(call)
+    wait_until(lambda: b"disco ping from" in out.read_bytes(), "a ping")
+    assert stop(capture) == 0
+    read = subprocess.run(["tshark", "-r", str(out), "-T", "fields", "-e",
+                           "frame.comment", "-e", "frame.interface_name"],
+                          capture_output=True, text=True, check=True).stdout
+    lines = {tuple(x.split("\t")[:2]) for x in read.splitlines()}
+    assert any(c.startswith("disco ping from client") and i == "disco"
+               for c, i in lines), read
+    assert any(c.startswith("from client") and i == "tailscale0"
+               for c, i in lines), read
 
 
 @needs("curl")

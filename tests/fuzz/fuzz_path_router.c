@@ -50,7 +50,7 @@ static void note_ping(const uint8_t *pkt, size_t len)
 	struct ts_disco_message msg;
 
 	if (ts_disco_is_packet(pkt, len) &&
-	    ts_path_disco_open(pkt, len, &w.box, &msg) == 0 &&
+	    ts_path_disco_open(NULL, NULL, NULL, pkt, len, &w.box, &msg) == 0 &&
 	    msg.type == DISCO_PING)
 		memcpy(w.tx_id, msg.ping.tx_id, sizeof(w.tx_id));
 }

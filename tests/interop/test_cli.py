@@ -62,6 +62,12 @@ def rows(env):
             assert env.program_prefs()[name] == value
         return check
 
+    def peer_has(name):
+        def check():
+            inbox = os.path.join(env.peer.state, "files")
+            assert [f for _, _, fs in os.walk(inbox) for f in fs] == [name]
+        return check
+
     def is_state(value):
         def check():
             wait_until(lambda: env.program.status().get("BackendState") ==
@@ -82,6 +88,7 @@ def rows(env):
         Row("ping -c 1 --tsmp peer", r"pong from peer"),
         Row("ping -c 1 --icmp peer", r"pong from peer"),
         Row("ping -c 1 --peerapi peer", r"hit peerapi"),
+        Row("debug peer-endpoint-changes {peer}", r'"What": "new-endpoint"'),
         Row("netcheck", r"Report:"),
         Row("version --daemon", r"Daemon:"),
         Row("wait --timeout 10s"),
@@ -134,15 +141,16 @@ def rows(env):
         Row("funnel status", r"No serve config"),
         Row("funnel --bg 3000", limit="nothing is served by the node itself"),
         Row("cert ours.lab.test", limit="no certificates"),
-        Row("file cp /etc/hostname peer:", limit="no Taildrop"),
-        Row("file get /tmp", limit="no Taildrop"),
+        Row("file cp --targets", r"{peer}\s+peer"),
+        Row("file cp /etc/hostname peer:", after=peer_has("hostname")),
+        Row("file get /dev/null"),
         Row("drive list", limit="no Taildrive"),
         Row("appc-routes", r"not a connector"),
         Row("licenses", r"https?://"),
         Row("debug prefs", r'"WantRunning": true'),
         Row("debug netmap", r'"SelfNode"'),
         Row("debug derp-map", r'"Regions"'),
-        Row("debug derp 1", limit="relays are not tested by the node"),
+        Row("debug derp 900", r"Successfully established a DERP connection"),
         Row("debug control-knobs", r"SilentDisco"),
         Row("debug restun"),
         Row("debug rebind"),
@@ -174,7 +182,6 @@ def rows(env):
         Row("debug daemon-logs", r"logtap connected", is_endless=True),
         Row("debug metrics", r"tailscaled_|# TYPE"),
         Row("debug capture -o -", "\xd4\xc3\xb2\xa1", is_endless=True),
-        Row("debug peer-endpoint-changes {peer}", limit="not served"),
         Row("debug dev-store-set --danger a b"),
         Row("debug set-expire --in 720h"),
         Row("debug reload-config", r"config reloaded"),

@@ -219,7 +219,7 @@ static void errors(void)
 	char *text = malloc(8 << 20);
 	pid_t pid;
 
-	if (execve("/nonexistent", args, bare) != -1 || errno != ENOENT)
+	if (execve("/proc/nonexistent", args, bare) != -1 || errno != ENOENT)
 		fail("ENOENT");
 	if (execve("/", args, bare) != -1 || errno != EACCES)
 		fail("EACCES");
@@ -229,7 +229,7 @@ static void errors(void)
 		fail("ENOTDIR");
 	if (execvp("no-such-command", args) != -1 || errno != ENOENT)
 		fail("ENOENT in PATH");
-	if (posix_spawn(&pid, "/nonexistent", NULL, NULL, args, bare) != ENOENT)
+	if (posix_spawn(&pid, "/proc/nonexistent", NULL, NULL, args, bare) != ENOENT)
 		fail("posix_spawn");
 	memset(text, 'x', (8 << 20) - 1);
 	text[(8 << 20) - 1] = '\0';

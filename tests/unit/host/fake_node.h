@@ -107,6 +107,55 @@ enum ts_route ts_node_route(const struct ts_node *node, const struct ts_ip *ip,
 	return ts_ip_is_tailscale(ip) ? TS_ROUTE_NONE : TS_ROUTE_HOST;
 }
 
+json_t *ts_node_peer_caps(const struct ts_node *node, const struct ts_ip *src)
+{
+	(void)node;
+	(void)src;
+	return json_object();
+}
+
+char *ts_node_client_metrics(const struct ts_node *node)
+{
+	(void)node;
+	return strdup("");
+}
+
+size_t ts_node_peer_changes(const struct ts_node *node,
+			    const struct ts_peer *peer,
+			    struct ts_path_change out[TS_PATH_CHANGES_MAX])
+{
+	(void)node, (void)peer, (void)out;
+	return 0;
+}
+
+void ts_node_peer_status(const struct ts_node *node,
+			 const struct ts_peer *peer, uint64_t now_ms,
+			 struct ts_node_peer_status *out)
+{
+	(void)node, (void)peer, (void)now_ms;
+	memset(out, 0, sizeof(*out));
+}
+
+int ts_node_home_region(const struct ts_node *node)
+{
+	(void)node;
+	return 0;
+}
+
+size_t ts_node_endpoints(const struct ts_node *node,
+			 const struct ts_addr **out)
+{
+	(void)node, (void)out;
+	return 0;
+}
+
+bool ts_node_peerapi_of(const struct ts_node *node, const struct ts_peer *peer,
+			struct ts_addr *out)
+{
+	(void)node, (void)peer, (void)out;
+	return false;
+}
+
 size_t ts_node_unsent(const struct ts_node *node, uint64_t now_ms)
 {
 	(void)node;

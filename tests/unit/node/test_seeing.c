@@ -16,7 +16,9 @@ struct seen {
 	unsigned wakes;
 	size_t packets, in, out;
 	uint64_t dropped;
-	char first_out[256], first_in[256];
+	bool has_disco;
+	size_t pings, pongs;
+	char first_out[256], first_in[256], first_disco[256];
 	size_t payload; /* bytes of all packets */
 };
 
@@ -44,18 +46,49 @@ static size_t read_all(struct ts_capture_sink *sink, uint8_t **out)
 	return len;
 }
 
+/* As upstream's dissector reads it, behind the path. */
+static void check_disco(struct ts_reader *r, struct seen *seen)
+{
+	uint8_t flags, type;
+	bool has_key = false;
+	uint16_t port, len;
+	uint32_t ip;
+
+	assert_int_equal(ts_read_u8(r), 0); /* no NAT */
+	assert_int_equal(ts_read_u8(r), 0);
+	flags = ts_read_u8(r);
+	for (size_t i = 0; i < TS_KEY_LEN; i++)
+		has_key |= ts_read_u8(r) != 0;
+	port = read_le16(r);
+	assert_int_equal(read_le16(r), 4);
+	ip = ts_read_be32(r);
+	assert_int_equal(has_key, flags & 1);
+	assert_int_equal(ip == 0x7f030328, flags & 1); /* 127.3.3.40 */
+	assert_true(port > 0);
+	len = read_le16(r);
+	assert_int_equal(len, r->left);
+	type = ts_read_u8(r);
+	assert_int_equal(ts_read_u8(r), 0); /* version */
+	seen->pings += type == 1;
+	seen->pongs += type == 2;
+}
+
 static void check_packet(struct ts_reader *body, struct seen *seen)
 {
 	struct ts_reader data;
-	uint32_t len, flags = 0;
+	uint32_t len, flags = 0, interface = ts_read_le32(body);
 	char comment[256] = "";
 
-	assert_int_equal(ts_read_le32(body), 0); /* interface */
-	ts_read_skip(body, 8);			 /* time */
+	ts_read_skip(body, 8); /* time */
 	len = ts_read_le32(body);
 	assert_int_equal(ts_read_le32(body), len);
 	data = ts_read_block(body, len);
-	assert_int_equal(ts_read_u8(&data) >> 4, 4); /* IPv4 */
+	if (interface == 1) {
+		assert_int_equal(read_le16(&data), 254);
+		check_disco(&data, seen);
+	} else {
+		assert_int_equal(ts_read_u8(&data) >> 4, 4); /* IPv4 */
+	}
 	ts_read_skip(body, -len & 3);
 	while (body->left > 0) {
 		uint16_t code = read_le16(body), n = read_le16(body);
@@ -72,6 +105,12 @@ static void check_packet(struct ts_reader *body, struct seen *seen)
 			break;
 	}
 	assert_false(body->bad);
+	if (interface == 1) {
+		assert_int_equal(flags, 1);
+		if (!*seen->first_disco)
+			strcpy(seen->first_disco, comment);
+		return;
+	}
 	seen->packets++;
 	seen->payload += len;
 	seen->in += flags == 1;
@@ -97,10 +136,13 @@ static void walk(const uint8_t *data, size_t len, struct seen *seen)
 		assert_false(r.bad);
 		assert_int_equal(type, blocks == 0   ? NG_SECTION
 				       : blocks == 1 ? NG_INTERFACE
-						     : NG_PACKET);
-		if (blocks == 1)
-			assert_int_equal(read_le16(&body), 101);
-		if (blocks > 1)
+				       : blocks == 2 && seen->has_disco
+					       ? NG_INTERFACE
+					       : NG_PACKET);
+		if (type == NG_INTERFACE)
+			assert_int_equal(read_le16(&body),
+					 blocks == 1 ? 101 : 147);
+		if (type == NG_PACKET)
 			check_packet(&body, seen);
 	}
 }
@@ -111,6 +153,7 @@ static struct ts_capture_sink *open_capture(struct sim *sim,
 {
 	struct ts_capture_sink *sink = NULL;
 
+	seen->has_disco = format == TS_CAPTURE_PCAPNG_DISCO;
 	assert_int_equal(ts_node_capture_open(sim->nodes[0].node, format,
 					      on_wake, seen, &sink), 0);
 	return sink;
@@ -121,7 +164,7 @@ static void a_capture_names_peer_direction_and_way(void **state)
 	struct sim *sim = sim_up(2, NULL);
 	struct seen seen = {0};
 	struct ts_capture_sink *sink =
-		open_capture(sim, TS_CAPTURE_PCAPNG, &seen);
+		open_capture(sim, TS_CAPTURE_PCAPNG_DISCO, &seen);
 	uint8_t *data;
 	size_t len;
 
@@ -138,6 +181,10 @@ static void a_capture_names_peer_direction_and_way(void **state)
 	assert_int_equal(seen.dropped, 0);
 	assert_memory_equal(seen.first_out, "to n1.tail.example. via ", 24);
 	assert_memory_equal(seen.first_in, "from n1.tail.example. via ", 26);
+	assert_true(seen.pings > 0 && seen.pongs > 0);
+	assert_memory_equal(seen.first_disco, "disco ", 6);
+	assert_non_null(strstr(seen.first_disco,
+			       " from n1.tail.example. via "));
 	assert_false(ts_capture_has_ended(sink));
 	ts_capture_close(sink);
 	sim_dial(sim, 0, 1, 100); /* nobody listens any more */
@@ -198,6 +245,11 @@ static void upstreams_format_has_its_own_header(void **state)
 		assert_int_equal(ts_read_le32(&r), n);
 		record = ts_read_block(&r, n);
 		path = read_le16(&record);
+		if (path == TS_CAPTURE_DISCO) {
+			check_disco(&record, &seen);
+			assert_false(record.bad);
+			continue;
+		}
 		assert_true(path < 4);
 		has_path[path] = true;
 		assert_int_equal(ts_read_u8(&record), 0); /* no NAT */
@@ -208,6 +260,7 @@ static void upstreams_format_has_its_own_header(void **state)
 	assert_true(has_path[TS_CAPTURE_FROM_LOCAL]);
 	assert_true(has_path[TS_CAPTURE_FROM_PEER]);
 	assert_true(has_path[TS_CAPTURE_SYNTHESIZED_TO_PEER]);
+	assert_true(seen.pings > 0 && seen.pongs > 0);
 	free(data);
 	ts_capture_close(sink);
 	sim_free(sim);

@@ -200,6 +200,7 @@ static void every_option_can_be_in_the_environment(void **state)
 		{"congestion", "cubic"},
 		{"disable_portmapper", "yes"}, {"disable_upnp", "1"},
 		{"proxy_listen", "127.0.0.1:1080"},
+		{"taildrop_dir", "/d"},
 	};
 	struct bench *b = *state;
 	size_t count;
