@@ -12,6 +12,7 @@ import threading
 
 import pytest
 
+from acme_server import AcmeServer
 from conftest import PEER_ENV, PEERS, LabControl, OwnNetwork, start_ours
 from harness import Lab, wait_until
 
@@ -127,7 +128,10 @@ def rows(env):
         Row("serve --bg 3000", limit="nothing is served by the node itself"),
         Row("funnel status", r"No serve config"),
         Row("funnel --bg 3000", limit="nothing is served by the node itself"),
-        Row("cert ours.lab.test", limit="no certificates"),
+        Row("cert", r'use "ours.{suffix}"', status=1),
+        Row("cert ours.lab.test", r"invalid domain", status=1),
+        Row("cert --cert-file=- --key-file=- ours.{suffix}",
+            r"BEGIN CERTIFICATE[^$]*BEGIN EC PRIVATE KEY"),
         Row("file cp /etc/hostname peer:", limit="no Taildrop"),
         Row("file get /tmp", limit="no Taildrop"),
         Row("drive list", limit="no Taildrive"),
@@ -248,7 +252,9 @@ def env(tmp_path, keep):
         labs.append(keep(Lab(directory)))
     lab, other = labs
     control = LabControl(lab)
-    program = keep(start_ours(control, tmp_path, "ours", "sleep", "600"))
+    acme = keep(AcmeServer(tmp_path / "acme", lab))
+    program = keep(start_ours(control, tmp_path, "ours", "sleep", "600",
+                              env=acme.env))
     peer = keep(start_ours(control, tmp_path, "peer", "python3", "-u", "-m",
                            "http.server", "8080",
                            options=["--listen", "tailnet"]))
