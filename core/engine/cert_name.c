@@ -142,9 +142,9 @@ static void succeed(struct cert_name *name, struct ts_cert_pair *pair)
 	name->failures = 0;
 	name->error[0] = '\0';
 	name->is_limited = false;
-	/* Whatever may be wrong with it, another one is not asked for soon. */
-	name->rest_until_ms = ts_loop_now_ms(name->engine->loop) +
-			      REST_FIRST_MS;
+	/* Whatever may be wrong with it, or the CA say about it, another one is
+	 * not asked for soon. */
+	name->rest_until_ms = ts_loop_now_ms(name->engine->loop) + REST_MAX_MS;
 	log_info("cert: %s: obtained, valid for %lld hours", name->domain,
 		 (long long)(name->info.not_after - time(NULL)) / 3600);
 }

@@ -108,10 +108,8 @@ static int pump_up(struct tls_join *j)
 
 		if (room > TLS_RECORD)
 			room = TLS_RECORD;
-		if (room == 0) { /* be told when there is some */
-			(void)ts_tls_conn_write(j->conn, "", 1);
+		if (room == 0)
 			return 0;
-		}
 		n = recv(j->fd, j->host->scratch, room, MSG_DONTWAIT);
 		if (n < 0)
 			return errno == EAGAIN || errno == EINTR ? 0 : -errno;

@@ -291,7 +291,7 @@ ssize_t ts_tls_conn_read(struct ts_tls_conn *conn, void *out, size_t cap)
 	return err;
 }
 
-size_t ts_tls_conn_room(const struct ts_tls_conn *conn)
+static size_t room_of(const struct ts_tls_conn *conn)
 {
 	size_t waiting = ts_byte_queue_len(&conn->out);
 
@@ -301,12 +301,20 @@ size_t ts_tls_conn_room(const struct ts_tls_conn *conn)
 	return TLS_OUT_HIGH - waiting;
 }
 
+size_t ts_tls_conn_room(struct ts_tls_conn *conn)
+{
+	size_t room = room_of(conn);
+
+	conn->wants_room |= room == 0;
+	return room;
+}
+
 size_t ts_tls_conn_write(struct ts_tls_conn *conn, const void *data, size_t len)
 {
 	const uint8_t *from = data;
 	size_t at = 0, room;
 
-	while (at < len && (room = ts_tls_conn_room(conn)) > 0) {
+	while (at < len && (room = room_of(conn)) > 0) {
 		size_t want = len - at < room ? len - at : room;
 		size_t done = 0;
 
@@ -400,7 +408,7 @@ static void tell_news(struct ts_tls_conn *conn)
 	}
 	if (is_owned(conn) && !conn->read_ended)
 		conn->ops->readable(conn->user);
-	if (is_owned(conn) && conn->wants_room && ts_tls_conn_room(conn) > 0) {
+	if (is_owned(conn) && conn->wants_room && room_of(conn) > 0) {
 		conn->wants_room = false;
 		conn->ops->writable(conn->user);
 	}

@@ -83,8 +83,8 @@ ssize_t ts_tls_conn_read(struct ts_tls_conn *conn, void *out, size_t cap);
 /* Bytes taken; less than len: writable() will be called. */
 size_t ts_tls_conn_write(struct ts_tls_conn *conn, const void *data,
 			 size_t len);
-/* Bytes that would be taken now. */
-size_t ts_tls_conn_room(const struct ts_tls_conn *conn);
+/* Bytes that would be taken now; 0: writable() will be called. */
+size_t ts_tls_conn_room(struct ts_tls_conn *conn);
 /* Bytes that were taken and that the peer has not acknowledged, or that have
  * not been sent (to drain at exit). */
 size_t ts_tls_conn_pending(const struct ts_tls_conn *conn);
