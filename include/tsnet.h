@@ -63,6 +63,54 @@ TSNET_API struct tsnet *tsnet_new(void);
  * -ENOMEM. A bad value is an error of the start. */
 TSNET_API int tsnet_set(struct tsnet *ts, const char *key, const char *value);
 
+/* -- what the program does itself ----------------------------------------- *
+ *
+ * These functions are called on a thread that the library has for them, one at a
+ * time, from the start to tsnet_close(), which waits for them. That thread has
+ * the program's descriptors and all signals blocked; it may take its time, and
+ * must not call functions of the same server (-EDEADLK). Before the start: 0,
+ * -EINVAL, -EBUSY (started). */
+
+enum tsnet_log_level {
+	TSNET_LOG_ERROR,
+	TSNET_LOG_WARN,
+	TSNET_LOG_INFO,
+	TSNET_LOG_DEBUG,
+};
+/* line: no newline; never a secret. */
+typedef void (*tsnet_log_fn)(void *ctx, int level, const char *line);
+
+/* The log goes to fn, in place of log_file or standard error; which lines there
+ * are is up to the setting "log_level". Those that come while a thousand wait
+ * are dropped, and counted. NULL: as if nothing was set. */
+TSNET_API int tsnet_set_log(struct tsnet *ts, tsnet_log_fn fn, void *ctx);
+
+/* What a person who runs the program wants to know, in full: where to log in, why
+ * a server refused, when the node runs and what its addresses are. It is in the
+ * log as well. */
+TSNET_API int tsnet_set_user_log(struct tsnet *ts, tsnet_log_fn fn,
+				 void *ctx);
+
+/* Where the state is kept, in place of a file in state_dir: values by keys, both
+ * of them tsnet's. Values are secrets.
+ *   read    at most cap bytes of the value into buf; its length, which may be
+ *           more than cap (then it is called again, with more room), or a
+ *           negative errno, -ENOENT when there is none
+ *   write   0 when it is kept, or a negative errno: it is tried again
+ *   remove  0, or a negative errno
+ * A start waits 20 s for what is read; an error of read is one of the start. */
+struct tsnet_store {
+	ssize_t (*read)(void *ctx, const char *key, void *buf, size_t cap);
+	int (*write)(void *ctx, const char *key, const void *value, size_t len);
+	int (*remove)(void *ctx, const char *key);
+	void *ctx;
+};
+/* *store is copied; NULL: none. */
+TSNET_API int tsnet_set_store(struct tsnet *ts,
+			      const struct tsnet_store *store);
+
+/* -- start ---------------------------------------------------------------- */
+
 /* Start the node; does not wait for the network. All that follow start it, if
  * that has not been done. 0 or negative errno; may be repeated. */
 TSNET_API int tsnet_start(struct tsnet *ts);
@@ -77,9 +125,9 @@ TSNET_API int tsnet_up(struct tsnet *ts, unsigned timeout_s);
  * before the node is up, -ENOBUFS. */
 TSNET_API int tsnet_ips(struct tsnet *ts, char *v4, char *v6, size_t cap);
 
-/* Words for the last error of this server, "" when there was none. Valid
- * until the next error; threads that use one server at once may read each
- * other's. */
+/* Words for the last error of this server (of a call with an argument that must
+ * not be NULL, too), "" when there was none. Valid until this thread asks again;
+ * threads that use one server at once may read each other's. */
 TSNET_API const char *tsnet_errmsg(struct tsnet *ts);
 
 /* Deliver what was written (5 s), leave if ephemeral (5 s), free. Calls that
@@ -100,11 +148,25 @@ TSNET_API int tsnet_dial(struct tsnet *ts, const char *network,
 
 /* Listen in the tailnet, and nowhere else, at address: ":80" for all addresses
  * of the node, "100.64.0.1:80" for one (then it waits for the node to have it).
- * network: "tcp", "tcp4", "tcp6". Port 0: a free one, see tsnet_local_addr().
- * The listener, which is readable when a connection waits, or a negative errno:
+ * network: "tcp", "tcp4", "tcp6"; or "udp", "udp4", "udp6", where each remote end
+ * that sends is a connection, a UDP socket that is connected to it (datagrams
+ * keep their boundaries; to end one is to close it). Port 0: a free one, see
+ * tsnet_local_addr(). The listener, which is readable when a connection waits, or a negative errno:
  * -EADDRINUSE, -EADDRNOTAVAIL (not the node's), -EPROTONOSUPPORT, ... */
 TSNET_API int tsnet_listen(struct tsnet *ts, const char *network,
 			   const char *address);
+
+/* Is a connection from src to dst, "ip:port" each, wanted? 0: no, it is refused.
+ * Called by tsnet_accept(), on its thread; the peer waits, some seconds. */
+typedef int (*tsnet_wants_fn)(void *ctx, const char *src, const char *dst);
+
+/* Listen for TCP at all ports that nobody else listens at, and for whatever the
+ * node routes for others, like tsnet's RegisterFallbackTCPHandler: one such
+ * listener a server, until it is closed. tsnet_accept() takes what wants (NULL:
+ * everything) says yes to; tsnet_local_addr() of the connection tells where it
+ * went. The listener or a negative errno: -EADDRINUSE (there is one), ... */
+TSNET_API int tsnet_listen_fallback(struct tsnet *ts, tsnet_wants_fn wants,
+				    void *ctx);
 
 /* Take a connection from a listener; waits for one unless the listener has
  * O_NONBLOCK. peer (cap bytes; may be NULL) gets its address in the tailnet.

@@ -9,6 +9,8 @@
 #include "core/base/environment.h"
 
 #include <dlfcn.h>
+#include <stddef.h>
+#include <string.h>
 #include <unistd.h>
 
 char **ts_environment(void)
@@ -20,4 +22,14 @@ char **ts_environment(void)
 	if (program)
 		dlclose(program);
 	return env;
+}
+
+const char *ts_environment_get(char **env, const char *name)
+{
+	size_t len = name ? strlen(name) : 0;
+
+	for (; name && env && *env; env++)
+		if (strncmp(*env, name, len) == 0 && (*env)[len] == '=')
+			return (*env)[len + 1] ? *env + len + 1 : NULL;
+	return NULL;
 }

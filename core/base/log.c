@@ -5,12 +5,14 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "core/base/clean_text.h"
 
 static enum ts_log_level log_level = TS_LOG_WARN;
+static atomic_uint debug_holders;
 static ts_log_sink_fn log_sink;
 static void *log_ctx;
 
@@ -19,9 +21,27 @@ void ts_log_set_level(enum ts_log_level level)
 	log_level = level;
 }
 
-enum ts_log_level ts_log_get_level(void)
+enum ts_log_level ts_log_base_level(void)
 {
 	return log_level;
+}
+
+void ts_log_hold_debug(void)
+{
+	atomic_fetch_add(&debug_holders, 1);
+}
+
+void ts_log_release_debug(void)
+{
+	atomic_fetch_sub(&debug_holders, 1);
+}
+
+enum ts_log_level ts_log_get_level(void)
+{
+	bool is_held = atomic_load_explicit(&debug_holders,
+					    memory_order_relaxed) > 0;
+
+	return is_held ? TS_LOG_DEBUG : log_level;
 }
 
 void ts_log_set_sink(ts_log_sink_fn sink, void *ctx)
@@ -55,7 +75,7 @@ void ts_log(enum ts_log_level level, const char *fmt, ...)
 	int saved_errno = errno;
 	va_list args;
 
-	if (level > log_level)
+	if (level > ts_log_get_level())
 		return;
 	va_start(args, fmt);
 	vsnprintf(line, sizeof(line), fmt, args);
@@ -63,7 +83,7 @@ void ts_log(enum ts_log_level level, const char *fmt, ...)
 	ts_clean_text(line, '?'); /* it may quote a peer or a server */
 	if (log_sink)
 		log_sink(log_ctx, level, line);
-	else
+	else if (level <= log_level)
 		fprintf(stderr, "tsnet: %s\n", line);
 	errno = saved_errno;
 }

@@ -4,6 +4,8 @@
  * Form: "<object>-<id>: what, numbers with units: reason". warn: a person may
  * act; info: once per change; debug: per event. The level and the sink are
  * written once at start; the default is warn to stderr. Never pass secrets.
+ * Who wants to see more for a while holds debug: then lines of all levels reach
+ * the sink, which decides by the base level what it wants of them.
  */
 #ifndef CORE_BASE_LOG_H
 #define CORE_BASE_LOG_H
@@ -26,7 +28,11 @@ typedef void (*ts_log_sink_fn)(void *ctx, enum ts_log_level level,
 			       const char *line);
 
 void ts_log_set_level(enum ts_log_level level);
-enum ts_log_level ts_log_get_level(void);
+enum ts_log_level ts_log_get_level(void); /* what reaches the sink */
+enum ts_log_level ts_log_base_level(void); /* what was set */
+/* Any thread, any number of times; each is to be released. */
+void ts_log_hold_debug(void);
+void ts_log_release_debug(void);
 /* NULL restores the stderr sink. */
 void ts_log_set_sink(ts_log_sink_fn sink, void *ctx);
 /* "error", "warn", "info", "debug", "off" -> 0, else -EINVAL */

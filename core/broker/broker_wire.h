@@ -41,6 +41,13 @@
  *            0.0.0.0 = our own IPv4 only: an AF_INET socket cannot name a v6
  *            peer) and the native address that the host connects to: an
  *            address, 0.0.0.0 (IPv4 or dual-stack wildcard) or :: (v6 only).
+ *            With FALLBACK: of TCP, all ports that nobody listens at, and
+ *            whatever the node routes for others; the tailnet address has no
+ *            port. The peer is answered when the program says ACCEPTED, and
+ *            refused when it resets the connection instead.
+ *            With FLOWS + one end of a pair of SOCK_SEQPACKET sockets: of UDP,
+ *            each new remote end comes by it as a connected socket. The
+ *            reply has the tailnet's port. Until the other end is closed.
  *   ACCEPTED + the socket: the program took this tuple from its queue, bytes
  *            may flow. UNANSWERED by programs under tsrun, whose host is not
  *            replaced by another one: all that a reply could say is in the
@@ -121,6 +128,7 @@ enum ts_broker_type {
 
 enum ts_broker_flags {
 	TS_BROKER_NONBLOCK = 1 << 0,
+	TS_BROKER_FALLBACK = 1 << 0, /* LISTEN */
 	TS_BROKER_WANT_V4 = 1 << 1, /* RESOLVE */
 	TS_BROKER_WANT_V6 = 1 << 2,
 	/* BIND, BOUND, LISTEN: SO_REUSEADDR, SO_REUSEPORT */
@@ -131,6 +139,7 @@ enum ts_broker_flags {
 	/* LISTEN: the node ends TLS in front of it, by its certificates */
 	TS_BROKER_TLS = 1 << 5,
 	TS_BROKER_RAW = 1 << 6,	      /* echo sockets */
+	TS_BROKER_FLOWS = 1 << 6,     /* LISTEN */
 	TS_BROKER_END = 1 << 7,	      /* DRAIN */
 	/* CONNECT, ACCEPTED: nobody waits for a reply */
 	TS_BROKER_UNANSWERED = 1 << 7,

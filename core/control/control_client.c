@@ -187,6 +187,7 @@ void ts_control_start(struct ts_control *c, uint64_t now_ms)
 	ts_control_enter(c, now_ms);
 	if (c->goal != GOAL_RUN) {
 		c->goal = GOAL_RUN;
+		c->is_disconnected = false;
 		ts_login_restart(c);
 		c->error[0] = '\0';
 		ts_control_set_state(c, TS_CONTROL_CONNECTING, NULL);

@@ -125,6 +125,9 @@ void ts_control_free(struct ts_control *c);
 void ts_control_start(struct ts_control *c, uint64_t now_ms);
 /* Leave the server alone until the next start; no news from it, either. */
 void ts_control_stop(struct ts_control *c, uint64_t now_ms);
+/* Leave it alone, too, but nothing else ends: as when it is out of reach. Until
+ * the next start or login. */
+void ts_control_disconnect(struct ts_control *c, uint64_t now_ms);
 /* Register with the past expiry (3.2), then forget our keys and the tailnet:
  * state_changed(LOGGED_OUT), with an error when the server could not be told
  * within 15 s or did not agree. */
@@ -193,6 +196,10 @@ void ts_control_set_shields_up(struct ts_control *c, bool shields_up,
 			       uint64_t now_ms);
 int ts_control_set_tags(struct ts_control *c, char *const *tags, size_t count,
 			uint64_t now_ms);
+
+void ts_control_set_disco_key(struct ts_control *c,
+			      const struct ts_public_key *disco_key,
+			      uint64_t now_ms);
 
 /* POST over the link to the URL's path: the answer to a ping request. Dropped
  * when the link is down. */

@@ -18,7 +18,6 @@
 #include "core/base/err.h"
 #include "core/base/log.h"
 #include "core/control/control_state.h"
-#include "core/control/map_request_json.h"
 #include "core/control/netmap_apply.h"
 
 enum { WATCHDOG_MS = 120000, EXPIRY_CHECK_MS = 60000 };
@@ -250,28 +249,10 @@ static void on_end(void *ctx, const char *error)
 static const struct ts_h2_reply_ops REPLY_OPS = {
 	.head = on_head, .body = on_body, .end = on_end};
 
-static char *write_request(struct ts_control *c, char *lb)
-{
-	struct ts_hostinfo hostinfo = ts_control_hostinfo(c);
-	struct ts_map_request request = {
-		.is_stream = true,
-		.disco_key = c->config.disco_key,
-		.hostinfo = &hostinfo,
-		.endpoints = c->update.endpoints,
-		.endpoint_types = c->update.endpoint_types,
-		.endpoint_count = c->update.endpoint_count,
-		.tka_head = c->update.tka_head,
-	};
-
-	ts_public_key_from_private(&c->config.node_key, &request.node_key);
-	ts_public_key_format(&request.node_key, TS_PREFIX_NODE, lb);
-	return ts_map_request_write(&request);
-}
-
 static int submit(struct ts_control *c)
 {
 	char path[sizeof(c->url.path) + 16], lb[TS_KEY_TEXT_CAP];
-	char *body = write_request(c, lb);
+	char *body = ts_update_map_request(c, true, lb);
 	struct ts_h2_request request = {
 		.method = "POST",
 		.path = path,

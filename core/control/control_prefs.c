@@ -16,12 +16,35 @@
 void ts_control_stop(struct ts_control *c, uint64_t now_ms)
 {
 	ts_control_enter(c, now_ms);
-	if (c->goal == GOAL_RUN) {
+	if (c->goal == GOAL_RUN || c->is_disconnected) {
 		c->goal = GOAL_STOP;
+		c->is_disconnected = false;
 		ts_login_restart(c);
 		c->error[0] = '\0';
 		ts_control_set_state(c, TS_CONTROL_STOPPED, NULL);
 	}
+	ts_control_leave(c);
+}
+
+void ts_control_disconnect(struct ts_control *c, uint64_t now_ms)
+{
+	ts_control_enter(c, now_ms);
+	if (c->goal == GOAL_RUN) {
+		c->goal = GOAL_STOP;
+		c->is_disconnected = true;
+		ts_login_restart(c);
+		ts_control_set_state(c, TS_CONTROL_CONNECTING, NULL);
+	}
+	ts_control_leave(c);
+}
+
+void ts_control_set_disco_key(struct ts_control *c,
+			      const struct ts_public_key *disco_key,
+			      uint64_t now_ms)
+{
+	ts_control_enter(c, now_ms);
+	c->config.disco_key = *disco_key;
+	ts_update_want(c);
 	ts_control_leave(c);
 }
 

@@ -148,6 +148,7 @@ struct ts_control {
 	struct ts_control_ops ops;
 	void *ctx;
 	enum ts_control_goal goal;
+	bool is_disconnected; /* goal is to stop, but for now alone */
 	enum ts_control_state state;
 	char error[TS_CONTROL_ERROR_CAP]; /* last reported, "" when cleared */
 	uint64_t now_ms;
@@ -237,6 +238,10 @@ void ts_poll_forget_map(struct ts_control *c);
 void ts_poll_tick(struct ts_control *c);
 uint64_t ts_poll_deadline_ms(const struct ts_control *c);
 
+/* Of us as we are now: heap text, NULL when out of memory. lb: our node key,
+ * for the header that a load balancer reads. */
+char *ts_update_map_request(const struct ts_control *c, bool is_stream,
+			    char lb[static TS_KEY_TEXT_CAP]);
 void ts_update_init(struct ts_control *c);
 void ts_update_deinit(struct ts_control *c);
 void ts_update_want(struct ts_control *c);

@@ -66,13 +66,12 @@ static bool is_due(const struct ts_control *c)
 	       c->poll.has_stream;
 }
 
-static int send_update(struct ts_control *c)
+char *ts_update_map_request(const struct ts_control *c, bool is_stream,
+			    char lb[static TS_KEY_TEXT_CAP])
 {
 	struct ts_hostinfo hostinfo = ts_control_hostinfo(c);
-	char lb_text[TS_KEY_TEXT_CAP];
-	const char *lb[TS_H2_LB_MAX] = {lb_text, NULL};
 	struct ts_map_request request = {
-		.is_stream = false,
+		.is_stream = is_stream,
 		.disco_key = c->config.disco_key,
 		.hostinfo = &hostinfo,
 		.endpoints = c->update.endpoints,
@@ -80,12 +79,19 @@ static int send_update(struct ts_control *c)
 		.endpoint_count = c->update.endpoint_count,
 		.tka_head = c->update.tka_head,
 	};
-	char *body;
-	int err;
 
 	ts_public_key_from_private(&c->config.node_key, &request.node_key);
-	ts_public_key_format(&request.node_key, TS_PREFIX_NODE, lb_text);
-	body = ts_map_request_write(&request);
+	ts_public_key_format(&request.node_key, TS_PREFIX_NODE, lb);
+	return ts_map_request_write(&request);
+}
+
+static int send_update(struct ts_control *c)
+{
+	char lb_text[TS_KEY_TEXT_CAP];
+	const char *lb[TS_H2_LB_MAX] = {lb_text, NULL};
+	char *body = ts_update_map_request(c, false, lb_text);
+	int err;
+
 	if (!body)
 		return -ENOMEM;
 	err = ts_rpc_start(c, &c->update.rpc, "POST", "/machine/map", lb, body,

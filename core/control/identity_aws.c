@@ -63,6 +63,8 @@ static void fail(struct ts_aws *aws, enum ts_identity_outcome outcome,
 	va_start(args, fmt);
 	vsnprintf(aws->error, sizeof(aws->error), fmt, args);
 	va_end(args);
+	ts_web_hide(aws->error, aws->imds_token);
+	ts_web_hide(aws->error, aws->credentials.session);
 	aws->outcome = outcome;
 }
 

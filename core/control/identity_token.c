@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/environment.h"
 #include "core/base/err.h"
 #include "core/control/identity_aws.h"
 #include "core/crypto/secret.h"
@@ -66,12 +67,7 @@ struct ts_identity {
 const char *ts_identity_env(const struct ts_identity_place *place,
 			    const char *name)
 {
-	size_t len = strlen(name);
-
-	for (char **at = place->env; at && *at; at++)
-		if (strncmp(*at, name, len) == 0 && (*at)[len] == '=')
-			return (*at)[len + 1] ? *at + len + 1 : NULL;
-	return NULL;
+	return ts_environment_get(place->env, name);
 }
 
 static void set_step(struct ts_identity *id, enum step next)

@@ -16,7 +16,12 @@
 #include "core/crypto/secret.h"
 #include "core/model/json_fields.h"
 
-enum { TIMEOUT_MS = 10000, TOO_MANY = 429, TIMED_OUT = 408 };
+enum {
+	TIMEOUT_MS = 10000,
+	TOO_MANY = 429,
+	TIMED_OUT = 408,
+	QUOTED_MIN = 12, /* what is shorter says no more than its kind */
+};
 
 /* -- calls ------------------------------------------------------------- */
 
@@ -218,13 +223,20 @@ void ts_web_words(const struct ts_web_reply *reply,
 	json_decref(root);
 }
 
+/* How much of the secret stands there. */
+static size_t quoted_len(const char *at, const char *secret)
+{
+	size_t len = 0;
+
+	while (secret[len] && at[len] == secret[len])
+		len++;
+	return secret[len] && len < QUOTED_MIN ? 0 : len;
+}
+
 void ts_web_hide(char *text, const char *secret)
 {
-	size_t len = secret ? strlen(secret) : 0;
-	char *at = text;
-
-	while (len > 0 && (at = strstr(at, secret)))
-		memset(at, '*', len);
+	for (char *at = text; secret && *secret && *at; at++)
+		memset(at, '*', quoted_len(at, secret));
 }
 
 static bool is_blank(char c)

@@ -70,7 +70,8 @@ bool ts_web_is_passing(const struct ts_web_reply *reply);
 /* What the server says, as one line for a person; "" when it says nothing. */
 void ts_web_words(const struct ts_web_reply *reply,
 		  char out[static TS_WEB_WORDS_CAP]);
-/* Overwrites secret wherever text has it: servers quote what they were sent. */
+/* Overwrites secret wherever text has it, or its beginning: servers quote what
+ * they were sent, and their words are cut off. */
 void ts_web_hide(char *text, const char *secret);
 /* One word of printable bytes, as keys and tokens are, without the blanks
  * around it. The copy is the caller's, who wipes it. 0, -EBADMSG (none, or

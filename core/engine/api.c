@@ -28,16 +28,32 @@
 
 enum { LOOK_MS = 1000 };
 
+/* Its threads stayed behind, and may have held the locks. */
+static bool is_in_child(const struct tsnet *ts)
+{
+	return ts->pid != 0 && ts->pid != getpid();
+}
+
 int api_fail(struct tsnet *ts, int code, const char *fmt, ...)
 {
+	bool is_alone = is_in_child(ts);
 	va_list args;
 
 	va_start(args, fmt);
-	pthread_mutex_lock(&ts->errmsg_lock);
+	if (!is_alone)
+		pthread_mutex_lock(&ts->errmsg_lock);
 	vsnprintf(ts->errmsg, sizeof(ts->errmsg), fmt, args);
-	pthread_mutex_unlock(&ts->errmsg_lock);
+	if (!is_alone)
+		pthread_mutex_unlock(&ts->errmsg_lock);
 	va_end(args);
 	return code;
+}
+
+int api_check(struct tsnet *ts, bool is_given, const char *what)
+{
+	if (!ts)
+		return -EINVAL;
+	return is_given ? 0 : api_fail(ts, -EINVAL, "%s: NULL", what);
 }
 
 struct tsnet *tsnet_new(void)
@@ -87,6 +103,8 @@ static bool is_started(struct tsnet *ts)
 {
 	bool yes;
 
+	if (!ts || is_in_child(ts))
+		return false;
 	pthread_mutex_lock(&ts->lock);
 	yes = ts->is_started;
 	pthread_mutex_unlock(&ts->lock);
@@ -117,14 +135,33 @@ static int set(struct tsnet *ts, const char *env, const char *value)
 	return 0;
 }
 
+static int fail_inside(struct tsnet *ts)
+{
+	return api_fail(ts, -EDEADLK, "called from a function that the server "
+			"waits for");
+}
+
+int api_check_open(struct tsnet *ts, const char *what)
+{
+	if (!ts)
+		return -EINVAL;
+	if (api_calls_is_here(&ts->host))
+		return fail_inside(ts);
+	return is_started(ts) ? api_fail(ts, -EBUSY, "%s: the server has been "
+					 "started", what)
+			      : 0;
+}
+
 int tsnet_set(struct tsnet *ts, const char *key, const char *value)
 {
-	const struct ts_config_option *option = find_option(key);
-	int code;
+	const struct ts_config_option *option = key ? find_option(key) : NULL;
+	int code = api_check(ts, key, "key");
 
-	if (is_started(ts))
-		return api_fail(ts, -EBUSY, "%s: the server has been started",
-				key);
+	if (code)
+		return code;
+	code = api_check_open(ts, key);
+	if (code)
+		return code;
 	if (!option)
 		return api_fail(ts, -EINVAL, "%s: no such setting", key);
 	pthread_mutex_lock(&ts->start_lock);
@@ -149,8 +186,10 @@ static void on_state(void *ctx, enum ts_node_state state, const char *error,
 		     const char *url)
 {
 	struct tsnet *ts = ctx;
+	enum ts_node_state before;
 
 	pthread_mutex_lock(&ts->lock);
+	before = ts->state;
 	ts->state = state;
 	ts->has_failed = error != NULL;
 	if (error)
@@ -162,6 +201,7 @@ static void on_state(void *ctx, enum ts_node_state state, const char *error,
 		ts->node_error[0] = '\0';
 	format_ip(ts_engine_node(ts->host.engine), false, ts->v4);
 	format_ip(ts_engine_node(ts->host.engine), true, ts->v6);
+	api_tell_user(ts, before, error, url);
 	pthread_cond_broadcast(&ts->changed);
 	pthread_mutex_unlock(&ts->lock);
 }
@@ -196,18 +236,48 @@ static int open_engine(struct tsnet *ts)
 		return api_fail(ts, -ENOMEM, "out of memory");
 	code = config_load(&config, env, err);
 	free(env);
-	if (!code)
-		code = ts_engine_thread_open(&ts->host, &config, NULL, on_state,
-					     ts, err);
+	if (code)
+		return api_fail(ts, code, "%s", err);
+	if (ts->calls)
+		config.program = api_calls_ops(ts->calls);
+	code = ts_engine_thread_open(&ts->host, &config, NULL, on_state, ts,
+				     err);
 	return code ? api_fail(ts, code, "%s", err) : 0;
+}
+
+static int open_calls(struct tsnet *ts)
+{
+	const struct api_given *g = &ts->given;
+	int code;
+
+	if (!g->log && !g->user_log && !g->has_store)
+		return 0;
+	code = api_calls_start(&ts->calls, g, &ts->host);
+	return code ? api_fail(ts, code, "cannot start a thread: %s",
+			       ts_strerror(code))
+		    : 0;
+}
+
+static void close_calls(struct tsnet *ts, int code)
+{
+	if (code == -ETIMEDOUT) /* it may still be on its way */
+		api_calls_abandon(ts->calls);
+	else
+		api_calls_stop(ts->calls);
+	ts->calls = NULL;
 }
 
 static int start(struct tsnet *ts)
 {
-	int code = open_engine(ts);
+	int code = open_calls(ts);
 
 	if (code)
 		return code;
+	code = open_engine(ts);
+	if (code) {
+		close_calls(ts, code);
+		return code;
+	}
 	snprintf(ts->broker, sizeof(ts->broker), "%s",
 		 ts_engine_broker_abstract(ts->host.engine));
 	snprintf(ts->localapi, sizeof(ts->localapi), "%s",
@@ -218,6 +288,8 @@ static int start(struct tsnet *ts)
 	code = api_host_attach(ts);
 	if (!code)
 		return 0;
+	ts_engine_thread_stop(&ts->host);
+	close_calls(ts, 0);
 	ts_engine_thread_close(&ts->host);
 	return api_fail(ts, code, "the node's thread does not answer: %s",
 			ts_strerror(code));
@@ -242,18 +314,16 @@ static int start_if_open(struct tsnet *ts)
 	return 0;
 }
 
-/* Its threads stayed behind, and may have held the locks. */
-static bool is_in_child(const struct tsnet *ts)
-{
-	return ts->pid != 0 && ts->pid != getpid();
-}
-
 int api_enter(struct tsnet *ts)
 {
 	int code;
 
+	if (!ts)
+		return -EINVAL;
 	if (is_in_child(ts))
 		return -ENETDOWN;
+	if (api_calls_is_here(&ts->host))
+		return fail_inside(ts);
 	pthread_mutex_lock(&ts->lock);
 	ts->users++;
 	pthread_mutex_unlock(&ts->lock);
@@ -375,8 +445,12 @@ int tsnet_up(struct tsnet *ts, unsigned timeout_s)
 
 int tsnet_ips(struct tsnet *ts, char *v4, char *v6, size_t cap)
 {
-	int code = 0;
+	int code = api_check(ts, v4 && v6, "v4 and v6");
 
+	if (code)
+		return code;
+	if (is_in_child(ts))
+		return -ENETDOWN;
 	pthread_mutex_lock(&ts->lock);
 	if (!ts->v4[0] && !ts->v6[0])
 		code = api_fail(ts, -ENOTCONN, "the node has no address yet");
@@ -402,7 +476,17 @@ const char *tsnet_root_path(struct tsnet *ts)
 
 const char *tsnet_errmsg(struct tsnet *ts)
 {
-	return ts->errmsg;
+	/* A copy: another thread may be about to fail. */
+	static __thread char words[API_ERR_CAP];
+
+	if (!ts)
+		return "no server";
+	if (is_in_child(ts))
+		return ts->errmsg;
+	pthread_mutex_lock(&ts->errmsg_lock);
+	memcpy(words, ts->errmsg, sizeof(words));
+	pthread_mutex_unlock(&ts->errmsg_lock);
+	return words;
 }
 
 /* -- the end -------------------------------------------------------------- */
@@ -432,6 +516,7 @@ void api_stop(struct tsnet *ts)
 	if (is_started(ts)) {
 		api_end_listeners(ts);
 		ts_engine_thread_stop(&ts->host);
+		close_calls(ts, 0);
 	}
 	pthread_mutex_unlock(&ts->start_lock);
 	wait_until_left(ts);
@@ -458,6 +543,10 @@ void tsnet_close(struct tsnet *ts)
 {
 	if (!ts)
 		return;
+	if (api_calls_is_here(&ts->host)) {
+		(void)fail_inside(ts);
+		return;
+	}
 	api_stop(ts);
 	api_free(ts);
 }

@@ -441,8 +441,10 @@ int tsnet_dial(struct tsnet *ts, const char *network, const char *address,
 	       unsigned timeout_s)
 {
 	struct dialling d = {.ts = ts, .end = api_deadline(timeout_s)};
-	int fd = api_enter(ts);
+	int fd = api_check(ts, network && address, "network and address");
 
+	if (!fd)
+		fd = api_enter(ts);
 	if (fd)
 		return fd;
 	fd = dial(&d, network, address);

@@ -4,8 +4,11 @@
  *   api         settings, start, end
  *   api_host    questions to the server's own host, and its table
  *   api_dial    connections to others
- *   api_listen  connections from others, and who is at the other end
+ *   api_listen  connections from others
+ *   api_names   who is at the other end
+ *   api_flows   ... of UDP, one descriptor for each remote end
  *   api_packet  datagrams
+ *   api_given   what the program does itself; api_calls runs it
  *   api_local   the LocalAPI, in this process and on loopback
  */
 #ifndef CORE_ENGINE_API_INTERNAL_H
@@ -17,6 +20,7 @@
 #include <time.h>
 
 #include "core/broker/broker_wire.h"
+#include "core/engine/api_calls.h"
 #include "core/engine/engine_thread.h"
 #include "tsnet.h"
 
@@ -31,11 +35,18 @@ enum {
 struct api_listener {
 	int fd;
 	ino_t inode; /* the number may be another socket's by now */
+	bool is_flows;	      /* of UDP */
+	struct ts_addr local; /* in the tailnet; of UDP only */
+	bool is_fallback;
+	tsnet_wants_fn wants; /* of a fallback, with wants_ctx; or NULL */
+	void *wants_ctx;
 };
 
 struct tsnet {
 	char *settings[API_SETTINGS_MAX]; /* "NAME=value", wiped when freed */
 	size_t setting_count;
+	struct api_given given;
+	struct api_calls *calls; /* NULL: nothing was given */
 	struct ts_engine_thread host;
 	/* Since the start, and until the end. */
 	const struct ts_table_layout *table;
@@ -50,6 +61,7 @@ struct tsnet {
 	enum ts_node_state state;
 	char v4[TS_IP_TEXT_CAP], v6[TS_IP_TEXT_CAP];
 	char node_error[API_ERR_CAP];
+	char user_told[API_ERR_CAP + 64]; /* last, in the user's log */
 	bool has_failed; /* node_error is one, not where to log in */
 	struct api_listener *listeners;
 	size_t listener_count;
@@ -61,10 +73,15 @@ struct tsnet {
 /* Sets the words, returns code. */
 int api_fail(struct tsnet *ts, int code, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
-/* Starts the server if need be. 0: the caller may use its parts until
+/* What a caller must have given. 0 or -EINVAL with words that name it; without a
+ * server there is no place for words. */
+int api_check(struct tsnet *ts, bool is_given, const char *what);
+/* Starts the server if need be, which must not be NULL. 0: the caller may use its parts until
  * api_leave(), even while it is being closed. */
 int api_enter(struct tsnet *ts);
 void api_leave(struct tsnet *ts);
+/* 0, or -EINVAL, -EDEADLK or -EBUSY with words about what. */
+int api_check_open(struct tsnet *ts, const char *what);
 /* The two halves of tsnet_close(): calls that come between them fail. */
 void api_stop(struct tsnet *ts);
 void api_free(struct tsnet *ts);
@@ -77,6 +94,12 @@ bool api_is_nonblocking(int fd);
 /* Between the two as well: waits until there is something to read or to accept,
  * unless fd is not to be waited for. 0, -ECANCELED, or another -errno. */
 int api_wait_readable(struct tsnet *ts, int fd);
+
+/* -- api_given.c ---------------------------------------------------------- */
+/* A change of the node's state, in words for the user's log; the node's lock is
+ * held. */
+void api_tell_user(struct tsnet *ts, enum ts_node_state before,
+		   const char *error, const char *url);
 
 /* -- api_host.c ----------------------------------------------------------- */
 int api_host_attach(struct tsnet *ts);
@@ -107,13 +130,33 @@ void api_send_at_once(int fd); /* TCP: as Go's connections do */
 int api_option(int fd, int name); /* of SOL_SOCKET */
 
 /* -- api_listen.c --------------------------------------------------------- */
+/* "ip:port" or ":port" of a network that is known, as tsnet reads it. 0, or
+ * -EINVAL with the words. */
+int api_parse_listen(struct tsnet *ts, const char *network, int proto,
+		     int family, const char *address, struct ts_addr *out);
 /* A native socket that stands for *asked in the tailnet, whose port is told
  * when it was 0. fd, or -errno. */
 int api_bind_tailnet(struct tsnet *ts, uint8_t proto, int family,
 		     struct ts_addr *asked);
-/* Is fd a listener of this server's? */
-bool api_is_listener(struct tsnet *ts, int fd);
+/* l->fd is a listener from now on, to be ended with the server. */
+int api_remember(struct tsnet *ts, const struct api_listener *l);
+/* Is fd a listener of this server's? out may be NULL. */
+bool api_find_listener(struct tsnet *ts, int fd, struct api_listener *out);
 /* From now on they accept nothing, and who waits there is told. */
 void api_end_listeners(struct tsnet *ts);
+
+/* -- api_names.c ---------------------------------------------------------- */
+/* 0 or -ENOBUFS. */
+int api_write_addr(const struct ts_addr *addr, char *out, size_t cap);
+/* Both ends of a socket in the tailnet, port 0 for none; on the host's network
+ * if it is there. 0 or -errno. */
+int api_names_of(const struct tsnet *ts, int fd, struct ts_addr *local,
+		 struct ts_addr *peer);
+
+/* -- api_flows.c ---------------------------------------------------------- */
+/* As tsnet_listen() of UDP: fd, or -errno. */
+int api_listen_flows(struct tsnet *ts, int family, struct ts_addr *asked);
+/* As tsnet_accept() of such a listener. */
+int api_accept_flow(struct tsnet *ts, int listener);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * api_listen.c - connections from others, and who is at the other end
+ * api_listen.c - connections from others
  *
  * A listener is bound to a loopback address that the host chose, so that the
  * tailnet alone reaches it, and the host connects to it for each peer. Whoever
@@ -47,7 +47,7 @@ static void forget_closed(struct tsnet *ts)
 	ts->listener_count = kept;
 }
 
-static int remember(struct tsnet *ts, int fd)
+int api_remember(struct tsnet *ts, const struct api_listener *l)
 {
 	struct api_listener *grown = NULL;
 
@@ -57,23 +57,26 @@ static int remember(struct tsnet *ts, int fd)
 		grown = realloc(ts->listeners, (ts->listener_count + 1) *
 						       sizeof(*grown));
 	if (grown) {
-		grown[ts->listener_count++] = (struct api_listener){
-			.fd = fd, .inode = inode_of(fd)};
+		grown[ts->listener_count] = *l;
+		grown[ts->listener_count++].inode = inode_of(l->fd);
 		ts->listeners = grown;
 	}
 	pthread_mutex_unlock(&ts->lock);
 	return grown ? 0 : -ENOMEM;
 }
 
-bool api_is_listener(struct tsnet *ts, int fd)
+bool api_find_listener(struct tsnet *ts, int fd, struct api_listener *out)
 {
 	ino_t inode = inode_of(fd);
 	bool is_one = false;
 
 	pthread_mutex_lock(&ts->lock);
-	for (size_t i = 0; i < ts->listener_count && inode; i++)
-		is_one |= ts->listeners[i].fd == fd &&
-			  ts->listeners[i].inode == inode;
+	for (size_t i = 0; i < ts->listener_count && inode && !is_one; i++) {
+		is_one = ts->listeners[i].fd == fd &&
+			 ts->listeners[i].inode == inode;
+		if (is_one && out)
+			*out = ts->listeners[i];
+	}
 	pthread_mutex_unlock(&ts->lock);
 	return is_one;
 }
@@ -158,21 +161,23 @@ int api_bind_tailnet(struct tsnet *ts, uint8_t proto, int family,
 	return err;
 }
 
-static int tell_listening(struct tsnet *ts, int fd,
-			  const struct ts_addr *asked)
+/* flags: TS_BROKER_FALLBACK or 0. */
+static int tell_listening(struct tsnet *ts, const struct api_listener *l,
+			  const struct ts_addr *asked, uint8_t flags)
 {
-	struct ts_broker_request req = {.type = TS_BROKER_LISTEN,
-					.proto = IPPROTO_TCP,
-					.flags = TS_BROKER_REUSE,
-					.tailnet = *asked};
+	struct ts_broker_request req = {
+		.type = TS_BROKER_LISTEN,
+		.proto = IPPROTO_TCP,
+		.flags = (uint8_t)(TS_BROKER_REUSE | flags),
+		.tailnet = *asked};
 	struct ts_broker_reply rep;
-	int err = api_native_local(fd, &req.native_local);
+	int err = api_native_local(l->fd, &req.native_local);
 
-	if (!err && listen(fd, BACKLOG) != 0)
+	if (!err && listen(l->fd, BACKLOG) != 0)
 		err = -errno;
 	if (!err)
 		err = api_host_ask(ts, &req, -1, &rep);
-	return err ? err : remember(ts, fd);
+	return err ? err : api_remember(ts, l);
 }
 
 /* -- what was asked for --------------------------------------------------- */
@@ -198,41 +203,61 @@ static int parse_host(struct tsnet *ts, const char *network, int family,
 	return 0;
 }
 
+int api_parse_listen(struct tsnet *ts, const char *network, int proto,
+		     int family, const char *address, struct ts_addr *out)
+{
+	char host[HOST_CAP];
+
+	if (api_split_address(address, proto == IPPROTO_TCP ? "tcp" : "udp",
+			      host, sizeof(host), &out->port))
+		return api_fail(ts, -EINVAL, "%.80s: not \"host:port\"",
+				address);
+	return parse_host(ts, network, family, host, &out->ip);
+}
+
+static int listen_tcp(struct tsnet *ts, int family, struct ts_addr *asked)
+{
+	struct api_listener l = {
+		.fd = api_bind_tailnet(ts, IPPROTO_TCP, family, asked)};
+	int err = l.fd < 0 ? l.fd : tell_listening(ts, &l, asked, 0);
+
+	if (!err)
+		return l.fd;
+	if (l.fd >= 0)
+		close(l.fd);
+	return err;
+}
+
 static int listen_at(struct tsnet *ts, const char *network,
 		     const char *address)
 {
 	struct ts_addr asked = {0};
-	char host[HOST_CAP];
 	int family, fd, err;
+	int proto = api_parse_network(*network ? network : "tcp", &family);
 
-	if (!*network)
-		network = "tcp";
-	if (api_parse_network(network, &family) != IPPROTO_TCP)
+	if (proto < 0)
 		return api_fail(ts, -EPROTONOSUPPORT,
 				"unsupported network type \"%.20s\"", network);
-	if (api_split_address(address, "tcp", host, sizeof(host), &asked.port))
-		return api_fail(ts, -EINVAL, "%.80s: not \"host:port\"",
-				address);
-	err = parse_host(ts, network, family, host, &asked.ip);
+	err = api_parse_listen(ts, network, proto, family, address, &asked);
 	if (err)
 		return err;
-	fd = api_bind_tailnet(ts, IPPROTO_TCP, family, &asked);
-	err = fd < 0 ? fd : tell_listening(ts, fd, &asked);
-	if (!err)
-		return fd;
+	fd = proto == IPPROTO_TCP ? listen_tcp(ts, family, &asked)
+				  : api_listen_flows(ts, family, &asked);
 	if (fd >= 0)
-		close(fd);
-	if (err == -EADDRINUSE)
-		return api_fail(ts, err, "listener already open for %s, %.60s",
+		return fd;
+	if (fd == -EADDRINUSE)
+		return api_fail(ts, fd, "listener already open for %s, %.60s",
 				network, address);
-	return api_fail(ts, err, "listen %s %.60s: %s", network, address,
-			ts_strerror(err));
+	return api_fail(ts, fd, "listen %s %.60s: %s", network, address,
+			ts_strerror(fd));
 }
 
 int tsnet_listen(struct tsnet *ts, const char *network, const char *address)
 {
-	int fd = api_enter(ts);
+	int fd = api_check(ts, network && address, "network and address");
 
+	if (!fd)
+		fd = api_enter(ts);
 	if (fd)
 		return fd;
 	fd = listen_at(ts, network, address);
@@ -240,10 +265,62 @@ int tsnet_listen(struct tsnet *ts, const char *network, const char *address)
 	return fd;
 }
 
+/* All ports that nobody listens at: a native socket, and no port. */
+static int listen_fallback(struct tsnet *ts, tsnet_wants_fn wants, void *ctx)
+{
+	struct ts_broker_request req = {.type = TS_BROKER_BIND,
+					.proto = IPPROTO_TCP};
+	struct api_listener l = {.is_fallback = true, .wants = wants,
+				 .wants_ctx = ctx};
+	const struct ts_addr none = {.port = 0};
+	struct ts_broker_reply rep;
+	int err = api_host_ask(ts, &req, -1, &rep);
+
+	if (!err && !ts_ip_is_loopback(&rep.native.ip))
+		err = -EADDRNOTAVAIL;
+	if (err)
+		return err;
+	l.fd = bind_native(IPPROTO_TCP, &rep.native);
+	if (l.fd < 0)
+		return l.fd;
+	err = tell_listening(ts, &l, &none, TS_BROKER_FALLBACK);
+	if (!err)
+		return l.fd;
+	close(l.fd);
+	return err;
+}
+
+int tsnet_listen_fallback(struct tsnet *ts, tsnet_wants_fn wants, void *ctx)
+{
+	int fd = api_enter(ts);
+
+	if (fd)
+		return fd;
+	fd = listen_fallback(ts, wants, ctx);
+	if (fd == -EADDRINUSE)
+		api_fail(ts, fd, "the server has a fallback listener already");
+	else if (fd < 0)
+		api_fail(ts, fd, "listen for all other ports: %s",
+			 ts_strerror(fd));
+	api_leave(ts);
+	return fd;
+}
+
 /* -- accepting ------------------------------------------------------------ */
 
-/* false: it is a stranger's. */
-static bool welcome(struct tsnet *ts, int fd, struct ts_addr *peer)
+static bool is_wanted(const struct api_listener *l,
+		      const struct ts_flow_entry *entry)
+{
+	char src[TS_ADDR_TEXT_CAP], dst[TS_ADDR_TEXT_CAP];
+
+	ts_addr_format(&entry->tailnet_remote, src);
+	ts_addr_format(&entry->tailnet_local, dst);
+	return !l->wants || l->wants(l->wants_ctx, src, dst);
+}
+
+/* false: it is a stranger's, or not wanted. */
+static bool welcome(struct tsnet *ts, const struct api_listener *l, int fd,
+		    struct ts_addr *peer)
 {
 	struct ts_broker_request req = {.type = TS_BROKER_ACCEPTED,
 					.proto = IPPROTO_TCP};
@@ -254,7 +331,7 @@ static bool welcome(struct tsnet *ts, int fd, struct ts_addr *peer)
 	    api_native_peer(fd, &req.native_remote) ||
 	    !api_host_find(ts, IPPROTO_TCP, &req.native_local,
 			   &req.native_remote, &entry) ||
-	    entry.kind != TS_FLOW_ACCEPT)
+	    entry.kind != TS_FLOW_ACCEPT || !is_wanted(l, &entry))
 		return false;
 	*peer = entry.tailnet_remote;
 	api_send_at_once(fd);
@@ -278,34 +355,48 @@ static int accept_native(struct tsnet *ts, int listener)
 	return errno == EINVAL ? -EBADF : -errno;
 }
 
-static int write_addr(const struct ts_addr *addr, char *out, size_t cap)
+/* By a reset a peer is refused whom a fallback does not want. */
+static void turn_away(const struct api_listener *l, int fd)
 {
-	char text[TS_ADDR_TEXT_CAP];
+	const struct linger now = {.l_onoff = 1};
 
-	ts_addr_format(addr, text);
-	if (strlen(text) >= cap)
-		return -ENOBUFS;
-	strcpy(out, text);
-	return 0;
+	if (l->is_fallback)
+		(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+	close(fd);
+}
+
+static int accept_tcp(struct tsnet *ts, const struct api_listener *l,
+		      struct ts_addr *peer)
+{
+	bool is_peer = false;
+	int fd = -1;
+
+	while (!is_peer) {
+		fd = accept_native(ts, l->fd);
+		if (fd < 0)
+			return fd;
+		is_peer = welcome(ts, l, fd, peer);
+		if (!is_peer)
+			turn_away(l, fd);
+	}
+	return fd;
 }
 
 static int accept_peer(struct tsnet *ts, int listener, char *peer, size_t cap)
 {
-	struct ts_addr addr;
-	bool is_peer = false;
+	struct api_listener l;
+	struct ts_addr addr, local;
 	int fd;
 
-	if (!api_is_listener(ts, listener))
+	if (!api_find_listener(ts, listener, &l))
 		return -EBADF;
-	while (!is_peer) {
-		fd = accept_native(ts, listener);
-		if (fd < 0)
-			return fd;
-		is_peer = welcome(ts, fd, &addr);
-		if (!is_peer)
-			close(fd);
-	}
-	if (!peer || write_addr(&addr, peer, cap) == 0)
+	fd = l.is_flows ? api_accept_flow(ts, listener)
+			: accept_tcp(ts, &l, &addr);
+	if (fd < 0)
+		return fd;
+	if (l.is_flows && api_names_of(ts, fd, &local, &addr))
+		addr = (struct ts_addr){.port = 0}; /* over already */
+	if (!peer || api_write_addr(&addr, peer, cap) == 0)
 		return fd;
 	close(fd);
 	return -ENOBUFS;
@@ -326,71 +417,3 @@ int tsnet_accept(struct tsnet *ts, int listener, char *peer, size_t cap)
 	return fd;
 }
 
-/* -- names ---------------------------------------------------------------- */
-
-static bool find_names(const struct tsnet *ts, int fd,
-		       const struct ts_addr *local, const struct ts_addr *peer,
-		       struct ts_flow_entry *out)
-{
-	const struct ts_addr none = {.port = 0};
-	bool is_tcp = api_option(fd, SO_TYPE) == SOCK_STREAM;
-	uint8_t proto = is_tcp ? IPPROTO_TCP : IPPROTO_UDP;
-
-	if (peer->port == 0)
-		return api_host_find(ts, proto, local, &none, out) &&
-		       out->kind == TS_FLOW_BIND;
-	if (is_tcp)
-		return api_host_find(ts, proto, local, peer, out);
-	return api_host_find(ts, proto, &none, peer, out) &&
-	       out->kind == TS_FLOW_DATAGRAM;
-}
-
-/* What is not in the table is a socket of the host's network. */
-static int names_of(const struct tsnet *ts, int fd, struct ts_addr *local,
-		    struct ts_addr *peer)
-{
-	struct ts_flow_entry entry;
-	int err = api_native_local(fd, local);
-
-	if (err)
-		return err == -ENOTSOCK ? -EBADF : err;
-	err = api_native_peer(fd, peer);
-	if (err && err != -ENOTCONN)
-		return err;
-	if (err)
-		*peer = (struct ts_addr){.port = 0};
-	if (find_names(ts, fd, local, peer, &entry)) {
-		*local = entry.tailnet_local;
-		*peer = entry.tailnet_remote;
-	}
-	return 0;
-}
-
-static int tell_name(struct tsnet *ts, int fd, bool is_peer, char *out,
-		     size_t cap)
-{
-	struct ts_addr ends[2];
-	int err = api_enter(ts);
-
-	if (err)
-		return err;
-	err = names_of(ts, fd, &ends[0], &ends[1]);
-	if (!err && ends[is_peer].port == 0)
-		err = -ENOTCONN;
-	if (!err)
-		err = write_addr(&ends[is_peer], out, cap);
-	if (err)
-		api_fail(ts, err, "%s", ts_strerror(err));
-	api_leave(ts);
-	return err;
-}
-
-int tsnet_local_addr(struct tsnet *ts, int fd, char *out, size_t cap)
-{
-	return tell_name(ts, fd, false, out, cap);
-}
-
-int tsnet_peer_addr(struct tsnet *ts, int fd, char *out, size_t cap)
-{
-	return tell_name(ts, fd, true, out, cap);
-}

@@ -25,8 +25,10 @@ static json_t *request(struct tsnet *ts, const char *method, const char *path)
 {
 	char err[256] = "";
 	json_t *out = NULL;
-	int code = api_enter(ts);
+	int code = api_check(ts, method && path, "method and path");
 
+	if (!code)
+		code = api_enter(ts);
 	if (code)
 		return NULL;
 	code = local_client_request(ts->localapi, method, path, &out, err);
@@ -79,6 +81,8 @@ char *tsnet_whois(struct tsnet *ts, const char *address)
 {
 	char path[QUERY_CAP] = "/localapi/v0/whois?addr=";
 
+	if (api_check(ts, address, "address"))
+		return NULL;
 	if (!add_escaped(path, sizeof(path), address)) {
 		api_fail(ts, -EINVAL, "%.60s: not an address", address);
 		return NULL;
@@ -166,8 +170,11 @@ int tsnet_loopback(struct tsnet *ts, char *addr, size_t cap,
 {
 	struct opening o = {.err = 0};
 	char text[TS_ADDR_TEXT_CAP];
-	int err;
+	int err = api_check(ts, (addr || !cap) && proxy_cred && local_cred,
+			    "addr and credentials");
 
+	if (err)
+		return err;
 	if (cap > 0)
 		addr[0] = '\0';
 	proxy_cred[0] = local_cred[0] = '\0';

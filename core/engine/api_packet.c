@@ -54,8 +54,10 @@ static int listen_packet(struct tsnet *ts, const char *network,
 int tsnet_listen_packet(struct tsnet *ts, const char *network,
 			const char *address)
 {
-	int fd = api_enter(ts);
+	int fd = api_check(ts, network && address, "network and address");
 
+	if (!fd)
+		fd = api_enter(ts);
 	if (fd)
 		return fd;
 	fd = listen_packet(ts, network, address);
@@ -64,6 +66,11 @@ int tsnet_listen_packet(struct tsnet *ts, const char *network,
 }
 
 /* -- the way there -------------------------------------------------------- */
+
+static int check_socket(int fd)
+{
+	return api_option(fd, SO_TYPE) == SOCK_DGRAM ? 0 : -EBADF;
+}
 
 static int find_way(struct tsnet *ts, int fd, const struct ts_addr *to,
 		    struct ts_addr *virtual)
@@ -114,11 +121,15 @@ static ssize_t send_to(struct tsnet *ts, int fd, const void *data, size_t len,
 ssize_t tsnet_sendto(struct tsnet *ts, int fd, const void *data, size_t len,
 		     const char *to)
 {
-	ssize_t n = api_enter(ts);
+	ssize_t n = api_check(ts, to && (data || !len), "data and to");
 
+	if (!n)
+		n = api_enter(ts);
 	if (n)
 		return n;
-	n = send_to(ts, fd, data, len, to);
+	n = check_socket(fd);
+	if (!n)
+		n = send_to(ts, fd, data, len, to);
 	if (n < 0)
 		api_fail(ts, (int)n, "send to %.60s: %s", to,
 			 ts_strerror((int)n));
@@ -182,11 +193,15 @@ ssize_t tsnet_recvfrom(struct tsnet *ts, int fd, void *data, size_t cap,
 		       char *from, size_t from_cap)
 {
 	char text[TS_ADDR_TEXT_CAP];
-	ssize_t n = api_enter(ts);
+	ssize_t n = api_check(ts, data || !cap, "data");
 
+	if (!n)
+		n = api_enter(ts);
 	if (n)
 		return n;
-	n = receive_from(ts, fd, data, cap, text);
+	n = check_socket(fd);
+	if (!n)
+		n = receive_from(ts, fd, data, cap, text);
 	if (n >= 0 && from && strlen(text) >= from_cap)
 		n = -ENOBUFS;
 	if (n >= 0 && from)

@@ -26,11 +26,21 @@ static int read_text(const char *path, char **out)
 	return code;
 }
 
-static const char *conf_path(char *buf, size_t cap)
+static const char *value_of(char **env, const char *name)
 {
-	const char *named = getenv("TSNET_CONF");
-	const char *xdg = getenv("XDG_CONFIG_HOME");
-	const char *home = getenv("HOME");
+	size_t len = strlen(name);
+
+	for (; *env; env++)
+		if (strncmp(*env, name, len) == 0 && (*env)[len] == '=')
+			return *env + len + 1;
+	return NULL;
+}
+
+static const char *conf_path(char **env, char *buf, size_t cap)
+{
+	const char *named = value_of(env, "TSNET_CONF");
+	const char *xdg = value_of(env, "XDG_CONFIG_HOME");
+	const char *home = value_of(env, "HOME");
 
 	if (named && *named)
 		return named;
@@ -47,23 +57,20 @@ static const char *conf_path(char *buf, size_t cap)
 	return access(buf, F_OK) == 0 ? buf : NULL;
 }
 
-int config_load_from_environment(struct ts_config *out, char err[static 256])
-{
-	return config_load(out, ts_environment(), err);
-}
-
-int config_load(struct ts_config *out, char **env, char err[static 256])
+static int load(struct ts_config *out, char **env, bool skips_secrets,
+		char err[static 256])
 {
 	char path_buf[512];
-	const char *path = conf_path(path_buf, sizeof(path_buf));
+	const char *path = conf_path(env, path_buf, sizeof(path_buf));
 	char *text = NULL;
-	const char *named_program = getenv("TSNET_PROGRAM");
+	const char *named_program = value_of(env, "TSNET_PROGRAM");
 	struct ts_config_input in = {
 		.env = env,
 		.program = named_program && *named_program
 				   ? named_program
 				   : program_invocation_short_name,
 		.read_file = read_text,
+		.skips_secrets = skips_secrets,
 	};
 	int code = path ? read_text(path, &text) : 0;
 
@@ -78,4 +85,81 @@ int config_load(struct ts_config *out, char **env, char err[static 256])
 	code = ts_config_load(out, &in, err);
 	ts_wipe_free_text(text);
 	return code;
+}
+
+int config_load(struct ts_config *out, char **env, char err[static 256])
+{
+	return load(out, env, false, err);
+}
+
+/* -- once more ---------------------------------------------------------------- */
+static bool names_secret(const char *entry)
+{
+	size_t count;
+	const struct ts_config_option *all = ts_config_options(&count);
+
+	for (size_t i = 0; i < count; i++) {
+		const char *const names[] = {all[i].env, all[i].env_alias};
+
+		if (all[i].kind != TS_CONF_SECRET)
+			continue;
+		for (size_t k = 0; k < ARRAY_LEN(names); k++) {
+			size_t len = names[k] ? strlen(names[k]) : 0;
+
+			if (len && strncmp(entry, names[k], len) == 0 &&
+			    entry[len] == '=')
+				return true;
+		}
+	}
+	return false;
+}
+
+static bool is_wanted_again(const char *entry)
+{
+	static const char *const prefixes[] = {"TS_", "TSNET_", "HOME=",
+					       "XDG_CONFIG_HOME=",
+					       "XDG_STATE_HOME=",
+					       "STATE_DIRECTORY="};
+
+	for (size_t i = 0; i < ARRAY_LEN(prefixes); i++)
+		if (strncmp(entry, prefixes[i], strlen(prefixes[i])) == 0)
+			return !names_secret(entry);
+	return false;
+}
+
+static int keep_environment(struct ts_config *config, char **env)
+{
+	size_t count = 0, kept = 0;
+
+	while (env[count])
+		count++;
+	config->environment = calloc(count + 1, sizeof(*env));
+	for (size_t i = 0; config->environment && i < count; i++) {
+		if (!is_wanted_again(env[i]))
+			continue;
+		config->environment[kept] = strdup(env[i]);
+		if (!config->environment[kept++])
+			return -ENOMEM;
+	}
+	return config->environment ? 0 : -ENOMEM;
+}
+
+int config_load_from_environment(struct ts_config *out, char err[static 256])
+{
+	int code = config_load(out, ts_environment(), err);
+
+	if (code)
+		return code;
+	code = keep_environment(out, ts_environment());
+	if (code) {
+		snprintf(err, 256, "out of memory");
+		ts_config_deinit(out);
+	}
+	return code;
+}
+
+int config_load_again(struct ts_config *out, const struct ts_config *before,
+		      char err[static 256])
+{
+	return load(out, before->environment, true, err);
 }

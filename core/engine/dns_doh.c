@@ -7,6 +7,8 @@
  * is looked up on the host's network, since to ask the tailnet's resolvers for
  * their own address would be a circle.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,14 +32,20 @@ static bool is_inside(void *ctx, const struct ts_ip *ip)
 static int call(void *ctx, const struct ts_addr *to, struct ts_addr *via)
 {
 	const struct ts_engine *engine = ctx;
+	int fd = ts_host_prepare_call(engine->member, to, via);
+	int copy;
 
-	return ts_host_prepare_call(engine->member, to, via);
+	if (fd < 0)
+		return fd;
+	/* One that the host does not know: libcurl will just close it. */
+	copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	ts_host_hang_up(fd);
+	return copy >= 0 ? copy : -EMFILE;
 }
 
 const struct ts_http_tunnel engine_doh_tunnel = {
 	.claims = is_inside,
 	.call = call,
-	.close = ts_host_hang_up,
 };
 
 /* The address or the name in a URL; false: too long for either. */

@@ -5,6 +5,7 @@
 #define CORE_ENGINE_ENGINE_INTERNAL_H
 
 #include "core/engine/engine.h"
+#include "core/engine/log_tap.h"
 #include "core/engine/state_store.h"
 #include "core/io/http_client.h"
 #include "core/io/link.h"
@@ -76,6 +77,8 @@ struct ts_engine {
 	struct ts_member *member; /* the node, as the host has it */
 	struct ts_localapi *localapi;
 	struct ts_timer *localapi_timer;
+	struct ts_timer *component_timer;
+	uint64_t component_until_ms[LOG_COMPONENTS]; /* 0: not shown */
 	struct ts_timer *expiry_timer; /* login_notice.c */
 	int64_t expiry_watched;	       /* of our key; 0: none */
 	struct local_dial *local_dials;
@@ -177,6 +180,13 @@ int profile_store_start_prefs(struct ts_prefs *prefs,
 /* Makes the keys that a profile has before its first login. */
 void profile_store_complete(struct ts_prefs *prefs);
 
+/* log_component.c: as in struct ts_localapi_env; ctx: the engine. */
+int engine_log_component(void *ctx, const char *component, int64_t secs);
+void engine_log_components_end(struct ts_engine *engine);
+/* thread_report.c: the same */
+char *engine_thread_report(void *ctx);
+/* config_reload.c: as in struct ts_localapi_env; ctx: the engine. */
+int engine_reload_config(void *ctx, char err[static 256]);
 /* node_switch.c: what waits to begin is forgotten. */
 void profile_store_forget_next(struct profile_store *store);
 

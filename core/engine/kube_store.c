@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "core/base/addr.h"
+#include "core/base/environment.h"
 #include "core/base/err.h"
 #include "core/base/log.h"
 #include "core/crypto/secret.h"
@@ -75,28 +76,17 @@ static int read_account(const struct kube_store *k, const char *name,
 	return code;
 }
 
-static const char *lookup(char **env, const char *name)
-{
-	size_t len = strlen(name);
-
-	for (; env && *env; env++)
-		if (strncmp(*env, name, len) == 0 && (*env)[len] == '=' &&
-		    (*env)[len + 1])
-			return *env + len + 1;
-	return NULL;
-}
-
 static char *find_server(char **env)
 {
-	const char *host = lookup(env, "KUBERNETES_SERVICE_HOST");
-	const char *port = lookup(env, "KUBERNETES_SERVICE_PORT_HTTPS");
+	const char *host = ts_environment_get(env, "KUBERNETES_SERVICE_HOST");
+	const char *port = ts_environment_get(env, "KUBERNETES_SERVICE_PORT_HTTPS");
 	bool is_v6 = host && strchr(host, ':') && host[0] != '[';
 	char *server = NULL;
 
 	if (!host)
 		return strdup(DEFAULT_SERVER);
 	if (!port)
-		port = lookup(env, "KUBERNETES_SERVICE_PORT");
+		port = ts_environment_get(env, "KUBERNETES_SERVICE_PORT");
 	if (asprintf(&server, "https://%s%s%s:%s", is_v6 ? "[" : "", host,
 		     is_v6 ? "]" : "", port ? port : "443") < 0)
 		return NULL;

@@ -66,6 +66,11 @@ static int profile_delete(void *ctx, const char *id, char err[static 256])
 	return profile_store_delete(ctx, id, err);
 }
 
+static int reset_auth(void *ctx, char err[static 256])
+{
+	return profile_store_reset(ctx, err);
+}
+
 static int log_in_elsewhere(void *ctx, struct ts_prefs *prefs,
 			    const char *auth_key, char err[static 256])
 {
@@ -139,6 +144,19 @@ static json_t *cert_status(void *ctx, const char *domain)
 	return certs_status(ctx, domain);
 }
 
+/* -- the log ----------------------------------------------------------------------- */
+static void log_tap(void *ctx, struct ts_log_tap *tap)
+{
+	(void)ctx;
+	log_tap_open(tap);
+}
+
+static void log_untap(void *ctx, struct ts_log_tap *tap)
+{
+	(void)ctx;
+	log_tap_close(tap);
+}
+
 /* -- time ---------------------------------------------------------------------------- */
 static void on_timer(void *ctx)
 {
@@ -163,6 +181,12 @@ const struct ts_localapi_env engine_localapi_env = {
 	.profile_new = profile_new,
 	.profile_delete = profile_delete,
 	.log_in_elsewhere = log_in_elsewhere,
+	.reset_auth = reset_auth,
+	.reload_config = engine_reload_config,
+	.log_tap = log_tap,
+	.log_untap = log_untap,
+	.log_component = engine_log_component,
+	.threads = engine_thread_report,
 	.load = load,
 	.store = store,
 	.rebind = rebind,
@@ -202,6 +226,7 @@ void engine_close_localapi(struct ts_engine *engine)
 		ts_loop_before_sleep_remove(engine->loop, before_sleep, engine);
 	ts_localapi_free(engine->localapi);
 	engine->localapi = NULL;
+	engine_log_components_end(engine);
 	ts_timer_free(engine->localapi_timer);
 	engine->localapi_timer = NULL;
 }

@@ -36,6 +36,7 @@ enum {
 	CONNECTIONS_MAX = 64,
 	IDLE_TIMEOUT_S = 60,
 	BODY_MS = 30000, /* for all of it */
+	RECORDING_S = 12 * 3600, /* of one that is a recording */
 	BACKLOG = 16,
 	MUCH = 1024 * 1024, /* bytes of a reply */
 };
@@ -45,7 +46,7 @@ struct request {
 	struct MHD_Connection *conn;
 	struct ts_byte_queue body;
 	uint64_t begin_ms;
-	bool too_large, handled, replied, suspended;
+	bool too_large, handled, replied, suspended, is_recording;
 	struct ts_localapi_reply reply;
 	struct local_stream *stream; /* of a reply that is one */
 	struct local_upgrade upgrade; /* of a reply with a descriptor */
@@ -264,7 +265,32 @@ static void handle(struct request *r, const char *method, const char *path)
 /* Each byte in time would still hold the connection for ever. */
 static bool is_too_slow(const struct request *r)
 {
-	return ts_loop_now_ms(r->server->engine->loop) - r->begin_ms > BODY_MS;
+	return !r->is_recording &&
+	       ts_loop_now_ms(r->server->engine->loop) - r->begin_ms > BODY_MS;
+}
+
+/* Before its body, which ends when the recording does. */
+static void begin_recording(struct request *r, const char *method,
+			    const char *path)
+{
+	const struct ts_localapi_request head = {
+		.method = method, .path = path, .query = query_value,
+		.query_ctx = r->conn};
+
+	r->is_recording =
+		ts_localapi_begin_recording(r->server->engine->localapi, &head);
+	if (r->is_recording)
+		MHD_set_connection_option(r->conn,
+					  MHD_CONNECTION_OPTION_TIMEOUT,
+					  (unsigned)RECORDING_S);
+}
+
+static void end_recording(struct request *r)
+{
+	if (!r->is_recording)
+		return;
+	r->is_recording = false;
+	ts_localapi_end_recording(r->server->engine->localapi);
 }
 
 static enum MHD_Result on_access(void *ctx, struct MHD_Connection *conn,
@@ -284,6 +310,7 @@ static enum MHD_Result on_access(void *ctx, struct MHD_Connection *conn,
 		r->begin_ms = ts_loop_now_ms(r->server->engine->loop);
 		ts_byte_queue_init(&r->body, BODY_MAX);
 		*con_ctx = r;
+		begin_recording(r, method, path);
 		return MHD_YES;
 	}
 	if (*data_len > 0) {
@@ -294,6 +321,10 @@ static enum MHD_Result on_access(void *ctx, struct MHD_Connection *conn,
 		*data_len = 0;
 		return MHD_YES;
 	}
+	if (r->is_recording)
+		MHD_set_connection_option(conn, MHD_CONNECTION_OPTION_TIMEOUT,
+					  (unsigned)IDLE_TIMEOUT_S);
+	end_recording(r);
 	if (!r->handled)
 		handle(r, method, path);
 	return r->replied ? send_reply(r) : MHD_YES;
@@ -310,6 +341,7 @@ static void on_completed(void *ctx, struct MHD_Connection *conn,
 	*con_ctx = NULL;
 	if (!r)
 		return;
+	end_recording(r);
 	if (r->handled && !r->replied)
 		r->server = NULL; /* an orphan: freed with its answer */
 	else

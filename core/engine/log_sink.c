@@ -23,6 +23,8 @@
 #include "core/base/err.h"
 #include "core/base/log.h"
 #include "core/base/log_json.h"
+#include "core/engine/log_tap.h"
+#include "core/engine/program_ops.h"
 
 enum { LINE_CAP = 2048 };
 
@@ -37,6 +39,8 @@ enum { LINE_CAP = 2048 };
 static __thread int log_file = -1;
 static __thread int program = -1; /* pidfd */
 static __thread enum ts_log_format log_format;
+/* Who takes the lines in place of all that; NULL: nobody. */
+static __thread const struct ts_program_ops *taker;
 
 static size_t format_line(char out[static LINE_CAP], enum ts_log_level level,
 			  const char *line)
@@ -87,9 +91,17 @@ static void write_to_stderr(const char *text, size_t len)
 static void sink(void *ctx, enum ts_log_level level, const char *line)
 {
 	char text[LINE_CAP];
-	size_t len = format_line(text, level, line);
+	size_t len;
 
 	(void)ctx;
+	log_taps_tell(level, line);
+	if (level > ts_log_base_level() && !log_component_is_shown(line))
+		return;
+	if (taker) {
+		taker->log(taker->ctx, level, line);
+		return;
+	}
+	len = format_line(text, level, line);
 	if (log_file < 0)
 		write_to_stderr(text, len);
 	else if (write(log_file, text, len) < 0)
@@ -101,7 +113,9 @@ int log_sink_open(const struct ts_config *config, char err[static 256])
 	log_format = config->log_format;
 	ts_log_set_level(config->log_level);
 	ts_log_set_sink(sink, NULL);
-	if (!config->log_file)
+	taker = config->program && config->program->log ? config->program
+							: NULL;
+	if (taker || !config->log_file)
 		return 0;
 	log_file = open(config->log_file,
 			O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY,

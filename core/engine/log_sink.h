@@ -6,8 +6,9 @@
 
 #include "core/state/conf_file.h"
 
-/* From here on what the calling thread logs goes to config's log_file, or to
- * standard error. 0 or a negative errno with one line in err. */
+/* From here on what the calling thread logs goes to config's log_file, to
+ * standard error, or to the program that the node is in. 0 or a negative errno
+ * with one line in err. */
 int log_sink_open(const struct ts_config *config, char err[static 256]);
 
 /* Standard error is the one that the program has when a line comes, not the

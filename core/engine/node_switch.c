@@ -101,7 +101,7 @@ static int load(struct ts_engine *engine, struct ts_private_key *machine_key,
 {
 	struct ts_state *state = engine->store.state;
 	struct next_login *next = engine->store.next;
-	char why[128] = "";
+	char why[256] = "";
 	bool created = false, found = false;
 	int code = ts_state_machine_key(state, machine_key, &created, why);
 
@@ -110,6 +110,9 @@ static int load(struct ts_engine *engine, struct ts_private_key *machine_key,
 		ts_prefs_deinit(prefs);
 		code = ts_state_load_profile(state, prefs, &found, why);
 	}
+	/* Kept before a server learns of it. */
+	if (!code && created)
+		code = state_store_save_now(engine->store.kept, why);
 	if (!code && next) {
 		ts_prefs_deinit(prefs);
 		*prefs = next->prefs;
@@ -277,4 +280,28 @@ int profile_store_delete(struct ts_engine *engine, const char *id,
 		return leave(engine, NULL, err);
 	state_store_save(engine->store.kept);
 	return 0;
+}
+
+int profile_store_reset(struct ts_engine *engine, char err[static 256])
+{
+	struct ts_state *state = engine->store.state;
+	json_t *list = profile_store_list(engine);
+	int code = check_up(engine, err);
+	json_t *profile;
+	size_t i;
+
+	json_array_foreach (list, i, profile)
+		if (!code)
+			code = ts_profiles_delete(
+				state,
+				json_string_value(json_object_get(profile,
+								  "ID")),
+				err);
+	json_decref(list);
+	if (!code && ts_state_forget_machine_key(state) < 0)
+		code = -ENOMEM;
+	if (code)
+		return code;
+	ts_profiles_leave(state);
+	return leave(engine, NULL, err);
 }

@@ -34,6 +34,7 @@
 #include "core/crypto/secret.h"
 #include "core/engine/engine_internal.h"
 #include "core/engine/kube_store.h"
+#include "core/engine/program_store.h"
 #include "core/io/disk.h"
 #include "core/state/profile_list.h"
 
@@ -288,7 +289,11 @@ static int open_kept(struct profile_store *store, struct ts_config *config,
 
 	if (code)
 		return code;
-	if (config->kube_secret) {
+	if (config->program && config->program->read) {
+		store->kept = program_store_new(store->state, loop,
+						config->program);
+		code = store->kept ? 0 : -ENOMEM;
+	} else if (config->kube_secret) {
 		code = open_secret(store, config, loop, http, err);
 	} else if (usable) {
 		code = open_file(store, config, loop);

@@ -33,6 +33,8 @@ int profile_store_new_empty(struct ts_engine *engine, char err[static 256]);
 int profile_store_log_in_elsewhere(struct ts_engine *engine,
 				   struct ts_prefs *prefs, const char *auth_key,
 				   char err[static 256]);
+/* Forget all profiles, their keys and the machine's: as if it were new. */
+int profile_store_reset(struct ts_engine *engine, char err[static 256]);
 /* Forget a profile and its keys; the current one is followed by an empty one.
  * The tailnet is not told. As above. */
 int profile_store_delete(struct ts_engine *engine, const char *id,

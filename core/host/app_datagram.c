@@ -160,9 +160,9 @@ bool ts_dgram_to_program(struct ts_dgram *flow, const void *data, size_t len,
 /* A datagram that belongs to no flow yet: whose port is it? */
 static bool find_taker(const struct ts_member *member,
 		       const struct ts_dgram_port *port,
-		       const struct ts_addr *to, struct dgram_wish *wish)
+		       const struct ts_listener *l, const struct ts_addr *to,
+		       struct dgram_wish *wish)
 {
-	const struct ts_listener *l = ts_listener_for(member, IPPROTO_UDP, to);
 	const struct ts_ip loopback6 = ts_sock_loopback(true);
 
 	if (l) {
@@ -183,6 +183,7 @@ static bool find_taker(const struct ts_member *member,
 
 static struct ts_dgram *begin_inbound(struct ts_member *member,
 				      struct ts_dgram_port *port,
+				      const struct ts_listener *l,
 				      const struct ts_addr *from,
 				      const struct ts_addr *to)
 {
@@ -191,7 +192,7 @@ static struct ts_dgram *begin_inbound(struct ts_member *member,
 	struct ts_dgram *flow;
 	int err = 0;
 
-	if (!port || !find_taker(member, port, to, &wish))
+	if (!port || !find_taker(member, port, l, to, &wish))
 		return NULL;
 	port->users++;
 	wish.port = port;
@@ -228,13 +229,21 @@ void ts_dgram_arrived(struct ts_member *member, struct ts_dgram_port *port,
 		      const struct dgram_marks *marks)
 {
 	struct ts_dgram *flow = ts_dgram_first(member, to->port, from);
+	const struct ts_listener *l;
 
 	if (from->port == 0)
 		return; /* cannot be answered, nor told from an echo */
 	for (; flow; flow = flow->next_same_ends)
 		if (ts_dgram_to_program(flow, data, len, marks))
 			return;
-	flow = begin_inbound(member, port, from, to);
+	l = ts_listener_for(member, IPPROTO_UDP, to);
+	if (port && l && l->flows) {
+		flow = ts_flow_listener_begin(l->flows, port, from);
+		if (flow)
+			(void)ts_dgram_to_program(flow, data, len, marks);
+		return;
+	}
+	flow = begin_inbound(member, port, l, from, to);
 	if (!flow || !ts_dgram_to_program(flow, data, len, marks))
 		nobody_there(member, port, from, to, data, len);
 }

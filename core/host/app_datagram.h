@@ -15,7 +15,7 @@
  *   datagram_flow     begin, find, end       datagram_batch   to programs
  *   app_datagram      the way of each        datagram_refuse  errors
  *   datagram_port     ports in the tailnet   datagram_sweep   ends
- *   datagram_echo     ping
+ *   datagram_echo     ping		       datagram_listener a socket each
  */
 #ifndef CORE_HOST_APP_DATAGRAM_H
 #define CORE_HOST_APP_DATAGRAM_H
@@ -204,6 +204,13 @@ void ts_dgram_arrived(struct ts_member *member, struct ts_dgram_port *port,
 		      const struct dgram_marks *marks);
 /* What waits for the node is lost. */
 void ts_dgram_drop_queue(struct ts_dgram *flow);
+
+/* -- datagram_listener.c -------------------------------------------------- */
+/* The flow of a new remote end, whose socket is on its way to the program. NULL:
+ * there is no room for more of them. */
+struct ts_dgram *ts_flow_listener_begin(struct ts_flow_listener *flows,
+					struct ts_dgram_port *port,
+					const struct ts_addr *from);
 
 /* -- datagram_port.c ----------------------------------------------------- */
 struct ts_dgram_port *ts_dgram_port_find(const struct ts_member *member,

@@ -16,6 +16,10 @@
  * kernel may have lost the listener's side of it (other_end.c). Then it is made
  * anew, and nobody has noticed.
  *
+ * Who listens at all other ports (ts_listener_fallback()) decides before the
+ * far end hears anything: it is answered with ACCEPTED, and refused when the
+ * program resets the connection, which has its ends' names by then.
+ *
  * The far end is a peer's SYN, or a program here that connected to one of our
  * own addresses; then both ends are loopback sockets and a relay joins them.
  */
@@ -43,6 +47,8 @@ struct ts_inbound {
 	struct ts_watch *watch;	      /* while connecting */
 	struct ts_hup_item hup;	      /* afterwards */
 	struct ts_entry *entry;
+	/* The program says first whether it wants the connection. */
+	bool asks_first;
 	bool is_answered, is_far_end_up, is_accepted;
 	bool is_tls;	/* TLS is ended on the way */
 	bool has_ended; /* the listener's side, without an error */
@@ -214,6 +220,21 @@ static void answer_far_end(struct ts_inbound *in)
 static int connect_native(struct ts_inbound *in);
 static int await_native(struct ts_inbound *in);
 
+/* What the far end hears of it: who was asked has said no. */
+static int reset_by_program(const struct ts_inbound *in)
+{
+	return in->asks_first && !in->is_answered ? -ECONNREFUSED : -ECONNRESET;
+}
+
+static const struct ts_listener *find_taker(const struct ts_member *member,
+					    const struct ts_addr *local)
+{
+	const struct ts_listener *l =
+		ts_listener_for(member, IPPROTO_TCP, local);
+
+	return l ? l : ts_listener_fallback(member->host);
+}
+
 /* The listener of our choice is gone. One that was bound to the address alone
  * may have left a record that hid another one, bound to all of them. */
 static int try_next_listener(struct ts_inbound *in)
@@ -221,9 +242,10 @@ static int try_next_listener(struct ts_inbound *in)
 	const struct ts_listener *next;
 
 	ts_listener_refused(in->host, IPPROTO_TCP, &in->native);
-	next = ts_listener_for(in->member, IPPROTO_TCP, &in->local);
+	next = find_taker(in->member, &in->local);
 	if (!next || ts_addr_equal(&next->native, &in->native))
 		return -ECONNREFUSED;
+	in->asks_first = next->is_fallback;
 	ts_entry_drop(in->host, in->entry);
 	ts_sock_close(in->fd);
 	in->entry = NULL;
@@ -250,7 +272,7 @@ static void on_hup(void *ctx)
 	struct ts_inbound *in = ctx;
 
 	if (ts_sock_error(in->fd)) {
-		inbound_fail(in, -ECONNRESET);
+		inbound_fail(in, reset_by_program(in));
 		return;
 	}
 	in->has_ended = true;
@@ -289,7 +311,7 @@ static void native_is_up(struct ts_inbound *in)
 		err = look_later(in);
 	if (err)
 		inbound_fail(in, err);
-	else if (!in->is_answered)
+	else if (!in->is_answered && (!in->asks_first || in->is_accepted))
 		answer_far_end(in);
 }
 
@@ -306,6 +328,8 @@ static void on_native(void *ctx, unsigned events)
 		if (!err)
 			return;
 	}
+	if (err == -ECONNRESET) /* it was faster than this event */
+		err = reset_by_program(in);
 	if (err)
 		inbound_fail(in, err);
 	else
@@ -455,8 +479,7 @@ static struct ts_inbound *new_inbound(struct ts_member *member,
 				      const struct ts_addr *local,
 				      const struct ts_addr *remote, int *err)
 {
-	const struct ts_listener *listener =
-		ts_listener_for(member, IPPROTO_TCP, local);
+	const struct ts_listener *listener = find_taker(member, local);
 	struct ts_host *host = member->host;
 	struct ts_inbound *in = listener ? calloc(1, sizeof(*in)) : NULL;
 
@@ -470,6 +493,7 @@ static struct ts_inbound *new_inbound(struct ts_member *member,
 	in->remote = *remote;
 	in->native = listener->native;
 	in->is_tls = ts_tls_is_for(member->host, listener);
+	in->asks_first = listener->is_fallback;
 	in->fd = in->far_fd = -1;
 	in->hup.fd = in->far_hup.fd = -1;
 	ts_list_insert(&host->inbounds, &in->link);
@@ -526,7 +550,8 @@ void ts_host_inbound_syn(struct ts_member *member, struct stack_syn *syn,
 	int err;
 	struct ts_inbound *in;
 
-	if (ts_node_route(member->node, &local->ip, NULL) != TS_ROUTE_SELF) {
+	if (ts_node_route(member->node, &local->ip, NULL) != TS_ROUTE_SELF &&
+	    !ts_listener_fallback(member->host)) {
 		ts_forward_syn(member, syn, local, remote);
 		return;
 	}
@@ -566,6 +591,15 @@ void ts_host_syn_gone(struct ts_member *member, struct stack_syn *syn)
 	}
 }
 
+static void accept_inbound(struct ts_inbound *in)
+{
+	in->is_accepted = true;
+	if (in->asks_first && !in->is_answered && !in->watch)
+		answer_far_end(in);
+	else
+		try_start(in);
+}
+
 void ts_inbound_accepted(struct ts_host *host,
 			 const struct ts_broker_request *req, int fd, pid_t pid,
 			 struct ts_broker_reply *rep)
@@ -586,8 +620,7 @@ void ts_inbound_accepted(struct ts_host *host,
 		ts_tunnel_read_options(entry, fd);
 		entry->pid = pid;
 	}
-	entry->inbound->is_accepted = true;
-	try_start(entry->inbound);
+	accept_inbound(entry->inbound);
 }
 
 void ts_inbounds_end(struct ts_member *member)

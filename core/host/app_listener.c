@@ -64,6 +64,8 @@ static bool is_bound(const struct ts_host *host, uint8_t proto,
 
 static bool is_alive(const struct ts_host *host, const struct ts_listener *l)
 {
+	if (l->flows)
+		return true; /* its end is told */
 	return is_bound(host, l->proto, &l->native, l->is_listening);
 }
 
@@ -118,7 +120,8 @@ static void publish_listening(struct ts_host *host,
 				      .state = TS_FLOW_UP,
 				      .tailnet_local = l->tailnet};
 
-	if (l->proto == IPPROTO_TCP && !ts_entry_find(host, &key))
+	if (l->proto == IPPROTO_TCP && !l->is_fallback &&
+	    !ts_entry_find(host, &key))
 		(void)ts_entry_put(host, &key, &value);
 }
 
@@ -153,10 +156,16 @@ static void free_listener(struct ts_host *host, struct ts_listener *l)
 {
 	unpublish(host, l);
 	unpublish_listening(host, l);
+	ts_flow_listener_free(l->flows);
 	close_ports(l);
 	host->listener_count--;
 	ts_list_remove(&l->link);
 	free(l);
+}
+
+void ts_listener_end(struct ts_host *host, struct ts_listener *l)
+{
+	free_listener(host, l);
 }
 
 static struct ts_listener *next_listener(const struct ts_host *host,
@@ -355,8 +364,8 @@ static int bind_port(struct ts_host *host, const struct ts_broker_request *req,
 		free_listener(host, l);
 		l = NULL;
 	}
-	/* A dual-stack wildcard has it. */
-	if (l && place.is_v6_only == ts_ip_is_v4(&l->native.ip))
+	/* A dual-stack wildcard has it, or there is no socket to share. */
+	if (l && (place.is_v6_only == ts_ip_is_v4(&l->native.ip) || l->flows))
 		return -EADDRINUSE;
 	if (!l) {
 		err = pick_native(host, req->proto, place.is_v6_only,
@@ -493,10 +502,41 @@ static bool is_served(const struct ts_host *host,
 	       ts_addr_equal(&l->native, &req->native_local);
 }
 
+/* The one record without a port in the tailnet: no other overlaps it. */
+static bool is_port_ok(const struct ts_broker_request *req)
+{
+	const struct ts_addr none = {.port = 0};
+
+	if (!(req->flags & TS_BROKER_FALLBACK))
+		return req->tailnet.port != 0;
+	return req->proto == IPPROTO_TCP &&
+	       ts_addr_equal(&req->tailnet, &none);
+}
+
+/* The native address is a name alone, and must be nobody's socket. Takes fd. */
+static int listen_flows(struct ts_host *host,
+			const struct ts_broker_request *req, int fd,
+			struct ts_listener *l)
+{
+	int err = 0;
+
+	if (!l)
+		l = find_exact(host, req->proto, &req->tailnet);
+	if (!l || l->flows ||
+	    is_bound(host, req->proto, &req->native_local, false))
+		err = -EADDRINUSE;
+	if (!err)
+		return ts_flow_listener_new(host, l, fd);
+	ts_sock_close(fd);
+	return err;
+}
+
 void ts_listener_listen(struct ts_host *host,
-			const struct ts_broker_request *req,
+			const struct ts_broker_request *req, int fd,
 			struct ts_broker_reply *rep)
 {
+	bool by_flows = req->proto == IPPROTO_UDP &&
+			req->flags & TS_BROKER_FLOWS;
 	char tailnet[TS_ADDR_TEXT_CAP], native[TS_ADDR_TEXT_CAP];
 	const struct place place = place_of(req, &req->native_local);
 	struct ts_listener *l = NULL;
@@ -505,7 +545,7 @@ void ts_listener_listen(struct ts_host *host,
 
 	if (!is_proto_ok(req))
 		err = -EPROTONOSUPPORT;
-	else if (!is_native_ok(&req->native_local) || req->tailnet.port == 0)
+	else if (!is_native_ok(&req->native_local) || !is_port_ok(req))
 		err = -EINVAL;
 	if (!err && ts_member_has_netmap(ts_host_first(host)))
 		err = check_own(host, &req->tailnet.ip);
@@ -517,10 +557,15 @@ void ts_listener_listen(struct ts_host *host,
 	if (!err)
 		err = set_native(host, req->proto, &req->tailnet,
 				 &req->native_local, &l);
+	if (!err && by_flows)
+		err = listen_flows(host, req, fd, l);
+	else
+		ts_sock_close(fd);
 	rep->error = -err;
 	if (err || was_listening)
 		return;
 	l->is_listening = true;
+	l->is_fallback = req->tailnet.port == 0;
 	l->shares = place.shares;
 	l->is_tls = req->proto == IPPROTO_TCP && (req->flags & TS_BROKER_TLS);
 	publish_listening(host, l);
@@ -564,6 +609,17 @@ struct ts_listener *ts_listener_for(const struct ts_member *member,
 		best_fit = fit(l, proto, local);
 	}
 	return best;
+}
+
+struct ts_listener *ts_listener_fallback(const struct ts_host *host)
+{
+	struct ts_link *at = host->listeners.next;
+	struct ts_listener *l;
+
+	while ((l = next_listener(host, &at)))
+		if (l->is_fallback)
+			return l;
+	return NULL;
 }
 
 void ts_listener_refused(struct ts_host *host, uint8_t proto,

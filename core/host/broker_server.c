@@ -215,7 +215,8 @@ static bool answer(struct ts_client *client,
 		ts_listener_bound(host, req, &rep);
 		break;
 	case TS_BROKER_LISTEN:
-		ts_listener_listen(host, req, &rep);
+		ts_listener_listen(host, req, fd, &rep);
+		fd = -1;
 		break;
 	case TS_BROKER_ACCEPTED:
 		ts_inbound_accepted(host, req, fd, client->pid, &rep);

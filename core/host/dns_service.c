@@ -29,6 +29,7 @@
 #include "core/dns/dns_wire.h"
 #include "core/dns/special_names.h"
 #include "core/host/dns_forward.h"
+#include "core/host/dns_search.h"
 #include "core/host/resolv_conf.h"
 #include "core/node/node_dns.h"
 
@@ -50,7 +51,9 @@ struct ask {
 	bool was_early; /* forwarded before the netmap was there */
 	bool is_routed; /* asked of the tailnet's resolvers */
 	unsigned round; /* of the node's routes, when it was */
-	struct ts_dns_forward *forward; /* NULL: waits for the netmap */
+	/* Both NULL: waits for the netmap. */
+	struct ts_dns_forward *forward;
+	struct ts_name_lookup *search;
 	uint64_t end_ms;
 	size_t len;
 	uint8_t query[];
@@ -148,6 +151,7 @@ static enum fate decide(const struct ask *a, size_t *len)
 static void free_ask(struct ask *a)
 {
 	ts_dns_forward_cancel(a->forward);
+	ts_name_lookup_cancel(a->search);
 	ts_list_remove(&a->link);
 	a->service->ask_count--;
 	free(a);
@@ -222,10 +226,9 @@ static bool finish_from_cache(struct ask *a)
 	return len > 0;
 }
 
-static void forward(struct ask *a)
+static void forward_to(struct ask *a, struct ts_dns_resolvers *resolvers)
 {
 	struct ts_dns_service *s = a->service;
-	struct ts_dns_resolvers *resolvers = route(a);
 
 	a->was_early = !ts_member_has_netmap(a->member);
 	a->is_routed = resolvers != NULL;
@@ -237,6 +240,32 @@ static void forward(struct ask *a)
 		a->query, a->len, a->wants_all, on_forwarded, a);
 	if (!a->forward)
 		finish_plainly(a, DNS_SERVFAIL);
+}
+
+/* The look-up is over. */
+static void on_searched(void *ctx, const struct ts_broker_reply *rep)
+{
+	struct ask *a = ctx;
+	uint8_t *scratch = a->service->host->scratch;
+	size_t len = ts_dns_search_answer(rep, a->query, a->len, scratch,
+					  HOST_SCRATCH_BYTES);
+
+	a->search = NULL;
+	if (len > 0)
+		finish_fitting(a, scratch, len);
+	else
+		forward_to(a, NULL);
+}
+
+static void forward(struct ask *a)
+{
+	struct ts_dns_resolvers *resolvers = route(a);
+
+	if (!resolvers)
+		a->search = ts_dns_search_start(a->service->host, a->query,
+						a->len, on_searched, a);
+	if (!a->search)
+		forward_to(a, resolvers);
 }
 
 static void advance(struct ask *a)
@@ -305,7 +334,7 @@ static struct ask *first_waiting(const struct ts_dns_service *s)
 	for (struct ts_link *at = s->asks.next; at != &s->asks; at = at->next) {
 		struct ask *a = TS_LINK_OWNER(at, struct ask, link);
 
-		if (!a->forward)
+		if (!a->forward && !a->search)
 			return a;
 	}
 	return NULL;
@@ -399,18 +428,25 @@ void ts_dns_service_ask_all(struct ts_host *host, struct ts_member *only,
 	ask(host, only, query, len, true, fn, ctx);
 }
 
-void ts_dns_service_cancel(struct ts_host *host, const void *ctx)
+static struct ask *find_asked_by(const struct ts_dns_service *s,
+				 const void *ctx)
 {
-	struct ts_dns_service *s = host->dns;
-	struct ts_link *at, *next;
-
-	for (at = s->asks.next; at != &s->asks; at = next) {
+	for (struct ts_link *at = s->asks.next; at != &s->asks; at = at->next) {
 		struct ask *a = TS_LINK_OWNER(at, struct ask, link);
 
-		next = at->next;
 		if (a->ctx == ctx)
-			free_ask(a);
+			return a;
 	}
+	return NULL;
+}
+
+/* One may take others with it: those that its search has asked. */
+void ts_dns_service_cancel(struct ts_host *host, const void *ctx)
+{
+	struct ask *a;
+
+	while ((a = find_asked_by(host->dns, ctx)))
+		free_ask(a);
 }
 
 /* -- where we are found -------------------------------------------------- */

@@ -4,7 +4,7 @@
  *
  * Where the resolver is decides the way: behind a peer, inside the tunnel; the
  * host's network otherwise; a program of ours, by the address where it listens
- * natively. HTTPS is the engine's business, which has a client for it.
+ * natively, or as another program of ours would call it. HTTPS is the engine's business, which has a client for it.
  *
  * Every try has a socket (or a port of the stack) of its own, so its source
  * port is a random choice and only the server's datagrams arrive there; the
@@ -85,42 +85,41 @@ static int by_https(struct ts_dns_try *t, const struct ts_dns_upstream *up)
 
 /* -- to an address ------------------------------------------------------- */
 
-/* Our own node's: the program that serves there. */
-static int find_program(struct ts_dns_try *t)
+/* A program of our own node's. */
+static int by_program(struct ts_dns_try *t)
 {
-	const struct ts_listener *l = ts_listener_for(
-		t->member, t->way == TS_DNS_BY_UDP ? IPPROTO_UDP : IPPROTO_TCP,
-		&t->to);
+	const struct ts_listener *l;
 
-	if (!l)
+	if (t->way == TS_DNS_BY_TCP)
+		return ts_dns_try_by_call(t);
+	l = ts_listener_for(t->member, IPPROTO_UDP, &t->to);
+	if (!l || t->way != TS_DNS_BY_UDP)
 		return -ECONNREFUSED;
 	t->to = l->native;
 	if (ts_ip_is_unspecified(&t->to.ip))
 		t->to.ip = ts_sock_loopback(!ts_ip_is_v4(&t->to.ip));
-	return 0;
+	return ts_dns_try_by_socket(t, 0);
 }
 
 static int by_address(struct ts_dns_try *t, const struct ts_dns_upstream *up)
 {
 	const char *url = t->way == TS_DNS_BY_HTTP ? up->text : NULL;
-	int err = 0;
 
 	t->to = up->addr;
 	switch (ts_node_route(t->member->node, &t->to.ip, NULL)) {
 	case TS_ROUTE_PEER:
 		return ts_dns_try_by_tunnel(t, url);
 	case TS_ROUTE_SELF:
-		err = find_program(t);
-		break;
+		return by_program(t);
 	case TS_ROUTE_SERVICE: /* that is us: a circle */
 	case TS_ROUTE_NONE:
 		return -EHOSTUNREACH;
 	case TS_ROUTE_HOST:
 		break;
 	}
-	if (!err && url) /* plain HTTP is for the tunnel alone */
-		err = -EHOSTUNREACH;
-	return err ? err : ts_dns_try_by_socket(t, up->scope);
+	if (url) /* plain HTTP is for the tunnel alone */
+		return -EHOSTUNREACH;
+	return ts_dns_try_by_socket(t, up->scope);
 }
 
 /* -- life ---------------------------------------------------------------- */

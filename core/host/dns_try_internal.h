@@ -52,6 +52,8 @@ void ts_dns_try_fail(struct ts_dns_try *t);
 
 /* 0 or -errno; t is cleaned up by its owner. scope: of a link-local address. */
 int ts_dns_try_by_socket(struct ts_dns_try *t, unsigned scope);
+/* TCP to a program of our own node's. */
+int ts_dns_try_by_call(struct ts_dns_try *t);
 void ts_dns_try_socket_close(struct ts_dns_try *t);
 int ts_dns_try_by_tunnel(struct ts_dns_try *t, const char *url);
 void ts_dns_try_tunnel_close(struct ts_dns_try *t);

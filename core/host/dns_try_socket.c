@@ -9,6 +9,7 @@
 #include <errno.h>
 
 #include "core/host/dns_try_internal.h"
+#include "core/host/host_call.h"
 #include "core/host/resolv_conf.h"
 
 void ts_dns_try_socket_close(struct ts_dns_try *t)
@@ -84,12 +85,28 @@ static void on_event(void *ctx, unsigned events)
 		ts_dns_try_fail(t);
 }
 
+/* Its socket is there, or an errno. */
+static int begin(struct ts_dns_try *t, unsigned events)
+{
+	t->watch = ts_watch_new(t->host->loop, t->fd, events, on_event, t);
+	return t->watch ? 0 : -ENOMEM;
+}
+
+/* As one program of this node calls another: a listener that is the tailnet's
+ * alone takes nobody else. */
+int ts_dns_try_by_call(struct ts_dns_try *t)
+{
+	t->fd = ts_host_call(t->member, &t->to);
+	return t->fd < 0 ? t->fd : begin(t, TS_WRITABLE);
+}
+
 int ts_dns_try_by_socket(struct ts_dns_try *t, unsigned scope)
 {
 	bool is_udp = t->way == TS_DNS_BY_UDP;
 	const struct ts_name_server server = {t->to, scope};
 	struct sockaddr_storage to;
 	socklen_t len = ts_name_server_sockaddr(&server, &to);
+	int err;
 
 	t->fd = ts_sock_keep(t->host,
 			     socket(to.ss_family,
@@ -100,12 +117,8 @@ int ts_dns_try_by_socket(struct ts_dns_try *t, unsigned scope)
 	if (connect(t->fd, (struct sockaddr *)&to, len) &&
 	    errno != EINPROGRESS)
 		return -errno;
-	t->watch = ts_watch_new(t->host->loop, t->fd,
-				is_udp ? TS_READABLE : TS_WRITABLE, on_event,
-				t);
-	if (!t->watch)
-		return -ENOMEM;
-	if (is_udp && send(t->fd, ts_dns_try_query(t), t->len, 0) < 0)
-		return -errno;
-	return 0;
+	err = begin(t, is_udp ? TS_READABLE : TS_WRITABLE);
+	if (!err && is_udp && send(t->fd, ts_dns_try_query(t), t->len, 0) < 0)
+		err = -errno;
+	return err;
 }

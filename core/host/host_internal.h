@@ -47,6 +47,7 @@ struct ts_proxy;
 struct ts_dns_service; /* dns_service.h */
 struct ts_dgrams;
 struct ts_dgram_port;
+struct ts_flow_listener; /* datagram_listener.c */
 struct ts_forwards; /* forward.h */
 struct ts_peerapi; /* peerapi.h */
 struct ts_tls_server; /* tls_server.h */
@@ -283,11 +284,13 @@ struct ts_listener {
 	/* 0.0.0.0 for dual-stack sockets, too; :: is IPv6 alone */
 	struct ts_addr native;
 	bool is_listening; /* LISTEN came; else BIND or BOUND only */
+	bool is_fallback; /* what nobody else listens at; tailnet has no port */
 	uint8_t shares; /* TS_BROKER_REUSE, TS_BROKER_REUSE_PORT */
 	bool is_tls;	/* TLS is ended in front of it */
 	int deferred_s;	/* TCP_DEFER_ACCEPT, where notify_bind.c took it */
 	/* UDP: in the tailnet of each member that serves it; NULL: not there */
 	struct ts_dgram_port *ports[TS_HOST_NODES_MAX];
+	struct ts_flow_listener *flows; /* UDP by connected sockets, or NULL */
 	uint64_t made_ms;
 };
 /* false: hold the request until the node has its addresses. */
@@ -296,9 +299,14 @@ bool ts_listener_bind(struct ts_host *host, const struct ts_broker_request *req,
 void ts_listener_bound(struct ts_host *host,
 		       const struct ts_broker_request *req,
 		       struct ts_broker_reply *rep);
+/* Owns fd from here, which may be -1. */
 void ts_listener_listen(struct ts_host *host,
-			const struct ts_broker_request *req,
+			const struct ts_broker_request *req, int fd,
 			struct ts_broker_reply *rep);
+/* Who takes the connections that nobody listens for, or NULL. */
+struct ts_listener *ts_listener_fallback(const struct ts_host *host);
+/* Its program has closed it. */
+void ts_listener_end(struct ts_host *host, struct ts_listener *l);
 /* The best listener for an own address of member, or NULL. */
 struct ts_listener *ts_listener_for(const struct ts_member *member,
 				    uint8_t proto, const struct ts_addr *local);
@@ -314,6 +322,12 @@ void ts_listeners_forget(struct ts_host *host,
 					 const void *ctx),
 			 const void *ctx);
 void ts_listeners_close(struct ts_host *host);
+
+/* -- datagram_listener.c -------------------------------------------------- */
+/* l is served by connected sockets, which go by fd, one end of a pair. Takes
+ * fd. 0, -EINVAL (no such socket), -ENOMEM. */
+int ts_flow_listener_new(struct ts_host *host, struct ts_listener *l, int fd);
+void ts_flow_listener_free(struct ts_flow_listener *flows); /* NULL is fine */
 
 /* -- app_inbound.c ------------------------------------------------------- */
 /* A program's connect to our own address local; remote is its tailnet end.

@@ -140,6 +140,10 @@ struct notify_sockaddr {
 };
 int ts_notify_read_sockaddr(const struct notify_call *call, uint64_t at,
 			    uint64_t len, struct notify_sockaddr *out);
+/* As the kernel writes what it returns: cut to *len_at, which stays. */
+int ts_notify_write_cut(const struct notify_call *call, uint64_t at,
+			uint64_t len_at, const void *value, size_t len,
+			int32_t *written);
 /* As the kernel writes a name: cut to *len, *len the whole length. */
 int ts_notify_write_sockaddr(const struct notify_call *call, uint64_t addr_at,
 			     uint64_t len_at, const struct sockaddr_storage *ss,

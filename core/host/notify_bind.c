@@ -300,7 +300,7 @@ int ts_notify_tell_listener(struct ts_host *host, int fd)
 		return 0;
 	deferred_s = take_defer(fd);
 	if (!is_told(host, &req))
-		ts_listener_listen(host, &req, &rep);
+		ts_listener_listen(host, &req, -1, &rep);
 	if (rep.error)
 		log_warn("notify: port %u is not reached from the tailnet: %s",
 			 req.tailnet.port, ts_strerror(-rep.error));
@@ -320,7 +320,7 @@ int ts_notify_meet_datagrams(struct ts_host *host, int fd)
 	if (!listen_address(host, fd, &req) || req.native_local.port == 0 ||
 	    is_told(host, &req))
 		return 0;
-	ts_listener_listen(host, &req, &rep);
+	ts_listener_listen(host, &req, -1, &rep);
 	return rep.error == EADDRINUSE ? -EADDRINUSE : 0;
 }
 

@@ -61,16 +61,10 @@ static bool find_flow(const struct option *o, struct ts_broker_request *req)
 static int write_value(const struct notify_call *call, const void *value,
 		       size_t len)
 {
-	int32_t cap, whole = (int32_t)len;
-	int err = ts_notify_read(call, call->args[4], &cap, sizeof(cap));
+	int32_t cap;
+	int err = ts_notify_write_cut(call, call->args[3], call->args[4], value,
+				      len, &cap);
 
-	if (err)
-		return err;
-	if (cap < 0)
-		return -EINVAL;
-	if (cap > whole)
-		cap = whole;
-	err = ts_notify_write(call, call->args[3], value, (size_t)cap);
 	return err ? err : ts_notify_write(call, call->args[4], &cap,
 					   sizeof(cap));
 }

@@ -260,19 +260,27 @@ int ts_notify_read_sockaddr(const struct notify_call *call, uint64_t at,
 	return 0;
 }
 
-int ts_notify_write_sockaddr(const struct notify_call *call, uint64_t addr_at,
-			     uint64_t len_at, const struct sockaddr_storage *ss,
-			     socklen_t len)
+int ts_notify_write_cut(const struct notify_call *call, uint64_t at,
+			uint64_t len_at, const void *value, size_t len,
+			int32_t *written)
 {
-	int32_t cap, whole = (int32_t)len;
+	int32_t cap;
 	int err = ts_notify_read(call, len_at, &cap, sizeof(cap));
 
 	if (err)
 		return err;
 	if (cap < 0)
 		return -EINVAL;
-	if (cap > whole)
-		cap = whole;
-	err = ts_notify_write(call, addr_at, ss, (size_t)cap);
+	*written = cap < (int32_t)len ? cap : (int32_t)len;
+	return ts_notify_write(call, at, value, (size_t)*written);
+}
+
+int ts_notify_write_sockaddr(const struct notify_call *call, uint64_t addr_at,
+			     uint64_t len_at, const struct sockaddr_storage *ss,
+			     socklen_t len)
+{
+	int32_t written, whole = (int32_t)len;
+	int err = ts_notify_write_cut(call, addr_at, len_at, ss, len, &written);
+
 	return err ? err : ts_notify_write(call, len_at, &whole, sizeof(whole));
 }

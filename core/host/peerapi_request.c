@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/base/encode.h"
+#include "core/base/form.h"
 
 #define DNS_MESSAGE "application/dns-message"
 
@@ -133,26 +134,6 @@ bool ts_peerapi_is_of_browser(const struct ts_peerapi_request *req)
 
 /* -- DNS over HTTP ---------------------------------------------------------- */
 
-/* The value of dns=, still encoded. */
-static const char *find_dns(const struct ts_peerapi_request *req, size_t *len)
-{
-	const char *at = req->query;
-	size_t left = req->query_len;
-
-	while (at) {
-		const char *end = memchr(at, '&', left);
-		size_t n = end ? (size_t)(end - at) : left;
-
-		if (n >= 4 && memcmp(at, "dns=", 4) == 0) {
-			*len = n - 4;
-			return at + 4;
-		}
-		left -= end ? n + 1 : n;
-		at = end ? end + 1 : NULL;
-	}
-	return NULL;
-}
-
 /* Base64url without padding, as standard base64 with it. */
 static int decode_url(const char *text, size_t text_len, uint8_t **out,
 		      size_t *len)
@@ -178,10 +159,12 @@ static int query_of_get(const struct ts_peerapi_request *req, uint8_t **out,
 			size_t *len, const char **problem)
 {
 	size_t text_len = 0;
-	const char *text = find_dns(req, &text_len);
+	const char *text = ts_form_find(req->query, req->query_len, "dns",
+					&text_len);
 	int err;
 
-	*problem = "missing 'dns' parameter; try '?dns=' (DoH standard)";
+	*problem = "missing 'dns' parameter; try '?dns=' (DoH standard) or use "
+		   "'?q=<name>' for JSON debug mode";
 	if (!text || text_len == 0)
 		return -EBADMSG;
 	*problem = "invalid 'dns' base64 encoding";
@@ -208,10 +191,15 @@ static int query_of_post(const struct ts_peerapi_request *req, uint8_t **out,
 	return 0;
 }
 
+bool ts_peerapi_is_get(const struct ts_peerapi_request *req)
+{
+	return method_is(req, "GET");
+}
+
 int ts_peerapi_dns_query(const struct ts_peerapi_request *req, uint8_t **out,
 			 size_t *len, const char **problem)
 {
-	if (method_is(req, "GET"))
+	if (ts_peerapi_is_get(req))
 		return query_of_get(req, out, len, problem);
 	if (method_is(req, "POST"))
 		return query_of_post(req, out, len, problem);

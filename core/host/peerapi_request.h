@@ -41,6 +41,7 @@ bool ts_peerapi_host(const struct ts_peerapi_request *req, char *out,
 /* Does it come from a page in a browser? */
 bool ts_peerapi_is_of_browser(const struct ts_peerapi_request *req);
 
+bool ts_peerapi_is_get(const struct ts_peerapi_request *req);
 /* A DNS query in it. 0 and heap bytes; -EBADMSG (*problem says why), -ENOMEM. */
 int ts_peerapi_dns_query(const struct ts_peerapi_request *req, uint8_t **out,
 			 size_t *len, const char **problem);

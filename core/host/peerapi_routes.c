@@ -16,6 +16,7 @@
 #include "core/dns/dns_wire.h"
 #include "core/host/dns_service.h"
 #include "core/host/peerapi.h"
+#include "core/host/peerapi_dns_text.h"
 #include "core/model/json_fields.h"
 
 #define PLAIN "text/plain; charset=utf-8"
@@ -97,22 +98,6 @@ static bool is_filtered(const struct ts_member *member, const char *name)
 	return false;
 }
 
-static void reply_refused(struct ts_peerapi_conn *conn,
-			  const struct ts_dns_query *q,
-			  enum ts_dns_rcode rcode)
-{
-	uint8_t answer[DNS_UDP_MAX];
-	struct ts_dns_response r;
-	int len;
-
-	ts_dns_response_init(&r, q, rcode, answer, sizeof(answer));
-	len = ts_dns_response_finish(&r);
-	if (len > 0)
-		ts_peerapi_reply(conn, 200, DNS_MESSAGE, answer, (size_t)len);
-	else
-		reply_text(conn, 500, "DNS forwarding error\n");
-}
-
 static void on_answer(void *ctx, const uint8_t *answer, size_t len)
 {
 	struct ts_peerapi_conn *conn = ctx;
@@ -123,7 +108,33 @@ static void on_answer(void *ctx, const uint8_t *answer, size_t len)
 		reply_text(conn, 500, "DNS forwarding error\n");
 }
 
-static void ask(struct ts_peerapi_conn *conn, const uint8_t *query, size_t len)
+static void on_answer_for_people(void *ctx, const uint8_t *answer, size_t len)
+{
+	struct ts_peerapi_conn *conn = ctx;
+	char *text = len > 0 ? ts_peerapi_dns_text(answer, len) : NULL;
+
+	if (text)
+		ts_peerapi_reply(conn, 200, "application/json", text,
+				 strlen(text));
+	else
+		reply_text(conn, 500, "DNS forwarding error\n");
+	free(text);
+}
+
+static void refuse(struct ts_peerapi_conn *conn, const struct ts_dns_query *q,
+		   enum ts_dns_rcode rcode, ts_dns_answer_fn reply)
+{
+	uint8_t answer[DNS_UDP_MAX];
+	struct ts_dns_response r;
+	int len;
+
+	ts_dns_response_init(&r, q, rcode, answer, sizeof(answer));
+	len = ts_dns_response_finish(&r);
+	reply(conn, answer, len > 0 ? (size_t)len : 0);
+}
+
+static void ask(struct ts_peerapi_conn *conn, const uint8_t *query, size_t len,
+		ts_dns_answer_fn reply)
 {
 	struct ts_member *member = conn->member;
 	struct ts_dns_query q;
@@ -132,37 +143,44 @@ static void ask(struct ts_peerapi_conn *conn, const uint8_t *query, size_t len)
 	if (err == -EBADMSG)
 		reply_text(conn, 400, "no DNS query\n");
 	else if (err)
-		reply_refused(conn, &q, DNS_FORMERR);
+		refuse(conn, &q, DNS_FORMERR, reply);
 	else if (is_filtered(member, q.name) ||
 		 ts_node_dns_answer(member->node, query, len, false,
 				    member->host->scratch,
 				    HOST_SCRATCH_BYTES) > 0)
-		reply_refused(conn, &q, DNS_REFUSED);
+		refuse(conn, &q, DNS_REFUSED, reply);
 	else
-		ts_dns_service_ask_all(member->host, member, query, len,
-				       on_answer, conn);
+		ts_dns_service_ask_all(member->host, member, query, len, reply,
+				       conn);
 }
 
 static void serve_dns(struct ts_peerapi_conn *conn,
 		      const struct ts_peerapi_request *req)
 {
 	const char *problem = "out of memory";
-	uint8_t *query = NULL;
+	uint8_t *query = NULL, plain[DNS_PLAIN_QUERY_CAP];
 	char text[128];
 	size_t len = 0;
-	int err;
+	int err, plain_len;
 
 	if (!may_ask(conn)) {
 		reply_text(conn, 403, "DNS access denied\n");
 		return;
 	}
 	err = ts_peerapi_dns_query(req, &query, &len, &problem);
+	plain_len = err ? ts_peerapi_dns_question(req, plain) : 0;
+	if (plain_len > 0) {
+		ask(conn, plain, (size_t)plain_len, on_answer_for_people);
+		return;
+	}
+	if (plain_len == -EBADMSG)
+		problem = "invalid 'q' parameter";
 	if (err) {
 		snprintf(text, sizeof(text), "%s\n", problem);
 		reply_text(conn, err == -ENOMEM ? 500 : 400, text);
 		return;
 	}
-	ask(conn, query, len);
+	ask(conn, query, len, on_answer);
 	free(query);
 }
 

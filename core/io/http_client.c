@@ -415,6 +415,7 @@ void ts_http_client_free(struct ts_http_client *client)
 	while (client->requests)
 		free_request(client->requests);
 	ts_http_multi_close(client);
+	ts_http_tunnel_deinit(client);
 	ts_resolver_free(client->resolver);
 	free(client);
 }

@@ -23,10 +23,9 @@ void ts_http_client_free(struct ts_http_client *client);
 /* A network beside the host's, for ts_http_ask_dns(). */
 struct ts_http_tunnel {
 	bool (*claims)(void *ctx, const struct ts_ip *ip);
-	/* A socket that leads to `to` when it is connected to *via, which is
-	 * done at once; or -errno. */
+	/* A socket, the caller's to close, that leads to `to` when it is
+	 * connected to *via, which is done at once; or -errno. */
 	int (*call)(void *ctx, const struct ts_addr *to, struct ts_addr *via);
-	void (*close)(int fd);
 };
 void ts_http_client_set_tunnel(struct ts_http_client *client,
 			       const struct ts_http_tunnel *ops, void *ctx);

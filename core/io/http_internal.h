@@ -102,5 +102,6 @@ bool ts_http_tunnel_claims(const struct ts_http_client *client,
 /* No connection is used any more that has gone another way than now. */
 void ts_http_tunnel_follow(struct ts_http_client *client);
 bool ts_http_tunnel_set_options(struct ts_http_request *rq);
+void ts_http_tunnel_deinit(struct ts_http_client *client);
 
 #endif

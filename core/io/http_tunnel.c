@@ -8,11 +8,14 @@
  * Connections of DNS queries are kept for the next one, and the way to a server
  * may change meanwhile (an exit node comes or goes). What has taken a way that
  * would not be taken now is shut down before the next query could use it.
+ * libcurl does not say when it closes a socket whose connect has failed, so a
+ * descriptor is ours only while it is still the same socket.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/io/http_internal.h"
@@ -21,8 +24,34 @@ struct ts_http_line {
 	struct ts_http_line *next;
 	struct ts_ip ip; /* of the server */
 	curl_socket_t fd;
-	bool is_inside; /* the tunnel: made, and to be closed, by its owner */
+	ino_t inode;	/* of the socket, while it is open */
+	bool is_inside; /* the tunnel */
 };
+
+static bool read_inode(curl_socket_t fd, ino_t *out)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) != 0 || !S_ISSOCK(st.st_mode))
+		return false;
+	*out = st.st_ino;
+	return true;
+}
+
+static bool is_open(const struct ts_http_line *line)
+{
+	ino_t inode;
+
+	return read_inode(line->fd, &inode) && inode == line->inode;
+}
+
+static void forget(struct ts_http_line **at)
+{
+	struct ts_http_line *line = *at;
+
+	*at = line->next;
+	free(line);
+}
 
 void ts_http_client_set_tunnel(struct ts_http_client *client,
 			       const struct ts_http_tunnel *ops, void *ctx)
@@ -42,22 +71,28 @@ bool ts_http_tunnel_claims(const struct ts_http_client *client,
 
 void ts_http_tunnel_follow(struct ts_http_client *client)
 {
-	for (struct ts_http_line *l = client->lines; l; l = l->next)
+	struct ts_http_line **at = &client->lines;
+
+	while (*at) {
+		const struct ts_http_line *l = *at;
+
+		if (!is_open(l)) {
+			forget(at);
+			continue;
+		}
 		if (ts_http_tunnel_claims(client, &l->ip, 1) != l->is_inside)
 			shutdown(l->fd, SHUT_RDWR);
+		at = &(*at)->next;
+	}
+}
+
+void ts_http_tunnel_deinit(struct ts_http_client *client)
+{
+	while (client->lines)
+		forget(&client->lines);
 }
 
 /* -- what libcurl asks ----------------------------------------------------- */
-
-static struct ts_http_line **find(struct ts_http_client *client,
-				  curl_socket_t fd)
-{
-	struct ts_http_line **at = &client->lines;
-
-	while (*at && (*at)->fd != fd)
-		at = &(*at)->next;
-	return at;
-}
 
 static int open_outside(const struct curl_sockaddr *address)
 {
@@ -77,7 +112,7 @@ static int open_inside(const struct ts_http_client *client,
 	address->addrlen = (unsigned)ts_addr_to_sockaddr(
 		&via, ts_addr_family(&via), &sa);
 	if (address->addrlen > sizeof(address->addr)) { /* IPv4 is loopback's */
-		client->tunnel->close(fd);
+		close(fd);
 		return -EAFNOSUPPORT;
 	}
 	address->family = sa.ss_family;
@@ -102,7 +137,9 @@ static curl_socket_t on_open(void *ctx, curlsocktype purpose,
 	line->is_inside = ts_http_tunnel_claims(client, &to.ip, 1);
 	line->fd = line->is_inside ? open_inside(client, &to, address)
 				   : open_outside(address);
-	if (line->fd < 0) {
+	if (line->fd < 0 || !read_inode(line->fd, &line->inode)) {
+		if (line->fd >= 0)
+			close(line->fd);
 		free(line);
 		return CURL_SOCKET_BAD;
 	}
@@ -111,23 +148,6 @@ static curl_socket_t on_open(void *ctx, curlsocktype purpose,
 	return line->fd;
 }
 
-static int on_close(void *ctx, curl_socket_t fd)
-{
-	struct ts_http_client *client = ctx;
-	struct ts_http_line **at = find(client, fd);
-	struct ts_http_line *line = *at;
-
-	if (line)
-		*at = line->next;
-	if (line && line->is_inside)
-		client->tunnel->close(fd);
-	else
-		close(fd);
-	free(line);
-	return 0;
-}
-
-/* All by the client: a connection may outlive its request. */
 bool ts_http_tunnel_set_options(struct ts_http_request *rq)
 {
 	struct ts_http_client *client = rq->client;
@@ -136,7 +156,5 @@ bool ts_http_tunnel_set_options(struct ts_http_request *rq)
 
 	bad |= curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open);
 	bad |= curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, client);
-	bad |= curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close);
-	bad |= curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, client);
 	return bad == CURLE_OK;
 }

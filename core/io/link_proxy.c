@@ -21,34 +21,23 @@
 
 #include "core/base/addr.h"
 #include "core/base/encode.h"
+#include "core/base/environment.h"
 #include "core/base/http1.h"
 #include "core/crypto/secret.h"
 
 enum { PROXY_PORT_DEFAULT = 80, HTTP_OK = 200, HTTP_AUTH_REQUIRED = 407 };
 
-static const char *lookup(char **env, const char *name)
-{
-	size_t len = strlen(name);
-
-	for (; env && *env; env++)
-		if (strncmp(*env, name, len) == 0 && (*env)[len] == '=')
-			return *env + len + 1;
-	return NULL;
-}
-
 static const char *lookup_either(char **env, const char *upper,
 				 const char *lower)
 {
-	const char *value = upper ? lookup(env, upper) : NULL;
+	const char *value = upper ? ts_environment_get(env, upper) : NULL;
 
-	if (!value || !*value)
-		value = lookup(env, lower);
-	return value && *value ? value : NULL;
+	return value ? value : ts_environment_get(env, lower);
 }
 
 static const char *proxy_value(char **env, bool is_tls)
 {
-	bool is_cgi = lookup(env, "REQUEST_METHOD") != NULL;
+	bool is_cgi = ts_environment_get(env, "REQUEST_METHOD") != NULL;
 	const char *value;
 
 	if (is_tls)

@@ -332,6 +332,12 @@ void bus_prefs(struct bus *bus, bool is_login)
 		send_all(bus, notify_prefs(bus->node, is_login));
 }
 
+void bus_say(struct bus *bus, json_t *news)
+{
+	json_object_set_new(news, "Version", json_string(TSNET_VERSION));
+	send_all(bus, news);
+}
+
 /* -- the netmap ---------------------------------------------------------------------- */
 static bool anybody_wants(const struct bus *bus, uint64_t mask)
 {

@@ -67,6 +67,8 @@ void bus_state(struct bus *bus, enum ts_node_state state, const char *error);
 void bus_repeat_state(struct bus *bus);
 void bus_browse_to_url(struct bus *bus, const char *url);
 void bus_prefs(struct bus *bus, bool is_login);
+/* Takes it. */
+void bus_say(struct bus *bus, json_t *news);
 /* Collected until bus_netmap_changed(). */
 void bus_peer_changed(struct bus *bus, const struct ts_peer *peer);
 void bus_peer_removed(struct bus *bus, const struct ts_peer *peer);

@@ -198,15 +198,19 @@ static void metrics(const struct c2n_call *call)
 	call->reply->body_len = strlen(text);
 }
 
-/* Ours are not switched one by one. */
 static void component_logging(const struct c2n_call *call)
 {
-	char component[64] = "", text[128];
+	char component[64] = "", secs_text[16] = "", err[128];
 	json_t *body = json_object();
+	int64_t secs;
 
 	ts_c2n_query(call->request, "component", component, sizeof(component));
-	snprintf(text, sizeof(text), "unknown component \"%s\"", component);
-	if (json_object_set_new(body, "Error", json_string(text)))
+	ts_c2n_query(call->request, "secs", secs_text, sizeof(secs_text));
+	if (ts_int_parse(secs_text, &secs))
+		secs = 0;
+	localapi_show_component(call->env, call->env_ctx, component, secs,
+				err);
+	if (json_object_set_new(body, "Error", json_string(err)))
 		json_object_set_new(body, "Error",
 				    json_string("unknown component"));
 	reply_json(call, body);

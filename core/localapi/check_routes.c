@@ -6,10 +6,8 @@
  * userspace mode, and answers as that does.
  * Source: ipn/localapi/localapi.go, ipn/ipnlocal/local.go (CheckIPForwarding)
  */
-#include <stdlib.h>
 #include <string.h>
 
-#include "core/base/log.h"
 #include "core/localapi/localapi_internal.h"
 #include "core/model/json_fields.h"
 
@@ -55,23 +53,4 @@ void localapi_services(const struct localapi_call *call)
 			json_object_set(out, name, details);
 	}
 	localapi_reply_json(call, 200, out);
-}
-
-/* No log leaves this machine, so there is nothing that a marker could be looked
- * up in; upstream says it in these words when its upload is switched off. */
-void localapi_bugreport(const struct localapi_call *call)
-{
-	enum { NOTE_MAX = 512 };
-	const struct ts_peer *self = ts_node_netmap(call->node)->self;
-	const char *note = localapi_query(call, "note");
-
-	log_info("bugreport: node %s, state %s, version %s",
-		 self && self->stable_id ? self->stable_id : "(none)",
-		 ts_node_state_name(ts_node_state(call->node)),
-		 TSNET_VERSION);
-	if (note && *note)
-		log_info("bugreport: note: %.*s", NOTE_MAX, note);
-	localapi_reply_error(call, 200,
-			     "BUG-NO-LOGS-NO-SUPPORT-this-node-has-had-its-"
-			     "logging-disabled");
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * control_routes.c - what the control server has to answer
  *
- * An ID token names this node to others; an earlier expiry ends its key.
- * Source: ipn/localapi/localapi.go (serveIDToken, serveSetExpirySooner)
+ * An ID token names this node to others; an earlier expiry ends its key; what a
+ * feature of the tailnet lacks is told to who wants to use it.
+ * Source: ipn/localapi/localapi.go (serveIDToken, serveSetExpirySooner,
+ *   serveQueryFeature, serveSetDeviceAttrs)
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -98,6 +100,121 @@ void localapi_id_token(const struct localapi_call *call)
 		reply_unasked(kept, err);
 }
 
+/* -- features: what the tailnet's admin would have to do to have one --------- */
+static void on_feature(void *ctx, int status, const void *body, size_t len,
+		       const char *error)
+{
+	struct localapi_call *call = ctx;
+
+	if (error)
+		localapi_reply_error(call, 500, error);
+	else
+		localapi_reply_text(call, status, "application/json",
+				    strndup(body ? body : "", len));
+	free(call);
+}
+
+void localapi_query_feature(const struct localapi_call *call)
+{
+	enum { FEATURE_MAX = 128 };
+	const char *feature = localapi_query(call, "feature");
+	struct localapi_call *kept;
+	struct ts_public_key key;
+	char *body;
+	json_t *rq;
+	int err;
+
+	if (!feature || !*feature || strlen(feature) > FEATURE_MAX) {
+		localapi_reply_error(call, 500, "missing feature");
+		return;
+	}
+	if (!ts_node_netmap(call->node)->self) {
+		localapi_reply_error(call, 503, "no netmap");
+		return;
+	}
+	kept = keep(call);
+	if (!kept)
+		return;
+	ts_node_public_key(call->node, &key);
+	rq = json_pack("{s:s, s:o}", "Feature", feature, "NodeKey",
+		       localapi_key(&key, TS_PREFIX_NODE));
+	body = json_dumps(rq, JSON_COMPACT);
+	json_decref(rq);
+	err = body ? ts_node_request(call->node, "/machine/feature/query",
+				     body, on_feature, kept, call->now_ms)
+		   : -ENOMEM;
+	free(body);
+	if (err)
+		reply_unasked(kept, err);
+}
+
+/* -- attributes of this device, for the tailnet's posture rules --------------- */
+static void on_attrs_set(void *ctx, int status, const void *body, size_t len,
+			 const char *error)
+{
+	struct localapi_call *call = ctx;
+	char text[256];
+
+	snprintf(text, sizeof(text), "HTTP error from control plane: %d: %.*s",
+		 status, (int)(len < 160 ? len : 160),
+		 body ? (const char *)body : "");
+	if (error)
+		localapi_reply_error(call, 500, error);
+	else if (status != 200)
+		localapi_reply_error(call, 500, text);
+	else
+		localapi_reply_json(call, 200, json_object());
+	free(call);
+}
+
+static char *attrs_request(const struct localapi_call *call, json_t *attrs)
+{
+	struct ts_public_key key;
+	json_t *rq;
+	char *text;
+
+	ts_node_public_key(call->node, &key);
+	rq = json_pack("{s:i, s:o, s:o}", "Version", TS_CAPABILITY_VERSION,
+		       "NodeKey", localapi_key(&key, TS_PREFIX_NODE), "Update",
+		       attrs);
+	text = json_dumps(rq, JSON_COMPACT);
+	json_decref(rq);
+	return text;
+}
+
+void localapi_set_device_attrs(const struct localapi_call *call)
+{
+	enum { BODY_MAX = 64 * 1024, REPLY_MAX = 64 * 1024, WAIT_MS = 30000 };
+	json_t *attrs;
+	struct localapi_call *kept;
+	struct ts_control_ask ask = {.method = "PATCH",
+				     .path = "/machine/set-device-attr",
+				     .reply_max = REPLY_MAX,
+				     .timeout_ms = WAIT_MS};
+	char *body;
+	int err;
+
+	if (call->request->body_len > BODY_MAX) {
+		localapi_reply_error(call, 413, "too many attributes");
+		return;
+	}
+	attrs = localapi_body_object(call);
+	kept = attrs ? keep(call) : NULL;
+	if (!kept) {
+		json_decref(attrs);
+		return;
+	}
+	body = attrs_request(call, attrs);
+	ask.body = body;
+	err = body ? ts_node_ask(call->node, &ask, on_attrs_set, kept,
+				 call->now_ms)
+		   : -ENOMEM;
+	free(body);
+	if (err)
+		reply_unasked(kept, err);
+}
+
+/* -- an earlier end ----------------------------------------------------------- */
 static const char *refusal(int status, const void *body, size_t len,
 			   struct ts_register_response *response)
 {

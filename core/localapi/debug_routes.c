@@ -5,11 +5,13 @@
  * Source: ipn/localapi/debug.go (serveDebug)
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/base/err.h"
 #include "core/localapi/localapi_internal.h"
+#include "core/model/json_fields.h"
 
 static void reply_done(const struct localapi_call *call)
 {
@@ -138,6 +140,96 @@ static void state_dir(const struct localapi_call *call)
 	localapi_reply_json(call, 200, json_string(dir ? dir : ""));
 }
 
+/* -- which relay is home ------------------------------------------------------ */
+static void reply_home(const struct localapi_call *call, int err)
+{
+	if (err == -ENETDOWN)
+		localapi_reply_error(call, 400, "no derpmap");
+	else if (err == -EAGAIN)
+		localapi_reply_error(call, 400, "not connected to the control "
+						"server, who tells peers");
+	else if (err == -ENOENT)
+		localapi_reply_error(call, 400, "too few regions");
+	else
+		reply_done(call);
+}
+
+static void pick_new_derp(const struct localapi_call *call)
+{
+	reply_home(call, ts_node_pick_new_home(call->node, call->now_ms));
+}
+
+/* The body is the region's number; 0: the best, as before. */
+static void prefer_derp(const struct localapi_call *call)
+{
+	const struct ts_localapi_request *rq = call->request;
+	json_t *body = json_loadb(rq->body ? rq->body : "", rq->body_len,
+				  TS_JSON_READ_FLAGS | JSON_DECODE_ANY, NULL);
+	json_int_t region = json_is_integer(body) ? json_integer_value(body)
+						  : -1;
+	int err;
+
+	json_decref(body);
+	if (region < 0 || region > INT_MAX) {
+		localapi_reply_error(call, 400, "not the number of a region");
+		return;
+	}
+	err = ts_node_prefer_home(call->node, (int)region, call->now_ms);
+	if (err == -ENOENT)
+		localapi_reply_error(call, 400, "no such region");
+	else
+		reply_home(call, err);
+}
+
+static void set_homeless(const struct localapi_call *call)
+{
+	ts_node_set_homeless(call->node, true, call->now_ms);
+	reply_done(call);
+}
+
+static void unset_homeless(const struct localapi_call *call)
+{
+	ts_node_set_homeless(call->node, false, call->now_ms);
+	reply_done(call);
+}
+
+void localapi_rotate_disco_key(const struct localapi_call *call)
+{
+	ts_node_rotate_disco_key(call->node, call->now_ms);
+	reply_done(call);
+}
+
+/* Netmaps are not kept. */
+static void clear_netmap_cache(const struct localapi_call *call)
+{
+	reply_done(call);
+}
+
+/* For who develops a GUI. */
+static void notify_watchers(const struct localapi_call *call)
+{
+	json_t *news = localapi_body_object(call);
+
+	if (!news)
+		return;
+	bus_say(call->api->bus, news);
+	reply_done(call);
+}
+
+static void relay_servers(const struct localapi_call *call)
+{
+	enum { SHOWN_MAX = 64 };
+	struct ts_ip ips[SHOWN_MAX];
+	size_t count = ts_node_relay_servers(call->node, ips, ARRAY_LEN(ips));
+	json_t *out = json_array();
+	char text[TS_IP_TEXT_CAP];
+
+	for (size_t i = 0; i < count; i++)
+		json_array_append_new(out,
+				      json_string(ts_ip_format(&ips[i], text)));
+	localapi_reply_json(call, 200, out);
+}
+
 static const struct {
 	const char *name;
 	void (*serve)(const struct localapi_call *call);
@@ -151,12 +243,27 @@ static const struct {
 	{"control-knobs", control_knobs},
 	{"peer-disco-keys", peer_disco_keys},
 	{"statedir", state_dir},
+	{"pick-new-derp", pick_new_derp},
+	{"force-prefer-derp", prefer_derp},
+	{"derp-set-homeless", set_homeless},
+	{"derp-unset-homeless", unset_homeless},
+	{"rotate-disco-key", localapi_rotate_disco_key},
+	{"clear-netmap-cache", clear_netmap_cache},
+	{"peer-relay-servers", relay_servers},
+	{"notify", notify_watchers},
 };
 
 void localapi_debug(const struct localapi_call *call)
 {
 	const char *action = localapi_query(call, "action");
+	const struct ts_localapi_request *rq = call->request;
+	const char *header = rq->header ? rq->header(rq->query_ctx,
+						     "Debug-Action")
+					: NULL;
 	char text[96];
+
+	if (header && strcmp(header, "notify") == 0)
+		action = header; /* its body is the news */
 
 	if (!action || !*action) {
 		localapi_reply_error(call, 400, "missing parameter 'action'");

@@ -15,11 +15,20 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "core/base/log.h"
 #include "core/node/node.h"
 
 enum { TS_LOCALAPI_ETAG_CAP = 65 };
 
 struct ts_localapi; /* of one node */
+
+/* Who reads the log as it is written, on the loop's thread. line() must not
+ * log. */
+struct ts_log_tap {
+	void (*line)(struct ts_log_tap *tap, enum ts_log_level level,
+		     const char *line);
+	struct ts_log_tap *next; /* the list's */
+};
 
 /* err 0: fd is connected, and the callee's. Once, perhaps at once. */
 typedef void (*ts_localapi_dialled_fn)(void *done_ctx, int err, int fd);
@@ -53,6 +62,19 @@ struct ts_localapi_env {
 	/* One entry of the state; load: heap text or NULL. */
 	char *(*load)(void *ctx, const char *key);
 	int (*store)(void *ctx, const char *key, const char *text);
+	/* Forget all profiles and the machine's key. */
+	int (*reset_auth)(void *ctx, char err[static 256]);
+	/* Read tsnet.conf again. 0 with what takes a new start in err, or "";
+	 * -ENOSYS: this node was not configured by it; else err says why. */
+	int (*reload_config)(void *ctx, char err[static 256]);
+	/* All lines of the log, whatever its level, until it is untapped. */
+	void (*log_tap)(void *ctx, struct ts_log_tap *tap);
+	void (*log_untap)(void *ctx, struct ts_log_tap *tap);
+	/* That component's lines are shown down to debug for so long; not any
+	 * more: secs <= 0. 0 or -ENOENT: there is no such component. */
+	int (*log_component)(void *ctx, const char *component, int64_t secs);
+	/* What the process is made of, as text; heap, NULL: no memory. */
+	char *(*threads)(void *ctx);
 	/* Debug actions: another UDP port; all relays' streams anew. */
 	int (*rebind)(void *ctx);
 	void (*break_derps)(void *ctx);
@@ -129,6 +151,12 @@ void ts_localapi_handle(struct ts_localapi *api,
 			const struct ts_localapi_request *request,
 			uint64_t now_ms, int64_t now_unix,
 			ts_localapi_done_fn done, void *ctx);
+
+/* Of a request that has only a head yet: is it a recording (of a bug), which
+ * lasts until its body has ended? Then more is in the log until the second. */
+bool ts_localapi_begin_recording(struct ts_localapi *api,
+				 const struct ts_localapi_request *head);
+void ts_localapi_end_recording(struct ts_localapi *api);
 
 /* News of the node, as in struct ts_node_io. */
 void ts_localapi_state_changed(struct ts_localapi *api,

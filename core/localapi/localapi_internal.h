@@ -23,6 +23,9 @@ struct ts_localapi {
 	 * use: the node has begun to log in with it already. */
 	char start_key[LOCALAPI_AUTH_KEY_CAP];
 	bool key_is_in_use;
+	uint64_t log_quota_ms; /* log_routes.c: whose lines those are */
+	unsigned log_quota_used, log_readers;
+	unsigned recordings; /* bugreport_route.c: that are under way */
 	struct localapi_move *move; /* login_routes.c: a start elsewhere */
 };
 
@@ -127,18 +130,47 @@ void localapi_get_serve_config(const struct localapi_call *call);
 void localapi_post_serve_config(const struct localapi_call *call);
 /* debug_routes.c */
 void localapi_debug(const struct localapi_call *call);
+void localapi_rotate_disco_key(const struct localapi_call *call);
 void localapi_debug_filter_rules(const struct localapi_call *call);
 /* check_routes.c */
 void localapi_check_ip_forwarding(const struct localapi_call *call);
 void localapi_check_udp_gro(const struct localapi_call *call);
 void localapi_check_so_mark(const struct localapi_call *call);
 void localapi_services(const struct localapi_call *call);
+/* admin_routes.c */
+void localapi_disconnect_control(const struct localapi_call *call);
+void localapi_reset_auth(const struct localapi_call *call);
+void localapi_reload_config(const struct localapi_call *call);
+void localapi_set_state_store(const struct localapi_call *call);
+void localapi_use_exit_node(const struct localapi_call *call);
+void localapi_shutdown(const struct localapi_call *call);
+void localapi_update_check(const struct localapi_call *call);
+void localapi_update_install(const struct localapi_call *call);
+void localapi_update_progress(const struct localapi_call *call);
+void localapi_set_gui_visible(const struct localapi_call *call);
+void localapi_policy(const struct localapi_call *call);
+void localapi_appc_route_info(const struct localapi_call *call);
+void localapi_peer_relay_sessions(const struct localapi_call *call);
+void localapi_event_bus(const struct localapi_call *call);
+void localapi_pprof(const struct localapi_call *call);
+/* bugreport_route.c */
 void localapi_bugreport(const struct localapi_call *call);
 /* cert_routes.c */
 void localapi_cert(const struct localapi_call *call);
 void localapi_cert_domains(const struct localapi_call *call);
 void localapi_set_dns(const struct localapi_call *call);
+/* log_routes.c */
+void localapi_log_tap(const struct localapi_call *call);
+void localapi_component_logging(const struct localapi_call *call);
+void localapi_debug_log(const struct localapi_call *call);
+void localapi_threads(const struct localapi_call *call);
+/* As env->log_component; in err why not. env NULL: there is none. */
+int localapi_show_component(const struct ts_localapi_env *env, void *env_ctx,
+			    const char *component, int64_t secs,
+			    char err[static 128]);
 /* control_routes.c */
+void localapi_query_feature(const struct localapi_call *call);
+void localapi_set_device_attrs(const struct localapi_call *call);
 void localapi_id_token(const struct localapi_call *call);
 void localapi_set_expiry_sooner(const struct localapi_call *call);
 /* dial_route.c */
@@ -158,6 +190,7 @@ void localapi_dns_osconfig(const struct localapi_call *call);
 /* tka_routes.c */
 void localapi_tka_status(const struct localapi_call *call);
 void localapi_tka_log(const struct localapi_call *call);
+void localapi_tka_verify_link(const struct localapi_call *call);
 /* tka_admin_routes.c */
 void localapi_tka_sign(const struct localapi_call *call);
 void localapi_tka_modify(const struct localapi_call *call);

@@ -154,6 +154,7 @@ static void start(const struct localapi_call *call, const json_t *wanted,
 	}
 	if (*key && !take_key(call, key))
 		return;
+	ts_node_reconnect_control(call->node, call->now_ms);
 	bus_repeat_state(call->api->bus);
 	localapi_reply_empty(call, 204);
 }

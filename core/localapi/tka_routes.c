@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * tka_routes.c - tka/status and tka/log: what `tailscale lock` shows
+ * tka_routes.c - tka/status and tka/log: what `tailscale lock` shows; and
+ * tka/verify-deeplink: whose is a link that asks for a signature?
  *
  * In the JSON that Go makes of its structs: byte slices are base64 or null,
  * arrays of bytes are numbers.
@@ -15,6 +16,7 @@
 #include "core/base/err.h"
 #include "core/localapi/localapi_internal.h"
 #include "core/model/json_fields.h"
+#include "core/tka/tka_link.h"
 
 enum { LOG_DEFAULT = 50, ID_TEXT_CAP = 24 };
 
@@ -286,4 +288,49 @@ void localapi_tka_log(const struct localapi_call *call)
 		aum = aum->has_parent ? ts_tka_aum(tka, &aum->parent) : NULL;
 	}
 	localapi_reply_json(call, 200, list);
+}
+
+/* -- links ---------------------------------------------------------------------- */
+
+/* tka.DeeplinkValidationResult; its Version is never set. */
+static json_t *link_json(const struct ts_tka_link *link, const char *error)
+{
+	static const struct ts_tka_link none;
+	const struct ts_tka_link *l = error ? &none : link;
+	json_t *r = json_object();
+
+	json_object_set_new(r, "IsValid", json_boolean(!error));
+	json_object_set_new(r, "Error", json_string(error ? error : ""));
+	json_object_set_new(r, "Version", json_integer(0));
+	json_object_set_new(r, "NodeKey", json_string(l->node_key));
+	json_object_set_new(r, "TLPub", json_string(l->key));
+	json_object_set_new(r, "DeviceName", json_string(l->device));
+	json_object_set_new(r, "OSName", json_string(l->os));
+	json_object_set_new(r, "EmailAddress", json_string(l->login));
+	return r;
+}
+
+void localapi_tka_verify_link(const struct localapi_call *call)
+{
+	const struct ts_localapi_request *rq = call->request;
+	const struct ts_tka *tka = ts_node_tka(call->node);
+	char error[TKA_LINK_ERROR_CAP] = "tailnet-lock is not active";
+	json_t *body = json_loadb(rq->body ? rq->body : "", rq->body_len,
+				  TS_JSON_READ_FLAGS, NULL);
+	const char *url = ts_json_text(body, "URL");
+	struct ts_tka_link link;
+	int err = -ENOENT;
+
+	if (!json_is_object(body)) {
+		localapi_reply_error(call, 400,
+				     "invalid JSON for verifyRequest body");
+	} else {
+		if (tka)
+			err = ts_tka_link_read(url ? url : "",
+					       ts_tka_state(tka)->id1, &link,
+					       error);
+		localapi_reply_json(call, 200,
+				    link_json(&link, err ? error : NULL));
+	}
+	json_decref(body);
 }

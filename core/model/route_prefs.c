@@ -4,6 +4,7 @@
 #include "core/model/route_prefs.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -72,6 +73,43 @@ int ts_route_prefs_set_exit_node(struct ts_route_prefs *prefs,
 	if (place)
 		*place = copy;
 	return 0;
+}
+
+/* As ts_route_prefs_set_exit_node() takes it. Heap; NULL: no memory. */
+static char *exit_node_text(const struct ts_route_prefs *prefs)
+{
+	char ip[TS_IP_TEXT_CAP], *text = NULL;
+
+	if (prefs->auto_exit_node) {
+		if (asprintf(&text, AUTO_PREFIX "%s", prefs->auto_exit_node) <
+		    0)
+			return NULL;
+		return text;
+	}
+	if (prefs->exit_node_id)
+		return strdup(prefs->exit_node_id);
+	if (prefs->exit_node_name)
+		return strdup(prefs->exit_node_name);
+	return strdup(ts_ip_format(&prefs->exit_node_ip, ip));
+}
+
+int ts_route_prefs_switch_exit(struct ts_route_prefs *prefs, bool on)
+{
+	const char *prior = prefs->exit_node_prior;
+	char *text;
+
+	if (on == ts_route_prefs_want_exit(prefs))
+		return 0;
+	if (on && (!prior || !*prior))
+		return -ENOENT;
+	if (on)
+		return ts_route_prefs_set_exit_node(prefs, prior);
+	text = exit_node_text(prefs);
+	if (!text)
+		return -ENOMEM;
+	free(prefs->exit_node_prior);
+	prefs->exit_node_prior = text;
+	return ts_route_prefs_set_exit_node(prefs, NULL);
 }
 
 bool ts_route_prefs_want_exit(const struct ts_route_prefs *prefs)

@@ -39,6 +39,9 @@ int ts_route_prefs_set_advertised(struct ts_route_prefs *prefs,
  * nothing changed). */
 int ts_route_prefs_set_exit_node(struct ts_route_prefs *prefs,
 				 const char *text);
+/* The exit node off, to be remembered, or that one on again. 0 (also when it is
+ * so already), -ENOENT (there was none) or -ENOMEM. */
+int ts_route_prefs_switch_exit(struct ts_route_prefs *prefs, bool on);
 /* Is one wanted, whether it is there or not? */
 bool ts_route_prefs_want_exit(const struct ts_route_prefs *prefs);
 bool ts_route_prefs_offer_exit(const struct ts_route_prefs *prefs, bool v6);

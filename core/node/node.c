@@ -620,6 +620,13 @@ int ts_node_request(struct ts_node *node, const char *path, const char *body,
 				  now_ms);
 }
 
+int ts_node_ask(struct ts_node *node, const struct ts_control_ask *ask,
+		ts_control_reply_fn fn, void *fn_ctx, uint64_t now_ms)
+{
+	node->now_ms = now_ms;
+	return ts_control_ask(node->control, ask, fn, fn_ctx, now_ms);
+}
+
 int ts_node_expire_at(struct ts_node *node, int64_t expiry_unix,
 		      ts_control_reply_fn fn, void *fn_ctx, uint64_t now_ms)
 {

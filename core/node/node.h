@@ -225,9 +225,11 @@ bool ts_node_is_refused(const struct ts_node *node);
 /* By ts_node_logout(). */
 bool ts_node_is_logged_out(const struct ts_node *node);
 size_t ts_node_live_derps(const struct ts_node *node); /* connected regions */
-/* As ts_control_request() and ts_control_expire_at(). */
+/* As ts_control_request(), ts_control_ask() and ts_control_expire_at(). */
 int ts_node_request(struct ts_node *node, const char *path, const char *body,
 		    ts_control_reply_fn fn, void *fn_ctx, uint64_t now_ms);
+int ts_node_ask(struct ts_node *node, const struct ts_control_ask *ask,
+		ts_control_reply_fn fn, void *fn_ctx, uint64_t now_ms);
 int ts_node_expire_at(struct ts_node *node, int64_t expiry_unix,
 		      ts_control_reply_fn fn, void *fn_ctx, uint64_t now_ms);
 bool ts_node_in_map_poll(const struct ts_node *node);
@@ -304,6 +306,21 @@ const struct ts_prefs *ts_node_prefs(const struct ts_node *node);
  * identity must be the present ones. */
 void ts_node_edit_prefs(struct ts_node *node, struct ts_prefs *next,
 			uint64_t now_ms);
+
+/* For tests of a tailnet (tailscale debug). As ts_path_pick_new_home() and its
+ * neighbours have it; */
+int ts_node_pick_new_home(struct ts_node *node, uint64_t now_ms);
+int ts_node_prefer_home(struct ts_node *node, int region, uint64_t now_ms);
+void ts_node_set_homeless(struct ts_node *node, bool homeless,
+			  uint64_t now_ms);
+/* another discovery key: sessions and paths begin anew, connections stay; */
+void ts_node_rotate_disco_key(struct ts_node *node, uint64_t now_ms);
+/* the addresses of the peers that may relay for us: how many; */
+size_t ts_node_relay_servers(const struct ts_node *node, struct ts_ip *out,
+			     size_t cap);
+/* no link to the server until the next start or login; what works goes on. */
+void ts_node_disconnect_control(struct ts_node *node, uint64_t now_ms);
+void ts_node_reconnect_control(struct ts_node *node, uint64_t now_ms);
 
 struct ts_node_peer_status {
 	struct ts_path_peer_status path;

@@ -103,6 +103,7 @@ struct ts_node {
 	/* May packets flow at all? Not without an address, nor once our key
 	 * has run out or was given back. */
 	bool is_open;
+	bool is_disconnected; /* from control, as somebody wanted */
 	bool filter_is_stale; /* a peer that the filter looks at changed */
 	bool relays_are_stale; /* a peer that relays for us changed */
 	bool has_moved; /* a peer of this round */

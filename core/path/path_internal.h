@@ -105,6 +105,8 @@ struct ts_path {
 	bool has_new_names; /* since the check under way began */
 	struct ts_home_history history;
 	struct ts_endpoints endpoints;
+	int preferred_home; /* as somebody says; 0: whichever is best */
+	bool is_homeless;   /* the same */
 	struct ts_path_race race;
 	struct ts_relay_client relays;
 	struct ts_path_settings settings;

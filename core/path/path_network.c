@@ -206,7 +206,7 @@ static void schedule_check(struct ts_path *path)
 {
 	uint64_t at_ms = UINT64_MAX;
 
-	if (path->map && path->pool.home == 0)
+	if (path->map && path->pool.home == 0 && !path->is_homeless)
 		at_ms = path->now_ms + PATH_CHECK_TROUBLE_MS;
 	else if (path->map && is_active(path))
 		at_ms = path->now_ms + PATH_CHECK_MIN_MS +
@@ -329,6 +329,14 @@ static void take_endpoints(struct ts_path *path,
 		ts_path_tell_endpoints(path);
 }
 
+static bool has_answered(const struct ts_netcheck_report *report, int region)
+{
+	for (size_t i = 0; i < report->region_count; i++)
+		if (report->regions[i].id == region)
+			return report->regions[i].has_latency;
+	return false;
+}
+
 static void choose_home(struct ts_path *path,
 			const struct ts_netcheck_report *report)
 {
@@ -339,6 +347,10 @@ static void choose_home(struct ts_path *path,
 	int region = ts_home_region_choose(&path->history, report, path->map,
 					   &old, path->now_ms);
 
+	if (path->is_homeless)
+		return;
+	if (path->preferred_home && has_answered(report, path->preferred_home))
+		region = path->preferred_home;
 	if (region != 0)
 		set_home(path, region);
 	else if (path->race.count == 0 && may_change_home(path))
@@ -361,6 +373,64 @@ static void check_done(void *ctx, const struct ts_netcheck_report *report,
 		path->next_check_ms = path->now_ms;
 	}
 	ts_path_end_asked(path, report);
+}
+
+/* -- another home, as somebody says ---------------------------------------- */
+
+static bool has_region(const struct ts_path *path, int region)
+{
+	for (size_t i = 0; i < path->map->region_count; i++)
+		if (path->map->regions[i].id == region)
+			return can_connect(path, region);
+	return false;
+}
+
+int ts_path_pick_new_home(struct ts_path *path, uint64_t now_ms)
+{
+	size_t count = path->map ? path->map->region_count : 0;
+	size_t first = count ? ts_random_below((uint32_t)count) : 0;
+
+	path->now_ms = now_ms;
+	if (!path->map)
+		return -ENETDOWN;
+	if (!may_change_home(path))
+		return -EAGAIN;
+	for (size_t i = 0; i < count; i++) {
+		int region = path->map->regions[(first + i) % count].id;
+
+		if (region == path->pool.home || !can_connect(path, region))
+			continue;
+		set_home(path, region);
+		ts_path_tell_net_info(path);
+		return 0;
+	}
+	return -ENOENT;
+}
+
+int ts_path_prefer_home(struct ts_path *path, int region, uint64_t now_ms)
+{
+	path->now_ms = now_ms;
+	if (!path->map)
+		return -ENETDOWN;
+	if (region != 0 && !has_region(path, region))
+		return -ENOENT;
+	path->preferred_home = region;
+	ts_path_check_network(path, true);
+	return 0;
+}
+
+void ts_path_set_homeless(struct ts_path *path, bool homeless, uint64_t now_ms)
+{
+	path->now_ms = now_ms;
+	path->is_homeless = homeless;
+	path->race.count = homeless ? 0 : path->race.count;
+	if (homeless && path->pool.home != 0) {
+		log_info("path: no home relay from now on");
+		ts_derp_pool_set_home(&path->pool, 0, now_ms);
+		ts_path_tell_net_info(path);
+	} else if (!homeless) {
+		ts_path_check_network(path, true);
+	}
 }
 
 /* -- checks that others ask for ------------------------------------------ */

@@ -173,6 +173,13 @@ void ts_path_set_node_key(struct ts_path *path,
 	ts_derp_pool_set_key(&path->pool, node_key, now_ms);
 }
 
+void ts_path_set_disco_key(struct ts_path *path,
+			   const struct ts_private_key *disco_key)
+{
+	path->config.disco_key = *disco_key;
+	ts_public_key_from_private(disco_key, &path->disco_public);
+}
+
 void ts_path_set_derp_map(struct ts_path *path, const struct ts_derp_map *map,
 			  uint64_t now_ms)
 {

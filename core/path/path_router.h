@@ -118,6 +118,9 @@ void ts_path_free(struct ts_path *path);
 void ts_path_set_node_key(struct ts_path *path,
 			  const struct ts_private_key *node_key,
 			  uint64_t now_ms);
+/* While there is no peer: all that was said under the old one is void. */
+void ts_path_set_disco_key(struct ts_path *path,
+			   const struct ts_private_key *disco_key);
 /* Kept by reference until the next call; NULL: none. Regions whose definition
  * changed are closed, home is measured anew (STUN latency; with no UDP, the
  * first region that connects). */
@@ -145,6 +148,14 @@ void ts_path_set_port_mapping(struct ts_path *path, const struct ts_addr *addr,
 			      uint64_t now_ms);
 /* Control is reachable: the home region may be changed. */
 void ts_path_set_control_up(struct ts_path *path, bool up);
+
+/* For tests of a tailnet: another home, any, until the next check; this one
+ * whenever it answers (0: whichever is best); none at all. -ENETDOWN (no map),
+ * -EAGAIN (control would not hear of it), -ENOENT (there is no such region). */
+int ts_path_pick_new_home(struct ts_path *path, uint64_t now_ms);
+int ts_path_prefer_home(struct ts_path *path, int region, uint64_t now_ms);
+void ts_path_set_homeless(struct ts_path *path, bool homeless,
+			  uint64_t now_ms);
 
 struct ts_path_peer_config {
 	struct ts_public_key node_key, disco_key;

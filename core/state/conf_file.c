@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/environment.h"
 #include "core/base/err.h"
 #include "core/crypto/secret.h"
 #include "core/state/conf_routes.h"
@@ -125,6 +126,18 @@ const struct ts_config_option *ts_config_options(size_t *count)
 {
 	*count = ARRAY_LEN(options);
 	return options;
+}
+
+static const char *given(const struct ts_config *config, size_t option)
+{
+	return config->given && config->given[option] ? config->given[option]
+						      : "";
+}
+
+bool ts_config_changed(const struct ts_config *a, const struct ts_config *b,
+		       size_t option)
+{
+	return strcmp(given(a, option), given(b, option)) != 0;
 }
 
 static const struct ts_config_option *find_option(const char *key)
@@ -286,16 +299,6 @@ static int read_part(struct ts_config *config, const struct ts_config_input *in,
 
 /* -- the environment ------------------------------------------------------ */
 
-static const char *lookup(char **env, const char *name)
-{
-	size_t len = name ? strlen(name) : 0;
-
-	for (; name && env && *env; env++)
-		if (strncmp(*env, name, len) == 0 && (*env)[len] == '=')
-			return (*env)[len + 1] ? *env + len + 1 : NULL;
-	return NULL;
-}
-
 static int read_env(struct ts_config *config, const struct ts_config_input *in,
 		    char err[static ERR_CAP])
 {
@@ -303,11 +306,11 @@ static int read_env(struct ts_config *config, const struct ts_config_input *in,
 
 	for (size_t i = 0; i < ARRAY_LEN(options) && !code; i++) {
 		const char *name = options[i].env;
-		const char *value = lookup(in->env, name);
+		const char *value = ts_environment_get(in->env, name);
 
 		if (!value) {
 			name = options[i].env_alias;
-			value = lookup(in->env, name);
+			value = ts_environment_get(in->env, name);
 		}
 		if (value)
 			code = ts_conf_set(config, &options[i], value, name,
@@ -332,9 +335,9 @@ static int read_defaults(struct ts_config *config,
 
 char *ts_config_default_state_dir(char **env, const char *hostname)
 {
-	const char *given = lookup(env, "STATE_DIRECTORY");
-	const char *xdg = lookup(env, "XDG_STATE_HOME");
-	const char *home = lookup(env, "HOME");
+	const char *given = ts_environment_get(env, "STATE_DIRECTORY");
+	const char *xdg = ts_environment_get(env, "XDG_STATE_HOME");
+	const char *home = ts_environment_get(env, "HOME");
 	char *dir = NULL;
 	int len = -1;
 
@@ -351,7 +354,7 @@ char *ts_config_default_state_dir(char **env, const char *hostname)
 
 static int complete_account(struct ts_config *config, char **env)
 {
-	const char *dir = lookup(env, "TSNET_KUBE_ACCOUNT");
+	const char *dir = ts_environment_get(env, "TSNET_KUBE_ACCOUNT");
 
 	config->kube_account = dir ? strdup(dir) : NULL;
 	return dir && !config->kube_account ? -ENOMEM : 0;
@@ -394,7 +397,7 @@ static int complete(struct ts_config *config, const struct ts_config_input *in,
 	    config->kube_secret)
 		return 0;
 	/* As in the container of upstream's image. */
-	secret = lookup(in->env, "TS_KUBE_SECRET");
+	secret = ts_environment_get(in->env, "TS_KUBE_SECRET");
 	if (secret)
 		return complete_secret(config, secret, err);
 	/* An ephemeral node, and one that has no home to keep its keys in,

@@ -65,6 +65,8 @@
  */
 enum { TS_CONF_ENDPOINTS_MAX = 8, TS_CONF_ROUTES_MAX = 256,
        TS_CONF_PORTS_MAX = 16 };
+struct ts_program_ops;
+
 struct ts_config {
 	char *hostname, *auth_key, *control_url, *state_dir;
 	char *client_secret, *client_id, *id_token, *audience;
@@ -73,6 +75,10 @@ struct ts_config {
 	char *id_token_file; /* which had it; such files are written anew */
 	char **secret_variables; /* which had secrets, by "env:NAME" */
 	size_t secret_variable_count;
+	/* By the table's index: each option as it was given, but secrets; for
+	 * ts_config_changed(). */
+	char **given;
+	char **environment; /* to load it again (config_load.h), or NULL */
 	bool has_default_server; /* control_url is nobody's choice */
 	bool state_in_memory, ephemeral, accept_routes, force_login, login_qr;
 	bool accept_dns;
@@ -102,6 +108,9 @@ struct ts_config {
 	char *permit_cert_uid; /* NULL or "": nobody else */
 	uint16_t tls_ports[TS_CONF_PORTS_MAX];
 	size_t tls_port_count;
+	/* What the program does itself (core/engine/program_ops.h), set by whom
+	 * it is told; NULL: nothing. */
+	const struct ts_program_ops *program;
 };
 
 /* env is "NAME=value"... NULL-terminated (environ); conf_text may be NULL.
@@ -114,6 +123,7 @@ struct ts_config_input {
 	char **env;
 	const char *program;
 	int (*read_file)(const char *path, char **out);
+	bool skips_secrets; /* as if there were none */
 };
 /* The sections of tsnet.conf: none or [node] for every program, [node "NAME"]
  * for the program NAME alone, which wins. */
@@ -149,6 +159,9 @@ struct ts_config_option {
 	size_t offset;	      /* in struct ts_config */
 };
 const struct ts_config_option *ts_config_options(size_t *count);
+/* Was that option of the table given otherwise? Secrets never were. */
+bool ts_config_changed(const struct ts_config *a, const struct ts_config *b,
+		       size_t option);
 void ts_config_deinit(struct ts_config *config); /* wipes the secrets */
 /* Default directory: $STATE_DIRECTORY, or $XDG_STATE_HOME/tsnet/HOSTNAME, or
  * ~/.local/state/tsnet/HOSTNAME; NULL when no home is known. Heap. */

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "core/base/environment.h"
 #include "core/base/err.h"
 #include "core/crypto/secret.h"
 #include "core/state/conf_routes.h"
@@ -233,16 +234,6 @@ static int read_url(const char *text, char **out)
 	return replace(out, strndup(text, len));
 }
 
-static const char *lookup(char **env, const char *name)
-{
-	size_t len = strlen(name);
-
-	for (; env && *env; env++)
-		if (strncmp(*env, name, len) == 0 && (*env)[len] == '=')
-			return *env + len + 1;
-	return NULL;
-}
-
 static int read_secret_name(const char *name, struct ts_config *config)
 {
 	int code = read_text("", &config->state_dir);
@@ -255,7 +246,7 @@ static int read_secret_name(const char *name, struct ts_config *config)
 
 static int read_dir(const char *text, char **env, struct ts_config *config)
 {
-	const char *home = lookup(env, "HOME");
+	const char *home = ts_environment_get(env, "HOME");
 	char *path = NULL;
 
 	config->state_in_memory = strcmp(text, STATE_IN_MEMORY) == 0;
@@ -267,7 +258,7 @@ static int read_dir(const char *text, char **env, struct ts_config *config)
 		return read_text("", &config->state_dir);
 	if (strncmp(text, "~/", 2) != 0)
 		return replace(&config->state_dir, strdup(text));
-	if (!home || !*home)
+	if (!home)
 		return -EINVAL;
 	if (asprintf(&path, "%s%s", home, text + 1) < 0)
 		path = NULL;
@@ -452,9 +443,9 @@ static int read_secret_variable(const char *name, char **out,
 				const struct ts_config_input *in,
 				char err[static ERR_CAP])
 {
-	const char *value = lookup(in->env, name);
+	const char *value = ts_environment_get(in->env, name);
 
-	if (!value || !*value) {
+	if (!value) {
 		snprintf(err, ERR_CAP, "%s: %s: the variable \"%.60s\" is not "
 			 "set", source, option->key, name);
 		return -EINVAL;
@@ -515,6 +506,8 @@ static int read_value(struct ts_config *config,
 	case TS_CONF_HOSTNAME:
 		return read_hostname(value, out);
 	case TS_CONF_SECRET:
+		if (in->skips_secrets)
+			return 0;
 		return read_secret(value, out, config, option, source, in,
 				   err);
 	case TS_CONF_URL:
@@ -552,6 +545,31 @@ static int read_value(struct ts_config *config,
 	return -EINVAL;
 }
 
+static int note_given(struct ts_config *config,
+		      const struct ts_config_option *option, const char *value)
+{
+	size_t count;
+	const struct ts_config_option *all = ts_config_options(&count);
+
+	if (option->kind == TS_CONF_SECRET)
+		return 0;
+	if (!config->given)
+		config->given = calloc(count, sizeof(*config->given));
+	if (!config->given)
+		return -ENOMEM;
+	return replace(&config->given[option - all], strdup(value));
+}
+
+static void free_given(struct ts_config *config)
+{
+	size_t count;
+
+	ts_config_options(&count);
+	for (size_t i = 0; config->given && i < count; i++)
+		free(config->given[i]);
+	free(config->given);
+}
+
 int ts_conf_set(struct ts_config *config, const struct ts_config_option *option,
 		const char *value, const char *source,
 		const struct ts_config_input *in, char err[static ERR_CAP])
@@ -560,6 +578,8 @@ int ts_conf_set(struct ts_config *config, const struct ts_config_option *option,
 
 	err[0] = '\0';
 	code = read_value(config, option, value, source, in, err);
+	if (!code)
+		code = note_given(config, option, value);
 	if (code == -ENOMEM)
 		snprintf(err, ERR_CAP, "out of memory");
 	else if (code && !err[0])
@@ -589,5 +609,9 @@ void ts_config_deinit(struct ts_config *config)
 	free(config->log_file);
 	free(config->acme_directory);
 	free(config->permit_cert_uid);
+	free_given(config);
+	for (char **e = config->environment; e && *e; e++)
+		free(*e);
+	free(config->environment);
 	memset(config, 0, sizeof(*config));
 }

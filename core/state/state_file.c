@@ -39,6 +39,16 @@ void ts_state_free(struct ts_state *s)
 	free(s);
 }
 
+size_t ts_state_count(const struct ts_state *s)
+{
+	return s->count;
+}
+
+const char *ts_state_key(const struct ts_state *s, size_t i)
+{
+	return s->entries[i].key;
+}
+
 struct ts_state *ts_state_copy(const struct ts_state *s)
 {
 	struct ts_state *copy = ts_state_new();
@@ -214,6 +224,11 @@ static int make_machine_key(struct ts_state *s, struct ts_private_key *out)
 	if (changed < 0)
 		ts_wipe(out, sizeof(*out));
 	return changed < 0 ? changed : 0;
+}
+
+int ts_state_forget_machine_key(struct ts_state *s)
+{
+	return ts_state_set(s, STATE_MACHINE_KEY, NULL, 0);
 }
 
 int ts_state_machine_key(struct ts_state *s, struct ts_private_key *out,

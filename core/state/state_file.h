@@ -31,6 +31,13 @@ const uint8_t *ts_state_get(const struct ts_state *s, const char *key,
 int ts_state_set(struct ts_state *s, const char *key, const void *data,
 		 size_t len);
 
+/* The next one is another machine's: 0, 1 (it is gone) or -ENOMEM. */
+int ts_state_forget_machine_key(struct ts_state *s);
+/* The keys in order, 0..count-1; bytes of a key are not changed by what is done
+ * to others, its place is. */
+size_t ts_state_count(const struct ts_state *s);
+const char *ts_state_key(const struct ts_state *s, size_t i);
+
 /* Machine key: loaded, or made and stored (then *created = true). */
 int ts_state_machine_key(struct ts_state *s, struct ts_private_key *out,
 			 bool *created, char err[static 128]);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * tka.c - the tailnet key authority: which keys are trusted to sign nodes
  *
- * Updates are verified against the state before them, put into memory, stored,
- * and then the chain is walked anew from its oldest update: it may take
- * another fork now.
+ * Updates are verified against the state before them and put into memory; then
+ * the chain is walked anew from its oldest update, as it may take another fork
+ * now, and they are stored.
  */
 #include "core/tka/tka.h"
 
@@ -91,21 +91,23 @@ static const struct ts_tka_aum *find_oldest(const struct ts_tka_chonk *chonk)
 	return is_alone || found_passes ? found : NULL;
 }
 
-static int walk(struct ts_tka *tka)
+/* Where the chain ends. */
+static int walk(const struct ts_tka *tka, struct tka_point *out)
 {
-	struct tka_point point;
-	int err = tka_point_at(tka->chonk, &tka->oldest, &point);
+	int err = tka_point_at(tka->chonk, &tka->oldest, out);
 
 	if (err)
 		return err;
-	err = tka_forward(tka->chonk, &point);
-	if (err) {
-		tka_point_deinit(&point);
-		return err;
-	}
+	err = tka_forward(tka->chonk, out);
+	if (err)
+		tka_point_deinit(out);
+	return err;
+}
+
+static void set_head(struct ts_tka *tka, const struct tka_point *point)
+{
 	tka_point_deinit(&tka->head);
-	tka->head = point;
-	return 0;
+	tka->head = *point;
 }
 
 int ts_tka_open(struct ts_tka_chonk *chonk, struct ts_tka **out)
@@ -124,7 +126,7 @@ int ts_tka_open(struct ts_tka_chonk *chonk, struct ts_tka **out)
 	}
 	tka->chonk = chonk;
 	tka->oldest = oldest->hash;
-	err = walk(tka);
+	err = walk(tka, &tka->head);
 	if (err) {
 		ts_tka_free(tka);
 		return err == -ENOMEM ? err : -EBADMSG;
@@ -288,11 +290,28 @@ static int store_all(struct ts_tka *tka, struct staged *staged,
 	return err;
 }
 
-/* What reached the disk meanwhile may stay there: it is verified. */
+/* What reached the disk before it was full may stay there: it is good. */
 static void unstage(struct ts_tka *tka, struct staged *staged)
 {
 	while (staged->count > 0)
 		ts_tka_chonk_drop(tka->chonk, staged->list[--staged->count]);
+}
+
+/* Stored is only what can be walked: the next start walks it again. */
+static int take_staged(struct ts_tka *tka, struct staged *staged,
+		       int64_t now_unix)
+{
+	struct tka_point head;
+	int err = walk(tka, &head);
+
+	if (err)
+		return err;
+	err = store_all(tka, staged, now_unix);
+	if (err)
+		tka_point_deinit(&head);
+	else
+		set_head(tka, &head);
+	return err;
 }
 
 int ts_tka_inform(struct ts_tka *tka, const struct ts_tka_update *updates,
@@ -308,9 +327,7 @@ int ts_tka_inform(struct ts_tka *tka, const struct ts_tka_update *updates,
 	for (size_t i = 0; !err && i < count; i++)
 		err = stage(tka, &staged, &updates[i], why);
 	if (!err)
-		err = store_all(tka, &staged, now_unix);
-	if (!err)
-		err = walk(tka);
+		err = take_staged(tka, &staged, now_unix);
 	if (err)
 		unstage(tka, &staged);
 	tka_point_deinit(&staged.point);

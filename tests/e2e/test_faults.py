@@ -2,11 +2,11 @@
 import json
 import os
 import signal
-import socket
 
 import pytest
 
 from harness import wait_until
+from talker import Talker
 
 APPS = os.path.join(os.path.dirname(__file__), "apps")
 CONTROL_FAULTS = ["zstd", "json", "not-object", "oversize", "truncated",
@@ -25,32 +25,10 @@ def echo(run):
 
 @pytest.fixture
 def client(run):
-    """A long-lived program that connects whenever it is told to: a line on a
-    host socket is sent to the tailnet server and its answer comes back."""
-    class Client:
-        def __init__(self):
-            self.program = run("client", "python3", "-u", app("on_demand.py"),
-                               "echo", "7000").wait_running()
-            port = wait_until(lambda: self.program.out.split(), "the port")[0]
-            self.control = socket.create_connection(("127.0.0.1", int(port)))
-            self.control.settimeout(60)
-            self.lines = self.control.makefile("rw")
-
-        def ask(self, line):
-            self.lines.write(line + "\n")
-            self.lines.flush()
-            return self.lines.readline().strip()
-
-        def new(self):
-            """Connect anew and echo; "OK" or the error."""
-            return self.ask("new")
-
-        def keep(self):
-            """Echo over the connection that was opened first."""
-            return self.ask("keep")
-    client = Client()
+    client = Talker(run, "client", "echo", "7000")
+    client.program.wait_running()
     yield client
-    client.control.close()
+    client.close()
 
 
 def online(lab, name):

@@ -2,11 +2,11 @@
 import base64
 import json
 import os
-import socket
 
 import pytest
 
 from harness import SANITIZERS, wait_until
+from talker import Talker
 from test_localapi import ask
 
 APPS = os.path.join(os.path.dirname(__file__), "apps")
@@ -57,23 +57,6 @@ def log_in(program, lab, user):
     lab.command(f"approve all {user}")
 
 
-class Talker:
-    """A program that connects when it is told to."""
-
-    def __init__(self, run, hostname, *argv, **kwargs):
-        self.program = run(hostname, "python3", "-u", app("on_demand.py"),
-                           *argv, **kwargs)
-        port = wait_until(lambda: self.program.out.split(), "the port")[0]
-        self.control = socket.create_connection(("127.0.0.1", int(port)))
-        self.control.settimeout(60)
-        self.lines = self.control.makefile("rw")
-
-    def ask(self, line):
-        self.lines.write(line + "\n")
-        self.lines.flush()
-        return self.lines.readline().strip()
-
-
 @pytest.fixture
 def talker(run):
     made = []
@@ -83,7 +66,7 @@ def talker(run):
         return made[-1]
     yield start
     for one in made:
-        one.control.close()
+        one.close()
 
 
 @pytest.mark.parametrize("where", ["hosted", pytest.param(

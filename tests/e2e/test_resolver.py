@@ -135,6 +135,25 @@ def test_split_dns(split, corp, system, ask, way):
     assert corp.asked and not system.asked
 
 
+@needs("dig", "node")
+def test_bare_names_for_resolvers_of_their_own(split, corp, system, ask, web):
+    """Looked for below the tailnet's search domains, then at the system's."""
+    for options in ((), ("+tcp",), ("@100.100.100.100",)):
+        assert ask(*dig("db", *options)).strip() == "192.0.2.10"
+    assert ask(*dig("six", "AAAA")).strip() == "2001:db8::6"
+    assert ask(*dig("alias")).strip() == "192.0.2.10"
+    assert ask(*dig("web")).strip() == web.ip
+    assert not system.asked
+    out = ask("dig", "AAAA", "db")
+    assert "status: NOERROR" in out and "ANSWER: 0" in out
+    assert "status: SERVFAIL" in ask("dig", "+tries=1", "fails")
+    assert ask(*dig("host")).strip() == "198.51.100.1"
+    assert ask("dig", "+short", "MX", "db") == ""
+    assert set(system.asked) == {("udp", "host"), ("udp", "db")}
+    assert ask("node", "-e", """require('dns').promises.resolve4('db')
+        .then(ips => console.log(ips.join()))""").strip() == "192.0.2.10"
+
+
 def test_split_dns_leaves_other_names_alone(split, corp, system, ask):
     out = ask(*script("""
         import socket
@@ -507,6 +526,12 @@ def test_a_resolver_of_our_own(configure, run, tmp_path, system, listen):
     assert base64.b64decode(ask_itself()["Bytes"])[-4:] == \
         bytes((192, 0, 2, 10))
     assert ("udp", "db.corp.example") in log.asked
+    bytes_of = lambda name: base64.b64decode(json.loads(
+        get(program, "dns-query?name=" + name)[1])["Bytes"])
+    assert len(bytes_of("big.corp.example")) > 1600
+    assert ("tcp", "big.corp.example") in log.asked
+    assert {line.split()[3] for line in log.lines if "tcp" in line} == \
+        {program.ip}
 
 
 @needs("dig")

@@ -462,3 +462,8 @@ def test_names_for_those_who_may_leave_by_us(net, node, tmp_path):
                 f"@{tmp_path}/query", api + "/dns-query")
     assert out.exists(), got.stderr
     assert out.read_bytes()[RCODE_AT] & 15 == REFUSED
+    # As people ask.
+    said = under(client, "curl", "-sS", "-i", f"{api}/dns-query?q={name}")
+    assert "content-type: application/json" in said.stdout.lower()
+    assert said.stdout.endswith('{"Error":"DNS RCode = RCodeRefused"}\n')
+    assert status_of(client, f"{api}/dns-query?q=a..b") == "400"

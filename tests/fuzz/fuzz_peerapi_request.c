@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/host/peerapi_request.h"
+#include "core/host/peerapi_dns_text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -13,6 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	struct ts_peerapi_request req;
 	const char *problem = NULL;
 	uint8_t *query = NULL;
+	uint8_t question[DNS_PLAIN_QUERY_CAP];
 	char host[48];
 	size_t query_len = 0;
 
@@ -33,6 +34,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		} else if (!problem) {
 			abort();
 		}
+		if (ts_peerapi_dns_question(&req, question) >
+		    (int)sizeof(question))
+			abort();
+		/* Any bytes may be an answer. */
+		free(ts_peerapi_dns_text(req.body, req.body_len));
 		data += req.len;
 		len -= req.len;
 	}

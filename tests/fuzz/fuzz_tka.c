@@ -10,6 +10,7 @@
 
 #include "core/tka/cbor.h"
 #include "core/tka/tka.h"
+#include "core/tka/tka_link.h"
 
 static void read_aum(const uint8_t *data, size_t len)
 {
@@ -72,13 +73,28 @@ static void write_again(const uint8_t *data, size_t len)
 	free(out);
 }
 
+static void read_link(const uint8_t *data, size_t len)
+{
+	char *url = malloc(len + 1), error[TKA_LINK_ERROR_CAP];
+	struct ts_tka_link link;
+
+	if (!url)
+		return;
+	memcpy(url, data, len);
+	url[len] = '\0';
+	if (ts_tka_link_read(url, 1, &link, error) &&
+	    !memchr(error, '\0', sizeof(error)))
+		abort();
+	free(url);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	struct ts_reader r;
 
 	if (len == 0)
 		return 0;
-	switch (data[0] % 6) {
+	switch (data[0] % 7) {
 	case 0:
 		read_aum(data + 1, len - 1);
 		break;
@@ -93,6 +109,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		break;
 	case 4:
 		write_again(data + 1, len - 1);
+		break;
+	case 6:
+		read_link(data + 1, len - 1);
 		break;
 	default:
 		r = ts_reader_init(data + 1, len - 1);

@@ -54,6 +54,10 @@ def rows(env):
         wait_until(lambda: hostinfo().get(name) == value,
                    f"the server to hear of {name}")
 
+    def told_home(region):
+        wait_until(lambda: lab.node("ours")["net_info"].get(
+            "PreferredDERP", 0) == region, f"home {region}")
+
     def pref(name, value):
         def check():
             assert env.program_prefs()[name] == value
@@ -119,6 +123,8 @@ def rows(env):
         Row("lock status", r"(?i)not enabled|tailnet lock|network lock"),
         Row("metrics print", r"tailscaled_"),
         Row("bugreport", r"BUG-"),
+        Row("bugreport --diagnose", r"BUG-"),
+        Row("bugreport --record", r"BUG-.*\nBUG-", stdin="\n"),
         Row("id-token some-audience", r"^eyJ"),
         Row("nc {peer} 8080", r"HTTP/1.0 200", stdin="GET / HTTP/1.0\n\n"),
         Row("switch --list", r"ID\s+Tailnet\s+Account"),
@@ -150,18 +156,32 @@ def rows(env):
         Row("debug statedir", r"state"),
         Row("debug watch-ipn --initial --count 1", r'"State": 6'),
         Row("debug localapi GET status?peers=false", r"BackendState"),
-        Row("debug rotate-disco-key", limit="not served"),
-        Row("debug pick-new-derp", limit="not served"),
-        Row("debug force-prefer-derp 1", limit="not served"),
-        Row("debug component-logs magicsock", limit="not served"),
-        Row("debug daemon-goroutines", limit="there are none"),
-        Row("debug daemon-logs", limit="no log is uploaded"),
+        Row("debug rotate-disco-key"),
+        Row("debug pick-new-derp"),
+        Row("debug force-prefer-derp 901",
+            after=lambda: told_home(901)),
+        Row("debug force-prefer-derp 0"),
+        Row("debug derp-set-on-demand", after=lambda: told_home(0)),
+        Row("debug derp-unset-on-demand"),
+        Row("debug peer-relay-servers", r"^\[\]"),
+        Row("debug peer-relay-sessions", r"No peer relay|not configured"),
+        Row("debug clear-netmap-cache"),
+        Row("debug daemon-bus-graph", limit="there is no event bus"),
+        Row("debug daemon-bus-queues", limit="there is no event bus"),
+        Row("debug daemon-bus-events", limit="there is no event bus"),
+        Row("syspolicy list", r"No policy settings"),
+        Row("syspolicy reload", r"No policy settings"),
+        Row("debug component-logs magicsock", r"(?i)enabled"),
+        Row("debug component-logs --for=0 magicsock", r"(?i)disabled"),
+        Row("debug component-logs none", status=1, want="unknown component"),
+        Row("debug daemon-goroutines", r"thread \d+"),
+        Row("debug daemon-logs", r"logtap connected", is_endless=True),
         Row("debug metrics", r"tailscaled_|# TYPE"),
         Row("debug capture -o -", "\xd4\xc3\xb2\xa1", is_endless=True),
         Row("debug peer-endpoint-changes {peer}", limit="not served"),
-        Row("debug dev-store-set --danger a b", limit="not served"),
+        Row("debug dev-store-set --danger a b"),
         Row("debug set-expire --in 720h"),
-        Row("debug reload-config", limit="not served"),
+        Row("debug reload-config", r"config reloaded"),
         Row("down", after=is_state("Stopped")),
         Row("status", r"stopped", status=1),
         Row("down", r"already stopped"),
@@ -249,7 +269,7 @@ def env(tmp_path, keep):
     for name in ("lab", "other"):
         directory = tmp_path / name
         directory.mkdir()
-        labs.append(keep(Lab(directory)))
+        labs.append(keep(Lab(directory, "--regions", "2")))
     lab, other = labs
     control = LabControl(lab)
     acme = keep(AcmeServer(tmp_path / "acme", lab))

@@ -39,18 +39,14 @@ void lab_id_token_request(struct lab *lab, struct lab_h2_stream *stream,
 {
 	json_t *body = lab_request_json(stream, req);
 	const char *audience = lab_json_text(body, "Audience");
-	struct ts_public_key key;
-	struct lab_node *node = NULL;
+	const struct lab_node *node;
 
 	if (!body)
 		return;
-	if (!lab_json_key(body, "NodeKey", TS_PREFIX_NODE, &key))
-		node = lab_node_by_key(&lab->state, &key);
-	if (!node || !ts_public_key_equal(&node->machine, machine))
-		lab_respond_error(stream, 403, "unknown node key\n");
-	else if (!*audience || strcmp(audience, "forbidden") == 0)
+	node = lab_request_node(lab, stream, machine, body);
+	if (node && (!*audience || strcmp(audience, "forbidden") == 0))
 		lab_respond_error(stream, 400, "no token for that audience\n");
-	else
+	else if (node)
 		lab_respond_json(stream,
 				 json_pack("{s:o}", "id_token",
 					   make_token(node, audience)));

@@ -63,6 +63,21 @@ json_t *lab_request_json(struct lab_h2_stream *stream,
 	return NULL;
 }
 
+struct lab_node *lab_request_node(struct lab *lab, struct lab_h2_stream *stream,
+				  const struct ts_public_key *machine,
+				  const json_t *body)
+{
+	struct ts_public_key key;
+	struct lab_node *node = NULL;
+
+	if (!lab_json_key(body, "NodeKey", TS_PREFIX_NODE, &key))
+		node = lab_node_by_key(&lab->state, &key);
+	if (node && ts_public_key_equal(&node->machine, machine))
+		return node;
+	lab_respond_error(stream, 403, "unknown node key\n");
+	return NULL;
+}
+
 static void serve_nothing(struct lab *lab, struct lab_h2_stream *stream,
 			  const struct ts_public_key *machine,
 			  const struct lab_h2_request *req)

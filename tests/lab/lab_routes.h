@@ -22,6 +22,11 @@ json_t *lab_request_json(struct lab_h2_stream *stream,
 			 const struct lab_h2_request *req);
 /* The string member of that name, "" when absent or something else. */
 const char *lab_json_text(const json_t *obj, const char *name);
+/* Who sent it: the node of the body's NodeKey, if it is this machine's; else
+ * NULL (answered with 403). */
+struct lab_node *lab_request_node(struct lab *lab, struct lab_h2_stream *stream,
+				  const struct ts_public_key *machine,
+				  const json_t *body);
 /* The key in a member, zero when absent; 0 or -EBADMSG. */
 int lab_json_key(const json_t *obj, const char *name, const char *prefix,
 		 struct ts_public_key *out);

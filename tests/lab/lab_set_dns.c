@@ -31,17 +31,17 @@ void lab_set_dns_request(struct lab *lab, struct lab_h2_stream *stream,
 			 const struct lab_h2_request *req)
 {
 	json_t *body = lab_request_json(stream, req);
-	struct lab_node *node = NULL;
-	struct ts_public_key key;
+	const struct lab_node *node;
 	const char *error;
 
 	if (!body)
 		return;
-	if (!lab_json_key(body, "NodeKey", TS_PREFIX_NODE, &key))
-		node = lab_node_by_key(&lab->state, &key);
-	error = node && ts_public_key_equal(&node->machine, machine)
-			? check(&lab->state, node, body)
-			: "unknown node key\n";
+	node = lab_request_node(lab, stream, machine, body);
+	if (!node) {
+		json_decref(body);
+		return;
+	}
+	error = check(&lab->state, node, body);
 	if (error) {
 		lab_respond_error(stream, 403, error);
 	} else {

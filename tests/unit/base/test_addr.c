@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "unit/test.h"
+#include "unit/addresses.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -7,24 +7,16 @@
 
 #include "core/base/addr.h"
 
-static struct ts_ip ip(const char *text)
-{
-	struct ts_ip out;
-
-	assert_int_equal(ts_ip_parse(text, &out), 0);
-	return out;
-}
-
 static void ips_survive_the_round_trip(void **state)
 {
-	static const char *const texts[] = {"100.64.0.1", "0.0.0.0", "::", "::1",
-					    "fd7a:115c:a1e0::53",
-					    "255.255.255.255"};
+	static const char *const texts[] = {
+		"100.64.0.1",         "0.0.0.0",        "::", "::1",
+		"fd7a:115c:a1e0::53", "255.255.255.255"};
 	char out[TS_IP_TEXT_CAP];
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-		struct ts_ip a = ip(texts[i]);
+		struct ts_ip a = ip_of(texts[i]);
 
 		assert_string_equal(ts_ip_format(&a, out), texts[i]);
 	}
@@ -38,8 +30,8 @@ static void bad_text_is_refused(void **state)
 					    "1.2.3.4:65536", "[::1]", "::1:80",
 					    "[1.2.3.4]:80", "[::1:80",
 					    "1.2.3.4:080", "1.2.3.4:+1"};
-	static const char *const prefixes[] = {"1.2.3.4/33", "::/129", "1.2.3.4/",
-					       "/8", "1.2.3.4/-1", "x/8"};
+	static const char *const prefixes[] = {
+		"1.2.3.4/33", "::/129", "1.2.3.4/", "/8", "1.2.3.4/-1", "x/8"};
 	struct ts_ip a;
 	struct ts_addr addr;
 	struct ts_prefix p;
@@ -70,7 +62,7 @@ static void addrs_survive_the_round_trip(void **state)
 static bool contains(const char *prefix, const char *address)
 {
 	struct ts_prefix p;
-	struct ts_ip a = ip(address);
+	struct ts_ip a = ip_of(address);
 
 	assert_int_equal(ts_prefix_parse(prefix, &p), 0);
 	return ts_prefix_contains(&p, &a);
@@ -95,15 +87,15 @@ static void the_tailscale_range_leaves_chromeos_out(void **state)
 	struct ts_ip a;
 
 	(void)state;
-	a = ip("100.64.0.1");
+	a = ip_of("100.64.0.1");
 	assert_true(ts_ip_is_tailscale(&a));
-	a = ip("100.115.92.7");
+	a = ip_of("100.115.92.7");
 	assert_false(ts_ip_is_tailscale(&a));
-	a = ip("100.115.94.1");
+	a = ip_of("100.115.94.1");
 	assert_true(ts_ip_is_tailscale(&a));
-	a = ip("100.63.255.255");
+	a = ip_of("100.63.255.255");
 	assert_false(ts_ip_is_tailscale(&a));
-	a = ip("fd7a:115c:a1e0::1");
+	a = ip_of("fd7a:115c:a1e0::1");
 	assert_true(ts_ip_is_tailscale(&a));
 }
 

@@ -1,29 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * test_prefix_list.c - lists of prefixes
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
+#include "unit/addresses.h"
 
-#include <cmocka.h>
+#include <stdlib.h>
 
 #include "core/base/prefix_list.h"
 
-static struct ts_prefix prefix(const char *text)
-{
-	struct ts_prefix p;
-
-	assert_int_equal(ts_prefix_parse(text, &p), 0);
-	return p;
-}
-
 static void has_what_is_listed_and_not_what_lies_in_it(void **state)
 {
-	const struct ts_prefix list[] = {prefix("10.0.0.0/8"),
-					 prefix("fd00::/64")};
-	const struct ts_prefix inner = prefix("10.0.0.0/16");
+	const struct ts_prefix list[] = {prefix_of("10.0.0.0/8"),
+					 prefix_of("fd00::/64")};
+	const struct ts_prefix inner = prefix_of("10.0.0.0/16");
 
 	(void)state;
 	assert_true(ts_prefix_list_has(list, 2, &list[1]));
@@ -34,8 +22,10 @@ static void has_what_is_listed_and_not_what_lies_in_it(void **state)
 
 static void equal_are_the_same_in_the_same_order(void **state)
 {
-	const struct ts_prefix a[] = {prefix("10.0.0.0/8"), prefix("::/0")};
-	const struct ts_prefix b[] = {prefix("::/0"), prefix("10.0.0.0/8")};
+	const struct ts_prefix a[] = {prefix_of("10.0.0.0/8"),
+				      prefix_of("::/0")};
+	const struct ts_prefix b[] = {prefix_of("::/0"),
+				      prefix_of("10.0.0.0/8")};
 
 	(void)state;
 	assert_true(ts_prefix_list_equal(a, 2, a, 2));
@@ -46,7 +36,7 @@ static void equal_are_the_same_in_the_same_order(void **state)
 
 static void copy_stands_alone(void **state)
 {
-	struct ts_prefix list[] = {prefix("10.0.0.0/8"), prefix("::/0")};
+	struct ts_prefix list[] = {prefix_of("10.0.0.0/8"), prefix_of("::/0")};
 	struct ts_prefix *copy = ts_prefix_list_copy(list, 2);
 	struct ts_prefix *empty = ts_prefix_list_copy(NULL, 0);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "tests/unit/test.h"
+#include "unit/addresses.h"
 
 #include <netinet/in.h>
 #include <string.h>
@@ -32,14 +32,6 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static struct ts_addr addr(const char *text)
-{
-	struct ts_addr out;
-
-	assert_int_equal(ts_addr_parse(text, &out), 0);
-	return out;
-}
-
 static void put(const struct ts_addr *local, const struct ts_addr *remote,
 		uint8_t state)
 {
@@ -56,7 +48,7 @@ static void test_rule_is_a_function_of_the_port(void **state)
 {
 	(void)state;
 	for (unsigned n = 0; n < TS_RENDEZVOUS_MAX; n++) {
-		struct ts_addr a = addr("127.1.2.3:5000"), b = a, r1, r2;
+		struct ts_addr a = addr_of("127.1.2.3:5000"), b = a, r1, r2;
 
 		assert_true(ts_rendezvous_nth(&info, n, &a, &r1));
 		assert_true(ts_rendezvous_nth(&info, n, &b, &r2));
@@ -68,7 +60,7 @@ static void test_rule_is_a_function_of_the_port(void **state)
 
 static void test_wildcards_and_families(void **state)
 {
-	struct ts_addr any = {.port = 5000}, six = addr("[::1]:5000"), r;
+	struct ts_addr any = {.port = 5000}, six = addr_of("[::1]:5000"), r;
 	struct ts_table_info one = info;
 
 	(void)state;
@@ -88,7 +80,7 @@ static void test_wildcards_and_families(void **state)
 
 static void test_a_used_one_is_passed_over(void **state)
 {
-	struct ts_addr local = addr("127.1.2.3:5001"), first, chosen;
+	struct ts_addr local = addr_of("127.1.2.3:5001"), first, chosen;
 	unsigned n = 0;
 
 	(void)state;
@@ -106,7 +98,7 @@ static void test_a_used_one_is_passed_over(void **state)
 
 static void test_all_used_gives_the_first(void **state)
 {
-	struct ts_addr local = addr("127.1.2.3:5002"), r, first;
+	struct ts_addr local = addr_of("127.1.2.3:5002"), r, first;
 	unsigned n = 0;
 
 	(void)state;
@@ -123,7 +115,7 @@ static void test_all_used_gives_the_first(void **state)
 
 static void test_a_failed_flow_is_found_again(void **state)
 {
-	struct ts_addr local = addr("127.1.2.3:5003"), r;
+	struct ts_addr local = addr_of("127.1.2.3:5003"), r;
 	struct ts_flow_entry entry;
 
 	(void)state;
@@ -142,9 +134,9 @@ static void test_a_failed_flow_is_found_again(void **state)
 
 static void test_names_of_unconnected_sockets(void **state)
 {
-	const struct ts_addr local = addr("127.1.2.3:5004");
+	const struct ts_addr local = addr_of("127.1.2.3:5004");
 	struct ts_flow_entry entry = {.state = TS_FLOW_PENDING,
-				      .tailnet_local = addr("100.64.0.1:7")};
+				      .tailnet_local = addr_of("100.64.0.1:7")};
 	struct ts_addr name = ts_flow_unconnected_name(&entry, &local);
 
 	(void)state;

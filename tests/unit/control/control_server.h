@@ -675,8 +675,8 @@ static inline struct lab *lab_new(void)
 	ts_private_key_generate(&lab->machine_key);
 	ts_public_key_from_private(&lab->control_key, &control_pub);
 	snprintf(lab->key_body, sizeof(lab->key_body),
-		 "{\"legacyPublicKey\":\"mkey:%064d\",\"publicKey\":\"%s\"}",
-		 0, ts_public_key_format(&control_pub, TS_PREFIX_MACHINE, text));
+		 "{\"legacyPublicKey\":\"mkey:%064d\",\"publicKey\":\"%s\"}", 0,
+		 ts_public_key_format(&control_pub, TS_PREFIX_MACHINE, text));
 	lab->key_status = 200;
 	lab->now_ms = 1000000;
 	lab->wall_s = 1700000000;
@@ -734,6 +734,14 @@ static inline struct lab_request *lab_up(struct lab *lab)
 	update = lab_expect(lab, "/machine/map");
 	lab_reply(lab, update, "200", "{}");
 	return map;
+}
+
+/* Of a group of tests. */
+static inline int lab_setup(void **state)
+{
+	(void)state;
+	ts_log_set_level(TS_LOG_OFF);
+	return ts_crypto_init();
 }
 
 #endif

@@ -791,7 +791,8 @@ static void garbage_in_the_map_ends_the_link(void **state)
 
 		lab_map(lab, map, messages[i]);
 		assert_int_equal(lab->hangups, 1);
-		assert_string_equal(lab->error, "map: message: malformed message");
+		assert_string_equal(lab->error,
+				    "map: message: malformed message");
 		lab_free(lab);
 	}
 }
@@ -993,13 +994,6 @@ static void a_bad_url_is_refused(void **state)
 	lab_free(lab);
 }
 
-static int setup(void **state)
-{
-	(void)state;
-	ts_log_set_level(TS_LOG_OFF);
-	return ts_crypto_init();
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1052,5 +1046,5 @@ int main(void)
 		cmocka_unit_test(a_bad_url_is_refused),
 	};
 
-	return cmocka_run_group_tests(tests, setup, NULL);
+	return cmocka_run_group_tests(tests, lab_setup, NULL);
 }

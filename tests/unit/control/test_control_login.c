@@ -225,7 +225,7 @@ static void a_key_that_lives_longer_ends_the_login(void **state)
 	lab_free(lab);
 }
 
-/* -- keys that are made ------------------------------------------------------ */
+/* -- keys that are made ------------------------------------------------ */
 
 static void start_with_made_keys(struct lab *lab, bool is_known)
 {
@@ -329,7 +329,7 @@ static void a_person_may_log_in_in_place_of_a_made_key(void **state)
 	lab_free(lab);
 }
 
-/* -- logout ------------------------------------------------------------------- */
+/* -- logout ------------------------------------------------------------ */
 
 static void logout_forgets_the_tailnet(void **state)
 {
@@ -412,13 +412,6 @@ static void logout_does_not_wait_for_a_key(void **state)
 	lab_free(lab);
 }
 
-static int setup(void **state)
-{
-	(void)state;
-	ts_log_set_level(TS_LOG_OFF);
-	return ts_crypto_init();
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -439,5 +432,5 @@ int main(void)
 		cmocka_unit_test(logout_does_not_wait_for_a_key),
 	};
 
-	return cmocka_run_group_tests(tests, setup, NULL);
+	return cmocka_run_group_tests(tests, lab_setup, NULL);
 }

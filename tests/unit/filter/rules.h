@@ -4,14 +4,10 @@
 #ifndef TESTS_UNIT_FILTER_RULES_H
 #define TESTS_UNIT_FILTER_RULES_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "unit/addresses.h"
+
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include "core/base/err.h"
 #include "core/filter/packet_filter.h"
@@ -25,14 +21,6 @@ struct rule_list {
 	struct ts_filter_dst dsts[RULES_MAX][PATTERNS_MAX];
 	size_t count;
 };
-
-static inline struct ts_ip ip_of(const char *text)
-{
-	struct ts_ip ip;
-
-	assert_int_equal(ts_ip_parse(text, &ip), 0);
-	return ip;
-}
 
 static inline void add_src(struct ts_filter_rule *rule, const char *text)
 {

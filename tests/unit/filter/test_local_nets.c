@@ -1,15 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "tests/unit/test.h"
+#include "unit/addresses.h"
 
 #include "core/filter/local_nets.h"
-
-static struct ts_prefix prefix(const char *text)
-{
-	struct ts_prefix p;
-
-	assert_int_equal(ts_prefix_parse(text, &p), 0);
-	return p;
-}
 
 static bool has(const struct ts_local_nets *nets, const char *text)
 {
@@ -21,8 +13,8 @@ static bool has(const struct ts_local_nets *nets, const char *text)
 
 static void own_addresses_alone(void **state)
 {
-	struct ts_prefix own[] = {prefix("100.64.0.1/32"),
-				  prefix("fd7a:115c:a1e0::1/128")};
+	struct ts_prefix own[] = {prefix_of("100.64.0.1/32"),
+				  prefix_of("fd7a:115c:a1e0::1/128")};
 	struct ts_local_nets nets = {0};
 
 	(void)state;
@@ -36,9 +28,9 @@ static void own_addresses_alone(void **state)
 
 static void networks_behind_us(void **state)
 {
-	struct ts_prefix own = prefix("100.64.0.1/32");
-	struct ts_prefix routes[] = {prefix("10.7.0.0/16"),
-				     prefix("2001:db8::/32")};
+	struct ts_prefix own = prefix_of("100.64.0.1/32");
+	struct ts_prefix routes[] = {prefix_of("10.7.0.0/16"),
+				     prefix_of("2001:db8::/32")};
 	const struct ts_local_routes behind = {.routes = routes,
 					       .route_count = 2};
 	struct ts_local_nets nets = {0};
@@ -61,12 +53,12 @@ static void the_internet_and_nothing_else(void **state)
 		"0.0.0.0",     "100.64.0.9", "203.0.113.7", "fe80::1",
 		"ff02::1",     "::1",	    "fd7a:115c:a1e0::9",
 		"2001:db8:5::1"};
-	struct ts_prefix own = prefix("100.64.0.1/32");
-	struct ts_prefix routes[] = {prefix("0.0.0.0/0"), prefix("::/0"),
-				     prefix("192.168.7.0/24")};
+	struct ts_prefix own = prefix_of("100.64.0.1/32");
+	struct ts_prefix routes[] = {prefix_of("0.0.0.0/0"), prefix_of("::/0"),
+				     prefix_of("192.168.7.0/24")};
 	/* With the bits of our own addresses there. */
-	struct ts_prefix lans[] = {prefix("203.0.113.99/24"),
-				   prefix("2001:db8:5::99/64")};
+	struct ts_prefix lans[] = {prefix_of("203.0.113.99/24"),
+				   prefix_of("2001:db8:5::99/64")};
 	const struct ts_local_routes behind = {.routes = routes,
 					       .route_count = 3,
 					       .lans = lans,

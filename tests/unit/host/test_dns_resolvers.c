@@ -171,6 +171,16 @@ static struct ts_broker_reply end_request(int fd)
 	return rep;
 }
 
+/* Asks, and gets the answer of the first server. */
+static void look_up(const struct bench *b, const char *name)
+{
+	int fd = begin_resolve(b, name, TS_BROKER_WANT_V4);
+	struct heard h = hear(b, 0);
+
+	say_address(&h, name);
+	assert_int_equal(end_request(fd).addr_count, 1);
+}
+
 #define CORP "{\"Routes\":{\"corp.example\":[{\"Addr\":\"127.0.0.3\"}]}}"
 
 static void both_families_are_looked_up(void **state)
@@ -215,10 +225,7 @@ static void new_routes_forget_what_the_old_said(void **state)
 
 	(void)state;
 	open_bench(&b, (struct ts_host_config){0}, CORP);
-	fd = begin_resolve(&b, "db.corp.example", TS_BROKER_WANT_V4);
-	h = hear(&b, 0);
-	say_address(&h, "db.corp.example");
-	assert_int_equal(end_request(fd).addr_count, 1);
+	look_up(&b, "db.corp.example");
 	set_routes(&b, "{\"Routes\":{\"corp.example\":"
 		       "[{\"Addr\":\"127.0.0.4\"}]}}");
 	fd = begin_resolve(&b, "db.corp.example", TS_BROKER_WANT_V4);
@@ -361,6 +368,90 @@ static void single_labels_are_searched_for(void **state)
 	close_bench(&b);
 }
 
+/* A query of a program with a resolver of its own. */
+struct bare {
+	const char *name;
+	size_t answers, len;
+	uint8_t answer[DNS_UDP_MAX];
+};
+
+static void keep_answer(void *ctx, const uint8_t *answer, size_t len)
+{
+	struct bare *bare = ctx;
+
+	bare->answers++;
+	bare->len = len;
+	if (len > 0)
+		memcpy(bare->answer, answer, len);
+}
+
+static void ask_bare(struct fixture *f, void *ctx)
+{
+	const struct bare *bare = ctx;
+	uint8_t query[QUERY_CAP];
+	int len = ts_dns_write_query(7, bare->name, DNS_TYPE_A, query,
+				     sizeof(query));
+
+	ts_dns_service_ask(f->host, NULL, query, (size_t)len,
+			   keep_answer, ctx);
+}
+
+static void leave_bare(struct fixture *f, void *ctx)
+{
+	ts_dns_service_cancel(f->host, ctx);
+}
+
+static void wait_for_answer(struct bench *b, const struct bare *bare)
+{
+	for (int i = 0; i < 1000 && bare->answers == 0; i++) {
+		on_loop(&b->f, do_nothing, NULL);
+		usleep(1000);
+	}
+	assert_int_equal(bare->answers, 1);
+}
+
+static void bare_queries_are_searched_for(void **state)
+{
+	static char domain[] = "corp.example";
+	struct bare found = {.name = "db"}, failed = {.name = "sick"};
+	struct bare left = {.name = "left"}, late = {.name = "late"};
+	struct bench b;
+	struct heard h;
+
+	(void)state;
+	open_bench(&b, (struct ts_host_config){0}, CORP);
+	on_loop(&b.f, set_search, domain);
+	on_loop(&b.f, ask_bare, &found);
+	h = hear(&b, 0);
+	assert_string_equal(h.q.name, "db.corp.example");
+	say_address(&h, "db.corp.example");
+	wait_for_answer(&b, &found);
+	assert_int_equal(found.answer[1], 7); /* the ID */
+	assert_int_equal(found.answer[3] & DNS_RCODE_MASK, DNS_NOERROR);
+	assert_int_equal(found.answer[7], 1);
+	assert_memory_equal(found.answer + DNS_HEADER_LEN, "\2db\0", 4);
+	assert_memory_equal(found.answer + found.len - 4, ip1, sizeof(ip1));
+	on_loop(&b.f, ask_bare, &failed);
+	h = hear(&b, 0);
+	say_code(&h, DNS_SERVFAIL);
+	wait_for_answer(&b, &failed);
+	assert_int_equal(failed.answer[3] & DNS_RCODE_MASK, DNS_SERVFAIL);
+	/* Twice by one who leaves, and one that the end finds waiting. */
+	on_loop(&b.f, ask_bare, &left);
+	on_loop(&b.f, ask_bare, &left);
+	on_loop(&b.f, leave_bare, &left);
+	for (int i = 0; i < 3; i++)
+		on_loop(&b.f, do_nothing, NULL);
+	assert_int_equal(left.answers, 0);
+	on_loop(&b.f, ask_bare, &late);
+	do
+		h = hear(&b, 0);
+	while (strcmp(h.q.name, "late.corp.example") != 0);
+	close_bench(&b);
+	assert_int_equal(late.answers, 1);
+	assert_int_equal(late.len, 0);
+}
+
 static void names_of_addresses(void **state)
 {
 	struct ts_broker_request req = {.type = TS_BROKER_REVERSE};
@@ -411,10 +502,7 @@ static void resolvers_race(void **state)
 	say_code(&one, DNS_REFUSED);
 	say_address(&two, "db.corp.example");
 	assert_int_equal(end_request(fd).addr_count, 1);
-	fd = begin_resolve(&b, "other.corp.example", TS_BROKER_WANT_V4);
-	one = hear(&b, 0);
-	say_address(&one, "other.corp.example"); /* the other is silent */
-	assert_int_equal(end_request(fd).addr_count, 1);
+	look_up(&b, "other.corp.example"); /* the other is silent */
 	close_bench(&b);
 }
 
@@ -663,6 +751,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(an_alias_may_lead_into_the_tailnet),
 	cmocka_unit_test(endless_aliases_end),
 	cmocka_unit_test(single_labels_are_searched_for),
+	cmocka_unit_test(bare_queries_are_searched_for),
 	cmocka_unit_test(names_of_addresses),
 	cmocka_unit_test(resolvers_race),
 	cmocka_unit_test(look_ups_may_be_left),

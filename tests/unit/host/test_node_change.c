@@ -4,9 +4,7 @@
  * The real stack; the peer is the same before and after, so what still reaches
  * it by the new stack is told from what ended with the old one.
  */
-#include "real_stack.h"
-
-#include "host_fixture.h"
+#include "peer_dials.h"
 
 static struct ts_node second;
 
@@ -85,60 +83,23 @@ static void a_connect_that_waits_fails(void **state)
 	close_fixture(&f);
 }
 
-static void dial_us(struct fixture *f, void *ctx)
-{
-	struct ts_addr to = fake_addr(ctx);
-
-	net.host = f->host;
-	peer_dials(&to);
-}
-
-struct look {
-	bool is_up, is_gone;
-};
-
-static void look_dialled(struct fixture *f, void *ctx)
-{
-	struct look *look = ctx;
-
-	(void)f;
-	look->is_up = net.dialled.is_up;
-	look->is_gone = net.dialled.is_gone;
-}
-
 static int take(struct fixture *f, int listener)
 {
-	struct ts_broker_request accepted = {.type = TS_BROKER_ACCEPTED,
-					     .proto = IPPROTO_TCP};
-	struct look look = {false, false};
-	int fd;
+	int fd = accept_at_80(f, listener);
 
-	on_loop(f, dial_us, SELF ":80");
-	fd = accept(listener, NULL, NULL);
-	assert_true(fd >= 0);
-	assert_true(eventually(f, look_dialled, &look, &look.is_up));
-	accepted.native_local = local_of(fd);
-	accepted.native_remote = peer_of(fd);
-	assert_int_equal(request(f, &accepted, -1).error, 0);
+	say_accepted(f, fd);
 	return fd;
 }
 
 static void a_listener_serves_the_new_node(void **state)
 {
-	struct ts_addr any = {.ip = TS_IP4_ZERO, .port = 8080};
-	struct ts_broker_request req = {.type = TS_BROKER_LISTEN,
-					.proto = IPPROTO_TCP,
-					.native_local = any,
-					.tailnet = {TS_IP_ZERO, 80}};
-	struct look look = {false, false};
+	struct look look = {false, false, false};
 	struct fixture f;
 	int listener = new_tcp(false), before, after;
 
 	(void)state;
 	open_fixture(&f);
-	assert_int_equal(bind_to(listener, &any), 0);
-	assert_int_equal(listen(listener, 4), 0);
-	assert_int_equal(request(&f, &req, -1).error, 0);
+	listen_at_80(&f, listener);
 	before = take(&f, listener);
 	on_loop(&f, change_node, NULL);
 	assert_true(eventually(&f, look_dialled, &look, &look.is_gone));
@@ -153,21 +114,14 @@ static void a_listener_serves_the_new_node(void **state)
 /* One that is in the listener's queue, and not accepted yet. */
 static void what_waits_to_be_accepted_ends(void **state)
 {
-	struct ts_addr any = {.ip = TS_IP4_ZERO, .port = 8080};
-	struct ts_broker_request req = {.type = TS_BROKER_LISTEN,
-					.proto = IPPROTO_TCP,
-					.native_local = any,
-					.tailnet = {TS_IP_ZERO, 80}};
-	struct look look = {false, false};
+	struct look look = {false, false, false};
 	struct fixture f;
 	int listener = new_tcp(false), fd;
 	char byte;
 
 	(void)state;
 	open_fixture(&f);
-	assert_int_equal(bind_to(listener, &any), 0);
-	assert_int_equal(listen(listener, 4), 0);
-	assert_int_equal(request(&f, &req, -1).error, 0);
+	listen_at_80(&f, listener);
 	on_loop(&f, dial_us, SELF ":80");
 	assert_true(eventually(&f, look_dialled, &look, &look.is_up));
 	on_loop(&f, change_node, NULL);

@@ -2,10 +2,12 @@
 #include "tests/unit/test.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/host/peerapi_request.h"
+#include "core/host/peerapi_dns_text.h"
+#include "tests/unit/dns/dns_messages.h"
 
 static int read_text(const char *text, struct ts_peerapi_request *req)
 {
@@ -67,6 +69,110 @@ static void a_query_in_the_address(void **state)
 	assert_int_equal(len, 3);
 	assert_memory_equal(query, "\xff\xef\x01", 3);
 	free(query);
+}
+
+/* As people ask, with a browser or curl. */
+static void a_question_in_the_address(void **state)
+{
+	static const struct {
+		const char *target;
+		int err;
+		const char *name;
+		uint16_t type;
+	} cases[] = {
+		{"?q=web.example", 0, "web.example", DNS_TYPE_A},
+		{"?t=AAAA&q=web.example.", 0, "web.example", DNS_TYPE_AAAA},
+		{"?q=%77eb.example&t=txt", 0, "web.example", DNS_TYPE_TXT},
+		{"?q=web&t=averylongtype", 0, "web", DNS_TYPE_A},
+		{"", -ENOENT, NULL, 0},
+		{"?q=", -ENOENT, NULL, 0},
+		{"?qq=web", -ENOENT, NULL, 0},
+		{"?q=a%2", -EBADMSG, NULL, 0},
+		{"?q=a%zz", -EBADMSG, NULL, 0},
+		{"?q=a%00b", -EBADMSG, NULL, 0},
+		{"?q=a..b", -EBADMSG, NULL, 0},
+	};
+	uint8_t query[DNS_PLAIN_QUERY_CAP];
+	struct ts_peerapi_request req;
+	struct ts_dns_query q;
+	char text[128];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		int len;
+
+		snprintf(text, sizeof(text), "GET /dns-query%s HTTP/1.1\r\n"
+			 "Host: peer\r\n\r\n", cases[i].target);
+		assert_int_equal(read_text(text, &req), 0);
+		len = ts_peerapi_dns_question(&req, query);
+		if (cases[i].err) {
+			assert_int_equal(len, cases[i].err);
+			continue;
+		}
+		assert_int_equal(ts_dns_read_query(query, (size_t)len, &q), 0);
+		assert_string_equal(q.name, cases[i].name);
+		assert_int_equal(q.type, cases[i].type);
+	}
+	assert_int_equal(read_text("POST /dns-query?q=web HTTP/1.1\r\n"
+				   "Host: peer\r\n\r\n", &req), 0);
+	assert_int_equal(ts_peerapi_dns_question(&req, query), -ENOENT);
+}
+
+static void check_text(const struct message *m, size_t len, const char *wanted)
+{
+	char *text = ts_peerapi_dns_text(m->bytes, len);
+
+	assert_string_equal(text, wanted);
+	free(text);
+}
+
+static void an_answer_for_people(void **state)
+{
+	static const uint8_t v4[] = {192, 0, 2, 1};
+	static const uint8_t v6[16] = {0x20, 1, 0xd, 0xb8, [15] = 9};
+	static const uint8_t txt[] = "\3a\"b\2\xc3\xa9\1\xff";
+	static const uint8_t cut[] = "\7abc";
+	static const char *const codes[] = {
+		NULL, "RCodeFormatError", "RCodeServerFailure",
+		"RCodeNameError", "RCodeNotImplemented", "RCodeRefused", "6"};
+	uint8_t query[DNS_PLAIN_QUERY_CAP];
+	static struct message m;
+	char wanted[64];
+	size_t all;
+	int len = ts_dns_write_query(1, "a.example", DNS_TYPE_A, query,
+				     sizeof(query));
+
+	(void)state;
+	begin_answer(&m, query, (size_t)len, 0);
+	all = end_answer(&m);
+	check_text(&m, all, "null\n");
+	begin_answer(&m, query, (size_t)len, 0);
+	put_record(&m, 0, "a.example", DNS_TYPE_A, 60, v4, sizeof(v4));
+	put_record(&m, 0, "b.example", DNS_TYPE_AAAA, 60, v6, sizeof(v6));
+	put_record(&m, 0, "b.example", DNS_TYPE_MX, 60, v6, sizeof(v6));
+	put_record(&m, 0, "b.example", DNS_TYPE_TXT, 60, txt,
+		   sizeof(txt) - 1);
+	put_record(&m, 1, "b.example", DNS_TYPE_A, 60, v4, sizeof(v4));
+	all = end_answer(&m);
+	check_text(&m, all, "[\"192.0.2.1\",\"2001:db8::9\",\"a\\\"b\","
+		       "\"\xc3\xa9\",\"?\"]\n");
+	for (size_t at = 12; at < all; at++)
+		free(ts_peerapi_dns_text(m.bytes, at));
+	for (uint16_t code = 1; code <= 6; code++) {
+		begin_answer(&m, query, (size_t)len, code);
+		all = end_answer(&m);
+		snprintf(wanted, sizeof(wanted),
+			 "{\"Error\":\"DNS RCode = %s\"}\n", codes[code]);
+		check_text(&m, all, wanted);
+	}
+	begin_answer(&m, query, (size_t)len, 0);
+	put_record(&m, 0, "a.example", DNS_TYPE_TXT, 60, cut, 4);
+	all = end_answer(&m);
+	check_text(&m, all, "{\"Error\":\"malformed answer\"}\n");
+	begin_answer(&m, query, (size_t)len, 0);
+	put_record(&m, 0, "a.example", DNS_TYPE_A, 60, v6, 5);
+	all = end_answer(&m);
+	check_text(&m, all, "{\"Error\":\"malformed answer\"}\n");
 }
 
 static void what_is_no_query(void **state)
@@ -148,6 +254,8 @@ int main(void)
 		cmocka_unit_test(a_posted_query),
 		cmocka_unit_test(cut_at_each_length),
 		cmocka_unit_test(a_query_in_the_address),
+		cmocka_unit_test(a_question_in_the_address),
+		cmocka_unit_test(an_answer_for_people),
 		cmocka_unit_test(what_is_no_query),
 		cmocka_unit_test(where_it_ends_is_said_once),
 		cmocka_unit_test(pages_are_known),

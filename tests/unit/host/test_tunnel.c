@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * test_tunnel.c - programs over the real stack, back to back with a peer's
  */
-#include "real_stack.h"
+#include "peer_dials.h"
 
 #include "core/broker/option_rule.h"
-#include "host_fixture.h"
 
 enum { BULK_BYTES = 50 * 1024 * 1024, PIECE = 64 * 1024 };
 
@@ -248,53 +247,17 @@ static void choice_before_the_connect_counts(void **state)
 	close_fixture(&f);
 }
 
-static void dial_us(struct fixture *f, void *ctx)
-{
-	struct ts_addr to = fake_addr(ctx);
-
-	net.host = f->host;
-	peer_dials(&to);
-}
-
-struct look {
-	bool is_up, is_gone, saw_eof;
-};
-
-static void look_dialled(struct fixture *f, void *ctx)
-{
-	struct look *look = ctx;
-
-	(void)f;
-	look->is_up = net.dialled.is_up;
-	look->is_gone = net.dialled.is_gone;
-	look->saw_eof = net.dialled.saw_eof;
-}
-
 static void peer_reaches_a_listener(void **state)
 {
-	struct ts_addr any = {.ip = TS_IP4_ZERO, .port = 8080};
-	struct ts_broker_request req = {.type = TS_BROKER_LISTEN,
-					.proto = IPPROTO_TCP,
-					.native_local = any,
-					.tailnet = {TS_IP_ZERO, 80}};
-	struct ts_broker_request accepted = {.type = TS_BROKER_ACCEPTED,
-					     .proto = IPPROTO_TCP};
 	struct look look = {false, false, false};
 	struct fixture f;
 	int listener = new_tcp(false), fd;
 
 	(void)state;
 	open_fixture(&f);
-	assert_int_equal(bind_to(listener, &any), 0);
-	assert_int_equal(listen(listener, 4), 0);
-	assert_int_equal(request(&f, &req, -1).error, 0);
-	on_loop(&f, dial_us, SELF ":80");
-	fd = accept(listener, NULL, NULL);
-	assert_true(fd >= 0);
-	assert_true(eventually(&f, look_dialled, &look, &look.is_up));
-	accepted.native_local = local_of(fd);
-	accepted.native_remote = peer_of(fd);
-	assert_int_equal(request(&f, &accepted, -1).error, 0);
+	listen_at_80(&f, listener);
+	fd = accept_at_80(&f, listener);
+	say_accepted(&f, fd);
 	send_all(fd, "welcome", 7);
 	shutdown(fd, SHUT_WR);
 	assert_true(eventually(&f, look_dialled, &look, &look.saw_eof));
@@ -305,12 +268,6 @@ static void peer_reaches_a_listener(void **state)
 
 static void accepted_connections_have_the_listeners(void **state)
 {
-	struct ts_addr any = {.ip = TS_IP4_ZERO, .port = 8080};
-	struct ts_broker_request req = {.type = TS_BROKER_LISTEN,
-					.proto = IPPROTO_TCP,
-					.native_local = any,
-					.tailnet = {TS_IP_ZERO, 80}};
-	struct look look = {false, false, false};
 	struct fixture f;
 	int listener = new_tcp(false), fd;
 	int native = native_congestion(listener);
@@ -325,13 +282,8 @@ static void accepted_connections_have_the_listeners(void **state)
 		(void *)(uintptr_t)ts_option_cc_name(
 			(unsigned)other_than(native)));
 	mark(listener, native);
-	assert_int_equal(bind_to(listener, &any), 0);
-	assert_int_equal(listen(listener, 4), 0);
-	assert_int_equal(request(&f, &req, -1).error, 0);
-	on_loop(&f, dial_us, SELF ":80");
-	fd = accept(listener, NULL, NULL);
-	assert_true(fd >= 0);
-	assert_true(eventually(&f, look_dialled, &look, &look.is_up));
+	listen_at_80(&f, listener);
+	fd = accept_at_80(&f, listener);
 	assert_int_equal(ask_about(&f, TS_BROKER_ACCEPTED, fd, fd).error, 0);
 	assert_int_equal(told_congestion(&f, fd), native);
 	close(fd);

@@ -518,7 +518,6 @@ struct beside {
 	bool claims;
 	unsigned calls;
 };
-static unsigned hung_up;
 
 static bool beside_claims(void *ctx, const struct ts_ip *ip)
 {
@@ -541,14 +540,7 @@ static int beside_call(void *ctx, const struct ts_addr *to,
 	return socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 }
 
-static void beside_close(int fd)
-{
-	hung_up++;
-	close(fd);
-}
-
-static const struct ts_http_tunnel beside_ops = {beside_claims, beside_call,
-						 beside_close};
+static const struct ts_http_tunnel beside_ops = {beside_claims, beside_call};
 
 /* Two queries, and what comes after them. */
 static void serve_dns_kept(struct peer *p, int fd, SSL *ssl)
@@ -587,7 +579,6 @@ static void a_server_beside_the_hosts_network(void **state)
 	struct peer peer;
 	struct beside beside = {.peer = &peer, .claims = true};
 
-	hung_up = 0;
 	peer_start(&peer, NULL, serve_dns_kept);
 	ts_http_client_set_tunnel(b->client, &beside_ops, &beside);
 	setenv("http_proxy", "http://127.0.0.1:1", 1);
@@ -605,7 +596,6 @@ static void a_server_beside_the_hosts_network(void **state)
 	assert_int_equal(beside.calls, 1);
 	peer_join(&peer);
 	assert_int_equal(peer.seen_len, 0);
-	assert_int_equal(hung_up, 1);
 	ts_http_client_set_tunnel(b->client, NULL, NULL);
 }
 

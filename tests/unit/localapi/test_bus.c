@@ -128,21 +128,28 @@ static void changes_of_state_and_prefs_are_told(void **state)
 	bench_close(&b);
 }
 
-static void a_login_url_and_its_end_are_told(void **state)
+/* A watched node that has no key to log in with. */
+static struct ts_control *open_keyless(struct bench *b, struct said *s)
 {
 	struct sim *sim = sim_new();
+
+	sim_add_node(sim, 0, &(struct sim_options){.no_key = true});
+	bench_open(b, sim, NULL, NULL);
+	watch(b, 0, s);
+	return sim->nodes[0].control;
+}
+
+static void a_login_url_and_its_end_are_told(void **state)
+{
+	struct ts_control *control;
 	struct said s;
 	struct bench b;
 	json_t *news;
 
 	(void)state;
-	sim_add_node(sim, 0, &(struct sim_options){.no_key = true});
-	bench_open(&b, sim, NULL, NULL);
-	watch(&b, 0, &s);
-	sim->nodes[0].control->ops.state_changed(sim->nodes[0].control->ctx,
-						 TS_CONTROL_NEEDS_LOGIN, NULL);
-	sim->nodes[0].control->ops.auth_url(sim->nodes[0].control->ctx,
-					    "https://login/x");
+	control = open_keyless(&b, &s);
+	control->ops.state_changed(control->ctx, TS_CONTROL_NEEDS_LOGIN, NULL);
+	control->ops.auth_url(control->ctx, "https://login/x");
 	news = next(&s);
 	check_number(news, "State", TS_NEEDS_LOGIN);
 	json_decref(news);
@@ -154,7 +161,7 @@ static void a_login_url_and_its_end_are_told(void **state)
 	news = next(&s);
 	check_at(news, "BrowseToURL", "https://login/x");
 	json_decref(news);
-	sim_register(&sim->nodes[0]);
+	sim_register(&b.sim->nodes[0]);
 	news = next(&s);
 	check_number(news, "State", TS_STARTING);
 	json_decref(news);
@@ -167,18 +174,15 @@ static void a_login_url_and_its_end_are_told(void **state)
 
 static void a_refusal_is_an_error_message(void **state)
 {
-	struct sim *sim = sim_new();
+	struct ts_control *control;
 	struct said s;
 	struct bench b;
 	json_t *news;
 
 	(void)state;
-	sim_add_node(sim, 0, &(struct sim_options){.no_key = true});
-	bench_open(&b, sim, NULL, NULL);
-	watch(&b, 0, &s);
-	sim->nodes[0].control->ops.state_changed(sim->nodes[0].control->ctx,
-						 TS_CONTROL_FAILED,
-						 "invalid key");
+	control = open_keyless(&b, &s);
+	control->ops.state_changed(control->ctx, TS_CONTROL_FAILED,
+				   "invalid key");
 	news = next(&s);
 	check_at(news, "ErrMessage", "invalid key");
 	json_decref(news);

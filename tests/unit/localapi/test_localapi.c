@@ -3,6 +3,7 @@
  *
  * The node is a real one on the simulated network of node_sim.h.
  */
+#include "unit/localapi/json_at.h"
 #include "unit/node/node_sim.h"
 
 #include "core/base/err.h"
@@ -110,43 +111,9 @@ static struct answer ask(struct sim *sim, const char *method, const char *path,
 	return ask_full(sim, &request);
 }
 
-static const json_t *at(const json_t *json, const char *path)
-{
-	char part[128];
-
-	while (*path && json) {
-		size_t len = strcspn(path, "/");
-
-		snprintf(part, sizeof(part), "%.*s", (int)len, path);
-		json = json_is_array(json)
-			       ? json_array_get(json, (size_t)atoi(part))
-			       : json_object_get(json, part);
-		path += path[len] ? len + 1 : len;
-	}
-	return json;
-}
-
-static void check_text(const json_t *json, const char *path, const char *want)
-{
-	const json_t *value = at(json, path);
-
-	if (!json_is_string(value))
-		fail_msg("%s is no text", path);
-	assert_string_equal(json_string_value(value), want);
-}
-
-static void check_int(const json_t *json, const char *path, long want)
-{
-	const json_t *value = at(json, path);
-
-	if (!json_is_integer(value))
-		fail_msg("%s is no number", path);
-	assert_int_equal(json_integer_value(value), want);
-}
-
 static void check_bool(const json_t *json, const char *path, bool want)
 {
-	const json_t *value = at(json, path);
+	const json_t *value = bench_at(json, path);
 
 	if (!json_is_boolean(value))
 		fail_msg("%s is no boolean", path);
@@ -231,65 +198,66 @@ static void test_status(void **state)
 	assert_int_equal(a.status, 200);
 	check_keys(a.json, STATUS_KEYS);
 	check_bool(a.json, "TUN", false);
-	check_text(a.json, "BackendState", "Running");
+	check_at(a.json, "BackendState", "Running");
 	check_bool(a.json, "HaveNodeKey", true);
-	check_text(a.json, "AuthURL", "");
-	check_text(a.json, "TailscaleIPs/0", "100.64.0.1");
-	check_text(a.json, "TailscaleIPs/1", "fd7a:115c:a1e0::1");
-	check_text(a.json, "Health/0", "all is lost");
-	check_text(a.json, "MagicDNSSuffix", "tail.example");
-	check_keys(at(a.json, "CurrentTailnet"),
+	check_at(a.json, "AuthURL", "");
+	check_at(a.json, "TailscaleIPs/0", "100.64.0.1");
+	check_at(a.json, "TailscaleIPs/1", "fd7a:115c:a1e0::1");
+	check_at(a.json, "Health/0", "all is lost");
+	check_at(a.json, "MagicDNSSuffix", "tail.example");
+	check_keys(bench_at(a.json, "CurrentTailnet"),
 		   "Name MagicDNSSuffix MagicDNSEnabled");
-	check_text(a.json, "CurrentTailnet/Name", "tail.example");
+	check_at(a.json, "CurrentTailnet/Name", "tail.example");
 	check_bool(a.json, "CurrentTailnet/MagicDNSEnabled", true);
-	check_text(a.json, "CertDomains/0", "n0.tail.example");
-	check_text(a.json, "ExtraRecords/0/Name", "x.y");
-	check_text(a.json, "User/100/LoginName", "ann@example.com");
-	check_text(a.json, "User/101/LoginName", "bob@example.com");
-	check_text(a.json, "User/101/ProfilePicURL", "https://p/1");
-	check_int(a.json, "User/101/ID", 101);
+	check_at(a.json, "CertDomains/0", "n0.tail.example");
+	check_at(a.json, "ExtraRecords/0/Name", "x.y");
+	check_at(a.json, "User/100/LoginName", "ann@example.com");
+	check_at(a.json, "User/101/LoginName", "bob@example.com");
+	check_at(a.json, "User/101/ProfilePicURL", "https://p/1");
+	check_number(a.json, "User/101/ID", 101);
 
-	check_keys(at(a.json, "Self"), PEER_KEYS);
-	check_text(a.json, "Self/HostName", "n0");
-	check_text(a.json, "Self/DNSName", "n0.tail.example.");
-	check_text(a.json, "Self/Addrs/0", "192.0.2.1:41641");
-	check_text(a.json, "Self/Relay", "sim");
+	check_keys(bench_at(a.json, "Self"), PEER_KEYS);
+	check_at(a.json, "Self/HostName", "n0");
+	check_at(a.json, "Self/DNSName", "n0.tail.example.");
+	check_at(a.json, "Self/Addrs/0", "192.0.2.1:41641");
+	check_at(a.json, "Self/Relay", "sim");
 	check_bool(a.json, "Self/Online", true);
-	check_int(a.json, "Self/NodeID", 1);
+	check_number(a.json, "Self/NodeID", 1);
 
 	ts_public_key_format(&sim_peer(sim, 0, 1)->key, TS_PREFIX_NODE, key);
 	snprintf(path, sizeof(path), "Peer/%s", key);
-	peer = at(a.json, path);
+	peer = bench_at(a.json, path);
 	check_keys(peer, PEER_KEYS);
-	check_text(peer, "ID", "n1.tail.example.");
-	check_int(peer, "NodeID", 2);
-	check_text(peer, "PublicKey", key);
-	check_text(peer, "HostName", "host");
-	check_text(peer, "DNSName", "n1.tail.example.");
-	check_text(peer, "OS", "linux");
-	check_int(peer, "UserID", 100);
-	check_int(peer, "AltSharerUserID", 101);
-	check_text(peer, "TailscaleIPs/0", "100.64.0.2");
-	check_text(peer, "AllowedIPs/2", "0.0.0.0/0");
-	check_text(peer, "AllowedIPs/3", "::/0");
-	check_text(peer, "Tags/0", "tag:web");
-	check_text(peer, "PrimaryRoutes/0", "10.0.0.0/8");
-	check_text(peer, "CurAddr", "192.0.2.2:41641");
-	check_text(peer, "Relay", "sim");
-	assert_true(json_integer_value(at(peer, "TxBytes")) >= 5000);
-	assert_true(json_integer_value(at(peer, "RxBytes")) > 0);
-	check_text(peer, "Created", "2024-05-06T07:08:09Z");
-	check_text(peer, "KeyExpiry", "2030-01-02T03:04:05Z");
-	check_text(peer, "LastSeen", "0001-01-01T00:00:00Z");
-	assert_string_not_equal(json_string_value(at(peer, "LastHandshake")),
-				"0001-01-01T00:00:00Z");
+	check_at(peer, "ID", "n1.tail.example.");
+	check_number(peer, "NodeID", 2);
+	check_at(peer, "PublicKey", key);
+	check_at(peer, "HostName", "host");
+	check_at(peer, "DNSName", "n1.tail.example.");
+	check_at(peer, "OS", "linux");
+	check_number(peer, "UserID", 100);
+	check_number(peer, "AltSharerUserID", 101);
+	check_at(peer, "TailscaleIPs/0", "100.64.0.2");
+	check_at(peer, "AllowedIPs/2", "0.0.0.0/0");
+	check_at(peer, "AllowedIPs/3", "::/0");
+	check_at(peer, "Tags/0", "tag:web");
+	check_at(peer, "PrimaryRoutes/0", "10.0.0.0/8");
+	check_at(peer, "CurAddr", "192.0.2.2:41641");
+	check_at(peer, "Relay", "sim");
+	assert_true(json_integer_value(bench_at(peer, "TxBytes")) >= 5000);
+	assert_true(json_integer_value(bench_at(peer, "RxBytes")) > 0);
+	check_at(peer, "Created", "2024-05-06T07:08:09Z");
+	check_at(peer, "KeyExpiry", "2030-01-02T03:04:05Z");
+	check_at(peer, "LastSeen", "0001-01-01T00:00:00Z");
+	assert_string_not_equal(
+		json_string_value(bench_at(peer, "LastHandshake")),
+		"0001-01-01T00:00:00Z");
 	check_bool(peer, "Online", true);
 	check_bool(peer, "ExitNode", false);
 	check_bool(peer, "ExitNodeOption", true);
 	check_bool(peer, "Active", true);
-	check_text(peer, "Capabilities/0", "alpha");
-	check_text(peer, "Capabilities/1", "zeta");
-	check_int(peer, "CapMap/alpha/0", 5);
+	check_at(peer, "Capabilities/0", "alpha");
+	check_at(peer, "Capabilities/1", "zeta");
+	check_number(peer, "CapMap/alpha/0", 5);
 	check_bool(peer, "InEngine", true);
 	answer_deinit(&a);
 	sim_free(sim);
@@ -303,9 +271,9 @@ static void test_status_without_peers(void **state)
 
 	(void)state;
 	check_keys(a.json, STATUS_KEYS);
-	assert_true(json_is_null(at(a.json, "Peer")));
-	assert_true(json_is_null(at(a.json, "User")));
-	check_text(a.json, "Self/TailscaleIPs/0", "100.64.0.1");
+	assert_true(json_is_null(bench_at(a.json, "Peer")));
+	assert_true(json_is_null(bench_at(a.json, "User")));
+	check_at(a.json, "Self/TailscaleIPs/0", "100.64.0.1");
 	answer_deinit(&a);
 	sim_free(sim);
 }
@@ -323,12 +291,12 @@ static void test_status_before_login(void **state)
 		sim->nodes[0].control->ctx, TS_CONTROL_NEEDS_LOGIN, NULL);
 	a = ask(sim, "GET", API "status", NULL);
 	check_keys(a.json, STATUS_KEYS);
-	check_text(a.json, "BackendState", "NeedsLogin");
-	check_text(a.json, "AuthURL", "https://login/x");
-	assert_null(at(a.json, "HaveNodeKey"));
-	assert_true(json_is_null(at(a.json, "TailscaleIPs")));
-	assert_true(json_is_null(at(a.json, "CurrentTailnet")));
-	check_text(a.json, "Self/HostName", "n0");
+	check_at(a.json, "BackendState", "NeedsLogin");
+	check_at(a.json, "AuthURL", "https://login/x");
+	assert_null(bench_at(a.json, "HaveNodeKey"));
+	assert_true(json_is_null(bench_at(a.json, "TailscaleIPs")));
+	assert_true(json_is_null(bench_at(a.json, "CurrentTailnet")));
+	check_at(a.json, "Self/HostName", "n0");
 	answer_deinit(&a);
 	a = ask(sim, "GET", API "derpmap", NULL);
 	assert_int_equal(a.status, 200);
@@ -349,7 +317,7 @@ static void test_health_names_the_lock(void **state)
 	sim_tell(sim, 0, 0);
 	sim_map_text(&sim->nodes[0], "{\"TKAInfo\":{\"Head\":\"x\"}}");
 	a = ask(sim, "GET", API "status", NULL);
-	assert_non_null(strstr(json_string_value(at(a.json, "Health/0")),
+	assert_non_null(strstr(json_string_value(bench_at(a.json, "Health/0")),
 			       "Tailnet Lock"));
 	answer_deinit(&a);
 	sim_free(sim);
@@ -369,8 +337,8 @@ static void check_whois(struct sim *sim, const char *addr, long id)
 
 	assert_int_equal(a.status, 200);
 	check_keys(a.json, "Node UserProfile CapMap");
-	check_int(a.json, "Node/ID", id);
-	check_text(a.json, "UserProfile/LoginName", "ann@example.com");
+	check_number(a.json, "Node/ID", id);
+	check_at(a.json, "UserProfile/LoginName", "ann@example.com");
 	answer_deinit(&a);
 }
 
@@ -381,21 +349,21 @@ static void test_whois(void **state)
 	struct answer a = whois(sim, "100.64.0.2");
 
 	(void)state;
-	check_keys(at(a.json, "Node"),
+	check_keys(bench_at(a.json, "Node"),
 		   "ID StableID Name User Sharer? Key KeyExpiry? Machine "
 		   "DiscoKey Addresses AllowedIPs Endpoints? HomeDERP? "
 		   "Hostinfo Created Cap? Tags? PrimaryRoutes? LastSeen? "
 		   "Online? MachineAuthorized? CapMap? Expired? "
 		   "IsWireGuardOnly? IsJailed? ComputedName");
-	check_text(a.json, "Node/Name", "n1.tail.example.");
-	check_text(a.json, "Node/ComputedName", "n1");
-	check_text(a.json, "Node/Addresses/0", "100.64.0.2/32");
-	check_text(a.json, "Node/Tags/0", "tag:web");
+	check_at(a.json, "Node/Name", "n1.tail.example.");
+	check_at(a.json, "Node/ComputedName", "n1");
+	check_at(a.json, "Node/Addresses/0", "100.64.0.2/32");
+	check_at(a.json, "Node/Tags/0", "tag:web");
 	/* that of the owner, not of who shared it */
-	check_keys(at(a.json, "UserProfile"),
+	check_keys(bench_at(a.json, "UserProfile"),
 		   "ID LoginName DisplayName ProfilePicURL?");
-	check_int(a.json, "UserProfile/ID", 100);
-	assert_true(json_is_null(at(a.json, "CapMap")));
+	check_number(a.json, "UserProfile/ID", 100);
+	assert_true(json_is_null(bench_at(a.json, "CapMap")));
 	answer_deinit(&a);
 
 	check_whois(sim, "100.64.0.2:4711", 2);
@@ -422,8 +390,9 @@ static void test_whois_caps(void **state)
 		     "\"100.64.0.2\"],\"CapGrant\":[{\"Dsts\":[\"100.64.0.1/32"
 		     "\"],\"CapMap\":{\"example.com/cap\":[{\"a\":1}]}}]}]}}");
 	a = whois(sim, "100.64.0.2");
-	check_int(json_object_get(at(a.json, "CapMap"), "example.com/cap"),
-		  "0/a", 1);
+	check_number(
+		json_object_get(bench_at(a.json, "CapMap"), "example.com/cap"),
+		"0/a", 1);
 	answer_deinit(&a);
 	sim_free(sim);
 }
@@ -469,13 +438,13 @@ static void test_whois_errors(void **state)
 				     key);
 		a = whois(sim, key);
 		assert_int_equal(a.status, 200);
-		check_int(a.json, "UserProfile/ID", 0);
+		check_number(a.json, "UserProfile/ID", 0);
 		answer_deinit(&a);
 	}
 	sim_free(sim);
 }
 
-/* -- prefs, derpmap, serve-config ------------------------------------------- */
+/* -- prefs, derpmap, serve-config -------------------------------------- */
 /* Every key of that kind is all zeros, and there is one. */
 static bool is_zeroed(const char *text, const char *prefix)
 {
@@ -498,7 +467,7 @@ static void test_prefs_without_secrets(void **state)
 
 	(void)state;
 	assert_int_equal(a.status, 200);
-	check_text(a.json, "Hostname", "n0");
+	check_at(a.json, "Hostname", "n0");
 	check_bool(a.json, "WantRunning", true);
 	check_bool(a.json, "LoggedOut", false);
 	check_bool(a.json, "ShieldsUp", false);
@@ -519,7 +488,7 @@ static void test_small_routes(void **state)
 	struct answer a = ask(sim, "GET", API "derpmap", NULL);
 
 	(void)state;
-	check_text(a.json, "Regions/1/RegionCode", "sim");
+	check_at(a.json, "Regions/1/RegionCode", "sim");
 	answer_deinit(&a);
 	a = ask(sim, "GET", API "serve-config", NULL);
 	assert_int_equal(a.status, 200);
@@ -532,7 +501,7 @@ static void test_small_routes(void **state)
 	sim_free(sim);
 }
 
-/* -- ping ------------------------------------------------------------------- */
+/* -- ping -------------------------------------------------------------- */
 static void ask_ping(struct sim *sim, const char *ip, const char *type,
 		     const char *size, struct answer *a)
 {
@@ -570,25 +539,25 @@ static void test_pings(void **state)
 		check_keys(a.json, "IP NodeIP NodeName Err LatencySeconds "
 				   "Endpoint PeerRelay DERPRegionID "
 				   "DERPRegionCode PeerAPIPort?");
-		check_text(a.json, "IP", "100.64.0.2");
-		check_text(a.json, "NodeIP", "100.64.0.2");
-		check_text(a.json, "NodeName", "n1");
-		check_text(a.json, "Err", "");
-		assert_true(json_real_value(at(a.json, "LatencySeconds")) >
-			    0.0099);
+		check_at(a.json, "IP", "100.64.0.2");
+		check_at(a.json, "NodeIP", "100.64.0.2");
+		check_at(a.json, "NodeName", "n1");
+		check_at(a.json, "Err", "");
+		assert_true(json_real_value(bench_at(
+				    a.json, "LatencySeconds")) > 0.0099);
 		/* The CLI would stop at the first endpoint. */
-		check_text(a.json, "Endpoint",
+		check_at(a.json, "Endpoint",
 			   is_disco ? "192.0.2.2:41641" : "");
-		check_int(a.json, "DERPRegionID", 0);
+		check_number(a.json, "DERPRegionID", 0);
 		answer_deinit(&a);
 	}
 	sim->no_udp = true;
 	sim_run(sim, 20000);
 	ask_ping(sim, "100.64.0.2", "disco", "1200", &a);
 	sim_run(sim, 2000);
-	check_text(a.json, "Endpoint", "");
-	check_int(a.json, "DERPRegionID", 1);
-	check_text(a.json, "DERPRegionCode", "sim");
+	check_at(a.json, "Endpoint", "");
+	check_number(a.json, "DERPRegionID", 1);
+	check_at(a.json, "DERPRegionCode", "sim");
 	answer_deinit(&a);
 	sim_free(sim);
 }
@@ -627,17 +596,17 @@ static void test_ping_errors(void **state)
 		if (cases[i].text)
 			assert_string_equal(a.text, cases[i].text);
 		else
-			assert_true(json_is_string(at(a.json, "error")));
+			assert_true(json_is_string(bench_at(a.json, "error")));
 		answer_deinit(&a);
 	}
 	ask_ping(sim, "100.64.0.1", "TSMP", NULL, &a);
-	check_text(a.json, "Err", "100.64.0.1 is local Tailscale IP");
+	check_at(a.json, "Err", "100.64.0.1 is local Tailscale IP");
 	check_bool(a.json, "IsLocalIP", true);
 	answer_deinit(&a);
 	ask_ping(sim, "100.64.0.99", "TSMP", NULL, &a);
 	assert_int_equal(a.status, 200);
-	check_text(a.json, "Err", "no matching peer");
-	check_text(a.json, "NodeIP", "");
+	check_at(a.json, "Err", "no matching peer");
+	check_at(a.json, "NodeIP", "");
 	answer_deinit(&a);
 	/* The node goes away with a ping under way. */
 	ask_ping(sim, "100.64.0.2", "TSMP", NULL, &a);
@@ -648,7 +617,7 @@ static void test_ping_errors(void **state)
 	sim_free(sim);
 }
 
-/* -- netcheck ---------------------------------------------------------------- */
+/* -- netcheck ---------------------------------------------------------- */
 static void ask_netcheck(struct sim *sim, struct answer *a)
 {
 	struct ts_localapi_request request = {
@@ -671,15 +640,16 @@ static void test_netcheck(void **state)
 	ask_netcheck(sim, &a); /* nobody there to be asked: at once */
 	assert_int_equal(a.calls, 1);
 	assert_int_equal(a.status, 200);
-	check_keys(a.json, "Now UDP IPv4 IPv6 OSHasIPv6 MappingVariesByDestIP "
-			   "UPnP PMP PCP PreferredDERP RegionLatency RegionV4Latency "
-			   "RegionV6Latency GlobalV4 GlobalV6");
-	check_int(a.json, "PreferredDERP", 1);
+	check_keys(a.json,
+		   "Now UDP IPv4 IPv6 OSHasIPv6 MappingVariesByDestIP "
+		   "UPnP PMP PCP PreferredDERP RegionLatency RegionV4Latency "
+		   "RegionV6Latency GlobalV4 GlobalV6");
+	check_number(a.json, "PreferredDERP", 1);
 	answer_deinit(&a);
 	sim_free(sim);
 }
 
-/* -- who may ask ------------------------------------------------------------- */
+/* -- who may ask ------------------------------------------------------- */
 static void test_unknown_routes_and_methods(void **state)
 {
 	struct sim *sim = sim_up(1, NULL);
@@ -787,7 +757,8 @@ int main(void)
 		cmocka_unit_test_teardown(test_pings, free_api),
 		cmocka_unit_test_teardown(test_ping_errors, free_api),
 		cmocka_unit_test_teardown(test_netcheck, free_api),
-		cmocka_unit_test_teardown(test_unknown_routes_and_methods, free_api),
+		cmocka_unit_test_teardown(test_unknown_routes_and_methods,
+					  free_api),
 		cmocka_unit_test_teardown(test_browsers_are_kept_out, free_api),
 	};
 

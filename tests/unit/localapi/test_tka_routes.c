@@ -213,6 +213,51 @@ static void log_is_limited(void **state)
 	close_all(sim);
 }
 
+/* A link of our authority's, of another one, of none. */
+static void links_are_verified(void **state)
+{
+	static const char body[] =
+		"{\"URL\":\"tailscale://sign-device/v1/?nk=nk&tp=tp&dn=dn&"
+		"os=os&em=em&hm=%s"
+		"\"}";
+	static const char mac[] =
+		"def1d9230e811ec9928be23fae2a69ff"
+		"52945b8fbf075fc23d94687e047512f6";
+	struct sim *sim = locked();
+	struct answer a = {0};
+	char text[512];
+
+	(void)state;
+	snprintf(text, sizeof(text), body, mac);
+	ask(sim, &a, "POST", "verify-deeplink", text, false, NULL);
+	assert_int_equal(a.status, 200);
+	assert_non_null(strstr(
+		a.text, "{\"IsValid\":true,\"Error\":\"\",\"Version\":0,"
+			"\"NodeKey\":\"nk\",\"TLPub\":\"tp\","
+			"\"DeviceName\":\"dn\",\"OSName\":\"os\","
+			"\"EmailAddress\":\"em\"}"));
+	snprintf(text, sizeof(text), body, "00");
+	ask(sim, &a, "POST", "verify-deeplink", text, false, NULL);
+	assert_non_null(strstr(
+		a.text, "{\"IsValid\":false,\"Error\":\"hmac authentication "
+			"failed\",\"Version\":0,\"NodeKey\":\"\""));
+	ask(sim, &a, "POST", "verify-deeplink", "{}", false, NULL);
+	assert_non_null(strstr(a.text, "unhandled scheme"));
+	ask(sim, &a, "POST", "verify-deeplink", "[]", false, NULL);
+	assert_int_equal(a.status, 400);
+	ask(sim, &a, "GET", "verify-deeplink", "", false, NULL);
+	assert_int_equal(a.status, 405);
+	free(a.text);
+	close_all(sim);
+	sim = sim_up(1, NULL);
+	memset(&a, 0, sizeof(a));
+	ask(sim, &a, "POST", "verify-deeplink", "{}", false, NULL);
+	assert_int_equal(a.status, 200);
+	assert_non_null(strstr(a.text, "tailnet-lock is not active"));
+	free(a.text);
+	close_all(sim);
+}
+
 static void changes_need_the_right_to_write(void **state)
 {
 	static const char *const routes[] = {
@@ -343,6 +388,7 @@ int main(void)
 		cmocka_unit_test(status_without_a_lock),
 		cmocka_unit_test(status_with_a_lock),
 		cmocka_unit_test(log_is_limited),
+		cmocka_unit_test(links_are_verified),
 		cmocka_unit_test(changes_need_the_right_to_write),
 		cmocka_unit_test(bodies_that_make_no_sense),
 		cmocka_unit_test(a_change_waits_for_the_server),

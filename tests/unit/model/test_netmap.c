@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "unit/addresses.h"
+
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
-#include <errno.h>
 
 #include "core/crypto/secret.h"
 #include "core/model/netmap_edit.h"
@@ -24,14 +20,6 @@ static struct ts_peer *make_peer(int64_t id, uint8_t key, const char *ip)
 	assert_int_equal(ts_prefix_parse(ip, &peer->addresses[0]), 0);
 	ts_prefix_parse("10.0.0.0/8", &peer->addresses[1]);
 	return peer;
-}
-
-static struct ts_ip ip_of(const char *text)
-{
-	struct ts_ip ip;
-
-	assert_int_equal(ts_ip_parse(text, &ip), 0);
-	return ip;
 }
 
 static void peers_are_found_by_id_key_and_address(void **state)

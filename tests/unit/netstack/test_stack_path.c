@@ -99,6 +99,16 @@ static void the_receiver_acknowledges_once_more(void **state)
 	net_close(&net);
 }
 
+/* Nothing of the call passes. */
+static void dial_and_cut(struct net *net, struct end *a, struct end *b)
+{
+	net_open(net);
+	net->node[1].policy = ACCEPT;
+	net->node[1].accept_end = b;
+	net->is_cut = true;
+	end_dial(net, a, false, 80);
+}
+
 static void a_syn_goes_at_once_but_not_twice(void **state)
 {
 	struct end a = {0}, b = {0};
@@ -106,11 +116,7 @@ static void a_syn_goes_at_once_but_not_twice(void **state)
 	uint64_t sent;
 
 	(void)state;
-	net_open(&net);
-	net.node[1].policy = ACCEPT;
-	net.node[1].accept_end = &b;
-	net.is_cut = true;
-	end_dial(&net, &a, false, 80);
+	dial_and_cut(&net, &a, &b);
 	net_run(&net, 100);
 	sent = net.node[0].sent;
 	try_again(&net, 0); /* it may still be answered */
@@ -131,11 +137,7 @@ static void new_ways_cost_no_tries(void **state)
 	struct net net;
 
 	(void)state;
-	net_open(&net);
-	net.node[1].policy = ACCEPT;
-	net.node[1].accept_end = &b;
-	net.is_cut = true;
-	end_dial(&net, &a, false, 80);
+	dial_and_cut(&net, &a, &b);
 	for (int i = 0; i < 40; i++) {
 		net_run(&net, 400);
 		try_again(&net, 0);

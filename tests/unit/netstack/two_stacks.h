@@ -9,15 +9,11 @@
 #ifndef TESTS_TWO_STACKS_H
 #define TESTS_TWO_STACKS_H
 
+#include "unit/addresses.h"
+
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include "netstack/stack.h"
 
@@ -306,22 +302,6 @@ static inline void node_mtu(void *ctx, const struct ts_ip *to,
 	(void)to;
 	if (node->net->mtu.now)
 		*out = node->net->mtu;
-}
-
-static inline struct ts_ip ip_of(const char *text)
-{
-	struct ts_ip ip;
-
-	assert_int_equal(ts_ip_parse(text, &ip), 0);
-	return ip;
-}
-
-static inline struct ts_addr addr_of(const char *text)
-{
-	struct ts_addr addr;
-
-	assert_int_equal(ts_addr_parse(text, &addr), 0);
-	return addr;
 }
 
 static inline void net_open(struct net *net)

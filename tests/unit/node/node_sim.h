@@ -201,7 +201,8 @@ int ts_control_ask(struct ts_control *c, const struct ts_control_ask *ask,
 {
 	(void)now_ms;
 	assert_null(c->call_fn);
-	assert_string_equal(ask->method, "GET");
+	assert_true(strcmp(ask->method, "GET") == 0 ||
+		    strcmp(ask->method, "PATCH") == 0);
 	assert_true(strlen(ask->body) < sizeof(c->call_body));
 	snprintf(c->call_path, sizeof(c->call_path), "%s", ask->path);
 	snprintf(c->call_body, sizeof(c->call_body), "%s", ask->body);
@@ -209,6 +210,19 @@ int ts_control_ask(struct ts_control *c, const struct ts_control_ask *ask,
 	c->call_ctx = fn_ctx;
 	c->call_count++;
 	return 0;
+}
+void ts_control_disconnect(struct ts_control *c, uint64_t now_ms)
+{
+	(void)now_ms;
+	c->state = TS_CONTROL_CONNECTING;
+	c->ops.state_changed(c->ctx, c->state, NULL);
+}
+void ts_control_set_disco_key(struct ts_control *c,
+			      const struct ts_public_key *disco_key,
+			      uint64_t now_ms)
+{
+	(void)now_ms;
+	c->disco_key = *disco_key;
 }
 void ts_control_stop(struct ts_control *c, uint64_t now_ms)
 {

@@ -2,6 +2,7 @@
  * test_parts.c - the parts of a node by themselves: routes, masquerading, and
  *                what a delta costs in a large tailnet
  */
+#include "unit/addresses.h"
 #include "unit/node/node_sim.h"
 
 #include <netinet/in.h>
@@ -11,14 +12,6 @@
 #include "netstack/checksum.h"
 
 /* -- routes ---------------------------------------------------------------- */
-static struct ts_prefix prefix(const char *text)
-{
-	struct ts_prefix p;
-
-	assert_int_equal(ts_prefix_parse(text, &p), 0);
-	return p;
-}
-
 static int64_t find(const struct route_table *t, const char *text)
 {
 	struct ts_ip ip;
@@ -41,7 +34,7 @@ static void test_longest_prefix_wins(void **state)
 	(void)state;
 	route_table_init(&t, 1);
 	for (size_t i = 0; i < 8; i++) {
-		struct ts_prefix p = prefix(routes[i].prefix);
+		struct ts_prefix p = prefix_of(routes[i].prefix);
 
 		assert_int_equal(route_table_add(&t, &p, routes[i].owner), 0);
 	}
@@ -56,7 +49,7 @@ static void test_longest_prefix_wins(void **state)
 	assert_int_equal(find(&t, "fd00:1::1"), 7);
 	assert_int_equal(find(&t, "2001:db8::1"), 8);
 	for (size_t i = 0; i < 8; i++) {
-		struct ts_prefix p = prefix(routes[i].prefix);
+		struct ts_prefix p = prefix_of(routes[i].prefix);
 
 		route_table_remove(&t, &p, 99); /* not the owner */
 		route_table_remove(&t, &p, routes[i].owner);
@@ -69,7 +62,7 @@ static void test_longest_prefix_wins(void **state)
 
 static void test_several_owners(void **state)
 {
-	struct ts_prefix p = prefix("10.0.0.0/8");
+	struct ts_prefix p = prefix_of("10.0.0.0/8");
 	struct route_table t;
 	struct ts_ip ip = p.ip;
 
@@ -275,7 +268,7 @@ static void test_masquerade_leaves_alone(void **state)
 	sim_free(sim);
 }
 
-/* -- a large tailnet -------------------------------------------------------- */
+/* -- a large tailnet --------------------------------------------------- */
 enum { MANY = 10000, DELTAS = 2000 };
 
 static void many_peers(struct sim *sim, json_t *peers)

@@ -7,7 +7,7 @@
 #ifndef TESTS_UNIT_PATH_PORTMAP_BENCH_H
 #define TESTS_UNIT_PATH_PORTMAP_BENCH_H
 
-#include "unit/test.h"
+#include "unit/addresses.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -99,14 +99,6 @@ static const struct ts_portmap_ops ops = {
 	.changed = changed,
 	.found = found,
 };
-
-static inline struct ts_addr addr(const char *text)
-{
-	struct ts_addr a;
-
-	assert_int_equal(ts_addr_parse(text, &a), 0);
-	return a;
-}
 
 static inline void set_network(struct bench *b, const char *gateway,
 			       const char *own)
@@ -204,7 +196,7 @@ static inline uint32_t epoch(const struct bench *b)
 static inline void input(struct bench *b, const char *from, const void *data,
 			 size_t len)
 {
-	struct ts_addr a = addr(from);
+	struct ts_addr a = addr_of(from);
 
 	ts_portmap_input(&b->p, &a, data, len, b->now_ms);
 }
@@ -244,7 +236,7 @@ static inline void pcp_map(struct bench *b, uint8_t result, uint16_t external,
 			   uint32_t lifetime_s, int nonce_off_by)
 {
 	const struct sent *rq = last_asked(b, 2, 1);
-	struct ts_addr ext = addr("203.0.113.9:0");
+	struct ts_addr ext = addr_of("203.0.113.9:0");
 	uint8_t r[60] = {2, 0x81, 0, result};
 
 	be32(r + 4, lifetime_s);
@@ -289,7 +281,7 @@ static inline void expect_action(const struct bench *b, const char *name)
 
 static inline void expect_held(const struct bench *b, const char *text)
 {
-	struct ts_addr a = addr(text);
+	struct ts_addr a = addr_of(text);
 
 	assert_true(b->has_mapping);
 	assert_true(ts_addr_equal(&a, &b->external));

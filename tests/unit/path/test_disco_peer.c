@@ -156,6 +156,20 @@ static bool pong(struct desk *d, size_t of)
 				      d->sent[of].tx_id, d->now_ms);
 }
 
+/* A packet for the peer. */
+static void use(struct desk *d)
+{
+	ts_disco_peer_sent(&d->peer, d->now_ms);
+}
+
+/* A packet, and the first ping is answered. */
+static void find(struct desk *d, uint64_t after_ms)
+{
+	use(d);
+	d->now_ms += after_ms;
+	assert_true(pong(d, 0));
+}
+
 static const char *const two[] = {"192.0.2.1:1", "192.0.2.2:2"};
 
 static void traffic_pings_all_and_calls_once_in_five_seconds(void **state)
@@ -164,14 +178,14 @@ static void traffic_pings_all_and_calls_once_in_five_seconds(void **state)
 
 	(void)state;
 	for (int i = 0; i < 10; i++)
-		ts_disco_peer_sent(&d->peer, d->now_ms);
+		use(d);
 	assert_int_equal(d->count, 2);
 	assert_int_equal(d->call_me_maybes, 1);
 	d->now_ms += 4999;
-	ts_disco_peer_sent(&d->peer, d->now_ms);
+	use(d);
 	assert_int_equal(d->count, 2);
 	d->now_ms += 1;
-	ts_disco_peer_sent(&d->peer, d->now_ms);
+	use(d);
 	assert_int_equal(d->count, 4);
 	assert_int_equal(d->call_me_maybes, 2);
 	free_desk(d);
@@ -182,7 +196,7 @@ static void a_peer_without_candidates_is_not_called(void **state)
 	struct desk *d = new_desk(NULL, 0);
 
 	(void)state;
-	ts_disco_peer_sent(&d->peer, d->now_ms);
+	use(d);
 	pass(d, 20000);
 	assert_int_equal(d->count, 0);
 	assert_int_equal(d->call_me_maybes, 0);
@@ -195,9 +209,7 @@ static void a_pong_gives_trust_and_silence_takes_it(void **state)
 	struct ts_path_addr want = addr(two[0]);
 
 	(void)state;
-	ts_disco_peer_sent(&d->peer, d->now_ms);
-	d->now_ms += 30;
-	assert_true(pong(d, 0));
+	find(d, 30);
 	assert_false(pong(d, 0)); /* a replay */
 	assert_true(ts_path_addr_equal(&d->best, &want));
 	assert_int_equal(d->peer.best.latency_us, 30000);
@@ -217,7 +229,7 @@ static void heartbeats_run_for_45_seconds_after_the_last_packet(void **state)
 	size_t answered = 0;
 
 	(void)state;
-	ts_disco_peer_sent(&d->peer, d->now_ms);
+	use(d);
 	for (int i = 0; i < 100; i++) {
 		while (answered < d->count)
 			assert_true(pong(d, answered++));
@@ -237,13 +249,11 @@ static void a_slow_direct_path_is_reviewed_every_minute(void **state)
 	size_t seen = 2;
 
 	(void)state;
-	ts_disco_peer_sent(&d->peer, d->now_ms);
-	d->now_ms += 100;
-	assert_true(pong(d, 0));
+	find(d, 100);
 	for (int i = 0; i < 1300; i++) { /* 130 s, in use, answered in 100 ms */
 		size_t sent = d->count;
 
-		ts_disco_peer_sent(&d->peer, d->now_ms);
+		use(d);
 		pass(d, 100);
 		for (; seen < sent; seen++) {
 			if (ts_path_addr_equal(&d->sent[seen].to, &other))
@@ -262,11 +272,9 @@ static void a_fast_direct_path_is_left_alone(void **state)
 	struct ts_path_addr other = addr(two[1]);
 
 	(void)state;
-	ts_disco_peer_sent(&d->peer, d->now_ms);
-	d->now_ms += 2;
-	assert_true(pong(d, 0));
+	find(d, 2);
 	for (size_t i = 0, seen = 2; i < 1300; i++) {
-		ts_disco_peer_sent(&d->peer, d->now_ms);
+		use(d);
 		ts_disco_peer_heard(&d->peer, &d->best, d->now_ms);
 		pass(d, 98);
 		d->now_ms += 2;
@@ -285,7 +293,7 @@ static void a_better_pong_moves_a_worse_one_does_not(void **state)
 	struct ts_path_addr first = addr(two[0]), second = addr(two[1]);
 
 	(void)state;
-	ts_disco_peer_sent(&d->peer, d->now_ms);
+	use(d);
 	d->now_ms += 50;
 	assert_true(pong(d, 1));
 	assert_true(ts_path_addr_equal(&d->best, &second));
@@ -307,7 +315,7 @@ static void a_pong_through_derp_moves_nothing(void **state)
 	struct desk *d = new_desk(two, 1);
 
 	(void)state;
-	ts_disco_peer_sent(&d->peer, d->now_ms);
+	use(d);
 	assert_true(ts_disco_peer_got_pong(&d->peer, true, d->sent[0].tx_id,
 					   d->now_ms));
 	assert_false(ts_path_addr_is_set(&d->best));
@@ -319,7 +327,7 @@ static void a_late_pong_is_unknown(void **state)
 	struct desk *d = new_desk(two, 1);
 
 	(void)state;
-	ts_disco_peer_sent(&d->peer, d->now_ms);
+	use(d);
 	pass(d, 5000);
 	assert_false(pong(d, 0));
 	assert_false(ts_path_addr_is_set(&d->best));
@@ -376,7 +384,7 @@ static void candidates_are_bounded_and_silent_ones_give_way(void **state)
 	assert_int_equal(d->peer.candidates.count, DISCO_CANDIDATES_MAX);
 	assert_true(d->peer.candidates.dropped > 800);
 	d->now_ms += 45001;
-	ts_disco_peer_sent(&d->peer, d->now_ms);
+	use(d);
 	assert_int_equal(d->peer.candidates.count, 2);
 	free_desk(d);
 }
@@ -415,7 +423,7 @@ static void call_me_maybe_pings_at_once_and_replaces_its_set(void **state)
 	e.addrs[0] = addr("192.0.2.5:5").addr;
 	e.addrs[1] = addr("[fe80::1]:5").addr; /* no zone */
 	e.addrs[2] = addr("[2001:db8::1]:5").addr;
-	ts_disco_peer_sent(&d->peer, d->now_ms);
+	use(d);
 	ts_disco_peer_got_call_me_maybe(&d->peer, &e, d->now_ms);
 	assert_int_equal(d->count, 1 + 3); /* the first one a second time */
 	assert_int_equal(d->call_me_maybes, 1);
@@ -465,7 +473,7 @@ static void an_endpoint_that_left_the_netmap_is_dropped(void **state)
 	struct ts_addr keep = addr(two[1]).addr;
 
 	(void)state;
-	ts_disco_peer_sent(&d->peer, d->now_ms);
+	use(d);
 	assert_true(pong(d, 0));
 	ts_disco_peer_set_endpoints(&d->peer, &keep, 1, d->now_ms);
 	assert_int_equal(d->peer.candidates.count, 1);
@@ -583,7 +591,7 @@ static struct desk *new_direct(void)
 {
 	struct desk *d = new_desk(two, 1);
 
-	ts_disco_peer_sent(&d->peer, d->now_ms);
+	use(d);
 	pass(d, 10);
 	assert_true(pong(d, 0));
 	assert_true(ts_disco_peer_is_trusted(&d->peer, d->now_ms));
@@ -595,14 +603,14 @@ static void sending_into_silence_ends_the_trust_soon(void **state)
 	struct desk *d = new_direct();
 
 	(void)state;
-	ts_disco_peer_sent(&d->peer, d->now_ms);
+	use(d);
 	pass(d, DOUBT_SILENCE_MS - 1);
-	ts_disco_peer_sent(&d->peer, d->now_ms);
+	use(d);
 	assert_int_equal(d->count, 1);
 	pass(d, 1);
-	ts_disco_peer_sent(&d->peer, d->now_ms);
+	use(d);
 	assert_int_equal(d->count, 2); /* asked */
-	ts_disco_peer_sent(&d->peer, d->now_ms);
+	use(d);
 	assert_int_equal(d->count, 2);
 	pass(d, DOUBT_WAIT_MS - 1);
 	assert_true(ts_disco_peer_is_trusted(&d->peer, d->now_ms));
@@ -627,14 +635,14 @@ static void what_comes_back_takes_the_doubt_away(void **state)
 
 	(void)state;
 	for (int i = 0; i < 25; i++) { /* short of a heartbeat */
-		ts_disco_peer_sent(&d->peer, d->now_ms);
+		use(d);
 		pass(d, 100);
 		ts_disco_peer_heard(&d->peer, &best, d->now_ms);
 	}
 	assert_int_equal(d->count, count);
 	/* The same by another way is no proof of this one. */
 	for (int i = 0; i < 11; i++) {
-		ts_disco_peer_sent(&d->peer, d->now_ms);
+		use(d);
 		pass(d, 100);
 		ts_disco_peer_heard(&d->peer, &other, d->now_ms);
 	}
@@ -757,7 +765,7 @@ static void a_search_repeats_its_pings_for_a_while(void **state)
 	struct desk *d = new_desk(two, 1);
 
 	(void)state;
-	ts_disco_peer_sent(&d->peer, d->now_ms);
+	use(d);
 	assert_int_equal(d->count, 1);
 	pass(d, DISCO_REPEAT_MS);
 	assert_int_equal(d->count, 2);
@@ -768,7 +776,7 @@ static void a_search_repeats_its_pings_for_a_while(void **state)
 	d->now_ms += DISCO_SEARCH_MS; /* not for ever */
 	ts_disco_peer_tick(&d->peer, d->now_ms);
 	d->count = 0;
-	ts_disco_peer_sent(&d->peer, d->now_ms);
+	use(d);
 	pass(d, 1500);
 	assert_true(d->count <= 1);
 	assert_true(d->count == 0 || pong(d, 0));
@@ -806,7 +814,7 @@ static void derp_is_back_so_call_again(void **state)
 	(void)state;
 	ts_disco_peer_derp_is_up(&d->peer, d->now_ms); /* nobody asked */
 	assert_int_equal(d->call_me_maybes, 0);
-	ts_disco_peer_sent(&d->peer, d->now_ms);
+	use(d);
 	assert_int_equal(d->call_me_maybes, 1);
 	ts_disco_peer_derp_is_up(&d->peer, d->now_ms); /* just now */
 	assert_int_equal(d->call_me_maybes, 1);
@@ -825,7 +833,7 @@ static void a_question_now_and_then_costs_no_pings(void **state)
 
 	(void)state;
 	for (int i = 0; i < 30; i++) {
-		ts_disco_peer_sent(&d->peer, d->now_ms);
+		use(d);
 		pass(d, 40);
 		ts_disco_peer_heard(&d->peer, &best, d->now_ms);
 		pass(d, 960);
@@ -841,12 +849,12 @@ static void a_slow_path_has_more_time(void **state)
 	struct desk *d = new_desk(two, 1);
 
 	(void)state;
-	ts_disco_peer_sent(&d->peer, d->now_ms);
+	use(d);
 	pass(d, 600);
 	assert_true(pong(d, 0));
-	ts_disco_peer_sent(&d->peer, d->now_ms);
+	use(d);
 	pass(d, 500);
-	ts_disco_peer_sent(&d->peer, d->now_ms);
+	use(d);
 	pass(d, 2300);
 	assert_true(ts_disco_peer_is_trusted(&d->peer, d->now_ms));
 	pass(d, 100);
@@ -866,7 +874,7 @@ static void answer(struct desk *d, size_t *from, size_t link)
 static void chat(struct desk *d, size_t *from, size_t link, unsigned s)
 {
 	for (unsigned i = 0; i < s; i++) {
-		ts_disco_peer_sent(&d->peer, d->now_ms);
+		use(d);
 		pass(d, 1);
 		answer(d, from, link);
 		pass(d, 999);
@@ -1005,26 +1013,26 @@ static void relays_are_asked_every_30_s_or_60_s_when_in_use(void **state)
 	struct ts_path_quality q = relayed(7, 1);
 
 	(void)state;
-	ts_disco_peer_sent(&d->peer, d->now_ms);
+	use(d);
 	assert_int_equal(d->relay_searches, 0); /* it knows none */
 	d->peer.may_relay = true;
-	ts_disco_peer_sent(&d->peer, d->now_ms);
+	use(d);
 	d->has_relays = true;
 	for (int i = 0; i < 59; i++) {
-		ts_disco_peer_sent(&d->peer, d->now_ms);
+		use(d);
 		pass(d, 500);
 	}
 	assert_int_equal(d->relay_searches, 1);
 	pass(d, 1000);
 	assert_int_equal(d->relay_searches, 2);
 	for (int i = 0; i < 57; i++) { /* trusted all the time */
-		ts_disco_peer_sent(&d->peer, d->now_ms);
+		use(d);
 		ts_disco_peer_relay_ready(&d->peer, &q, d->now_ms);
 		pass(d, 1000);
 	}
 	assert_int_equal(d->relay_searches, 2);
 	for (int i = 0; i < 6; i++) {
-		ts_disco_peer_sent(&d->peer, d->now_ms);
+		use(d);
 		ts_disco_peer_relay_ready(&d->peer, &q, d->now_ms);
 		pass(d, 1000);
 	}
@@ -1040,14 +1048,14 @@ static void a_trusted_direct_path_needs_no_relay(void **state)
 	(void)state;
 	d->has_relays = true;
 	d->peer.may_relay = true;
-	ts_disco_peer_sent(&d->peer, d->now_ms);
+	use(d);
 	assert_int_equal(d->relay_searches, 1);
 	assert_true(pong(d, 0));
 	pass(d, 1000);
 	ts_disco_peer_relay_ready(&d->peer, &q, d->now_ms);
 	assert_int_equal(d->best.vni, 0);
 	d->peer.relays_asked_ms = 0;
-	ts_disco_peer_sent(&d->peer, d->now_ms);
+	use(d);
 	assert_int_equal(d->relay_searches, 1);
 	pass(d, 7000); /* no trust any more */
 	ts_disco_peer_relay_ready(&d->peer, &q, d->now_ms);
@@ -1079,7 +1087,7 @@ static void a_relayed_path_has_heartbeats_and_is_lost_without(void **state)
 
 	(void)state;
 	ts_disco_peer_relay_ready(&d->peer, &q, d->now_ms);
-	ts_disco_peer_sent(&d->peer, d->now_ms);
+	use(d);
 	pass(d, 3000);
 	assert_int_equal(d->count, 1);
 	assert_int_equal(d->sent[0].to.vni, 7);
@@ -1103,13 +1111,13 @@ static void silent_disco_has_no_heartbeats(void **state)
 
 	(void)state;
 	d->peer.is_silent = true;
-	ts_disco_peer_sent(&d->peer, d->now_ms);
+	use(d);
 	assert_true(pong(d, 0));
 	count = d->count;
 	for (int i = 0; i < 20; i++) { /* what it sends is proof enough */
 		pass(d, 1000);
 		ts_disco_peer_heard(&d->peer, &best, d->now_ms);
-		ts_disco_peer_sent(&d->peer, d->now_ms);
+		use(d);
 	}
 	assert_int_equal(d->count, count);
 	assert_true(ts_disco_peer_is_trusted(&d->peer, d->now_ms));

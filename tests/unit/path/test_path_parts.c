@@ -2,7 +2,7 @@
  *
  * The router's small parts: timers, token bucket, own endpoints.
  */
-#include "unit/test.h"
+#include "unit/addresses.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -86,21 +86,14 @@ static void a_bucket_without_rate_has_no_limit(void **state)
 	assert_true(ts_token_bucket_take(&b, 1 << 20, UINT64_MAX));
 }
 
-static struct ts_addr addr(const char *text)
-{
-	struct ts_addr a;
-
-	assert_int_equal(ts_addr_parse(text, &a), 0);
-	return a;
-}
-
 static void endpoints_are_unknown_before_the_first_check(void **state)
 {
 	struct ts_endpoints e = {0};
-	struct ts_addr local[3] = {addr("192.168.1.2:41641"),
-				   addr("100.64.0.7:41641"), /* a tailnet's */
-				   addr("[fe80::1]:41641")};
-	struct ts_addr seen = addr("203.0.113.7:1234");
+	struct ts_addr local[3] = {
+		addr_of("192.168.1.2:41641"),
+		addr_of("100.64.0.7:41641"), /* a tailnet's */
+		addr_of("[fe80::1]:41641")};
+	struct ts_addr seen = addr_of("203.0.113.7:1234");
 
 	(void)state;
 	assert_false(ts_endpoints_set_local(&e, local, 3));
@@ -119,7 +112,7 @@ static void endpoints_are_unknown_before_the_first_check(void **state)
 static void an_address_that_is_local_too_is_listed_once(void **state)
 {
 	struct ts_endpoints e = {0};
-	struct ts_addr both = addr("203.0.113.7:1234");
+	struct ts_addr both = addr_of("203.0.113.7:1234");
 
 	(void)state;
 	ts_endpoints_set_local(&e, &both, 1);
@@ -131,7 +124,8 @@ static void an_address_that_is_local_too_is_listed_once(void **state)
 static void stun_addresses_fade_after_five_minutes(void **state)
 {
 	struct ts_endpoints e = {0};
-	struct ts_addr one = addr("203.0.113.7:1"), two = addr("203.0.113.7:2");
+	struct ts_addr one = addr_of("203.0.113.7:1"),
+		       two = addr_of("203.0.113.7:2");
 
 	(void)state;
 	assert_true(ts_endpoints_checked(&e, &one, 1, 1000));
@@ -153,15 +147,15 @@ static void endpoints_are_bounded(void **state)
 
 	(void)state;
 	for (uint16_t i = 0; i < 100; i++) {
-		many[i] = addr("192.168.1.2:1");
+		many[i] = addr_of("192.168.1.2:1");
 		many[i].port = (uint16_t)(i + 1);
 	}
 	ts_endpoints_set_local(&e, many, 100);
 	for (uint16_t i = 0; i < 100; i++) {
-		many[i].ip = addr("203.0.113.1:1").ip;
+		many[i].ip = addr_of("203.0.113.1:1").ip;
 		ts_endpoints_checked(&e, &many[i], 1, 1000 + i);
 	}
-	many[0] = addr("203.0.113.2:7");
+	many[0] = addr_of("203.0.113.2:7");
 	ts_endpoints_set_port_mapping(&e, &many[0]);
 	assert_int_equal(e.count, ENDPOINTS_LOCAL_MAX + ENDPOINTS_STUN_MAX + 1);
 	assert_int_equal(e.addrs[1].port, 100);
@@ -170,9 +164,9 @@ static void endpoints_are_bounded(void **state)
 static void a_mapped_port_comes_first(void **state)
 {
 	struct ts_endpoints e = {0};
-	struct ts_addr seen = addr("203.0.113.7:1");
-	struct ts_addr mapped = addr("203.0.113.7:40000");
-	struct ts_addr tailnet = addr("100.64.0.7:40000");
+	struct ts_addr seen = addr_of("203.0.113.7:1");
+	struct ts_addr mapped = addr_of("203.0.113.7:40000");
+	struct ts_addr tailnet = addr_of("100.64.0.7:40000");
 
 	(void)state;
 	assert_false(ts_endpoints_set_port_mapping(&e, &mapped));

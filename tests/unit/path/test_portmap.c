@@ -305,8 +305,8 @@ static void without_a_mapping_the_end_is_at_once(void **state)
 static void another_gateway_is_asked_after_the_old_one_was_told(void **state)
 {
 	struct bench *b = *state;
-	struct ts_addr old = addr("192.168.1.1:5351");
-	struct ts_addr new = addr("10.0.0.1:5351");
+	struct ts_addr old = addr_of("192.168.1.1:5351");
+	struct ts_addr new = addr_of("10.0.0.1:5351");
 
 	hold_by_pmp(b, 7200);
 	forget_sent(b);

@@ -21,7 +21,7 @@ static void without_a_private_gateway_nothing_is_sent(void **state)
 static void a_search_is_five_packets(void **state)
 {
 	struct bench *b = *state;
-	struct ts_addr group = addr("239.255.255.250:1900");
+	struct ts_addr group = addr_of("239.255.255.250:1900");
 
 	set_network(b, "192.168.1.1", "192.168.1.2");
 	assert_int_equal(b->sent_count, 5);

@@ -1,20 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * test_portmap_wire.c - NAT-PMP and PCP, byte by byte as the RFCs draw them
  */
-#include "unit/test.h"
+#include "unit/addresses.h"
 
 #include <errno.h>
 #include <string.h>
 
 #include "core/path/portmap_wire.h"
-
-static struct ts_ip ip(const char *text)
-{
-	struct ts_ip out;
-
-	assert_int_equal(ts_ip_parse(text, &out), 0);
-	return out;
-}
 
 /* -- requests ------------------------------------------------------------- */
 
@@ -47,7 +39,7 @@ static void pcp_requests_are_as_the_rfc_draws_them(void **state)
 		0xa2, 0xb9, 0, 0,
 		0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0};
 	struct ts_pcp_map m = {
-		.client = ip("192.168.1.2"),
+		.client = ip_of("192.168.1.2"),
 		.nonce = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12},
 		.internal_port = 41657,
 		.lifetime_s = 7200,
@@ -60,7 +52,8 @@ static void pcp_requests_are_as_the_rfc_draws_them(void **state)
 	assert_memory_equal(out, announce, sizeof(announce));
 	assert_int_equal(ts_pcp_write_map(&m, out), sizeof(map));
 	assert_memory_equal(out, map, sizeof(map));
-	m.external = (struct ts_addr){.ip = ip("203.0.113.9"), .port = 40000};
+	m.external =
+		(struct ts_addr){.ip = ip_of("203.0.113.9"), .port = 40000};
 	ts_pcp_write_map(&m, out);
 	assert_memory_equal(out + 42, "\x9c\x40", 2);
 	assert_memory_equal(out + 56, "\xcb\x00\x71\x09", 4);
@@ -85,7 +78,7 @@ static const uint8_t pcp_map[] = {
 static void nat_pmp_responses_are_read(void **state)
 {
 	struct ts_pxp_response r;
-	struct ts_ip there = ip("203.0.113.9");
+	struct ts_ip there = ip_of("203.0.113.9");
 
 	(void)state;
 	assert_int_equal(ts_pxp_read_response(pmp_external,
@@ -104,7 +97,7 @@ static void nat_pmp_responses_are_read(void **state)
 static void pcp_responses_are_read(void **state)
 {
 	struct ts_pxp_response r;
-	struct ts_ip there = ip("203.0.113.9");
+	struct ts_ip there = ip_of("203.0.113.9");
 
 	(void)state;
 	assert_int_equal(ts_pxp_read_response(pcp_announce,

@@ -1,41 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "state_bench.h"
 
-#include <cmocka.h>
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "core/state/state_file.h"
-
-static int set_up(void **state)
-{
-	*state = ts_state_new();
-	return *state ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-	ts_state_free(*state);
-	return 0;
-}
-
-static void put(struct ts_state *s, const char *key, const char *text)
-{
-	assert_true(ts_state_set(s, key, text, strlen(text)) >= 0);
-}
-
-static const char *get(const struct ts_state *s, const char *key)
-{
-	size_t len;
-
-	return (const char *)ts_state_get(s, key, &len);
-}
 
 static struct ts_prefs login(const char *url, const char *node, int64_t user)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "tests/unit/test.h"
+#include "state_bench.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -7,30 +7,6 @@
 #include <string.h>
 
 #include "core/state/profile_list.h"
-
-static int set_up(void **state)
-{
-	*state = ts_state_new();
-	return *state ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-	ts_state_free(*state);
-	return 0;
-}
-
-static void put(struct ts_state *s, const char *key, const char *text)
-{
-	assert_true(ts_state_set(s, key, text, strlen(text)) >= 0);
-}
-
-static const char *get(const struct ts_state *s, const char *key)
-{
-	size_t len;
-
-	return (const char *)ts_state_get(s, key, &len);
-}
 
 /* As tsnet writes them; the last one has the field of newer versions. */
 static const char three[] =
@@ -242,7 +218,8 @@ static void made_up_lists_lead_nowhere(void **state)
 	static const char list[] =
 		"{\"m\": {\"ID\": \"m\", \"Key\": \"_machinekey\"},"
 		"\"i\": {\"ID\": \"other\", \"Key\": \"profile-i\"},"
-		"\"\": {\"Key\": \"profile-\"}, \"n\": 7, \"o\": {}, \"p\": null, \"k\": {\"ID\": \"k\"}}";
+		"\"\": {\"Key\": \"profile-\"}, \"n\": 7, \"o\": {}, \"p\": null, "
+		"\"k\": {\"ID\": \"k\"}}";
 	static const char *const ids[] = {"m", "i", "other", "n", "o", "p",
 					  "k", "", "_machinekey"};
 	struct ts_state *s = *state;

@@ -472,6 +472,45 @@ static void a_full_disk_takes_all_back(void **state)
 	disk_remove_all(&disk);
 }
 
+/* More steps than anybody walks: refused as a whole, and nothing of it is there
+ * when the authority is opened again. */
+static void a_chain_without_end_is_not_stored(void **state)
+{
+	enum { COUNT = TS_TKA_SCAN_MAX + 1 };
+	struct ts_tka_aum no_op = {.kind = TS_AUM_NO_OP, .has_parent = true};
+	struct ts_nl_private_key key = nl_key(1);
+	struct ts_tka_aum **list = calloc(COUNT, sizeof(*list));
+	struct ts_tka_update *updates = calloc(COUNT, sizeof(*updates));
+	struct disk disk = {.count = 0};
+	struct ts_tka_disk ops = ops_of(&disk);
+	struct ts_tka *tka = authority(&ops), *again;
+	size_t files = disk.count;
+	const char *why;
+
+	(void)state;
+	ts_tka_head(tka, &no_op.parent);
+	for (size_t i = 0; i < COUNT; i++) {
+		assert_int_equal(ts_tka_aum_sign(&no_op, &key, 1, &list[i]),
+				 0);
+		no_op.parent = list[i]->hash;
+		updates[i] = (struct ts_tka_update){list[i]->raw,
+						    list[i]->len};
+	}
+	assert_int_equal(ts_tka_inform(tka, updates, COUNT, 1000, &why),
+			 -EPROTO);
+	assert_head(tka, V_AUM_0_HASH);
+	assert_int_equal(disk.count, files);
+	assert_int_equal(ts_tka_open(load(&disk, &ops), &again), 0);
+	assert_head(again, V_AUM_0_HASH);
+	for (size_t i = 0; i < COUNT; i++)
+		ts_tka_aum_free(list[i]);
+	free(list);
+	free(updates);
+	ts_tka_free(again);
+	ts_tka_free(tka);
+	disk_remove_all(&disk);
+}
+
 /* Two trees on disk: the one in use is the one that was. */
 static void the_ancestor_decides_between_trees(void **state)
 {
@@ -582,6 +621,7 @@ int main(void)
 		cmocka_unit_test(files_are_upstreams),
 		cmocka_unit_test(damaged_files_are_not_taken),
 		cmocka_unit_test(a_full_disk_takes_all_back),
+		cmocka_unit_test(a_chain_without_end_is_not_stored),
 		cmocka_unit_test(the_ancestor_decides_between_trees),
 		cmocka_unit_test(old_updates_are_given_up),
 		cmocka_unit_test(young_ones_stay),

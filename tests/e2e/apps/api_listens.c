@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * api_listens.c - the listeners of tsnet.h, between two servers of one process
+ *
+ *	api_listens URL KEY fallback   ports that nobody listens at
+ *	api_listens URL KEY flows      UDP by connected sockets
+ *	api_listens URL KEY arguments  what is wrong is said, and crashes nothing
+ */
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "api_check.h"
+
+/* -- fallback --------------------------------------------------------------- */
+
+struct wish {
+	char src[TSNET_ADDR_CAP], dst[TSNET_ADDR_CAP];
+	int asked;
+};
+
+/* Odd ports only. */
+static int wants_odd(void *ctx, const char *src, const char *dst)
+{
+	struct wish *wish = ctx;
+
+	wish->asked++;
+	snprintf(wish->src, sizeof(wish->src), "%s", src);
+	snprintf(wish->dst, sizeof(wish->dst), "%s", dst);
+	return strtoul(strrchr(dst, ':') + 1, NULL, 10) % 2;
+}
+
+struct call {
+	struct tsnet *ts;
+	const char *address;
+	int fd;
+};
+
+static void *dial(void *ctx)
+{
+	struct call *call = ctx;
+
+	call->fd = tsnet_dial(call->ts, "tcp", call->address, UP_S);
+	return NULL;
+}
+
+/* A call that is under way while we decide. */
+static void begin(struct call *call, pthread_t *thread)
+{
+	CHECK_CODE(NULL, 0, pthread_create(thread, NULL, dial, call));
+}
+
+static void wanted(struct tsnet *a, struct tsnet *b, int fallback,
+		   const struct wish *wish, const char *a4)
+{
+	struct call call = {.ts = b, .address = "alpha:7777"};
+	char peer[TSNET_ADDR_CAP], name[TSNET_ADDR_CAP], to[80];
+	struct pollfd p = {.fd = fallback, .events = POLLIN};
+	pthread_t thread;
+	int far;
+
+	begin(&call, &thread);
+	CHECK_CODE(NULL, 1, poll(&p, 1, UP_S * 1000));
+	far = tsnet_accept(a, fallback, peer, sizeof(peer));
+	CHECK(a, far >= 0);
+	pthread_join(thread, NULL);
+	CHECK(b, call.fd >= 0);
+	snprintf(to, sizeof(to), "%s:7777", a4);
+	CHECK(NULL, strcmp(wish->dst, to) == 0);
+	CHECK(NULL, strcmp(wish->src, peer) == 0);
+	CHECK_CODE(a, 0, tsnet_local_addr(a, far, name, sizeof(name)));
+	CHECK(NULL, strcmp(name, to) == 0);
+	CHECK_CODE(b, 0, tsnet_local_addr(b, call.fd, name, sizeof(name)));
+	CHECK(NULL, strcmp(name, peer) == 0);
+	says(call.fd, far, "hello");
+	says(far, call.fd, "and back");
+	close(far);
+	close(call.fd);
+}
+
+/* Refused as by nobody; the listener waits for the next. */
+static void unwanted(struct tsnet *a, struct tsnet *b, int fallback,
+		     struct wish *wish)
+{
+	struct call call = {.ts = b, .address = "alpha:7778"};
+	struct pollfd p = {.fd = fallback, .events = POLLIN};
+	pthread_t thread;
+
+	wish->asked = 0;
+	begin(&call, &thread);
+	CHECK_CODE(NULL, 1, poll(&p, 1, UP_S * 1000));
+	CHECK_CODE(NULL, 0, fcntl(fallback, F_SETFL, O_NONBLOCK));
+	CHECK_CODE(a, -EAGAIN, tsnet_accept(a, fallback, NULL, 0));
+	CHECK_CODE(NULL, 0, fcntl(fallback, F_SETFL, 0));
+	CHECK_CODE(NULL, 1, wish->asked);
+	pthread_join(thread, NULL);
+	CHECK_CODE(b, -ECONNREFUSED, call.fd);
+	CHECK(NULL, strstr(wish->dst, ":7778"));
+}
+
+/* A listener of its own comes first, and nobody is asked. */
+static void listened_for(struct tsnet *a, struct tsnet *b, struct wish *wish)
+{
+	int listener = tsnet_listen(a, "tcp", ":7779"), near, far;
+
+	CHECK(a, listener >= 0);
+	wish->asked = 0;
+	near = tsnet_dial(b, "tcp", "alpha:7779", UP_S);
+	CHECK(b, near >= 0);
+	far = tsnet_accept(a, listener, NULL, 0);
+	CHECK(a, far >= 0);
+	says(near, far, "listened for");
+	CHECK_CODE(NULL, 0, wish->asked);
+	close(near);
+	close(far);
+	close(listener);
+}
+
+static void fallback(void)
+{
+	struct tsnet *a = up("alpha"), *b = up("bravo");
+	struct wish wish = {.asked = 0};
+	char a4[TSNET_ADDR_CAP], a6[TSNET_ADDR_CAP], name[TSNET_ADDR_CAP];
+	int fd = tsnet_listen_fallback(a, wants_odd, &wish);
+
+	CHECK(a, fd >= 0);
+	CHECK_CODE(NULL, FD_CLOEXEC, fcntl(fd, F_GETFD));
+	CHECK_CODE(a, -EADDRINUSE, tsnet_listen_fallback(a, NULL, NULL));
+	CHECK_SAID(a, "has a fallback listener already");
+	CHECK_CODE(a, -ENOTCONN,
+		   tsnet_local_addr(a, fd, name, sizeof(name)));
+	tsnet_ips(a, a4, a6, sizeof(a4));
+	wanted(a, b, fd, &wish, a4);
+	unwanted(a, b, fd, &wish);
+	listened_for(a, b, &wish);
+	wanted(a, a, fd, &wish, a4); /* from itself */
+	close(fd);
+	CHECK_CODE(b, -ECONNREFUSED, tsnet_dial(b, "tcp", "alpha:7777", UP_S));
+	fd = tsnet_listen_fallback(a, NULL, NULL); /* wants all */
+	CHECK(a, fd >= 0);
+	close(fd);
+	tsnet_close(b);
+	tsnet_close(a);
+}
+
+/* -- flows ------------------------------------------------------------------- */
+
+static void say_by(struct tsnet *ts, int fd, const char *text, const char *to)
+{
+	CHECK_CODE(ts, (long)strlen(text),
+		   tsnet_sendto(ts, fd, text, strlen(text), to));
+}
+
+/* Two remote ends, and each has a connection of its own. */
+static void two_ends(struct tsnet *a, struct tsnet *b, int listener,
+		     const char *to)
+{
+	int one = tsnet_listen_packet(b, "udp4", "0.0.0.0:0");
+	int two = tsnet_dial(b, "udp", to, UP_S), first, second;
+	char peer[TSNET_ADDR_CAP], name[TSNET_ADDR_CAP], got[64];
+	char from[TSNET_ADDR_CAP];
+
+	CHECK(b, one >= 0 && two >= 0);
+	say_by(b, one, "one", to);
+	say_by(b, one, "more", to); /* in the same connection */
+	first = tsnet_accept(a, listener, peer, sizeof(peer));
+	CHECK(a, first >= 0);
+	CHECK_CODE(NULL, FD_CLOEXEC, fcntl(first, F_GETFD));
+	CHECK_CODE(NULL, 0, fcntl(first, F_GETFL) & O_NONBLOCK);
+	CHECK_CODE(NULL, 3, read(first, got, sizeof(got)));
+	CHECK(NULL, memcmp(got, "one", 3) == 0);
+	CHECK_CODE(NULL, 4, read(first, got, sizeof(got)));
+	CHECK_CODE(NULL, 3, write(two, "two", 3));
+	second = tsnet_accept(a, listener, peer, sizeof(peer));
+	CHECK(a, second >= 0);
+	CHECK_CODE(b, 0, tsnet_local_addr(b, two, name, sizeof(name)));
+	CHECK(NULL, strcmp(peer, name) == 0);
+	CHECK_CODE(a, 0, tsnet_peer_addr(a, second, name, sizeof(name)));
+	CHECK(NULL, strcmp(peer, name) == 0);
+	CHECK_CODE(a, 0, tsnet_local_addr(a, second, name, sizeof(name)));
+	CHECK(NULL, strcmp(name, to) == 0);
+	CHECK_CODE(NULL, 3, read(second, got, sizeof(got)));
+	CHECK_CODE(NULL, 6, write(second, "answer", 6));
+	CHECK_CODE(NULL, 6, read(two, got, sizeof(got)));
+	CHECK_CODE(NULL, 5, write(first, "again", 5));
+	CHECK_CODE(b, 5, tsnet_recvfrom(b, one, got, sizeof(got), from,
+					sizeof(from)));
+	CHECK(NULL, strcmp(from, to) == 0);
+	close(first);
+	close(second);
+	close(one);
+	close(two);
+}
+
+static void flows(void)
+{
+	struct tsnet *a = up("alpha"), *b = up("bravo");
+	char a4[TSNET_ADDR_CAP], a6[TSNET_ADDR_CAP], to[80];
+	char name[TSNET_ADDR_CAP];
+	int listener = tsnet_listen(a, "udp", ":7002"), other, packets;
+
+	CHECK(a, listener >= 0);
+	CHECK_CODE(NULL, FD_CLOEXEC, fcntl(listener, F_GETFD));
+	CHECK_CODE(a, -EADDRINUSE, tsnet_listen(a, "udp", ":7002"));
+	CHECK_SAID(a, "listener already open for udp, :7002");
+	CHECK_CODE(a, -EADDRINUSE,
+		   tsnet_listen_packet(a, "udp", "0.0.0.0:7002"));
+	CHECK_CODE(a, 0, tsnet_local_addr(a, listener, name, sizeof(name)));
+	CHECK(NULL, strcmp(name, "[::]:7002") == 0);
+	CHECK_CODE(NULL, 0, fcntl(listener, F_SETFL, O_NONBLOCK));
+	CHECK_CODE(a, -EAGAIN, tsnet_accept(a, listener, NULL, 0));
+	CHECK_CODE(NULL, 0, fcntl(listener, F_SETFL, 0));
+	tsnet_ips(a, a4, a6, sizeof(a4));
+	snprintf(to, sizeof(to), "%s:7002", a4);
+	two_ends(a, b, listener, to);
+	two_ends(a, a, listener, to); /* from itself */
+	/* one address, and a port of the server's choice */
+	snprintf(to, sizeof(to), "[%s]:0", a6);
+	other = tsnet_listen(a, "udp6", to);
+	CHECK(a, other >= 0);
+	CHECK_CODE(a, 0, tsnet_local_addr(a, other, to, sizeof(to)));
+	CHECK(NULL, strstr(to, a6));
+	packets = tsnet_dial(b, "udp6", to, UP_S);
+	CHECK(b, packets >= 0);
+	CHECK_CODE(NULL, 2, write(packets, "v6", 2));
+	close(tsnet_accept(a, other, name, sizeof(name)));
+	CHECK(NULL, name[0] == '[');
+	close(other);
+	close(packets);
+	/* closed, it is free for others */
+	close(listener);
+	packets = tsnet_listen_packet(a, "udp", "0.0.0.0:7002");
+	for (int i = 0; packets == -EADDRINUSE && i < UP_S * 100; i++) {
+		usleep(10 * 1000); /* until the server has heard of it */
+		packets = tsnet_listen_packet(a, "udp", "0.0.0.0:7002");
+	}
+	CHECK(a, packets >= 0);
+	CHECK_CODE(a, -EADDRINUSE, tsnet_listen(a, "udp", ":7002"));
+	close(packets);
+	listener = tsnet_listen(a, "udp", ":7003");
+	tsnet_close(b);
+	tsnet_close(a);
+	CHECK_CODE(NULL, 0, read(listener, name, 1)); /* it has ended */
+	close(listener);
+}
+
+/* -- arguments --------------------------------------------------------------- */
+
+/* NULL where something must be, no server, and numbers that are no listeners.
+ * ts may be NULL, too. */
+static void nonsense(struct tsnet *ts)
+{
+	char text[TSNET_ADDR_CAP], cred[TSNET_CRED_CAP];
+
+	CHECK_CODE(ts, -EINVAL, tsnet_set(ts, NULL, "x"));
+	CHECK_CODE(ts, -EINVAL, tsnet_ips(ts, NULL, text, sizeof(text)));
+	CHECK_CODE(ts, -EINVAL, tsnet_ips(ts, text, NULL, sizeof(text)));
+	CHECK_CODE(ts, -EINVAL, tsnet_dial(ts, NULL, "x:1", 1));
+	CHECK_CODE(ts, -EINVAL, tsnet_dial(ts, "tcp", NULL, 1));
+	CHECK_CODE(ts, -EINVAL, tsnet_listen(ts, NULL, ":1"));
+	CHECK_CODE(ts, -EINVAL, tsnet_listen(ts, "tcp", NULL));
+	CHECK_CODE(ts, -EINVAL, tsnet_listen_packet(ts, "udp", NULL));
+	CHECK_CODE(ts, -EINVAL, tsnet_local_addr(ts, 0, NULL, 9));
+	CHECK_CODE(ts, -EINVAL, tsnet_peer_addr(ts, 0, NULL, 9));
+	CHECK_CODE(ts, -EINVAL, tsnet_sendto(ts, 0, NULL, 1, "100.64.0.1:1"));
+	CHECK_CODE(ts, -EINVAL, tsnet_sendto(ts, 0, "x", 1, NULL));
+	CHECK_CODE(ts, -EINVAL, tsnet_recvfrom(ts, 0, NULL, 1, NULL, 0));
+	CHECK(ts, !tsnet_local_request(ts, NULL, "/"));
+	CHECK(ts, !tsnet_local_request(ts, "GET", NULL));
+	CHECK(ts, !tsnet_whois(ts, NULL));
+	CHECK_CODE(ts, -EINVAL, tsnet_loopback(ts, NULL, 9, cred, cred));
+	CHECK_CODE(ts, -EINVAL,
+		   tsnet_loopback(ts, text, sizeof(text), NULL, cred));
+	CHECK(ts, *tsnet_errmsg(ts));
+}
+
+static void arguments(void)
+{
+	char long_text[2000], v4[TSNET_ADDR_CAP];
+	struct tsnet *a;
+
+	nonsense(NULL);
+	CHECK_CODE(NULL, -EINVAL, tsnet_start(NULL));
+	CHECK_CODE(NULL, -EINVAL, tsnet_up(NULL, 1));
+	CHECK_CODE(NULL, -EINVAL, tsnet_accept(NULL, 0, NULL, 0));
+	CHECK_CODE(NULL, -EINVAL, tsnet_listen_fallback(NULL, NULL, NULL));
+	CHECK(NULL, !tsnet_localapi(NULL) && !tsnet_root_path(NULL));
+	CHECK(NULL, !tsnet_cert_domains(NULL));
+	a = up("alpha");
+	nonsense(a);
+	CHECK_SAID(a, "NULL");
+	memset(long_text, 'x', sizeof(long_text) - 1);
+	long_text[sizeof(long_text) - 1] = '\0';
+	CHECK_CODE(a, -EINVAL, tsnet_dial(a, "tcp", long_text, 1));
+	CHECK_CODE(a, -EPROTONOSUPPORT, tsnet_dial(a, long_text, "x:1", 1));
+	CHECK_CODE(a, -EINVAL, tsnet_listen(a, "tcp", long_text));
+	CHECK_CODE(a, -EPROTONOSUPPORT, tsnet_listen(a, long_text, ":1"));
+	CHECK(a, !tsnet_whois(a, long_text));
+	CHECK(a, !tsnet_local_request(a, "GET", long_text));
+	CHECK(a, !tsnet_local_request(a, "GET\r\nX: y", "/"));
+	CHECK(a, !tsnet_local_request(a, "GET", "/ HTTP/1.1\r\n\r\n"));
+	memcpy(long_text + sizeof(long_text) - 3, ":1", 3);
+	CHECK_CODE(a, -EINVAL, tsnet_dial(a, "tcp", long_text, 1));
+	CHECK_CODE(a, -EINVAL, tsnet_listen(a, "tcp", long_text));
+	for (int fd = -3; fd < 3; fd++) {
+		CHECK_CODE(a, -EBADF, tsnet_accept(a, fd, NULL, 0));
+		CHECK(a, tsnet_local_addr(a, fd, v4, sizeof(v4)) < 0);
+		CHECK(a, tsnet_sendto(a, fd, "x", 1, "100.64.0.9:1") < 0);
+		CHECK(a, *tsnet_errmsg(a));
+	}
+	CHECK_CODE(a, -EBADF,
+		   tsnet_recvfrom(a, -1, v4, sizeof(v4), NULL, 0));
+	CHECK_CODE(a, -ENOBUFS, tsnet_ips(a, v4, v4, 0));
+	tsnet_close(a);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct {
+		const char *name;
+		void (*run)(void);
+	} parts[] = {
+		{"fallback", fallback}, {"flows", flows},
+		{"arguments", arguments},
+	};
+
+	if (argc != 4)
+		return 64;
+	url = argv[1];
+	key = argv[2];
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		if (strcmp(argv[3], parts[i].name) != 0)
+			continue;
+		parts[i].run();
+		printf("ok\n");
+		return 0;
+	}
+	return 64;
+}
