@@ -16,7 +16,7 @@
 
 enum { CHALLENGES_MAX = 16, IDENTIFIER_MAX = 253, DETAIL_MAX = 200 };
 
-/* -- texts ------------------------------------------------------------------ */
+/* -- texts ---------------------------------------------------------------- */
 
 bool ts_acme_url_is_fine(const char *url, const char *base)
 {
@@ -125,7 +125,7 @@ static enum ts_acme_status read_status(const json_t *obj)
 	return TS_ACME_INVALID;
 }
 
-/* -- answers ---------------------------------------------------------------- */
+/* -- answers -------------------------------------------------------------- */
 
 int ts_acme_read_directory(const char *body, size_t len, const char *base,
 			   struct ts_acme_directory *out)

@@ -120,7 +120,7 @@ struct evp_pkey_st *ts_acme_key_pkey(const struct ts_acme_key *key)
 	return key->pkey;
 }
 
-/* -- signatures ------------------------------------------------------------- */
+/* -- signatures ----------------------------------------------------------- */
 
 /* OpenSSL's DER into two numbers of fixed length. */
 static int split_signature(const uint8_t *der, size_t len,
@@ -154,7 +154,7 @@ int ts_acme_key_sign(const struct ts_acme_key *key, const void *data,
 	return err;
 }
 
-/* -- texts ------------------------------------------------------------------ */
+/* -- texts ---------------------------------------------------------------- */
 
 char *ts_base64url_encode(const void *data, size_t len)
 {

@@ -94,7 +94,7 @@ struct ts_acme_order {
 	int64_t retry_after_s;
 };
 
-/* -- steps ------------------------------------------------------------------ */
+/* -- steps ---------------------------------------------------------------- */
 
 static void set_step(struct ts_acme_order *o, enum step next)
 {
@@ -126,7 +126,7 @@ static void next_authz(struct ts_acme_order *o)
 						       : STEP_WAIT_READY);
 }
 
-/* -- answers, by step --------------------------------------------------------- */
+/* -- answers, by step ----------------------------------------------------- */
 
 static void take_directory(struct ts_acme_order *o,
 			   const struct ts_acme_reply *r)
@@ -350,7 +350,7 @@ static void take_success(struct ts_acme_order *o,
 	}
 }
 
-/* -- what failed -------------------------------------------------------------- */
+/* -- what failed ---------------------------------------------------------- */
 
 static void try_again(struct ts_acme_order *o, const char *why, int64_t wait_s,
 		      uint64_t now_ms)
@@ -437,7 +437,7 @@ void ts_acme_order_dns_reply(struct ts_acme_order *o, const char *error)
 		set_step(o, STEP_ACCEPT);
 }
 
-/* -- requests ----------------------------------------------------------------- */
+/* -- requests ------------------------------------------------------------- */
 
 static char *order_payload(const struct ts_acme_order *o)
 {
@@ -581,7 +581,7 @@ uint64_t ts_acme_order_deadline_ms(const struct ts_acme_order *o)
 	return o->next_ms;
 }
 
-/* -- life --------------------------------------------------------------------- */
+/* -- life ----------------------------------------------------------------- */
 
 struct ts_acme_order *ts_acme_order_new(const struct ts_acme_want *want,
 					const struct ts_acme_key *account,

@@ -27,7 +27,7 @@ void ts_cert_pair_deinit(struct ts_cert_pair *pair)
 	pair->key_pem = pair->chain_pem = NULL;
 }
 
-/* -- reading ---------------------------------------------------------------- */
+/* -- reading -------------------------------------------------------------- */
 
 /* NULL: there is none, or something else among them. */
 static STACK_OF(X509) *read_chain(const char *pem)
@@ -146,7 +146,7 @@ enum ts_cert_verdict ts_cert_check(const struct ts_cert_pair *pair,
 	return verdict;
 }
 
-/* -- what the leaf says ------------------------------------------------------- */
+/* -- what the leaf says --------------------------------------------------- */
 
 static int64_t unix_of(const ASN1_TIME *at)
 {
@@ -214,7 +214,7 @@ int64_t ts_cert_renewal(const struct ts_cert_info *info)
 	return info->not_before + (info->not_after - info->not_before) / 3 * 2;
 }
 
-/* -- asking for one ----------------------------------------------------------- */
+/* -- asking for one ------------------------------------------------------- */
 
 static bool set_subject(X509_REQ *request, const char *domain)
 {

@@ -52,7 +52,7 @@ static uint64_t now_of(const struct cert_issue *issue)
 
 static void step(struct cert_issue *issue);
 
-/* -- the CA ------------------------------------------------------------------- */
+/* -- the CA --------------------------------------------------------------- */
 
 static void on_reply(void *ctx, const struct ts_http_reply *from)
 {
@@ -95,7 +95,7 @@ static int send_call(struct cert_issue *issue, const struct ts_acme_step *step)
 	return issue->request ? 0 : -ENOMEM;
 }
 
-/* -- the DNS record ------------------------------------------------------------ */
+/* -- the DNS record ------------------------------------------------------- */
 
 static void on_dns(void *ctx, const char *error)
 {
@@ -150,7 +150,7 @@ static void begin_dns(struct cert_issue *issue, const struct ts_acme_step *step)
 	set_dns(issue);
 }
 
-/* -- steps --------------------------------------------------------------------- */
+/* -- steps ---------------------------------------------------------------- */
 
 static void finish(struct cert_issue *issue, bool is_done)
 {
@@ -258,7 +258,7 @@ void cert_issue_cancel(struct cert_issue *issue)
 	free(issue);
 }
 
-/* -- when to renew --------------------------------------------------------------- */
+/* -- when to renew -------------------------------------------------------- */
 
 struct cert_window {
 	struct ts_engine *engine;

@@ -31,7 +31,7 @@
 
 enum { REST_FIRST_MS = 30 * 1000, REST_MAX_MS = 3600 * 1000 };
 
-/* -- which names -------------------------------------------------------------- */
+/* -- which names ---------------------------------------------------------- */
 
 static bool has_wildcards(const struct ts_netmap *map)
 {
@@ -54,7 +54,7 @@ int cert_name_check(const struct ts_engine *engine, const char *domain,
 		has_wildcards(map), err);
 }
 
-/* -- what is there ---------------------------------------------------------------- */
+/* -- what is there -------------------------------------------------------- */
 
 bool cert_name_is_fit(const struct cert_name *name, int64_t min_validity_s)
 {
@@ -98,7 +98,7 @@ void cert_name_load(struct cert_name *name)
 	ts_cert_pair_deinit(&pair);
 }
 
-/* -- obtaining ------------------------------------------------------------------------ */
+/* -- obtaining ------------------------------------------------------------ */
 
 static void rest(struct cert_name *name, const struct cert_outcome *outcome)
 {
@@ -166,6 +166,7 @@ static void on_issued(void *ctx, struct cert_outcome *outcome)
 void cert_name_obtain(struct cert_name *name)
 {
 	struct cert_outcome none = {.error = NULL};
+	const char *replaces;
 	char err[256];
 
 	if (name->issue ||
@@ -174,9 +175,8 @@ void cert_name_obtain(struct cert_name *name)
 	log_info("cert: %s: asking %s for %s", name->domain,
 		 name->engine->config.acme_directory,
 		 name->pair.key_pem ? "a new one" : "one");
-	name->issue = cert_issue_start(name->engine, name->domain,
-				       cert_name_is_fit(name, 0) ? name->info.ari_id
-						       : NULL,
+	replaces = cert_name_is_fit(name, 0) ? name->info.ari_id : NULL;
+	name->issue = cert_issue_start(name->engine, name->domain, replaces,
 				       on_issued, name, err);
 	if (name->issue)
 		return;
@@ -184,7 +184,7 @@ void cert_name_obtain(struct cert_name *name)
 	rest(name, &none);
 }
 
-/* -- renewal ---------------------------------------------------------------------------- */
+/* -- renewal -------------------------------------------------------------- */
 
 static void renew_if_due(struct cert_name *name)
 {
@@ -227,7 +227,7 @@ void cert_name_look_after(struct cert_name *name)
 		on_window(name, 0, 0);
 }
 
-/* -- answers ------------------------------------------------------------------ */
+/* -- answers -------------------------------------------------------------- */
 
 /* A new one may be valid for less than was asked for: that is the CA's
  * business, and all there is. */

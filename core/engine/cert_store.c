@@ -50,7 +50,7 @@ static char *path_of(const struct ts_engine *engine, const char *name)
 	return path;
 }
 
-/* -- one text ----------------------------------------------------------------- */
+/* -- one text ------------------------------------------------------------- */
 
 static int read_entry(const struct ts_engine *engine, const char *name,
 		      char **out)
@@ -113,7 +113,7 @@ static int write_text(struct ts_engine *engine, const char *name,
 	return 0;
 }
 
-/* -- pairs -------------------------------------------------------------------- */
+/* -- pairs ---------------------------------------------------------------- */
 
 /* Files have another name for "*." than entries. */
 static void name_of(const struct ts_engine *engine, const char *domain,
@@ -157,7 +157,7 @@ int cert_store_write(struct ts_engine *engine, const char *domain,
 	return err;
 }
 
-/* -- is it fit ------------------------------------------------------------------ */
+/* -- is it fit ------------------------------------------------------------ */
 
 static bool has_own_directory(const struct ts_engine *engine)
 {
@@ -187,7 +187,7 @@ enum ts_cert_verdict cert_store_judge(const struct ts_engine *engine,
 	return verdict;
 }
 
-/* -- the account -------------------------------------------------------------- */
+/* -- the account ---------------------------------------------------------- */
 
 static int make_account(struct ts_engine *engine, struct ts_acme_key **out,
 			char err[static 256])

@@ -55,7 +55,7 @@ static struct cert_wait *wait_at(struct ts_link *at)
 	return TS_LINK_OWNER(at, struct cert_wait, link);
 }
 
-/* -- answers ---------------------------------------------------------------- */
+/* -- answers -------------------------------------------------------------- */
 
 static void free_wait(struct cert_wait *wait)
 {
@@ -148,7 +148,7 @@ static void on_timer(void *ctx)
 	set_timer(certs);
 }
 
-/* -- names ------------------------------------------------------------------ */
+/* -- names ---------------------------------------------------------------- */
 
 const struct cert_name *certs_find(const struct ts_engine *engine,
 				   const char *domain)
@@ -215,23 +215,7 @@ static void on_look(void *ctx)
 	ts_timer_set(certs->look, now_of(certs) + LOOK_MS);
 }
 
-void certs_pending(const struct ts_engine *engine, char *out, size_t cap)
-{
-	const struct certs *certs = engine->certs;
-	size_t at = 0;
-
-	out[0] = '\0';
-	for (struct ts_link *l = certs->names.next;
-	     l != &certs->names && at < cap; l = l->next) {
-		const struct cert_name *name = name_at(l);
-
-		if (name->issue && !cert_name_is_fit(name, 0))
-			at += (size_t)snprintf(out + at, cap - at, "%s%s",
-					       at ? ", " : "", name->domain);
-	}
-}
-
-/* -- who asks --------------------------------------------------------------- */
+/* -- who asks ------------------------------------------------------------- */
 
 static struct cert_wait *new_wait(struct certs *certs, unsigned limit_ms,
 				  cert_answer_fn fn, void *ctx)
@@ -312,7 +296,7 @@ void certs_cancel(struct cert_wait *wait)
 		free_wait(wait);
 }
 
-/* -- life ------------------------------------------------------------------- */
+/* -- life ----------------------------------------------------------------- */
 
 int certs_open(struct ts_engine *engine)
 {

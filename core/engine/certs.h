@@ -38,9 +38,6 @@ struct cert_wait *certs_get(struct ts_engine *engine, const char *domain,
 void certs_cancel(struct cert_wait *wait); /* NULL is fine */
 /* tailcfg.C2NTLSCertInfo of what is stored. NULL: out of memory. */
 json_t *certs_status(struct ts_engine *engine, const char *domain);
-/* Names of certificates that somebody waits for, and none is there, separated
- * by ", "; "" for none. */
-void certs_pending(const struct ts_engine *engine, char *out, size_t cap);
 
 /* For TLS that the host ends; ctx: the engine. */
 extern const struct ts_host_cert_ops engine_cert_ops;

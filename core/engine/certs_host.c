@@ -12,7 +12,7 @@
 #include "core/engine/engine_internal.h"
 #include "core/model/json_fields.h"
 
-/* -- for the host ------------------------------------------------------------------------------ */
+/* -- for the host --------------------------------------------------------- */
 
 struct host_cert {
 	struct cert_wait *wait;
@@ -36,7 +36,9 @@ static void *host_start(void *ctx, const char *name, unsigned limit_ms,
 {
 	struct ts_engine *engine = ctx;
 	const struct ts_netmap *map = ts_node_netmap(engine->node);
-	struct host_cert *wanted = malloc(sizeof(*wanted));
+	/* At the end the host may outlive them by a moment. */
+	struct host_cert *wanted =
+		engine->certs ? malloc(sizeof(*wanted)) : NULL;
 
 	if (!wanted)
 		return NULL;
@@ -66,7 +68,7 @@ static void host_cancel(void *handle)
 const struct ts_host_cert_ops engine_cert_ops = {.start = host_start,
 						 .cancel = host_cancel};
 
-/* -- for the control server ------------------------------------------------- */
+/* -- for the control server ----------------------------------------------- */
 
 static void add_time(json_t *info, const char *field, int64_t at)
 {
@@ -87,7 +89,8 @@ json_t *certs_status(struct ts_engine *engine, const char *domain)
 			  ? cert_store_read(engine, domain, &pair) : -EINVAL;
 
 	if (!err)
-		verdict = cert_store_judge(engine, &pair, domain, name && name->is_ours);
+		verdict = cert_store_judge(engine, &pair, domain,
+					   name && name->is_ours);
 	if (!err && verdict == TS_CERT_FINE &&
 	    ts_cert_info(pair.chain_pem, &info) == 0) {
 		json_object_set_new(out, "Valid", json_true());

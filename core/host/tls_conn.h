@@ -2,7 +2,8 @@
  * tls_conn.h - a connection whose TLS this node ends, for its own files
  *
  *   tls_wire.c    ciphertext: the tunnel's connection or a socket, as a BIO
- *   tls_server.c  handshakes, certificates, plain bytes, ends
+ *   tls_handshake.c  certificates, names, protocols
+ *   tls_server.c  plain bytes, turns, ends
  *   tls_join.c    plain bytes to and from a program's socket
  */
 #ifndef CORE_HOST_TLS_CONN_H
@@ -78,7 +79,7 @@ struct ts_tls_conn {
 	bool told_ready;
 };
 
-/* -- tls_wire.c -- */
+/* -- tls_wire.c ----------------------------------------------------------- */
 BIO_METHOD *ts_tls_wire_method(void); /* NULL: out of memory */
 int ts_tls_wire_open(struct ts_tls_conn *conn, const struct ts_tls_wish *wish);
 /* Ciphertext out, as far as it goes, and then the end, if that is due. */
@@ -86,7 +87,15 @@ void ts_tls_wire_flush(struct ts_tls_conn *conn);
 /* false: by a reset */
 void ts_tls_wire_close(struct ts_tls_conn *conn, bool in_order);
 
-/* -- tls_server.c -- */
+/* -- tls_handshake.c ------------------------------------------------------ */
+SSL_CTX *ts_tls_make_ctx(void); /* NULL: out of memory */
+/* A step of it; conn is open then, or broken, or it goes on later. */
+void ts_tls_shake_hands(struct ts_tls_conn *conn);
+/* What OpenSSL said of a call that did not succeed: -EAGAIN, or what the
+ * connection is broken by. */
+int ts_tls_failure_of(struct ts_tls_conn *conn, int ret);
+
+/* -- tls_server.c --------------------------------------------------------- */
 /* There is something to do. */
 void ts_tls_line_up(struct ts_tls_conn *conn);
 /* It is over, for this reason. */

@@ -2,9 +2,9 @@
  * tls_inbound.c - a peer's connection to a listener that has TLS in front of it
  * Source: tsnet/tsnet.go (ListenTLS)
  *
- * The program asked for that with its listener, or the user for its port. It has
- * accepted before the handshake, as with tsnet: a client whose handshake fails
- * is a connection that is reset.
+ * The program asked for that with its listener, or the user for its port. It
+ * has accepted before the handshake, as with tsnet: a client whose handshake
+ * fails is a connection that is reset.
  */
 #include <stdlib.h>
 
@@ -35,8 +35,8 @@ static void on_ended(void *ctx)
 	free(ctx);
 }
 
-void ts_tls_inbound_start(struct ts_member *member, const struct ts_addr *remote,
-			  struct stack_tcp *tcp,
+void ts_tls_inbound_start(struct ts_member *member,
+			  const struct ts_addr *remote, struct stack_tcp *tcp,
 			  const struct ts_relay_end *ends)
 {
 	const struct ts_tls_wish wish = {.name = NULL};
@@ -53,6 +53,6 @@ void ts_tls_inbound_start(struct ts_member *member, const struct ts_addr *remote
 		return;
 	}
 	*kept = entries;
-	ts_tls_join(member, tcp, ends[1].fd, remote, &wish, ends[0].fd, on_ended,
-		    kept);
+	ts_tls_join(member, tcp, ends[1].fd, remote, &wish, ends[0].fd,
+		    on_ended, kept);
 }

@@ -54,7 +54,7 @@ static void finish(struct tls_join *j)
 	free_join(j);
 }
 
-/* -- down: to the program ------------------------------------------------------ */
+/* -- down: to the program ------------------------------------------------- */
 
 /* false: it waits, or it is broken (then errno is not EAGAIN). */
 static bool send_rest(struct tls_join *j)
@@ -96,7 +96,7 @@ static int pump_down(struct tls_join *j)
 	return 0;
 }
 
-/* -- up: from the program ------------------------------------------------------- */
+/* -- up: from the program ------------------------------------------------- */
 
 static int pump_up(struct tls_join *j)
 {
@@ -126,7 +126,7 @@ static int pump_up(struct tls_join *j)
 	return 0;
 }
 
-/* -- events ----------------------------------------------------------------------- */
+/* -- events --------------------------------------------------------------- */
 
 static void watch_again(struct tls_join *j)
 {

@@ -5,198 +5,21 @@
  * All work is done once a turn of the loop, for those who have lined up: so
  * nothing is called back inside of what the stack or an owner calls here.
  *
- * In the middle of a handshake OpenSSL asks for the certificate; it is put off
- * until the engine has it, which may mean that a CA is asked. Who asks for no
- * name gets an alert, and so does who asks for one that this node may not have.
- *
  * The end of the wire is taken for the end of the stream, with a close_notify
- * or without: most clients just close. Nobody takes up a session: tickets would
- * need a key that has to be changed, and handshakes are few.
+ * or without: most clients just close.
  */
 #include "core/host/tls_server.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/err.h"
 #include "core/host/tls_conn.h"
 
-enum { SWEEP_MS = 1000, DISCARD_MAX = 64 * 1024 };
+enum { SWEEP_MS = 1000 };
 
-/* -- certificates ------------------------------------------------------------ */
-
-static STACK_OF(X509) *read_rest(BIO *bio)
-{
-	STACK_OF(X509) *chain = sk_X509_new_null();
-	X509 *cert;
-
-	while (chain && (cert = PEM_read_bio_X509(bio, NULL, NULL, NULL)))
-		if (!sk_X509_push(chain, cert)) {
-			X509_free(cert);
-			break;
-		}
-	return chain;
-}
-
-static bool use_pair(SSL *ssl, const char *key_pem, const char *chain_pem)
-{
-	BIO *keys = BIO_new_mem_buf(key_pem, -1);
-	BIO *certs = BIO_new_mem_buf(chain_pem, -1);
-	EVP_PKEY *key = keys ? PEM_read_bio_PrivateKey(keys, NULL, NULL,
-						       (void *)"") : NULL;
-	X509 *leaf = certs ? PEM_read_bio_X509(certs, NULL, NULL, NULL) : NULL;
-	STACK_OF(X509) *chain = leaf ? read_rest(certs) : NULL;
-	bool ok = key && chain &&
-		  SSL_use_cert_and_key(ssl, leaf, key, chain, 1) == 1;
-
-	sk_X509_pop_free(chain, X509_free);
-	X509_free(leaf);
-	EVP_PKEY_free(key);
-	BIO_free(certs);
-	BIO_free(keys);
-	ERR_clear_error();
-	return ok;
-}
-
-static void on_certificate(void *ctx, const char *key_pem,
-			   const char *chain_pem, const char *error)
-{
-	struct ts_tls_conn *conn = ctx;
-	struct ts_tls_server *server = conn->host->tls;
-
-	conn->cert_request = NULL;
-	conn->due_ms = ts_host_now_ms(conn->host) + TS_TLS_HANDSHAKE_MS;
-	if (!error && !use_pair(conn->ssl, key_pem, chain_pem))
-		error = "cannot use it";
-	conn->has_cert = !error;
-	conn->cert_failed = error != NULL;
-	if (error && ts_log_allowed(&server->limit, ts_host_now_ms(conn->host)))
-		log_warn("tls: no certificate for \"%s\": %s", conn->name,
-			 error);
-	ts_tls_line_up(conn);
-}
-
-/* 1: go on, 0: fail, -1: not yet. */
-static int on_want_certificate(SSL *ssl, void *ctx)
-{
-	struct ts_tls_conn *conn = SSL_get_app_data(ssl);
-	const struct ts_member *member = conn->member;
-
-	(void)ctx;
-	if (conn->has_cert)
-		return 1;
-	if (conn->cert_failed || !member->certs)
-		return 0;
-	if (conn->cert_request)
-		return -1;
-	conn->cert_request =
-		member->certs->start(member->certs_ctx, conn->name,
-				     TS_TLS_CERTIFICATE_MS, on_certificate,
-				     conn);
-	conn->due_ms = ts_host_now_ms(conn->host) + TS_TLS_CERTIFICATE_MS +
-		       TS_TLS_HANDSHAKE_MS;
-	return conn->cert_request ? -1 : 0;
-}
-
-/* Once for each ClientHello, with a name or without. */
-static int on_server_name(SSL *ssl, int *alert, void *ctx)
-{
-	struct ts_tls_conn *conn = SSL_get_app_data(ssl);
-	const char *asked = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
-	size_t len = asked ? strlen(asked) : 0;
-
-	(void)ctx;
-	if (conn->has_fixed_name)
-		return SSL_TLSEXT_ERR_OK;
-	if (len == 0 || len >= sizeof(conn->name)) {
-		*alert = SSL_AD_UNRECOGNIZED_NAME;
-		return SSL_TLSEXT_ERR_ALERT_FATAL;
-	}
-	for (size_t i = 0; i <= len; i++)
-		conn->name[i] = (char)tolower((unsigned char)asked[i]);
-	return SSL_TLSEXT_ERR_OK;
-}
-
-static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
-		   const unsigned char *in, unsigned in_len, void *ctx)
-{
-	const struct ts_tls_conn *conn = SSL_get_app_data(ssl);
-	unsigned char *chosen;
-
-	(void)ctx;
-	if (!conn->alpn)
-		return SSL_TLSEXT_ERR_NOACK;
-	if (SSL_select_next_proto(&chosen, out_len,
-				  (const unsigned char *)conn->alpn,
-				  (unsigned)strlen(conn->alpn), in,
-				  in_len) != OPENSSL_NPN_NEGOTIATED)
-		return SSL_TLSEXT_ERR_ALERT_FATAL;
-	*out = chosen;
-	return SSL_TLSEXT_ERR_OK;
-}
-
-/* -- the handshake ----------------------------------------------------------- */
-
-static void note_protocol(struct ts_tls_conn *conn)
-{
-	const unsigned char *protocol;
-	unsigned len;
-
-	SSL_get0_alpn_selected(conn->ssl, &protocol, &len);
-	if (len < sizeof(conn->protocol) && len > 0)
-		memcpy(conn->protocol, protocol, len);
-}
-
-static const char *why_failed(void)
-{
-	unsigned long code = ERR_peek_error();
-	const char *reason = code ? ERR_reason_error_string(code) : NULL;
-
-	return reason ? reason : "the client has gone";
-}
-
-/* What OpenSSL said of a call that did not succeed: -EAGAIN, or what it is
- * broken by. */
-static int failure_of(struct ts_tls_conn *conn, int ret)
-{
-	switch (SSL_get_error(conn->ssl, ret)) {
-	case SSL_ERROR_WANT_READ:
-	case SSL_ERROR_WANT_WRITE:
-	case SSL_ERROR_WANT_X509_LOOKUP:
-		return -EAGAIN;
-	default:
-		if (conn->err)
-			return conn->err;
-		return conn->cert_failed ? -EACCES : -EPROTO;
-	}
-}
-
-static void shake_hands(struct ts_tls_conn *conn)
-{
-	int ret, err;
-
-	ERR_clear_error();
-	ret = SSL_do_handshake(conn->ssl);
-	if (ret == 1) {
-		conn->step = TLS_OPEN;
-		conn->due_ms = UINT64_MAX;
-		note_protocol(conn);
-		return;
-	}
-	err = failure_of(conn, ret);
-	if (err == -EAGAIN)
-		return;
-	log_debug("tls: handshake: %s", why_failed());
-	ERR_clear_error();
-	ts_tls_wire_flush(conn); /* an alert */
-	ts_tls_break(conn, err);
-}
-
-/* -- life ---------------------------------------------------------------------- */
+/* -- life ----------------------------------------------------------------- */
 
 void ts_tls_line_up(struct ts_tls_conn *conn)
 {
@@ -262,7 +85,7 @@ void ts_tls_conn_close(struct ts_tls_conn *conn)
 	ts_tls_line_up(conn);
 }
 
-/* -- plain bytes --------------------------------------------------------------- */
+/* -- plain bytes ---------------------------------------------------------- */
 
 ssize_t ts_tls_conn_read(struct ts_tls_conn *conn, void *out, size_t cap)
 {
@@ -284,7 +107,7 @@ ssize_t ts_tls_conn_read(struct ts_tls_conn *conn, void *out, size_t cap)
 		ts_tls_line_up(conn);
 		return 0;
 	}
-	err = failure_of(conn, ret);
+	err = ts_tls_failure_of(conn, ret);
 	ERR_clear_error();
 	if (err != -EAGAIN)
 		ts_tls_break(conn, err);
@@ -366,7 +189,7 @@ struct ts_addr ts_tls_conn_remote(const struct ts_tls_conn *conn)
 	return conn->remote;
 }
 
-/* -- a turn --------------------------------------------------------------------- */
+/* -- a turn --------------------------------------------------------------- */
 
 /* Nobody wants it any more; a reset before it is read would take from the
  * client what it has not read yet. */
@@ -419,7 +242,7 @@ static void work(struct ts_tls_conn *conn)
 	conn->is_deep = true;
 	conn->budget = HOST_TURN_BYTES;
 	if (conn->step == TLS_HANDSHAKE && conn->is_up)
-		shake_hands(conn);
+		ts_tls_shake_hands(conn);
 	ts_tls_wire_flush(conn);
 	tell_news(conn);
 	if (!conn->is_freed && conn->step == TLS_CLOSING)
@@ -480,7 +303,7 @@ static void on_sweep(void *ctx)
 		ts_timer_set(server->sweep, now_ms + SWEEP_MS);
 }
 
-/* -- beginning ------------------------------------------------------------------ */
+/* -- beginning ------------------------------------------------------------ */
 
 static bool has_room(const struct ts_tls_server *server, const struct ts_ip *ip)
 {
@@ -516,7 +339,8 @@ static int open_ssl(struct ts_tls_conn *conn)
 	return 0;
 }
 
-static struct ts_tls_conn *begin(struct ts_member *member, struct stack_tcp *tcp,
+static struct ts_tls_conn *begin(struct ts_member *member,
+				 struct stack_tcp *tcp,
 				 int fd, const struct ts_addr *remote,
 				 const struct ts_tls_wish *wish,
 				 const struct ts_tls_conn_ops *ops, void *user)
@@ -576,29 +400,7 @@ struct ts_tls_conn *ts_tls_accept_fd(struct ts_member *member, int fd,
 	return begin(member, NULL, fd, remote, wish, ops, user);
 }
 
-/* -- the server -------------------------------------------------------------------- */
-
-static SSL_CTX *make_ctx(void)
-{
-	SSL_CTX *ctx;
-
-	OPENSSL_init_ssl(OPENSSL_INIT_NO_ATEXIT, NULL);
-	ctx = SSL_CTX_new(TLS_server_method());
-	if (!ctx)
-		return NULL;
-	SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
-	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET |
-					 SSL_OP_IGNORE_UNEXPECTED_EOF);
-	SSL_CTX_set_num_tickets(ctx, 0);
-	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-	SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE |
-				      SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-				      SSL_MODE_RELEASE_BUFFERS);
-	SSL_CTX_set_tlsext_servername_callback(ctx, on_server_name);
-	SSL_CTX_set_cert_cb(ctx, on_want_certificate, NULL);
-	SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
-	return ctx;
-}
+/* -- the server ----------------------------------------------------------- */
 
 int ts_tls_server_open(struct ts_host *host)
 {
@@ -609,7 +411,7 @@ int ts_tls_server_open(struct ts_host *host)
 	host->tls = server;
 	ts_list_init(&server->conns);
 	ts_list_init(&server->ready);
-	server->ctx = make_ctx();
+	server->ctx = ts_tls_make_ctx();
 	server->bio_method = ts_tls_wire_method();
 	server->pump = ts_timer_new(host->loop, pump, host);
 	server->sweep = ts_timer_new(host->loop, on_sweep, host);

@@ -101,7 +101,7 @@ const char *ts_tls_conn_name(const struct ts_tls_conn *conn);
 const char *ts_tls_conn_protocol(const struct ts_tls_conn *conn);
 struct ts_addr ts_tls_conn_remote(const struct ts_tls_conn *conn);
 
-/* -- a program's listener (tls_join.c) --------------------------------------- */
+/* -- a program's listener (tls_join.c) ------------------------------------ */
 /* A connection whose plain bytes are a program's: the TLS side is tcp, or
  * cipher_fd when tcp is NULL. Takes all of them, and ends by itself;
  * ended(ctx), which may be NULL, is called once it is over, or could not even
@@ -110,17 +110,17 @@ void ts_tls_join(struct ts_member *member, struct stack_tcp *tcp, int cipher_fd,
 		 const struct ts_addr *remote, const struct ts_tls_wish *wish,
 		 int plain_fd, void (*ended)(void *ctx), void *ctx);
 
-/* -- app_inbound.c (tls_inbound.c) --------------------------------------------- */
+/* -- app_inbound.c (tls_inbound.c) ---------------------------------------- */
 struct ts_listener;
 struct ts_relay_end;
 bool ts_tls_is_for(const struct ts_host *host, const struct ts_listener *l);
 /* ends[0] is the program's; tcp is the other end, or ends[1] where tcp is NULL.
  * Takes all of them. */
-void ts_tls_inbound_start(struct ts_member *member, const struct ts_addr *remote,
-			  struct stack_tcp *tcp,
+void ts_tls_inbound_start(struct ts_member *member,
+			  const struct ts_addr *remote, struct stack_tcp *tcp,
 			  const struct ts_relay_end *ends);
 
-/* -- host.c ------------------------------------------------------------------- */
+/* -- host.c --------------------------------------------------------------- */
 int ts_tls_server_open(struct ts_host *host);
 void ts_tls_server_close(struct ts_host *host); /* aborts what is left */
 /* Those in the tunnel are aborted: there is another node. */

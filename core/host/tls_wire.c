@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * tls_wire.c - the ciphertext of a TLS connection
  *
- * OpenSSL reads from the tunnel's connection where the bytes lie, and gives back
- * the window for what it took; what it writes is queued and sent once a turn of
- * the loop. A turn moves so much and no more, for others to have theirs.
+ * OpenSSL reads from the tunnel's connection where the bytes lie, and gives
+ * back the window for what it took; what it writes is queued and sent once a
+ * turn of the loop. A turn moves so much and no more, for others to have theirs.
  */
 #include <errno.h>
 #include <openssl/bio.h>
@@ -14,7 +14,7 @@
 
 enum { VIEWS = 8 };
 
-/* -- in --------------------------------------------------------------------- */
+/* -- in ------------------------------------------------------------------- */
 
 /* > 0 bytes, 0: the end, -EAGAIN, else it is broken. */
 static ssize_t read_tunnel(struct ts_tls_conn *conn, char *out, size_t cap)
@@ -100,7 +100,7 @@ static int bio_read(BIO *bio, char *out, size_t cap, size_t *done)
 	return 1;
 }
 
-/* -- out -------------------------------------------------------------------- */
+/* -- out ------------------------------------------------------------------ */
 
 static int bio_write(BIO *bio, const char *data, size_t len, size_t *done)
 {
@@ -198,7 +198,7 @@ void ts_tls_wire_flush(struct ts_tls_conn *conn)
 	watch_socket(conn);
 }
 
-/* -- events ------------------------------------------------------------------ */
+/* -- events --------------------------------------------------------------- */
 
 static void on_connected(void *user)
 {
