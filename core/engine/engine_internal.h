@@ -19,6 +19,7 @@
 enum { ENGINE_DIR_CAP = 224, ENGINE_PATH_CAP = 256, ENGINE_LOG_ID_CAP = 65 };
 
 struct auth_source;  /* auth_source.h */
+struct certs;	     /* certs.h */
 struct local_server; /* local_server.h */
 struct metrics_server; /* local_server_metrics.h */
 struct local_dial;   /* local_dial.c */
@@ -61,6 +62,7 @@ struct ts_engine {
 	struct ts_resolver *resolver;
 	struct ts_http_client *http;
 	struct auth_source *auth;
+	struct certs *certs;
 	struct ts_http_request *key_request;
 	struct ts_http_request *head_request; /* of a ping; NULL: none */
 	struct ts_link *control_link;

@@ -168,6 +168,16 @@ static bool may_write(const struct request *r)
 					      operator_user(r->server));
 }
 
+static bool may_have_certs(const struct request *r)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+		r->conn, MHD_CONNECTION_INFO_CONNECTION_FD);
+
+	return info && local_caller_is(info->connect_fd,
+				       r->server->engine->config
+					       .permit_cert_uid);
+}
+
 static void wipe_body(void *body)
 {
 	ts_wipe_free_text(body);
@@ -211,6 +221,7 @@ static enum MHD_Result send_reply(struct request *r)
 {
 	struct MHD_Response *response = make_response(r);
 	enum MHD_Result result;
+	char seconds[24];
 
 	if (!response)
 		return MHD_NO;
@@ -220,6 +231,11 @@ static enum MHD_Result send_reply(struct request *r)
 					r->reply.content_type);
 	if (r->reply.etag[0])
 		MHD_add_response_header(response, "Etag", r->reply.etag);
+	if (r->reply.retry_after_s > 0) {
+		snprintf(seconds, sizeof(seconds), "%lld",
+			 (long long)r->reply.retry_after_s);
+		MHD_add_response_header(response, "Retry-After", seconds);
+	}
 	if (r->reply.dial_self[0]) {
 		MHD_add_response_header(response, "Dial-Self", "true");
 		MHD_add_response_header(response, "Dial-Addr",
@@ -255,6 +271,7 @@ static struct ts_localapi_request request_of(struct request *r,
 		.body = (const char *)ts_byte_queue_data(&r->body),
 		.body_len = ts_byte_queue_len(&r->body),
 		.may_write = may_write(r),
+		.may_have_certs = may_have_certs(r),
 	};
 }
 
@@ -478,8 +495,10 @@ int local_server_open(struct local_server **out, struct ts_engine *engine,
 void local_server_follow_operator(struct local_server *server)
 {
 	const char *user = operator_user(server);
+	const char *other = server->engine->config.permit_cert_uid;
+	bool has_others = (user && *user) || (other && *other);
 
-	if (chmod(server->path, user && *user ? 0666 : 0600))
+	if (chmod(server->path, has_others ? 0666 : 0600))
 		log_warn("LocalAPI socket %s: %s", server->path,
 			 ts_strerror(-errno));
 }

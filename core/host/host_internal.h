@@ -50,6 +50,7 @@ struct ts_dgram_port;
 struct ts_flow_listener; /* datagram_listener.c */
 struct ts_forwards; /* forward.h */
 struct ts_peerapi; /* peerapi.h */
+struct ts_tls_server; /* tls_server.h */
 
 /* -- flow_entries.c: the table's flows, and how long they stay ----------- */
 struct ts_entry {
@@ -111,6 +112,8 @@ struct ts_member {
 	struct ts_peerapi *peerapi;
 	struct ts_drop_box *drop_box; /* NULL: no files are taken */
 	struct ts_proxy *proxy; /* NULL: not asked for */
+	const struct ts_host_cert_ops *certs; /* NULL: none */
+	void *certs_ctx;
 };
 
 struct ts_host {
@@ -136,6 +139,9 @@ struct ts_host {
 	struct ts_link dns_streams;
 	size_t dns_stream_count;
 	struct ts_dgrams *dgrams;       /* app_datagram.h */
+	struct ts_tls_server *tls;
+	uint16_t tls_ports[TS_HOST_TLS_PORTS_MAX]; /* of programs' listeners */
+	size_t tls_port_count;
 	struct ts_timer *ready_timer;	/* pumps what is in ready */
 	struct ts_timer *changed_timer; /* the node changed: tell all */
 	struct ts_timer *drain_timer;	/* drain.c; NULL: never needed yet */
@@ -281,6 +287,7 @@ struct ts_listener {
 	bool is_listening; /* LISTEN came; else BIND or BOUND only */
 	bool is_fallback; /* what nobody else listens at; tailnet has no port */
 	uint8_t shares; /* TS_BROKER_REUSE, TS_BROKER_REUSE_PORT */
+	bool is_tls;	/* TLS is ended in front of it */
 	int deferred_s;	/* TCP_DEFER_ACCEPT, where notify_bind.c took it */
 	/* UDP: in the tailnet of each member that serves it; NULL: not there */
 	struct ts_dgram_port *ports[TS_HOST_NODES_MAX];

@@ -15,6 +15,7 @@
 #include "core/host/app_datagram.h"
 #include "core/host/dns_service.h"
 #include "core/host/peerapi.h"
+#include "core/host/tls_server.h"
 
 static void fail_conns(const struct ts_member *member)
 {
@@ -36,6 +37,7 @@ void ts_host_leave_node(struct ts_member *member)
 	ts_inbounds_end(member);
 	fail_conns(member);
 	ts_splices_close(member);
+	ts_tls_server_leave_node(member);
 	ts_relays_end(member->host, member);
 	ts_peerapi_leave_node(member);
 	ts_dgrams_leave_node(member);

@@ -267,6 +267,8 @@ static void certificate(const struct c2n_call *call)
 
 	if (!ts_c2n_query(call->request, "domain", domain, sizeof(domain)))
 		reply_error(call, 400, "no 'domain'");
+	else if (call->env && call->env->cert_status)
+		reply_json(call, call->env->cert_status(call->env_ctx, domain));
 	else
 		reply_json(call, json_pack("{s:b}", "Missing", 1));
 }

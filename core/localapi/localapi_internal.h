@@ -170,6 +170,10 @@ void localapi_event_bus(const struct localapi_call *call);
 void localapi_pprof(const struct localapi_call *call);
 /* bugreport_route.c */
 void localapi_bugreport(const struct localapi_call *call);
+/* cert_routes.c */
+void localapi_cert(const struct localapi_call *call);
+void localapi_cert_domains(const struct localapi_call *call);
+void localapi_set_dns(const struct localapi_call *call);
 /* log_routes.c */
 void localapi_log_tap(const struct localapi_call *call);
 void localapi_component_logging(const struct localapi_call *call);

@@ -12,6 +12,7 @@ import threading
 
 import pytest
 
+from acme_server import AcmeServer
 from conftest import PEER_ENV, PEERS, LabControl, OwnNetwork, start_ours
 from harness import Lab, wait_until
 
@@ -140,10 +141,13 @@ def rows(env):
         Row("serve --bg 3000", limit="nothing is served by the node itself"),
         Row("funnel status", r"No serve config"),
         Row("funnel --bg 3000", limit="nothing is served by the node itself"),
-        Row("cert ours.lab.test", limit="no certificates"),
-        Row("file cp --targets", r"{peer}\s+peer"),
-        Row("file cp /etc/hostname peer:", after=peer_has("hostname")),
-        Row("file get /dev/null"),
+    Row("cert", r'use "ours.{suffix}"', status=1),
+    Row("cert ours.lab.test", r"invalid domain", status=1),
+    Row("cert --cert-file=- --key-file=- ours.{suffix}",
+        r"BEGIN CERTIFICATE[^$]*BEGIN EC PRIVATE KEY"),
+    Row("file cp --targets", r"{peer}\s+peer"),
+    Row("file cp /etc/hostname peer:", after=peer_has("hostname")),
+    Row("file get /dev/null"),
         Row("drive list", limit="no Taildrive"),
         Row("appc-routes", r"not a connector"),
         Row("licenses", r"https?://"),
@@ -275,7 +279,9 @@ def env(tmp_path, keep):
         labs.append(keep(Lab(directory, "--regions", "2")))
     lab, other = labs
     control = LabControl(lab)
-    program = keep(start_ours(control, tmp_path, "ours", "sleep", "600"))
+    acme = keep(AcmeServer(tmp_path / "acme", lab))
+    program = keep(start_ours(control, tmp_path, "ours", "sleep", "600",
+                              env=acme.env))
     peer = keep(start_ours(control, tmp_path, "peer", "python3", "-u", "-m",
                            "http.server", "8080",
                            options=["--listen", "tailnet"]))

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * tls_handshake.c - whose certificate is shown, and what both will speak
+ * Source: ipn/ipnlocal/serve.go (serveTLSConfig), client/local/cert.go
+ *
+ * In the middle of a handshake OpenSSL asks for the certificate; it is put off
+ * until the engine has it, which may mean that a CA is asked. Who asks for no
+ * name gets an alert, and so does who asks for one that this node may not have.
+ * Nobody takes up a session: tickets would need a key that has to be changed,
+ * and handshakes are few.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <string.h>
+
+#include "core/base/err.h"
+#include "core/host/tls_conn.h"
+
+/* -- certificates --------------------------------------------------------- */
+
+static STACK_OF(X509) *read_rest(BIO *bio)
+{
+	STACK_OF(X509) *chain = sk_X509_new_null();
+	X509 *cert;
+
+	while (chain && (cert = PEM_read_bio_X509(bio, NULL, NULL, NULL)))
+		if (!sk_X509_push(chain, cert)) {
+			X509_free(cert);
+			break;
+		}
+	return chain;
+}
+
+static bool use_pair(SSL *ssl, const char *key_pem, const char *chain_pem)
+{
+	BIO *keys = BIO_new_mem_buf(key_pem, -1);
+	BIO *certs = BIO_new_mem_buf(chain_pem, -1);
+	EVP_PKEY *key = keys ? PEM_read_bio_PrivateKey(keys, NULL, NULL,
+						       (void *)"") : NULL;
+	X509 *leaf = certs ? PEM_read_bio_X509(certs, NULL, NULL, NULL) : NULL;
+	STACK_OF(X509) *chain = leaf ? read_rest(certs) : NULL;
+	bool ok = key && chain &&
+		  SSL_use_cert_and_key(ssl, leaf, key, chain, 1) == 1;
+
+	sk_X509_pop_free(chain, X509_free);
+	X509_free(leaf);
+	EVP_PKEY_free(key);
+	BIO_free(certs);
+	BIO_free(keys);
+	ERR_clear_error();
+	return ok;
+}
+
+static void on_certificate(void *ctx, const char *key_pem,
+			   const char *chain_pem, const char *error)
+{
+	struct ts_tls_conn *conn = ctx;
+	struct ts_tls_server *server = conn->host->tls;
+
+	conn->cert_request = NULL;
+	conn->due_ms = ts_host_now_ms(conn->host) + TS_TLS_HANDSHAKE_MS;
+	if (!error && !use_pair(conn->ssl, key_pem, chain_pem))
+		error = "cannot use it";
+	conn->has_cert = !error;
+	conn->cert_failed = error != NULL;
+	if (error && ts_log_allowed(&server->limit, ts_host_now_ms(conn->host)))
+		log_warn("tls: no certificate for \"%s\": %s", conn->name,
+			 error);
+	ts_tls_line_up(conn);
+}
+
+/* 1: go on, 0: fail, -1: not yet. */
+static int on_want_certificate(SSL *ssl, void *ctx)
+{
+	struct ts_tls_conn *conn = SSL_get_app_data(ssl);
+	const struct ts_member *member = conn->member;
+
+	(void)ctx;
+	if (conn->has_cert)
+		return 1;
+	if (conn->cert_failed || !member->certs)
+		return 0;
+	if (conn->cert_request)
+		return -1;
+	conn->cert_request =
+		member->certs->start(member->certs_ctx, conn->name,
+				     TS_TLS_CERTIFICATE_MS, on_certificate,
+				     conn);
+	conn->due_ms = ts_host_now_ms(conn->host) + TS_TLS_CERTIFICATE_MS +
+		       TS_TLS_HANDSHAKE_MS;
+	return conn->cert_request ? -1 : 0;
+}
+
+/* Once for each ClientHello, with a name or without. */
+static int on_server_name(SSL *ssl, int *alert, void *ctx)
+{
+	struct ts_tls_conn *conn = SSL_get_app_data(ssl);
+	const char *asked = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+	size_t len = asked ? strlen(asked) : 0;
+
+	(void)ctx;
+	if (conn->has_fixed_name)
+		return SSL_TLSEXT_ERR_OK;
+	if (len == 0 || len >= sizeof(conn->name)) {
+		*alert = SSL_AD_UNRECOGNIZED_NAME;
+		return SSL_TLSEXT_ERR_ALERT_FATAL;
+	}
+	for (size_t i = 0; i <= len; i++)
+		conn->name[i] = (char)tolower((unsigned char)asked[i]);
+	return SSL_TLSEXT_ERR_OK;
+}
+
+static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
+		   const unsigned char *in, unsigned in_len, void *ctx)
+{
+	const struct ts_tls_conn *conn = SSL_get_app_data(ssl);
+	unsigned char *chosen;
+
+	(void)ctx;
+	if (!conn->alpn)
+		return SSL_TLSEXT_ERR_NOACK;
+	if (SSL_select_next_proto(&chosen, out_len,
+				  (const unsigned char *)conn->alpn,
+				  (unsigned)strlen(conn->alpn), in,
+				  in_len) != OPENSSL_NPN_NEGOTIATED)
+		return SSL_TLSEXT_ERR_ALERT_FATAL;
+	*out = chosen;
+	return SSL_TLSEXT_ERR_OK;
+}
+
+/* -- the handshake -------------------------------------------------------- */
+
+static void note_protocol(struct ts_tls_conn *conn)
+{
+	const unsigned char *protocol;
+	unsigned len;
+
+	SSL_get0_alpn_selected(conn->ssl, &protocol, &len);
+	if (len < sizeof(conn->protocol) && len > 0)
+		memcpy(conn->protocol, protocol, len);
+}
+
+static const char *why_failed(void)
+{
+	unsigned long code = ERR_peek_error();
+	const char *reason = code ? ERR_reason_error_string(code) : NULL;
+
+	return reason ? reason : "the client has gone";
+}
+
+int ts_tls_failure_of(struct ts_tls_conn *conn, int ret)
+{
+	switch (SSL_get_error(conn->ssl, ret)) {
+	case SSL_ERROR_WANT_READ:
+	case SSL_ERROR_WANT_WRITE:
+	case SSL_ERROR_WANT_X509_LOOKUP:
+		return -EAGAIN;
+	default:
+		if (conn->err)
+			return conn->err;
+		return conn->cert_failed ? -EACCES : -EPROTO;
+	}
+}
+
+void ts_tls_shake_hands(struct ts_tls_conn *conn)
+{
+	int ret, err;
+
+	ERR_clear_error();
+	ret = SSL_do_handshake(conn->ssl);
+	if (ret == 1) {
+		conn->step = TLS_OPEN;
+		conn->due_ms = UINT64_MAX;
+		note_protocol(conn);
+		return;
+	}
+	err = ts_tls_failure_of(conn, ret);
+	if (err == -EAGAIN)
+		return;
+	log_debug("tls: handshake: %s", why_failed());
+	ERR_clear_error();
+	ts_tls_wire_flush(conn); /* an alert */
+	ts_tls_break(conn, err);
+}
+
+/* -- what all have in common ---------------------------------------------- */
+
+SSL_CTX *ts_tls_make_ctx(void)
+{
+	SSL_CTX *ctx;
+
+	OPENSSL_init_ssl(OPENSSL_INIT_NO_ATEXIT, NULL);
+	ctx = SSL_CTX_new(TLS_server_method());
+	if (!ctx)
+		return NULL;
+	SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
+	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET |
+					 SSL_OP_IGNORE_UNEXPECTED_EOF);
+	SSL_CTX_set_num_tickets(ctx, 0);
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE |
+				      SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+				      SSL_MODE_RELEASE_BUFFERS);
+	SSL_CTX_set_tlsext_servername_callback(ctx, on_server_name);
+	SSL_CTX_set_cert_cb(ctx, on_want_certificate, NULL);
+	SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
+	return ctx;
+}
