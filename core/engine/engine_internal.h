@@ -181,6 +181,8 @@ void profile_store_complete(struct ts_prefs *prefs);
 /* log_component.c: as in struct ts_localapi_env; ctx: the engine. */
 int engine_log_component(void *ctx, const char *component, int64_t secs);
 void engine_log_components_end(struct ts_engine *engine);
+/* posture.c: the same */
+json_t *engine_posture(void *ctx, bool with_addresses);
 /* thread_report.c: the same */
 char *engine_thread_report(void *ctx);
 /* config_reload.c: as in struct ts_localapi_env; ctx: the engine. */

@@ -140,6 +140,7 @@ const struct ts_localapi_env engine_localapi_env = {
 	.log_untap = log_untap,
 	.log_component = engine_log_component,
 	.threads = engine_thread_report,
+	.posture = engine_posture,
 	.load = load,
 	.store = store,
 	.rebind = rebind,

@@ -563,6 +563,14 @@ static void on_syn_gone(void *ctx, struct stack_syn *syn)
 	ts_host_syn_gone(engine->member, syn);
 }
 
+static void on_browse(void *ctx, const char *url)
+{
+	struct ts_engine *engine = ctx;
+
+	if (engine->localapi)
+		ts_localapi_auth_url(engine->localapi, url);
+}
+
 static void on_c2n(void *ctx, const struct ts_c2n_request *request,
 		   struct ts_c2n_reply *reply)
 {
@@ -614,6 +622,7 @@ const struct ts_node_io engine_node_io = {
 	.state_changed = on_state_changed,
 	.auth_url = on_auth_url,
 	.netmap_changed = on_netmap_changed,
+	.browse = on_browse,
 	.c2n = on_c2n,
 	.head = control_head,
 	.peer_changed = engine_peer_changed,

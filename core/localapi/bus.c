@@ -13,11 +13,13 @@
 
 #include "core/base/err.h"
 #include "core/base/log.h"
+#include "core/localapi/bus_look.h"
 #include "core/localapi/notify_json.h"
 
 enum {
 	ENGINE_INTERVAL_MS = 2000,
 	RATE_LIMIT_MS = 3000,
+	LOOK_MS = 2000,
 	WANTS_PEERS = BUS_PEER_CHANGES | BUS_PEER_PATCHES,
 	WANTS_ENGINE = BUS_ENGINE_UPDATES | BUS_PEER_STATE,
 };
@@ -47,6 +49,8 @@ struct bus {
 	struct bus_watcher *watchers;
 	size_t watcher_count;
 	struct notify_delta delta; /* peers of the message being applied */
+	struct bus_look look; /* while there are watchers */
+	uint64_t look_ms;
 	bool repeats_state; /* once the map is followed again */
 };
 
@@ -203,6 +207,10 @@ struct bus_watcher *bus_watch(struct bus *bus, uint64_t mask,
 	w->ctx = ctx;
 	w->last = &w->first;
 	w->engine_ms = now_ms + engine_interval_ms(w);
+	if (!bus->watchers) {
+		bus_look_begin(&bus->look, bus->node);
+		bus->look_ms = now_ms + LOOK_MS;
+	}
 	w->next = bus->watchers;
 	bus->watchers = w;
 	bus->watcher_count++;
@@ -239,6 +247,7 @@ void bus_free(struct bus *bus)
 		w->wake(w->ctx);
 	}
 	notify_delta_deinit(&bus->delta);
+	bus_look_end(&bus->look);
 	free(bus);
 }
 
@@ -286,6 +295,7 @@ void bus_set_node(struct bus *bus, struct ts_node *node, uint64_t now_ms)
 	struct bus_watcher *w;
 
 	bus->node = node;
+	bus->look.is_stale = true;
 	notify_delta_clear(&bus->delta);
 	/* All peers were another node's: their watchers start over. */
 	for (w = bus->watchers; w; w = w->next)
@@ -370,6 +380,7 @@ void bus_netmap_changed(struct bus *bus, unsigned changes)
 {
 	json_t *news;
 
+	bus->look.is_stale = true;
 	if (bus->watchers) {
 		if (bus->delta.is_incomplete)
 			end_incomplete(bus);
@@ -388,7 +399,7 @@ void bus_netmap_changed(struct bus *bus, unsigned changes)
 /* -- time ------------------------------------------------------------------------------ */
 uint64_t bus_deadline_ms(const struct bus *bus)
 {
-	uint64_t at = UINT64_MAX;
+	uint64_t at = bus->watchers ? bus->look_ms : UINT64_MAX;
 
 	for (const struct bus_watcher *w = bus->watchers; w; w = w->next)
 		if (w->mask & WANTS_ENGINE && !w->is_over &&
@@ -408,9 +419,23 @@ static void tell_sessions(struct bus_watcher *w, uint64_t now_ms,
 	json_decref(news);
 }
 
+static void look_again(struct bus *bus, uint64_t now_ms)
+{
+	json_t *news;
+
+	if (!bus->watchers || now_ms < bus->look_ms)
+		return;
+	bus->look_ms = now_ms + LOOK_MS;
+	news = notify_nothing();
+	bus_look_again(&bus->look, bus->node, news);
+	send_all(bus, news);
+}
+
 void bus_tick(struct bus *bus, uint64_t now_ms, int64_t now_unix)
 {
 	json_t *engine = NULL;
+
+	look_again(bus, now_ms);
 
 	for (struct bus_watcher *w = bus->watchers; w; w = w->next) {
 		if (!(w->mask & WANTS_ENGINE) || now_ms < w->engine_ms)

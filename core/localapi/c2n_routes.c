@@ -251,9 +251,24 @@ static void post_update(const struct c2n_call *call)
 	reply_json(call, body);
 }
 
+/* Nothing is looked at unless the user permits it. */
 static void posture(const struct c2n_call *call)
 {
-	reply_json(call, json_pack("{s:b}", "PostureDisabled", 1));
+	const json_t *prefs = ts_node_prefs(call->node)->unknown;
+	char wanted[8];
+	json_t *body;
+
+	if (!call->env || !call->env->posture ||
+	    !ts_json_bool(prefs, "PostureChecking")) {
+		reply_json(call, json_pack("{s:b}", "PostureDisabled", 1));
+		return;
+	}
+	ts_c2n_query(call->request, "hwaddrs", wanted, sizeof(wanted));
+	body = call->env->posture(call->env_ctx, strcmp(wanted, "true") == 0);
+	if (body)
+		reply_json(call, body);
+	else
+		reply_error(call, 500, "out of memory");
 }
 
 static void app_connector(const struct c2n_call *call)

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "core/localapi/localapi_internal.h"
+#include "core/model/json_fields.h"
 
 json_t *notify_nothing(void)
 {
@@ -71,6 +72,28 @@ static void set_self(json_t *n, const struct ts_netmap *map)
 				    localapi_peer_node(map, map->self));
 }
 
+static void set_suggested(json_t *n, struct ts_node *node)
+{
+	const struct ts_peer *peer = NULL;
+
+	if (ts_node_suggest_exit(node, &peer) == 0)
+		json_object_set_new(n, "SuggestedExitNode",
+				    json_string(peer && peer->stable_id
+							? peer->stable_id
+							: ""));
+}
+
+/* Who does not want to hear of updates (set --update-check=false) does not. */
+static void set_version(json_t *n, const struct ts_node *node)
+{
+	json_t *version = ts_node_netmap(node)->client_version;
+	const json_t *update = ts_json_object(ts_node_prefs(node)->unknown,
+					      "AutoUpdate");
+
+	if (version && ts_json_opt_bool(update, "Check") != TS_NO)
+		json_object_set(n, "ClientVersion", version);
+}
+
 json_t *notify_initial(struct ts_node *node, uint64_t mask,
 		       const char *session, uint64_t now_ms, int64_t now_unix)
 {
@@ -93,6 +116,10 @@ json_t *notify_initial(struct ts_node *node, uint64_t mask,
 				    localapi_status(&now, true));
 	if (mask & BUS_INITIAL_HEALTH)
 		json_object_set_new(n, "Health", localapi_health_state(node));
+	if (mask & BUS_INITIAL_EXIT_NODE)
+		set_suggested(n, node);
+	if (mask & BUS_INITIAL_VERSION)
+		set_version(n, node);
 	if (!(mask & BUS_HEALTH_ACTIONS))
 		notify_flatten_health(n);
 	return n;

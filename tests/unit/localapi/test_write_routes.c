@@ -145,6 +145,8 @@ static void what_would_have_no_effect_is_refused(void **state)
 		"{\"RunSSH\":true,\"RunSSHSet\":true}",
 		"{\"RunWebClient\":true,\"RunWebClientSet\":true}",
 		"{\"NoSNAT\":true,\"NoSNATSet\":true}",
+		"{\"NetfilterMode\":1,\"NetfilterModeSet\":true}",
+		"{\"NetfilterKind\":\"nftables\",\"NetfilterKindSet\":true}",
 		"{\"Sync\":false,\"SyncSet\":true}",
 		"{\"RemoteConfig\":true,\"RemoteConfigSet\":true}",
 		"{\"AppConnector\":{\"Advertise\":true},"
