@@ -21,6 +21,7 @@ struct auth_source;  /* auth_source.h */
 struct local_server; /* local_server.h */
 struct metrics_server; /* local_server_metrics.h */
 struct local_dial;   /* local_dial.c */
+struct local_name;
 struct ts_localapi;
 struct next_login;   /* node_switch.c */
 
@@ -80,6 +81,7 @@ struct ts_engine {
 	struct ts_timer *expiry_timer; /* login_notice.c */
 	int64_t expiry_watched;	       /* of our key; 0: none */
 	struct local_dial *local_dials;
+	struct local_name *local_names; /* local_dial.c */
 	struct local_server *local;
 	struct metrics_server *metrics; /* NULL: nobody asked for it */
 	bool has_proxy_file; /* proxy_port.c's */

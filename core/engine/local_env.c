@@ -146,6 +146,7 @@ const struct ts_localapi_env engine_localapi_env = {
 	.rebind = rebind,
 	.break_derps = break_derps,
 	.dial = engine_local_dial,
+	.resolve = engine_local_resolve,
 };
 
 int engine_open_localapi(struct ts_engine *engine, char err[static 256])

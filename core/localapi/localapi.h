@@ -33,6 +33,10 @@ struct ts_log_tap {
 /* err 0: fd is connected, and the callee's. Once, perhaps at once. */
 typedef void (*ts_localapi_dialled_fn)(void *done_ctx, int err, int fd);
 
+/* count 0: there is no such name. Once, perhaps at once. */
+typedef void (*ts_localapi_resolved_fn)(void *done_ctx, const struct ts_ip *ips,
+					size_t count);
+
 /* What only the engine can do. An op that is NULL is not served, and the
  * caller is told so. err gets one line. */
 struct ts_localapi_env {
@@ -73,6 +77,9 @@ struct ts_localapi_env {
 	/* A connection to an address of the tailnet's. */
 	void (*dial)(void *ctx, const struct ts_addr *to,
 		     ts_localapi_dialled_fn done, void *done_ctx);
+	/* A name's addresses, as this machine knows them. */
+	void (*resolve)(void *ctx, const char *name,
+			ts_localapi_resolved_fn done, void *done_ctx);
 };
 
 struct ts_localapi_request {

@@ -476,6 +476,11 @@ def test_a_connection_is_dialled(run):
     s, head = dial(program, "127.0.0.1", 80)
     assert "Dial-Self: true" in head and "Dial-Addr: 127.0.0.1:80" in head
     s.close()
+    for host in ("localhost", "LOCALHOST."):
+        s, head = dial(program, host, 80)
+        assert "Dial-Self: true" in head and ":80" in \
+            head.split("Dial-Addr: ")[1].split()[0]
+        s.close()
     s, head = dial(program, "nobody-there", 80)
     assert head.startswith("HTTP/1.1 502")
     s.close()
