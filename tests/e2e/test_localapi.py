@@ -235,6 +235,18 @@ def test_what_cannot_be_is_refused_with_the_reason(run):
     assert status == 400 and b"JSON" in body
 
 
+def test_the_reason_of_a_stop_is_in_the_log(run):
+    program = run("a", "sleep", "60").wait_running()
+    for reason in ("!no base64!", base64.b64encode(b"moves\nhouse").decode()):
+        status, _, _ = ask(program, "PATCH", "prefs",
+                           {"WantRunning": False, "WantRunningSet": True},
+                           {"X-Tailscale-Reason": reason})
+        assert status == 200
+        patch(program, WantRunning=True)
+    wait_until(lambda: "the reason: moves?house" in program.log, "the reason")
+    assert program.log.count("the reason:") == 1
+
+
 # -- the bus -------------------------------------------------------------------
 
 STATE, PREFS, NETMAP, PEERS, STATUS, PATCHES = 2, 4, 8, 1 << 12, 1 << 14, 1 << 15
