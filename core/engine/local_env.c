@@ -157,6 +157,7 @@ int engine_open_localapi(struct ts_engine *engine, char err[static 256])
 	int code;
 
 	env.state_dir = has_dir ? engine->config.state_dir : NULL;
+	env.is_locked = engine->config.locked;
 
 	engine->localapi = ts_localapi_new(engine->node, &env, engine);
 	engine->localapi_timer = ts_timer_new(engine->loop, on_timer, engine);

@@ -41,6 +41,7 @@ typedef void (*ts_localapi_resolved_fn)(void *done_ctx, const struct ts_ip *ips,
  * caller is told so. err gets one line. */
 struct ts_localapi_env {
 	const char *state_dir; /* NULL: the state is in memory */
+	bool is_locked; /* preferences are the configuration's alone */
 	/* LoginProfiles; NULL: out of memory */
 	json_t *(*profiles)(void *ctx);
 	json_t *(*current_profile)(void *ctx);

@@ -25,9 +25,15 @@ static bool read_prefs(const struct localapi_call *call, const json_t *wanted,
 		       struct ts_prefs *next)
 {
 	char why[256], err[128] = "";
-	int code = ts_prefs_edit(ts_node_prefs(call->node), wanted,
-				 TS_PREFS_WHOLE, next, err);
+	int code;
 
+	if (*localapi_lock_reason(call->api)) {
+		localapi_reply_error(call, 500,
+				     localapi_lock_reason(call->api));
+		return false;
+	}
+	code = ts_prefs_edit(ts_node_prefs(call->node), wanted, TS_PREFS_WHOLE,
+			     next, err);
 	if (code) {
 		localapi_reply_error(call, 500, err);
 		return false;

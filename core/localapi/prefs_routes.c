@@ -71,6 +71,11 @@ void localapi_patch_prefs(const struct localapi_call *call)
 
 	if (!edit)
 		return;
+	if (*localapi_lock_reason(call->api)) {
+		json_decref(edit);
+		reply_problem(call, 400, localapi_lock_reason(call->api));
+		return;
+	}
 	ret = ts_prefs_edit(now, edit, TS_PREFS_MASKED, &next, err);
 	json_decref(edit);
 	if (ret) {
@@ -99,6 +104,11 @@ void localapi_check_prefs(const struct localapi_call *call)
 
 	if (!wanted)
 		return;
+	if (*localapi_lock_reason(call->api)) {
+		json_decref(wanted);
+		reply_problem(call, 200, localapi_lock_reason(call->api));
+		return;
+	}
 	ret = ts_prefs_edit(ts_node_prefs(call->node), wanted, TS_PREFS_WHOLE,
 			    &next, err);
 	json_decref(wanted);

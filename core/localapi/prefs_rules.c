@@ -65,6 +65,13 @@ static const char *refusal(const struct ts_prefs *next)
 	return NULL;
 }
 
+const char *localapi_lock_reason(const struct ts_localapi *api)
+{
+	return api->env.is_locked ? "can't reconfigure this node: its "
+				    "configuration is locked"
+				  : "";
+}
+
 bool localapi_prefs_move(const struct ts_node *node,
 			 const struct ts_prefs *next)
 {
