@@ -63,7 +63,7 @@ int cli_print_json(json_t *body)
 	return 0;
 }
 
-/* -- verbs -------------------------------------------------------------------- */
+/* -- verbs ----------------------------------------------------------------- */
 static const struct command {
 	const char *verb;
 	const char *usage; /* what follows the verb */
@@ -111,19 +111,19 @@ static const struct command {
 	 false, cli_down},
 	{"login", "[--login-server URL] [--auth-key KEY]",
 	 "Log in once more, as a profile of its own: by the address that is\n"
-	 "printed, or with the key (or file:PATH, env:VARIABLE). `tsrun switch`\n"
-	 "leads back.", 0, 0, false, cli_login},
+	 "printed, or with the key (or file:PATH, env:VARIABLE). The way\n"
+	 "back is tsrun switch.", 0, 0, false, cli_login},
 	{"logout", "",
 	 "End the node's key: it has to log in again.", 0, 0, false,
 	 cli_logout},
 	{"switch", "[--json] [PROFILE]",
-	 "List the profiles that have logged in; or go on as the one of that ID,\n"
-	 "name or user.", 0, 1, false, cli_switch},
+	 "List the profiles that have logged in; or go on as the one of that\n"
+	 "ID, name or user.", 0, 1, false, cli_switch},
 	{"set", "NAME=VALUE ...",
 	 "Change settings by their names in tsnet.conf, until the next start:\n"
 	 "hostname, tags, shields_up, accept_routes, accept_dns, exit_node,\n"
-	 "exit_node_allow_lan_access, advertise_routes, advertise_exit_node; also\n"
-	 "operator (who may change them) and nickname (the profile's name).", 1,
+	 "exit_node_allow_lan_access, advertise_routes, advertise_exit_node;\n"
+	 "operator (who may change them), nickname (the profile's name).", 1,
 	 CLI_ARGS_MAX, false, cli_set},
 	{"lock", "[--json]",
 	 "Print whether Tailnet Lock is on, whom it trusts, and whether it\n"
@@ -136,7 +136,7 @@ static void print_usage(const struct command *c)
 	       c->verb, c->usage, c->help);
 }
 
-/* -- options ------------------------------------------------------------------- */
+/* -- options --------------------------------------------------------------- */
 enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_COUNT };
 
 static const struct option {

@@ -42,7 +42,7 @@ static void put(json_t *edit, const char *field, json_t *value)
 	json_object_set_new(edit, mask, json_true());
 }
 
-/* -- values ------------------------------------------------------------------- */
+/* -- values ---------------------------------------------------------------- */
 static json_t *read_bool(const char *text)
 {
 	static const char *const words[][2] = {{"no", "yes"}, {"false", "true"},
@@ -104,7 +104,7 @@ static bool offers_exit(const json_t *routes)
 	return false;
 }
 
-/* -- exit node ------------------------------------------------------------------ */
+/* -- exit node ------------------------------------------------------------- */
 static int choose_exit_node(const struct cli *cli, json_t *edit,
 			    const char *text)
 {
@@ -132,7 +132,7 @@ static int choose_exit_node(const struct cli *cli, json_t *edit,
 	return node ? 0 : cli_fail("exit_node: no such node");
 }
 
-/* -- the edit -------------------------------------------------------------------- */
+/* -- the edit -------------------------------------------------------------- */
 static const struct setting *find(const char *name, size_t len)
 {
 	for (size_t i = 0; i < ARRAY_LEN(settings); i++)

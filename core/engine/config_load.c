@@ -92,7 +92,7 @@ int config_load(struct ts_config *out, char **env, char err[static 256])
 	return load(out, env, false, err);
 }
 
-/* -- once more ---------------------------------------------------------------- */
+/* -- once more ------------------------------------------------------------- */
 static bool names_secret(const char *entry)
 {
 	size_t count;

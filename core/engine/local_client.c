@@ -156,7 +156,7 @@ int local_client_send(const char *socket_path, const char *method,
 	return code;
 }
 
-/* -- streams ------------------------------------------------------------------ */
+/* -- streams --------------------------------------------------------------- */
 struct taking {
 	CURL *curl;
 	int (*take)(void *ctx, const char *data, size_t len);
@@ -222,7 +222,7 @@ int local_client_stream(const char *socket_path, const char *method,
 	return t.code;
 }
 
-/* -- finding a node ------------------------------------------------------------- */
+/* -- finding a node -------------------------------------------------------- */
 /* The node's hostname if it answers there. */
 static bool answers(const char *socket_path, char name[static HOSTNAME_CAP])
 {

@@ -69,7 +69,7 @@ void engine_local_dial(void *ctx, const struct ts_addr *to,
 		end(d, -ENOMEM);
 }
 
-/* -- names ---------------------------------------------------------------------- */
+/* -- names ----------------------------------------------------------------- */
 struct local_name {
 	struct ts_resolve *query;
 	ts_localapi_resolved_fn done;

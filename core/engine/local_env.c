@@ -18,7 +18,7 @@
 #include "core/engine/state_store.h"
 #include "core/localapi/localapi.h"
 
-/* -- the state --------------------------------------------------------------- */
+/* -- the state ------------------------------------------------------------- */
 static char *load(void *ctx, const char *key)
 {
 	struct ts_engine *engine = ctx;
@@ -38,7 +38,7 @@ static int store(void *ctx, const char *key, const char *text)
 	return 0;
 }
 
-/* -- profiles ------------------------------------------------------------------- */
+/* -- profiles -------------------------------------------------------------- */
 static json_t *profiles(void *ctx)
 {
 	return profile_store_list(ctx);
@@ -75,7 +75,7 @@ static int log_in_elsewhere(void *ctx, struct ts_prefs *prefs,
 	return profile_store_log_in_elsewhere(ctx, prefs, auth_key, err);
 }
 
-/* -- sockets ---------------------------------------------------------------------- */
+/* -- sockets --------------------------------------------------------------- */
 static int rebind(void *ctx)
 {
 	struct ts_engine *engine = ctx;
@@ -97,7 +97,7 @@ static void break_derps(void *ctx)
 	engine_break_derps(ctx);
 }
 
-/* -- the log ----------------------------------------------------------------------- */
+/* -- the log --------------------------------------------------------------- */
 static void log_tap(void *ctx, struct ts_log_tap *tap)
 {
 	(void)ctx;
@@ -110,7 +110,7 @@ static void log_untap(void *ctx, struct ts_log_tap *tap)
 	log_tap_close(tap);
 }
 
-/* -- time ---------------------------------------------------------------------------- */
+/* -- time ------------------------------------------------------------------ */
 static void on_timer(void *ctx)
 {
 	struct ts_engine *engine = ctx;
@@ -185,7 +185,7 @@ void engine_close_localapi(struct ts_engine *engine)
 	engine->localapi_timer = NULL;
 }
 
-/* -- news ------------------------------------------------------------------------------ */
+/* -- news ------------------------------------------------------------------ */
 void engine_prefs_changed(void *ctx, bool is_login)
 {
 	struct ts_engine *engine = ctx;

@@ -36,7 +36,7 @@ static uint64_t now_of(const struct ts_engine *engine)
 	return ts_loop_now_ms(engine->loop);
 }
 
-/* -- control ---------------------------------------------------------------- */
+/* -- control --------------------------------------------------------------- */
 static void on_key(void *ctx, int status, const char *body, size_t len,
 		   const char *error)
 {
@@ -157,7 +157,7 @@ static void control_write(void *ctx, const uint8_t *data, size_t len)
 		ts_link_write(engine->control_link, data, len);
 }
 
-/* -- UDP -------------------------------------------------------------------- */
+/* -- UDP ------------------------------------------------------------------- */
 static void udp_send(void *ctx, const struct ts_addr *to, const uint8_t *pkt,
 		     size_t len)
 {
@@ -226,7 +226,7 @@ void engine_publish_endpoints(struct ts_engine *engine)
 	engine_update_mapper(engine);
 }
 
-/* -- DERP ------------------------------------------------------------------- */
+/* -- DERP ------------------------------------------------------------------ */
 static struct derp_stream *find_derp(const struct ts_engine *engine,
 				     int region)
 {
@@ -428,7 +428,7 @@ void engine_io_close(struct ts_engine *engine)
 		derp_close(engine, engine->derps->region);
 }
 
-/* -- news --------------------------------------------------------------------- */
+/* -- news ------------------------------------------------------------------ */
 static uint64_t wall_clock_ns(void *ctx)
 {
 	struct timespec ts;

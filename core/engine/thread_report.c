@@ -63,8 +63,8 @@ static void write_node(FILE *out, const struct ts_engine *engine)
 	uint64_t now_ms = ts_loop_now_ms(engine->loop);
 	uint64_t at_ms = ts_node_deadline_ms(node);
 
-	fprintf(out, "node %s: state %s, %zu relays connected, %zu packets wait "
-		     "for a handshake\n", engine->config.hostname,
+	fprintf(out, "node %s: state %s, %zu relays connected, %zu packets "
+		     "wait for a handshake\n", engine->config.hostname,
 		ts_node_state_name(ts_node_state(node)),
 		ts_node_live_derps(node), ts_node_unsent(node, now_ms));
 	if (at_ms != UINT64_MAX)

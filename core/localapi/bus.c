@@ -63,7 +63,7 @@ struct bus *bus_new(struct ts_node *node)
 	return bus;
 }
 
-/* -- queues ------------------------------------------------------------------ */
+/* -- queues ---------------------------------------------------------------- */
 static void empty_queue(struct bus_watcher *w)
 {
 	while (w->first) {
@@ -154,7 +154,7 @@ ssize_t bus_read(struct bus_watcher *w, char *out, size_t cap)
 	return (ssize_t)done;
 }
 
-/* -- watchers ------------------------------------------------------------------ */
+/* -- watchers -------------------------------------------------------------- */
 static uint64_t engine_interval_ms(const struct bus_watcher *w)
 {
 	return w->mask & BUS_RATE_LIMIT ? RATE_LIMIT_MS : ENGINE_INTERVAL_MS;
@@ -251,7 +251,7 @@ void bus_free(struct bus *bus)
 	free(bus);
 }
 
-/* -- sending ---------------------------------------------------------------------- */
+/* -- sending --------------------------------------------------------------- */
 static const struct {
 	const char *field;
 	uint64_t wanted_by;
@@ -348,7 +348,7 @@ void bus_say(struct bus *bus, json_t *news)
 	send_all(bus, news);
 }
 
-/* -- the netmap ---------------------------------------------------------------------- */
+/* -- the netmap ------------------------------------------------------------ */
 static bool anybody_wants(const struct bus *bus, uint64_t mask)
 {
 	for (const struct bus_watcher *w = bus->watchers; w; w = w->next)
@@ -396,7 +396,7 @@ void bus_netmap_changed(struct bus *bus, unsigned changes)
 			  ts_node_error(bus->node));
 }
 
-/* -- time ------------------------------------------------------------------------------ */
+/* -- time ------------------------------------------------------------------ */
 uint64_t bus_deadline_ms(const struct bus *bus)
 {
 	uint64_t at = bus->watchers ? bus->look_ms : UINT64_MAX;

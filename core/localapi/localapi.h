@@ -68,7 +68,7 @@ struct ts_localapi_env {
 	/* That component's lines are shown down to debug for so long; not any
 	 * more: secs <= 0. 0 or -ENOENT: there is no such component. */
 	int (*log_component)(void *ctx, const char *component, int64_t secs);
-	/* C2NPostureIdentityResponse: which machine this is; NULL: no memory. */
+	/* C2NPostureIdentityResponse: which machine it is; NULL: no memory */
 	json_t *(*posture)(void *ctx, bool with_addresses);
 	/* What the process is made of, as text; heap, NULL: no memory. */
 	char *(*threads)(void *ctx);

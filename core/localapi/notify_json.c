@@ -52,7 +52,7 @@ json_t *notify_prefs(const struct ts_node *node, bool is_login)
 	return n;
 }
 
-/* -- the first one ------------------------------------------------------------- */
+/* -- the first one --------------------------------------------------------- */
 static void set_initial_state(json_t *n, const struct ts_node *node,
 			      const char *session)
 {
@@ -125,7 +125,7 @@ json_t *notify_initial(struct ts_node *node, uint64_t mask,
 	return n;
 }
 
-/* -- the netmap ------------------------------------------------------------------- */
+/* -- the netmap ------------------------------------------------------------ */
 static bool push_id(int64_t **ids, size_t *count, size_t *cap, int64_t id)
 {
 	if (*count == *cap) {
@@ -220,7 +220,7 @@ json_t *notify_netmap(const struct ts_node *node, const struct notify_delta *d,
 	return n;
 }
 
-/* -- the engine -------------------------------------------------------------------- */
+/* -- the engine ------------------------------------------------------------ */
 static void add_live_peer(json_t *live, const struct ts_peer *peer,
 			  const struct ts_node_peer_status *st)
 {
@@ -262,7 +262,7 @@ json_t *notify_engine(const struct ts_node *node, uint64_t now_ms)
 	return n;
 }
 
-/* -- sessions ------------------------------------------------------------------------ */
+/* -- sessions -------------------------------------------------------------- */
 static json_t *session(const char *state, int64_t since_unix)
 {
 	return json_pack("{s:s, s:o}", "PeerWireGuardState", state,
