@@ -46,6 +46,15 @@ int cli_ask(const struct cli *cli, const char *method, const char *path,
 	return code ? cli_fail(err) : 0;
 }
 
+int cli_send(const struct cli *cli, const char *method, const char *path,
+	     const json_t *sent)
+{
+	char err[256] = "";
+	int code = local_client_send(cli->socket, method, path, sent, err);
+
+	return code ? cli_fail(err[0] ? err : ts_strerror(code)) : 0;
+}
+
 int cli_print_json(json_t *body)
 {
 	json_dumpf(body, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
@@ -54,7 +63,7 @@ int cli_print_json(json_t *body)
 	return 0;
 }
 
-/* -- verbs -------------------------------------------------------------------- */
+/* -- verbs ----------------------------------------------------------------- */
 static const struct command {
 	const char *verb;
 	const char *usage; /* what follows the verb */
@@ -95,6 +104,31 @@ static const struct command {
 	 "Print the tailnet's and the system's DNS configuration; or ask for a\n"
 	 "name as programs do, and print who was asked, and the answer.", 1, 3,
 	 false, cli_dns},
+	{"up", "",
+	 "Bring a node that is down back to the tailnet, and wait for it. One\n"
+	 "that is logged out logs in.", 0, 0, false, cli_up},
+	{"down", "",
+	 "Take the node off the tailnet. Its program goes on without.", 0, 0,
+	 false, cli_down},
+	{"login", "[--login-server URL] [--auth-key KEY]",
+	 "Log in once more, as a profile of its own: by the address that is\n"
+	 "printed, or with the key (or file:PATH, env:VARIABLE). The way\n"
+	 "back is tsrun switch.", 0, 0, false, cli_login},
+	{"logout", "",
+	 "End the node's key: it has to log in again.", 0, 0, false,
+	 cli_logout},
+	{"switch", "[--json] [PROFILE]",
+	 "List the profiles that have logged in; or go on as the one of that\n"
+	 "ID, name or user.", 0, 1, false, cli_switch},
+	{"set", "NAME=VALUE ...",
+	 "Change settings by their names in tsnet.conf, until the next start:\n"
+	 "hostname, tags, shields_up, accept_routes, accept_dns, exit_node,\n"
+	 "exit_node_allow_lan_access, advertise_routes, advertise_exit_node;\n"
+	 "operator (who may change them), nickname (the profile's name).", 1,
+	 CLI_ARGS_MAX, false, cli_set},
+	{"lock", "[--json]",
+	 "Print whether Tailnet Lock is on, whom it trusts, and whether it\n"
+	 "trusts this node.", 0, 0, false, cli_lock},
 };
 
 static void print_usage(const struct command *c)
@@ -103,7 +137,7 @@ static void print_usage(const struct command *c)
 	       c->verb, c->usage, c->help);
 }
 
-/* -- options ------------------------------------------------------------------- */
+/* -- options --------------------------------------------------------------- */
 enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_COUNT };
 
 static const struct option {
@@ -119,6 +153,10 @@ static const struct option {
 	{"--peerapi", "ping", OPTION_FLAG, offsetof(struct cli, peerapi)},
 	{"-c", "ping", OPTION_COUNT, offsetof(struct cli, ping_count)},
 	{"--disco", "capture", OPTION_FLAG, offsetof(struct cli, disco)},
+	{"--login-server", "login", OPTION_TEXT,
+	 offsetof(struct cli, login_server)},
+	{"--auth-key", "login", OPTION_TEXT, offsetof(struct cli, auth_key)},
+	{"--authkey", "login", OPTION_TEXT, offsetof(struct cli, auth_key)},
 	{"-o", "capture", OPTION_TEXT, offsetof(struct cli, out)},
 };
 

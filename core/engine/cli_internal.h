@@ -19,6 +19,7 @@ struct cli {
 	bool tsmp, icmp, peerapi; /* ping: none of them is disco */
 	int ping_count;
 	bool disco;	    /* capture: discovery, too */
+	const char *login_server, *auth_key; /* login */
 	const char *out;    /* capture: a file, "-": standard output */
 	char no_node[256];  /* why there is no socket */
 };
@@ -30,6 +31,9 @@ int cli_fail(const char *text);
 /* The LocalAPI's answer, the caller's; or an exit status after cli_fail(). */
 int cli_ask(const struct cli *cli, const char *method, const char *path,
 	    json_t **out);
+/* The same of a request that changes something; sent: its body, or NULL. */
+int cli_send(const struct cli *cli, const char *method, const char *path,
+	     const json_t *sent);
 /* Text of a member, or "". */
 const char *cli_text(const json_t *object, const char *key);
 /* Indented, takes over body; 0. */
@@ -50,5 +54,12 @@ int cli_capture(const struct cli *cli);	  /* cli_capture.c */
 int cli_metrics(const struct cli *cli);	  /* cli_metrics.c */
 int cli_doctor(const struct cli *cli);	  /* doctor.c */
 int cli_dns(const struct cli *cli);	  /* cli_dns.c */
+int cli_up(const struct cli *cli);	  /* cli_login.c */
+int cli_down(const struct cli *cli);	  /* cli_login.c */
+int cli_login(const struct cli *cli);	  /* cli_login.c */
+int cli_logout(const struct cli *cli);	  /* cli_login.c */
+int cli_switch(const struct cli *cli);	  /* cli_switch.c */
+int cli_set(const struct cli *cli);	  /* cli_set.c */
+int cli_lock(const struct cli *cli);	  /* cli_lock.c */
 
 #endif

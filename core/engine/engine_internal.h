@@ -23,6 +23,7 @@ struct certs;	     /* certs.h */
 struct local_server; /* local_server.h */
 struct metrics_server; /* local_server_metrics.h */
 struct local_dial;   /* local_dial.c */
+struct local_name;
 struct ts_localapi;
 struct next_login;   /* node_switch.c */
 
@@ -84,6 +85,7 @@ struct ts_engine {
 	struct ts_timer *expiry_timer; /* login_notice.c */
 	int64_t expiry_watched;	       /* of our key; 0: none */
 	struct local_dial *local_dials;
+	struct local_name *local_names; /* local_dial.c */
 	struct local_server *local;
 	struct ts_drop_box *drop_box; /* drop_place.c */
 	struct derp_report *derp_reports;
@@ -189,6 +191,8 @@ void profile_store_complete(struct ts_prefs *prefs);
 /* log_component.c: as in struct ts_localapi_env; ctx: the engine. */
 int engine_log_component(void *ctx, const char *component, int64_t secs);
 void engine_log_components_end(struct ts_engine *engine);
+/* posture.c: the same */
+json_t *engine_posture(void *ctx, bool with_addresses);
 /* thread_report.c: the same */
 char *engine_thread_report(void *ctx);
 /* config_reload.c: as in struct ts_localapi_env; ctx: the engine. */

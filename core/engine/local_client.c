@@ -20,9 +20,11 @@
 
 #include "core/base/byte_queue.h"
 #include "core/base/err.h"
+#include "core/crypto/secret.h"
 #include "core/state/conf_file.h"
 
-enum { BODY_MAX = 256 * 1024 * 1024, TIMEOUT_S = 15, URL_CAP = 1024,
+enum { BODY_MAX = 256 * 1024 * 1024, TIMEOUT_S = 15, SEND_TIMEOUT_S = 30,
+       URL_CAP = 1024,
        HOSTNAME_CAP = 64, REFUSAL_MAX = 64 * 1024 };
 
 static CURL *prepare(const char *socket_path, const char *method,
@@ -38,8 +40,10 @@ static CURL *prepare(const char *socket_path, const char *method,
 	curl_easy_setopt(curl, CURLOPT_URL, url);
 	curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
 	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-	if (strcmp(method, "POST") == 0)
+	if (strcmp(method, "GET") != 0) {
 		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, "");
+		curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
+	}
 	return curl;
 }
 
@@ -57,7 +61,8 @@ static size_t on_body(char *data, size_t size, size_t count, void *ctx)
 }
 
 static int perform(const char *socket_path, const char *method,
-		   const char *path, struct ts_byte_queue *body, long *status,
+		   const char *path, const char *sent,
+		   struct ts_byte_queue *body, long *status,
 		   char err[static 256])
 {
 	CURL *curl = prepare(socket_path, method, path);
@@ -65,7 +70,11 @@ static int perform(const char *socket_path, const char *method,
 
 	if (!curl)
 		return -ENOMEM;
-	curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)TIMEOUT_S);
+	if (sent)
+		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, sent);
+	curl_easy_setopt(curl, CURLOPT_TIMEOUT,
+			 (long)(strcmp(method, "GET") ? SEND_TIMEOUT_S
+						      : TIMEOUT_S));
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, body);
 	code = curl_easy_perform(curl);
@@ -74,12 +83,28 @@ static int perform(const char *socket_path, const char *method,
 	return code == CURLE_OK ? 0 : fail_to_talk(socket_path, code, err);
 }
 
+/* {"Error": "..."} or {"error": "..."}: what is in it. */
+static bool take_json_error(const char *text, size_t len, char err[static 256])
+{
+	json_t *body = json_loadb(text ? text : "", len, 0, NULL);
+	const char *why = json_string_value(json_object_get(body, "Error"));
+
+	if (!why)
+		why = json_string_value(json_object_get(body, "error"));
+	if (why)
+		snprintf(err, 256, "%s", why);
+	json_decref(body);
+	return why != NULL;
+}
+
 static int take_error(const struct ts_byte_queue *body, long status,
 		      char err[static 256])
 {
 	size_t len = ts_byte_queue_len(body);
 	const char *text = (const char *)ts_byte_queue_data(body);
 
+	if (take_json_error(text, len, err))
+		return status == 404 ? -ENOENT : -EPROTO;
 	while (len > 0 && text[len - 1] == '\n')
 		len--;
 	snprintf(err, 256, "%.*s", len < 200 ? (int)len : 200,
@@ -95,7 +120,7 @@ int local_client_request(const char *socket_path, const char *method,
 	int code;
 
 	ts_byte_queue_init(&body, BODY_MAX);
-	code = perform(socket_path, method, path, &body, &status, err);
+	code = perform(socket_path, method, path, NULL, &body, &status, err);
 	if (!code && status != 200)
 		code = take_error(&body, status, err);
 	if (!code) {
@@ -111,7 +136,27 @@ int local_client_request(const char *socket_path, const char *method,
 	return code;
 }
 
-/* -- streams ------------------------------------------------------------------ */
+int local_client_send(const char *socket_path, const char *method,
+		      const char *path, const json_t *sent,
+		      char err[static 256])
+{
+	char *text = sent ? json_dumps(sent, JSON_COMPACT) : NULL;
+	struct ts_byte_queue body;
+	long status = 0;
+	int code;
+
+	ts_byte_queue_init(&body, BODY_MAX);
+	code = sent && !text ? -ENOMEM
+			     : perform(socket_path, method, path, text, &body,
+				       &status, err);
+	if (!code && (status < 200 || status > 299))
+		code = take_error(&body, status, err);
+	ts_byte_queue_deinit(&body);
+	ts_wipe_free_text(text);
+	return code;
+}
+
+/* -- streams --------------------------------------------------------------- */
 struct taking {
 	CURL *curl;
 	int (*take)(void *ctx, const char *data, size_t len);
@@ -177,7 +222,7 @@ int local_client_stream(const char *socket_path, const char *method,
 	return t.code;
 }
 
-/* -- finding a node ------------------------------------------------------------- */
+/* -- finding a node -------------------------------------------------------- */
 /* The node's hostname if it answers there. */
 static bool answers(const char *socket_path, char name[static HOSTNAME_CAP])
 {

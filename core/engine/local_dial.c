@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * local_dial.c - connections that LocalAPI callers ask for
+ * local_dial.c - connections, and names, that LocalAPI callers ask for
  *
  * The call is made by the host, as for the proxy's clients; what becomes of it
  * once the far end has answered is in local_server_upgrade.c.
@@ -69,8 +69,58 @@ void engine_local_dial(void *ctx, const struct ts_addr *to,
 		end(d, -ENOMEM);
 }
 
+/* -- names ----------------------------------------------------------------- */
+struct local_name {
+	struct ts_resolve *query;
+	ts_localapi_resolved_fn done;
+	void *done_ctx;
+	struct local_name *next, **pprev;
+};
+
+static void end_name(struct local_name *n, const struct ts_ip *ips,
+		     size_t count)
+{
+	*n->pprev = n->next;
+	if (n->next)
+		n->next->pprev = n->pprev;
+	n->done(n->done_ctx, ips, count);
+	free(n);
+}
+
+static void on_resolved(void *ctx, const char *error, const struct ts_ip *ips,
+			size_t count)
+{
+	end_name(ctx, ips, error ? 0 : count);
+}
+
+void engine_local_resolve(void *ctx, const char *name,
+			  ts_localapi_resolved_fn done, void *done_ctx)
+{
+	struct ts_engine *engine = ctx;
+	struct local_name *n = calloc(1, sizeof(*n));
+
+	if (!n) {
+		done(done_ctx, NULL, 0);
+		return;
+	}
+	n->done = done;
+	n->done_ctx = done_ctx;
+	n->next = engine->local_names;
+	n->pprev = &engine->local_names;
+	if (n->next)
+		n->next->pprev = &n->next;
+	engine->local_names = n;
+	n->query = ts_resolver_lookup(engine->resolver, name, on_resolved, n);
+	if (!n->query)
+		end_name(n, NULL, 0);
+}
+
 void engine_local_dials_end(struct ts_engine *engine)
 {
+	while (engine->local_names) {
+		ts_resolve_cancel(engine->local_names->query);
+		end_name(engine->local_names, NULL, 0);
+	}
 	while (engine->local_dials)
 		end(engine->local_dials, -ECONNABORTED);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * local_dial.h - connections that LocalAPI callers ask for
+ * local_dial.h - connections, and names, that LocalAPI callers ask for
  */
 #ifndef CORE_ENGINE_LOCAL_DIAL_H
 #define CORE_ENGINE_LOCAL_DIAL_H
@@ -10,6 +10,8 @@
 /* As in struct ts_localapi_env; ctx: the engine. */
 void engine_local_dial(void *ctx, const struct ts_addr *to,
 		       ts_localapi_dialled_fn done, void *done_ctx);
+void engine_local_resolve(void *ctx, const char *name,
+			  ts_localapi_resolved_fn done, void *done_ctx);
 /* Those that wait fail. */
 void engine_local_dials_end(struct ts_engine *engine);
 

@@ -22,7 +22,7 @@
 #include "core/engine/state_store.h"
 #include "core/localapi/localapi.h"
 
-/* -- the state --------------------------------------------------------------- */
+/* -- the state ------------------------------------------------------------ */
 static char *load(void *ctx, const char *key)
 {
 	struct ts_engine *engine = ctx;
@@ -42,7 +42,7 @@ static int store(void *ctx, const char *key, const char *text)
 	return 0;
 }
 
-/* -- profiles ------------------------------------------------------------------- */
+/* -- profiles ------------------------------------------------------------- */
 static json_t *profiles(void *ctx)
 {
 	return profile_store_list(ctx);
@@ -79,7 +79,7 @@ static int log_in_elsewhere(void *ctx, struct ts_prefs *prefs,
 	return profile_store_log_in_elsewhere(ctx, prefs, auth_key, err);
 }
 
-/* -- sockets ---------------------------------------------------------------------- */
+/* -- sockets -------------------------------------------------------------- */
 static int rebind(void *ctx)
 {
 	struct ts_engine *engine = ctx;
@@ -101,7 +101,7 @@ static void break_derps(void *ctx)
 	engine_break_derps(ctx);
 }
 
-/* -- certificates -------------------------------------------------------------------- */
+/* -- certificates --------------------------------------------------------- */
 enum { CERT_LIMIT_MS = TS_ACME_ORDER_MS + 5000 };
 
 struct cert_call {
@@ -146,7 +146,7 @@ static json_t *cert_status(void *ctx, const char *domain)
 	return certs_status(ctx, domain);
 }
 
-/* -- the log ----------------------------------------------------------------------- */
+/* -- the log -------------------------------------------------------------- */
 static void log_tap(void *ctx, struct ts_log_tap *tap)
 {
 	(void)ctx;
@@ -159,7 +159,7 @@ static void log_untap(void *ctx, struct ts_log_tap *tap)
 	log_tap_close(tap);
 }
 
-/* -- time ---------------------------------------------------------------------------- */
+/* -- time ----------------------------------------------------------------- */
 static void on_timer(void *ctx)
 {
 	struct ts_engine *engine = ctx;
@@ -189,6 +189,7 @@ const struct ts_localapi_env engine_localapi_env = {
 	.log_untap = log_untap,
 	.log_component = engine_log_component,
 	.threads = engine_thread_report,
+	.posture = engine_posture,
 	.load = load,
 	.store = store,
 	.rebind = rebind,
@@ -197,6 +198,7 @@ const struct ts_localapi_env engine_localapi_env = {
 	.dial = engine_local_dial,
 	.cert = cert,
 	.cert_status = cert_status,
+	.resolve = engine_local_resolve,
 };
 
 int engine_open_localapi(struct ts_engine *engine, char err[static 256])
@@ -209,6 +211,8 @@ int engine_open_localapi(struct ts_engine *engine, char err[static 256])
 	env.state_dir = has_dir ? engine->config.state_dir : NULL;
 	env.loop = engine->loop;
 	env.drop_box = engine->drop_box;
+	env.is_locked = engine->config.locked;
+
 	engine->localapi = ts_localapi_new(engine->node, &env, engine);
 	engine->localapi_timer = ts_timer_new(engine->loop, on_timer, engine);
 	if (!engine->localapi || !engine->localapi_timer) {
@@ -236,7 +240,7 @@ void engine_close_localapi(struct ts_engine *engine)
 	engine->localapi_timer = NULL;
 }
 
-/* -- news ------------------------------------------------------------------------------ */
+/* -- news ----------------------------------------------------------------- */
 void engine_prefs_changed(void *ctx, bool is_login)
 {
 	struct ts_engine *engine = ctx;

@@ -36,7 +36,7 @@ static uint64_t now_of(const struct ts_engine *engine)
 	return ts_loop_now_ms(engine->loop);
 }
 
-/* -- control ---------------------------------------------------------------- */
+/* -- control --------------------------------------------------------------- */
 static void on_key(void *ctx, int status, const char *body, size_t len,
 		   const char *error)
 {
@@ -157,7 +157,7 @@ static void control_write(void *ctx, const uint8_t *data, size_t len)
 		ts_link_write(engine->control_link, data, len);
 }
 
-/* -- UDP -------------------------------------------------------------------- */
+/* -- UDP ------------------------------------------------------------------- */
 static void udp_send(void *ctx, const struct ts_addr *to, const uint8_t *pkt,
 		     size_t len)
 {
@@ -226,7 +226,7 @@ void engine_publish_endpoints(struct ts_engine *engine)
 	engine_update_mapper(engine);
 }
 
-/* -- DERP ------------------------------------------------------------------- */
+/* -- DERP ------------------------------------------------------------------ */
 static struct derp_stream *find_derp(const struct ts_engine *engine,
 				     int region)
 {
@@ -428,7 +428,7 @@ void engine_io_close(struct ts_engine *engine)
 		derp_close(engine, engine->derps->region);
 }
 
-/* -- news --------------------------------------------------------------------- */
+/* -- news ------------------------------------------------------------------ */
 static uint64_t wall_clock_ns(void *ctx)
 {
 	struct timespec ts;
@@ -565,6 +565,14 @@ static void on_syn_gone(void *ctx, struct stack_syn *syn)
 	ts_host_syn_gone(engine->member, syn);
 }
 
+static void on_browse(void *ctx, const char *url)
+{
+	struct ts_engine *engine = ctx;
+
+	if (engine->localapi)
+		ts_localapi_auth_url(engine->localapi, url);
+}
+
 static void on_c2n(void *ctx, const struct ts_c2n_request *request,
 		   struct ts_c2n_reply *reply)
 {
@@ -616,6 +624,7 @@ const struct ts_node_io engine_node_io = {
 	.state_changed = on_state_changed,
 	.auth_url = on_auth_url,
 	.netmap_changed = on_netmap_changed,
+	.browse = on_browse,
 	.c2n = on_c2n,
 	.head = control_head,
 	.peer_changed = engine_peer_changed,

@@ -109,6 +109,12 @@ void localapi_use_exit_node(const struct localapi_call *call)
 	bool enabled;
 	int code;
 
+	if (*localapi_lock_reason(call->api)) {
+		json_decref(nothing);
+		localapi_reply_error(call, 500,
+				     localapi_lock_reason(call->api));
+		return;
+	}
 	if (!read_enabled(call, &enabled)) {
 		json_decref(nothing);
 		return;

@@ -14,12 +14,14 @@
 #include "core/base/err.h"
 #include "core/base/log.h"
 #include "core/drop/drop_box.h"
+#include "core/localapi/bus_look.h"
 #include "core/localapi/notify_json.h"
 #include "core/model/json_fields.h"
 
 enum {
 	ENGINE_INTERVAL_MS = 2000,
 	RATE_LIMIT_MS = 3000,
+	LOOK_MS = 2000,
 	WANTS_PEERS = BUS_PEER_CHANGES | BUS_PEER_PATCHES,
 	WANTS_ENGINE = BUS_ENGINE_UPDATES | BUS_PEER_STATE,
 };
@@ -49,6 +51,8 @@ struct bus {
 	struct bus_watcher *watchers;
 	size_t watcher_count;
 	struct notify_delta delta; /* peers of the message being applied */
+	struct bus_look look; /* while there are watchers */
+	uint64_t look_ms;
 	bool repeats_state; /* once the map is followed again */
 	bool files_wait;
 	json_t *outgoing; /* as told last; NULL: nothing */
@@ -63,7 +67,7 @@ struct bus *bus_new(struct ts_node *node)
 	return bus;
 }
 
-/* -- queues ------------------------------------------------------------------ */
+/* -- queues --------------------------------------------------------------- */
 static void empty_queue(struct bus_watcher *w)
 {
 	while (w->first) {
@@ -154,7 +158,7 @@ ssize_t bus_read(struct bus_watcher *w, char *out, size_t cap)
 	return (ssize_t)done;
 }
 
-/* -- watchers ------------------------------------------------------------------ */
+/* -- watchers ------------------------------------------------------------- */
 static uint64_t engine_interval_ms(const struct bus_watcher *w)
 {
 	return w->mask & BUS_RATE_LIMIT ? RATE_LIMIT_MS : ENGINE_INTERVAL_MS;
@@ -209,6 +213,10 @@ struct bus_watcher *bus_watch(struct bus *bus, uint64_t mask,
 	w->ctx = ctx;
 	w->last = &w->first;
 	w->engine_ms = now_ms + engine_interval_ms(w);
+	if (!bus->watchers) {
+		bus_look_begin(&bus->look, bus->node);
+		bus->look_ms = now_ms + LOOK_MS;
+	}
 	w->next = bus->watchers;
 	bus->watchers = w;
 	bus->watcher_count++;
@@ -246,10 +254,11 @@ void bus_free(struct bus *bus)
 	}
 	notify_delta_deinit(&bus->delta);
 	json_decref(bus->outgoing);
+	bus_look_end(&bus->look);
 	free(bus);
 }
 
-/* -- sending ---------------------------------------------------------------------- */
+/* -- sending -------------------------------------------------------------- */
 static const struct {
 	const char *field;
 	uint64_t wanted_by;
@@ -297,6 +306,7 @@ void bus_set_node(struct bus *bus, struct ts_node *node, uint64_t now_ms)
 	struct bus_watcher *w;
 
 	bus->node = node;
+	bus->look.is_stale = true;
 	notify_delta_clear(&bus->delta);
 	/* All peers were another node's: their watchers start over. */
 	for (w = bus->watchers; w; w = w->next)
@@ -349,7 +359,7 @@ void bus_say(struct bus *bus, json_t *news)
 	send_all(bus, news);
 }
 
-/* -- the netmap ---------------------------------------------------------------------- */
+/* -- the netmap ----------------------------------------------------------- */
 static bool anybody_wants(const struct bus *bus, uint64_t mask)
 {
 	for (const struct bus_watcher *w = bus->watchers; w; w = w->next)
@@ -381,6 +391,7 @@ void bus_netmap_changed(struct bus *bus, unsigned changes)
 {
 	json_t *news;
 
+	bus->look.is_stale = true;
 	if (bus->watchers) {
 		if (bus->delta.is_incomplete)
 			end_incomplete(bus);
@@ -396,7 +407,7 @@ void bus_netmap_changed(struct bus *bus, unsigned changes)
 			  ts_node_error(bus->node));
 }
 
-/* -- files ---------------------------------------------------------------------------- */
+/* -- files ---------------------------------------------------------------- */
 void bus_incoming_files(struct bus *bus, const struct ts_drop_box *box)
 {
 	bus->files_wait = ts_drop_box_has_waiting(box);
@@ -412,10 +423,10 @@ void bus_outgoing_files(struct bus *bus, json_t *files)
 		send_all(bus, notify_outgoing_files(files));
 }
 
-/* -- time ------------------------------------------------------------------------------ */
+/* -- time ----------------------------------------------------------------- */
 uint64_t bus_deadline_ms(const struct bus *bus)
 {
-	uint64_t at = UINT64_MAX;
+	uint64_t at = bus->watchers ? bus->look_ms : UINT64_MAX;
 
 	for (const struct bus_watcher *w = bus->watchers; w; w = w->next)
 		if (w->mask & WANTS_ENGINE && !w->is_over &&
@@ -435,9 +446,23 @@ static void tell_sessions(struct bus_watcher *w, uint64_t now_ms,
 	json_decref(news);
 }
 
+static void look_again(struct bus *bus, uint64_t now_ms)
+{
+	json_t *news;
+
+	if (!bus->watchers || now_ms < bus->look_ms)
+		return;
+	bus->look_ms = now_ms + LOOK_MS;
+	news = notify_nothing();
+	bus_look_again(&bus->look, bus->node, news);
+	send_all(bus, news);
+}
+
 void bus_tick(struct bus *bus, uint64_t now_ms, int64_t now_unix)
 {
 	json_t *engine = NULL;
+
+	look_again(bus, now_ms);
 
 	for (struct bus_watcher *w = bus->watchers; w; w = w->next) {
 		if (!(w->mask & WANTS_ENGINE) || now_ms < w->engine_ms)

@@ -67,7 +67,7 @@ static void echo(const struct c2n_call *call)
 	call->reply->body_len = len;
 }
 
-/* -- debug ---------------------------------------------------------------------------- */
+/* -- debug ----------------------------------------------------------------- */
 static void prefs(const struct c2n_call *call)
 {
 	char *text = ts_prefs_to_json(ts_node_prefs(call->node), false);
@@ -221,7 +221,7 @@ static void not_implemented(const struct c2n_call *call)
 	reply_error(call, 501, "not implemented");
 }
 
-/* -- what there is none of --------------------------------------------------------------- */
+/* -- what there is none of ------------------------------------------------- */
 static void flush_logs(const struct c2n_call *call)
 {
 	reply_error(call, 500, "no log flusher wired up");
@@ -251,9 +251,24 @@ static void post_update(const struct c2n_call *call)
 	reply_json(call, body);
 }
 
+/* Nothing is looked at unless the user permits it. */
 static void posture(const struct c2n_call *call)
 {
-	reply_json(call, json_pack("{s:b}", "PostureDisabled", 1));
+	const json_t *prefs = ts_node_prefs(call->node)->unknown;
+	char wanted[8];
+	json_t *body;
+
+	if (!call->env || !call->env->posture ||
+	    !ts_json_bool(prefs, "PostureChecking")) {
+		reply_json(call, json_pack("{s:b}", "PostureDisabled", 1));
+		return;
+	}
+	ts_c2n_query(call->request, "hwaddrs", wanted, sizeof(wanted));
+	body = call->env->posture(call->env_ctx, strcmp(wanted, "true") == 0);
+	if (body)
+		reply_json(call, body);
+	else
+		reply_error(call, 500, "out of memory");
 }
 
 static void app_connector(const struct c2n_call *call)

@@ -172,7 +172,7 @@ static void dispatch(const struct localapi_call *call)
 	localapi_reply_error(call, path_known ? 405 : 404, text);
 }
 
-/* -- who may ask -------------------------------------------------------------- */
+/* -- who may ask ----------------------------------------------------------- */
 static const char *header(const struct ts_localapi_request *rq,
 			  const char *name)
 {
@@ -241,7 +241,7 @@ void ts_localapi_handle(struct ts_localapi *api,
 		dispatch(&call);
 }
 
-/* -- life ----------------------------------------------------------------------- */
+/* -- life ------------------------------------------------------------------ */
 struct ts_localapi *ts_localapi_new(struct ts_node *node,
 				    const struct ts_localapi_env *env,
 				    void *env_ctx)
@@ -291,7 +291,7 @@ void ts_localapi_node_stays(struct ts_localapi *api)
 	localapi_move_done(api, "the node could not be made: its log says why");
 }
 
-/* -- news of the node ---------------------------------------------------------- */
+/* -- news of the node ------------------------------------------------------ */
 void ts_localapi_state_changed(struct ts_localapi *api,
 			       enum ts_node_state state, const char *error,
 			       uint64_t now_ms)

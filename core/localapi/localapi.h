@@ -44,11 +44,15 @@ struct ts_localapi_cert {
 };
 typedef void (*ts_localapi_cert_fn)(void *done_ctx,
 				    const struct ts_localapi_cert *cert);
+/* count 0: there is no such name. Once, perhaps at once. */
+typedef void (*ts_localapi_resolved_fn)(void *done_ctx, const struct ts_ip *ips,
+					size_t count);
 
 /* What only the engine can do. An op that is NULL is not served, and the
  * caller is told so. err gets one line. */
 struct ts_localapi_env {
 	const char *state_dir; /* NULL: the state is in memory */
+	bool is_locked; /* preferences are the configuration's alone */
 	/* LoginProfiles; NULL: out of memory */
 	json_t *(*profiles)(void *ctx);
 	json_t *(*current_profile)(void *ctx);
@@ -75,6 +79,8 @@ struct ts_localapi_env {
 	/* That component's lines are shown down to debug for so long; not any
 	 * more: secs <= 0. 0 or -ENOENT: there is no such component. */
 	int (*log_component)(void *ctx, const char *component, int64_t secs);
+	/* C2NPostureIdentityResponse: which machine it is; NULL: no memory */
+	json_t *(*posture)(void *ctx, bool with_addresses);
 	/* What the process is made of, as text; heap, NULL: no memory. */
 	char *(*threads)(void *ctx);
 	/* Debug actions: another UDP port; all relays' streams anew. */
@@ -96,6 +102,9 @@ struct ts_localapi_env {
 		     ts_localapi_cert_fn done, void *done_ctx);
 	/* tailcfg.C2NTLSCertInfo; NULL: out of memory */
 	json_t *(*cert_status)(void *ctx, const char *domain);
+	/* A name's addresses, as this machine knows them. */
+	void (*resolve)(void *ctx, const char *name,
+			ts_localapi_resolved_fn done, void *done_ctx);
 };
 
 struct ts_localapi_request {

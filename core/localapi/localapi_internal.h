@@ -99,6 +99,8 @@ json_t *localapi_filter_rules(const struct ts_netmap *map);
 bool localapi_prefs_are_possible(const struct ts_node *node,
 				 struct ts_prefs *next,
 				 char err[static 256]);
+/* "": preferences may be changed here; else why not. */
+const char *localapi_lock_reason(const struct ts_localapi *api);
 /* Do they belong to another control server than the node's? */
 bool localapi_prefs_move(const struct ts_node *node,
 			 const struct ts_prefs *next);

@@ -53,7 +53,7 @@ json_t *notify_prefs(const struct ts_node *node, bool is_login)
 	return n;
 }
 
-/* -- the first one ------------------------------------------------------------- */
+/* -- the first one -------------------------------------------------------- */
 static void set_initial_state(json_t *n, const struct ts_node *node,
 			      const char *session)
 {
@@ -71,6 +71,28 @@ static void set_self(json_t *n, const struct ts_netmap *map)
 	if (map->self)
 		json_object_set_new(n, "SelfChange",
 				    localapi_peer_node(map, map->self));
+}
+
+static void set_suggested(json_t *n, struct ts_node *node)
+{
+	const struct ts_peer *peer = NULL;
+
+	if (ts_node_suggest_exit(node, &peer) == 0)
+		json_object_set_new(n, "SuggestedExitNode",
+				    json_string(peer && peer->stable_id
+							? peer->stable_id
+							: ""));
+}
+
+/* Who does not want to hear of updates (set --update-check=false) does not. */
+static void set_version(json_t *n, const struct ts_node *node)
+{
+	json_t *version = ts_node_netmap(node)->client_version;
+	const json_t *update = ts_json_object(ts_node_prefs(node)->unknown,
+					      "AutoUpdate");
+
+	if (version && ts_json_opt_bool(update, "Check") != TS_NO)
+		json_object_set(n, "ClientVersion", version);
 }
 
 json_t *notify_initial(struct ts_node *node, uint64_t mask,
@@ -95,12 +117,16 @@ json_t *notify_initial(struct ts_node *node, uint64_t mask,
 				    localapi_status(&now, true));
 	if (mask & BUS_INITIAL_HEALTH)
 		json_object_set_new(n, "Health", localapi_health_state(node));
+	if (mask & BUS_INITIAL_EXIT_NODE)
+		set_suggested(n, node);
+	if (mask & BUS_INITIAL_VERSION)
+		set_version(n, node);
 	if (!(mask & BUS_HEALTH_ACTIONS))
 		notify_flatten_health(n);
 	return n;
 }
 
-/* -- the netmap ------------------------------------------------------------------- */
+/* -- the netmap ----------------------------------------------------------- */
 static bool push_id(int64_t **ids, size_t *count, size_t *cap, int64_t id)
 {
 	if (*count == *cap) {
@@ -195,7 +221,7 @@ json_t *notify_netmap(const struct ts_node *node, const struct notify_delta *d,
 	return n;
 }
 
-/* -- files ------------------------------------------------------------------------- */
+/* -- files ---------------------------------------------------------------- */
 json_t *notify_incoming_files(const struct ts_drop_box *box)
 {
 	const struct ts_drop_in *in = ts_drop_box_first_in(box);
@@ -224,7 +250,7 @@ json_t *notify_outgoing_files(json_t *files)
 	return n;
 }
 
-/* -- the engine -------------------------------------------------------------------- */
+/* -- the engine ----------------------------------------------------------- */
 static void add_live_peer(json_t *live, const struct ts_peer *peer,
 			  const struct ts_node_peer_status *st)
 {
@@ -266,7 +292,7 @@ json_t *notify_engine(const struct ts_node *node, uint64_t now_ms)
 	return n;
 }
 
-/* -- sessions ------------------------------------------------------------------------ */
+/* -- sessions ------------------------------------------------------------- */
 static json_t *session(const char *state, int64_t since_unix)
 {
 	return json_pack("{s:s, s:o}", "PeerWireGuardState", state,

@@ -4,7 +4,9 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "core/base/encode.h"
 #include "core/base/log.h"
 #include "core/localapi/localapi_internal.h"
 #include "core/model/json_fields.h"
@@ -38,6 +40,28 @@ static bool is_same(const struct ts_prefs *a, const struct ts_prefs *b)
 	return same;
 }
 
+/* Why somebody goes (tailscale down --reason): there is no audit log on this
+ * machine but the node's own. */
+static void log_reason(const struct localapi_call *call)
+{
+	enum { REASON_MAX = 512 };
+	const struct ts_localapi_request *rq = call->request;
+	const char *text = rq->header ? rq->header(rq->query_ctx,
+						   "X-Tailscale-Reason")
+				      : NULL;
+	uint8_t *reason = NULL;
+	size_t len = 0;
+
+	if (!text || !*text ||
+	    ts_base64_decode(text, strlen(text), &reason, &len))
+		return;
+	log_info("node-%s: stopped by a user, the reason: %.*s",
+		 ts_node_prefs(call->node)->hostname,
+		 (int)(len < REASON_MAX ? len : REASON_MAX),
+		 (const char *)reason);
+	free(reason);
+}
+
 void localapi_patch_prefs(const struct localapi_call *call)
 {
 	const struct ts_prefs *now = ts_node_prefs(call->node);
@@ -48,6 +72,11 @@ void localapi_patch_prefs(const struct localapi_call *call)
 
 	if (!edit)
 		return;
+	if (*localapi_lock_reason(call->api)) {
+		json_decref(edit);
+		reply_problem(call, 400, localapi_lock_reason(call->api));
+		return;
+	}
 	ret = ts_prefs_edit(now, edit, TS_PREFS_MASKED, &next, err);
 	json_decref(edit);
 	if (ret) {
@@ -58,6 +87,8 @@ void localapi_patch_prefs(const struct localapi_call *call)
 	    !localapi_prefs_stay_here(call->node, &next, why)) {
 		reply_problem(call, 400, why);
 	} else {
+		if (now->want_running && !next.want_running)
+			log_reason(call);
 		if (!is_same(now, &next))
 			ts_node_edit_prefs(call->node, &next, call->now_ms);
 		localapi_get_prefs(call);
@@ -74,6 +105,11 @@ void localapi_check_prefs(const struct localapi_call *call)
 
 	if (!wanted)
 		return;
+	if (*localapi_lock_reason(call->api)) {
+		json_decref(wanted);
+		reply_problem(call, 200, localapi_lock_reason(call->api));
+		return;
+	}
 	ret = ts_prefs_edit(ts_node_prefs(call->node), wanted, TS_PREFS_WHOLE,
 			    &next, err);
 	json_decref(wanted);

@@ -26,6 +26,19 @@ static const struct {
 		   "source NAT cannot be switched off"},
 };
 
+/* What is forwarded is dialed from here, so nothing comes in that was not asked
+ * for: stateful filtering, on or off, describes what is so anyway. The kernel's
+ * rules are not touched, which both "off" and the default "on" leave alone. */
+static bool needs_netfilter(const json_t *rest)
+{
+	enum { NETFILTER_NO_DIVERT = 1 };
+	const char *kind = ts_json_text(rest, "NetfilterKind");
+
+	return json_integer_value(ts_json_get(rest, "NetfilterMode")) ==
+		       NETFILTER_NO_DIVERT ||
+	       (kind && *kind);
+}
+
 static const char *refusal(const struct ts_prefs *next)
 {
 	const json_t *rest = next->unknown;
@@ -33,6 +46,8 @@ static const char *refusal(const struct ts_prefs *next)
 	for (size_t i = 0; i < ARRAY_LEN(refused); i++)
 		if (ts_json_bool(rest, refused[i].field))
 			return refused[i].why;
+	if (needs_netfilter(rest))
+		return "this node does not use the kernel's netfilter";
 	if (ts_json_opt_bool(rest, "Sync") == TS_NO)
 		return "this node cannot stop following its control server "
 		       "and stay up";
@@ -48,6 +63,13 @@ static const char *refusal(const struct ts_prefs *next)
 	if (json_array_size(ts_json_array(rest, "DriveShares")) > 0)
 		return "this node cannot share drives";
 	return NULL;
+}
+
+const char *localapi_lock_reason(const struct ts_localapi *api)
+{
+	return api->env.is_locked ? "can't reconfigure this node: its "
+				    "configuration is locked"
+				  : "";
 }
 
 bool localapi_prefs_move(const struct ts_node *node,

@@ -87,6 +87,8 @@ struct ts_node_io {
 	/* HEAD that page, as the control server wants; what it says does not
 	 * matter. NULL: it is not done. */
 	void (*head)(void *ctx, const char *url);
+	/* The control server wants a person to visit that page. May be NULL. */
+	void (*browse)(void *ctx, const char *url);
 	/* The control server asks something by HTTP; NULL: no answers. */
 	ts_c2n_fn c2n;
 	/* Before it: each peer that is new or another / about to be freed.

@@ -294,6 +294,8 @@ static void on_browse(void *ctx, const char *url)
 
 	log_warn("node-%s: the control server asks you to visit %s",
 		 node->prefs.hostname, url);
+	if (node->io.browse)
+		node->io.browse(node->io_ctx, url);
 }
 
 const struct ts_control_ops node_control_ops = {

@@ -103,6 +103,8 @@ static const struct ts_config_option options[] = {
 	 offsetof(struct ts_config, path_mtu)},
 	{"shields_up", "TSNET_SHIELDS_UP", NULL, TS_CONF_BOOL, "no",
 	 BOOL_VALUES, offsetof(struct ts_config, shields_up)},
+	{"locked", "TSNET_LOCKED", NULL, TS_CONF_BOOL, "no", BOOL_VALUES,
+	 offsetof(struct ts_config, locked)},
 	{"congestion", "TSNET_CONGESTION", NULL, TS_CONF_CONGESTION, "bbr",
 	 "bbr, cubic", offsetof(struct ts_config, congestion)},
 	{"disable_portmapper", "TS_DISABLE_PORTMAPPER", NULL, TS_CONF_BOOL,

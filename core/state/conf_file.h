@@ -55,6 +55,7 @@
  * direct            TSNET_DIRECT          yes
  * path_mtu          TSNET_PATH_MTU        yes
  * shields_up        TSNET_SHIELDS_UP      no
+ * locked            TSNET_LOCKED          no
  * congestion        TSNET_CONGESTION      bbr
  * disable_portmapper TS_DISABLE_PORTMAPPER no
  * disable_upnp      TS_DISABLE_UPNP       no
@@ -83,7 +84,7 @@ struct ts_config {
 	bool has_default_server; /* control_url is nobody's choice */
 	bool state_in_memory, ephemeral, accept_routes, force_login, login_qr;
 	bool accept_dns;
-	bool direct, path_mtu, shields_up, follow_exec;
+	bool direct, path_mtu, shields_up, follow_exec, locked;
 	bool disable_portmapper, disable_upnp;
 	/* With both default routes when it is to be an exit node. */
 	struct ts_prefix *advertise_routes;

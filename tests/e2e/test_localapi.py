@@ -235,6 +235,18 @@ def test_what_cannot_be_is_refused_with_the_reason(run):
     assert status == 400 and b"JSON" in body
 
 
+def test_the_reason_of_a_stop_is_in_the_log(run):
+    program = run("a", "sleep", "60").wait_running()
+    for reason in ("!no base64!", base64.b64encode(b"moves\nhouse").decode()):
+        status, _, _ = ask(program, "PATCH", "prefs",
+                           {"WantRunning": False, "WantRunningSet": True},
+                           {"X-Tailscale-Reason": reason})
+        assert status == 200
+        patch(program, WantRunning=True)
+    wait_until(lambda: "the reason: moves?house" in program.log, "the reason")
+    assert program.log.count("the reason:") == 1
+
+
 # -- the bus -------------------------------------------------------------------
 
 STATE, PREFS, NETMAP, PEERS, STATUS, PATCHES = 2, 4, 8, 1 << 12, 1 << 14, 1 << 15
@@ -476,6 +488,11 @@ def test_a_connection_is_dialled(run):
     s, head = dial(program, "127.0.0.1", 80)
     assert "Dial-Self: true" in head and "Dial-Addr: 127.0.0.1:80" in head
     s.close()
+    for host in ("localhost", "LOCALHOST."):
+        s, head = dial(program, host, 80)
+        assert "Dial-Self: true" in head and ":80" in \
+            head.split("Dial-Addr: ")[1].split()[0]
+        s.close()
     s, head = dial(program, "nobody-there", 80)
     assert head.startswith("HTTP/1.1 502")
     s.close()

@@ -68,3 +68,24 @@ def test_a_file_that_makes_no_sense_changes_nothing(run, tmp_path):
     assert ask(program, "GET", "prefs")[2] == before
     os.unlink(conf)
     assert "cannot read" in reload(program)["Err"]
+
+
+def test_a_locked_configuration_is_the_only_source(run, tmp_path, lab):
+    conf = str(tmp_path / "tsnet.conf")
+    write(conf, "locked = yes")
+    program = run("a", "sleep", "600", env={"TSNET_CONF": conf})
+    program.wait_running()
+    before = ask(program, "GET", "prefs")[2]
+    status, _, body = ask(program, "PATCH", "prefs",
+                          {"ShieldsUp": True, "ShieldsUpSet": True})
+    assert status == 400 and "locked" in body["Error"]
+    assert "locked" in ask(program, "POST", "check-prefs", before)[2]["Error"]
+    other = dict(before, ControlURL="http://127.0.0.1:1")
+    assert ask(program, "POST", "start", {"UpdatePrefs": other})[0] == 500
+    assert ask(program, "POST",
+               "set-use-exit-node-enabled?enabled=false")[0] == 500
+    assert ask(program, "GET", "prefs")[2] == before
+    write(conf, "locked = yes", "shields_up = yes")
+    assert reload(program) == {"Reloaded": True}
+    assert ask(program, "GET", "prefs")[2]["ShieldsUp"]
+    assert state(program) == "Running"

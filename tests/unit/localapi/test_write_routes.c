@@ -28,7 +28,7 @@ static const struct ts_prefs *prefs(const struct bench *b)
 	return ts_node_prefs(b->sim->nodes[0].node);
 }
 
-/* -- preferences -------------------------------------------------------------- */
+/* -- preferences ----------------------------------------------------------- */
 static void down_is_off_the_tailnet_and_up_is_back(void **state)
 {
 	struct bench b;
@@ -145,6 +145,8 @@ static void what_would_have_no_effect_is_refused(void **state)
 		"{\"RunSSH\":true,\"RunSSHSet\":true}",
 		"{\"RunWebClient\":true,\"RunWebClientSet\":true}",
 		"{\"NoSNAT\":true,\"NoSNATSet\":true}",
+		"{\"NetfilterMode\":1,\"NetfilterModeSet\":true}",
+		"{\"NetfilterKind\":\"nftables\",\"NetfilterKindSet\":true}",
 		"{\"Sync\":false,\"SyncSet\":true}",
 		"{\"RemoteConfig\":true,\"RemoteConfigSet\":true}",
 		"{\"AppConnector\":{\"Advertise\":true},"
@@ -236,7 +238,7 @@ static void readers_change_nothing(void **state)
 	bench_close(&b);
 }
 
-/* -- logging in --------------------------------------------------------------- */
+/* -- logging in ------------------------------------------------------------ */
 static void a_start_takes_preferences_and_a_key(void **state)
 {
 	struct sim *sim = sim_new();
@@ -321,7 +323,7 @@ static void a_start_that_cannot_be_changes_nothing(void **state)
 	bench_close(&b);
 }
 
-/* -- logging out -------------------------------------------------------------- */
+/* -- logging out ----------------------------------------------------------- */
 static void a_logout_is_answered_when_the_server_has_been_told(void **state)
 {
 	struct ts_control *c;
@@ -368,7 +370,7 @@ static void a_logout_that_stays_unanswered_says_so(void **state)
 	said_clear(&other);
 }
 
-/* -- profiles, serve ------------------------------------------------------------ */
+/* -- profiles, serve ------------------------------------------------------- */
 struct store {
 	char *serve;
 	char done[64];
@@ -501,7 +503,7 @@ static void a_serve_config_of_nothing_is_all_that_is_taken(void **state)
 	bench_close(&b);
 }
 
-/* -- debug, people, the server ---------------------------------------------------- */
+/* -- debug, people, the server --------------------------------------------- */
 static struct said debug(struct bench *b, const char *action)
 {
 	struct said s;

@@ -197,6 +197,7 @@ static void every_option_can_be_in_the_environment(void **state)
 		{"follow_exec", "no"}, {"force_login", "1"},
 		{"login_qr", "yes"},
 		{"direct", "no"}, {"path_mtu", "no"}, {"shields_up", "yes"},
+		{"locked", "yes"},
 		{"congestion", "cubic"},
 		{"disable_portmapper", "yes"}, {"disable_upnp", "1"},
 		{"proxy_listen", "127.0.0.1:1080"},
