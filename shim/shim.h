@@ -62,6 +62,7 @@ struct shim {
 	bool listen_is_known; /* from TSNET_LISTEN */
 	uint8_t listen_mode;  /* enum ts_listen_mode, if known */
 	char suffix[TS_TABLE_SUFFIX_CAP];
+	char node[72]; /* TSNET_NODE; a cut one is longer than any name */
 
 	/* exec_environment.c, written once. */
 	bool follows_exec;

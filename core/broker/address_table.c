@@ -309,11 +309,20 @@ bool ts_table_claims(const struct ts_table_layout *t, const struct ts_ip *ip)
 bool ts_table_is_own(const struct ts_table_layout *t, const struct ts_ip *ip)
 {
 	struct ts_ip own[2];
+	uint32_t before;
+	int tries = 0;
+	bool is_more;
 
-	if (ts_ip_is_unspecified(ip) ||
-	    !load_stable(&t->info_seq, own, &t->info.own_v4, sizeof(own)))
-		return false;
-	return ts_ip_equal(ip, &own[0]) || ts_ip_equal(ip, &own[1]);
+	while (!ts_ip_is_unspecified(ip) &&
+	       begin_read(&t->info_seq, &tries, &before)) {
+		is_more = is_in_range(t, 0, load_count(&t->info.more_own_count),
+				      ip);
+		load_words(own, &t->info.own_v4, sizeof(own));
+		if (end_read(&t->info_seq, &tries, before))
+			return is_more || ts_ip_equal(ip, &own[0]) ||
+			       ts_ip_equal(ip, &own[1]);
+	}
+	return false;
 }
 
 uint16_t ts_table_mtu(const struct ts_table_layout *t)

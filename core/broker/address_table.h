@@ -20,7 +20,7 @@
 
 enum {
 	TS_TABLE_MAGIC = 0x74736e54,
-	TS_TABLE_VERSION = 5,
+	TS_TABLE_VERSION = 6,
 	TS_TABLE_FLOW_CAP = 1 << 16, /* slots; at most 3/4 in use */
 	TS_TABLE_PROBE_MAX = 64,
 	TS_TABLE_PREFIX_MAX = 128,
@@ -56,7 +56,10 @@ struct ts_table_info {
 	/* An exit node: all is the tailnet's, but what is loopback's, and the
 	 * last direct_count of the layout's prefixes. */
 	uint8_t claims_rest, direct_count;
-	uint8_t spare[2];
+	/* The first prefixes are the own addresses of further nodes: of IPv4
+	 * and IPv6 in turn, zero where there is none. */
+	uint8_t more_own_count;
+	uint8_t spare;
 	struct ts_ip own_v4, own_v6; /* :: before the netmap */
 	/* The system's name servers: port 53 there is the node's (dns =
 	 * intercept). */

@@ -36,6 +36,11 @@ enum {
 	TS_OPTION_KEYED = 1 << 3,
 };
 
+/* A socket that is tied to a tailnet's interface is tied to lo, and its
+ * IP_MULTICAST_ALL is off; the i-th interface but the first (0) is told by an
+ * IP_MULTICAST_TTL of this and i. Both are without meaning on lo. */
+enum { TS_INTERFACE_MARK = 240 };
+
 enum { TS_CC_NAME_CAP = 16 };
 /* The congestion controls of the tunnel. */
 enum ts_cc { TS_CC_CUBIC, TS_CC_BBR };

@@ -15,6 +15,7 @@
 #include "core/broker/address_table.h"
 #include "core/loop/loop.h"
 #include "core/node/node.h"
+#include "core/state/node_rules.h"
 
 struct ts_host;
 struct ts_member; /* one of its nodes */
@@ -34,11 +35,22 @@ struct ts_doh_ops {
 	void (*cancel)(void *request);
 };
 
+/* What one of the nodes has of its own. */
+struct ts_member_config {
+	const char *name;      /* for TSNET_NODE; NULL: it cannot be named */
+	const char *interface; /* as programs are shown it; NULL: by order */
+	enum ts_listen_mode listen;        /* for programs that have it alone */
+	const struct ts_node_rules *rules; /* NULL: none; the host reads them
+					    * as long as it is open */
+};
+
 struct ts_host_config {
+	struct ts_member_config first;
 	const char *socket_path; /* broker's path (mode 0600), or NULL */
 	const char *abstract_name; /* without the leading NUL, or NULL */
-	enum ts_listen_mode listen;
 	enum ts_dns_mode dns;
+	/* With several nodes: where stand-ins are (stand_ins.h). */
+	struct ts_prefix stand_in4, stand_in6;
 	const char *resolv_conf; /* NULL: the system's */
 	const struct ts_doh_ops *doh; /* NULL: no DNS over HTTPS */
 	void *doh_ctx;
@@ -56,6 +68,10 @@ struct ts_host *ts_host_open(struct ts_loop *loop, struct ts_node *node,
 			     const struct ts_host_config *config,
 			     char err[static 256]);
 struct ts_member *ts_host_first(struct ts_host *host);
+/* One more, before the loop runs; TS_HOST_NODES_MAX in all. NULL: out of
+ * memory. */
+struct ts_member *ts_host_add(struct ts_host *host, struct ts_node *node,
+			      const struct ts_member_config *config);
 /* Closes all; connections are aborted. */
 void ts_host_close(struct ts_host *host);
 /* In a child that was forked from a process with an in-process host: closes

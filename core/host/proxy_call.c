@@ -29,6 +29,13 @@ static int call_native(struct ts_host *host, const struct ts_addr *to)
 	return fd;
 }
 
+/* The first's proxy is for the command, by the rules; those of others are
+ * theirs. */
+uint8_t ts_proxy_node(const struct ts_member *member)
+{
+	return member->index ? (uint8_t)(member->index + 1) : 0;
+}
+
 static int call_rendezvous(struct ts_member *member, int fd,
 			   const struct ts_addr *to)
 {
@@ -37,6 +44,7 @@ static int call_rendezvous(struct ts_member *member, int fd,
 	struct ts_broker_request req = {.type = TS_BROKER_CONNECT,
 					.proto = IPPROTO_TCP,
 					.flags = TS_BROKER_NONBLOCK,
+					.node = ts_proxy_node(member),
 					.tailnet = *to};
 	struct ts_broker_reply rep = {.type = req.type};
 	unsigned n = 0;
