@@ -74,8 +74,7 @@ static int open_loop(struct ts_engine *engine)
 	if (!engine->loop)
 		return -ENOMEM;
 	engine->resolver = ts_resolver_new(engine->loop);
-	engine->http = ts_http_client_new(engine->loop);
-	if (!engine->resolver || !engine->http)
+	if (!engine->resolver)
 		return -ENOMEM;
 	/* The first: the node's deadline is known once all others ran. */
 	return ts_loop_before_sleep(engine->loop, before_sleep, engine);
@@ -160,7 +159,7 @@ struct ts_node *engine_make_node(struct ts_engine *engine,
 	return node;
 }
 
-static struct ts_member_config member_config(const struct ts_engine *engine)
+static struct ts_member_config member_config(struct ts_engine *engine)
 {
 	return (struct ts_member_config){
 		/* One that is alone has the name that its peers know. */
@@ -169,6 +168,7 @@ static struct ts_member_config member_config(const struct ts_engine *engine)
 		.interface = engine->config.interface,
 		.listen = engine->config.listen,
 		.rules = &engine->config.rules,
+		.doh_ctx = engine,
 	};
 }
 
@@ -193,7 +193,6 @@ static int open_host(struct ts_engine *engine, char err[static 256])
 		.stand_in4 = engine->config.stand_in4,
 		.stand_in6 = engine->config.stand_in6,
 		.doh = &engine_doh_ops,
-		.doh_ctx = engine,
 		.timeout_s = engine->config.timeout_s,
 		.in_process = engine->place != TS_ENGINE_ALONE,
 		.shares_files = engine->place == TS_ENGINE_SHARES_FILES,
@@ -238,7 +237,8 @@ static int open_node(struct ts_engine *engine, char err[static 256])
 	int code;
 
 	engine->node_timer = ts_timer_new(engine->loop, on_node_timer, engine);
-	code = engine->node_timer ? 0 : -ENOMEM;
+	engine->http = ts_http_client_new(engine->loop);
+	code = engine->node_timer && engine->http ? 0 : -ENOMEM;
 	ts_prefs_init_default(&prefs);
 	snprintf(err, 256, "cannot start the node: out of memory");
 	if (!code)
@@ -281,6 +281,7 @@ static int open_doors(struct ts_engine *engine, char err[static 256])
 {
 	int code = engine_open_proxy_port(engine, err);
 
+	ts_http_client_set_tunnel(engine->http, &engine_doh_tunnel, engine);
 	if (!code)
 		code = engine_open_localapi(engine, err);
 	/* Of several nodes with one configuration the first has the port. */
@@ -323,7 +324,6 @@ static int add_engines(struct ts_engine *first, struct ts_config *rest)
 		last->first = first;
 		last->loop = first->loop;
 		last->resolver = first->resolver;
-		last->http = first->http;
 		free(rest);
 		rest = next;
 	}
@@ -410,6 +410,8 @@ static void close_node(struct ts_engine *engine)
 	if (engine->udp)
 		ts_udp_port_close(engine->udp);
 	profile_store_close(&engine->store); /* may have a request */
+	if (engine->http)
+		ts_http_client_free(engine->http);
 	ts_timer_free(engine->node_timer);
 	ts_timer_free(engine->stop_timer);
 	ts_timer_free(engine->expiry_timer);
@@ -425,11 +427,11 @@ void ts_engine_close(struct ts_engine *engine)
 		close_doors(e);
 	if (engine->host)
 		ts_host_close(engine->host);
+	for (struct ts_engine *e = engine; e; e = e->next)
+		e->host = NULL;
 	ts_net_monitor_close(engine->monitor);
 	for (struct ts_engine *e = engine; e; e = e->next)
 		close_node(e);
-	if (engine->http)
-		ts_http_client_free(engine->http);
 	if (engine->resolver)
 		ts_resolver_free(engine->resolver);
 	if (engine->loop)

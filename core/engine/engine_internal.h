@@ -50,8 +50,8 @@ struct derp_question; /* derp_resolve.c */
 enum engine_phase { ENGINE_UP, ENGINE_DRAINING, ENGINE_LOGGING_OUT,
 		    ENGINE_UNMAPPING, ENGINE_SAVING, ENGINE_ENDED };
 
-/* One node. The first of several owns what all have: loop, resolver, HTTP
- * client and host; the others have the same pointers. */
+/* One node. The first of several owns what all have: loop, resolver and host;
+ * the others have the same pointers. */
 struct ts_engine {
 	struct ts_engine *first; /* itself, when it is */
 	struct ts_engine *next;  /* of the others; NULL: no more */
@@ -126,6 +126,7 @@ void engine_derp_resolve_cancel(struct ts_engine *engine);
 
 /* dns_doh.c; ctx: the engine */
 extern const struct ts_doh_ops engine_doh_ops;
+extern const struct ts_http_tunnel engine_doh_tunnel;
 
 /* port_mapping.c */
 int engine_open_mapper(struct ts_engine *engine);

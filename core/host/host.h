@@ -42,6 +42,7 @@ struct ts_member_config {
 	enum ts_listen_mode listen;        /* for programs that have it alone */
 	const struct ts_node_rules *rules; /* NULL: none; the host reads them
 					    * as long as it is open */
+	void *doh_ctx; /* for its questions by HTTPS */
 };
 
 struct ts_host_config {
@@ -53,7 +54,6 @@ struct ts_host_config {
 	struct ts_prefix stand_in4, stand_in6;
 	const char *resolv_conf; /* NULL: the system's */
 	const struct ts_doh_ops *doh; /* NULL: no DNS over HTTPS */
-	void *doh_ctx;
 	unsigned timeout_s; /* how long a connect or a name waits for a node
 			     * that is not running yet */
 	bool in_process; /* same process as (the first of) the programs */

@@ -113,6 +113,7 @@ struct ts_member {
 	char *interface;      /* NULL: as its order has it */
 	enum ts_listen_mode listen;
 	const struct ts_node_rules *rules; /* NULL: none */
+	void *doh_ctx;
 	uint64_t patience_end_ms; /* until then it may come up any moment */
 	struct ts_view *view;     /* NULL: no program has named it */
 	struct ts_forwards *forwards;
@@ -149,7 +150,6 @@ struct ts_host {
 	struct ts_notify *notify; /* seccomp listeners; NULL: none yet */
 	struct ts_dns_service *dns;
 	const struct ts_doh_ops *doh; /* NULL: none */
-	void *doh_ctx;
 	struct ts_link dns_streams;
 	size_t dns_stream_count;
 	struct ts_dgrams *dgrams;       /* app_datagram.h */

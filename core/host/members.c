@@ -72,6 +72,7 @@ static int open_member(struct ts_host *host, struct ts_node *node,
 				     .index = host->member_count,
 				     .listen = config->listen,
 				     .rules = config->rules,
+		.doh_ctx = config->doh_ctx,
 				     .patience_end_ms = ts_host_now_ms(host) +
 							host->timeout_ms};
 	host->member_count++;
