@@ -94,8 +94,8 @@ static void read_node(void)
 {
 	const char *value = getenv("TSNET_NODE");
 
-	if (value)
-		strncpy(shim.node, value, sizeof(shim.node) - 1);
+	for (size_t i = 0; value && value[i] && i < sizeof(shim.node) - 1; i++)
+		shim.node[i] = value[i];
 }
 
 static void read_broker(void)

@@ -306,22 +306,24 @@ bool ts_table_claims(const struct ts_table_layout *t, const struct ts_ip *ip)
 	return ts_ip_is_tailscale(ip) || claims_rest(t);
 }
 
+bool ts_table_get_interface(const struct ts_table_layout *t, unsigned i,
+			    struct ts_table_interface *out)
+{
+	return i < __atomic_load_n(&t->info.interface_count,
+				   __ATOMIC_ACQUIRE) &&
+	       i < TS_TABLE_NODES_MAX &&
+	       load_stable(&t->info_seq, out, &t->interfaces[i], sizeof(*out));
+}
+
 bool ts_table_is_own(const struct ts_table_layout *t, const struct ts_ip *ip)
 {
-	struct ts_ip own[2];
-	uint32_t before;
-	int tries = 0;
-	bool is_more;
+	struct ts_table_interface it;
 
-	while (!ts_ip_is_unspecified(ip) &&
-	       begin_read(&t->info_seq, &tries, &before)) {
-		is_more = is_in_range(t, 0, load_count(&t->info.more_own_count),
-				      ip);
-		load_words(own, &t->info.own_v4, sizeof(own));
-		if (end_read(&t->info_seq, &tries, before))
-			return is_more || ts_ip_equal(ip, &own[0]) ||
-			       ts_ip_equal(ip, &own[1]);
-	}
+	for (unsigned i = 0;
+	     !ts_ip_is_unspecified(ip) && ts_table_get_interface(t, i, &it);
+	     i++)
+		if (ts_ip_equal(ip, &it.v4) || ts_ip_equal(ip, &it.v6))
+			return true;
 	return false;
 }
 

@@ -37,9 +37,9 @@ enum {
 };
 
 /* A socket that is tied to a tailnet's interface is tied to lo, and its
- * IP_MULTICAST_ALL is off; the i-th interface but the first (0) is told by an
- * IP_MULTICAST_TTL of this and i. Both are without meaning on lo. */
-enum { TS_INTERFACE_MARK = 240 };
+ * IP_MULTICAST_ALL is off. Which of several is told by this option, IP_MINTTL:
+ * its order (0, 1, ...). What comes by lo has a larger TTL. */
+enum { TS_INTERFACE_MARK = 21 };
 
 enum { TS_CC_NAME_CAP = 16 };
 /* The congestion controls of the tunnel. */

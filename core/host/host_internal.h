@@ -128,6 +128,7 @@ struct ts_view {
 	struct ts_table *table;
 	struct ts_table_info info;
 	struct ts_prefix prefixes[TS_TABLE_PREFIX_MAX];
+	struct ts_table_interface interfaces[TS_TABLE_NODES_MAX];
 };
 
 struct ts_host {
@@ -141,6 +142,7 @@ struct ts_host {
 	struct ts_table *table;
 	struct ts_table_info info; /* as published last */
 	struct ts_prefix prefixes[TS_TABLE_PREFIX_MAX]; /* info's */
+	struct ts_table_interface interfaces[TS_TABLE_NODES_MAX];
 	struct ts_entries entries;
 	struct ts_hup hup;
 	struct ts_rendezvous rv;
@@ -491,5 +493,10 @@ void ts_host_publish(struct ts_host *host);
 void ts_table_info_from_nodes(struct ts_table_info *info,
 			      struct ts_prefix prefixes[TS_TABLE_PREFIX_MAX],
 			      const struct ts_member *members, unsigned count);
+/* Their interfaces: named as the user says, or as their order does. */
+void ts_table_fill_interfaces(
+	struct ts_table_info *info,
+	struct ts_table_interface interfaces[TS_TABLE_NODES_MAX],
+	const struct ts_member *members, unsigned count);
 
 #endif

@@ -26,6 +26,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "core/broker/option_rule.h"
+
 #ifndef IP_MULTICAST_ALL
 #define IP_MULTICAST_ALL 49
 #endif
@@ -52,12 +54,10 @@ uint8_t ts_choice_interface(int fd)
 	if (getsockopt(fd, IPPROTO_IP, IP_MULTICAST_ALL, &all, &len) || all)
 		return 0;
 	len = sizeof(order);
-	if (getsockopt(fd, IPPROTO_IP, IP_MULTICAST_TTL, &order, &len))
-		return 0;
-	return order > TS_INTERFACE_MARK &&
-			       order < TS_INTERFACE_MARK + TS_HOST_NODES_MAX
-		       ? (uint8_t)(1 + order - TS_INTERFACE_MARK)
-		       : 1;
+	if (getsockopt(fd, IPPROTO_IP, TS_INTERFACE_MARK, &order, &len) ||
+	    order >= TS_HOST_NODES_MAX)
+		order = 0;
+	return (uint8_t)(1 + order);
 }
 
 struct ts_choice ts_choice_of(const struct ts_host *host,

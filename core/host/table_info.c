@@ -11,6 +11,8 @@
  * that it is in are not where the user says so. Those have the other end of the
  * table.
  */
+#include <net/if.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,6 +25,8 @@
 
 static const char *const TAILNET_RANGES[] = {"100.64.0.0/10",
 					     "fd7a:115c:a1e0::/48"};
+
+enum { INTERFACES_MAX = 1000 };
 
 struct prefix_list {
 	struct ts_prefix *at;
@@ -58,16 +62,6 @@ static void add_prefixes(struct prefix_list *list, const struct ts_peer *peer,
 		add_prefix(list, &peer->addresses[i]);
 	for (size_t i = 0; with_routes && i < peer->allowed_ip_count; i++)
 		add_prefix(list, &peer->allowed_ips[i]);
-}
-
-/* Of the nodes behind the first, which has its place in the info itself. */
-static void fill_own(struct prefix_list *list, const struct ts_member *members,
-		     unsigned count)
-{
-	for (unsigned i = 1; i < count; i++)
-		for (int v6 = 0; v6 <= 1; v6++)
-			list->at[list->count++] = (struct ts_prefix){
-				ts_node_ip(members[i].node, v6), 128};
 }
 
 static void fill_ranges(struct prefix_list *list)
@@ -166,8 +160,6 @@ void ts_table_info_from_nodes(struct ts_table_info *info,
 	info->mtu = TS_INNER_MTU;
 	info->own_v4 = ts_node_ip(members[0].node, false);
 	info->own_v6 = ts_node_ip(members[0].node, true);
-	fill_own(&list, members, count);
-	info->more_own_count = list.count;
 	fill_ranges(&list);
 	if (count > 1)
 		ts_stand_ins_fill(members[0].host, list.at + list.count);
@@ -189,4 +181,48 @@ void ts_table_info_from_nodes(struct ts_table_info *info,
 	if (exit)
 		fill_direct(info, prefixes, exit->node);
 	fill_suffix(info, members[0].node);
+}
+
+/* -- interfaces ----------------------------------------------------------- */
+
+static bool is_taken(const char *name,
+		     const struct ts_table_interface *interfaces,
+		     unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (strcmp(interfaces[i].name, name) == 0)
+			return true;
+	return if_nametoindex(name) != 0;
+}
+
+/* The first that nothing real has, from its order on. */
+static void choose_name(struct ts_table_interface *interfaces, unsigned i,
+			const struct ts_member *member)
+{
+	unsigned number = member->interface ? 0 : member->index;
+	char name[24]; /* tailscaleN */
+
+	if (member->interface && !is_taken(member->interface, interfaces, i)) {
+		snprintf(interfaces[i].name, sizeof(interfaces[i].name), "%s",
+			 member->interface);
+		return;
+	}
+	do {
+		snprintf(name, sizeof(name), "tailscale%u", number++);
+	} while (is_taken(name, interfaces, i) && number < INTERFACES_MAX);
+	memcpy(interfaces[i].name, name, sizeof(interfaces[i].name));
+}
+
+void ts_table_fill_interfaces(
+	struct ts_table_info *info,
+	struct ts_table_interface interfaces[TS_TABLE_NODES_MAX],
+	const struct ts_member *members, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		interfaces[i] = (struct ts_table_interface){
+			.v4 = ts_node_ip(members[i].node, false),
+			.v6 = ts_node_ip(members[i].node, true)};
+		choose_name(interfaces, i, &members[i]);
+	}
+	info->interface_count = (uint8_t)count;
 }

@@ -35,13 +35,18 @@ static void publish(struct ts_member *member)
 	ts_table_info_from_nodes(&view->info, view->prefixes, member, 1);
 	if (host->is_closed)
 		view->info.node_state = TS_STOPPED;
-	ts_table_set_info(view->table, &view->info, view->prefixes);
+	ts_table_fill_interfaces(&view->info, view->interfaces, member, 1);
+	ts_table_set_info(view->table, &view->info, view->prefixes,
+			  view->interfaces);
 	ts_wipe(token, sizeof(token));
 }
 
 void ts_views_publish(struct ts_host *host)
 {
-	ts_table_set_info(host->table, &host->info, host->prefixes);
+	ts_table_fill_interfaces(&host->info, host->interfaces, host->members,
+				 host->member_count);
+	ts_table_set_info(host->table, &host->info, host->prefixes,
+			  host->interfaces);
 	for (unsigned i = 0; i < host->member_count; i++)
 		if (view_at(host, i))
 			publish(&host->members[i]);

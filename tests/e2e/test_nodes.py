@@ -257,6 +257,26 @@ print(get("web-back")[0])
     assert out == "in the front\nno\nin the back\n"
 
 
+@pytest.mark.parametrize("where", WHERE)
+def test_one_program_by_interface(tailnets, conf, python, where):
+    _, ip = tailnets
+    conf(backend="interface = tailscale7")
+    code, out, err = outcome(python(where, f"""
+print(get("{ip}")[0])
+print(*sorted(n for _, n in socket.if_nameindex() if n.startswith("tails")))
+for text, _ in both([(("{ip}",), dict(device=d))
+                     for d in ("tailscale0", "tailscale7")]):
+    print(text)
+s = socket.socket()
+s.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"tailscale7")
+print(s.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16).strip(b"\\0"))
+"""))
+    assert code == 0, err
+    assert out.splitlines() == [
+        "in the front", "tailscale0 tailscale7", "in the front",
+        "in the back", "b'tailscale7'"]
+
+
 def test_an_address_that_one_of_them_has(make_lab, run, tailnets, python):
     """The second tailnet alone has another node, with an address of its own;
     a socket bound to the own address of one node is that node's."""
@@ -342,6 +362,29 @@ def test_listeners_of_one_program(tailnets, conf, python, run, where, port):
             if node == "frontend" and port == 9100:
                 want = ["Connection refused", "Connection refused"]
             assert client.out.splitlines() == want, client.err
+    finally:
+        stop(server)
+        server.communicate()
+
+
+def test_a_listener_at_one_interface(tailnets, python, run):
+    labs, _ = tailnets
+    server = python("tree", SERVE.replace(
+        "s.bind", "[x.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, "
+        "b'tailscale1') for x in (s,)]; s.bind"), 9000)
+    try:
+        assert server.stdout.readline() == "ready\n"
+        wait_until(lambda: labs[0].node("frontend") and
+                   labs[1].node("backend"), "the nodes")
+        for lab, node in zip(labs, ("frontend", "backend")):
+            client = run(f"ask-{node}", "python3", "-c", ASK,
+                         lab.node(node)["ips"][0], "9000", lab=lab,
+                         options=["--wait"])
+            client.wait(3 * PATIENCE)
+            own = lab.node(f"ask-{node}")["ips"][0]
+            assert client.out.splitlines() == [
+                "Connection refused" if node == "frontend" else
+                f"hello {own}", f"to {own}: hi"], client.err
     finally:
         stop(server)
         server.communicate()
