@@ -236,7 +236,9 @@ static void conn_join(struct ts_conn *conn, const struct ts_addr *peer)
 	ts_tunnel_read_options(conn->entry, conn->dup_fd);
 	conn->entry->pid = conn->pid;
 	if (conn->is_to_dns)
-		ts_dns_stream_start(conn->host, fd, conn->entry);
+		ts_dns_stream_start(conn->host,
+				    ts_choose_named(conn->host, conn->by.node),
+				    fd, conn->entry);
 	else if (conn->tcp)
 		ts_splice_start(conn->member, fd, conn->tcp, conn->entry);
 	else

@@ -116,6 +116,13 @@ static enum fate by_netmap(const struct ask *a, size_t *len)
 	return n > 0 ? FATE_ANSWERED : FATE_FORWARD;
 }
 
+/* Of several, one that does not come up must not hold up the others. */
+static bool is_given_up(const struct ts_member *member)
+{
+	return member->host->member_count > 1 &&
+	       !ts_member_has_netmap(member) && !ts_member_is_awaited(member);
+}
+
 static enum fate without_netmap(const struct ask *a, size_t *len)
 {
 	const struct ts_host *host = a->service->host;
@@ -132,7 +139,9 @@ static enum fate without_netmap(const struct ask *a, size_t *len)
 	if (ts_node_state(a->member->node) == TS_STOPPED ||
 	    !is_tailnet_name(&q))
 		return FATE_FORWARD;
-	return ts_member_is_down(a->member) ? FATE_FAIL : FATE_WAIT;
+	return ts_member_is_down(a->member) || is_given_up(a->member)
+		       ? FATE_FAIL
+		       : FATE_WAIT;
 }
 
 static enum fate decide(const struct ask *a, size_t *len)
@@ -245,7 +254,8 @@ static void forward(struct ask *a)
 	struct ts_dns_service *s = a->service;
 	struct ts_dns_resolvers *resolvers = route(a);
 
-	a->was_early = !ts_member_has_netmap(a->member);
+	a->was_early = !ts_member_has_netmap(a->member) ||
+		       (!a->only && ts_members_awaited(s->host));
 	a->is_routed = resolvers != NULL;
 	a->round = s->of[a->member->index].round;
 	if (a->is_routed && finish_from_cache(a))
@@ -395,7 +405,11 @@ static void on_forwarded(void *ctx, const uint8_t *answer, size_t len,
 				 a->len, answer, len, ts_host_now_ms(host));
 	if (a->was_early && knows_nothing(answer, len) &&
 	    !ts_member_is_down(a->member)) {
+		struct ts_member *awaited = ts_members_awaited(host);
+
 		a->was_early = false;
+		if (!a->only && awaited)
+			a->member = awaited;
 		if (ts_member_has_netmap(a->member))
 			advance(a);
 		else
@@ -438,8 +452,9 @@ static struct ask *first_ready(const struct ts_dns_service *s)
 	for (struct ts_link *at = s->asks.next; at != &s->asks; at = at->next) {
 		struct ask *a = TS_LINK_OWNER(at, struct ask, link);
 
-		if (!a->forward && (ts_member_has_netmap(a->member) ||
-				    ts_member_is_down(a->member)))
+		if (!a->forward &&
+		    (ts_member_has_netmap(a->member) ||
+		     ts_member_is_down(a->member) || is_given_up(a->member)))
 			return a;
 	}
 	return NULL;

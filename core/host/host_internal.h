@@ -469,6 +469,8 @@ int ts_members_open(struct ts_host *host, struct ts_node *first,
 struct ts_member *ts_member_named(struct ts_host *host, const char *name);
 /* It has no netmap yet, and may have one soon. */
 bool ts_member_is_awaited(const struct ts_member *member);
+/* The first of several that is, or NULL. */
+struct ts_member *ts_members_awaited(struct ts_host *host);
 /* What peers have begun and nobody has taken up ends, before the splices. */
 void ts_members_stop(struct ts_host *host);
 /* And the rest, after them. */

@@ -39,6 +39,15 @@ bool ts_member_is_awaited(const struct ts_member *member)
 	       ts_host_now_ms(member->host) < member->patience_end_ms;
 }
 
+struct ts_member *ts_members_awaited(struct ts_host *host)
+{
+	for (unsigned i = 0; host->member_count > 1 && i < host->member_count;
+	     i++)
+		if (ts_member_is_awaited(&host->members[i]))
+			return &host->members[i];
+	return NULL;
+}
+
 struct ts_member *ts_member_named(struct ts_host *host, const char *name)
 {
 	for (unsigned i = 0; i < host->member_count; i++)

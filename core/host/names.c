@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "core/dns/dns_wire.h"
-#include "core/dns/special_names.h"
 #include "core/host/host_internal.h"
 #include "core/host/node_choice.h"
 #include "core/host/stand_ins.h"
@@ -188,22 +187,17 @@ static struct ts_member *ask_all(struct ts_host *host,
 
 /* Nobody has said yes. Nobody could know whose name it is before the first
  * netmap is there; after that those nodes that may come up any moment are
- * waited for by names that can only be a tailnet's. */
+ * waited for: libc does not know the name either, or it is only a tailnet's. */
 static bool may_come(const struct ts_host *host,
 		     const struct ts_broker_request *req, bool has_one)
 {
-	char name[TS_DNS_NAME_CAP];
-	bool is_tailnets = req->type == TS_BROKER_RESOLVE &&
-			   ts_dns_normalize(req->name, name) &&
-			   ts_dns_is_tailnet_name(name);
-
 	for (unsigned i = 0; i < host->member_count; i++) {
 		const struct ts_member *member = &host->members[i];
 
 		if (!is_asked(member, req) || ts_member_has_netmap(member) ||
 		    ts_member_is_down(member))
 			continue;
-		if (!has_one || (is_tailnets && ts_member_is_awaited(member)))
+		if (!has_one || ts_member_is_awaited(member))
 			return true;
 	}
 	return false;

@@ -14,6 +14,7 @@
 #include "core/host/app_connect.h"
 #include "core/host/app_datagram.h"
 #include "core/host/dns_service.h"
+#include "core/host/stand_ins.h"
 
 static void fail_conns(const struct ts_member *member)
 {
@@ -37,6 +38,7 @@ void ts_host_leave_node(struct ts_member *member)
 	ts_splices_close(member);
 	ts_relays_end(member->host, member);
 	ts_dgrams_leave_node(member);
+	ts_stand_ins_leave_node(member);
 }
 
 void ts_host_enter_node(struct ts_member *member, struct ts_node *node)

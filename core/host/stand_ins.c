@@ -87,7 +87,9 @@ static void forget(struct ts_stand_ins *all, struct ts_stand_in *s)
 	ts_key_map_take(&all->by_ip, s->ip.bytes);
 	ts_list_remove(&s->link);
 	all->count--;
-	free(s);
+	s->is_over = true;
+	if (s->users == 0)
+		free(s);
 }
 
 void ts_stand_ins_close(struct ts_host *host)
@@ -146,8 +148,23 @@ struct ts_stand_in *ts_stand_in_get(struct ts_stand_in *s)
 
 void ts_stand_in_put(struct ts_stand_in *s)
 {
-	if (s)
-		s->users--;
+	if (s && --s->users == 0 && s->is_over)
+		free(s);
+}
+
+void ts_stand_ins_leave_node(const struct ts_member *member)
+{
+	struct ts_stand_ins *all = member->host->stand_ins;
+	struct ts_link *at, *next;
+
+	for (at = all->list.next; at != &all->list; at = next) {
+		struct ts_stand_in *s =
+			TS_LINK_OWNER(at, struct ts_stand_in, link);
+
+		next = at->next;
+		if (s->member == member)
+			forget(all, s);
+	}
 }
 
 /* -- new ones ------------------------------------------------------------- */

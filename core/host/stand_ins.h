@@ -13,6 +13,7 @@ struct ts_stand_in {
 	struct ts_member *member;
 	struct ts_ip real;             /* in that member's tailnet */
 	unsigned users;                /* flows: it is kept for them */
+	bool is_over; /* nobody finds it any more; the last user frees it */
 	char name[TS_BROKER_NAME_CAP]; /* that was asked for */
 };
 
@@ -22,6 +23,8 @@ int ts_stand_ins_open(struct ts_host *host,
 void ts_stand_ins_close(struct ts_host *host);
 /* Both ranges. */
 void ts_stand_ins_fill(const struct ts_host *host, struct ts_prefix out[2]);
+/* The node is replaced: what its addresses meant is over. */
+void ts_stand_ins_leave_node(const struct ts_member *member);
 /* Does a range of ours have this address? */
 bool ts_stand_ins_cover(const struct ts_host *host, const struct ts_ip *ip);
 /* NULL: there is none of that address. */

@@ -181,6 +181,12 @@ void ts_table_info_from_nodes(struct ts_table_info *info,
 	if (exit)
 		fill_direct(info, prefixes, exit->node);
 	fill_suffix(info, members[0].node);
+	/* While another suffix may come, names with dots are asked of libc
+	 * first, as before the netmap of a node that is alone. */
+	if (count > 1 && ts_members_awaited(members[0].host)) {
+		info->routes_names = false;
+		memset(info->suffix, 0, sizeof(info->suffix));
+	}
 }
 
 /* -- interfaces ----------------------------------------------------------- */

@@ -20,9 +20,11 @@ pytestmark = needs("curl")
 
 
 @pytest.fixture
-def tailnets(make_lab, run, tmp_path):
+def tailnets(make_lab, run, tmp_path, request):
     """Two, whose web servers have the same address and say where they are."""
-    labs = make_lab(), make_lab()
+    options = [("--domain", f"{name}.example") if hasattr(request, "param")
+               else () for name in ("front", "back")]
+    labs = [make_lab(*o) for o in options]
     servers = []
     for name, lab in zip(("front", "back"), labs):
         directory = tmp_path / f"www-{name}"
@@ -452,6 +454,27 @@ print(ask("nobody.lab.ts.net", 1)[3] & 15)
 """))
     assert code == 0, err
     assert out == f"{ip} True in the back in the front\nTrue\n3\n"
+
+
+DOMAINS = """
+print(get("web-front.front.example")[0], get("web-back.back.example")[0])
+print(get("web-back")[0], socket.gethostbyaddr(
+    socket.gethostbyname("web-back.back.example"))[0])
+try:
+    socket.gethostbyname("web-back.front.example")
+except OSError:
+    print("no such name")
+"""
+
+
+@pytest.mark.parametrize("tailnets", [True], indirect=True)
+@pytest.mark.parametrize("where", WHERE)
+def test_tailnets_of_different_names(tailnets, python, where):
+    """Each resolves what is under its own, also while they come up."""
+    code, out, err = outcome(python(where, DOMAINS))
+    assert code == 0, err
+    assert out == ("in the front in the back\n"
+                   "in the back web-back.back.example\nno such name\n")
 
 
 # -- one of them is away ---------------------------------------------------------
