@@ -144,6 +144,20 @@ void ts_dgram_from_program(struct ts_dgram *flow, const uint8_t *data,
 
 /* -- the way in ------------------------------------------------------------ */
 
+/* Another peer with the same address and port, in another tailnet, has spoken
+ * since: what the program sends there now is for this one. */
+static void answer_here(struct ts_dgram *flow)
+{
+	for (int i = 0; i < 2; i++) {
+		struct ts_addr asked;
+
+		if (!flow->sends[i] || !flow->sends[i]->is_replaced)
+			continue;
+		asked = flow->sends[i]->key.local;
+		(void)ts_dgram_publish_send(flow, &asked);
+	}
+}
+
 bool ts_dgram_to_program(struct ts_dgram *flow, const void *data, size_t len,
 			 const struct dgram_marks *marks)
 {
@@ -152,6 +166,7 @@ bool ts_dgram_to_program(struct ts_dgram *flow, const void *data, size_t len,
 	if (flow->closed_until_ms)
 		ts_dgram_reopen(flow); /* the far end is there after all */
 	ts_dgram_touch(flow);
+	answer_here(flow);
 	ts_dgram_batch_add(flow, data, len, marks);
 	if (flow->was_sent && !flow->keeps_dup)
 		ts_dgram_drop_dup(flow); /* it answered, it will hardly refuse */

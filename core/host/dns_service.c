@@ -28,10 +28,9 @@
 #include "core/dns/dns_cache.h"
 #include "core/dns/dns_wire.h"
 #include "core/dns/special_names.h"
+#include "core/host/dns_choice.h"
 #include "core/host/dns_forward.h"
-#include "core/host/node_choice.h"
 #include "core/host/resolv_conf.h"
-#include "core/host/stand_ins.h"
 #include "core/node/node_dns.h"
 
 enum {
@@ -40,7 +39,6 @@ enum {
 	WAIT_MS = 9000, /* for the netmap; programs give up after 5 to 10 s */
 	LOOK_AT_CONF_MS = 5000,
 	RCODE_AT = 3, /* the byte of the header that ends with it */
-	STAND_IN_TTL_S = 60,
 };
 
 struct ask {
@@ -160,20 +158,15 @@ static void free_ask(struct ask *a)
 	free(a);
 }
 
-/* For a program that has all nodes: addresses that would lead elsewhere get
- * stand-ins, in a copy in the scratch. */
-static const uint8_t *tell_stand_ins(struct ask *a, const uint8_t *answer,
+/* For a program that has all nodes; the same else. */
+static const uint8_t *tell_stand_ins(const struct ask *a, const uint8_t *answer,
 				     size_t *len)
 {
 	struct ts_host *host = a->service->host;
-	struct ts_dns_query q;
 
-	if (a->only || host->member_count == 1 || *len > HOST_SCRATCH_BYTES ||
-	    ts_dns_read_query(a->query, a->len, &q))
+	if (a->only || host->member_count == 1 || *len > HOST_SCRATCH_BYTES)
 		return answer;
-	if (answer != host->scratch)
-		memmove(host->scratch, answer, *len);
-	if (!ts_stand_ins_tell_message(a->member, q.name, host->scratch, *len))
+	if (!ts_dns_tell_stand_ins(a->member, a->query, a->len, answer, *len))
 		*len = plain_answer(host, a->query, a->len, DNS_SERVFAIL);
 	return host->scratch;
 }
@@ -267,102 +260,18 @@ static void forward(struct ask *a)
 		finish_plainly(a, DNS_SERVFAIL);
 }
 
-/* What a tailnet has to say: the higher the better. */
-enum say {
-	SAY_NOTHING,
-	SAY_BY_DEFAULT,
-	SAY_BY_ROUTE,
-	SAY_LATER,
-	SAY_NO,
-	SAY_YES
-};
-
-static bool knows_nothing(const uint8_t *answer, size_t len);
-
-static enum say say_of(const struct ask *a, const struct ts_member *member,
-		       const struct ts_dns_query *q)
-{
-	struct ts_host *host = member->host;
-	const struct ts_dns_routes *routes = ts_node_dns_routes(member->node);
-	struct ts_dns_resolvers *resolvers;
-	int len;
-
-	if (!ts_member_has_netmap(member))
-		return is_tailnet_name(q) && ts_member_is_awaited(member)
-			       ? SAY_LATER
-			       : SAY_NOTHING;
-	len = ts_node_dns_answer(member->node, a->query, a->len, !a->wants_all,
-				 host->scratch, HOST_SCRATCH_BYTES);
-	if (len > 0)
-		return knows_nothing(host->scratch, (size_t)len) ? SAY_NO
-								 : SAY_YES;
-	if (ts_node_state(member->node) == TS_STOPPED)
-		return SAY_NOTHING;
-	resolvers = ts_dns_routes_find(routes, q->question, q->question_len);
-	if (!resolvers)
-		return SAY_NOTHING;
-	return ts_dns_routes_are_for_all(routes, resolvers) ? SAY_BY_DEFAULT
-							    : SAY_BY_ROUTE;
-}
-
-/* Whose tailnet is asked: who was meant, or the first that has the most to
- * say. */
-static struct ts_member *pick_member(const struct ask *a)
-{
-	struct ts_host *host = a->service->host;
-	struct ts_member *best = ts_host_first(host);
-	enum say most = SAY_NOTHING;
-	struct ts_dns_query q;
-
-	if (a->only || host->member_count == 1 ||
-	    ts_dns_read_query(a->query, a->len, &q))
-		return a->only ? a->only : best;
-	if (!q.is_odd && ts_choose_for_name(host, q.name))
-		return ts_choose_for_name(host, q.name);
-	for (unsigned i = 0; i < host->member_count; i++) {
-		enum say say = say_of(a, &host->members[i], &q);
-
-		if (say <= most)
-			continue;
-		best = &host->members[i];
-		most = say;
-	}
-	return best;
-}
-
-/* The name of a stand-in's address: its length in the scratch; 0: none. */
-static size_t answer_stand_in(const struct ask *a)
-{
-	struct ts_host *host = a->service->host;
-	const struct ts_stand_in *s = NULL;
-	struct ts_dns_response r;
-	struct ts_dns_query q;
-	struct ts_ip ip;
-	int len;
-
-	if (ts_dns_read_query(a->query, a->len, &q) || q.type != DNS_TYPE_PTR ||
-	    !ts_dns_parse_reverse(q.name, &ip))
-		return 0;
-	s = ts_stand_in_find(host, &ip);
-	if (!s)
-		return 0;
-	ts_dns_response_init(&r, &q, DNS_NOERROR, host->scratch, DNS_UDP_MAX);
-	ts_dns_add_ptr(&r, s->name, STAND_IN_TTL_S);
-	len = ts_dns_response_finish(&r);
-	return len > 0 ? (size_t)len : 0;
-}
-
 static void advance(struct ask *a)
 {
-	const uint8_t *scratch = a->service->host->scratch;
-	size_t len = 0;
+	struct ts_host *host = a->service->host;
+	const uint8_t *scratch = host->scratch;
+	size_t len =
+		a->only ? 0 : ts_dns_answer_stand_in(host, a->query, a->len);
 
-	len = answer_stand_in(a);
 	if (len > 0) {
 		finish(a, scratch, len);
 		return;
 	}
-	a->member = pick_member(a);
+	a->member = a->only ? a->only : ts_dns_choose(host, a->query, a->len);
 	switch (decide(a, &len)) {
 	case FATE_FORWARD:
 		forward(a);

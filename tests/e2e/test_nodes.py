@@ -369,6 +369,86 @@ def test_listeners_of_one_program(tailnets, conf, python, run, where, port):
         server.communicate()
 
 
+SAME_PORT = """
+import socket, sys
+kind, host, who = sys.argv[1], sys.argv[2], sys.argv[3]
+s = socket.socket(socket.AF_INET, getattr(socket, kind))
+s.settimeout(60)
+s.bind(("0.0.0.0", 5555))
+s.connect((host, 9000))
+for line in sys.stdin:
+    s.send((who + " " + line.strip()).encode())
+    print(s.recv(100).decode(), s.getsockname()[1])
+"""
+
+ECHO = """
+kind = getattr(socket, sys.argv[1])
+s = socket.socket(socket.AF_INET, kind)
+s.bind(("0.0.0.0", 9000))
+def serve(c, peer):
+    while True:
+        data = c.recv(100)
+        if not data:
+            break
+        c.sendall(peer[0].encode() + b" " + data)
+if kind == socket.SOCK_STREAM:
+    s.listen()
+    print("ready", flush=True)
+    while True:
+        threading.Thread(target=serve, args=s.accept(), daemon=True).start()
+print("ready", flush=True)
+while True:
+    data, peer = s.recvfrom(100)
+    s.sendto(peer[0].encode() + b" " + data, peer)
+"""
+
+
+@pytest.mark.parametrize("kind", ["SOCK_STREAM", "SOCK_DGRAM"])
+def test_peers_of_the_same_address_and_port(tailnets, python, run, kind):
+    """Two peers who cannot be told apart talk with one listener in turns: what
+    is said to one never reaches the other."""
+    labs, _ = tailnets
+    server = python("tree", ECHO, kind, TSNET_LISTEN="tailnet")
+    clients = []
+    try:
+        assert server.stdout.readline() == "ready\n"
+        wait_until(lambda: labs[0].node("frontend") and
+                   labs[1].node("backend"), "the nodes")
+        for lab, node in zip(labs, ("frontend", "backend")):
+            clients.append(run(f"peer-{node}", "python3", "-u", "-c", SAME_PORT,
+                               kind, lab.node(node)["ips"][0], node, lab=lab,
+                               options=["--wait", "--listen", "tailnet"],
+                               stdin=subprocess.PIPE))
+        for i in range(3):
+            for client, node in zip(clients, ("frontend", "backend")):
+                client.process.stdin.write(b"%d\n" % i)
+                client.process.stdin.flush()
+                wait_until(lambda c=client: c.out.count("\n") > i or
+                           not c.alive(), "an answer")
+        own = [lab.node(f"peer-{n}")["ips"][0]
+               for lab, n in zip(labs, ("frontend", "backend"))]
+        assert own[0] == own[1]
+        for client, node in zip(clients, ("frontend", "backend")):
+            assert client.out.splitlines() == [
+                f"{own[0]} {node} {i} 5555" for i in range(3)], client.err
+    finally:
+        stop(server)
+        server.communicate()
+
+
+@pytest.mark.parametrize("option", ["--proxy", "--in-process"])
+def test_with_other_options(tailnets, tmp_path, option):
+    _, ip = tailnets
+    done = subprocess.run(
+        [TSRUN, "--node", "frontend", "--node", "backend", option, "--",
+         "sh", "-c", f"curl -sS http://{ip}:8000/where; "
+         "curl -sS http://web-back:8000/where; curl -sS http://web-front:8000/"
+         "where"],
+        capture_output=True, text=True, timeout=3 * PATIENCE,
+        env=dict(CLEAN_ENV, TSNET_CONF=str(tmp_path / "tsnet.conf")))
+    assert done.stdout == "in the front\nin the back\nin the front\n", done.stderr
+
+
 def test_a_listener_at_one_interface(tailnets, python, run):
     labs, _ = tailnets
     server = python("tree", SERVE.replace(

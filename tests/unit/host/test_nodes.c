@@ -176,6 +176,47 @@ static void listeners_have_all_nodes_or_the_port_s(void **state)
 	close_bench(&b);
 }
 
+static void look_at_exit(struct fixture *f, void *ctx)
+{
+	const struct ts_member **exit = ctx;
+
+	*exit = ts_choose_exit(f->host->members, f->host->member_count);
+}
+
+static void use_exits(struct fixture *f, void *ctx)
+{
+	f->node.uses_exit = *(const bool *)ctx;
+	other.uses_exit = true;
+}
+
+/* The first's, or that of one that has all destinations; never any other's. */
+static void an_exit_node_of_one_of_them(void **state)
+{
+	const struct ts_choice any = {.node = 0};
+	const struct ts_member *exit;
+	bool first_uses = false;
+	struct bench b;
+
+	(void)state;
+	open_bench(&b, TS_RUNNING, "", "");
+	on_loop(&b.f, use_exits, &first_uses);
+	on_loop(&b.f, look_at_exit, &exit);
+	assert_null(exit);
+	first_uses = true;
+	on_loop(&b.f, use_exits, &first_uses);
+	on_loop(&b.f, look_at_exit, &exit);
+	assert_int_equal(exit->index, 0);
+	assert_int_equal(chosen(&b, any, "192.0.2.1"), 0);
+	close_bench(&b);
+	open_bench(&b, TS_RUNNING, "", "0.0.0.0/0, ::/0");
+	first_uses = false;
+	on_loop(&b.f, use_exits, &first_uses);
+	on_loop(&b.f, look_at_exit, &exit);
+	assert_int_equal(exit->index, 1);
+	assert_int_equal(chosen(&b, any, "192.0.2.1"), 1);
+	close_bench(&b);
+}
+
 /* -- stand-ins ------------------------------------------------------------ */
 
 static struct ts_ip told(struct fixture *f, unsigned member, const char *ip)
@@ -320,6 +361,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(destinations_come_before_what_nodes_know),
 	cmocka_unit_test(who_may_come_up_is_waited_for),
 	cmocka_unit_test(listeners_have_all_nodes_or_the_port_s),
+	cmocka_unit_test(an_exit_node_of_one_of_them),
 	cmocka_unit_test(stand_ins_in_turn),
 	cmocka_unit_test(stand_ins_are_bounded),
 	cmocka_unit_test(a_program_that_names_a_node_sees_no_other),
