@@ -194,7 +194,7 @@ static int open_engine(struct tsnet *ts)
 
 	if (!env)
 		return api_fail(ts, -ENOMEM, "out of memory");
-	code = config_load(&config, env, err);
+	code = config_load_alone(&config, env, err);
 	free(env);
 	if (!code)
 		code = ts_engine_thread_open(&ts->host, &config, NULL, on_state,

@@ -47,12 +47,8 @@ static const char *conf_path(char *buf, size_t cap)
 	return access(buf, F_OK) == 0 ? buf : NULL;
 }
 
-int config_load_from_environment(struct ts_config *out, char err[static 256])
-{
-	return config_load(out, ts_environment(), err);
-}
-
-int config_load(struct ts_config *out, char **env, char err[static 256])
+static int load(struct ts_config *out, char **env, bool is_alone,
+		char err[static 256])
 {
 	char path_buf[512];
 	const char *path = conf_path(path_buf, sizeof(path_buf));
@@ -64,6 +60,7 @@ int config_load(struct ts_config *out, char **env, char err[static 256])
 				   ? named_program
 				   : program_invocation_short_name,
 		.read_file = read_text,
+		.is_alone = is_alone,
 	};
 	int code = path ? read_text(path, &text) : 0;
 
@@ -78,4 +75,14 @@ int config_load(struct ts_config *out, char **env, char err[static 256])
 	code = ts_config_load(out, &in, err);
 	ts_wipe_free_text(text);
 	return code;
+}
+
+int config_load_from_environment(struct ts_config *out, char err[static 256])
+{
+	return load(out, ts_environment(), false, err);
+}
+
+int config_load_alone(struct ts_config *out, char **env, char err[static 256])
+{
+	return load(out, env, true, err);
 }

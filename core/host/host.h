@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * host.h - the programs' side of a node: broker, rendezvous, splices
+ * host.h - the programs' side of nodes: broker, rendezvous, splices
  *
- * Serves every attached program for one node on the loop's thread:
+ * Serves every attached program for one or more nodes on the loop's thread:
  * broker_server takes requests, rendezvous holds and releases connects,
  * app_listener registers ports and carries inbound connections to them,
  * app_splice moves the bytes between the program's loopback socket and lwIP.

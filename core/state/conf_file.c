@@ -507,7 +507,7 @@ int ts_config_load(struct ts_config *out, const struct ts_config_input *in,
 	int code = load_one(&program, in, err);
 
 	*out = program;
-	if (code || program.node_name_count == 0)
+	if (code || program.node_name_count == 0 || in->is_alone)
 		return code;
 	code = load_named(out, in, program.node_names[0], err);
 	for (size_t i = 1; !code && i < program.node_name_count; i++) {

@@ -125,6 +125,7 @@ struct ts_config_input {
 	char **env;
 	const char *program;
 	int (*read_file)(const char *path, char **out);
+	bool is_alone; /* `nodes` does not count */
 };
 /* The sections of tsnet.conf: none or [node] for every program, [node "NAME"]
  * for the program NAME alone, which wins. Where that says which `nodes` there

@@ -1,4 +1,4 @@
-"""Several nodes in one tree of programs: [node "NAME"], TSNET_NODE."""
+"""Several nodes for one program, or one tree of programs."""
 import subprocess
 
 import pytest
