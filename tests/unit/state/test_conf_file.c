@@ -542,6 +542,50 @@ static void the_example_shows_every_option_with_its_default(void **state)
 	assert_int_equal(load(b, live), 0);
 }
 
+static void several_nodes_are_a_chain(void **state)
+{
+	static const char text[] = "nodes = front, back\n"
+				   "tags = tag:all\n"
+				   "[node \"front\"]\n"
+				   "state_dir = mem:\n"
+				   "[node \"back\"]\n"
+				   "state_dir = mem:\n"
+				   "destinations = 10.0.0.0/8, *.b\n"
+				   "interface = tailscale7\n";
+	struct bench *b = *state;
+	const struct ts_config *next;
+
+	with_env(b, HOME);
+	assert_int_equal(load(b, text), 0);
+	assert_string_equal(b->config.node_name, "front");
+	assert_string_equal(b->config.hostname, "front");
+	assert_null(b->config.interface);
+	next = b->config.next;
+	assert_non_null(next);
+	assert_string_equal(next->node_name, "back");
+	assert_string_equal(next->tags[0], "tag:all");
+	assert_string_equal(next->interface, "tailscale7");
+	assert_int_equal(next->rules.prefix_count, 1);
+	assert_string_equal(next->rules.names[0], ".b");
+	assert_null(next->next);
+}
+
+static void nodes_that_would_meet_are_refused(void **state)
+{
+	static const char *const texts[] = {
+		"nodes = a, b\nstate_dir = /d\n", "nodes = a, a\n",
+		"nodes = a/b\n", "nodes = 1,2,3,4,5,6,7,8,9\n",
+		"nodes = a, b\n[node \"b\"]\nport = x\n"};
+	struct bench *b = *state;
+
+	with_env(b, HOME);
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		assert_int_equal(load(b, texts[i]), -EINVAL);
+		assert_true(*b->err);
+		assert_null(b->config.next);
+	}
+}
+
 #define CASE(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 
 int main(void)
@@ -549,6 +593,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(defaults_are_those_of_the_header),
 		CASE(every_option_can_be_in_the_file),
+		CASE(several_nodes_are_a_chain),
+		CASE(nodes_that_would_meet_are_refused),
 		CASE(every_option_can_be_in_the_environment),
 		CASE(the_environment_wins_over_the_file),
 		CASE(the_programs_own_section_wins),
