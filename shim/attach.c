@@ -7,6 +7,9 @@
  * gone (the process ended, or we are a forked child whose parent did) this
  * process hosts anew and tries once more.
  *
+ * Of a host with several nodes a program sees all, or the one that TSNET_NODE
+ * names when it attaches: its table, and the token in it, are that one's.
+ *
  * Nothing here is remembered but the mapping and the names: a child inherits
  * both and needs no repair after fork.
  */
@@ -41,6 +44,7 @@ static int fetch_table_once(const struct shim_broker *broker,
 	const struct ts_table_layout *table;
 	int fd, err;
 
+	memcpy(req.name, shim.node, sizeof(shim.node));
 	fill_token(&req);
 	err = shim_broker_exchange(broker, &req, -1, &rep, &fd);
 	if (err)

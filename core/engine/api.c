@@ -234,7 +234,7 @@ static int open_engine(struct tsnet *ts)
 
 	if (!env)
 		return api_fail(ts, -ENOMEM, "out of memory");
-	code = config_load(&config, env, err);
+	code = config_load_alone(&config, env, err);
 	free(env);
 	if (code)
 		return api_fail(ts, code, "%s", err);

@@ -57,23 +57,19 @@ static const char *conf_path(char **env, char *buf, size_t cap)
 	return access(buf, F_OK) == 0 ? buf : NULL;
 }
 
-static int load(struct ts_config *out, char **env, bool skips_secrets,
+static int load(struct ts_config *out, struct ts_config_input in,
 		char err[static 256])
 {
 	char path_buf[512];
-	const char *path = conf_path(env, path_buf, sizeof(path_buf));
+	const char *path = conf_path(in.env, path_buf, sizeof(path_buf));
 	char *text = NULL;
-	const char *named_program = value_of(env, "TSNET_PROGRAM");
-	struct ts_config_input in = {
-		.env = env,
-		.program = named_program && *named_program
-				   ? named_program
-				   : program_invocation_short_name,
-		.read_file = read_text,
-		.skips_secrets = skips_secrets,
-	};
+	const char *named_program = value_of(in.env, "TSNET_PROGRAM");
 	int code = path ? read_text(path, &text) : 0;
 
+	in.program = named_program && *named_program
+			     ? named_program
+			     : program_invocation_short_name;
+	in.read_file = read_text;
 	if (code) {
 		snprintf(err, 256, "cannot read %.160s: %s", path,
 			 ts_strerror(code));
@@ -87,12 +83,13 @@ static int load(struct ts_config *out, char **env, bool skips_secrets,
 	return code;
 }
 
-int config_load(struct ts_config *out, char **env, char err[static 256])
+int config_load_alone(struct ts_config *out, char **env, char err[static 256])
 {
-	return load(out, env, false, err);
+	return load(out, (struct ts_config_input){.env = env, .is_alone = true},
+		    err);
 }
 
-/* -- once more --------------------------------------------------------- */
+/* -- once more ------------------------------------------------------------ */
 static bool names_secret(const char *entry)
 {
 	size_t count;
@@ -146,11 +143,13 @@ static int keep_environment(struct ts_config *config, char **env)
 
 int config_load_from_environment(struct ts_config *out, char err[static 256])
 {
-	int code = config_load(out, ts_environment(), err);
+	char **env = ts_environment();
+	int code = load(out, (struct ts_config_input){.env = env}, err);
 
 	if (code)
 		return code;
-	code = keep_environment(out, ts_environment());
+	for (struct ts_config *c = out; !code && c; c = c->next)
+		code = keep_environment(c, env);
 	if (code) {
 		snprintf(err, 256, "out of memory");
 		ts_config_deinit(out);
@@ -158,8 +157,37 @@ int config_load_from_environment(struct ts_config *out, char err[static 256])
 	return code;
 }
 
+/* Is it the configuration of the same of several nodes? */
+static bool is_same_node(const struct ts_config *a, const struct ts_config *b)
+{
+	if (!a->node_name || !b->node_name)
+		return a->node_name == b->node_name;
+	return strcmp(a->node_name, b->node_name) == 0;
+}
+
 int config_load_again(struct ts_config *out, const struct ts_config *before,
 		      char err[static 256])
 {
-	return load(out, before->environment, true, err);
+	struct ts_config all, *found = &all;
+	int code = load(&all,
+			(struct ts_config_input){.env = before->environment,
+						 .skips_secrets = true},
+			err);
+
+	if (code)
+		return code;
+	while (found && !is_same_node(found, before))
+		found = found->next;
+	if (found) {
+		*out = *found;
+		*found = (struct ts_config){.next = out->next};
+		out->next = NULL;
+	} else {
+		snprintf(err, 256, "node \"%.60s\" is not among `nodes` any more: "
+			 "that takes a new start",
+			 before->node_name ? before->node_name : "");
+		code = -EINVAL;
+	}
+	ts_config_deinit(&all);
+	return code;
 }

@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * engine.c - composition root: one node and one host on one loop
+ * engine.c - composition root: nodes and one host on one loop
  *
  * Opening goes bottom up (state, loop, sockets, node, host, LocalAPI) and
  * closing top down; nothing here waits for the network, but for a state that is
- * kept there (state_store.h). The end has phases,
- * each with a limit: deliver what programs have written, tell the server that
- * an ephemeral node leaves and the gateway that its port is free, see that the
- * state is kept, stop the loop.
+ * kept there (state_store.h). The end is in engine_end.c.
  */
 #include "core/engine/engine.h"
 
@@ -31,26 +28,12 @@
 #include "core/engine/log_sink.h"
 #include "core/host/proxy.h"
 
-enum {
-	DRAIN_MS = 5000,
-	/* For peers to answer a FIN: a reset would take from their programs
-	 * what those have not read yet. */
-	LINGER_MS = 300,
-	/* Other processes' connections had this long to end. */
-	OTHERS_MS = 1000,
-	LOGOUT_MS = 5000,
-	UNMAP_MS = 1100, /* the mapper has limits of its own */
-	SAVE_MS = 5000,
-	DRAIN_POLL_MS = 10,
-};
-
 static void before_sleep(void *ctx)
 {
-	struct ts_engine *engine = ctx;
-
-	if (!engine->node) /* its state is being loaded */
-		return;
-	ts_timer_set(engine->node_timer, ts_node_deadline_ms(engine->node));
+	for (struct ts_engine *e = ctx; e; e = e->next)
+		if (e->node) /* else its state is being loaded */
+			ts_timer_set(e->node_timer,
+				     ts_node_deadline_ms(e->node));
 }
 
 static void on_node_timer(void *ctx)
@@ -62,12 +45,12 @@ static void on_node_timer(void *ctx)
 
 static void on_network_change(void *ctx)
 {
-	struct ts_engine *engine = ctx;
-
-	log_info("node-%s: the network changed", engine->config.hostname);
-	engine_publish_endpoints(engine);
-	engine_leave_stranded(engine);
-	ts_node_network_changed(engine->node, ts_loop_now_ms(engine->loop));
+	for (struct ts_engine *e = ctx; e; e = e->next) {
+		log_info("node-%s: the network changed", e->config.hostname);
+		engine_publish_endpoints(e);
+		engine_leave_stranded(e);
+		ts_node_network_changed(e->node, ts_loop_now_ms(e->loop));
+	}
 }
 
 /* -- opening -------------------------------------------------------------- */
@@ -77,10 +60,7 @@ static int open_loop(struct ts_engine *engine)
 	if (!engine->loop)
 		return -ENOMEM;
 	engine->resolver = ts_resolver_new(engine->loop);
-	engine->http = ts_http_client_new(engine->loop);
-	engine->node_timer =
-		ts_timer_new(engine->loop, on_node_timer, engine);
-	if (!engine->resolver || !engine->http || !engine->node_timer)
+	if (!engine->resolver)
 		return -ENOMEM;
 	/* The first: the node's deadline is known once all others ran. */
 	return ts_loop_before_sleep(engine->loop, before_sleep, engine);
@@ -165,19 +145,45 @@ struct ts_node *engine_make_node(struct ts_engine *engine,
 	return node;
 }
 
+static struct ts_member_config member_config(struct ts_engine *engine)
+{
+	return (struct ts_member_config){
+		/* One that is alone has the name that its peers know. */
+		.name = engine->config.node_name ? engine->config.node_name
+						 : engine->config.hostname,
+		.interface = engine->config.interface,
+		.listen = engine->config.listen,
+		.rules = &engine->config.rules,
+		.tls_ports = engine->config.tls_ports,
+		.tls_port_count = engine->config.tls_port_count,
+		.doh_ctx = engine,
+	};
+}
+
+static int join_host(struct ts_engine *engine)
+{
+	const struct ts_member_config config = member_config(engine);
+
+	engine->host = engine->first->host;
+	engine->member = ts_host_add(engine->host, engine->node, &config);
+	if (!engine->member)
+		return -ENOMEM;
+	ts_host_set_certs(engine->member, &engine_cert_ops, engine);
+	return 0;
+}
+
 static int open_host(struct ts_engine *engine, char err[static 256])
 {
 	uint8_t random[16];
 	char hex[2 * sizeof(random) + 1];
 	struct ts_host_config hc = {
+		.first = member_config(engine),
 		.socket_path = engine->socket_path,
 		.abstract_name = engine->abstract_name,
-		.listen = engine->config.listen,
 		.dns = engine->config.dns,
+		.stand_in4 = engine->config.stand_in4,
+		.stand_in6 = engine->config.stand_in6,
 		.doh = &engine_doh_ops,
-		.doh_ctx = engine,
-		.tls_ports = engine->config.tls_ports,
-		.tls_port_count = engine->config.tls_port_count,
 		.timeout_s = engine->config.timeout_s,
 		.in_process = engine->place != TS_ENGINE_ALONE,
 		.shares_files = engine->place == TS_ENGINE_SHARES_FILES,
@@ -188,14 +194,17 @@ static int open_host(struct ts_engine *engine, char err[static 256])
 		 "tsnet/%s", ts_hex_encode(random, sizeof(random), hex));
 	snprintf(engine->socket_path, sizeof(engine->socket_path),
 		 "%s/broker.sock", engine->store.dir);
-	snprintf(engine->localapi_path, sizeof(engine->localapi_path),
-		 "%s/tailscaled.sock", engine->store.dir);
 	engine->host = ts_host_open(engine->loop, engine->node, &hc, err);
 	if (!engine->host)
 		return -ENETDOWN;
 	engine->member = ts_host_first(engine->host);
 	ts_host_set_certs(engine->member, &engine_cert_ops, engine);
-	ts_http_client_set_tunnel(engine->http, &engine_doh_tunnel, engine);
+	for (struct ts_engine *e = engine->next; e; e = e->next) {
+		if (join_host(e)) {
+			snprintf(err, 256, "out of memory");
+			return -ENOMEM;
+		}
+	}
 	return 0;
 }
 
@@ -212,12 +221,16 @@ static void tell_ignored_key(const struct ts_engine *engine,
 			 engine->config.hostname);
 }
 
-static int open_parts(struct ts_engine *engine, char err[static 256])
+/* The state, the node and its sockets; not on the network yet. */
+static int open_node(struct ts_engine *engine, char err[static 256])
 {
 	struct ts_private_key machine_key;
 	struct ts_prefs prefs;
-	int code = open_loop(engine);
+	int code;
 
+	engine->node_timer = ts_timer_new(engine->loop, on_node_timer, engine);
+	engine->http = ts_http_client_new(engine->loop);
+	code = engine->node_timer && engine->http ? 0 : -ENOMEM;
 	ts_prefs_init_default(&prefs);
 	snprintf(err, 256, "cannot start the node: out of memory");
 	if (!code)
@@ -250,13 +263,18 @@ static int open_parts(struct ts_engine *engine, char err[static 256])
 		log_warn("node-%s: no UDP socket, relayed paths only: %s",
 			 engine->config.hostname, ts_strerror(code));
 	}
+	snprintf(engine->localapi_path, sizeof(engine->localapi_path),
+		 "%s/tailscaled.sock", engine->store.dir);
 	code = engine_open_mapper(engine);
-	if (!code)
-		code = certs_open(engine);
-	if (!code)
-		code = open_host(engine, err);
-	if (!code)
-		code = engine_open_drop(engine);
+	return code ? code : certs_open(engine);
+}
+
+/* What this machine's programs and peers ask the node by. */
+static int open_doors(struct ts_engine *engine, char err[static 256])
+{
+	int code = engine_open_drop(engine);
+
+	ts_http_client_set_tunnel(engine->http, &engine_doh_tunnel, engine);
 	if (!code)
 		code = engine_open_proxy_port(engine, err);
 	if (!code)
@@ -268,71 +286,158 @@ static int open_parts(struct ts_engine *engine, char err[static 256])
 	return code;
 }
 
-int ts_engine_open(struct ts_engine **out, struct ts_config *config,
-		   enum ts_engine_place place, char err[static 256])
+/* Takes config's contents. */
+static struct ts_engine *new_engine(struct ts_config *config,
+				    enum ts_engine_place place)
 {
 	struct ts_engine *engine = calloc(1, sizeof(*engine));
-	int code = engine ? ts_crypto_init() : -ENOMEM;
 
-	if (code) {
-		snprintf(err, 256, "cannot start: %s", ts_strerror(code));
-		free(engine);
-		return code;
-	}
+	if (!engine)
+		return NULL;
+	engine->first = engine;
 	engine->config = *config;
+	engine->config.next = NULL;
+	config->next = NULL;
 	memset(config, 0, sizeof(*config));
 	engine->place = place;
 	engine->store.lock_fd = -1;
+	return engine;
+}
+
+/* An engine for each further node; takes what is in rest. */
+static int add_engines(struct ts_engine *first, struct ts_config *rest)
+{
+	struct ts_engine *last = first;
+
+	while (rest) {
+		struct ts_config *next = rest->next;
+
+		last->next = new_engine(rest, first->place);
+		if (!last->next)
+			break;
+		last = last->next;
+		last->first = first;
+		last->loop = first->loop;
+		last->resolver = first->resolver;
+		free(rest);
+		rest = next;
+	}
+	if (!rest)
+		return 0;
+	ts_config_deinit(rest);
+	free(rest);
+	return -ENOMEM;
+}
+
+/* The sockets of all nodes before the host, so that what it sends before the
+ * loop sleeps leaves in the same turn. */
+static int open_parts(struct ts_engine *engine, struct ts_config *rest,
+		      char err[static 256])
+{
+	int code = open_loop(engine);
+	int more = add_engines(engine, rest);
+
+	snprintf(err, 256, "cannot start the node: out of memory");
+	code = code ? code : more;
+	for (struct ts_engine *e = engine; !code && e; e = e->next)
+		code = open_node(e, err);
+	if (!code)
+		code = open_host(engine, err);
+	for (struct ts_engine *e = engine; !code && e; e = e->next)
+		code = open_doors(e, err);
+	return code;
+}
+
+static void forget(struct ts_config *rest)
+{
+	if (rest)
+		ts_config_deinit(rest);
+	free(rest);
+}
+
+int ts_engine_open(struct ts_engine **out, struct ts_config *config,
+		   enum ts_engine_place place, char err[static 256])
+{
+	struct ts_config *rest = config->next;
+	int code = ts_crypto_init();
+	struct ts_engine *engine = code ? NULL : new_engine(config, place);
+
+	if (!engine) {
+		code = code ? code : -ENOMEM;
+		snprintf(err, 256, "cannot start: %s", ts_strerror(code));
+		return code;
+	}
 	code = log_sink_open(&engine->config, err);
 	if (!code && place == TS_ENGINE_OWN_FILES)
 		log_sink_follow_program();
 	if (!code)
-		code = open_parts(engine, err);
+		code = open_parts(engine, rest, err);
+	else
+		forget(rest);
 	if (code) {
 		ts_engine_close(engine);
 		return code;
 	}
 	engine->monitor = ts_net_monitor_open(engine->loop, on_network_change,
 					      engine);
-	engine_publish_endpoints(engine);
-	ts_node_start(engine->node, ts_loop_now_ms(engine->loop));
+	for (struct ts_engine *e = engine; e; e = e->next) {
+		engine_publish_endpoints(e);
+		ts_node_start(e->node, ts_loop_now_ms(e->loop));
+	}
 	*out = engine;
 	return 0;
 }
 
-void ts_engine_close(struct ts_engine *engine)
+static void close_doors(struct ts_engine *engine)
 {
-	if (!engine)
-		return;
 	metrics_server_close(engine->metrics);
 	engine_close_localapi(engine);
 	certs_close(engine);
 	engine_close_proxy_port(engine);
 	auth_source_close(engine->auth);
-	if (engine->host)
-		ts_host_close(engine->host);
-	engine->host = NULL;
-	engine->member = NULL;
+}
+
+static void close_node(struct ts_engine *engine)
+{
 	ts_drop_box_free(engine->drop_box);
 	ts_node_free(engine->node);
 	engine->node = NULL;
 	engine_io_close(engine);
-	ts_net_monitor_close(engine->monitor);
 	ts_port_mapper_free(engine->mapper);
 	if (engine->udp)
 		ts_udp_port_close(engine->udp);
 	profile_store_close(&engine->store); /* may have a request */
 	if (engine->http)
 		ts_http_client_free(engine->http);
-	if (engine->resolver)
-		ts_resolver_free(engine->resolver);
 	ts_timer_free(engine->node_timer);
 	ts_timer_free(engine->stop_timer);
 	ts_timer_free(engine->expiry_timer);
+}
+
+void ts_engine_close(struct ts_engine *engine)
+{
+	struct ts_engine *next;
+
+	if (!engine)
+		return;
+	for (struct ts_engine *e = engine; e; e = e->next)
+		close_doors(e);
+	if (engine->host)
+		ts_host_close(engine->host);
+	for (struct ts_engine *e = engine; e; e = e->next)
+		e->host = NULL, e->member = NULL;
+	ts_net_monitor_close(engine->monitor);
+	for (struct ts_engine *e = engine; e; e = e->next)
+		close_node(e);
+	if (engine->resolver)
+		ts_resolver_free(engine->resolver);
 	if (engine->loop)
 		ts_loop_free(engine->loop);
-	ts_config_deinit(&engine->config);
-	free(engine);
+	for (; engine; engine = next) {
+		next = engine->next;
+		ts_config_deinit(&engine->config);
+		free(engine);
+	}
 }
 
 void ts_engine_run(struct ts_engine *engine)
@@ -340,123 +445,33 @@ void ts_engine_run(struct ts_engine *engine)
 	ts_loop_run(engine->loop);
 }
 
-/* -- the end -------------------------------------------------------------- */
-static void end(struct ts_engine *engine)
-{
-	engine->phase = ENGINE_ENDED;
-	ts_loop_stop(engine->loop);
-}
-
-/* Begun before the logout, and seldom not over by now. */
-static void start_unmapping(struct ts_engine *engine, uint64_t now_ms)
-{
-	engine->phase = ENGINE_UNMAPPING;
-	engine->phase_end_ms = now_ms + UNMAP_MS;
-}
-
-static void start_saving(struct ts_engine *engine, uint64_t now_ms)
-{
-	engine->phase = ENGINE_SAVING;
-	engine->phase_end_ms = now_ms + SAVE_MS;
-	state_store_finish(engine->store.kept);
-}
-
-static bool logged_out(const struct ts_engine *engine)
-{
-	return ts_node_state(engine->node) != TS_RUNNING &&
-	       ts_node_state(engine->node) != TS_STARTING;
-}
-
-static void start_logout(struct ts_engine *engine, uint64_t now_ms)
-{
-	engine_release_mapper(engine);
-	if (!engine->config.ephemeral || !ts_node_netmap(engine->node)->self) {
-		start_unmapping(engine, now_ms);
-		return;
-	}
-	engine->phase = ENGINE_LOGGING_OUT;
-	engine->phase_end_ms = now_ms + LOGOUT_MS;
-	ts_node_logout(engine->node, now_ms);
-}
-
-/* All is delivered, and the connections have ended on both sides, or had the
- * time to. */
-static bool is_drained(struct ts_engine *engine, uint64_t now_ms)
-{
-	if (engine->place != TS_ENGINE_ALONE) {
-		ts_host_finish(engine->host);
-		if (ts_host_serves_others(engine->host) &&
-		    now_ms + DRAIN_MS < engine->phase_end_ms + OTHERS_MS)
-			return false;
-	}
-	if (ts_host_undelivered(engine->host) > 0)
-		return false;
-	if (engine->linger_end_ms == 0)
-		engine->linger_end_ms = now_ms + LINGER_MS;
-	return !ts_host_is_lingering(engine->host) ||
-	       now_ms >= engine->linger_end_ms;
-}
-
-static void on_stop_timer(void *ctx)
-{
-	struct ts_engine *engine = ctx;
-	uint64_t now_ms = ts_loop_now_ms(engine->loop);
-	bool late = now_ms >= engine->phase_end_ms;
-
-	if (engine->phase == ENGINE_DRAINING &&
-	    (late || is_drained(engine, now_ms)))
-		start_logout(engine, now_ms);
-	else if (engine->phase == ENGINE_LOGGING_OUT &&
-		 (late || logged_out(engine)))
-		start_unmapping(engine, now_ms);
-	if (engine->phase == ENGINE_UNMAPPING &&
-	    (engine_is_unmapped(engine) || now_ms >= engine->phase_end_ms))
-		start_saving(engine, now_ms);
-	if (engine->phase == ENGINE_SAVING &&
-	    (state_store_is_finished(engine->store.kept) ||
-	     now_ms >= engine->phase_end_ms))
-		end(engine);
-	if (engine->phase != ENGINE_ENDED)
-		ts_timer_set(engine->stop_timer, now_ms + DRAIN_POLL_MS);
-}
-
-static void begin_stop(void *ctx)
-{
-	struct ts_engine *engine = ctx;
-
-	if (engine->phase != ENGINE_UP)
-		return;
-	engine->phase = ENGINE_DRAINING;
-	engine->phase_end_ms = ts_loop_now_ms(engine->loop) + DRAIN_MS;
-	if (engine->place != TS_ENGINE_ALONE)
-		ts_host_take_no_more(engine->host);
-	engine->stop_timer =
-		ts_timer_new(engine->loop, on_stop_timer, engine);
-	if (engine->stop_timer)
-		on_stop_timer(engine);
-	else
-		end(engine);
-}
-
-void ts_engine_stop(struct ts_engine *engine)
-{
-	if (ts_loop_post(engine->loop, begin_stop, engine))
-		ts_loop_stop(engine->loop);
-}
-
 void ts_engine_disown(struct ts_engine *engine)
 {
-	if (engine->store.lock_fd >= 0)
-		close(engine->store.lock_fd);
-	engine->store.lock_fd = -1;
+	for (struct ts_engine *e = engine; e; e = e->next) {
+		if (e->store.lock_fd >= 0)
+			close(e->store.lock_fd);
+		e->store.lock_fd = -1;
+	}
 	ts_host_disown();
 }
 
 void ts_engine_watch_state(struct ts_engine *engine, ts_engine_state_fn fn,
 			   void *ctx)
 {
-	engine->state_fn = fn;
-	engine->state_ctx = ctx;
+	for (struct ts_engine *e = engine; e; e = e->next) {
+		e->state_fn = fn;
+		e->state_ctx = ctx;
+	}
+}
+
+struct ts_engine *ts_engine_next(const struct ts_engine *engine)
+{
+	return engine->next;
+}
+
+const char *ts_engine_name(const struct ts_engine *engine)
+{
+	return engine->config.node_name;
 }
 
 int ts_engine_open_proxy(struct ts_engine *engine, bool with_localapi,

@@ -122,8 +122,9 @@ static void carry(struct ts_dgram *flow, const uint8_t *data, size_t len,
 		send_out(flow, data, len);
 		break;
 	case DGRAM_SERVICE:
-		ts_dns_service_ask(flow->host, NULL, data, len, on_answer,
-				   flow);
+		ts_dns_service_ask(flow->host,
+				   ts_choose_named(flow->host, flow->by.node),
+				   data, len, on_answer, flow);
 		break;
 	case DGRAM_NOBODY:
 		ts_dgram_refuse(flow, -ECONNREFUSED);
@@ -143,6 +144,20 @@ void ts_dgram_from_program(struct ts_dgram *flow, const uint8_t *data,
 
 /* -- the way in ------------------------------------------------------------ */
 
+/* Another peer with the same address and port, in another tailnet, has spoken
+ * since: what the program sends there now is for this one. */
+static void answer_here(struct ts_dgram *flow)
+{
+	for (int i = 0; i < 2; i++) {
+		struct ts_addr asked;
+
+		if (!flow->sends[i] || !flow->sends[i]->is_replaced)
+			continue;
+		asked = flow->sends[i]->key.local;
+		(void)ts_dgram_publish_send(flow, &asked);
+	}
+}
+
 bool ts_dgram_to_program(struct ts_dgram *flow, const void *data, size_t len,
 			 const struct dgram_marks *marks)
 {
@@ -151,6 +166,7 @@ bool ts_dgram_to_program(struct ts_dgram *flow, const void *data, size_t len,
 	if (flow->closed_until_ms)
 		ts_dgram_reopen(flow); /* the far end is there after all */
 	ts_dgram_touch(flow);
+	answer_here(flow);
 	ts_dgram_batch_add(flow, data, len, marks);
 	if (flow->was_sent && !flow->keeps_dup)
 		ts_dgram_drop_dup(flow); /* it answered, it will hardly refuse */
@@ -187,8 +203,10 @@ static struct ts_dgram *begin_inbound(struct ts_member *member,
 				      const struct ts_addr *from,
 				      const struct ts_addr *to)
 {
-	struct dgram_wish wish = {
-		.member = member, .remote = *from, .dup_fd = -1};
+	struct dgram_wish wish = {.member = member,
+				  .remote = *from,
+				  .shown = *from,
+				  .dup_fd = -1};
 	struct ts_dgram *flow;
 	int err = 0;
 
@@ -306,13 +324,33 @@ size_t ts_dgrams_undelivered(const struct ts_host *host)
 
 /* -- the node changed ------------------------------------------------------ */
 
+/* As long as it waits, another member may be the one that knows the address. */
+static int choose_again(struct ts_dgram *flow)
+{
+	struct ts_member *member;
+
+	if (flow->entry->stand_in)
+		return 0; /* it has its own */
+	member = ts_choose(flow->host, &flow->by, &flow->remote.ip);
+
+	return member == flow->member ? 0 : ts_dgram_move(flow, member);
+}
+
 /* An unconnected socket asks anew, and learns what has become of the remote
  * end; a connected one is told when it sends, or has sent already. */
 static void look_again(struct ts_dgram *flow, void *ctx)
 {
 	struct ts_dgram **to_send = ctx;
 	enum dgram_route before = flow->route;
-	int err = ts_dgram_route(flow->member, &flow->remote, &flow->route);
+	int err = 0;
+
+	if (before == DGRAM_WAITS)
+		err = choose_again(flow);
+	if (err) {
+		ts_dgram_end(flow);
+		return;
+	}
+	err = ts_dgram_route(flow->member, &flow->remote, &flow->route);
 
 	if (err && !flow->is_connected) {
 		ts_dgram_end(flow);

@@ -251,7 +251,7 @@ static int try_next_listener(struct ts_inbound *in)
 	in->entry = NULL;
 	in->fd = -1;
 	in->native = next->native;
-	in->is_tls = ts_tls_is_for(in->member->host, next);
+	in->is_tls = ts_tls_is_for(in->member, next);
 	return connect_native(in);
 }
 
@@ -492,7 +492,7 @@ static struct ts_inbound *new_inbound(struct ts_member *member,
 	in->local = *local;
 	in->remote = *remote;
 	in->native = listener->native;
-	in->is_tls = ts_tls_is_for(member->host, listener);
+	in->is_tls = ts_tls_is_for(member, listener);
 	in->asks_first = listener->is_fallback;
 	in->fd = in->far_fd = -1;
 	in->hup.fd = in->far_hup.fd = -1;

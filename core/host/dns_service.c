@@ -28,6 +28,7 @@
 #include "core/dns/dns_cache.h"
 #include "core/dns/dns_wire.h"
 #include "core/dns/special_names.h"
+#include "core/host/dns_choice.h"
 #include "core/host/dns_forward.h"
 #include "core/host/dns_search.h"
 #include "core/host/resolv_conf.h"
@@ -44,6 +45,7 @@ enum {
 struct ask {
 	struct ts_link link;
 	struct ts_dns_service *service;
+	struct ts_member *only;   /* NULL: any that knows */
 	struct ts_member *member; /* whose tailnet is asked */
 	ts_dns_answer_fn fn;
 	void *ctx;
@@ -92,15 +94,9 @@ static size_t plain_answer(const struct ts_host *host, const uint8_t *query,
 	return answer_len > 0 ? (size_t)answer_len : 0;
 }
 
-/* Nobody but the tailnet can know this name. */
 static bool is_tailnet_name(const struct ts_dns_query *q)
 {
-	struct ts_ip ip;
-
-	if (q->is_odd || !*q->name)
-		return false;
-	return !strchr(q->name, '.') || ts_dns_is_under(q->name, "ts.net") ||
-	       (ts_dns_parse_reverse(q->name, &ip) && ts_ip_is_tailscale(&ip));
+	return !q->is_odd && *q->name && ts_dns_is_tailnet_name(q->name);
 }
 
 /* -- what becomes of a query --------------------------------------------- */
@@ -121,6 +117,13 @@ static enum fate by_netmap(const struct ask *a, size_t *len)
 	return n > 0 ? FATE_ANSWERED : FATE_FORWARD;
 }
 
+/* Of several, one that does not come up must not hold up the others. */
+static bool is_given_up(const struct ts_member *member)
+{
+	return member->host->member_count > 1 &&
+	       !ts_member_has_netmap(member) && !ts_member_is_awaited(member);
+}
+
 static enum fate without_netmap(const struct ask *a, size_t *len)
 {
 	const struct ts_host *host = a->service->host;
@@ -137,7 +140,9 @@ static enum fate without_netmap(const struct ask *a, size_t *len)
 	if (ts_node_state(a->member->node) == TS_STOPPED ||
 	    !is_tailnet_name(&q))
 		return FATE_FORWARD;
-	return ts_member_is_down(a->member) ? FATE_FAIL : FATE_WAIT;
+	return ts_member_is_down(a->member) || is_given_up(a->member)
+		       ? FATE_FAIL
+		       : FATE_WAIT;
 }
 
 static enum fate decide(const struct ask *a, size_t *len)
@@ -157,9 +162,24 @@ static void free_ask(struct ask *a)
 	free(a);
 }
 
+/* For a program that has all nodes; the same else. */
+static const uint8_t *tell_stand_ins(const struct ask *a, const uint8_t *answer,
+				     size_t *len)
+{
+	struct ts_host *host = a->service->host;
+
+	if (a->only || host->member_count == 1 || *len > HOST_SCRATCH_BYTES)
+		return answer;
+	if (!ts_dns_tell_stand_ins(a->member, a->query, a->len, answer, *len))
+		*len = plain_answer(host, a->query, a->len, DNS_SERVFAIL);
+	return host->scratch;
+}
+
 /* fn may cancel whatever its ctx has asked: by then this is not in the list. */
 static void finish(struct ask *a, const uint8_t *answer, size_t len)
 {
+	if (len)
+		answer = tell_stand_ins(a, answer, &len);
 	ts_list_remove(&a->link);
 	a->fn(a->ctx, len ? answer : NULL, len);
 	free_ask(a);
@@ -230,7 +250,8 @@ static void forward_to(struct ask *a, struct ts_dns_resolvers *resolvers)
 {
 	struct ts_dns_service *s = a->service;
 
-	a->was_early = !ts_member_has_netmap(a->member);
+	a->was_early = !ts_member_has_netmap(a->member) ||
+		       (!a->only && ts_members_awaited(s->host));
 	a->is_routed = resolvers != NULL;
 	a->round = s->of[a->member->index].round;
 	if (a->is_routed && finish_from_cache(a))
@@ -270,9 +291,16 @@ static void forward(struct ask *a)
 
 static void advance(struct ask *a)
 {
-	const uint8_t *scratch = a->service->host->scratch;
-	size_t len = 0;
+	struct ts_host *host = a->service->host;
+	const uint8_t *scratch = host->scratch;
+	size_t len =
+		a->only ? 0 : ts_dns_answer_stand_in(host, a->query, a->len);
 
+	if (len > 0) {
+		finish(a, scratch, len);
+		return;
+	}
+	a->member = a->only ? a->only : ts_dns_choose(host, a->query, a->len);
 	switch (decide(a, &len)) {
 	case FATE_FORWARD:
 		forward(a);
@@ -315,7 +343,11 @@ static void on_forwarded(void *ctx, const uint8_t *answer, size_t len,
 				 a->len, answer, len, ts_host_now_ms(host));
 	if (a->was_early && knows_nothing(answer, len) &&
 	    !ts_member_is_down(a->member)) {
+		struct ts_member *awaited = ts_members_awaited(host);
+
 		a->was_early = false;
+		if (!a->only && awaited)
+			a->member = awaited;
 		if (ts_member_has_netmap(a->member))
 			advance(a);
 		else
@@ -358,8 +390,9 @@ static struct ask *first_ready(const struct ts_dns_service *s)
 	for (struct ts_link *at = s->asks.next; at != &s->asks; at = at->next) {
 		struct ask *a = TS_LINK_OWNER(at, struct ask, link);
 
-		if (!a->forward && (ts_member_has_netmap(a->member) ||
-				    ts_member_is_down(a->member)))
+		if (!a->forward &&
+		    (ts_member_has_netmap(a->member) ||
+		     ts_member_is_down(a->member) || is_given_up(a->member)))
 			return a;
 	}
 	return NULL;
@@ -404,7 +437,8 @@ static void ask(struct ts_host *host, struct ts_member *only,
 	*a = (struct ask){.service = s,
 			  .fn = fn,
 			  .ctx = ctx,
-			  .member = only ? only : ts_host_first(host),
+			  .only = only,
+			  .member = ts_host_first(host),
 			  .wants_all = wants_all,
 			  .len = len,
 			  .end_ms = ts_host_now_ms(host) + WAIT_MS};

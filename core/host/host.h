@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * host.h - the programs' side of a node: broker, rendezvous, splices
+ * host.h - the programs' side of nodes: broker, rendezvous, splices
  *
- * Serves every attached program for one node on the loop's thread:
+ * Serves every attached program for one or more nodes on the loop's thread:
  * broker_server takes requests, rendezvous holds and releases connects,
  * app_listener registers ports and carries inbound connections to them,
  * app_splice moves the bytes between the program's loopback socket and lwIP.
@@ -15,6 +15,7 @@
 #include "core/broker/address_table.h"
 #include "core/loop/loop.h"
 #include "core/node/node.h"
+#include "core/state/node_rules.h"
 
 struct ts_host;
 struct ts_drop_box; /* core/drop/drop_box.h */
@@ -48,19 +49,29 @@ struct ts_host_cert_ops {
 	void (*cancel)(void *request);
 };
 
-enum { TS_HOST_TLS_PORTS_MAX = 16 };
-
-struct ts_host_config {
-	const char *socket_path; /* broker's path (mode 0600), or NULL */
-	const char *abstract_name; /* without the leading NUL, or NULL */
-	enum ts_listen_mode listen;
-	enum ts_dns_mode dns;
-	const char *resolv_conf; /* NULL: the system's */
-	const struct ts_doh_ops *doh; /* NULL: no DNS over HTTPS */
-	void *doh_ctx;
-	/* Programs' listeners at these ports: TLS is ended in front of them. */
+/* What one of the nodes has of its own. */
+struct ts_member_config {
+	const char *name;      /* for TSNET_NODE; NULL: it cannot be named */
+	const char *interface; /* as programs are shown it; NULL: by order */
+	enum ts_listen_mode listen;        /* for programs that have it alone */
+	const struct ts_node_rules *rules; /* NULL: none; the host reads them
+					    * as long as it is open */
+	/* Programs' listeners at these ports: TLS is ended in front of them.
+	 * Read as long as the host is open. */
 	const uint16_t *tls_ports;
 	size_t tls_port_count;
+	void *doh_ctx; /* for its questions by HTTPS */
+};
+
+struct ts_host_config {
+	struct ts_member_config first;
+	const char *socket_path; /* broker's path (mode 0600), or NULL */
+	const char *abstract_name; /* without the leading NUL, or NULL */
+	enum ts_dns_mode dns;
+	/* With several nodes: where stand-ins are (stand_ins.h). */
+	struct ts_prefix stand_in4, stand_in6;
+	const char *resolv_conf; /* NULL: the system's */
+	const struct ts_doh_ops *doh; /* NULL: no DNS over HTTPS */
 	unsigned timeout_s; /* how long a connect or a name waits for a node
 			     * that is not running yet */
 	bool in_process; /* same process as (the first of) the programs */
@@ -80,6 +91,10 @@ void ts_host_set_drop_box(struct ts_member *member, struct ts_drop_box *box);
 /* Where this node's certificates come from; without it there is no TLS. */
 void ts_host_set_certs(struct ts_member *member,
 		       const struct ts_host_cert_ops *ops, void *ctx);
+/* One more, before the loop runs; TS_HOST_NODES_MAX in all. NULL: out of
+ * memory. */
+struct ts_member *ts_host_add(struct ts_host *host, struct ts_node *node,
+			      const struct ts_member_config *config);
 /* Closes all; connections are aborted. */
 void ts_host_close(struct ts_host *host);
 /* In a child that was forked from a process with an in-process host: closes

@@ -15,10 +15,10 @@ struct tls_entries {
 	struct ts_entry *near, *far; /* far: NULL but for our own programs */
 };
 
-bool ts_tls_is_for(const struct ts_host *host, const struct ts_listener *l)
+bool ts_tls_is_for(const struct ts_member *member, const struct ts_listener *l)
 {
-	for (size_t i = 0; i < host->tls_port_count; i++)
-		if (host->tls_ports[i] == l->tailnet.port)
+	for (size_t i = 0; i < member->tls_port_count; i++)
+		if (member->tls_ports[i] == l->tailnet.port)
 			return true;
 	return l->is_tls;
 }

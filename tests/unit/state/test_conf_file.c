@@ -182,29 +182,52 @@ static void every_option_can_be_in_the_environment(void **state)
 	static const struct {
 		const char *key, *value;
 	} values[] = {
-		{"hostname", "h"},    {"auth_key", "k"},
-		{"client_secret", "s"}, {"client_id", "i"},
-		{"id_token", "t"}, {"audience", "a"},
-		{"control_url", "http://h"}, {"state_dir", "/d"},
-		{"ephemeral", "yes"}, {"listen", "host"}, {"dns", "host"},
-		{"accept_dns", "no"}, {"accept_routes", "yes"},
+		{"hostname", "h"},
+		{"auth_key", "k"},
+		{"client_secret", "s"},
+		{"client_id", "i"},
+		{"id_token", "t"},
+		{"audience", "a"},
+		{"control_url", "http://h"},
+		{"state_dir", "/d"},
+		{"ephemeral", "yes"},
+		{"listen", "host"},
+		{"dns", "host"},
+		{"accept_dns", "no"},
+		{"accept_routes", "yes"},
 		{"advertise_routes", "10.0.0.0/8"},
-		{"advertise_exit_node", "yes"}, {"exit_node", "n"},
-		{"exit_node_allow_lan_access", "yes"}, {"port", "7"}, {"endpoints", "192.0.2.1:7"}, {"tags", "tag:a"},
-		{"wait", "7"}, {"timeout", "7"}, {"log_file", "/l"},
-		{"log_level", "info"}, {"log_format", "json"},
+		{"advertise_exit_node", "yes"},
+		{"exit_node", "n"},
+		{"exit_node_allow_lan_access", "yes"},
+		{"port", "7"},
+		{"endpoints", "192.0.2.1:7"},
+		{"tags", "tag:a"},
+		{"wait", "7"},
+		{"timeout", "7"},
+		{"log_file", "/l"},
+		{"log_level", "info"},
+		{"log_format", "json"},
 		{"metrics_listen", "127.0.0.1:9100"},
-		{"follow_exec", "no"}, {"force_login", "1"},
+		{"follow_exec", "no"},
+		{"force_login", "1"},
 		{"login_qr", "yes"},
-		{"direct", "no"}, {"path_mtu", "no"}, {"shields_up", "yes"},
+		{"direct", "no"},
+		{"path_mtu", "no"},
+		{"shields_up", "yes"},
 		{"locked", "yes"},
 		{"congestion", "cubic"},
-		{"disable_portmapper", "yes"}, {"disable_upnp", "1"},
+		{"disable_portmapper", "yes"},
+		{"disable_upnp", "1"},
 		{"proxy_listen", "127.0.0.1:1080"},
 		{"taildrop_dir", "/d"},
 		{"listen_tls", "443, 8443"},
 		{"acme_directory", "https://ca.example/dir"},
 		{"permit_cert_uid", "www-data"},
+		{"nodes", "a,b"},
+		{"destinations", "10.0.0.0/8,*.b"},
+		{"listen_ports", "80,90-99"},
+		{"interface", "tailscale7"},
+		{"stand_ins", "10.9.0.0/16, fd00:1::/64"},
 	};
 	struct bench *b = *state;
 	size_t count;
@@ -539,6 +562,50 @@ static void the_example_shows_every_option_with_its_default(void **state)
 	assert_int_equal(load(b, live), 0);
 }
 
+static void several_nodes_are_a_chain(void **state)
+{
+	static const char text[] = "nodes = front, back\n"
+				   "tags = tag:all\n"
+				   "[node \"front\"]\n"
+				   "state_dir = mem:\n"
+				   "[node \"back\"]\n"
+				   "state_dir = mem:\n"
+				   "destinations = 10.0.0.0/8, *.b\n"
+				   "interface = tailscale7\n";
+	struct bench *b = *state;
+	const struct ts_config *next;
+
+	with_env(b, HOME);
+	assert_int_equal(load(b, text), 0);
+	assert_string_equal(b->config.node_name, "front");
+	assert_string_equal(b->config.hostname, "front");
+	assert_null(b->config.interface);
+	next = b->config.next;
+	assert_non_null(next);
+	assert_string_equal(next->node_name, "back");
+	assert_string_equal(next->tags[0], "tag:all");
+	assert_string_equal(next->interface, "tailscale7");
+	assert_int_equal(next->rules.prefix_count, 1);
+	assert_string_equal(next->rules.names[0], ".b");
+	assert_null(next->next);
+}
+
+static void nodes_that_would_meet_are_refused(void **state)
+{
+	static const char *const texts[] = {
+		"nodes = a, b\nstate_dir = /d\n", "nodes = a, a\n",
+		"nodes = a/b\n", "nodes = 1,2,3,4,5,6,7,8,9\n",
+		"nodes = a, b\n[node \"b\"]\nport = x\n"};
+	struct bench *b = *state;
+
+	with_env(b, HOME);
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		assert_int_equal(load(b, texts[i]), -EINVAL);
+		assert_true(*b->err);
+		assert_null(b->config.next);
+	}
+}
+
 #define CASE(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 
 int main(void)
@@ -546,6 +613,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(defaults_are_those_of_the_header),
 		CASE(every_option_can_be_in_the_file),
+		CASE(several_nodes_are_a_chain),
+		CASE(nodes_that_would_meet_are_refused),
 		CASE(every_option_can_be_in_the_environment),
 		CASE(the_environment_wins_over_the_file),
 		CASE(the_programs_own_section_wins),
