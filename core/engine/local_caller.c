@@ -55,20 +55,34 @@ static bool find_uid(const char *name, uid_t *out)
 	return found;
 }
 
-bool local_caller_may_write(int fd, const char *operator_user)
+static bool read_uid(int fd, uid_t *out)
 {
 	struct ucred cred = {.uid = (uid_t)-1};
 	socklen_t len = sizeof(cred);
-	uid_t uid;
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0 ||
 	    len != sizeof(cred) || cred.uid == (uid_t)-1)
 		return false;
-	if (cred.uid == 0 || cred.uid == geteuid())
-		return true;
-	if (!operator_user || !*operator_user)
+	*out = cred.uid;
+	return true;
+}
+
+bool local_caller_is(int fd, const char *user)
+{
+	uid_t caller, uid;
+
+	if (!user || !*user || !read_uid(fd, &caller))
 		return false;
-	if (!parse_uid(operator_user, &uid) && !find_uid(operator_user, &uid))
+	return (parse_uid(user, &uid) || find_uid(user, &uid)) &&
+	       caller == uid;
+}
+
+bool local_caller_may_write(int fd, const char *operator_user)
+{
+	uid_t caller;
+
+	if (!read_uid(fd, &caller))
 		return false;
-	return cred.uid == uid;
+	return caller == 0 || caller == geteuid() ||
+	       local_caller_is(fd, operator_user);
 }

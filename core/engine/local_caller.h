@@ -11,4 +11,7 @@
  * business of the socket's mode. */
 bool local_caller_may_write(int fd, const char *operator_user);
 
+/* Is it this user (a name or a number)? NULL or "": nobody is. */
+bool local_caller_is(int fd, const char *user);
+
 #endif

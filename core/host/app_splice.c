@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "core/host/host_internal.h"
+#include "core/host/tls_server.h"
 
 enum {
 	VIEWS_MAX = 128,
@@ -572,6 +573,7 @@ size_t ts_host_undelivered(const struct ts_host *host)
 {
 	size_t total = ts_relays_undelivered(host) +
 		       ts_dgrams_undelivered(host) +
+		       ts_tls_undelivered(host) +
 		       ts_node_unsent(host->node, ts_host_now_ms(host));
 
 	for (const struct ts_link *at = host->splices.next;

@@ -22,6 +22,7 @@
 #include "core/host/host_internal.h"
 #include "core/host/notify.h"
 #include "core/host/peerapi.h"
+#include "core/host/tls_server.h"
 #include "core/host/proxy.h"
 
 enum {
@@ -162,6 +163,8 @@ static int open_parts(struct ts_host *host, const struct ts_host_config *config,
 		status = ts_forwards_open(host);
 	if (!status)
 		status = ts_peerapi_open(host);
+	if (!status)
+		status = ts_tls_server_open(host);
 	if (status) {
 		snprintf(err, 256, "%s", ts_strerror(status));
 		return status;
@@ -200,6 +203,11 @@ struct ts_host *ts_host_open(struct ts_loop *loop, struct ts_node *node,
 	host->shares_files = config->shares_files;
 	host->doh = config->doh;
 	host->doh_ctx = config->doh_ctx;
+	host->certs = config->certs;
+	host->certs_ctx = config->certs_ctx;
+	for (size_t i = 0; i < config->tls_port_count &&
+			   i < TS_HOST_TLS_PORTS_MAX; i++)
+		host->tls_ports[host->tls_port_count++] = config->tls_ports[i];
 	host->hup.epoll_fd = -1;
 	host->rv.fd4 = host->rv.fd6 = -1;
 	host->rv.dummy4 = host->rv.dummy6 = -1;
@@ -226,6 +234,7 @@ void ts_host_close(struct ts_host *host)
 	ts_inbounds_close(host);
 	ts_forwards_stop(host);
 	ts_peerapi_close(host);
+	ts_tls_server_close(host);
 	ts_splices_close(host);
 	ts_relays_close(host);
 	ts_dns_streams_close(host);

@@ -31,6 +31,21 @@ struct ts_doh_ops {
 	void (*cancel)(void *request);
 };
 
+/* Certificates for TLS that the host ends (tls_server.h). error NULL: here it
+ * is, as two PEM texts, whose chain begins with the leaf. */
+typedef void (*ts_host_cert_fn)(void *ctx, const char *key_pem,
+				const char *chain_pem, const char *error);
+struct ts_host_cert_ops {
+	/* name: as a client asks for it. fn is called once unless it is
+	 * cancelled, and never inside; after limit_ms at the latest. NULL: out
+	 * of memory, or too many wait. */
+	void *(*start)(void *ctx, const char *name, unsigned limit_ms,
+		       ts_host_cert_fn fn, void *fn_ctx);
+	void (*cancel)(void *request);
+};
+
+enum { TS_HOST_TLS_PORTS_MAX = 16 };
+
 struct ts_host_config {
 	const char *socket_path; /* broker's path (mode 0600), or NULL */
 	const char *abstract_name; /* without the leading NUL, or NULL */
@@ -39,6 +54,11 @@ struct ts_host_config {
 	const char *resolv_conf; /* NULL: the system's */
 	const struct ts_doh_ops *doh; /* NULL: no DNS over HTTPS */
 	void *doh_ctx;
+	const struct ts_host_cert_ops *certs; /* NULL: no TLS */
+	void *certs_ctx;
+	/* Programs' listeners at these ports: TLS is ended in front of them. */
+	const uint16_t *tls_ports;
+	size_t tls_port_count;
 	unsigned timeout_s; /* how long a connect or a name waits for a node
 			     * that is not running yet */
 	bool in_process; /* same process as (the first of) the programs */

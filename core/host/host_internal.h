@@ -49,6 +49,7 @@ struct ts_dgrams;
 struct ts_dgram_port;
 struct ts_forwards; /* forward.h */
 struct ts_peerapi; /* peerapi.h */
+struct ts_tls_server; /* tls_server.h */
 
 /* -- flow_entries.c: the table's flows, and how long they stay ----------- */
 struct ts_entry {
@@ -119,11 +120,16 @@ struct ts_host {
 	struct ts_dns_service *dns;
 	const struct ts_doh_ops *doh; /* NULL: none */
 	void *doh_ctx;
+	const struct ts_host_cert_ops *certs; /* NULL: none */
+	void *certs_ctx;
 	struct ts_link dns_streams;
 	size_t dns_stream_count;
 	struct ts_dgrams *dgrams; /* app_datagram.h */
 	struct ts_forwards *forwards;
 	struct ts_peerapi *peerapi;
+	struct ts_tls_server *tls;
+	uint16_t tls_ports[TS_HOST_TLS_PORTS_MAX]; /* of programs' listeners */
+	size_t tls_port_count;
 	struct ts_timer *ready_timer;	/* pumps what is in ready */
 	struct ts_timer *changed_timer; /* the node changed: tell all */
 	struct ts_timer *drain_timer;	/* drain.c; NULL: never needed yet */
@@ -268,6 +274,7 @@ struct ts_listener {
 	struct ts_addr native;
 	bool is_listening; /* LISTEN came; else BIND or BOUND only */
 	uint8_t shares; /* TS_BROKER_REUSE, TS_BROKER_REUSE_PORT */
+	bool is_tls;	/* TLS is ended in front of it */
 	int deferred_s;	/* TCP_DEFER_ACCEPT, where notify_bind.c took it */
 	struct ts_dgram_port *port; /* UDP */
 	uint64_t made_ms;

@@ -51,7 +51,8 @@ struct ts_tls_wish {
 struct ts_tls_conn_ops {
 	/* The handshake is done: name and protocol are known. */
 	void (*ready)(void *user);
-	/* There are bytes, or the end: read until -EAGAIN. */
+	/* There are bytes, or the end. Who stops before -EAGAIN is not called
+	 * again for what is there. */
 	void (*readable)(void *user);
 	/* There is room again after a short write. */
 	void (*writable)(void *user);
@@ -102,13 +103,28 @@ struct ts_addr ts_tls_conn_remote(const struct ts_tls_conn *conn);
 /* -- a program's listener (tls_join.c) --------------------------------------- */
 /* A connection whose plain bytes are a program's: the TLS side is tcp, or
  * cipher_fd when tcp is NULL. Takes all of them, and ends by itself;
- * ended(ctx), which may be NULL, is called then, once, and not inside. */
+ * ended(ctx), which may be NULL, is called once it is over, or could not even
+ * begin. */
 void ts_tls_join(struct ts_host *host, struct stack_tcp *tcp, int cipher_fd,
 		 const struct ts_addr *remote, const struct ts_tls_wish *wish,
 		 int plain_fd, void (*ended)(void *ctx), void *ctx);
 
+/* -- app_inbound.c (tls_inbound.c) --------------------------------------------- */
+struct ts_listener;
+struct ts_relay_end;
+bool ts_tls_is_for(const struct ts_host *host, const struct ts_listener *l);
+/* ends[0] is the program's; tcp is the other end, or ends[1] where tcp is NULL.
+ * Takes all of them. */
+void ts_tls_inbound_start(struct ts_host *host, const struct ts_addr *remote,
+			  struct stack_tcp *tcp,
+			  const struct ts_relay_end *ends);
+
 /* -- host.c ------------------------------------------------------------------- */
 int ts_tls_server_open(struct ts_host *host);
 void ts_tls_server_close(struct ts_host *host); /* aborts what is left */
+/* Those in the tunnel are aborted: there is another node. */
+void ts_tls_server_leave_node(struct ts_host *host);
+/* Bytes that were taken and are not delivered. */
+size_t ts_tls_undelivered(const struct ts_host *host);
 
 #endif
