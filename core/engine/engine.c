@@ -175,8 +175,6 @@ static int open_host(struct ts_engine *engine, char err[static 256])
 		.dns = engine->config.dns,
 		.doh = &engine_doh_ops,
 		.doh_ctx = engine,
-		.certs = &engine_cert_ops,
-		.certs_ctx = engine,
 		.tls_ports = engine->config.tls_ports,
 		.tls_port_count = engine->config.tls_port_count,
 		.timeout_s = engine->config.timeout_s,
@@ -192,7 +190,12 @@ static int open_host(struct ts_engine *engine, char err[static 256])
 	snprintf(engine->localapi_path, sizeof(engine->localapi_path),
 		 "%s/tailscaled.sock", engine->store.dir);
 	engine->host = ts_host_open(engine->loop, engine->node, &hc, err);
-	return engine->host ? 0 : -ENETDOWN;
+	if (!engine->host)
+		return -ENETDOWN;
+	engine->member = ts_host_first(engine->host);
+	ts_host_set_certs(engine->member, &engine_cert_ops, engine);
+	ts_http_client_set_tunnel(engine->http, &engine_doh_tunnel, engine);
+	return 0;
 }
 
 /* As tsnet says it. */
@@ -305,6 +308,7 @@ void ts_engine_close(struct ts_engine *engine)
 	auth_source_close(engine->auth);
 	if (engine->host)
 		ts_host_close(engine->host);
+	engine->host = NULL;
 	ts_node_free(engine->node);
 	engine->node = NULL;
 	engine_io_close(engine);
@@ -453,9 +457,8 @@ void ts_engine_watch_state(struct ts_engine *engine, ts_engine_state_fn fn,
 int ts_engine_open_proxy(struct ts_engine *engine, bool with_localapi,
 			 struct ts_proxy_access *out)
 {
-	return ts_proxy_open(engine->host, NULL,
-			     with_localapi ? engine->localapi_path : NULL,
-			     out);
+	return ts_proxy_open(engine->member, NULL,
+			     with_localapi ? engine->localapi_path : NULL, out);
 }
 
 const char *ts_engine_broker_path(const struct ts_engine *engine)

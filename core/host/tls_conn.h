@@ -44,6 +44,7 @@ struct ts_tls_conn {
 	struct ts_link link;  /* in server->conns */
 	struct ts_link ready; /* in server->ready, or in no list */
 	struct ts_host *host;
+	struct ts_member *member;
 	const struct ts_tls_conn_ops *ops;
 	void *user;
 	SSL *ssl;

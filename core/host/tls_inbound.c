@@ -35,12 +35,12 @@ static void on_ended(void *ctx)
 	free(ctx);
 }
 
-void ts_tls_inbound_start(struct ts_host *host, const struct ts_addr *remote,
+void ts_tls_inbound_start(struct ts_member *member, const struct ts_addr *remote,
 			  struct stack_tcp *tcp,
 			  const struct ts_relay_end *ends)
 {
 	const struct ts_tls_wish wish = {.name = NULL};
-	const struct tls_entries entries = {host, ends[0].entry,
+	const struct tls_entries entries = {member->host, ends[0].entry,
 					    ends[1].entry};
 	struct tls_entries *kept = malloc(sizeof(*kept));
 
@@ -53,6 +53,6 @@ void ts_tls_inbound_start(struct ts_host *host, const struct ts_addr *remote,
 		return;
 	}
 	*kept = entries;
-	ts_tls_join(host, tcp, ends[1].fd, remote, &wish, ends[0].fd, on_ended,
+	ts_tls_join(member, tcp, ends[1].fd, remote, &wish, ends[0].fd, on_ended,
 		    kept);
 }

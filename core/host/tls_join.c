@@ -210,11 +210,11 @@ static struct tls_join *new_join(struct ts_host *host, int fd,
 	return j;
 }
 
-void ts_tls_join(struct ts_host *host, struct stack_tcp *tcp, int cipher_fd,
+void ts_tls_join(struct ts_member *member, struct stack_tcp *tcp, int cipher_fd,
 		 const struct ts_addr *remote, const struct ts_tls_wish *wish,
 		 int plain_fd, void (*ended)(void *ctx), void *ctx)
 {
-	struct tls_join *j = new_join(host, plain_fd, ended, ctx);
+	struct tls_join *j = new_join(member->host, plain_fd, ended, ctx);
 
 	if (!j) {
 		if (tcp)
@@ -225,8 +225,8 @@ void ts_tls_join(struct ts_host *host, struct stack_tcp *tcp, int cipher_fd,
 			ended(ctx);
 		return;
 	}
-	j->conn = tcp ? ts_tls_accept_tcp(host, tcp, wish, &join_ops, j)
-		      : ts_tls_accept_fd(host, cipher_fd, remote, wish,
+	j->conn = tcp ? ts_tls_accept_tcp(member, tcp, wish, &join_ops, j)
+		      : ts_tls_accept_fd(member, cipher_fd, remote, wish,
 					 &join_ops, j);
 	if (!j->conn)
 		break_off(j);

@@ -84,19 +84,20 @@ static void on_certificate(void *ctx, const char *key_pem,
 static int on_want_certificate(SSL *ssl, void *ctx)
 {
 	struct ts_tls_conn *conn = SSL_get_app_data(ssl);
-	struct ts_host *host = conn->host;
+	const struct ts_member *member = conn->member;
 
 	(void)ctx;
 	if (conn->has_cert)
 		return 1;
-	if (conn->cert_failed || !host->certs)
+	if (conn->cert_failed || !member->certs)
 		return 0;
 	if (conn->cert_request)
 		return -1;
-	conn->cert_request = host->certs->start(host->certs_ctx, conn->name,
-						TS_TLS_CERTIFICATE_MS,
-						on_certificate, conn);
-	conn->due_ms = ts_host_now_ms(host) + TS_TLS_CERTIFICATE_MS +
+	conn->cert_request =
+		member->certs->start(member->certs_ctx, conn->name,
+				     TS_TLS_CERTIFICATE_MS, on_certificate,
+				     conn);
+	conn->due_ms = ts_host_now_ms(conn->host) + TS_TLS_CERTIFICATE_MS +
 		       TS_TLS_HANDSHAKE_MS;
 	return conn->cert_request ? -1 : 0;
 }
@@ -226,7 +227,7 @@ static void free_conn(struct ts_tls_conn *conn)
 		return;
 	}
 	if (conn->cert_request)
-		conn->host->certs->cancel(conn->cert_request);
+		conn->member->certs->cancel(conn->cert_request);
 	ts_list_remove(&conn->link);
 	ts_list_remove(&conn->ready);
 	server->count--;
@@ -434,7 +435,9 @@ static void pump(void *ctx)
 
 	if (ts_list_is_empty(&server->ready))
 		return;
-	stack_set_now(ts_node_stack(host->node), ts_host_now_ms(host));
+	for (unsigned i = 0; i < host->member_count; i++)
+		stack_set_now(ts_node_stack(host->members[i].node),
+			      ts_host_now_ms(host));
 	ts_timer_set(server->pump, UINT64_MAX);
 	/* Who lines up again waits for the next turn. */
 	turn = server->ready;
@@ -505,11 +508,12 @@ static int open_ssl(struct ts_tls_conn *conn)
 	return 0;
 }
 
-static struct ts_tls_conn *begin(struct ts_host *host, struct stack_tcp *tcp,
+static struct ts_tls_conn *begin(struct ts_member *member, struct stack_tcp *tcp,
 				 int fd, const struct ts_addr *remote,
 				 const struct ts_tls_wish *wish,
 				 const struct ts_tls_conn_ops *ops, void *user)
 {
+	struct ts_host *host = member->host;
 	struct ts_tls_server *server = host->tls;
 	struct ts_tls_conn *conn = has_room(server, &remote->ip)
 					   ? calloc(1, sizeof(*conn)) : NULL;
@@ -521,6 +525,7 @@ static struct ts_tls_conn *begin(struct ts_host *host, struct stack_tcp *tcp,
 		return NULL;
 	}
 	conn->host = host;
+	conn->member = member;
 	conn->tcp = tcp;
 	conn->fd = fd;
 	conn->remote = *remote;
@@ -543,7 +548,7 @@ static struct ts_tls_conn *begin(struct ts_host *host, struct stack_tcp *tcp,
 	return conn;
 }
 
-struct ts_tls_conn *ts_tls_accept_tcp(struct ts_host *host,
+struct ts_tls_conn *ts_tls_accept_tcp(struct ts_member *member,
 				      struct stack_tcp *tcp,
 				      const struct ts_tls_wish *wish,
 				      const struct ts_tls_conn_ops *ops,
@@ -551,16 +556,16 @@ struct ts_tls_conn *ts_tls_accept_tcp(struct ts_host *host,
 {
 	struct ts_addr remote = stack_tcp_remote(tcp);
 
-	return begin(host, tcp, -1, &remote, wish, ops, user);
+	return begin(member, tcp, -1, &remote, wish, ops, user);
 }
 
-struct ts_tls_conn *ts_tls_accept_fd(struct ts_host *host, int fd,
+struct ts_tls_conn *ts_tls_accept_fd(struct ts_member *member, int fd,
 				     const struct ts_addr *remote,
 				     const struct ts_tls_wish *wish,
 				     const struct ts_tls_conn_ops *ops,
 				     void *user)
 {
-	return begin(host, NULL, fd, remote, wish, ops, user);
+	return begin(member, NULL, fd, remote, wish, ops, user);
 }
 
 /* -- the server -------------------------------------------------------------------- */
@@ -607,8 +612,9 @@ int ts_tls_server_open(struct ts_host *host)
 	return ts_loop_before_sleep(host->loop, pump, host);
 }
 
-void ts_tls_server_leave_node(struct ts_host *host)
+void ts_tls_server_leave_node(struct ts_member *member)
 {
+	struct ts_host *host = member->host;
 	struct ts_link *next;
 
 	for (struct ts_link *at = host->tls->conns.next;
@@ -617,7 +623,7 @@ void ts_tls_server_leave_node(struct ts_host *host)
 			TS_LINK_OWNER(at, struct ts_tls_conn, link);
 
 		next = at->next;
-		if (!conn->tcp)
+		if (conn->member != member || !conn->tcp)
 			continue;
 		ts_tls_wire_close(conn, false);
 		ts_tls_break(conn, -ENETDOWN);

@@ -22,6 +22,7 @@
 #include "netstack/stack.h"
 
 struct ts_host;
+struct ts_member; /* the node whose connection, and certificate, it is */
 struct ts_tls_conn;
 
 /* What a side speaks inside of TLS, as RFC 7301 lists it. */
@@ -64,13 +65,13 @@ struct ts_tls_conn_ops {
 /* Each takes the connection in every case, error or not. tcp may still be on
  * its way (stack_syn_accept()), and is the callee's with its callbacks. NULL:
  * out of memory, or too many: it was aborted. */
-struct ts_tls_conn *ts_tls_accept_tcp(struct ts_host *host,
+struct ts_tls_conn *ts_tls_accept_tcp(struct ts_member *member,
 				      struct stack_tcp *tcp,
 				      const struct ts_tls_wish *wish,
 				      const struct ts_tls_conn_ops *ops,
 				      void *user);
 /* A connected loopback socket; remote: whom it stands for. */
-struct ts_tls_conn *ts_tls_accept_fd(struct ts_host *host, int fd,
+struct ts_tls_conn *ts_tls_accept_fd(struct ts_member *member, int fd,
 				     const struct ts_addr *remote,
 				     const struct ts_tls_wish *wish,
 				     const struct ts_tls_conn_ops *ops,
@@ -105,7 +106,7 @@ struct ts_addr ts_tls_conn_remote(const struct ts_tls_conn *conn);
  * cipher_fd when tcp is NULL. Takes all of them, and ends by itself;
  * ended(ctx), which may be NULL, is called once it is over, or could not even
  * begin. */
-void ts_tls_join(struct ts_host *host, struct stack_tcp *tcp, int cipher_fd,
+void ts_tls_join(struct ts_member *member, struct stack_tcp *tcp, int cipher_fd,
 		 const struct ts_addr *remote, const struct ts_tls_wish *wish,
 		 int plain_fd, void (*ended)(void *ctx), void *ctx);
 
@@ -115,7 +116,7 @@ struct ts_relay_end;
 bool ts_tls_is_for(const struct ts_host *host, const struct ts_listener *l);
 /* ends[0] is the program's; tcp is the other end, or ends[1] where tcp is NULL.
  * Takes all of them. */
-void ts_tls_inbound_start(struct ts_host *host, const struct ts_addr *remote,
+void ts_tls_inbound_start(struct ts_member *member, const struct ts_addr *remote,
 			  struct stack_tcp *tcp,
 			  const struct ts_relay_end *ends);
 
@@ -123,7 +124,7 @@ void ts_tls_inbound_start(struct ts_host *host, const struct ts_addr *remote,
 int ts_tls_server_open(struct ts_host *host);
 void ts_tls_server_close(struct ts_host *host); /* aborts what is left */
 /* Those in the tunnel are aborted: there is another node. */
-void ts_tls_server_leave_node(struct ts_host *host);
+void ts_tls_server_leave_node(struct ts_member *member);
 /* Bytes that were taken and are not delivered. */
 size_t ts_tls_undelivered(const struct ts_host *host);
 

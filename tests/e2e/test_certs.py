@@ -1,9 +1,8 @@
 """TLS certificates of a node: obtained from a CA, kept, handed out, used."""
 import json
 import os
-import socket
-import ssl
 import subprocess
+import sys
 import threading
 import time
 
@@ -12,7 +11,7 @@ import pytest
 from acme_server import PROBLEM, AcmeServer
 from harness import needs, wait_until
 from kube_server import KubeServer
-from test_localapi import NOBODY, ask
+from test_localapi import ask
 
 pytestmark = needs("openssl")
 
@@ -193,7 +192,6 @@ def test_what_passes_by_itself_is_tried_again(acme, node, step, answer):
     ("dir", (200, {}, "x" * 100000), "too long"),
     ("dir", (200, {}, {"newNonce": "http://127.0.0.1/", "newAccount": "ftp:",
                        "newOrder": 7}), "makes no sense"),
-    ("nonce", (200, {"Replay-Nonce": "not a nonce!"}, ""), "no nonce"),
     ("cert", (200, {}, "-----BEGIN CERTIFICATE-----\nAAAA\n"),
      "makes no sense"),
 ])
@@ -208,6 +206,15 @@ def test_what_the_ca_refuses_is_told_in_its_words(acme, node, step, answer,
     before = len(acme.seen)
     assert get_cert(program)[2] == text
     assert len(acme.seen) == before
+
+
+def test_a_server_without_nonces(acme, node):
+    usual = acme.directory()
+    acme.script["dir"] = lambda server: (200, {"Replay-Nonce": ""}, usual[2])
+    acme.script["nonce"] = lambda server: (200, {"Replay-Nonce": "no nonce!"},
+                                           "")
+    status, _, text = get_cert(node())
+    assert status == 500 and "gives no nonce" in text
 
 
 def test_a_certificate_of_another_key(acme, node):
@@ -288,7 +295,7 @@ def test_min_validity_renews_at_once(acme, node):
     program = node()
     first = split(get_cert(program)[2])[1]
     assert split(get_cert(program, min_validity="48h")[2])[1] == first
-    status, _, text = get_cert(program, min_validity="2 days")
+    status, _, text = get_cert(program, min_validity="2days")
     assert status == 400 and "invalid validity" in text
     assert get_cert(program, min_validity="1h30m0.5s")[0] == 200
     assert acme.steps().count("finalize") == 1
@@ -301,7 +308,7 @@ def test_a_ca_that_refuses_the_renewals_hint(acme, node):
     acme.window = (time.time() - 7200, time.time() - 3600)
 
     def picky(server):
-        if server.seen[-1][1].get("replaces"):
+        if (server.seen[-1][1] or {}).get("replaces"):
             return problem(409, "alreadyReplaced", "was replaced")
         return None
     acme.script["order"] = picky
@@ -313,33 +320,54 @@ def test_a_ca_that_refuses_the_renewals_hint(acme, node):
 # -- where it is kept ----------------------------------------------------------------
 
 
-def test_in_memory(acme, run):
+def place_elsewhere(program, tmp_path):
+    """A node without a state directory has its sockets in a new one."""
+    found = wait_until(lambda: list(tmp_path.glob("run/tsnet-*")), "a place")
+    program.state = str(found[0])
+    return program.wait_running()
+
+
+def elsewhere(tmp_path, *envs):
+    (tmp_path / "run").mkdir(mode=0o700)
+    env = {"XDG_RUNTIME_DIR": str(tmp_path / "run")}
+    for more in envs:
+        env.update(more)
+    return env
+
+
+def test_in_memory(acme, run, tmp_path):
     """A node without a place keeps it as long as it lives."""
     program = run("web", "sleep", "300", state=False,
-                  options=["--state", "mem:"], env=acme.env)
-    socket_path = wait_until(lambda: find_socket(program), "the LocalAPI")
-    program.state = os.path.dirname(socket_path)
-    program.wait_running()
+                  env=elsewhere(tmp_path, acme.env))
+    place_elsewhere(program, tmp_path)
     first = get_cert(program)[2]
     assert get_cert(program)[2] == first and "PRIVATE KEY" in first
     assert acme.steps().count("finalize") == 1
     assert not os.path.exists(certs_dir(program))
 
 
-def find_socket(program):
-    for line in program.log.splitlines():
-        for word in line.split():
-            if word.endswith("tailscaled.sock"):
-                return word
-    return None
-
-
 def test_in_a_secret(acme, run, tmp_path):
+    """As Tailscale's own container keeps it; the next pod has it."""
     kube = KubeServer(tmp_path / "kube")
+    env = elsewhere(tmp_path, kube.env, acme.env)
+    env["SSL_CERT_FILE"] = acme.ca
+    options = ["--state", "kube:web"]
     try:
-        program = run("web", "sleep", "300", options=["--state", "kube:web"],
-                      env={**kube.env, **acme.env})
-        wait_until(lambda: "_machinekey" in kube.data("web"), "the Secret")
+        program = run("web", "sleep", "300", options=options, env=env)
+        place_elsewhere(program, tmp_path)
+        key, chain = split(get_cert(program)[2])
+        domain = name_of(program)
+        wait_until(lambda: f"{domain}.crt" in kube.data("web"), "the Secret")
+        data = kube.data("web")
+        assert data[f"{domain}.crt"].decode() == chain
+        assert data[f"{domain}.key"].decode() == key
+        assert b"EC PRIVATE KEY" in data["acme-account.key.pem"]
+        program.stop()
+        wait_until(lambda: not list(tmp_path.glob("run/tsnet-*")), "its end")
+        again = run("web", "sleep", "300", options=options, env=env, key=None)
+        place_elsewhere(again, tmp_path)
+        assert split(get_cert(again)[2]) == (key, chain)
+        assert acme.steps().count("finalize") == 1
     finally:
         kube.close()
 
@@ -349,27 +377,151 @@ def test_in_a_secret(acme, run, tmp_path):
 
 ASK_AS_NOBODY = """
 import os, socket, sys
-os.setgid(%d); os.setuid(%d)
+os.setgid(65534); os.setuid(65534)
 s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1])
-s.sendall(b"GET /localapi/v0/cert/%%s?type=pair HTTP/1.1\\r\\nHost: \\r\\n"
-          b"Connection: close\\r\\n\\r\\n" %% sys.argv[2].encode())
-data = b""
+s.sendall(f"GET /localapi/v0/cert/{sys.argv[2]}?type=pair HTTP/1.1\\r\\n"
+          "Host: local-tailscaled.sock\\r\\nConnection: close\\r\\n"
+          "\\r\\n".encode())
 while more := s.recv(65536):
-    data += more
-sys.stdout.buffer.write(data)
-""" % (NOBODY, NOBODY)
+    sys.stdout.buffer.write(more)
+"""
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to be others")
 @pytest.mark.parametrize("permitted", [False, True])
 def test_a_stranger_does_not_get_the_key(acme, node, permitted):
-    env = {"TS_PERMIT_CERT_UID": "nobody" if permitted else "4242"}
-    program = node(env=env)
-    os.chmod(program.state, 0o711)
+    program = node(env={"TS_PERMIT_CERT_UID": "nobody" if permitted
+                        else "4242"})
+    for place in (program.state, program.dir, os.path.dirname(program.dir)):
+        os.chmod(place, 0o755)
     answer = subprocess.run(
-        ["python3", "-c", ASK_AS_NOBODY, program.localapi, name_of(program)],
-        capture_output=True, text=True, check=True).stdout
+        [sys.executable, "-c", ASK_AS_NOBODY, program.localapi,
+         name_of(program)], capture_output=True, text=True, timeout=60,
+        check=True).stdout
     if permitted:
         assert "200 OK" in answer and "PRIVATE KEY" in answer
     else:
         assert "403" in answer and "cert access denied" in answer
         assert "PRIVATE KEY" not in answer and not acme.seen
+
+
+# -- TLS in front of a listener ---------------------------------------------------------
+
+
+def app(name):
+    return os.path.join(os.path.dirname(__file__), "apps", name)
+
+
+@pytest.fixture
+def https(acme, node):
+    """A stock server that knows nothing of TLS, at port 8443."""
+    program = node("python3", "-u", "-m", "http.server", "8443",
+                   env={"TSNET_LISTEN_TLS": "8443"})
+    with open(os.path.join(program.dir, "page"), "w", encoding="ascii") as f:
+        f.write("plain inside " * 40000)
+    return program.wait_listening(8443)
+
+
+@needs("curl")
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+def test_a_stock_server_speaks_https(acme, https, lab, call, version):
+    """A peer's curl believes the CA's root alone; the server sees the peer."""
+    domain = name_of(https)
+    client = call("peer", "curl", "-sS", "--cacert", acme.ca,
+                  f"--tlsv{version}", "--tls-max", version, "-w",
+                  "%{ssl_verify_result} %{remote_ip}", "-o", "got",
+                  f"https://{domain}:8443/page")
+    assert client.code == 0, client.err + https.log
+    assert client.out == f"0 {https.ip}"
+    with open(os.path.join(client.dir, "got"), encoding="ascii") as f:
+        assert f.read() == "plain inside " * 40000
+    wait_until(lambda: f'{lab.node("peer")["ips"][0]} - - ' in https.err,
+               "the peer in the server's log")
+    assert acme.steps().count("finalize") == 1
+
+
+@pytest.mark.parametrize("arguments,words", [
+    (["-noservername"], "unrecognized name"),
+    (["-servername", "other.example"], "alert"),
+    (["-tls1_1", "-servername", "NAME"], "error"),
+])
+def test_who_asks_for_another_name_is_turned_away(acme, https, call,
+                                                  arguments, words):
+    """With an alert, and the listener goes on."""
+    domain = name_of(https)
+    arguments = [a.replace("NAME", domain) for a in arguments]
+    client = call("peer", "openssl", "s_client", "-connect",
+                  f"{https.ip}:8443", *arguments)
+    assert words in client.err + client.out, client.err
+    assert "BEGIN CERTIFICATE" not in client.out
+    again = call("peer2", "openssl", "s_client", "-connect",
+                 f"{https.ip}:8443", "-servername", domain, "-CAfile", acme.ca,
+                 "-verify_return_error")
+    assert "Verify return code: 0" in again.out, again.err
+
+
+def test_a_short_name_is_completed(acme, https, call):
+    client = call("peer", "openssl", "s_client", "-connect",
+                  f"{https.ip}:8443", "-servername", "web", "-CAfile", acme.ca)
+    assert f"CN = {name_of(https)}" in client.out, client.out
+
+
+def test_plain_text_is_no_tls(https, call):
+    client = call("peer", "python3", "-c", f"""
+import socket
+s = socket.create_connection(("{https.ip}", 8443))
+s.sendall(b"GET / HTTP/1.0\r\n\r\n")
+print(s.recv(100))""")
+    assert "200" not in client.out, client.out
+
+
+def test_bytes_both_ways_in_order(acme, node, call):
+    """More than all buffers, from a peer who is slow to read; then his end."""
+    program = node("python3", app("echo_server.py"), "7000",
+                   env={"TSNET_LISTEN_TLS": "7000"}).wait_listening(7000)
+    client = call("peer", "python3", "-c", f"""
+import hashlib, os, socket, ssl, threading, time
+context = ssl.create_default_context(cafile="{acme.ca}")
+s = context.wrap_socket(socket.create_connection(("{program.ip}", 7000)),
+                        server_hostname="{name_of(program)}")
+data = os.urandom(1 << 16) * 128
+threading.Thread(target=s.sendall, args=(data,), daemon=True).start()
+got = b""
+while len(got) < len(data):
+    if len(got) < 1 << 20:
+        time.sleep(0.01)
+    more = s.recv(65536)
+    assert more
+    got += more
+print(got == data, s.version())
+s.unwrap()
+""")
+    assert client.out == "True TLSv1.3\n", client.err + program.log
+
+
+@needs("curl")
+def test_its_own_programs_reach_it_too(acme, node):
+    """By the relay of one host: no packet is made."""
+    program = node("sh", "-c", f"""
+echo plain inside >page
+python3 -u -m http.server 8443 >server 2>&1 &
+trap "kill $!" EXIT
+until curl -sS --cacert {acme.ca} https://web.lab.ts.net:8443/page; do
+        sleep 0.1
+done
+sleep 300""", env={"TSNET_LISTEN_TLS": "8443"})
+    wait_until(lambda: program.out == "plain inside\n", "the page")
+    with open(os.path.join(program.dir, "server"), encoding="ascii") as f:
+        assert f"{program.ip} - - " in f.read()
+
+
+def test_a_certificate_that_cannot_be_had(acme, https, call):
+    """The client is told by an alert, soon."""
+    acme.script["order"] = lambda server: problem(403, "rejectedIdentifier",
+                                                  "no")
+    domain = name_of(https)
+    client = call("peer", "openssl", "s_client", "-connect",
+                  f"{https.ip}:8443", "-servername", domain)
+    assert "alert" in client.err and "BEGIN CERT" not in client.out, client.err
+    assert "rejectedIdentifier" in https.log
+    assert acme.steps().count("order") == 1
