@@ -157,6 +157,8 @@ struct ts_node *engine_make_node(struct ts_engine *engine,
 	nc.machine_arch = uts.machine;
 	node = ts_node_new(&nc, &engine_node_io, engine,
 			   ts_loop_now_ms(engine->loop));
+	if (node)
+		engine_load_serve(engine, node);
 	ts_wipe(&nc.machine_key, sizeof(nc.machine_key));
 	free(distro);
 	free(version);
