@@ -171,6 +171,7 @@ static int open_host(struct ts_engine *engine, char err[static 256])
 	char hex[2 * sizeof(random) + 1];
 	struct ts_host_config hc = {
 		.socket_path = engine->socket_path,
+		.localapi_path = engine->localapi_path,
 		.abstract_name = engine->abstract_name,
 		.listen = engine->config.listen,
 		.dns = engine->config.dns,

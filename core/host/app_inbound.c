@@ -28,6 +28,7 @@
 #include "core/host/forward.h"
 #include "core/host/host_internal.h"
 #include "core/host/peerapi.h"
+#include "core/host/serve.h"
 
 enum { SOURCE_TRIES = 8, LOOK_MIN_MS = 1000, LOOK_MAX_MS = 16000 };
 
@@ -515,6 +516,11 @@ void ts_host_inbound_syn(struct ts_host *host, struct stack_syn *syn,
 	int err;
 	struct ts_inbound *in;
 
+	if (ts_serve_hosts(host, &local->ip)) {
+		if (!ts_serve_syn(host, syn, local, remote))
+			stack_syn_refuse(syn);
+		return;
+	}
 	if (ts_node_route(host->node, &local->ip, NULL) != TS_ROUTE_SELF) {
 		ts_forward_syn(host, syn, local, remote);
 		return;
@@ -523,6 +529,8 @@ void ts_host_inbound_syn(struct ts_host *host, struct stack_syn *syn,
 		ts_peerapi_syn(host, syn, remote);
 		return;
 	}
+	if (ts_serve_syn(host, syn, local, remote))
+		return;
 	in = new_inbound(host, local, remote, &err);
 	if (in) {
 		take_syn(in, syn);
@@ -538,7 +546,7 @@ void ts_host_inbound_syn(struct ts_host *host, struct stack_syn *syn,
 
 void ts_host_syn_gone(struct ts_host *host, struct stack_syn *syn)
 {
-	if (ts_forward_syn_gone(host, syn))
+	if (ts_forward_syn_gone(host, syn) || ts_serve_syn_gone(host, syn))
 		return;
 	for (struct ts_link *at = host->inbounds.next; at != &host->inbounds;
 	     at = at->next) {

@@ -23,6 +23,7 @@
 #include "core/host/notify.h"
 #include "core/host/peerapi.h"
 #include "core/host/proxy.h"
+#include "core/host/serve.h"
 
 enum {
 	HELD_FALLBACK = 4096, /* where /proc does not tell */
@@ -162,6 +163,8 @@ static int open_parts(struct ts_host *host, const struct ts_host_config *config,
 		status = ts_forwards_open(host);
 	if (!status)
 		status = ts_peerapi_open(host);
+	if (!status)
+		status = ts_serve_open(host);
 	if (status) {
 		snprintf(err, 256, "%s", ts_strerror(status));
 		return status;
@@ -200,6 +203,9 @@ struct ts_host *ts_host_open(struct ts_loop *loop, struct ts_node *node,
 	host->shares_files = config->shares_files;
 	host->doh = config->doh;
 	host->doh_ctx = config->doh_ctx;
+	if (config->localapi_path)
+		snprintf(host->localapi_path, sizeof(host->localapi_path),
+			 "%s", config->localapi_path);
 	host->hup.epoll_fd = -1;
 	host->rv.fd4 = host->rv.fd6 = -1;
 	host->rv.dummy4 = host->rv.dummy6 = -1;
@@ -226,7 +232,10 @@ void ts_host_close(struct ts_host *host)
 	ts_inbounds_close(host);
 	ts_forwards_stop(host);
 	ts_peerapi_close(host);
+	if (host->serve)
+		ts_serve_end(host);
 	ts_splices_close(host);
+	ts_serve_close(host);
 	ts_relays_close(host);
 	ts_dns_streams_close(host);
 	ts_listeners_close(host);

@@ -49,6 +49,7 @@ struct ts_dgrams;
 struct ts_dgram_port;
 struct ts_forwards; /* forward.h */
 struct ts_peerapi; /* peerapi.h */
+struct ts_serve; /* serve_internal.h */
 
 /* -- flow_entries.c: the table's flows, and how long they stay ----------- */
 struct ts_entry {
@@ -124,6 +125,8 @@ struct ts_host {
 	struct ts_dgrams *dgrams; /* app_datagram.h */
 	struct ts_forwards *forwards;
 	struct ts_peerapi *peerapi;
+	struct ts_serve *serve;
+	char localapi_path[108]; /* "": none */
 	struct ts_timer *ready_timer;	/* pumps what is in ready */
 	struct ts_timer *changed_timer; /* the node changed: tell all */
 	struct ts_timer *drain_timer;	/* drain.c; NULL: never needed yet */

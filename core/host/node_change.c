@@ -13,6 +13,7 @@
 
 #include "core/host/app_connect.h"
 #include "core/host/app_datagram.h"
+#include "core/host/serve.h"
 
 static void fail_conns(struct ts_host *host)
 {
@@ -31,6 +32,7 @@ void ts_host_leave_node(struct ts_host *host)
 {
 	ts_inbounds_end(host);
 	fail_conns(host);
+	ts_serve_end(host);
 	ts_splices_close(host);
 	ts_relays_close(host);
 	ts_dgrams_leave_node(host);
