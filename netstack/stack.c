@@ -44,7 +44,7 @@ struct stack *stack_new(const struct stack_ops *ops, void *ctx, uint64_t now_ms)
 	s->cc = &stack_cc_cubic;
 	set_now(s, now_ms);
 	s->ip_id = (uint16_t)ts_random_u32();
-	ts_random_bytes(&seed, sizeof(seed));
+	seed = ts_random_u64();
 	ts_key_map_init(&s->flows, STACK_FLOW_KEY_LEN, seed);
 	ts_key_map_init(&s->udp_ports, sizeof(uint16_t), seed);
 	ts_key_map_init(&s->echo_ids, sizeof(uint16_t), seed);

@@ -19,6 +19,10 @@ const struct ts_ip TS_IP4_ZERO = {{[10] = 0xff, 0xff}};
 const struct ts_ip TS_SERVICE_IP = {{[10] = 0xff, 0xff, 100, 100, 100, 100}};
 const struct ts_ip TS_SERVICE_IP6 = {
 	{0xfd, 0x7a, 0x11, 0x5c, 0xa1, 0xe0, [15] = 0x53}};
+const struct ts_prefix TS_VIA_RANGE = {
+	.ip = {{0xfd, 0x7a, 0x11, 0x5c, 0xa1, 0xe0, 0x0b, 0x1a}},
+	.bits = 64,
+};
 
 struct ts_ip ts_ip_from_v4_host(uint32_t v4)
 {

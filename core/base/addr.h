@@ -41,6 +41,8 @@ extern const struct ts_ip TS_IP_ZERO;	    /* :: - "no address" */
 extern const struct ts_ip TS_IP4_ZERO;	    /* 0.0.0.0 */
 extern const struct ts_ip TS_SERVICE_IP;    /* 100.100.100.100 */
 extern const struct ts_ip TS_SERVICE_IP6;   /* fd7a:115c:a1e0::53 */
+/* 4via6, fd7a:115c:a1e0:b1a::/64: then a site's ID and an IPv4 address there */
+extern const struct ts_prefix TS_VIA_RANGE;
 
 struct ts_ip ts_ip_from_v4_host(uint32_t v4_host_order);
 uint32_t ts_ip_v4_host(const struct ts_ip *ip); /* host order; 0 if v6 */

@@ -23,7 +23,7 @@ char *ts_hex_encode(const void *data, size_t len, char *out)
 	return out;
 }
 
-static int hex_digit(char c)
+int ts_hex_digit(char c)
 {
 	if (c >= '0' && c <= '9')
 		return c - '0';
@@ -41,7 +41,8 @@ int ts_hex_decode(const char *text, size_t text_len, void *out, size_t len)
 	if (text_len != 2 * len)
 		return -EBADMSG;
 	for (size_t i = 0; i < len; i++) {
-		int hi = hex_digit(text[2 * i]), lo = hex_digit(text[2 * i + 1]);
+		int hi = ts_hex_digit(text[2 * i]);
+		int lo = ts_hex_digit(text[2 * i + 1]);
 
 		if (hi < 0 || lo < 0)
 			return -EBADMSG;

@@ -9,6 +9,8 @@
 
 /* out: 2 * len + 1 bytes, NUL-terminated lower case. Returns out. */
 char *ts_hex_encode(const void *data, size_t len, char *out);
+/* 0 to 15, either case; -1: none. */
+int ts_hex_digit(char c);
 /* Exactly 2 * len hex digits (either case) at text; 0 or -EBADMSG. */
 int ts_hex_decode(const char *text, size_t text_len, void *out, size_t len);
 

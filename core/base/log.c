@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/base/clean_text.h"
+
 static enum ts_log_level log_level = TS_LOG_WARN;
 static ts_log_sink_fn log_sink;
 static void *log_ctx;
@@ -47,16 +49,6 @@ int ts_log_parse_level(const char *text, enum ts_log_level *out)
 	return -EINVAL;
 }
 
-/* A line may quote a peer's or a server's words: nothing in it may move the
- * cursor of a terminal or forge a second line. */
-static void make_printable(char *line)
-{
-	for (; *line; line++) {
-		if ((unsigned char)*line < ' ' || *line == 0x7f)
-			*line = '?';
-	}
-}
-
 void ts_log(enum ts_log_level level, const char *fmt, ...)
 {
 	char line[1024];
@@ -68,7 +60,7 @@ void ts_log(enum ts_log_level level, const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(line, sizeof(line), fmt, args);
 	va_end(args);
-	make_printable(line);
+	ts_clean_text(line, '?'); /* it may quote a peer or a server */
 	if (log_sink)
 		log_sink(log_ctx, level, line);
 	else

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/encode.h"
 #include "core/base/err.h"
 #include "core/crypto/secret.h"
 #include "core/model/json_fields.h"
@@ -30,17 +31,6 @@ static bool is_set(const char *text)
 
 /* -- attributes ------------------------------------------------------------- */
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* One name or value of a query, in place. */
 static int unescape(char *text)
 {
@@ -50,9 +40,10 @@ static int unescape(char *text)
 		*to = *text == '+' ? ' ' : *text;
 		if (*text != '%')
 			continue;
-		if (hex_value(text[1]) < 0 || hex_value(text[2]) < 0)
+		if (ts_hex_digit(text[1]) < 0 || ts_hex_digit(text[2]) < 0)
 			return -EINVAL;
-		*to = (char)(hex_value(text[1]) << 4 | hex_value(text[2]));
+		*to = (char)(ts_hex_digit(text[1]) << 4 |
+			     ts_hex_digit(text[2]));
 		if (!*to)
 			return -EINVAL;
 		text += 2;

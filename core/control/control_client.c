@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/clean_text.h"
 #include "core/base/log.h"
 #include "core/control/control_config.h"
 #include "core/control/control_state.h"
@@ -33,13 +34,6 @@ static const char *state_name(enum ts_control_state state)
 		"starting map", "running",    "failed",	     "logged out"};
 
 	return names[state];
-}
-
-void ts_control_clean_text(char *text)
-{
-	for (; *text; text++)
-		if ((unsigned char)*text < ' ' || *text == 0x7f)
-			*text = ' ';
 }
 
 void ts_control_set_state(struct ts_control *c, enum ts_control_state state,
@@ -72,7 +66,7 @@ void ts_control_report(struct ts_control *c, const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(error, sizeof(error), fmt, args);
 	va_end(args);
-	ts_control_clean_text(error);
+	ts_clean_text(error, ' ');
 	ts_control_set_state(c, c->state, error);
 }
 

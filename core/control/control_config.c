@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/prefix_list.h"
 #include "core/crypto/secret.h"
 #include "core/model/json_fields.h"
 
@@ -35,12 +36,10 @@ static void dup_tags(const struct ts_control_config *from,
 int ts_control_config_set_routes(struct ts_control_config *config,
 				 const struct ts_prefix *routes, size_t count)
 {
-	struct ts_prefix *copy = calloc(count + 1, sizeof(*copy));
+	struct ts_prefix *copy = ts_prefix_list_copy(routes, count);
 
 	if (!copy)
 		return -ENOMEM;
-	for (size_t i = 0; i < count; i++)
-		copy[i] = routes[i];
 	free((void *)(uintptr_t)config->routes);
 	config->routes = copy;
 	config->route_count = count;

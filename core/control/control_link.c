@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/base/clean_text.h"
 #include "core/base/err.h"
 #include "core/base/log.h"
 #include "core/control/control_state.h"
@@ -60,7 +61,7 @@ void ts_control_link_fail(struct ts_control *c, const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(link->reason, sizeof(link->reason), fmt, args);
 	va_end(args);
-	ts_control_clean_text(link->reason);
+	ts_clean_text(link->reason, ' ');
 }
 
 /* -- the byte stream and HTTP/2 ---------------------------------------- */

@@ -26,6 +26,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/clean_text.h"
 #include "core/base/err.h"
 #include "core/base/log.h"
 #include "core/control/control_state.h"
@@ -316,7 +317,7 @@ static void refused(struct ts_control *c, const char *error)
 	char text[TS_CONTROL_ERROR_CAP];
 
 	snprintf(text, sizeof(text), "%s", error);
-	ts_control_clean_text(text);
+	ts_clean_text(text, ' ');
 	if (c->goal == GOAL_LOG_OUT) {
 		forget_login(c, text);
 		return;
@@ -418,7 +419,7 @@ static void take_auth_url(struct ts_control *c, const char *url)
 		return;
 	}
 	/* It will be printed on someone's terminal. */
-	ts_control_clean_text(copy);
+	ts_clean_text(copy, ' ');
 	forget_followup(login);
 	login->followup = copy;
 	if (is_same || is_hasty) {

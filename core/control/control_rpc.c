@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/base/clean_text.h"
 #include "core/control/control_state.h"
 
 enum { BODY_TEXT_MAX = 200, PATH_CAP = 1024 };
@@ -93,7 +94,7 @@ void ts_rpc_body_text(const struct ts_rpc *rpc, char out[static 208])
 		len = BODY_TEXT_MAX;
 	snprintf(out, 208, "%.*s", (int)len,
 		 len ? (const char *)ts_byte_queue_data(&rpc->body) : "");
-	ts_control_clean_text(out);
+	ts_clean_text(out, ' ');
 	for (len = strlen(out); len > 0 && out[len - 1] == ' '; len--)
 		out[len - 1] = '\0';
 }

@@ -177,8 +177,6 @@ void ts_control_report(struct ts_control *c, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 struct ts_hostinfo ts_control_hostinfo(const struct ts_control *c);
 int64_t ts_control_wall_clock(const struct ts_control *c);
-/* Control characters become spaces: it goes to logs and terminals. */
-void ts_control_clean_text(char *text);
 
 void ts_control_link_open(struct ts_control *c);
 /* Note a failure; the first reason stays. */

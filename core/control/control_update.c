@@ -14,6 +14,7 @@
 
 #include "core/base/err.h"
 #include "core/base/log.h"
+#include "core/base/prefix_list.h"
 #include "core/control/control_config.h"
 #include "core/control/control_state.h"
 #include "core/control/map_request_json.h"
@@ -211,22 +212,12 @@ void ts_control_set_net_info(struct ts_control *c,
 	ts_control_leave(c);
 }
 
-static bool same_routes(const struct ts_control_config *config,
-			const struct ts_prefix *routes, size_t count)
-{
-	if (count != config->route_count)
-		return false;
-	for (size_t i = 0; i < count; i++)
-		if (!ts_prefix_equal(&routes[i], &config->routes[i]))
-			return false;
-	return true;
-}
-
 void ts_control_set_routes(struct ts_control *c, const struct ts_prefix *routes,
 			   size_t count, uint64_t now_ms)
 {
 	ts_control_enter(c, now_ms);
-	if (!same_routes(&c->config, routes, count)) {
+	if (!ts_prefix_list_equal(c->config.routes, c->config.route_count,
+				  routes, count)) {
 		if (ts_control_config_set_routes(&c->config, routes, count))
 			log_warn("control: %zu routes not offered: out of "
 				 "memory", count);

@@ -172,6 +172,9 @@ static void read_scalars(const json_t *json, struct ts_peer *peer)
 	peer->is_wireguard_only = ts_json_bool(json, "IsWireGuardOnly");
 	peer->masq_v4 = ts_json_ip(json, "SelfNodeV4MasqAddrForThisPeer");
 	peer->masq_v6 = ts_json_ip(json, "SelfNodeV6MasqAddrForThisPeer");
+	if (peer->is_wireguard_only)
+		peer->exit_dns = json_incref(
+			ts_json_array(json, "ExitNodeDNSResolvers"));
 }
 
 static int read_node(const json_t *json, struct ts_peer *peer)

@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/prefix_list.h"
 #include "core/model/netmap_edit.h"
 
 void ts_peer_delta_init(struct ts_peer_delta *d, struct ts_netmap *map,
@@ -105,17 +106,6 @@ static bool same_text(const char *a, const char *b)
 	return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
-static bool same_prefixes(const struct ts_prefix *a, size_t a_count,
-			  const struct ts_prefix *b, size_t b_count)
-{
-	if (a_count != b_count)
-		return false;
-	for (size_t i = 0; i < a_count; i++)
-		if (!ts_prefix_equal(&a[i], &b[i]))
-			return false;
-	return true;
-}
-
 static bool same_tags(const struct ts_peer *a, const struct ts_peer *b)
 {
 	if (a->tag_count != b->tag_count)
@@ -128,14 +118,20 @@ static bool same_tags(const struct ts_peer *a, const struct ts_peer *b)
 
 static bool same_routing(const struct ts_peer *a, const struct ts_peer *b)
 {
-	return same_prefixes(a->addresses, a->address_count, b->addresses,
-			     b->address_count) &&
-	       same_prefixes(a->allowed_ips, a->allowed_ip_count,
-			     b->allowed_ips, b->allowed_ip_count) &&
-	       same_prefixes(a->primary_routes, a->primary_route_count,
-			     b->primary_routes, b->primary_route_count) &&
+	return ts_prefix_list_equal(a->addresses, a->address_count,
+				    b->addresses, b->address_count) &&
+	       ts_prefix_list_equal(a->allowed_ips, a->allowed_ip_count,
+				    b->allowed_ips, b->allowed_ip_count) &&
+	       ts_prefix_list_equal(a->primary_routes, a->primary_route_count,
+				    b->primary_routes,
+				    b->primary_route_count) &&
 	       ts_ip_equal(&a->masq_v4, &b->masq_v4) &&
 	       ts_ip_equal(&a->masq_v6, &b->masq_v6);
+}
+
+static bool same_json(const json_t *a, const json_t *b)
+{
+	return a ? json_equal(a, b) : !b;
 }
 
 static bool same_hostinfo(const struct ts_peer *a, const struct ts_peer *b)
@@ -145,8 +141,7 @@ static bool same_hostinfo(const struct ts_peer *a, const struct ts_peer *b)
 	       a->peerapi4_port == b->peerapi4_port &&
 	       a->peerapi6_port == b->peerapi6_port &&
 	       a->peerapi_dns_proxy == b->peerapi_dns_proxy &&
-	       (a->location ? json_equal(a->location, b->location)
-			    : !b->location);
+	       same_json(a->location, b->location);
 }
 
 /* Equal in all that a PeerChange could not express. */
@@ -161,7 +156,8 @@ static bool differs_by_patch(const struct ts_peer *a, const struct ts_peer *b)
 	       a->unsigned_peerapi_only == b->unsigned_peerapi_only &&
 	       a->is_wireguard_only == b->is_wireguard_only &&
 	       a->is_jailed == b->is_jailed && a->expired == b->expired &&
-	       same_hostinfo(a, b) && same_routing(a, b);
+	       same_json(a->exit_dns, b->exit_dns) && same_hostinfo(a, b) &&
+	       same_routing(a, b);
 }
 
 static void move_endpoints(struct ts_peer *from, struct ts_peer *to)

@@ -23,6 +23,7 @@
 #include <string.h>
 
 #include "core/base/byte_queue.h"
+#include "core/base/clean_text.h"
 #include "core/base/encode.h"
 #include "core/base/err.h"
 #include "core/base/http1.h"
@@ -79,9 +80,7 @@ static int fail(struct ts_ts2021_conn *conn, int err, const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(conn->error, sizeof(conn->error), fmt, args);
 	va_end(args);
-	for (char *p = conn->error; *p; p++)
-		if ((unsigned char)*p < ' ' || *p == 0x7f)
-			*p = ' ';
+	ts_clean_text(conn->error, ' ');
 	return err;
 }
 

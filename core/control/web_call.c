@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/clean_text.h"
 #include "core/base/encode.h"
 #include "core/base/err.h"
 #include "core/crypto/secret.h"
@@ -17,17 +18,7 @@
 
 enum { TIMEOUT_MS = 10000, TOO_MANY = 429, TIMED_OUT = 408 };
 
-/* -- calls ------------------------------------------------------------------ */
-
-static bool is_one_line(const char *text)
-{
-	size_t len = 0;
-
-	for (; text[len]; len++)
-		if ((unsigned char)text[len] < ' ' || text[len] == 0x7f)
-			return false;
-	return len <= TS_WEB_TEXT_MAX;
-}
+/* -- calls ------------------------------------------------------------- */
 
 static char *format(struct ts_web_call *call, const char *fmt, va_list args)
 {
@@ -35,7 +26,8 @@ static char *format(struct ts_web_call *call, const char *fmt, va_list args)
 
 	if (vasprintf(&text, fmt, args) < 0)
 		text = NULL;
-	if (!text || !is_one_line(text)) {
+	if (!text || strlen(text) > TS_WEB_TEXT_MAX ||
+	    !ts_is_clean_text(text)) {
 		call->is_bad = true;
 		ts_wipe_free_text(text);
 		return NULL;
@@ -106,7 +98,7 @@ void ts_web_call_deinit(struct ts_web_call *call)
 	*call = (struct ts_web_call){0};
 }
 
-/* -- forms ------------------------------------------------------------------ */
+/* -- forms ------------------------------------------------------------- */
 
 static bool is_plain(unsigned char c)
 {
@@ -189,7 +181,7 @@ char *ts_web_escape(const char *text)
 	return take_text(&q);
 }
 
-/* -- replies ---------------------------------------------------------------- */
+/* -- replies ----------------------------------------------------------- */
 
 bool ts_web_is_success(const struct ts_web_reply *reply)
 {
@@ -220,9 +212,7 @@ void ts_web_words(const struct ts_web_reply *reply,
 		text = ts_json_text(root, names[i]);
 	snprintf(out, TS_WEB_WORDS_CAP, "%s",
 		 text ? text : reply->len ? reply->body : "");
-	for (char *at = out; *at; at++)
-		if ((unsigned char)*at < ' ' || *at == 0x7f)
-			*at = ' ';
+	ts_clean_text(out, ' ');
 	for (len = strlen(out); len > 0 && out[len - 1] == ' '; len--)
 		out[len - 1] = '\0';
 	json_decref(root);

@@ -46,6 +46,14 @@ uint32_t ts_random_u32(void)
 	return randombytes_random();
 }
 
+uint64_t ts_random_u64(void)
+{
+	uint64_t value;
+
+	randombytes_buf(&value, sizeof(value));
+	return value;
+}
+
 uint32_t ts_random_below(uint32_t bound)
 {
 	return randombytes_uniform(bound);

@@ -17,6 +17,7 @@ void ts_wipe_free_text(char *text);
 bool ts_secret_equal(const void *a, const void *b, size_t len);
 void ts_random_bytes(void *out, size_t len);
 uint32_t ts_random_u32(void);
+uint64_t ts_random_u64(void); /* the seed of a hash table, say */
 /* Uniform in 0..bound-1; bound > 0. */
 uint32_t ts_random_below(uint32_t bound);
 

@@ -46,13 +46,11 @@ struct ts_dns_cache {
 struct ts_dns_cache *ts_dns_cache_new(void)
 {
 	struct ts_dns_cache *cache = calloc(1, sizeof(*cache));
-	uint64_t seed;
 
 	if (!cache)
 		return NULL;
-	ts_random_bytes(&seed, sizeof(seed));
 	ts_random_bytes(cache->key, sizeof(cache->key));
-	ts_key_map_init(&cache->by_hash, HASH_LEN, seed);
+	ts_key_map_init(&cache->by_hash, HASH_LEN, ts_random_u64());
 	return cache;
 }
 

@@ -370,12 +370,14 @@ static int use_exit_node(struct ts_dns_routes *routes, const json_t *config,
 }
 
 static int use_config(struct ts_dns_routes *routes, const json_t *config,
-		      bool has_exit_node)
+		      const struct ts_dns_routes_input *in)
 {
 	int err = set_fallback(routes, ts_json_array(config, "Resolvers"));
 
+	if (!err && !routes->fallback)
+		err = set_fallback(routes, in->exit_node_resolvers);
 	/* Behind an exit node the host's own servers may be out of reach. */
-	if (!err && !routes->fallback && has_exit_node)
+	if (!err && !routes->fallback && in->has_exit_node)
 		err = set_fallback(routes,
 				   ts_json_array(config, "FallbackResolvers"));
 	return err ? err
@@ -394,7 +396,7 @@ struct ts_dns_routes *ts_dns_routes_new(const struct ts_dns_routes_input *in)
 	if (in->accepts && in->exit_node_doh)
 		err = use_exit_node(routes, config, in->exit_node_doh);
 	else if (in->accepts)
-		err = use_config(routes, config, in->has_exit_node);
+		err = use_config(routes, config, in);
 	if (!err)
 		return routes;
 	ts_dns_routes_free(routes);

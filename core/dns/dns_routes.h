@@ -56,6 +56,8 @@ struct ts_dns_routes_input {
 	/* An exit node is used; its DNS over HTTP, or NULL: it has none. */
 	bool has_exit_node;
 	const char *exit_node_doh;
+	/* The resolvers of one that only speaks WireGuard: a list, or NULL. */
+	const json_t *exit_node_resolvers;
 };
 struct ts_dns_routes;
 /* NULL: out of memory. What makes no sense is left out. */

@@ -31,7 +31,7 @@ struct ts_magic_dns *ts_magic_dns_new(void)
 	if (!dns)
 		return NULL;
 	dns->accepts = true;
-	ts_random_bytes(&seed, sizeof(seed));
+	seed = ts_random_u64();
 	ts_name_table_init(&dns->nodes_by_name);
 	ts_name_table_init(&dns->records_by_name);
 	ts_key_map_init(&dns->nodes_by_id, sizeof(int64_t), seed);

@@ -15,11 +15,8 @@ enum { HASH_LEN = 16 };
 
 void ts_name_table_init(struct ts_name_table *t)
 {
-	uint64_t seed;
-
-	ts_random_bytes(&seed, sizeof(seed));
 	ts_random_bytes(t->key, sizeof(t->key));
-	ts_key_map_init(&t->by_hash, HASH_LEN, seed);
+	ts_key_map_init(&t->by_hash, HASH_LEN, ts_random_u64());
 }
 
 void ts_name_table_deinit(struct ts_name_table *t)

@@ -17,9 +17,6 @@
 
 enum { V4_TEXT_MAX = 15, LABEL_MAX = 63, NAME_TEXT_MAX = 253, NIBBLES = 32 };
 
-/* fd7a:115c:a1e0:b1a::/64, then site ID and IPv4 address */
-static const uint8_t via_prefix[8] = {0xfd, 0x7a, 0x11, 0x5c,
-				      0xa1, 0xe0, 0x0b, 0x1a};
 /* fd7a:115c:a1e0:ab12:4843:cd96:6200::/104, then the low 24 bits of the IPv4 */
 static const uint8_t derived_prefix[13] = {0xfd, 0x7a, 0x11, 0x5c, 0xa1,
 					   0xe0, 0xab, 0x12, 0x48, 0x43,
@@ -133,7 +130,7 @@ bool ts_dns_parse_via(const char *name, struct ts_ip *out)
 	    !read_dashed_v4(name, (size_t)(via - name), &v4) ||
 	    !read_site(site, (size_t)(name + label_len - site), &site_id))
 		return false;
-	ts_write_bytes(&w, via_prefix, sizeof(via_prefix));
+	ts_write_bytes(&w, TS_VIA_RANGE.ip.bytes, TS_VIA_RANGE.bits / 8);
 	ts_write_be32(&w, site_id);
 	ts_write_be32(&w, ts_ip_v4_host(&v4));
 	return true;

@@ -190,7 +190,11 @@ static int open_host(struct ts_engine *engine, char err[static 256])
 	snprintf(engine->localapi_path, sizeof(engine->localapi_path),
 		 "%s/tailscaled.sock", engine->store.dir);
 	engine->host = ts_host_open(engine->loop, engine->node, &hc, err);
-	return engine->host ? 0 : -ENETDOWN;
+	if (!engine->host)
+		return -ENETDOWN;
+	engine->member = ts_host_first(engine->host);
+	ts_http_client_set_tunnel(engine->http, &engine_doh_tunnel, engine);
+	return 0;
 }
 
 /* As tsnet says it. */
@@ -300,6 +304,7 @@ void ts_engine_close(struct ts_engine *engine)
 	auth_source_close(engine->auth);
 	if (engine->host)
 		ts_host_close(engine->host);
+	engine->host = NULL;
 	ts_node_free(engine->node);
 	engine->node = NULL;
 	engine_io_close(engine);
@@ -448,9 +453,8 @@ void ts_engine_watch_state(struct ts_engine *engine, ts_engine_state_fn fn,
 int ts_engine_open_proxy(struct ts_engine *engine, bool with_localapi,
 			 struct ts_proxy_access *out)
 {
-	return ts_proxy_open(engine->host, NULL,
-			     with_localapi ? engine->localapi_path : NULL,
-			     out);
+	return ts_proxy_open(engine->member, NULL,
+			     with_localapi ? engine->localapi_path : NULL, out);
 }
 
 const char *ts_engine_broker_path(const struct ts_engine *engine)

@@ -21,12 +21,14 @@ struct local_server; /* local_server.h */
 struct metrics_server; /* local_server_metrics.h */
 struct local_dial;   /* local_dial.c */
 struct ts_localapi;
+struct next_login;   /* node_switch.c */
 
 /* Where the node's secrets and sockets live. */
 struct profile_store {
 	struct ts_state *state;
 	struct state_store *kept;
 	bool is_leaving; /* for another profile: the node is the old one's */
+	struct next_login *next; /* what that begins with, or NULL */
 	char *log_id_path;  /* NULL: in memory only */
 	int lock_fd;	    /* -1: none */
 	char dir[ENGINE_DIR_CAP];	 /* of the sockets */
@@ -69,6 +71,7 @@ struct ts_engine {
 	uint16_t mapper_port;	       /* as it was told */
 	struct ts_node *node;
 	struct ts_host *host;
+	struct ts_member *member; /* the node, as the host has it */
 	struct ts_localapi *localapi;
 	struct ts_timer *localapi_timer;
 	struct ts_timer *expiry_timer; /* login_notice.c */
@@ -119,6 +122,7 @@ void engine_derp_resolve_cancel(struct ts_engine *engine);
 
 /* dns_doh.c; ctx: the engine */
 extern const struct ts_doh_ops engine_doh_ops;
+extern const struct ts_http_tunnel engine_doh_tunnel;
 
 /* port_mapping.c */
 int engine_open_mapper(struct ts_engine *engine);
@@ -171,6 +175,9 @@ int profile_store_start_prefs(struct ts_prefs *prefs,
 			      const struct ts_config *config);
 /* Makes the keys that a profile has before its first login. */
 void profile_store_complete(struct ts_prefs *prefs);
+
+/* node_switch.c: what waits to begin is forgotten. */
+void profile_store_forget_next(struct profile_store *store);
 
 /* engine.c */
 /* With these keys, which are moved; NULL: out of memory. */

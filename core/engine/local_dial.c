@@ -48,7 +48,7 @@ void engine_local_dial(void *ctx, const struct ts_addr *to,
 {
 	struct ts_engine *engine = ctx;
 	struct local_dial *d = calloc(1, sizeof(*d));
-	int fd = d ? ts_host_call(engine->host, to) : -ENOMEM;
+	int fd = d ? ts_host_call(engine->member, to) : -ENOMEM;
 
 	if (fd < 0) {
 		free(d);

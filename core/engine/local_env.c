@@ -64,6 +64,12 @@ static int profile_delete(void *ctx, const char *id, char err[static 256])
 	return profile_store_delete(ctx, id, err);
 }
 
+static int log_in_elsewhere(void *ctx, struct ts_prefs *prefs,
+			    const char *auth_key, char err[static 256])
+{
+	return profile_store_log_in_elsewhere(ctx, prefs, auth_key, err);
+}
+
 /* -- sockets ---------------------------------------------------------------------- */
 static int rebind(void *ctx)
 {
@@ -114,6 +120,7 @@ int engine_open_localapi(struct ts_engine *engine, char err[static 256])
 		.profile_switch = profile_switch,
 		.profile_new = profile_new,
 		.profile_delete = profile_delete,
+		.log_in_elsewhere = log_in_elsewhere,
 		.load = load,
 		.store = store,
 		.rebind = rebind,

@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * local_server.c - the LocalAPI on a Unix socket
  *
- * libmicrohttpd without threads: its epoll descriptor is one watch of the
- * loop, its time-outs one timer. A request whose answer takes time (ping) is
- * suspended and resumed with the reply; one whose answer is a stream is
- * suspended while there is nothing to send (local_server_stream.c). When the
- * server closes first, the request outlives it as an orphan until its answer
- * comes.
+ * libmicrohttpd on the loop (local_server_loop.c). A request whose answer takes
+ * time (ping) is suspended and resumed with the reply; one whose answer is a
+ * stream is suspended while there is nothing to send (local_server_stream.c).
+ * When the server closes first, the request outlives it as an orphan until its
+ * answer comes.
  */
 #include "core/engine/local_server.h"
 
 #include <errno.h>
-#include <microhttpd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +25,7 @@
 #include "core/base/log.h"
 #include "core/engine/engine_internal.h"
 #include "core/engine/local_caller.h"
+#include "core/engine/local_server_loop.h"
 #include "core/engine/local_server_stream.h"
 #include "core/engine/local_server_upgrade.h"
 #include "core/localapi/localapi.h"
@@ -54,56 +53,21 @@ struct request {
 
 struct local_server {
 	struct ts_engine *engine;
-	struct MHD_Daemon *daemon;
-	struct ts_watch *watch;
-	struct ts_timer *timer;
+	struct local_server_loop loop;
 	struct request *suspended;
 	struct local_streams streams;
-	bool resumed; /* MHD_get_timeout() does not know of a resumed one */
 	bool sent_much; /* memory that malloc is to give back */
 	char path[ENGINE_PATH_CAP];
 };
 
-static void run_daemon(struct local_server *server)
-{
-	server->resumed = false;
-	MHD_run(server->daemon);
-}
-
-static void on_daemon_ready(void *ctx, unsigned events)
-{
-	(void)events;
-	run_daemon(ctx);
-}
-
-static void on_daemon_timer(void *ctx)
-{
-	run_daemon(ctx);
-}
-
-static void on_stream_resumed(void *ctx)
-{
-	struct local_server *server = ctx;
-
-	server->resumed = true;
-}
-
 static void before_sleep(void *ctx)
 {
 	struct local_server *server = ctx;
-	MHD_UNSIGNED_LONG_LONG wait_ms;
-	uint64_t now_ms = ts_loop_now_ms(server->engine->loop);
 
-	if (server->sent_much) {
-		server->sent_much = false;
-		ts_heap_trim();
-	}
-	if (server->resumed)
-		ts_timer_set(server->timer, now_ms);
-	else if (MHD_get_timeout(server->daemon, &wait_ms) == MHD_YES)
-		ts_timer_set(server->timer, now_ms + wait_ms);
-	else
-		ts_timer_set(server->timer, UINT64_MAX);
+	if (!server->sent_much)
+		return;
+	server->sent_much = false;
+	ts_heap_trim();
 }
 
 /* -- one request ----------------------------------------------------------- */
@@ -147,8 +111,7 @@ static void on_done(void *ctx, const struct ts_localapi_reply *reply)
 	}
 	if (r->suspended) {
 		unlink_suspended(r);
-		MHD_resume_connection(r->conn);
-		r->server->resumed = true;
+		local_server_loop_resume(&r->server->loop, r->conn);
 	}
 }
 
@@ -327,7 +290,7 @@ static void on_completed(void *ctx, struct MHD_Connection *conn,
 		free_request(r);
 }
 
-/* -- the socket -------------------------------------------------------------- */
+/* -- the socket -------------------------------------------------------- */
 static int open_socket(const char *path, char err[static 256])
 {
 	struct sockaddr_un sun = {.sun_family = AF_UNIX};
@@ -356,47 +319,31 @@ static int open_socket(const char *path, char err[static 256])
 	return fd;
 }
 
-static int watch_daemon(struct local_server *server)
-{
-	struct ts_loop *loop = server->engine->loop;
-	const union MHD_DaemonInfo *info =
-		MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD);
-
-	if (!info)
-		return -ENOMEM;
-	server->watch = ts_watch_new(loop, info->epoll_fd, TS_READABLE,
-				     on_daemon_ready, server);
-	server->timer = ts_timer_new(loop, on_daemon_timer, server);
-	if (!server->watch || !server->timer)
-		return -ENOMEM;
-	return ts_loop_before_sleep(loop, before_sleep, server);
-}
-
 int local_server_open(struct local_server **out, struct ts_engine *engine,
 		      const char *path, char err[static 256])
 {
 	struct local_server *server = calloc(1, sizeof(*server));
 	int fd = server ? open_socket(path, err) : -ENOMEM;
+	struct MHD_Daemon *daemon;
 
 	if (fd < 0) {
 		free(server);
 		return fd;
 	}
 	server->engine = engine;
-	server->streams = (struct local_streams){
-		.loop = engine->loop, .resumed = on_stream_resumed,
-		.ctx = server};
+	server->streams.loop = &server->loop;
 	snprintf(server->path, sizeof(server->path), "%s", path);
-	server->daemon = MHD_start_daemon(
-		MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE, 0, NULL, NULL,
-		on_access, server, MHD_OPTION_LISTEN_SOCKET, fd,
+	daemon = MHD_start_daemon(
+		MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE, 0,
+		NULL, NULL, on_access, server, MHD_OPTION_LISTEN_SOCKET, fd,
 		MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
 		MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
 		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_TIMEOUT_S,
 		MHD_OPTION_END);
-	if (!server->daemon)
+	if (!daemon)
 		close(fd);
-	if (!server->daemon || watch_daemon(server)) {
+	if (local_server_loop_open(&server->loop, engine->loop, daemon) ||
+	    ts_loop_before_sleep(engine->loop, before_sleep, server)) {
 		snprintf(err, 256, "cannot serve the LocalAPI at %s", path);
 		local_server_close(server);
 		return -ENOMEM;
@@ -424,13 +371,10 @@ void local_server_close(struct local_server *server)
 		struct request *r = server->suspended;
 
 		unlink_suspended(r);
-		MHD_resume_connection(r->conn);
+		local_server_loop_resume(&server->loop, r->conn);
 	}
 	local_streams_end(&server->streams);
-	if (server->daemon)
-		MHD_stop_daemon(server->daemon);
-	ts_watch_free(server->watch);
-	ts_timer_free(server->timer);
+	local_server_loop_close(&server->loop);
 	unlink(server->path);
 	free(server);
 }

@@ -9,7 +9,6 @@
 #include "core/engine/local_server_metrics.h"
 
 #include <errno.h>
-#include <microhttpd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,44 +19,16 @@
 #include "core/base/err.h"
 #include "core/base/log.h"
 #include "core/engine/engine_internal.h"
+#include "core/engine/local_server_loop.h"
 
 enum { CONNECTIONS_MAX = 8, IDLE_TIMEOUT_S = 10, BACKLOG = 8 };
 
 struct metrics_server {
 	struct ts_engine *engine;
-	struct MHD_Daemon *daemon;
-	struct ts_watch *watch;
-	struct ts_timer *timer;
+	struct local_server_loop loop;
 };
 
-static void on_ready(void *ctx, unsigned events)
-{
-	struct metrics_server *server = ctx;
-
-	(void)events;
-	MHD_run(server->daemon);
-}
-
-static void on_timer(void *ctx)
-{
-	struct metrics_server *server = ctx;
-
-	MHD_run(server->daemon);
-}
-
-static void before_sleep(void *ctx)
-{
-	struct metrics_server *server = ctx;
-	MHD_UNSIGNED_LONG_LONG wait_ms;
-
-	if (MHD_get_timeout(server->daemon, &wait_ms) == MHD_YES)
-		ts_timer_set(server->timer,
-			     ts_loop_now_ms(server->engine->loop) + wait_ms);
-	else
-		ts_timer_set(server->timer, UINT64_MAX);
-}
-
-/* -- one request ----------------------------------------------------------------- */
+/* -- one request ------------------------------------------------------- */
 /* "127.0.0.1:9100", "[::1]:9100", "localhost", with or without a port. */
 static bool host_is_ours(const char *host)
 {
@@ -118,7 +89,7 @@ static enum MHD_Result on_access(void *ctx, struct MHD_Connection *conn,
 		     ts_node_user_metrics(server->engine->node));
 }
 
-/* -- the socket ------------------------------------------------------------------- */
+/* -- the socket -------------------------------------------------------- */
 static int open_socket(const struct ts_addr *addr)
 {
 	struct sockaddr_storage ss;
@@ -138,27 +109,12 @@ static int open_socket(const struct ts_addr *addr)
 	return code;
 }
 
-static int watch_daemon(struct metrics_server *server)
-{
-	struct ts_loop *loop = server->engine->loop;
-	const union MHD_DaemonInfo *info =
-		MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD);
-
-	if (!info)
-		return -ENOMEM;
-	server->watch = ts_watch_new(loop, info->epoll_fd, TS_READABLE,
-				     on_ready, server);
-	server->timer = ts_timer_new(loop, on_timer, server);
-	if (!server->watch || !server->timer)
-		return -ENOMEM;
-	return ts_loop_before_sleep(loop, before_sleep, server);
-}
-
 int metrics_server_open(struct metrics_server **out, struct ts_engine *engine,
 			char err[static 256])
 {
 	const struct ts_addr *addr = &engine->config.metrics_listen;
 	struct metrics_server *server;
+	struct MHD_Daemon *daemon;
 	char text[TS_ADDR_TEXT_CAP];
 	int fd;
 
@@ -176,14 +132,14 @@ int metrics_server_open(struct metrics_server **out, struct ts_engine *engine,
 		return fd < 0 ? fd : -ENOMEM;
 	}
 	server->engine = engine;
-	server->daemon = MHD_start_daemon(
+	daemon = MHD_start_daemon(
 		MHD_USE_EPOLL, 0, NULL, NULL, on_access, server,
 		MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
 		(unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
 		(unsigned)IDLE_TIMEOUT_S, MHD_OPTION_END);
-	if (!server->daemon)
+	if (!daemon)
 		close(fd);
-	if (!server->daemon || watch_daemon(server)) {
+	if (local_server_loop_open(&server->loop, engine->loop, daemon)) {
 		snprintf(err, 256, "cannot serve metrics at %s",
 			 ts_addr_format(addr, text));
 		metrics_server_close(server);
@@ -197,11 +153,6 @@ void metrics_server_close(struct metrics_server *server)
 {
 	if (!server)
 		return;
-	ts_loop_before_sleep_remove(server->engine->loop, before_sleep,
-				    server);
-	if (server->daemon)
-		MHD_stop_daemon(server->daemon);
-	ts_watch_free(server->watch);
-	ts_timer_free(server->timer);
+	local_server_loop_close(&server->loop);
 	free(server);
 }

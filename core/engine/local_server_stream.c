@@ -33,8 +33,7 @@ static void resume(struct local_stream *s)
 	s->is_suspended = false;
 	ts_watch_free(s->watch);
 	s->watch = NULL;
-	MHD_resume_connection(s->conn);
-	s->all->resumed(s->all->ctx);
+	local_server_loop_resume(s->all->loop, s->conn);
 }
 
 static int descriptor_of(const struct local_stream *s)
@@ -63,8 +62,8 @@ static void suspend(struct local_stream *s)
 {
 	MHD_suspend_connection(s->conn);
 	s->is_suspended = true;
-	s->watch = ts_watch_new(s->all->loop, descriptor_of(s), TS_READABLE,
-				on_readable, s);
+	s->watch = ts_watch_new(s->all->loop->loop, descriptor_of(s),
+				TS_READABLE, on_readable, s);
 	if (s->watch)
 		return;
 	s->is_gone = true; /* its end would not be noticed */

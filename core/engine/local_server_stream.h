@@ -4,19 +4,14 @@
 #ifndef CORE_ENGINE_LOCAL_SERVER_STREAM_H
 #define CORE_ENGINE_LOCAL_SERVER_STREAM_H
 
-#include <microhttpd.h>
-
+#include "core/engine/local_server_loop.h"
 #include "core/localapi/localapi.h"
-#include "core/loop/loop.h"
 
 struct local_stream;
 
 /* Those of one server. */
 struct local_streams {
-	struct ts_loop *loop;
-	/* A connection was resumed: the daemon has to be run soon. */
-	void (*resumed)(void *ctx);
-	void *ctx;
+	struct local_server_loop *loop;
 	struct local_stream *list;
 };
 

@@ -87,7 +87,7 @@ void login_notice_state(struct ts_engine *engine, enum ts_node_state state)
 
 	if (state != TS_NEEDS_MACHINE_AUTH)
 		return;
-	login_notice_approval(engine->config.control_url, text);
+	login_notice_approval(ts_node_control_url(engine->node), text);
 	log_warn("node-%s: %s", engine->config.hostname, text);
 }
 

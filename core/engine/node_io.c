@@ -553,14 +553,14 @@ static void on_inbound_syn(void *ctx, struct stack_syn *syn,
 {
 	struct ts_engine *engine = ctx;
 
-	ts_host_inbound_syn(engine->host, syn, local, remote);
+	ts_host_inbound_syn(engine->member, syn, local, remote);
 }
 
 static void on_syn_gone(void *ctx, struct stack_syn *syn)
 {
 	struct ts_engine *engine = ctx;
 
-	ts_host_syn_gone(engine->host, syn);
+	ts_host_syn_gone(engine->member, syn);
 }
 
 static void on_c2n(void *ctx, const struct ts_c2n_request *request,
@@ -577,7 +577,7 @@ static void on_forward_udp(void *ctx, const struct ts_addr *from,
 {
 	const struct ts_engine *engine = ctx;
 
-	ts_host_forward_udp(engine->host, from, to, data, len);
+	ts_host_forward_udp(engine->member, from, to, data, len);
 }
 
 static void on_forward_echo(void *ctx, const struct ts_ip *from,
@@ -586,7 +586,7 @@ static void on_forward_echo(void *ctx, const struct ts_ip *from,
 {
 	const struct ts_engine *engine = ctx;
 
-	ts_host_forward_echo(engine->host, from, to, id, seq, data, len);
+	ts_host_forward_echo(engine->member, from, to, id, seq, data, len);
 }
 
 const struct ts_node_io engine_node_io = {

@@ -12,8 +12,8 @@
  * (core/host/node_change.c).
  *
  * As upstream: a profile brings all its preferences, also that it is stopped.
- * An empty one has those of this start, and waits for a login. The machine's
- * key is the same for all.
+ * An empty one has those of this start, and waits for a login; that of a login
+ * at another server has the caller's. The machine's key is the same for all.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -26,9 +26,25 @@
 #include "core/engine/engine_internal.h"
 #include "core/engine/profile_store.h"
 #include "core/localapi/localapi.h"
+#include "core/model/login_server.h"
 #include "core/state/profile_list.h"
 
-#define DEFAULT_CONTROL_URL "https://controlplane.tailscale.com"
+struct next_login {
+	struct ts_prefs prefs;
+	char *auth_key; /* NULL: a person logs in */
+};
+
+void profile_store_forget_next(struct profile_store *store)
+{
+	struct next_login *next = store->next;
+
+	store->next = NULL;
+	if (!next)
+		return;
+	ts_prefs_deinit(&next->prefs);
+	ts_wipe_free_text(next->auth_key);
+	free(next);
+}
 
 /* -- the exchange ---------------------------------------------------------- */
 
@@ -40,10 +56,10 @@ static void exchange(struct ts_engine *engine, struct ts_node *fresh)
 	struct ts_addr mapped;
 	bool is_mapped = ts_node_port_mapped(old, &mapped);
 
-	ts_host_leave_node(engine->host);
+	ts_host_leave_node(engine->member);
 	engine_io_close(engine);
 	engine->node = fresh;
-	ts_host_enter_node(engine->host, fresh);
+	ts_host_enter_node(engine->member, fresh);
 	if (engine->localapi)
 		ts_localapi_set_node(engine->localapi, fresh, now_ms);
 	ts_node_free(old);
@@ -76,7 +92,7 @@ static int complete_server(struct ts_prefs *prefs)
 	if (prefs->control_url && *prefs->control_url)
 		return 0;
 	free(prefs->control_url);
-	prefs->control_url = strdup(DEFAULT_CONTROL_URL);
+	prefs->control_url = strdup(TS_DEFAULT_CONTROL_URL);
 	return prefs->control_url ? 0 : -ENOMEM;
 }
 
@@ -84,6 +100,7 @@ static int load(struct ts_engine *engine, struct ts_private_key *machine_key,
 		struct ts_prefs *prefs)
 {
 	struct ts_state *state = engine->store.state;
+	struct next_login *next = engine->store.next;
 	char why[128] = "";
 	bool created = false, found = false;
 	int code = ts_state_machine_key(state, machine_key, &created, why);
@@ -93,9 +110,14 @@ static int load(struct ts_engine *engine, struct ts_private_key *machine_key,
 		ts_prefs_deinit(prefs);
 		code = ts_state_load_profile(state, prefs, &found, why);
 	}
+	if (!code && next) {
+		ts_prefs_deinit(prefs);
+		*prefs = next->prefs;
+		ts_prefs_init_default(&next->prefs);
+	}
 	if (!code)
-		code = found ? complete_server(prefs)
-			     : make_empty(engine, prefs);
+		code = found || next ? complete_server(prefs)
+				     : make_empty(engine, prefs);
 	if (!code)
 		profile_store_complete(prefs);
 	if (code)
@@ -108,6 +130,7 @@ static int load(struct ts_engine *engine, struct ts_private_key *machine_key,
 static void switch_now(void *ctx)
 {
 	struct ts_engine *engine = ctx;
+	const struct next_login *next = engine->store.next;
 	struct ts_private_key machine_key;
 	struct ts_node *fresh = NULL;
 	struct ts_prefs prefs;
@@ -115,10 +138,14 @@ static void switch_now(void *ctx)
 	if (engine->phase != ENGINE_UP || !engine->store.is_leaving)
 		return;
 	if (load(engine, &machine_key, &prefs) == 0)
-		fresh = engine_make_node(engine, &machine_key, &prefs, NULL);
+		fresh = engine_make_node(engine, &machine_key, &prefs,
+					 next ? next->auth_key : NULL);
 	ts_wipe(&machine_key, sizeof(machine_key));
 	ts_prefs_deinit(&prefs);
+	profile_store_forget_next(&engine->store);
 	if (!fresh) {
+		if (engine->localapi)
+			ts_localapi_node_stays(engine->localapi);
 		/* The old one goes on, and keeps nothing under the new name. */
 		log_error("node-%s: stays what it was, and keeps nothing of "
 			  "what changes", engine->config.hostname);
@@ -129,11 +156,14 @@ static void switch_now(void *ctx)
 	exchange(engine, fresh);
 }
 
-/* The state says where to go. */
-static int leave(struct ts_engine *engine, char err[static 256])
+/* The state says where to go, or next does, which is taken over. */
+static int leave(struct ts_engine *engine, struct next_login *next,
+		 char err[static 256])
 {
 	bool is_posted = engine->store.is_leaving;
 
+	profile_store_forget_next(&engine->store);
+	engine->store.next = next;
 	engine->store.is_leaving = true;
 	state_store_save(engine->store.kept);
 	if (!is_posted && ts_loop_post(engine->loop, switch_now, engine)) {
@@ -197,7 +227,7 @@ int profile_store_switch(struct ts_engine *engine, const char *id,
 	ts_prefs_deinit(&prefs);
 	if (!code)
 		code = ts_profiles_choose(engine->store.state, id, err);
-	return code ? code : leave(engine, err);
+	return code ? code : leave(engine, NULL, err);
 }
 
 int profile_store_new_empty(struct ts_engine *engine, char err[static 256])
@@ -207,7 +237,30 @@ int profile_store_new_empty(struct ts_engine *engine, char err[static 256])
 	if (code)
 		return code;
 	ts_profiles_leave(engine->store.state);
-	return leave(engine, err);
+	return leave(engine, NULL, err);
+}
+
+int profile_store_log_in_elsewhere(struct ts_engine *engine,
+				   struct ts_prefs *prefs, const char *auth_key,
+				   char err[static 256])
+{
+	struct next_login *next;
+	int code = check_up(engine, err);
+
+	if (code)
+		return code;
+	next = calloc(1, sizeof(*next));
+	if (next && auth_key)
+		next->auth_key = strdup(auth_key);
+	if (!next || (auth_key && !next->auth_key)) {
+		free(next);
+		snprintf(err, 256, "out of memory");
+		return -ENOMEM;
+	}
+	next->prefs = *prefs;
+	ts_prefs_init_default(prefs);
+	ts_profiles_leave(engine->store.state);
+	return leave(engine, next, err);
 }
 
 int profile_store_delete(struct ts_engine *engine, const char *id,
@@ -221,7 +274,7 @@ int profile_store_delete(struct ts_engine *engine, const char *id,
 	if (code)
 		return code;
 	if (was_current)
-		return leave(engine, err);
+		return leave(engine, NULL, err);
 	state_store_save(engine->store.kept);
 	return 0;
 }

@@ -35,6 +35,7 @@
 #include "core/engine/engine_internal.h"
 #include "core/engine/kube_store.h"
 #include "core/io/disk.h"
+#include "core/state/profile_list.h"
 
 #define STATE_FILE "tailscaled.state"
 
@@ -312,6 +313,16 @@ static char *copy(const char *text)
 	return text ? strdup(text) : NULL;
 }
 
+/* Where none is configured, the one that this profile has logged in to. */
+static const char *start_server(const struct ts_config *config,
+				const struct ts_prefs *prefs)
+{
+	const char *own = prefs->control_url;
+
+	return config->has_default_server && own && *own ? own
+							 : config->control_url;
+}
+
 /* As tsnet does: every start writes default prefs plus its own settings; only
  * the keys live on. */
 int profile_store_start_prefs(struct ts_prefs *prefs,
@@ -323,7 +334,7 @@ int profile_store_start_prefs(struct ts_prefs *prefs,
 	ts_prefs_init_default(&fresh);
 	free(fresh.control_url);
 	free(fresh.hostname);
-	fresh.control_url = copy(config->control_url);
+	fresh.control_url = copy(start_server(config, prefs));
 	fresh.hostname = copy(config->hostname);
 	fresh.route_all = config->accept_routes;
 	fresh.corp_dns = config->accept_dns;
@@ -381,6 +392,9 @@ static int load_keys(struct profile_store *store,
 	int code = ts_state_machine_key(store->state, machine_key, &created,
 					why);
 
+	if (!code && !config->has_default_server)
+		code = ts_profiles_choose_server(store->state,
+						 config->control_url, why);
 	if (!code) {
 		ts_prefs_deinit(prefs);
 		code = ts_state_load_profile(store->state, prefs, &found, why);
@@ -439,6 +453,7 @@ void profile_store_save(struct profile_store *store,
 
 void profile_store_close(struct profile_store *store)
 {
+	profile_store_forget_next(store);
 	state_store_free(store->kept);
 	store->kept = NULL;
 	ts_state_free(store->state);

@@ -44,7 +44,7 @@ int engine_open_proxy_port(struct ts_engine *engine, char err[static 256])
 
 	if (where->port == 0)
 		return 0;
-	code = ts_proxy_open(engine->host, where, NULL, &access);
+	code = ts_proxy_open(engine->member, where, NULL, &access);
 	if (!code)
 		code = write_file(engine, &access);
 	ts_wipe(&access, sizeof(access));

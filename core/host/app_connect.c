@@ -236,7 +236,7 @@ static void conn_join(struct ts_conn *conn, const struct ts_addr *peer)
 	if (conn->is_to_dns)
 		ts_dns_stream_start(conn->host, fd, conn->entry);
 	else if (conn->tcp)
-		ts_splice_start(conn->host, fd, conn->tcp, conn->entry);
+		ts_splice_start(conn->member, fd, conn->tcp, conn->entry);
 	else
 		ts_inbound_join(conn->inbound, fd, conn->entry);
 	free_conn(conn);
@@ -409,6 +409,7 @@ struct ts_conn *ts_conn_new(struct ts_host *host,
 		return NULL;
 	}
 	conn->host = host;
+	conn->member = ts_host_first(host);
 	conn->id = ++host->next_id;
 	conn->dest = req->tailnet;
 	conn->key = make_key(host, req);

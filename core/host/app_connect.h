@@ -25,6 +25,7 @@ enum conn_state {
 struct ts_conn {
 	struct ts_link link; /* in host->conns */
 	struct ts_host *host;
+	struct ts_member *member; /* through whom */
 	uint64_t id;
 	enum conn_state state;
 	struct ts_addr dest; /* in the tailnet */

@@ -18,25 +18,25 @@
 
 /* -- the way out ----------------------------------------------------------- */
 
-int ts_dgram_route(const struct ts_host *host, const struct ts_addr *remote,
+int ts_dgram_route(const struct ts_member *member, const struct ts_addr *remote,
 		   enum dgram_route *out)
 {
-	struct ts_ip own = ts_node_ip(host->node, !ts_ip_is_v4(&remote->ip));
+	struct ts_ip own = ts_node_ip(member->node, !ts_ip_is_v4(&remote->ip));
 
 	*out = DGRAM_NOBODY;
-	if (ts_dns_service_owns(host, remote)) {
+	if (ts_dns_service_owns(member->host, remote)) {
 		*out = DGRAM_SERVICE;
 		return 0;
 	}
-	if (ts_host_is_down(host))
+	if (ts_member_is_down(member))
 		return -ENETDOWN;
-	if (ts_node_state(host->node) != TS_RUNNING) {
+	if (ts_node_state(member->node) != TS_RUNNING) {
 		*out = DGRAM_WAITS;
 		return 0;
 	}
 	if (ts_ip_is_unspecified(&own))
 		return -ENETUNREACH;
-	switch (ts_node_route(host->node, &remote->ip, NULL)) {
+	switch (ts_node_route(member->node, &remote->ip, NULL)) {
 	case TS_ROUTE_PEER:
 		*out = DGRAM_PEER;
 		return 0;
@@ -110,11 +110,11 @@ static void carry(struct ts_dgram *flow, const uint8_t *data, size_t len,
 		break;
 	case DGRAM_SELF:
 		if (flow->kind == DGRAM_UDP) {
-			ts_dgram_arrived(flow->host,
-					 ts_dgram_port_find(flow->host,
-							flow->remote.port),
-					 &flow->local, &flow->remote, data,
-					 len, marks);
+			ts_dgram_arrived(flow->member,
+					 ts_dgram_port_find(flow->member,
+							    flow->remote.port),
+					 &flow->local, &flow->remote, data, len,
+					 marks);
 			break;
 		}
 		/* fallthrough */
@@ -122,7 +122,8 @@ static void carry(struct ts_dgram *flow, const uint8_t *data, size_t len,
 		send_out(flow, data, len);
 		break;
 	case DGRAM_SERVICE:
-		ts_dns_service_ask(flow->host, data, len, on_answer, flow);
+		ts_dns_service_ask(flow->host, NULL, data, len, on_answer,
+				   flow);
 		break;
 	case DGRAM_NOBODY:
 		ts_dgram_refuse(flow, -ECONNREFUSED);
@@ -157,10 +158,11 @@ bool ts_dgram_to_program(struct ts_dgram *flow, const void *data, size_t len,
 }
 
 /* A datagram that belongs to no flow yet: whose port is it? */
-static bool find_taker(struct ts_host *host, const struct ts_dgram_port *port,
+static bool find_taker(const struct ts_member *member,
+		       const struct ts_dgram_port *port,
 		       const struct ts_addr *to, struct dgram_wish *wish)
 {
-	const struct ts_listener *l = ts_listener_for(host, IPPROTO_UDP, to);
+	const struct ts_listener *l = ts_listener_for(member, IPPROTO_UDP, to);
 	const struct ts_ip loopback6 = ts_sock_loopback(true);
 
 	if (l) {
@@ -169,7 +171,8 @@ static bool find_taker(struct ts_host *host, const struct ts_dgram_port *port,
 				   ts_ip_equal(&l->native.ip, &loopback6);
 		return true;
 	}
-	if (port->native.port == 0 || host->info.listen_mode == TS_LISTEN_HOST)
+	if (port->native.port == 0 ||
+	    member->host->info.listen_mode == TS_LISTEN_HOST)
 		return false;
 	if (ts_ip_is_v4(&to->ip) ? port->is_v6_only : !port->takes_v6)
 		return false;
@@ -178,22 +181,23 @@ static bool find_taker(struct ts_host *host, const struct ts_dgram_port *port,
 	return true;
 }
 
-static struct ts_dgram *begin_inbound(struct ts_host *host,
+static struct ts_dgram *begin_inbound(struct ts_member *member,
 				      struct ts_dgram_port *port,
 				      const struct ts_addr *from,
 				      const struct ts_addr *to)
 {
-	struct dgram_wish wish = {.remote = *from, .dup_fd = -1};
+	struct dgram_wish wish = {
+		.member = member, .remote = *from, .dup_fd = -1};
 	struct ts_dgram *flow;
 	int err = 0;
 
-	if (!port || !find_taker(host, port, to, &wish))
+	if (!port || !find_taker(member, port, to, &wish))
 		return NULL;
 	port->users++;
 	wish.port = port;
-	flow = ts_dgram_new(host, &wish, &err);
+	flow = ts_dgram_new(member->host, &wish, &err);
 	if (flow)
-		(void)ts_dgram_route(host, from, &flow->route);
+		(void)ts_dgram_route(member, from, &flow->route);
 	if (flow && ts_dgram_publish_send(flow, &wish.asked)) {
 		ts_dgram_end(flow);
 		flow = NULL;
@@ -201,37 +205,38 @@ static struct ts_dgram *begin_inbound(struct ts_host *host,
 	return flow;
 }
 
-static void nobody_there(struct ts_host *host, struct ts_dgram_port *port,
-			 const struct ts_addr *from, const struct ts_addr *to,
-			 const uint8_t *data, size_t len)
+static void nobody_there(const struct ts_member *member,
+			 struct ts_dgram_port *port, const struct ts_addr *from,
+			 const struct ts_addr *to, const uint8_t *data,
+			 size_t len)
 {
 	struct ts_dgram *sender;
 
-	if (ts_node_route(host->node, &from->ip, NULL) != TS_ROUTE_SELF) {
+	if (ts_node_route(member->node, &from->ip, NULL) != TS_ROUTE_SELF) {
 		if (port && port->udp)
 			stack_udp_refuse(port->udp, from, to, data, len);
 		return;
 	}
-	sender = ts_dgram_first(host, from->port, to);
+	sender = ts_dgram_first(member, from->port, to);
 	if (sender)
 		ts_dgram_refuse(sender, -ECONNREFUSED);
 }
 
-void ts_dgram_arrived(struct ts_host *host, struct ts_dgram_port *port,
+void ts_dgram_arrived(struct ts_member *member, struct ts_dgram_port *port,
 		      const struct ts_addr *from, const struct ts_addr *to,
 		      const uint8_t *data, size_t len,
 		      const struct dgram_marks *marks)
 {
-	struct ts_dgram *flow = ts_dgram_first(host, to->port, from);
+	struct ts_dgram *flow = ts_dgram_first(member, to->port, from);
 
 	if (from->port == 0)
 		return; /* cannot be answered, nor told from an echo */
 	for (; flow; flow = flow->next_same_ends)
 		if (ts_dgram_to_program(flow, data, len, marks))
 			return;
-	flow = begin_inbound(host, port, from, to);
+	flow = begin_inbound(member, port, from, to);
 	if (!flow || !ts_dgram_to_program(flow, data, len, marks))
-		nobody_there(host, port, from, to, data, len);
+		nobody_there(member, port, from, to, data, len);
 }
 
 /* -- what waited for the node --------------------------------------------- */
@@ -298,7 +303,7 @@ static void look_again(struct ts_dgram *flow, void *ctx)
 {
 	struct ts_dgram **to_send = ctx;
 	enum dgram_route before = flow->route;
-	int err = ts_dgram_route(flow->host, &flow->remote, &flow->route);
+	int err = ts_dgram_route(flow->member, &flow->remote, &flow->route);
 
 	if (err && !flow->is_connected) {
 		ts_dgram_end(flow);
@@ -359,22 +364,23 @@ int ts_dgrams_open(struct ts_host *host)
 	return ts_dgram_sockets_open(host);
 }
 
-static void end_one(struct ts_dgram *flow, void *ctx)
+/* member: NULL for all. */
+static void end_if_of(struct ts_dgram *flow, void *member)
 {
-	(void)ctx;
-	ts_dgram_end(flow);
+	if (!member || flow->member == member)
+		ts_dgram_end(flow);
 }
 
-void ts_dgrams_leave_node(struct ts_host *host)
+void ts_dgrams_leave_node(struct ts_member *member)
 {
-	ts_dgram_for_all(host, end_one, NULL);
-	before_sleep(host); /* they hold on to the stack until then */
-	ts_dgram_ports_leave(host);
+	ts_dgram_for_all(member->host, end_if_of, member);
+	before_sleep(member->host); /* they hold on to the stack until then */
+	ts_dgram_ports_leave(member);
 }
 
-void ts_dgrams_enter_node(struct ts_host *host)
+void ts_dgrams_enter_node(struct ts_member *member)
 {
-	ts_dgram_ports_enter(host);
+	ts_dgram_ports_enter(member);
 }
 
 void ts_dgrams_close(struct ts_host *host)
@@ -383,7 +389,7 @@ void ts_dgrams_close(struct ts_host *host)
 
 	if (!all)
 		return;
-	ts_dgram_for_all(host, end_one, NULL);
+	ts_dgram_for_all(host, end_if_of, NULL);
 	if (all->out)
 		before_sleep(host);
 	ts_loop_before_sleep_remove(host->loop, before_sleep, host);

@@ -27,12 +27,15 @@
 
 enum {
 	DGRAM_FLOWS_MAX = 12288, /* two entries of the table each, or three */
-	DGRAM_OWN_SOCKETS_MAX = 4096, /* D: and no more than a quarter of our fds */
+	DGRAM_OWN_SOCKETS_MAX =
+		4096, /* D: and no more than a quarter of our fds */
 	DGRAM_DUPS_MAX = DGRAM_OWN_SOCKETS_MAX / 4, /* of programs' sockets */
-	DGRAM_QUEUE_MAX = 16,	      /* a flow's, until the node is up */
+	DGRAM_QUEUE_MAX = 16, /* a flow's, until the node is up */
 	DGRAM_QUEUE_BYTES = 64 * 1024,
 	DGRAM_QUEUED_BYTES_MAX = 4 * 1024 * 1024, /* of all flows */
 	DGRAM_MAX = 65535,
+	DGRAM_NATIVE_KEY_LEN = 1 + TS_IP_LEN + 2,
+	DGRAM_PORT_KEY_LEN = 1 + 2,
 };
 
 enum dgram_kind { DGRAM_UDP, DGRAM_ECHO };
@@ -48,6 +51,7 @@ enum dgram_route {
 
 struct ts_dgram_port {
 	struct ts_host *host;
+	struct ts_member *member;
 	struct stack_udp *udp; /* NULL: between two nodes, or no room */
 	uint16_t number;
 	unsigned users; /* flows and listeners */
@@ -75,6 +79,7 @@ struct ts_dgram {
 	struct ts_link link; /* in one of the lists of struct ts_dgrams */
 	struct ts_link closed_link; /* in closed */
 	struct ts_host *host;
+	struct ts_member *member; /* through whom */
 	uint64_t id;
 	enum dgram_kind kind;
 	enum dgram_route route;
@@ -119,9 +124,11 @@ struct ts_dgrams {
 	struct dgram_in *in;
 	struct dgram_out *out;
 	struct ts_key_map by_virtual; /* ip -> flow of W */
+	/* Each begins with the member: */
 	struct ts_key_map by_ends; /* our port, remote end -> chain of flows */
 	struct ts_key_map ports;   /* number -> port */
 	struct ts_key_map by_native; /* native address -> its port */
+	/* and these do not: */
 	struct ts_key_map by_inode; /* connected socket -> its flow */
 	/* Flows by last use: answered are those whose program has sent. */
 	struct ts_link answered, unanswered, over;
@@ -138,6 +145,7 @@ struct ts_dgrams {
 
 /* -- datagram_flow.c ------------------------------------------------------ */
 struct dgram_wish {
+	struct ts_member *member;
 	enum dgram_kind kind;
 	struct ts_addr asked; /* the socket as bound; zero: not bound */
 	struct ts_addr remote;
@@ -157,10 +165,9 @@ void ts_dgram_end(struct ts_dgram *flow);
 struct ts_addr ts_dgram_canonical(const struct ts_addr *native,
 				  bool is_v6_only);
 /* The flow of this socket to remote, or NULL. */
-struct ts_dgram *ts_dgram_find(const struct ts_host *host,
-			       const struct dgram_wish *wish);
+struct ts_dgram *ts_dgram_find(const struct dgram_wish *wish);
 /* The first flow between our port (0: echo) and remote. */
-struct ts_dgram *ts_dgram_first(const struct ts_host *host, uint16_t port,
+struct ts_dgram *ts_dgram_first(const struct ts_member *member, uint16_t port,
 				const struct ts_addr *remote);
 /* Puts the SEND entry of a socket that is bound as asked. */
 int ts_dgram_publish_send(struct ts_dgram *flow, const struct ts_addr *asked);
@@ -182,7 +189,7 @@ void ts_dgrams_free_maps(struct ts_dgrams *all);
 /* -- app_datagram.c ------------------------------------------------------ */
 /* Who would carry a datagram to ip; 0 or -ENETDOWN, -ENETUNREACH,
  * -EHOSTUNREACH. */
-int ts_dgram_route(const struct ts_host *host, const struct ts_addr *remote,
+int ts_dgram_route(const struct ts_member *member, const struct ts_addr *remote,
 		   enum dgram_route *out);
 /* What a program sent into a flow. */
 void ts_dgram_from_program(struct ts_dgram *flow, const uint8_t *data,
@@ -191,7 +198,7 @@ void ts_dgram_from_program(struct ts_dgram *flow, const uint8_t *data,
 bool ts_dgram_to_program(struct ts_dgram *flow, const void *data, size_t len,
 			 const struct dgram_marks *marks);
 /* From the tailnet, or from a flow to ourselves, which has marks. */
-void ts_dgram_arrived(struct ts_host *host, struct ts_dgram_port *port,
+void ts_dgram_arrived(struct ts_member *member, struct ts_dgram_port *port,
 		      const struct ts_addr *from, const struct ts_addr *to,
 		      const uint8_t *data, size_t len,
 		      const struct dgram_marks *marks);
@@ -199,16 +206,16 @@ void ts_dgram_arrived(struct ts_host *host, struct ts_dgram_port *port,
 void ts_dgram_drop_queue(struct ts_dgram *flow);
 
 /* -- datagram_port.c ----------------------------------------------------- */
-struct ts_dgram_port *ts_dgram_port_find(const struct ts_host *host,
+struct ts_dgram_port *ts_dgram_port_find(const struct ts_member *member,
 					 uint16_t number);
 /* The port that a socket bound like this sends from; counted. */
-struct ts_dgram_port *ts_dgram_port_of(struct ts_host *host,
+struct ts_dgram_port *ts_dgram_port_of(struct ts_member *member,
 				       const struct ts_addr *asked,
 				       bool is_v6_only, int *err);
 void ts_dgram_ports_reap(struct ts_host *host);
 /* Out of the stack of a node that goes, and into the next one's. */
-void ts_dgram_ports_leave(struct ts_host *host);
-void ts_dgram_ports_enter(struct ts_host *host);
+void ts_dgram_ports_leave(struct ts_member *member);
+void ts_dgram_ports_enter(struct ts_member *member);
 
 /* -- datagram_socket.c --------------------------------------------------- */
 int ts_dgram_sockets_open(struct ts_host *host);

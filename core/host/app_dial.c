@@ -73,7 +73,7 @@ static bool find_bound(const struct ts_conn *conn, struct ts_addr *out)
 static int dial_peer(struct ts_conn *conn, struct ts_addr *local)
 {
 	struct ts_host *host = conn->host;
-	struct stack *stack = ts_node_stack(host->node);
+	struct stack *stack = ts_node_stack(conn->member->node);
 	struct ts_addr bound = {.port = conn->key.local.port};
 	bool is_bound = find_bound(conn, &bound);
 	int err = 0;
@@ -101,9 +101,9 @@ static int dial_self(struct ts_conn *conn, struct ts_addr *local)
 	int err = 0;
 
 	(void)find_bound(conn, &bound);
-	local->ip = ts_node_ip(conn->host->node, v6);
+	local->ip = ts_node_ip(conn->member->node, v6);
 	local->port = bound.port;
-	conn->inbound = ts_inbound_from_self(conn->host, conn, &conn->dest,
+	conn->inbound = ts_inbound_from_self(conn->member, conn, &conn->dest,
 					     local, &err);
 	return conn->inbound ? 0 : err;
 }
@@ -114,7 +114,7 @@ static int dial_dns(struct ts_conn *conn, struct ts_addr *local)
 {
 	*local = conn->key.local;
 	if (ts_ip_is_tailscale(&conn->dest.ip))
-		local->ip = ts_node_ip(conn->host->node,
+		local->ip = ts_node_ip(conn->member->node,
 				       !ts_ip_is_v4(&conn->dest.ip));
 	if (ts_ip_is_unspecified(&local->ip))
 		local->ip = conn->key.local.ip;
@@ -127,7 +127,7 @@ static int conn_dial(struct ts_conn *conn, struct ts_addr *local)
 {
 	int err = -ENETUNREACH;
 
-	switch (ts_node_route(conn->host->node, &conn->dest.ip, NULL)) {
+	switch (ts_node_route(conn->member->node, &conn->dest.ip, NULL)) {
 	case TS_ROUTE_PEER:
 		err = dial_peer(conn, local);
 		break;
@@ -150,9 +150,9 @@ int ts_conn_begin(struct ts_conn *conn, struct ts_addr *local)
 {
 	if (ts_dns_service_owns(conn->host, &conn->dest))
 		return dial_dns(conn, local);
-	if (ts_host_is_down(conn->host))
+	if (ts_member_is_down(conn->member))
 		return -ENETDOWN;
-	if (ts_node_state(conn->host->node) != TS_RUNNING) {
+	if (ts_node_state(conn->member->node) != TS_RUNNING) {
 		ts_conn_set_state(conn, CONN_WAITING);
 		return 0;
 	}

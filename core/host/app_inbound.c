@@ -35,6 +35,7 @@ enum { SOURCE_TRIES = 8, LOOK_MIN_MS = 1000, LOOK_MAX_MS = 16000 };
 struct ts_inbound {
 	struct ts_link link; /* in host->inbounds */
 	struct ts_host *host;
+	struct ts_member *member; /* whose tailnet it comes from */
 	uint64_t id;
 	struct ts_addr local, remote; /* in the tailnet */
 	struct ts_addr native;	      /* the listener's, as registered */
@@ -125,16 +126,16 @@ static void try_start(struct ts_inbound *in)
 {
 	struct ts_relay_end ends[2] = {{in->fd, in->entry},
 				       {in->far_fd, in->far_entry}};
-	struct ts_host *host = in->host;
+	struct ts_member *member = in->member;
 	struct stack_tcp *tcp = in->tcp;
 
 	if (!in->is_far_end_up || !in->is_accepted)
 		return;
 	free_inbound(in);
 	if (tcp)
-		ts_splice_start(host, ends[0].fd, tcp, ends[0].entry);
+		ts_splice_start(member, ends[0].fd, tcp, ends[0].entry);
 	else
-		ts_relay_start(host, ends);
+		ts_relay_start(member->host, member, ends);
 }
 
 /* -- the far end --------------------------------------------------------- */
@@ -215,7 +216,7 @@ static int try_next_listener(struct ts_inbound *in)
 	const struct ts_listener *next;
 
 	ts_listener_refused(in->host, IPPROTO_TCP, &in->native);
-	next = ts_listener_for(in->host, IPPROTO_TCP, &in->local);
+	next = ts_listener_for(in->member, IPPROTO_TCP, &in->local);
 	if (!next || ts_addr_equal(&next->native, &in->native))
 		return -ECONNREFUSED;
 	ts_entry_drop(in->host, in->entry);
@@ -444,18 +445,20 @@ static void on_look(void *ctx)
 }
 
 /* NULL: *err. On the way to the listener otherwise, or there. */
-static struct ts_inbound *new_inbound(struct ts_host *host,
+static struct ts_inbound *new_inbound(struct ts_member *member,
 				      const struct ts_addr *local,
 				      const struct ts_addr *remote, int *err)
 {
 	const struct ts_listener *listener =
-		ts_listener_for(host, IPPROTO_TCP, local);
+		ts_listener_for(member, IPPROTO_TCP, local);
+	struct ts_host *host = member->host;
 	struct ts_inbound *in = listener ? calloc(1, sizeof(*in)) : NULL;
 
 	*err = listener ? -ENOMEM : -ECONNREFUSED;
 	if (!in)
 		return NULL;
 	in->host = host;
+	in->member = member;
 	in->id = ++host->next_id;
 	in->local = *local;
 	in->remote = *remote;
@@ -473,12 +476,12 @@ static struct ts_inbound *new_inbound(struct ts_host *host,
 
 /* -- for the other files ------------------------------------------------- */
 
-struct ts_inbound *ts_inbound_from_self(struct ts_host *host,
+struct ts_inbound *ts_inbound_from_self(struct ts_member *member,
 					struct ts_conn *conn,
 					const struct ts_addr *local,
 					const struct ts_addr *remote, int *err)
 {
-	struct ts_inbound *in = new_inbound(host, local, remote, err);
+	struct ts_inbound *in = new_inbound(member, local, remote, err);
 
 	if (!in)
 		return NULL;
@@ -508,7 +511,7 @@ static void take_syn(struct ts_inbound *in, struct stack_syn *syn)
 		inbound_fail(in, err);
 }
 
-void ts_host_inbound_syn(struct ts_host *host, struct stack_syn *syn,
+void ts_host_inbound_syn(struct ts_member *member, struct stack_syn *syn,
 			 const struct ts_addr *local,
 			 const struct ts_addr *remote)
 {
@@ -516,22 +519,22 @@ void ts_host_inbound_syn(struct ts_host *host, struct stack_syn *syn,
 	int err;
 	struct ts_inbound *in;
 
-	if (ts_serve_hosts(host, &local->ip)) {
-		if (!ts_serve_syn(host, syn, local, remote))
+	if (ts_serve_hosts(member, &local->ip)) {
+		if (!ts_serve_syn(member, syn, local, remote))
 			stack_syn_refuse(syn);
 		return;
 	}
-	if (ts_node_route(host->node, &local->ip, NULL) != TS_ROUTE_SELF) {
-		ts_forward_syn(host, syn, local, remote);
+	if (ts_node_route(member->node, &local->ip, NULL) != TS_ROUTE_SELF) {
+		ts_forward_syn(member, syn, local, remote);
 		return;
 	}
-	if (ts_peerapi_owns(host, local)) {
-		ts_peerapi_syn(host, syn, remote);
+	if (ts_peerapi_owns(member, local)) {
+		ts_peerapi_syn(member, syn, remote);
 		return;
 	}
-	if (ts_serve_syn(host, syn, local, remote))
+	if (ts_serve_syn(member, syn, local, remote))
 		return;
-	in = new_inbound(host, local, remote, &err);
+	in = new_inbound(member, local, remote, &err);
 	if (in) {
 		take_syn(in, syn);
 		return;
@@ -544,9 +547,12 @@ void ts_host_inbound_syn(struct ts_host *host, struct stack_syn *syn,
 		stack_syn_drop(syn);
 }
 
-void ts_host_syn_gone(struct ts_host *host, struct stack_syn *syn)
+void ts_host_syn_gone(struct ts_member *member, struct stack_syn *syn)
 {
-	if (ts_forward_syn_gone(host, syn) || ts_serve_syn_gone(host, syn))
+	const struct ts_host *host = member->host;
+
+	if (ts_forward_syn_gone(member, syn) ||
+	    ts_serve_syn_gone(member, syn))
 		return;
 	for (struct ts_link *at = host->inbounds.next; at != &host->inbounds;
 	     at = at->next) {
@@ -585,17 +591,25 @@ void ts_inbound_accepted(struct ts_host *host,
 	try_start(entry->inbound);
 }
 
-void ts_inbounds_end(struct ts_host *host)
+void ts_inbounds_end(struct ts_member *member)
 {
-	while (!ts_list_is_empty(&host->inbounds))
-		inbound_fail(TS_LINK_OWNER(host->inbounds.next,
-					   struct ts_inbound, link),
-			     -ENETDOWN);
+	const struct ts_link *head = &member->host->inbounds;
+	struct ts_link *next;
+
+	for (struct ts_link *at = head->next; at != head; at = next) {
+		struct ts_inbound *in =
+			TS_LINK_OWNER(at, struct ts_inbound, link);
+
+		next = at->next; /* it frees its own at most */
+		if (in->member == member)
+			inbound_fail(in, -ENETDOWN);
+	}
 }
 
 void ts_inbounds_close(struct ts_host *host)
 {
-	ts_inbounds_end(host);
+	for (unsigned i = 0; i < host->member_count; i++)
+		ts_inbounds_end(&host->members[i]);
 	ts_timer_free(host->inbound_look);
 	host->inbound_look = NULL;
 }

@@ -132,11 +132,28 @@ static void unpublish_listening(struct ts_host *host,
 		ts_entry_drop(host, entry);
 }
 
+static void close_ports(const struct ts_listener *l)
+{
+	for (unsigned i = 0; i < TS_HOST_NODES_MAX; i++)
+		ts_dgram_port_put(l->ports[i]);
+}
+
+/* A UDP port in the tailnet of each member. */
+static int open_ports(struct ts_host *host, struct ts_listener *l)
+{
+	int err = 0;
+
+	for (unsigned i = 0; !err && i < host->member_count; i++)
+		l->ports[i] = ts_dgram_port_get(&host->members[i],
+						l->tailnet.port, &err);
+	return err;
+}
+
 static void free_listener(struct ts_host *host, struct ts_listener *l)
 {
 	unpublish(host, l);
 	unpublish_listening(host, l);
-	ts_dgram_port_put(l->port);
+	close_ports(l);
 	host->listener_count--;
 	ts_list_remove(&l->link);
 	free(l);
@@ -204,7 +221,6 @@ static struct ts_listener *new_listener(struct ts_host *host, uint8_t proto,
 					const struct ts_addr *native)
 {
 	struct ts_listener *l;
-	int err;
 
 	if (host->listener_count >= LISTENERS_MAX)
 		forget_stale(host);
@@ -216,11 +232,9 @@ static struct ts_listener *new_listener(struct ts_host *host, uint8_t proto,
 	l->proto = proto;
 	l->tailnet = *tailnet;
 	l->native = *native;
-	if (proto == IPPROTO_UDP) {
-		l->port = ts_dgram_port_get(host, tailnet->port, &err);
-		l->is_listening = true;
-	}
-	if (proto == IPPROTO_UDP && !l->port) {
+	l->is_listening = proto == IPPROTO_UDP;
+	if (l->is_listening && open_ports(host, l)) {
+		close_ports(l);
 		free(l);
 		return NULL;
 	}
@@ -378,12 +392,14 @@ static int pick_port(struct ts_host *host,
 	return -EADDRINUSE;
 }
 
-static int check_own(const struct ts_host *host, const struct ts_ip *ip)
+static int check_own(struct ts_host *host, const struct ts_ip *ip)
 {
 	if (ts_ip_is_unspecified(ip))
 		return 0;
-	return ts_node_route(host->node, ip, NULL) == TS_ROUTE_SELF ?
-		       0 : -EADDRNOTAVAIL;
+	return ts_node_route(ts_host_first(host)->node, ip, NULL) ==
+			       TS_ROUTE_SELF
+		       ? 0
+		       : -EADDRNOTAVAIL;
 }
 
 static bool is_proto_ok(const struct ts_broker_request *req)
@@ -397,8 +413,9 @@ bool ts_listener_bind(struct ts_host *host, const struct ts_broker_request *req,
 	const struct ts_ip *ip = &req->tailnet.ip;
 	int err;
 
-	if (!ts_ip_is_unspecified(ip) && !ts_host_has_netmap(host) &&
-	    !ts_host_is_down(host))
+	if (!ts_ip_is_unspecified(ip) &&
+	    !ts_member_has_netmap(ts_host_first(host)) &&
+	    !ts_member_is_down(ts_host_first(host)))
 		return false;
 	err = is_proto_ok(req) ? check_own(host, ip) : -EPROTONOSUPPORT;
 	if (!err && req->tailnet.port == 0)
@@ -490,7 +507,7 @@ void ts_listener_listen(struct ts_host *host,
 		err = -EPROTONOSUPPORT;
 	else if (!is_native_ok(&req->native_local) || req->tailnet.port == 0)
 		err = -EINVAL;
-	if (!err && ts_host_has_netmap(host))
+	if (!err && ts_member_has_netmap(ts_host_first(host)))
 		err = check_own(host, &req->tailnet.ip);
 	was_listening = !err && is_served(host, req);
 	if (!err && !was_listening)
@@ -531,9 +548,10 @@ static int fit(const struct ts_listener *l, uint8_t proto,
 	return ts_ip_is_zero(&l->tailnet.ip) ? 1 : 0;
 }
 
-struct ts_listener *ts_listener_for(const struct ts_host *host, uint8_t proto,
-				    const struct ts_addr *local)
+struct ts_listener *ts_listener_for(const struct ts_member *member,
+				    uint8_t proto, const struct ts_addr *local)
 {
+	const struct ts_host *host = member->host;
 	struct ts_link *at = host->listeners.next;
 	struct ts_listener *l, *best = NULL;
 	int best_fit = 0;

@@ -25,6 +25,7 @@ struct direction {
 struct ts_relay {
 	struct ts_link link; /* in host->relays */
 	struct ts_host *host;
+	const struct ts_member *member; /* NULL: of none */
 	struct ts_relay_end ends[2];
 	struct ts_watch *watches[2];
 	struct ts_hup_item hups[2];
@@ -211,7 +212,8 @@ static bool start_watching(struct ts_relay *r)
 	return true;
 }
 
-void ts_relay_start(struct ts_host *host, const struct ts_relay_end ends[2])
+void ts_relay_start(struct ts_host *host, const struct ts_member *member,
+		    const struct ts_relay_end ends[2])
 {
 	struct ts_relay *r = calloc(1, sizeof(*r));
 
@@ -224,6 +226,7 @@ void ts_relay_start(struct ts_host *host, const struct ts_relay_end ends[2])
 		return;
 	}
 	r->host = host;
+	r->member = member;
 	r->ends[0] = ends[0];
 	r->ends[1] = ends[1];
 	ts_sock_break_at_death(ends[0].fd);
@@ -253,10 +256,16 @@ size_t ts_relays_undelivered(const struct ts_host *host)
 	return total;
 }
 
-void ts_relays_close(struct ts_host *host)
+void ts_relays_end(struct ts_host *host, const struct ts_member *member)
 {
-	while (!ts_list_is_empty(&host->relays))
-		free_relay(TS_LINK_OWNER(host->relays.next, struct ts_relay,
-					 link),
-			   true);
+	const struct ts_link *head = &host->relays;
+	struct ts_link *next;
+
+	for (struct ts_link *at = head->next; at != head; at = next) {
+		struct ts_relay *r = TS_LINK_OWNER(at, struct ts_relay, link);
+
+		next = at->next;
+		if (!member || r->member == member)
+			free_relay(r, true);
+	}
 }

@@ -40,6 +40,7 @@ struct ts_splice {
 	struct ts_link link;  /* in host->splices */
 	struct ts_link ready; /* in host->ready, or in no list */
 	struct ts_host *host;
+	struct ts_member *member;
 	struct ts_watch *watch;
 	struct ts_hup_item hup;
 	int fd;		       /* -1: both directions are done */
@@ -333,7 +334,7 @@ static void watch_again(struct ts_splice *s)
  * earliest. */
 static void run(struct ts_splice *s, void (*pump)(struct ts_splice *))
 {
-	stack_set_now(ts_node_stack(s->host->node), ts_host_now_ms(s->host));
+	stack_set_now(ts_node_stack(s->member->node), ts_host_now_ms(s->host));
 	s->is_pumping = true;
 	pump(s);
 	s->is_pumping = false;
@@ -458,11 +459,12 @@ static const struct stack_tcp_ops splice_ops = {
 /* -- for the other files ------------------------------------------------- */
 
 /* NULL: out of memory, and all is closed. */
-static struct ts_splice *new_splice(struct ts_host *host, int fd,
+static struct ts_splice *new_splice(struct ts_member *member, int fd,
 				    struct stack_tcp *tcp,
 				    struct ts_entry *entry)
 {
 	struct ts_splice *s = calloc(1, sizeof(*s));
+	struct ts_host *host = member->host;
 
 	if (!s) {
 		stack_tcp_abort(tcp);
@@ -471,6 +473,7 @@ static struct ts_splice *new_splice(struct ts_host *host, int fd,
 		return NULL;
 	}
 	s->host = host;
+	s->member = member;
 	s->fd = fd;
 	s->hup.fd = -1;
 	s->tcp = tcp;
@@ -495,19 +498,19 @@ static void start(struct ts_splice *s)
 		abort_tunnel(s);
 }
 
-void ts_splice_start(struct ts_host *host, int fd, struct stack_tcp *tcp,
+void ts_splice_start(struct ts_member *member, int fd, struct stack_tcp *tcp,
 		     struct ts_entry *entry)
 {
-	struct ts_splice *s = new_splice(host, fd, tcp, entry);
+	struct ts_splice *s = new_splice(member, fd, tcp, entry);
 
 	if (s)
 		start(s);
 }
 
-void ts_splice_forward(struct ts_host *host, int fd, struct stack_tcp *tcp,
+void ts_splice_forward(struct ts_member *member, int fd, struct stack_tcp *tcp,
 		       void (*ended)(void *ctx), void *ctx)
 {
-	struct ts_splice *s = new_splice(host, fd, tcp, NULL);
+	struct ts_splice *s = new_splice(member, fd, tcp, NULL);
 
 	if (!s) {
 		ended(ctx);
@@ -570,10 +573,12 @@ bool ts_host_is_lingering(const struct ts_host *host)
 
 size_t ts_host_undelivered(const struct ts_host *host)
 {
-	size_t total = ts_relays_undelivered(host) +
-		       ts_dgrams_undelivered(host) +
-		       ts_node_unsent(host->node, ts_host_now_ms(host));
+	size_t total =
+		ts_relays_undelivered(host) + ts_dgrams_undelivered(host);
 
+	for (unsigned i = 0; i < host->member_count; i++)
+		total += ts_node_unsent(host->members[i].node,
+					ts_host_now_ms(host));
 	for (const struct ts_link *at = host->splices.next;
 	     at != &host->splices; at = at->next) {
 		const struct ts_splice *s =
@@ -586,9 +591,16 @@ size_t ts_host_undelivered(const struct ts_host *host)
 	return total;
 }
 
-void ts_splices_close(struct ts_host *host)
+void ts_splices_close(struct ts_member *member)
 {
-	while (!ts_list_is_empty(&host->splices))
-		abort_tunnel(TS_LINK_OWNER(host->splices.next,
-					   struct ts_splice, link));
+	const struct ts_link *head = &member->host->splices;
+	struct ts_link *next;
+
+	for (struct ts_link *at = head->next; at != head; at = next) {
+		struct ts_splice *s = TS_LINK_OWNER(at, struct ts_splice, link);
+
+		next = at->next; /* it frees itself at most */
+		if (s->member == member)
+			abort_tunnel(s);
+	}
 }

@@ -102,10 +102,10 @@ static void on_error(void *user, const struct ts_ip *to, uint16_t seq, int err)
 
 int ts_dgram_echo_open(struct ts_dgram *flow)
 {
+	struct stack *stack = ts_node_stack(flow->member->node);
 	int err;
 
-	flow->echo = stack_echo_open(ts_node_stack(flow->host->node), on_reply,
-				     on_error, flow, &err);
+	flow->echo = stack_echo_open(stack, on_reply, on_error, flow, &err);
 	return err;
 }
 

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/wire.h"
 #include "core/crypto/secret.h"
 #include "core/host/app_datagram.h"
 #include "core/host/dns_service.h"
@@ -23,18 +24,19 @@
 enum { VIRTUAL_TRIES = 64, UNANSWERED_SHARE = 4, FLOOD_PER_S = 100 };
 
 struct ends_key {
-	uint8_t bytes[2 + TS_IP_LEN + 2];
+	uint8_t bytes[1 + 2 + TS_IP_LEN + 2];
 };
 
-static struct ends_key ends_of(uint16_t port, const struct ts_addr *remote)
+static struct ends_key ends_of(const struct ts_member *member, uint16_t port,
+			       const struct ts_addr *remote)
 {
 	struct ends_key key;
+	struct ts_writer w = ts_writer_init(key.bytes, sizeof(key.bytes));
 
-	key.bytes[0] = (uint8_t)(port >> 8);
-	key.bytes[1] = (uint8_t)port;
-	memcpy(key.bytes + 2, remote->ip.bytes, TS_IP_LEN);
-	key.bytes[2 + TS_IP_LEN] = (uint8_t)(remote->port >> 8);
-	key.bytes[3 + TS_IP_LEN] = (uint8_t)remote->port;
+	ts_write_u8(&w, (uint8_t)member->index);
+	ts_write_be16(&w, port);
+	ts_write_bytes(&w, remote->ip.bytes, TS_IP_LEN);
+	ts_write_be16(&w, remote->port);
 	return key;
 }
 
@@ -45,12 +47,12 @@ static uint16_t port_number(const struct ts_dgram *flow)
 
 /* -- the maps -------------------------------------------------------------- */
 
-struct ts_dgram *ts_dgram_first(const struct ts_host *host, uint16_t port,
+struct ts_dgram *ts_dgram_first(const struct ts_member *member, uint16_t port,
 				const struct ts_addr *remote)
 {
-	struct ends_key key = ends_of(port, remote);
+	struct ends_key key = ends_of(member, port, remote);
 
-	return ts_key_map_get(&host->dgrams->by_ends, &key);
+	return ts_key_map_get(&member->host->dgrams->by_ends, &key);
 }
 
 /* A connected socket comes before those that take from everybody, and a newer
@@ -58,7 +60,8 @@ struct ts_dgram *ts_dgram_first(const struct ts_host *host, uint16_t port,
 static int join_ends(struct ts_dgram *flow)
 {
 	struct ts_key_map *map = &flow->host->dgrams->by_ends;
-	struct ends_key key = ends_of(port_number(flow), &flow->remote);
+	struct ends_key key =
+		ends_of(flow->member, port_number(flow), &flow->remote);
 	struct ts_dgram *first = ts_key_map_get(map, &key);
 	struct ts_dgram **at = &first;
 
@@ -77,7 +80,8 @@ static int join_ends(struct ts_dgram *flow)
 static void leave_ends(struct ts_dgram *flow)
 {
 	struct ts_key_map *map = &flow->host->dgrams->by_ends;
-	struct ends_key key = ends_of(port_number(flow), &flow->remote);
+	struct ends_key key =
+		ends_of(flow->member, port_number(flow), &flow->remote);
 	struct ts_dgram *first = ts_key_map_get(map, &key);
 	struct ts_dgram **at = &first;
 
@@ -103,14 +107,13 @@ struct ts_addr ts_dgram_canonical(const struct ts_addr *native, bool is_v6_only)
 	return out;
 }
 
-struct ts_dgram *ts_dgram_find(const struct ts_host *host,
-			       const struct dgram_wish *wish)
+struct ts_dgram *ts_dgram_find(const struct dgram_wish *wish)
 {
 	struct ts_addr native =
 		ts_dgram_canonical(&wish->asked, wish->is_v6_only);
-	struct ts_dgram *flow =
-		ts_dgram_first(host, wish->port ? wish->port->number : 0,
-			       &wish->remote);
+	struct ts_dgram *flow = ts_dgram_first(
+		wish->member, wish->port ? wish->port->number : 0,
+		&wish->remote);
 
 	while (flow && (flow->is_connected || flow->is_raw != wish->is_raw ||
 			!ts_addr_equal(&flow->native, &native) ||
@@ -137,7 +140,7 @@ static void set_local(struct ts_dgram *flow)
 {
 	bool v6 = !ts_ip_is_v4(&flow->remote.ip);
 
-	flow->local.ip = ts_node_ip(flow->host->node, v6);
+	flow->local.ip = ts_node_ip(flow->member->node, v6);
 	flow->local.port = port_number(flow);
 }
 
@@ -381,6 +384,7 @@ static struct ts_dgram *make_flow(struct ts_host *host,
 		return NULL;
 	}
 	flow->host = host;
+	flow->member = wish->member;
 	flow->id = ++host->next_id;
 	flow->kind = wish->kind;
 	flow->remote = wish->remote;
@@ -456,13 +460,12 @@ struct ts_dgram *ts_dgram_new(struct ts_host *host,
 
 void ts_dgrams_init_maps(struct ts_dgrams *all)
 {
-	uint64_t seed;
+	const uint64_t seed = ts_random_u64();
 
-	ts_random_bytes(&seed, sizeof(seed));
 	ts_key_map_init(&all->by_virtual, TS_IP_LEN, seed);
 	ts_key_map_init(&all->by_ends, sizeof(struct ends_key), seed);
-	ts_key_map_init(&all->ports, sizeof(uint16_t), seed);
-	ts_key_map_init(&all->by_native, TS_IP_LEN + 2, seed);
+	ts_key_map_init(&all->ports, DGRAM_PORT_KEY_LEN, seed);
+	ts_key_map_init(&all->by_native, DGRAM_NATIVE_KEY_LEN, seed);
 	ts_key_map_init(&all->by_inode, sizeof(uint64_t), seed);
 }
 

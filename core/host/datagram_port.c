@@ -15,19 +15,37 @@
 #include <string.h>
 
 #include "core/base/err.h"
+#include "core/base/wire.h"
 #include "core/host/app_datagram.h"
 
 struct native_key {
-	uint8_t bytes[TS_IP_LEN + 2];
+	uint8_t bytes[DGRAM_NATIVE_KEY_LEN];
 };
 
-static struct native_key key_of(const struct ts_addr *addr)
+static struct native_key key_of(const struct ts_member *member,
+				const struct ts_addr *addr)
 {
 	struct native_key key;
+	struct ts_writer w = ts_writer_init(key.bytes, sizeof(key.bytes));
 
-	memcpy(key.bytes, addr->ip.bytes, TS_IP_LEN);
-	key.bytes[TS_IP_LEN] = (uint8_t)(addr->port >> 8);
-	key.bytes[TS_IP_LEN + 1] = (uint8_t)addr->port;
+	ts_write_u8(&w, (uint8_t)member->index);
+	ts_write_bytes(&w, addr->ip.bytes, TS_IP_LEN);
+	ts_write_be16(&w, addr->port);
+	return key;
+}
+
+struct number_key {
+	uint8_t bytes[DGRAM_PORT_KEY_LEN];
+};
+
+static struct number_key number_key_of(const struct ts_member *member,
+				       uint16_t number)
+{
+	struct number_key key;
+	struct ts_writer w = ts_writer_init(key.bytes, sizeof(key.bytes));
+
+	ts_write_u8(&w, (uint8_t)member->index);
+	ts_write_be16(&w, number);
 	return key;
 }
 
@@ -37,7 +55,7 @@ static void on_datagram(void *user, const struct ts_addr *from,
 {
 	struct ts_dgram_port *port = user;
 
-	ts_dgram_arrived(port->host, port, from, to, data, len, NULL);
+	ts_dgram_arrived(port->member, port, from, to, data, len, NULL);
 }
 
 /* ICMP says no more than where to: every socket that sends there is told. */
@@ -45,7 +63,7 @@ static void on_error(void *user, const struct ts_addr *remote, int err)
 {
 	struct ts_dgram_port *port = user;
 	struct ts_dgram *flow =
-		ts_dgram_first(port->host, port->number, remote);
+		ts_dgram_first(port->member, port->number, remote);
 
 	while (flow) {
 		struct ts_dgram *next = flow->next_same_ends;
@@ -55,15 +73,17 @@ static void on_error(void *user, const struct ts_addr *remote, int err)
 	}
 }
 
-struct ts_dgram_port *ts_dgram_port_find(const struct ts_host *host,
+struct ts_dgram_port *ts_dgram_port_find(const struct ts_member *member,
 					 uint16_t number)
 {
-	return ts_key_map_get(&host->dgrams->ports, &number);
+	struct number_key key = number_key_of(member, number);
+
+	return ts_key_map_get(&member->host->dgrams->ports, &key);
 }
 
 static void forget_native(struct ts_dgram_port *port)
 {
-	struct native_key key = key_of(&port->native);
+	struct native_key key = key_of(port->member, &port->native);
 
 	if (port->native.port == 0)
 		return;
@@ -73,7 +93,9 @@ static void forget_native(struct ts_dgram_port *port)
 
 static void close_port(struct ts_dgram_port *port)
 {
-	ts_key_map_take(&port->host->dgrams->ports, &port->number);
+	struct number_key key = number_key_of(port->member, port->number);
+
+	ts_key_map_take(&port->host->dgrams->ports, &key);
 	if (port->udp)
 		stack_udp_close(port->udp);
 	free(port);
@@ -84,29 +106,32 @@ static int open_in_stack(struct ts_dgram_port *port, uint16_t number)
 	struct ts_addr local = {.port = number};
 	int err = 0;
 
-	port->udp = stack_udp_open(ts_node_stack(port->host->node), &local,
+	port->udp = stack_udp_open(ts_node_stack(port->member->node), &local,
 				   on_datagram, port, &err);
 	if (port->udp)
 		stack_udp_set_error(port->udp, on_error);
 	return port->udp ? 0 : err;
 }
 
-static struct ts_dgram_port *open_port(struct ts_host *host, uint16_t number,
-				       int *err)
+static struct ts_dgram_port *open_port(struct ts_member *member,
+				       uint16_t number, int *err)
 {
 	struct ts_dgram_port *port = calloc(1, sizeof(*port));
+	struct number_key key;
 
 	*err = -ENOMEM;
 	if (!port)
 		return NULL;
-	port->host = host;
+	port->host = member->host;
+	port->member = member;
 	*err = open_in_stack(port, number);
 	if (*err) {
 		free(port);
 		return NULL;
 	}
 	port->number = stack_udp_port(port->udp);
-	*err = ts_key_map_put(&host->dgrams->ports, &port->number, port);
+	key = number_key_of(member, port->number);
+	*err = ts_key_map_put(&port->host->dgrams->ports, &key, port);
 	if (!*err)
 		return port;
 	stack_udp_close(port->udp);
@@ -114,15 +139,15 @@ static struct ts_dgram_port *open_port(struct ts_host *host, uint16_t number,
 	return NULL;
 }
 
-struct ts_dgram_port *ts_dgram_port_get(struct ts_host *host, uint16_t number,
-					int *err)
+struct ts_dgram_port *ts_dgram_port_get(struct ts_member *member,
+					uint16_t number, int *err)
 {
 	struct ts_dgram_port *port =
-		number ? ts_dgram_port_find(host, number) : NULL;
+		number ? ts_dgram_port_find(member, number) : NULL;
 
 	*err = 0;
 	if (!port)
-		port = open_port(host, number, err);
+		port = open_port(member, number, err);
 	if (port)
 		port->users++;
 	return port;
@@ -155,12 +180,15 @@ void ts_dgram_ports_reap(struct ts_host *host)
 	}
 }
 
-void ts_dgram_ports_leave(struct ts_host *host)
+void ts_dgram_ports_leave(struct ts_member *member)
 {
+	const struct ts_dgrams *all = member->host->dgrams;
 	struct ts_dgram_port *port;
 	size_t pos = 0;
 
-	while ((port = ts_key_map_next(&host->dgrams->ports, &pos))) {
+	while ((port = ts_key_map_next(&all->ports, &pos))) {
+		if (port->member != member)
+			continue;
 		if (port->udp)
 			stack_udp_close(port->udp);
 		port->udp = NULL;
@@ -168,13 +196,16 @@ void ts_dgram_ports_leave(struct ts_host *host)
 }
 
 /* Each has its number: the stack is new and nobody else's. */
-void ts_dgram_ports_enter(struct ts_host *host)
+void ts_dgram_ports_enter(struct ts_member *member)
 {
+	const struct ts_dgrams *all = member->host->dgrams;
 	struct ts_dgram_port *port;
 	size_t pos = 0;
 	int err;
 
-	while ((port = ts_key_map_next(&host->dgrams->ports, &pos))) {
+	while ((port = ts_key_map_next(&all->ports, &pos))) {
+		if (port->member != member)
+			continue;
 		err = open_in_stack(port, port->number);
 		if (err)
 			log_error("datagram: port %u is served no more: %s",
@@ -183,27 +214,27 @@ void ts_dgram_ports_enter(struct ts_host *host)
 }
 
 /* The port of a socket that registered none. */
-static struct ts_dgram_port *port_of_stranger(struct ts_host *host,
+static struct ts_dgram_port *port_of_stranger(struct ts_member *member,
 					      const struct ts_addr *asked,
 					      bool is_v6_only, int *err)
 {
 	struct ts_addr native = ts_dgram_canonical(asked, is_v6_only);
-	struct native_key key = key_of(&native);
-	struct ts_dgram_port *port =
-		ts_key_map_get(&host->dgrams->by_native, &key);
+	struct native_key key = key_of(member, &native);
+	struct ts_dgrams *all = member->host->dgrams;
+	struct ts_dgram_port *port = ts_key_map_get(&all->by_native, &key);
 	const struct ts_dgram_port *same =
-		ts_dgram_port_find(host, native.port);
+		ts_dgram_port_find(member, native.port);
 
 	*err = 0;
 	if (port) {
 		port->users++;
 		return port;
 	}
-	port = ts_dgram_port_get(host, same && same->users ? 0 : native.port,
+	port = ts_dgram_port_get(member, same && same->users ? 0 : native.port,
 				 err);
 	if (!port)
 		return NULL;
-	*err = ts_key_map_put(&host->dgrams->by_native, &key, port);
+	*err = ts_key_map_put(&all->by_native, &key, port);
 	if (*err) {
 		ts_dgram_port_put(port);
 		return NULL;
@@ -214,17 +245,17 @@ static struct ts_dgram_port *port_of_stranger(struct ts_host *host,
 	return port;
 }
 
-struct ts_dgram_port *ts_dgram_port_of(struct ts_host *host,
+struct ts_dgram_port *ts_dgram_port_of(struct ts_member *member,
 				       const struct ts_addr *asked,
 				       bool is_v6_only, int *err)
 {
 	struct ts_addr native = ts_dgram_canonical(asked, is_v6_only);
 	const struct ts_listener *l =
-		ts_listener_at(host, IPPROTO_UDP, &native);
+		ts_listener_at(member->host, IPPROTO_UDP, &native);
 
 	if (asked->port == 0)
-		return ts_dgram_port_get(host, 0, err);
+		return ts_dgram_port_get(member, 0, err);
 	if (l)
-		return ts_dgram_port_get(host, l->port->number, err);
-	return port_of_stranger(host, asked, is_v6_only, err);
+		return ts_dgram_port_get(member, l->tailnet.port, err);
+	return port_of_stranger(member, asked, is_v6_only, err);
 }

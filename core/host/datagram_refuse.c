@@ -144,7 +144,7 @@ void ts_dgram_program_gone(struct ts_dgram *flow)
 		stack_udp_refuse(flow->port->udp, &flow->remote, &flow->local,
 				 NULL, 0);
 	sender = flow->route == DGRAM_SELF
-			 ? ts_dgram_first(host, flow->remote.port,
+			 ? ts_dgram_first(flow->member, flow->remote.port,
 					  &flow->local)
 			 : NULL;
 	if (!flow->is_connected)

@@ -44,9 +44,8 @@ static int check_remote(const struct ts_broker_request *req)
 	}
 }
 
-static int check(const struct ts_host *host,
-		 const struct ts_broker_request *req, int fd, bool needs_fd,
-		 enum dgram_route *route)
+static int check(struct ts_host *host, const struct ts_broker_request *req,
+		 int fd, bool needs_fd, enum dgram_route *route)
 {
 	int err = check_remote(req);
 
@@ -60,13 +59,15 @@ static int check(const struct ts_host *host,
 		return -ENOBUFS;
 	if (fd >= 0 && !is_udp_socket(fd))
 		return -EINVAL;
-	return ts_dgram_route(host, &req->tailnet, route);
+	return ts_dgram_route(ts_host_first(host), &req->tailnet, route);
 }
 
-static struct dgram_wish make_wish(const struct ts_broker_request *req, int fd,
+static struct dgram_wish make_wish(struct ts_host *host,
+				   const struct ts_broker_request *req, int fd,
 				   pid_t pid)
 {
 	struct dgram_wish wish = {
+		.member = ts_host_first(host),
 		.kind = req->proto == IPPROTO_UDP ? DGRAM_UDP : DGRAM_ECHO,
 		.asked = req->native_local,
 		.remote = req->tailnet,
@@ -82,12 +83,12 @@ static struct dgram_wish make_wish(const struct ts_broker_request *req, int fd,
 	return wish;
 }
 
-static int get_port(struct ts_host *host, struct dgram_wish *wish)
+static int get_port(struct dgram_wish *wish)
 {
 	int err = 0;
 
 	if (wish->kind == DGRAM_UDP)
-		wish->port = ts_dgram_port_of(host, &wish->asked,
+		wish->port = ts_dgram_port_of(wish->member, &wish->asked,
 					      wish->is_v6_only, &err);
 	return err;
 }
@@ -168,15 +169,15 @@ void ts_dgram_send(struct ts_host *host, const struct ts_broker_request *req,
 		ts_sock_close(fd);
 		fd = -1;
 	}
-	wish = make_wish(req, fd, pid);
+	wish = make_wish(host, req, fd, pid);
 	if (!err)
-		err = get_port(host, &wish);
+		err = get_port(&wish);
 	rep->error = -err;
 	if (err) {
 		ts_sock_close(fd);
 		return;
 	}
-	flow = ts_dgram_find(host, &wish);
+	flow = ts_dgram_find(&wish);
 	if (flow)
 		take_again(flow, &wish);
 	else
@@ -218,7 +219,7 @@ void ts_dgram_leave(struct ts_host *host, int fd)
 void ts_dgram_connect(struct ts_host *host, const struct ts_broker_request *req,
 		      int fd, pid_t pid, struct ts_broker_reply *rep)
 {
-	struct dgram_wish wish = make_wish(req, fd, pid);
+	struct dgram_wish wish = make_wish(host, req, fd, pid);
 	struct ts_dgram *flow;
 	enum dgram_route route;
 	int err;
@@ -231,7 +232,7 @@ void ts_dgram_connect(struct ts_host *host, const struct ts_broker_request *req,
 	err = check(host, req, fd, true, &route);
 	wish.is_connected = true;
 	if (!err)
-		err = get_port(host, &wish);
+		err = get_port(&wish);
 	rep->error = -err;
 	if (err) {
 		ts_sock_close(fd);

@@ -41,6 +41,7 @@ struct step {
 
 struct ts_dns_forward {
 	struct ts_dns_forwarder *forwarder;
+	struct ts_member *member;
 	struct ts_dns_resolvers *resolvers;
 	ts_dns_forward_fn fn;
 	void *ctx;
@@ -219,9 +220,9 @@ static void begin(struct ts_dns_forward *q, struct step *step)
 	step->is_begun = true;
 	if (f->try_count >= DNS_TRIES_MAX)
 		return;
-	step->try = ts_dns_try_start(f->host,
-				     &q->resolvers->list[step->upstream],
-				     step->way, q->query, q->len, on_try, q);
+	step->try =
+		ts_dns_try_start(q->member, &q->resolvers->list[step->upstream],
+				 step->way, q->query, q->len, on_try, q);
 	if (!step->try)
 		return;
 	q->running++;
@@ -264,6 +265,7 @@ static void on_timer(void *ctx)
 /* -- for the service ----------------------------------------------------- */
 
 struct ts_dns_forward *ts_dns_forward_start(struct ts_dns_forwarder *f,
+					    struct ts_member *member,
 					    struct ts_dns_resolvers *resolvers,
 					    const uint8_t *query, size_t len,
 					    bool wants_all,
@@ -280,9 +282,15 @@ struct ts_dns_forward *ts_dns_forward_start(struct ts_dns_forwarder *f,
 	if (!q)
 		return NULL;
 	*q = (struct ts_dns_forward){
-		.forwarder = f, .fn = fn, .ctx = ctx, .wants_all = wants_all,
-		.program_id = ts_read_be16(&r), .query = malloc(len),
-		.len = len, .timer = ts_timer_new(f->host->loop, on_timer, q),
+		.forwarder = f,
+		.member = member,
+		.fn = fn,
+		.ctx = ctx,
+		.wants_all = wants_all,
+		.program_id = ts_read_be16(&r),
+		.query = malloc(len),
+		.len = len,
+		.timer = ts_timer_new(f->host->loop, on_timer, q),
 		.end_ms = now_ms + ALL_TRIES_MS,
 	};
 	if (!q->query || !q->timer) {

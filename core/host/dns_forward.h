@@ -22,9 +22,11 @@ struct ts_dns_forwarder {
 typedef void (*ts_dns_forward_fn)(void *ctx, const uint8_t *answer, size_t len,
 				  bool is_good);
 
-/* wants_all: an answer that was cut off is asked for again by TCP. fn is called
- * once, never from inside. NULL: too many on their way, or out of memory. */
+/* member: through whose tunnel resolvers there are asked. wants_all: an answer
+ * that was cut off is asked for again by TCP. fn is called once, never from
+ * inside. NULL: too many on their way, or out of memory. */
 struct ts_dns_forward *ts_dns_forward_start(struct ts_dns_forwarder *f,
+					    struct ts_member *member,
 					    struct ts_dns_resolvers *resolvers,
 					    const uint8_t *query, size_t len,
 					    bool wants_all,

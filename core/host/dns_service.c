@@ -43,6 +43,7 @@ enum {
 struct ask {
 	struct ts_link link;
 	struct ts_dns_service *service;
+	struct ts_member *member; /* whose tailnet is asked */
 	ts_dns_answer_fn fn;
 	void *ctx;
 	bool wants_all;
@@ -61,8 +62,10 @@ struct ts_dns_service {
 	struct ts_resolv_conf conf;
 	struct ts_dns_resolvers *system;
 	struct ts_dns_forwarder forwarder;
-	struct ts_dns_cache *cache;
-	unsigned round; /* of the node's routes, when the cache was filled */
+	struct {
+		struct ts_dns_cache *cache;
+		unsigned round; /* of its routes, when that was filled */
+	} of[TS_HOST_NODES_MAX];
 	struct ts_link asks; /* by end_ms */
 	size_t ask_count;
 	struct ts_timer *timer;	     /* of those that wait */
@@ -105,8 +108,9 @@ enum fate { FATE_ANSWERED, FATE_FORWARD, FATE_WAIT, FATE_FAIL, FATE_NONE };
 static enum fate by_netmap(const struct ask *a, size_t *len)
 {
 	struct ts_host *host = a->service->host;
-	int n = ts_node_dns_answer(host->node, a->query, a->len, !a->wants_all,
-				   host->scratch, HOST_SCRATCH_BYTES);
+	int n = ts_node_dns_answer(a->member->node, a->query, a->len,
+				   !a->wants_all, host->scratch,
+				   HOST_SCRATCH_BYTES);
 
 	if (n < 0)
 		return FATE_NONE;
@@ -127,15 +131,16 @@ static enum fate without_netmap(const struct ask *a, size_t *len)
 		return *len ? FATE_ANSWERED : FATE_NONE;
 	}
 	/* Whoever stopped it wants to do without. */
-	if (ts_node_state(host->node) == TS_STOPPED || !is_tailnet_name(&q))
+	if (ts_node_state(a->member->node) == TS_STOPPED ||
+	    !is_tailnet_name(&q))
 		return FATE_FORWARD;
-	return ts_host_is_down(host) ? FATE_FAIL : FATE_WAIT;
+	return ts_member_is_down(a->member) ? FATE_FAIL : FATE_WAIT;
 }
 
 static enum fate decide(const struct ask *a, size_t *len)
 {
-	return ts_host_has_netmap(a->service->host) ? by_netmap(a, len)
-						    : without_netmap(a, len);
+	return ts_member_has_netmap(a->member) ? by_netmap(a, len)
+					       : without_netmap(a, len);
 }
 
 /* -- asks ---------------------------------------------------------------- */
@@ -193,7 +198,7 @@ static void wait_for_netmap(struct ask *a)
 /* The tailnet's resolvers for this name, or NULL. */
 static struct ts_dns_resolvers *route(const struct ask *a)
 {
-	const struct ts_node *node = a->service->host->node;
+	const struct ts_node *node = a->member->node;
 	struct ts_dns_query q;
 
 	if (ts_node_state(node) == TS_STOPPED ||
@@ -208,8 +213,8 @@ static bool finish_from_cache(struct ask *a)
 {
 	struct ts_dns_service *s = a->service;
 	uint8_t *scratch = s->host->scratch;
-	size_t len = ts_dns_cache_get(s->cache, a->query, a->len,
-				      ts_host_now_ms(s->host), scratch,
+	size_t len = ts_dns_cache_get(s->of[a->member->index].cache, a->query,
+				      a->len, ts_host_now_ms(s->host), scratch,
 				      HOST_SCRATCH_BYTES);
 
 	if (len > 0)
@@ -222,15 +227,14 @@ static void forward(struct ask *a)
 	struct ts_dns_service *s = a->service;
 	struct ts_dns_resolvers *resolvers = route(a);
 
-	a->was_early = !ts_host_has_netmap(s->host);
+	a->was_early = !ts_member_has_netmap(a->member);
 	a->is_routed = resolvers != NULL;
-	a->round = s->round;
+	a->round = s->of[a->member->index].round;
 	if (a->is_routed && finish_from_cache(a))
 		return;
-	a->forward = ts_dns_forward_start(&s->forwarder,
-					  resolvers ? resolvers : s->system,
-					  a->query, a->len, a->wants_all,
-					  on_forwarded, a);
+	a->forward = ts_dns_forward_start(
+		&s->forwarder, a->member, resolvers ? resolvers : s->system,
+		a->query, a->len, a->wants_all, on_forwarded, a);
 	if (!a->forward)
 		finish_plainly(a, DNS_SERVFAIL);
 }
@@ -274,15 +278,16 @@ static void on_forwarded(void *ctx, const uint8_t *answer, size_t len,
 	struct ts_dns_service *s = a->service;
 	struct ts_host *host = s->host;
 
-	ts_node_dns_result(host->node, answer != NULL);
+	ts_node_dns_result(a->member->node, answer != NULL);
 	a->forward = NULL;
-	if (is_good && a->is_routed && a->round == s->round)
-		ts_dns_cache_put(s->cache, a->query, a->len, answer, len,
-				 ts_host_now_ms(host));
+	if (is_good && a->is_routed &&
+	    a->round == s->of[a->member->index].round)
+		ts_dns_cache_put(s->of[a->member->index].cache, a->query,
+				 a->len, answer, len, ts_host_now_ms(host));
 	if (a->was_early && knows_nothing(answer, len) &&
-	    !ts_host_is_down(host)) {
+	    !ts_member_is_down(a->member)) {
 		a->was_early = false;
-		if (ts_host_has_netmap(host))
+		if (ts_member_has_netmap(a->member))
 			advance(a);
 		else
 			wait_for_netmap(a);
@@ -318,23 +323,44 @@ static void on_timer(void *ctx)
 	ts_timer_set(s->timer, a ? a->end_ms : UINT64_MAX);
 }
 
+/* The first that has waited for long enough, or NULL. */
+static struct ask *first_ready(const struct ts_dns_service *s)
+{
+	for (struct ts_link *at = s->asks.next; at != &s->asks; at = at->next) {
+		struct ask *a = TS_LINK_OWNER(at, struct ask, link);
+
+		if (!a->forward && (ts_member_has_netmap(a->member) ||
+				    ts_member_is_down(a->member)))
+			return a;
+	}
+	return NULL;
+}
+
+static void follow_routes(const struct ts_member *member)
+{
+	struct ts_dns_service *s = member->host->dns;
+	unsigned round = ts_node_dns_round(member->node);
+
+	if (round == s->of[member->index].round)
+		return;
+	s->of[member->index].round = round;
+	ts_dns_cache_flush(s->of[member->index].cache);
+}
+
 void ts_dns_service_node_changed(struct ts_host *host)
 {
 	struct ts_dns_service *s = host->dns;
 	struct ask *a;
 
-	if (ts_node_dns_round(host->node) != s->round) {
-		s->round = ts_node_dns_round(host->node);
-		ts_dns_cache_flush(s->cache);
-	}
-	if (!ts_host_has_netmap(host) && !ts_host_is_down(host))
-		return;
-	while ((a = first_waiting(s))) /* none waits twice */
+	for (unsigned i = 0; i < host->member_count; i++)
+		follow_routes(&host->members[i]);
+	while ((a = first_ready(s))) /* none waits twice */
 		advance(a);
 }
 
-static void ask(struct ts_host *host, const uint8_t *query, size_t len,
-		bool wants_all, ts_dns_answer_fn fn, void *ctx)
+static void ask(struct ts_host *host, struct ts_member *only,
+		const uint8_t *query, size_t len, bool wants_all,
+		ts_dns_answer_fn fn, void *ctx)
 {
 	struct ts_dns_service *s = host->dns;
 	struct ask *a = s->ask_count < ASKS_MAX ? malloc(sizeof(*a) + len)
@@ -346,8 +372,12 @@ static void ask(struct ts_host *host, const uint8_t *query, size_t len,
 		fn(ctx, answer_len ? host->scratch : NULL, answer_len);
 		return;
 	}
-	*a = (struct ask){.service = s, .fn = fn, .ctx = ctx,
-			  .wants_all = wants_all, .len = len,
+	*a = (struct ask){.service = s,
+			  .fn = fn,
+			  .ctx = ctx,
+			  .member = only ? only : ts_host_first(host),
+			  .wants_all = wants_all,
+			  .len = len,
 			  .end_ms = ts_host_now_ms(host) + WAIT_MS};
 	memcpy(a->query, query, len);
 	ts_list_insert(&s->asks, &a->link);
@@ -355,16 +385,18 @@ static void ask(struct ts_host *host, const uint8_t *query, size_t len,
 	advance(a);
 }
 
-void ts_dns_service_ask(struct ts_host *host, const uint8_t *query, size_t len,
-			ts_dns_answer_fn fn, void *ctx)
+void ts_dns_service_ask(struct ts_host *host, struct ts_member *only,
+			const uint8_t *query, size_t len, ts_dns_answer_fn fn,
+			void *ctx)
 {
-	ask(host, query, len, false, fn, ctx);
+	ask(host, only, query, len, false, fn, ctx);
 }
 
-void ts_dns_service_ask_all(struct ts_host *host, const uint8_t *query,
-			    size_t len, ts_dns_answer_fn fn, void *ctx)
+void ts_dns_service_ask_all(struct ts_host *host, struct ts_member *only,
+			    const uint8_t *query, size_t len,
+			    ts_dns_answer_fn fn, void *ctx)
 {
-	ask(host, query, len, true, fn, ctx);
+	ask(host, only, query, len, true, fn, ctx);
 }
 
 void ts_dns_service_cancel(struct ts_host *host, const void *ctx)
@@ -449,21 +481,22 @@ static void on_conf_timer(void *ctx)
 static void host_ask(void *ctx, const uint8_t *query, size_t len,
 		     ts_node_dns_fn fn, void *fn_ctx)
 {
-	const struct ts_dns_service *s = ctx;
+	struct ts_member *member = ctx;
 
-	ts_dns_service_ask_all(s->host, query, len, fn, fn_ctx);
+	ts_dns_service_ask_all(member->host, member, query, len, fn, fn_ctx);
 }
 
 static void host_cancel(void *ctx, const void *fn_ctx)
 {
-	const struct ts_dns_service *s = ctx;
+	const struct ts_member *member = ctx;
 
-	ts_dns_service_cancel(s->host, fn_ctx);
+	ts_dns_service_cancel(member->host, fn_ctx);
 }
 
 static void host_read_system(void *ctx, struct ts_dns_system *out)
 {
-	const struct ts_dns_service *s = ctx;
+	const struct ts_member *member = ctx;
+	const struct ts_dns_service *s = member->host->dns;
 
 	*out = (struct ts_dns_system){.server_count = s->conf.count};
 	for (size_t i = 0; i < s->conf.count; i++)
@@ -495,18 +528,32 @@ int ts_dns_service_open(struct ts_host *host,
 					   : "/etc/resolv.conf";
 	ts_list_init(&s->asks);
 	s->forwarder = (struct ts_dns_forwarder){.host = host};
-	s->cache = ts_dns_cache_new();
 	s->timer = ts_timer_new(host->loop, on_timer, s);
 	s->conf_timer = ts_timer_new(host->loop, on_conf_timer, s);
-	if (!s->timer || !s->conf_timer || !s->cache)
+	if (!s->timer || !s->conf_timer)
 		return -ENOMEM;
 	(void)ts_resolv_conf_refresh(&s->conf);
 	if (follow_conf(s))
 		return -ENOMEM;
 	fill_info(s);
-	ts_node_set_dns_host(host->node, &dns_host, s);
 	ts_timer_set(s->conf_timer, ts_host_now_ms(host) + LOOK_AT_CONF_MS);
 	return 0;
+}
+
+int ts_dns_service_add(struct ts_member *member)
+{
+	struct ts_dns_service *s = member->host->dns;
+
+	s->of[member->index].cache = ts_dns_cache_new();
+	if (!s->of[member->index].cache)
+		return -ENOMEM;
+	ts_dns_service_enter_node(member);
+	return 0;
+}
+
+void ts_dns_service_enter_node(struct ts_member *member)
+{
+	ts_node_set_dns_host(member->node, &dns_host, member);
 }
 
 void ts_dns_service_close(struct ts_host *host)
@@ -515,14 +562,16 @@ void ts_dns_service_close(struct ts_host *host)
 
 	if (!s)
 		return;
-	ts_node_set_dns_host(host->node, NULL, NULL);
+	for (unsigned i = 0; i < host->member_count; i++)
+		ts_node_set_dns_host(host->members[i].node, NULL, NULL);
 	/* Who is left stands beside the host: the others cancelled theirs. */
 	while (!ts_list_is_empty(&s->asks))
 		finish(TS_LINK_OWNER(s->asks.next, struct ask, link), NULL, 0);
 	ts_timer_free(s->timer);
 	ts_timer_free(s->conf_timer);
 	ts_dns_resolvers_put(s->system);
-	ts_dns_cache_free(s->cache);
+	for (unsigned i = 0; i < TS_HOST_NODES_MAX; i++)
+		ts_dns_cache_free(s->of[i].cache);
 	free(s);
 	host->dns = NULL;
 }

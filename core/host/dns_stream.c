@@ -116,7 +116,7 @@ static bool ask_one(struct ts_dns_stream *s)
 	if (r.bad)
 		return false;
 	s->pending++;
-	ts_dns_service_ask_all(s->host, query, len, on_answer, s);
+	ts_dns_service_ask_all(s->host, NULL, query, len, on_answer, s);
 	ts_byte_queue_drop(&s->in, PREFIX_LEN + len);
 	return true;
 }

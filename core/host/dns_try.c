@@ -89,7 +89,7 @@ static int by_https(struct ts_dns_try *t, const struct ts_dns_upstream *up)
 static int find_program(struct ts_dns_try *t)
 {
 	const struct ts_listener *l = ts_listener_for(
-		t->host, t->way == TS_DNS_BY_UDP ? IPPROTO_UDP : IPPROTO_TCP,
+		t->member, t->way == TS_DNS_BY_UDP ? IPPROTO_UDP : IPPROTO_TCP,
 		&t->to);
 
 	if (!l)
@@ -106,7 +106,7 @@ static int by_address(struct ts_dns_try *t, const struct ts_dns_upstream *up)
 	int err = 0;
 
 	t->to = up->addr;
-	switch (ts_node_route(t->host->node, &t->to.ip, NULL)) {
+	switch (ts_node_route(t->member->node, &t->to.ip, NULL)) {
 	case TS_ROUTE_PEER:
 		return ts_dns_try_by_tunnel(t, url);
 	case TS_ROUTE_SELF:
@@ -161,7 +161,7 @@ static void bound_answer(struct ts_dns_try *t)
 	ts_write_be16(&w, DNS_EDNS_MAX);
 }
 
-struct ts_dns_try *ts_dns_try_start(struct ts_host *host,
+struct ts_dns_try *ts_dns_try_start(struct ts_member *member,
 				    const struct ts_dns_upstream *up,
 				    enum ts_dns_way way, const uint8_t *query,
 				    size_t len, ts_dns_try_fn fn, void *ctx)
@@ -171,8 +171,12 @@ struct ts_dns_try *ts_dns_try_start(struct ts_host *host,
 
 	if (!t)
 		return NULL;
-	*t = (struct ts_dns_try){.host = host, .fn = fn, .ctx = ctx,
-				 .way = way, .fd = -1};
+	*t = (struct ts_dns_try){.host = member->host,
+				 .member = member,
+				 .fn = fn,
+				 .ctx = ctx,
+				 .way = way,
+				 .fd = -1};
 	ts_byte_queue_init(&t->in, way == TS_DNS_BY_HTTP
 					   ? DNS_HTTP_MAX
 					   : DNS_PREFIX_LEN + DNS_MESSAGE_MAX);

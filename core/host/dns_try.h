@@ -20,7 +20,7 @@ typedef void (*ts_dns_try_fn)(struct ts_dns_try *t, void *ctx,
 
 /* query: a valid one; it is copied, and gets an ID of its own for the way.
  * NULL: this resolver cannot be asked like that. */
-struct ts_dns_try *ts_dns_try_start(struct ts_host *host,
+struct ts_dns_try *ts_dns_try_start(struct ts_member *member,
 				    const struct ts_dns_upstream *up,
 				    enum ts_dns_way way, const uint8_t *query,
 				    size_t len, ts_dns_try_fn fn, void *ctx);

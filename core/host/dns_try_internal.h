@@ -16,6 +16,7 @@ enum {
 
 struct ts_dns_try {
 	struct ts_host *host;
+	struct ts_member *member;
 	ts_dns_try_fn fn;
 	void *ctx;
 	enum ts_dns_way way;

@@ -60,7 +60,7 @@ static int by_udp(struct ts_dns_try *t)
 	const struct ts_addr any = {.port = 0};
 	int err = 0;
 
-	t->udp = stack_udp_open(ts_node_stack(t->host->node), &any,
+	t->udp = stack_udp_open(ts_node_stack(t->member->node), &any,
 				on_datagram, t, &err);
 	if (!t->udp)
 		return err;
@@ -201,7 +201,7 @@ static int by_tcp(struct ts_dns_try *t)
 {
 	int err = 0;
 
-	t->tcp = stack_tcp_dial(ts_node_stack(t->host->node), &t->to, 0,
+	t->tcp = stack_tcp_dial(ts_node_stack(t->member->node), &t->to, 0,
 				&tcp_ops, t, ts_host_now_ms(t->host), &err);
 	return t->tcp ? 0 : err;
 }

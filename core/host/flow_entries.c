@@ -76,10 +76,8 @@ static void on_sweep(void *ctx)
 
 int ts_entries_open(struct ts_host *host)
 {
-	uint64_t seed;
-
-	ts_random_bytes(&seed, sizeof(seed));
-	ts_key_map_init(&host->entries.by_key, sizeof(struct packed_key), seed);
+	ts_key_map_init(&host->entries.by_key, sizeof(struct packed_key),
+			ts_random_u64());
 	host->entries.sweep = ts_timer_new(host->loop, on_sweep, host);
 	return host->entries.sweep ? 0 : -ENOMEM;
 }

@@ -33,7 +33,7 @@ struct forward_share {
 struct forward_echo; /* forward_echo.c */
 
 struct ts_forwards {
-	struct ts_host *host;
+	struct ts_member *member;
 	struct ts_key_map shares; /* node ID -> struct forward_share */
 	struct ts_link dials;	  /* TCP: no splice yet */
 	size_t tcp_count, tcp_max;
@@ -46,45 +46,45 @@ struct ts_forwards {
 };
 
 /* -- forward_share.c ------------------------------------------------------ */
-int ts_forwards_open(struct ts_host *host);
+int ts_forwards_open(struct ts_member *member);
 /* Connects that are under way end; splices are closed by their own. */
-void ts_forwards_stop(struct ts_host *host);
-void ts_forwards_close(struct ts_host *host); /* after the splices */
-void ts_forwards_node_changed(struct ts_host *host);
+void ts_forwards_stop(struct ts_member *member);
+void ts_forwards_close(struct ts_member *member); /* after the splices */
+void ts_forwards_node_changed(struct ts_member *member);
 /* One more of whoever sends from ip; NULL: it has its share, or all is in use
  * (told). */
-struct forward_share *ts_forward_take_tcp(struct ts_host *host,
+struct forward_share *ts_forward_take_tcp(struct ts_member *member,
 					  const struct ts_ip *ip);
-void ts_forward_give_tcp(struct ts_host *host, struct forward_share *share);
+void ts_forward_give_tcp(struct ts_member *member, struct forward_share *share);
 /* The same; the caller makes room, and asks again. */
-struct forward_share *ts_forward_take_udp(struct ts_host *host,
+struct forward_share *ts_forward_take_udp(struct ts_member *member,
 					  const struct ts_ip *ip);
-void ts_forward_give_udp(struct ts_host *host, struct forward_share *share);
-const struct forward_share *ts_forward_find_share(const struct ts_host *host,
-						  const struct ts_ip *ip);
+void ts_forward_give_udp(struct ts_member *member, struct forward_share *share);
+const struct forward_share *
+ts_forward_find_share(const struct ts_member *member, const struct ts_ip *ip);
 /* Socket of this machine towards ip: non-blocking, close-on-exec. fd or
  * -errno. */
-int ts_forward_socket(struct ts_host *host, const struct ts_ip *ip, int type,
-		      int protocol);
+int ts_forward_socket(struct ts_member *member, const struct ts_ip *ip,
+		      int type, int protocol);
 /* The next ICMP error that fd knows of: what we had sent into buf. Its length;
  * -EAGAIN: no more. *err: negative errno, 0 for what is none of the sender's
  * business. */
 ssize_t ts_forward_error(int fd, void *buf, size_t cap, int *err);
 
 /* -- forward_tcp.c -------------------------------------------------------- */
-void ts_forward_syn(struct ts_host *host, struct stack_syn *syn,
+void ts_forward_syn(struct ts_member *member, struct stack_syn *syn,
 		    const struct ts_addr *local, const struct ts_addr *remote);
 /* false: it was none of ours. */
-bool ts_forward_syn_gone(struct ts_host *host, const struct stack_syn *syn);
-void ts_forward_tcp_stop(struct ts_host *host);
+bool ts_forward_syn_gone(struct ts_member *member, const struct stack_syn *syn);
+void ts_forward_tcp_stop(struct ts_member *member);
 
 /* -- forward_udp.c -------------------------------------------------------- */
-int ts_forward_udp_open(struct ts_host *host);
-void ts_forward_udp_close(struct ts_host *host);
+int ts_forward_udp_open(struct ts_member *member);
+void ts_forward_udp_close(struct ts_member *member);
 /* Ends flows to where we route no more. */
-void ts_forward_udp_check(struct ts_host *host);
+void ts_forward_udp_check(struct ts_member *member);
 
 /* -- forward_echo.c ------------------------------------------------------- */
-void ts_forward_echo_close(struct ts_host *host);
+void ts_forward_echo_close(struct ts_member *member);
 
 #endif

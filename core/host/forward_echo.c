@@ -9,7 +9,6 @@
  * a ring; an answer that comes four thousand requests late is nobody's.
  */
 #include <errno.h>
-#include <linux/icmp.h>
 #include <netinet/icmp6.h>
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -31,6 +30,8 @@ enum {
 	V4_ECHO_REPLY = 0,
 	V6_ECHO = 128,
 	V6_ECHO_REPLY = 129,
+	/* linux/icmp.h, which musl's headers cannot stand beside them */
+	ICMP4_FILTER = 1,
 };
 
 struct pending {
@@ -42,7 +43,7 @@ struct pending {
 };
 
 struct forward_echo {
-	struct ts_host *host;
+	struct ts_member *member;
 	int fd;
 	bool v6, is_raw;
 	bool is_denied; /* there is no such socket for us */
@@ -58,7 +59,7 @@ struct forward_echo {
 static void want_replies_only(const struct forward_echo *e)
 {
 	struct icmp6_filter filter6;
-	struct icmp_filter filter4 = {.data = ~(1u << V4_ECHO_REPLY)};
+	uint32_t filter4 = ~(1u << V4_ECHO_REPLY); /* what is dropped */
 
 	if (e->v6) {
 		ICMP6_FILTER_SETBLOCKALL(&filter6);
@@ -66,7 +67,7 @@ static void want_replies_only(const struct forward_echo *e)
 		(void)setsockopt(e->fd, IPPROTO_ICMPV6, ICMP6_FILTER, &filter6,
 				 sizeof(filter6));
 	} else {
-		(void)setsockopt(e->fd, SOL_RAW, ICMP_FILTER, &filter4,
+		(void)setsockopt(e->fd, SOL_RAW, ICMP4_FILTER, &filter4,
 				 sizeof(filter4));
 	}
 }
@@ -77,9 +78,9 @@ static int open_socket(struct forward_echo *e, const struct ts_ip *towards)
 {
 	int protocol = e->v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
 
-	e->fd = ts_forward_socket(e->host, towards, SOCK_DGRAM, protocol);
+	e->fd = ts_forward_socket(e->member, towards, SOCK_DGRAM, protocol);
 	if (e->fd < 0) {
-		e->fd = ts_forward_socket(e->host, towards, SOCK_RAW,
+		e->fd = ts_forward_socket(e->member, towards, SOCK_RAW,
 					  protocol);
 		e->is_raw = true;
 	}
@@ -87,8 +88,8 @@ static int open_socket(struct forward_echo *e, const struct ts_ip *towards)
 		return e->fd;
 	if (e->is_raw)
 		want_replies_only(e);
-	e->watch = ts_watch_new(e->host->loop, e->fd, TS_READABLE, on_socket,
-				e);
+	e->watch = ts_watch_new(e->member->host->loop, e->fd, TS_READABLE,
+				on_socket, e);
 	return e->watch ? 0 : -ENOMEM;
 }
 
@@ -101,7 +102,7 @@ static void close_echo(struct forward_echo *e)
 	free(e);
 }
 
-static struct forward_echo *new_echo(struct ts_host *host,
+static struct forward_echo *new_echo(struct ts_member *member,
 				     const struct ts_ip *towards)
 {
 	struct forward_echo *e = calloc(1, sizeof(*e));
@@ -109,7 +110,7 @@ static struct forward_echo *new_echo(struct ts_host *host,
 
 	if (!e)
 		return NULL;
-	e->host = host;
+	e->member = member;
 	e->v6 = !ts_ip_is_v4(towards);
 	e->id = (uint16_t)ts_random_u32();
 	e->next_seq = (uint16_t)ts_random_u32();
@@ -123,22 +124,22 @@ static struct forward_echo *new_echo(struct ts_host *host,
 	return e;
 }
 
-static struct forward_echo *echo_for(struct ts_host *host,
+static struct forward_echo *echo_for(struct ts_member *member,
 				     const struct ts_ip *towards)
 {
-	struct ts_forwards *f = host->forwards;
+	struct ts_forwards *f = member->forwards;
 	struct forward_echo **at = ts_ip_is_v4(towards) ? &f->echo4
 							: &f->echo6;
 
 	if (!*at)
-		*at = new_echo(host, towards);
+		*at = new_echo(member, towards);
 	return *at && !(*at)->is_denied ? *at : NULL;
 }
 
-void ts_forward_echo_close(struct ts_host *host)
+void ts_forward_echo_close(struct ts_member *member)
 {
-	close_echo(host->forwards->echo4);
-	close_echo(host->forwards->echo6);
+	close_echo(member->forwards->echo4);
+	close_echo(member->forwards->echo6);
 }
 
 /* -- replies and errors ----------------------------------------------------- */
@@ -184,10 +185,10 @@ static void take_reply(struct forward_echo *e, const uint8_t *msg, size_t len,
 	msg = skip_ip(e, msg, &len);
 	p = find(e, msg, len, e->v6 ? V6_ECHO_REPLY : V4_ECHO_REPLY, &body);
 	if (!p || !ts_ip_equal(&p->target, from) ||
-	    ts_host_now_ms(e->host) > p->sent_ms + PENDING_MS)
+	    ts_host_now_ms(e->member->host) > p->sent_ms + PENDING_MS)
 		return;
 	p->sent_ms = 0;
-	(void)stack_forward_echo_reply(ts_node_stack(e->host->node), &p->dst,
+	(void)stack_forward_echo_reply(ts_node_stack(e->member->node), &p->dst,
 				       &p->peer, p->id, p->seq, body.at,
 				       body.left);
 }
@@ -195,13 +196,13 @@ static void take_reply(struct forward_echo *e, const uint8_t *msg, size_t len,
 static void fail(const struct forward_echo *e, struct pending *p, int err)
 {
 	p->sent_ms = 0;
-	stack_forward_echo_failed(ts_node_stack(e->host->node), &p->peer,
+	stack_forward_echo_failed(ts_node_stack(e->member->node), &p->peer,
 				  &p->dst, p->id, p->seq, err);
 }
 
 static void take_errors(struct forward_echo *e)
 {
-	uint8_t *msg = e->host->scratch;
+	uint8_t *msg = e->member->host->scratch;
 
 	for (int i = 0; i < READS_A_TURN; i++) {
 		struct ts_reader body;
@@ -222,10 +223,11 @@ static void take_errors(struct forward_echo *e)
 static void on_socket(void *ctx, unsigned events)
 {
 	struct forward_echo *e = ctx;
-	uint8_t *msg = e->host->scratch;
+	uint8_t *msg = e->member->host->scratch;
 
 	(void)events;
-	stack_set_now(ts_node_stack(e->host->node), ts_host_now_ms(e->host));
+	stack_set_now(ts_node_stack(e->member->node),
+		      ts_host_now_ms(e->member->host));
 	for (int i = 0; i < READS_A_TURN; i++) {
 		struct sockaddr_storage ss;
 		socklen_t ss_len = sizeof(ss);
@@ -269,7 +271,7 @@ static int send_request(struct forward_echo *e, const struct ts_ip *to,
 {
 	struct ts_addr addr = {.ip = *to};
 	struct sockaddr_storage ss;
-	uint8_t *msg = e->host->scratch;
+	uint8_t *msg = e->member->host->scratch;
 	size_t msg_len = write_request(e, msg, MESSAGE_MAX, data, len);
 	int ss_len = ts_addr_to_sockaddr(&addr, ts_addr_family(&addr), &ss);
 
@@ -292,18 +294,21 @@ static int send_request(struct forward_echo *e, const struct ts_ip *to,
 	return -errno;
 }
 
-void ts_host_forward_echo(struct ts_host *host, const struct ts_ip *from,
+void ts_host_forward_echo(struct ts_member *member, const struct ts_ip *from,
 			  const struct ts_ip *to, uint16_t id, uint16_t seq,
 			  const uint8_t *data, size_t len)
 {
-	struct pending next = {.peer = *from, .dst = *to, .id = id, .seq = seq,
-			       .sent_ms = ts_host_now_ms(host)};
-	int err = ts_node_forward_target(host->node, to, &next.target);
-	struct forward_echo *e = err ? NULL : echo_for(host, &next.target);
+	struct pending next = {.peer = *from,
+			       .dst = *to,
+			       .id = id,
+			       .seq = seq,
+			       .sent_ms = ts_host_now_ms(member->host)};
+	int err = ts_node_forward_target(member->node, to, &next.target);
+	struct forward_echo *e = err ? NULL : echo_for(member, &next.target);
 	struct pending *p;
 
 	if (err)
-		stack_forward_echo_failed(ts_node_stack(host->node), from, to,
+		stack_forward_echo_failed(ts_node_stack(member->node), from, to,
 					  id, seq, -EACCES);
 	if (!e)
 		return;

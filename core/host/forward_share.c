@@ -35,68 +35,66 @@ static size_t smaller(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
-int ts_forwards_open(struct ts_host *host)
+int ts_forwards_open(struct ts_member *member)
 {
 	struct ts_forwards *f = calloc(1, sizeof(*f));
-	uint64_t seed;
 
 	if (!f)
 		return -ENOMEM;
-	host->forwards = f;
-	f->host = host;
-	ts_random_bytes(&seed, sizeof(seed));
-	ts_key_map_init(&f->shares, sizeof(int64_t), seed);
+	member->forwards = f;
+	f->member = member;
+	ts_key_map_init(&f->shares, sizeof(int64_t), ts_random_u64());
 	ts_list_init(&f->dials);
 	f->tcp_max = smaller(FORWARD_TCP_MAX, fds_max() / 4);
 	f->udp_max = smaller(FORWARD_UDP_MAX, fds_max() / 8);
-	return ts_forward_udp_open(host);
+	return ts_forward_udp_open(member);
 }
 
-void ts_forwards_stop(struct ts_host *host)
+void ts_forwards_stop(struct ts_member *member)
 {
-	if (host->forwards)
-		ts_forward_tcp_stop(host);
+	if (member->forwards)
+		ts_forward_tcp_stop(member);
 }
 
-void ts_forwards_close(struct ts_host *host)
+void ts_forwards_close(struct ts_member *member)
 {
-	struct ts_forwards *f = host->forwards;
+	struct ts_forwards *f = member->forwards;
 	struct forward_share *share;
 	size_t pos = 0;
 
 	if (!f)
 		return;
-	ts_forward_udp_close(host);
-	ts_forward_echo_close(host);
+	ts_forward_udp_close(member);
+	ts_forward_echo_close(member);
 	while ((share = ts_key_map_next(&f->shares, &pos)))
 		free(share);
 	ts_key_map_deinit(&f->shares);
 	free(f);
-	host->forwards = NULL;
+	member->forwards = NULL;
 }
 
-void ts_forwards_node_changed(struct ts_host *host)
+void ts_forwards_node_changed(struct ts_member *member)
 {
-	ts_forward_udp_check(host);
+	ts_forward_udp_check(member);
 }
 
 /* -- shares ---------------------------------------------------------------- */
 
-const struct forward_share *ts_forward_find_share(const struct ts_host *host,
-						  const struct ts_ip *ip)
+const struct forward_share *
+ts_forward_find_share(const struct ts_member *member, const struct ts_ip *ip)
 {
-	const struct ts_peer *peer = ts_node_whois(host->node, ip);
+	const struct ts_peer *peer = ts_node_whois(member->node, ip);
 
-	return peer ? ts_key_map_get(&host->forwards->shares, &peer->id)
+	return peer ? ts_key_map_get(&member->forwards->shares, &peer->id)
 		    : NULL;
 }
 
 /* Made when it is not there yet. */
-static struct forward_share *share_of(struct ts_host *host,
+static struct forward_share *share_of(struct ts_member *member,
 				      const struct ts_ip *ip)
 {
-	struct ts_forwards *f = host->forwards;
-	const struct ts_peer *peer = ts_node_whois(host->node, ip);
+	struct ts_forwards *f = member->forwards;
+	const struct ts_peer *peer = ts_node_whois(member->node, ip);
 	struct forward_share *share;
 
 	if (!peer)
@@ -115,20 +113,21 @@ static struct forward_share *share_of(struct ts_host *host,
 	return share;
 }
 
-static void free_if_unused(struct ts_host *host, struct forward_share *share)
+static void free_if_unused(struct ts_member *member,
+			   struct forward_share *share)
 {
 	if (share->tcp > 0 || share->udp > 0)
 		return;
-	ts_key_map_take(&host->forwards->shares, &share->id);
+	ts_key_map_take(&member->forwards->shares, &share->id);
 	free(share);
 }
 
-static void tell_refused(struct ts_host *host, const char *what,
+static void tell_refused(struct ts_member *member, const char *what,
 			 const struct ts_ip *ip)
 {
-	uint64_t count = ts_flood_count(&host->forwards->flood,
-					FORWARD_FLOOD_PER_S,
-					ts_host_now_ms(host));
+	uint64_t count =
+		ts_flood_count(&member->forwards->flood, FORWARD_FLOOD_PER_S,
+			       ts_host_now_ms(member->host));
 	char text[TS_IP_TEXT_CAP];
 
 	if (count)
@@ -137,17 +136,17 @@ static void tell_refused(struct ts_host *host, const char *what,
 			 (unsigned long long)count, ts_ip_format(ip, text));
 }
 
-struct forward_share *ts_forward_take_tcp(struct ts_host *host,
+struct forward_share *ts_forward_take_tcp(struct ts_member *member,
 					  const struct ts_ip *ip)
 {
-	struct ts_forwards *f = host->forwards;
-	struct forward_share *share = share_of(host, ip);
+	struct ts_forwards *f = member->forwards;
+	struct forward_share *share = share_of(member, ip);
 
 	if (!share)
 		return NULL;
 	if (f->tcp_count >= f->tcp_max || share->tcp >= f->tcp_max / 2) {
-		tell_refused(host, "connections", ip);
-		free_if_unused(host, share);
+		tell_refused(member, "connections", ip);
+		free_if_unused(member, share);
 		return NULL;
 	}
 	share->tcp++;
@@ -155,23 +154,23 @@ struct forward_share *ts_forward_take_tcp(struct ts_host *host,
 	return share;
 }
 
-void ts_forward_give_tcp(struct ts_host *host, struct forward_share *share)
+void ts_forward_give_tcp(struct ts_member *member, struct forward_share *share)
 {
 	share->tcp--;
-	host->forwards->tcp_count--;
-	free_if_unused(host, share);
+	member->forwards->tcp_count--;
+	free_if_unused(member, share);
 }
 
-struct forward_share *ts_forward_take_udp(struct ts_host *host,
+struct forward_share *ts_forward_take_udp(struct ts_member *member,
 					  const struct ts_ip *ip)
 {
-	struct ts_forwards *f = host->forwards;
-	struct forward_share *share = share_of(host, ip);
+	struct ts_forwards *f = member->forwards;
+	struct forward_share *share = share_of(member, ip);
 
 	if (!share)
 		return NULL;
 	if (f->udp_count >= f->udp_max || share->udp >= f->udp_max / 2) {
-		free_if_unused(host, share);
+		free_if_unused(member, share);
 		return NULL;
 	}
 	share->udp++;
@@ -179,11 +178,11 @@ struct forward_share *ts_forward_take_udp(struct ts_host *host,
 	return share;
 }
 
-void ts_forward_give_udp(struct ts_host *host, struct forward_share *share)
+void ts_forward_give_udp(struct ts_member *member, struct forward_share *share)
 {
 	share->udp--;
-	host->forwards->udp_count--;
-	free_if_unused(host, share);
+	member->forwards->udp_count--;
+	free_if_unused(member, share);
 }
 
 /* -- sockets --------------------------------------------------------------- */
@@ -193,8 +192,8 @@ static void set_int(int fd, int level, int name, int value)
 	(void)setsockopt(fd, level, name, &value, sizeof(value));
 }
 
-int ts_forward_socket(struct ts_host *host, const struct ts_ip *ip, int type,
-		      int protocol)
+int ts_forward_socket(struct ts_member *member, const struct ts_ip *ip,
+		      int type, int protocol)
 {
 	bool v4 = ts_ip_is_v4(ip);
 	int fd = socket(v4 ? AF_INET : AF_INET6,
@@ -202,7 +201,7 @@ int ts_forward_socket(struct ts_host *host, const struct ts_ip *ip, int type,
 
 	if (fd < 0)
 		return -errno;
-	fd = ts_sock_keep(host, fd);
+	fd = ts_sock_keep(member->host, fd);
 	if (type == SOCK_STREAM) {
 		set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 		set_int(fd, SOL_SOCKET, SO_OOBINLINE, 1);

@@ -15,7 +15,7 @@
 
 struct forward_dial {
 	struct ts_link link; /* in forwards->dials */
-	struct ts_host *host;
+	struct ts_member *member;
 	struct forward_share *share;
 	uint64_t id;
 	int fd;
@@ -26,7 +26,7 @@ struct forward_dial {
 
 /* What outlives the dial: whose connection the splice is. */
 struct forwarded {
-	struct ts_host *host;
+	struct ts_member *member;
 	struct forward_share *share;
 };
 
@@ -75,7 +75,7 @@ static void fail(struct forward_dial *d, int err)
 	ts_watch_free(d->watch);
 	d->watch = NULL;
 	ts_sock_reset(d->fd);
-	ts_forward_give_tcp(d->host, d->share);
+	ts_forward_give_tcp(d->member, d->share);
 	free_dial(d);
 }
 
@@ -83,7 +83,7 @@ static void on_splice_ended(void *ctx)
 {
 	struct forwarded *over = ctx;
 
-	ts_forward_give_tcp(over->host, over->share);
+	ts_forward_give_tcp(over->member, over->share);
 	free(over);
 }
 
@@ -92,7 +92,7 @@ static void on_connected(void *user)
 	const struct stack_tcp_options options = {.keepalive = true};
 	struct forward_dial *d = user;
 	struct forwarded *forwarded = malloc(sizeof(*forwarded));
-	struct ts_host *host = d->host;
+	struct ts_member *member = d->member;
 	struct stack_tcp *tcp = d->tcp;
 	int fd = d->fd;
 
@@ -100,10 +100,10 @@ static void on_connected(void *user)
 		fail(d, -ENOMEM);
 		return;
 	}
-	*forwarded = (struct forwarded){host, d->share};
+	*forwarded = (struct forwarded){member, d->share};
 	free_dial(d);
 	stack_tcp_set_options(tcp, &options);
-	ts_splice_forward(host, fd, tcp, on_splice_ended, forwarded);
+	ts_splice_forward(member, fd, tcp, on_splice_ended, forwarded);
 }
 
 /* The splice looks for bytes when it starts. */
@@ -142,7 +142,7 @@ static void on_native(void *ctx, unsigned events)
 	}
 	d->syn = NULL;
 	d->tcp = stack_syn_accept(syn, &accept_ops, d,
-				  ts_host_now_ms(d->host));
+				  ts_host_now_ms(d->member->host));
 	if (!d->tcp)
 		fail(d, -ENOMEM);
 }
@@ -151,7 +151,7 @@ static int connect_native(struct forward_dial *d, const struct ts_addr *to)
 {
 	int err;
 
-	d->fd = ts_forward_socket(d->host, &to->ip, SOCK_STREAM, 0);
+	d->fd = ts_forward_socket(d->member, &to->ip, SOCK_STREAM, 0);
 	if (d->fd < 0) {
 		err = d->fd;
 		d->fd = -1;
@@ -160,47 +160,47 @@ static int connect_native(struct forward_dial *d, const struct ts_addr *to)
 	err = ts_sock_connect(d->fd, to);
 	if (err)
 		return err;
-	d->watch = ts_watch_new(d->host->loop, d->fd, TS_WRITABLE, on_native,
-				d);
+	d->watch = ts_watch_new(d->member->host->loop, d->fd, TS_WRITABLE,
+				on_native, d);
 	return d->watch ? 0 : -ENOMEM;
 }
 
 /* syn is answered by d from here. NULL: it was dropped. */
-static struct forward_dial *new_dial(struct ts_host *host,
+static struct forward_dial *new_dial(struct ts_member *member,
 				     struct stack_syn *syn,
 				     const struct ts_addr *remote)
 {
-	struct forward_share *share = ts_forward_take_tcp(host, &remote->ip);
+	struct forward_share *share = ts_forward_take_tcp(member, &remote->ip);
 	struct forward_dial *d = share ? calloc(1, sizeof(*d)) : NULL;
 
 	if (!d) {
 		if (share)
-			ts_forward_give_tcp(host, share);
+			ts_forward_give_tcp(member, share);
 		stack_syn_drop(syn);
 		return NULL;
 	}
-	d->host = host;
+	d->member = member;
 	d->share = share;
-	d->id = ++host->next_id;
+	d->id = ++member->host->next_id;
 	d->fd = -1;
 	d->syn = syn;
-	ts_list_insert(&host->forwards->dials, &d->link);
+	ts_list_insert(&member->forwards->dials, &d->link);
 	return d;
 }
 
-void ts_forward_syn(struct ts_host *host, struct stack_syn *syn,
+void ts_forward_syn(struct ts_member *member, struct stack_syn *syn,
 		    const struct ts_addr *local, const struct ts_addr *remote)
 {
 	struct ts_addr to = {.port = local->port};
 	char from_text[TS_ADDR_TEXT_CAP], to_text[TS_ADDR_TEXT_CAP];
 	struct forward_dial *d;
-	int err = ts_node_forward_target(host->node, &local->ip, &to.ip);
+	int err = ts_node_forward_target(member->node, &local->ip, &to.ip);
 
 	if (err) {
 		stack_syn_unreachable(syn, -EACCES);
 		return;
 	}
-	d = new_dial(host, syn, remote);
+	d = new_dial(member, syn, remote);
 	if (!d)
 		return;
 	log_debug("forward-%llu: connection from %s to %s",
@@ -211,9 +211,9 @@ void ts_forward_syn(struct ts_host *host, struct stack_syn *syn,
 		fail(d, err);
 }
 
-bool ts_forward_syn_gone(struct ts_host *host, const struct stack_syn *syn)
+bool ts_forward_syn_gone(struct ts_member *member, const struct stack_syn *syn)
 {
-	struct ts_link *head = &host->forwards->dials;
+	struct ts_link *head = &member->forwards->dials;
 
 	for (struct ts_link *at = head->next; at != head; at = at->next) {
 		struct forward_dial *d =
@@ -228,9 +228,9 @@ bool ts_forward_syn_gone(struct ts_host *host, const struct stack_syn *syn)
 	return false;
 }
 
-void ts_forward_tcp_stop(struct ts_host *host)
+void ts_forward_tcp_stop(struct ts_member *member)
 {
-	struct ts_link *head = &host->forwards->dials;
+	struct ts_link *head = &member->forwards->dials;
 
 	while (!ts_list_is_empty(head))
 		fail(TS_LINK_OWNER(head->next, struct forward_dial, link),

@@ -26,7 +26,7 @@ enum {
 
 struct forward_flow {
 	struct ts_link link; /* in forwards->udp */
-	struct ts_host *host;
+	struct ts_member *member;
 	struct forward_share *share;
 	struct ts_addr peer, dst; /* in the tailnet */
 	int fd;
@@ -47,7 +47,7 @@ static void make_key(uint8_t key[static KEY_LEN], const struct ts_addr *peer,
 
 static void end(struct forward_flow *flow)
 {
-	struct ts_forwards *f = flow->host->forwards;
+	struct ts_forwards *f = flow->member->forwards;
 	uint8_t key[KEY_LEN];
 
 	make_key(key, &flow->peer, &flow->dst);
@@ -55,48 +55,47 @@ static void end(struct forward_flow *flow)
 	ts_list_remove(&flow->link);
 	ts_watch_free(flow->watch);
 	ts_sock_close(flow->fd);
-	ts_forward_give_udp(flow->host, flow->share);
+	ts_forward_give_udp(flow->member, flow->share);
 	free(flow);
 }
 
 static void touch(struct forward_flow *flow)
 {
-	flow->used_ms = ts_host_now_ms(flow->host);
+	flow->used_ms = ts_host_now_ms(flow->member->host);
 	ts_list_remove(&flow->link);
-	ts_list_insert(&flow->host->forwards->udp, &flow->link);
+	ts_list_insert(&flow->member->forwards->udp, &flow->link);
 }
 
 /* -- what comes back -------------------------------------------------------- */
 
 static void tell_errors(struct forward_flow *flow)
 {
-	struct stack *stack = ts_node_stack(flow->host->node);
+	struct stack *stack = ts_node_stack(flow->member->node);
+	uint8_t *scratch = flow->member->host->scratch;
 
 	for (int i = 0; i < READS_A_TURN; i++) {
 		int err;
-		ssize_t len = ts_forward_error(flow->fd, flow->host->scratch,
+		ssize_t len = ts_forward_error(flow->fd, scratch,
 					       HOST_SCRATCH_BYTES, &err);
 
 		if (len < 0)
 			return;
 		if (err)
-			stack_forward_udp_failed(stack, &flow->peer,
-						 &flow->dst,
-						 flow->host->scratch,
-						 (size_t)len, err);
+			stack_forward_udp_failed(stack, &flow->peer, &flow->dst,
+						 scratch, (size_t)len, err);
 	}
 }
 
 static void on_socket(void *ctx, unsigned events)
 {
 	struct forward_flow *flow = ctx;
-	struct ts_host *host = flow->host;
-	struct stack *stack = ts_node_stack(host->node);
+	struct ts_member *member = flow->member;
+	struct stack *stack = ts_node_stack(member->node);
 
 	(void)events;
-	stack_set_now(stack, ts_host_now_ms(host));
+	stack_set_now(stack, ts_host_now_ms(member->host));
 	for (int i = 0; i < READS_A_TURN; i++) {
-		ssize_t len = recv(flow->fd, host->scratch,
+		ssize_t len = recv(flow->fd, member->host->scratch,
 				   HOST_SCRATCH_BYTES, MSG_DONTWAIT);
 
 		/* An error, or woken by one that a send has taken. */
@@ -106,16 +105,16 @@ static void on_socket(void *ctx, unsigned events)
 		}
 		touch(flow);
 		(void)stack_forward_udp(stack, &flow->dst, &flow->peer,
-					host->scratch, (size_t)len);
+					member->host->scratch, (size_t)len);
 	}
 }
 
 /* -- flows ------------------------------------------------------------------ */
 
-static struct forward_flow *oldest(struct ts_host *host,
+static struct forward_flow *oldest(struct ts_member *member,
 				   const struct forward_share *share)
 {
-	struct ts_link *head = &host->forwards->udp;
+	struct ts_link *head = &member->forwards->udp;
 
 	for (struct ts_link *at = head->next; at != head; at = at->next) {
 		struct forward_flow *flow =
@@ -128,30 +127,30 @@ static struct forward_flow *oldest(struct ts_host *host,
 }
 
 /* Over its own share its own goes, else the oldest of all. */
-static struct forward_share *take_share(struct ts_host *host,
+static struct forward_share *take_share(struct ts_member *member,
 					const struct ts_ip *ip)
 {
-	struct forward_share *share = ts_forward_take_udp(host, ip);
+	struct forward_share *share = ts_forward_take_udp(member, ip);
 	const struct forward_share *own;
 	struct forward_flow *flow;
 
-	if (share || !ts_node_whois(host->node, ip))
+	if (share || !ts_node_whois(member->node, ip))
 		return share;
-	own = ts_forward_find_share(host, ip);
-	flow = own && own->udp >= host->forwards->udp_max / 2
-		       ? oldest(host, own)
-		       : oldest(host, NULL);
+	own = ts_forward_find_share(member, ip);
+	flow = own && own->udp >= member->forwards->udp_max / 2
+		       ? oldest(member, own)
+		       : oldest(member, NULL);
 	if (!flow)
 		return NULL;
 	end(flow);
-	return ts_forward_take_udp(host, ip);
+	return ts_forward_take_udp(member, ip);
 }
 
 static int open_socket(struct forward_flow *flow, const struct ts_addr *to)
 {
 	int err;
 
-	flow->fd = ts_forward_socket(flow->host, &to->ip, SOCK_DGRAM, 0);
+	flow->fd = ts_forward_socket(flow->member, &to->ip, SOCK_DGRAM, 0);
 	if (flow->fd < 0) {
 		err = flow->fd;
 		flow->fd = -1;
@@ -160,28 +159,28 @@ static int open_socket(struct forward_flow *flow, const struct ts_addr *to)
 	err = ts_sock_connect(flow->fd, to);
 	if (err)
 		return err;
-	flow->watch = ts_watch_new(flow->host->loop, flow->fd, TS_READABLE,
-				   on_socket, flow);
+	flow->watch = ts_watch_new(flow->member->host->loop, flow->fd,
+				   TS_READABLE, on_socket, flow);
 	return flow->watch ? 0 : -ENOMEM;
 }
 
-static struct forward_flow *begin(struct ts_host *host,
+static struct forward_flow *begin(struct ts_member *member,
 				  const struct ts_addr *peer,
 				  const struct ts_addr *dst,
 				  const struct ts_addr *to, int *err)
 {
-	struct ts_forwards *f = host->forwards;
-	struct forward_share *share = take_share(host, &peer->ip);
+	struct ts_forwards *f = member->forwards;
+	struct forward_share *share = take_share(member, &peer->ip);
 	struct forward_flow *flow = share ? calloc(1, sizeof(*flow)) : NULL;
 	uint8_t key[KEY_LEN];
 
 	*err = -ENOMEM;
 	if (!flow) {
 		if (share)
-			ts_forward_give_udp(host, share);
+			ts_forward_give_udp(member, share);
 		return NULL;
 	}
-	flow->host = host;
+	flow->member = member;
 	flow->share = share;
 	flow->peer = *peer;
 	flow->dst = *dst;
@@ -201,7 +200,7 @@ static struct forward_flow *begin(struct ts_host *host,
 	return flow;
 }
 
-static struct forward_flow *find_or_begin(struct ts_host *host,
+static struct forward_flow *find_or_begin(struct ts_member *member,
 					  const struct ts_addr *peer,
 					  const struct ts_addr *dst, int *err)
 {
@@ -211,12 +210,12 @@ static struct forward_flow *find_or_begin(struct ts_host *host,
 
 	*err = 0;
 	make_key(key, peer, dst);
-	flow = ts_key_map_get(&host->forwards->udp_by_ends, key);
+	flow = ts_key_map_get(&member->forwards->udp_by_ends, key);
 	if (flow)
 		return flow;
-	*err = ts_node_forward_target(host->node, &dst->ip, &to.ip) ? -EACCES
-								    : 0;
-	return *err ? NULL : begin(host, peer, dst, &to, err);
+	*err = ts_node_forward_target(member->node, &dst->ip, &to.ip) ? -EACCES
+								      : 0;
+	return *err ? NULL : begin(member, peer, dst, &to, err);
 }
 
 /* An error that is still to be told keeps the next datagram from leaving. */
@@ -233,7 +232,7 @@ static int send_out(struct forward_flow *flow, const uint8_t *data, size_t len)
 	return -errno;
 }
 
-void ts_host_forward_udp(struct ts_host *host, const struct ts_addr *from,
+void ts_host_forward_udp(struct ts_member *member, const struct ts_addr *from,
 			 const struct ts_addr *to, const uint8_t *data,
 			 size_t len)
 {
@@ -242,13 +241,13 @@ void ts_host_forward_udp(struct ts_host *host, const struct ts_addr *from,
 
 	if (from->port == 0) /* cannot be answered */
 		return;
-	flow = find_or_begin(host, from, to, &err);
+	flow = find_or_begin(member, from, to, &err);
 	if (flow) {
 		touch(flow);
 		err = send_out(flow, data, len);
 	}
 	if (err && err != -ENOMEM && err != -EMFILE && err != -ENFILE)
-		stack_forward_udp_failed(ts_node_stack(host->node), from, to,
+		stack_forward_udp_failed(ts_node_stack(member->node), from, to,
 					 data, len, err);
 }
 
@@ -256,9 +255,9 @@ void ts_host_forward_udp(struct ts_host *host, const struct ts_addr *from,
 
 static void on_sweep(void *ctx)
 {
-	struct ts_host *host = ctx;
-	struct ts_forwards *f = host->forwards;
-	uint64_t now_ms = ts_host_now_ms(host);
+	struct ts_member *member = ctx;
+	struct ts_forwards *f = member->forwards;
+	uint64_t now_ms = ts_host_now_ms(member->host);
 	struct ts_link *next;
 
 	for (struct ts_link *at = f->udp.next; at != &f->udp; at = next) {
@@ -273,9 +272,9 @@ static void on_sweep(void *ctx)
 		ts_timer_set(f->udp_sweep, now_ms + SWEEP_MS);
 }
 
-void ts_forward_udp_check(struct ts_host *host)
+void ts_forward_udp_check(struct ts_member *member)
 {
-	struct ts_forwards *f = host->forwards;
+	struct ts_forwards *f = member->forwards;
 	struct ts_link *next;
 
 	for (struct ts_link *at = f->udp.next; at != &f->udp; at = next) {
@@ -284,26 +283,24 @@ void ts_forward_udp_check(struct ts_host *host)
 		struct ts_ip to;
 
 		next = at->next;
-		if (ts_node_forward_target(host->node, &flow->dst.ip, &to))
+		if (ts_node_forward_target(member->node, &flow->dst.ip, &to))
 			end(flow);
 	}
 }
 
-int ts_forward_udp_open(struct ts_host *host)
+int ts_forward_udp_open(struct ts_member *member)
 {
-	struct ts_forwards *f = host->forwards;
-	uint64_t seed;
+	struct ts_forwards *f = member->forwards;
 
-	ts_random_bytes(&seed, sizeof(seed));
-	ts_key_map_init(&f->udp_by_ends, KEY_LEN, seed);
+	ts_key_map_init(&f->udp_by_ends, KEY_LEN, ts_random_u64());
 	ts_list_init(&f->udp);
-	f->udp_sweep = ts_timer_new(host->loop, on_sweep, host);
+	f->udp_sweep = ts_timer_new(member->host->loop, on_sweep, member);
 	return f->udp_sweep ? 0 : -ENOMEM;
 }
 
-void ts_forward_udp_close(struct ts_host *host)
+void ts_forward_udp_close(struct ts_member *member)
 {
-	struct ts_forwards *f = host->forwards;
+	struct ts_forwards *f = member->forwards;
 
 	while (!ts_list_is_empty(&f->udp))
 		end(TS_LINK_OWNER(f->udp.next, struct forward_flow, link));

@@ -23,7 +23,6 @@
 #include "core/host/notify.h"
 #include "core/host/peerapi.h"
 #include "core/host/proxy.h"
-#include "core/host/serve.h"
 
 enum {
 	HELD_FALLBACK = 4096, /* where /proc does not tell */
@@ -33,23 +32,6 @@ enum {
 uint64_t ts_host_now_ms(const struct ts_host *host)
 {
 	return ts_loop_now_ms(host->loop);
-}
-
-bool ts_host_has_netmap(const struct ts_host *host)
-{
-	const struct ts_netmap *map = ts_node_netmap(host->node);
-
-	return map && map->self;
-}
-
-/* A login that waits for a person has a URL to show them, and no error. */
-bool ts_host_is_down(const struct ts_host *host)
-{
-	enum ts_node_state state = ts_node_state(host->node);
-
-	return state == TS_STOPPED ||
-	       (state == TS_NEEDS_LOGIN && ts_node_error(host->node) &&
-		!ts_node_auth_url(host->node));
 }
 
 /* A held connect costs a page of tcp_mem and an fd of ours: never more than
@@ -109,25 +91,26 @@ static void init_info(struct ts_host *host, const struct ts_host_config *config)
 		snprintf(info->broker_abstract, sizeof(info->broker_abstract),
 			 "%s", config->abstract_name);
 	ts_random_bytes(info->token, sizeof(info->token));
-	ts_table_info_from_node(info, host->prefixes, host->node);
+	ts_table_info_from_node(info, host->prefixes, host->members[0].node);
 }
 
 static void on_changed(void *ctx)
 {
 	struct ts_host *host = ctx;
 
-	ts_table_info_from_node(&host->info, host->prefixes, host->node);
+	ts_table_info_from_node(&host->info, host->prefixes,
+				host->members[0].node);
 	ts_host_publish(host);
 	ts_conns_node_changed(host);
 	ts_dgrams_node_changed(host);
 	ts_broker_retry_held(host);
 	ts_notify_node_changed(host);
 	ts_dns_service_node_changed(host);
-	ts_forwards_node_changed(host);
+	ts_members_node_changed(host);
 }
 
-static int open_parts(struct ts_host *host, const struct ts_host_config *config,
-		      char err[static 256])
+static int open_parts(struct ts_host *host, struct ts_node *first,
+		      const struct ts_host_config *config, char err[static 256])
 {
 	int status;
 
@@ -141,7 +124,13 @@ static int open_parts(struct ts_host *host, const struct ts_host_config *config,
 	    !host->changed_timer)
 		return -ENOMEM;
 	ts_hurry_open(host);
-	status = ts_loop_before_sleep(host->loop, ts_splices_pump_ready, host);
+	status = ts_dns_service_open(host, config);
+	if (!status)
+		status = ts_members_open(host, first,
+					 config->localapi_path);
+	if (!status)
+		status = ts_loop_before_sleep(host->loop, ts_splices_pump_ready,
+					      host);
 	if (!status)
 		status = ts_entries_open(host);
 	if (!status)
@@ -155,16 +144,7 @@ static int open_parts(struct ts_host *host, const struct ts_host_config *config,
 		return status;
 	ts_request_proof_open(host);
 	init_info(host, config);
-	status = ts_dns_service_open(host, config);
-	if (status)
-		return status;
 	status = ts_dgrams_open(host);
-	if (!status)
-		status = ts_forwards_open(host);
-	if (!status)
-		status = ts_peerapi_open(host);
-	if (!status)
-		status = ts_serve_open(host);
 	if (status) {
 		snprintf(err, 256, "%s", ts_strerror(status));
 		return status;
@@ -185,6 +165,11 @@ static void init_lists(struct ts_host *host)
 		ts_list_init(heads[i]);
 }
 
+struct ts_member *ts_host_first(struct ts_host *host)
+{
+	return &host->members[0];
+}
+
 struct ts_host *ts_host_open(struct ts_loop *loop, struct ts_node *node,
 			     const struct ts_host_config *config,
 			     char err[static 256])
@@ -197,22 +182,18 @@ struct ts_host *ts_host_open(struct ts_loop *loop, struct ts_node *node,
 	}
 	init_lists(host);
 	host->loop = loop;
-	host->node = node;
 	host->timeout_ms = (uint64_t)config->timeout_s * 1000;
 	host->in_process = config->in_process;
 	host->shares_files = config->shares_files;
 	host->doh = config->doh;
 	host->doh_ctx = config->doh_ctx;
-	if (config->localapi_path)
-		snprintf(host->localapi_path, sizeof(host->localapi_path),
-			 "%s", config->localapi_path);
 	host->hup.epoll_fd = -1;
 	host->rv.fd4 = host->rv.fd6 = -1;
 	host->rv.dummy4 = host->rv.dummy6 = -1;
 	if (!host->in_process)
 		raise_fd_limit();
 	host->held_max = held_max();
-	if (open_parts(host, config, err)) {
+	if (open_parts(host, node, config, err)) {
 		ts_host_close(host);
 		return NULL;
 	}
@@ -227,20 +208,15 @@ void ts_host_close(struct ts_host *host)
 		return;
 	ts_broker_close(host);
 	ts_notify_close(host);
-	ts_proxy_close(host);
+	for (unsigned i = 0; i < host->member_count; i++)
+		ts_proxy_close(&host->members[i]);
 	ts_conns_close(host);
 	ts_inbounds_close(host);
-	ts_forwards_stop(host);
-	ts_peerapi_close(host);
-	if (host->serve)
-		ts_serve_end(host);
-	ts_splices_close(host);
-	ts_serve_close(host);
-	ts_relays_close(host);
+	ts_members_stop(host);
 	ts_dns_streams_close(host);
 	ts_listeners_close(host);
 	ts_dgrams_close(host);
-	ts_forwards_close(host);
+	ts_members_close(host);
 	ts_dns_service_close(host);
 	ts_rendezvous_close(host);
 	if (host->table && host->entries.sweep) {

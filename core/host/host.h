@@ -17,6 +17,9 @@
 #include "core/node/node.h"
 
 struct ts_host;
+struct ts_member; /* one of its nodes */
+
+enum { TS_HOST_NODES_MAX = 8 };
 
 /* DNS over HTTPS, by whoever has a client for it. status 0: no answer. */
 typedef void (*ts_doh_fn)(void *ctx, int status, const uint8_t *body,
@@ -48,11 +51,12 @@ struct ts_host_config {
 			  * held; programs see success early */
 };
 
-/* NULL: err has one line why (for example: no loopback interface). Runs the
- * self-test of SHIM-EXPERIMENTS 3. */
+/* With its first node. NULL: err has one line why (for example: no loopback
+ * interface). Runs the self-test of SHIM-EXPERIMENTS 3. */
 struct ts_host *ts_host_open(struct ts_loop *loop, struct ts_node *node,
 			     const struct ts_host_config *config,
 			     char err[static 256]);
+struct ts_member *ts_host_first(struct ts_host *host);
 /* Closes all; connections are aborted. */
 void ts_host_close(struct ts_host *host);
 /* In a child that was forked from a process with an in-process host: closes
@@ -62,20 +66,20 @@ void ts_host_disown(void);
 /* To be called by the engine when the node says so. */
 void ts_host_state_changed(struct ts_host *host);
 void ts_host_netmap_changed(struct ts_host *host);
-void ts_host_inbound_syn(struct ts_host *host, struct stack_syn *syn,
+void ts_host_inbound_syn(struct ts_member *member, struct stack_syn *syn,
 			 const struct ts_addr *local,
 			 const struct ts_addr *remote);
-void ts_host_syn_gone(struct ts_host *host, struct stack_syn *syn);
+void ts_host_syn_gone(struct ts_member *member, struct stack_syn *syn);
 /* Another node takes the place of this one, which is still whole: all that has
  * an end in the tailnet ends. */
-void ts_host_leave_node(struct ts_host *host);
+void ts_host_leave_node(struct ts_member *member);
 /* And here it is; the former one may be gone. In the same turn of the loop. */
-void ts_host_enter_node(struct ts_host *host, struct ts_node *node);
+void ts_host_enter_node(struct ts_member *member, struct ts_node *node);
 /* Of a peer, for a network that the node routes. */
-void ts_host_forward_udp(struct ts_host *host, const struct ts_addr *from,
+void ts_host_forward_udp(struct ts_member *member, const struct ts_addr *from,
 			 const struct ts_addr *to, const uint8_t *data,
 			 size_t len);
-void ts_host_forward_echo(struct ts_host *host, const struct ts_ip *from,
+void ts_host_forward_echo(struct ts_member *member, const struct ts_ip *from,
 			  const struct ts_ip *to, uint16_t id, uint16_t seq,
 			  const uint8_t *data, size_t len);
 /* The program that the host lives in ends: no more will come from it. */

@@ -100,9 +100,24 @@ struct ts_rendezvous {
 	struct ts_watch *watch4, *watch6; /* only when it does not hold */
 };
 
+/* -- members.c: the host's nodes ------------------------------------------ */
+/* One of them, with what peers have of it. A flow belongs to one from its
+ * beginning to its end. */
+struct ts_member {
+	struct ts_host *host;
+	struct ts_node *node; /* another one after a change of profile */
+	unsigned index;       /* of host->members */
+	struct ts_forwards *forwards;
+	struct ts_peerapi *peerapi;
+	struct ts_serve *serve;
+	struct ts_proxy *proxy; /* NULL: not asked for */
+	char localapi_path[108]; /* where nothing served leads; "": none */
+};
+
 struct ts_host {
 	struct ts_loop *loop;
-	struct ts_node *node;
+	struct ts_member members[TS_HOST_NODES_MAX];
+	unsigned member_count;
 	uint64_t timeout_ms;
 	bool in_process, shares_files, has_hurry;
 	bool is_ending; /* takes nothing new */
@@ -116,17 +131,12 @@ struct ts_host {
 	bool has_net;
 	struct ts_broker_server *server;
 	struct ts_notify *notify; /* seccomp listeners; NULL: none yet */
-	struct ts_proxy *proxy;	  /* NULL: not asked for */
 	struct ts_dns_service *dns;
 	const struct ts_doh_ops *doh; /* NULL: none */
 	void *doh_ctx;
 	struct ts_link dns_streams;
 	size_t dns_stream_count;
-	struct ts_dgrams *dgrams; /* app_datagram.h */
-	struct ts_forwards *forwards;
-	struct ts_peerapi *peerapi;
-	struct ts_serve *serve;
-	char localapi_path[108]; /* "": none */
+	struct ts_dgrams *dgrams;       /* app_datagram.h */
 	struct ts_timer *ready_timer;	/* pumps what is in ready */
 	struct ts_timer *changed_timer; /* the node changed: tell all */
 	struct ts_timer *drain_timer;	/* drain.c; NULL: never needed yet */
@@ -272,7 +282,8 @@ struct ts_listener {
 	bool is_listening; /* LISTEN came; else BIND or BOUND only */
 	uint8_t shares; /* TS_BROKER_REUSE, TS_BROKER_REUSE_PORT */
 	int deferred_s;	/* TCP_DEFER_ACCEPT, where notify_bind.c took it */
-	struct ts_dgram_port *port; /* UDP */
+	/* UDP: in the tailnet of each member that serves it; NULL: not there */
+	struct ts_dgram_port *ports[TS_HOST_NODES_MAX];
 	uint64_t made_ms;
 };
 /* false: hold the request until the node has its addresses. */
@@ -284,9 +295,9 @@ void ts_listener_bound(struct ts_host *host,
 void ts_listener_listen(struct ts_host *host,
 			const struct ts_broker_request *req,
 			struct ts_broker_reply *rep);
-/* The best listener for an own address, or NULL. */
-struct ts_listener *ts_listener_for(const struct ts_host *host, uint8_t proto,
-				    const struct ts_addr *local);
+/* The best listener for an own address of member, or NULL. */
+struct ts_listener *ts_listener_for(const struct ts_member *member,
+				    uint8_t proto, const struct ts_addr *local);
 /* The one that is served at this native address, or NULL. */
 struct ts_listener *ts_listener_at(const struct ts_host *host, uint8_t proto,
 				   const struct ts_addr *native);
@@ -303,7 +314,7 @@ void ts_listeners_close(struct ts_host *host);
 /* -- app_inbound.c ------------------------------------------------------- */
 /* A program's connect to our own address local; remote is its tailnet end.
  * NULL: *err, -ECONNREFUSED when nobody listens. */
-struct ts_inbound *ts_inbound_from_self(struct ts_host *host,
+struct ts_inbound *ts_inbound_from_self(struct ts_member *member,
 					struct ts_conn *conn,
 					const struct ts_addr *local,
 					const struct ts_addr *remote, int *err);
@@ -315,7 +326,7 @@ void ts_inbound_abandon(struct ts_inbound *in);
 void ts_inbound_accepted(struct ts_host *host,
 			 const struct ts_broker_request *req, int fd, pid_t pid,
 			 struct ts_broker_reply *rep);
-void ts_inbounds_end(struct ts_host *host); /* all there are now */
+void ts_inbounds_end(struct ts_member *member); /* all there are now */
 void ts_inbounds_close(struct ts_host *host);
 
 /* -- other_end.c --------------------------------------------------------- */
@@ -326,14 +337,14 @@ bool ts_other_end_is_lost(int fd, const struct ts_flow_key *key);
 
 /* -- app_splice.c: loopback socket <-> tunnel ---------------------------- */
 /* Owns fd, tcp and entry from here, in every case. */
-void ts_splice_start(struct ts_host *host, int fd, struct stack_tcp *tcp,
+void ts_splice_start(struct ts_member *member, int fd, struct stack_tcp *tcp,
 		     struct ts_entry *entry);
 /* The same for a connection of a peer with a host behind us, which no program
  * has: ended(ctx) once it is over. */
-void ts_splice_forward(struct ts_host *host, int fd, struct stack_tcp *tcp,
+void ts_splice_forward(struct ts_member *member, int fd, struct stack_tcp *tcp,
 		       void (*ended)(void *ctx), void *ctx);
 void ts_splices_pump_ready(void *host);
-void ts_splices_close(struct ts_host *host);
+void ts_splices_close(struct ts_member *member);
 
 /* -- tunnel_options.c: a program's socket options, in the tunnel ---------- */
 /* From the program's socket fd into entry, and on to its connection. NULL and
@@ -363,9 +374,12 @@ struct ts_relay_end {
 	int fd;
 	struct ts_entry *entry;
 };
-/* Owns both ends from here, in every case. */
-void ts_relay_start(struct ts_host *host, const struct ts_relay_end ends[2]);
-void ts_relays_close(struct ts_host *host);
+/* Owns both ends from here, in every case. member: whose own address joins
+ * them; NULL: nobody's. */
+void ts_relay_start(struct ts_host *host, const struct ts_member *member,
+		    const struct ts_relay_end ends[2]);
+/* Those of member, or (NULL) all. */
+void ts_relays_end(struct ts_host *host, const struct ts_member *member);
 size_t ts_relays_undelivered(const struct ts_host *host);
 
 /* -- datagrams: app_datagram.h ------------------------------------------- */
@@ -376,8 +390,8 @@ void ts_dgrams_close(struct ts_host *host);
 size_t ts_dgrams_undelivered(const struct ts_host *host);
 void ts_dgrams_node_changed(struct ts_host *host);
 /* As ts_host_leave_node() and ts_host_enter_node(). */
-void ts_dgrams_leave_node(struct ts_host *host);
-void ts_dgrams_enter_node(struct ts_host *host);
+void ts_dgrams_leave_node(struct ts_member *member);
+void ts_dgrams_enter_node(struct ts_member *member);
 /* SEND and CONNECT. They own fd (the program's socket, or -1) from here. */
 void ts_dgram_send(struct ts_host *host, const struct ts_broker_request *req,
 		   int fd, pid_t pid, struct ts_broker_reply *rep);
@@ -387,8 +401,8 @@ void ts_dgram_connect(struct ts_host *host,
 /* The program is about to disconnect fd, or to connect it elsewhere. */
 void ts_dgram_leave(struct ts_host *host, int fd);
 /* A port of ours in the tailnet, counted; 0: a free one. NULL: *err. */
-struct ts_dgram_port *ts_dgram_port_get(struct ts_host *host, uint16_t number,
-					int *err);
+struct ts_dgram_port *ts_dgram_port_get(struct ts_member *member,
+					uint16_t number, int *err);
 void ts_dgram_port_put(struct ts_dgram_port *port); /* NULL is fine */
 
 /* -- names.c ------------------------------------------------------------- */
@@ -419,10 +433,19 @@ void ts_broker_close(struct ts_host *host);
 /* Answers held requests that can be answered now. */
 void ts_broker_retry_held(struct ts_host *host);
 
-/* -- host.c, table_info.c ------------------------------------------------ */
-bool ts_host_has_netmap(const struct ts_host *host);
+/* -- members.c ------------------------------------------------------------ */
+bool ts_member_has_netmap(const struct ts_member *member);
 /* Stopped, or its auth key was refused: nothing to wait for. */
-bool ts_host_is_down(const struct ts_host *host);
+bool ts_member_is_down(const struct ts_member *member);
+int ts_members_open(struct ts_host *host, struct ts_node *first,
+		    const char *localapi_path);
+/* What peers have begun and nobody has taken up ends, before the splices. */
+void ts_members_stop(struct ts_host *host);
+/* And the rest, after them. */
+void ts_members_close(struct ts_host *host);
+void ts_members_node_changed(struct ts_host *host);
+
+/* -- host.c, table_info.c ------------------------------------------------ */
 void ts_host_publish(struct ts_host *host);
 void ts_table_info_from_node(struct ts_table_info *info,
 			     struct ts_prefix prefixes[TS_TABLE_PREFIX_MAX],

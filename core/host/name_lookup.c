@@ -46,6 +46,7 @@ struct part {
 
 struct ts_name_lookup {
 	struct ts_host *host;
+	struct ts_member *member; /* whose resolvers are asked */
 	ts_name_lookup_fn fn;
 	void *ctx;
 	uint8_t type;  /* of the request */
@@ -143,8 +144,8 @@ static void ask_part(struct part *part, uint16_t type)
 					    .cap = TS_BROKER_ADDRS_MAX};
 	part->state = len < 0 ? PART_UNKNOWN : PART_ASKED;
 	if (len > 0)
-		ts_dns_service_ask_all(l->host, query, (size_t)len, on_answer,
-				       part);
+		ts_dns_service_ask_all(l->host, l->member, query, (size_t)len,
+				       on_answer, part);
 	else
 		go_on_soon(l);
 }
@@ -172,9 +173,9 @@ static void ask(struct ts_name_lookup *l)
 
 /* -- which name ---------------------------------------------------------- */
 
-static bool is_routed(const struct ts_host *host, const char *name)
+static bool is_routed(const struct ts_member *member, const char *name)
 {
-	return ts_dns_routes_find_text(ts_node_dns_routes(host->node), name);
+	return ts_dns_routes_find_text(ts_node_dns_routes(member->node), name);
 }
 
 /* The next one below a search domain that the tailnet's resolvers know of; what
@@ -183,13 +184,13 @@ static bool next_candidate(struct ts_name_lookup *l)
 {
 	const char *domain;
 
-	while ((domain = ts_node_search_domain(l->host->node,
+	while ((domain = ts_node_search_domain(l->member->node,
 					       l->next_domain++))) {
 		int len = snprintf(l->name, sizeof(l->name), "%.*s.%s",
 				   DNS_LABEL_MAX, l->asked, domain);
 
 		if (len > 0 && (size_t)len < sizeof(l->name) &&
-		    is_routed(l->host, l->name))
+		    is_routed(l->member, l->name))
 			return true;
 	}
 	return false;
@@ -207,14 +208,20 @@ static bool first_name(struct ts_name_lookup *l,
 	if (!strchr(l->asked, '.'))
 		return len <= DNS_LABEL_MAX && next_candidate(l);
 	memcpy(l->name, l->asked, len + 1);
-	return is_routed(l->host, l->name);
+	return is_routed(l->member, l->name);
 }
 
 static bool first_reverse_name(struct ts_name_lookup *l,
 			       const struct ts_broker_request *req)
 {
-	ts_dns_format_reverse(&req->tailnet.ip, l->name);
-	return is_routed(l->host, l->name);
+	const struct ts_ip *ip = &req->tailnet.ip;
+
+	/* What is never seen outside this machine and its links. */
+	if (ts_ip_is_loopback(ip) || ts_ip_is_unspecified(ip) ||
+	    ts_ip_is_multicast(ip) || ts_ip_is_link_local(ip))
+		return false;
+	ts_dns_format_reverse(ip, l->name);
+	return is_routed(l->member, l->name);
 }
 
 /* -- what came of it ----------------------------------------------------- */
@@ -330,13 +337,13 @@ static void on_dns(void *ctx, const uint8_t *answer, size_t len)
 	go_on_soon(l);
 }
 
-static bool is_routed_query(const struct ts_host *host,
+static bool is_routed_query(const struct ts_member *member,
 			    const struct ts_broker_request *req)
 {
 	struct ts_dns_query q;
 
 	return ts_dns_read_query(req->data, req->data_len, &q) == 0 &&
-	       ts_dns_routes_find(ts_node_dns_routes(host->node), q.question,
+	       ts_dns_routes_find(ts_node_dns_routes(member->node), q.question,
 				  q.question_len);
 }
 
@@ -347,10 +354,10 @@ static bool begin(struct ts_name_lookup *l, const struct ts_broker_request *req)
 	bool is_ours;
 
 	if (l->type == TS_BROKER_DNS) {
-		is_ours = is_routed_query(l->host, req);
+		is_ours = is_routed_query(l->member, req);
 		ts_timer_set(l->timer, l->end_ms);
 		if (is_ours)
-			ts_dns_service_ask_all(l->host, req->data,
+			ts_dns_service_ask_all(l->host, l->member, req->data,
 					       req->data_len, on_dns,
 					       &l->parts[0]);
 		return is_ours;
@@ -366,18 +373,23 @@ struct ts_name_lookup *
 ts_name_lookup_start(struct ts_host *host, const struct ts_broker_request *req,
 		     ts_name_lookup_fn fn, void *ctx)
 {
+	struct ts_member *member = ts_host_first(host);
 	struct ts_name_lookup *l;
 
 	/* dns = host: these resolvers are not wanted */
 	if (host->info.resolver_count == 0 ||
-	    ts_node_state(host->node) == TS_STOPPED ||
-	    ts_dns_routes_are_empty(ts_node_dns_routes(host->node)))
+	    ts_node_state(member->node) == TS_STOPPED ||
+	    ts_dns_routes_are_empty(ts_node_dns_routes(member->node)))
 		return NULL;
 	l = calloc(1, sizeof(*l));
 	if (!l)
 		return NULL;
 	*l = (struct ts_name_lookup){
-		.host = host, .fn = fn, .ctx = ctx, .type = req->type,
+		.host = host,
+		.member = member,
+		.fn = fn,
+		.ctx = ctx,
+		.type = req->type,
 		.flags = req->flags,
 		.timer = ts_timer_new(host->loop, on_timer, l),
 		.end_ms = ts_host_now_ms(host) + LOOKUP_MS};

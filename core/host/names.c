@@ -15,7 +15,7 @@ _Static_assert((int)TS_BROKER_ADDRS_MAX >= (int)TS_MAGIC_DNS_ADDRS_MAX,
 _Static_assert((int)TS_BROKER_NAME_CAP >= (int)TS_DNS_NAME_CAP,
 	       "a canonical name fits into one reply");
 
-static void resolve(const struct ts_host *host,
+static void resolve(const struct ts_member *member,
 		    const struct ts_broker_request *req,
 		    struct ts_broker_reply *rep)
 {
@@ -23,7 +23,7 @@ static void resolve(const struct ts_host *host,
 	bool want_v4 = req->flags & TS_BROKER_WANT_V4;
 	bool want_v6 = req->flags & TS_BROKER_WANT_V6;
 
-	switch (ts_node_lookup(host->node, req->name, want_v4, want_v6,
+	switch (ts_node_lookup(member->node, req->name, want_v4, want_v6,
 			       &result)) {
 	case TS_DNS_NOT_OURS:
 		rep->answer = TS_ANSWER_NOT_OURS;
@@ -40,11 +40,11 @@ static void resolve(const struct ts_host *host,
 	snprintf(rep->name, sizeof(rep->name), "%s", result.canonical);
 }
 
-static void reverse(const struct ts_host *host,
+static void reverse(const struct ts_member *member,
 		    const struct ts_broker_request *req,
 		    struct ts_broker_reply *rep)
 {
-	const char *name = ts_node_reverse(host->node, &req->tailnet.ip);
+	const char *name = ts_node_reverse(member->node, &req->tailnet.ip);
 
 	if (!name)
 		return;
@@ -53,40 +53,43 @@ static void reverse(const struct ts_host *host,
 }
 
 /* The program's resolver takes what fits into its buffer: no limit here. */
-static void answer_query(const struct ts_host *host,
+static void answer_query(const struct ts_member *member,
 			 const struct ts_broker_request *req,
 			 struct ts_broker_reply *rep)
 {
-	int len = ts_node_dns_answer(host->node, req->data, req->data_len,
-				     false, host->scratch, HOST_SCRATCH_BYTES);
+	uint8_t *scratch = member->host->scratch;
+	int len = ts_node_dns_answer(member->node, req->data, req->data_len,
+				     false, scratch, HOST_SCRATCH_BYTES);
 
 	if (len < 0)
 		rep->error = -len;
 	if (len <= 0)
 		return;
 	rep->answer = TS_ANSWER_FOUND;
-	rep->data = host->scratch;
+	rep->data = scratch;
 	rep->data_len = (size_t)len;
 }
 
 bool ts_names_answer(struct ts_host *host, const struct ts_broker_request *req,
 		     struct ts_broker_reply *rep)
 {
+	const struct ts_member *member = ts_host_first(host);
+
 	rep->answer = TS_ANSWER_NOT_OURS;
-	if (!ts_host_has_netmap(host)) {
-		if (!ts_host_is_down(host))
+	if (!ts_member_has_netmap(member)) {
+		if (!ts_member_is_down(member))
 			return false;
 		/* Whoever stopped it wants to do without; a login that failed
 		 * must not send the tailnet's names elsewhere. */
-		if (ts_node_state(host->node) != TS_STOPPED)
+		if (ts_node_state(member->node) != TS_STOPPED)
 			rep->error = ENETDOWN;
 		return true;
 	}
 	if (req->type == TS_BROKER_RESOLVE)
-		resolve(host, req, rep);
+		resolve(member, req, rep);
 	else if (req->type == TS_BROKER_REVERSE)
-		reverse(host, req, rep);
+		reverse(member, req, rep);
 	else
-		answer_query(host, req, rep);
+		answer_query(member, req, rep);
 	return true;
 }

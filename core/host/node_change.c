@@ -13,34 +13,38 @@
 
 #include "core/host/app_connect.h"
 #include "core/host/app_datagram.h"
+#include "core/host/dns_service.h"
 #include "core/host/serve.h"
 
-static void fail_conns(struct ts_host *host)
+static void fail_conns(const struct ts_member *member)
 {
+	struct ts_host *host = member->host;
 	struct ts_link *at, *next;
 
 	for (at = host->conns.next; at != &host->conns; at = next) {
 		struct ts_conn *conn = TS_LINK_OWNER(at, struct ts_conn, link);
 
 		next = at->next; /* it frees its own at most */
-		if (conn->state != CONN_REFUSING && !conn->is_to_dns)
+		if (conn->member == member && !conn->is_to_dns &&
+		    conn->state != CONN_REFUSING)
 			ts_conn_fail(conn, -ENETDOWN);
 	}
 }
 
-void ts_host_leave_node(struct ts_host *host)
+void ts_host_leave_node(struct ts_member *member)
 {
-	ts_inbounds_end(host);
-	fail_conns(host);
-	ts_serve_end(host);
-	ts_splices_close(host);
-	ts_relays_close(host);
-	ts_dgrams_leave_node(host);
+	ts_inbounds_end(member);
+	fail_conns(member);
+	ts_serve_end(member);
+	ts_splices_close(member);
+	ts_relays_end(member->host, member);
+	ts_dgrams_leave_node(member);
 }
 
-void ts_host_enter_node(struct ts_host *host, struct ts_node *node)
+void ts_host_enter_node(struct ts_member *member, struct ts_node *node)
 {
-	host->node = node;
-	ts_dgrams_enter_node(host);
-	ts_host_state_changed(host);
+	member->node = node;
+	ts_dns_service_enter_node(member);
+	ts_dgrams_enter_node(member);
+	ts_host_state_changed(member->host);
 }

@@ -23,7 +23,7 @@ struct ts_peerapi;
 
 struct ts_peerapi_conn {
 	struct ts_link link; /* in peerapi->conns */
-	struct ts_host *host;
+	struct ts_member *member;
 	struct stack_tcp *tcp;
 	struct ts_addr remote;
 	int64_t peer_id;
@@ -35,11 +35,12 @@ struct ts_peerapi_conn {
 	uint64_t due_ms; /* then it is closed */
 };
 
-int ts_peerapi_open(struct ts_host *host);
-void ts_peerapi_close(struct ts_host *host);
+int ts_peerapi_open(struct ts_member *member);
+void ts_peerapi_close(struct ts_member *member);
 /* Is this our port for it? */
-bool ts_peerapi_owns(const struct ts_host *host, const struct ts_addr *local);
-void ts_peerapi_syn(struct ts_host *host, struct stack_syn *syn,
+bool ts_peerapi_owns(const struct ts_member *member,
+		     const struct ts_addr *local);
+void ts_peerapi_syn(struct ts_member *member, struct stack_syn *syn,
 		    const struct ts_addr *remote);
 
 /* -- peerapi_routes.c ------------------------------------------------------ */

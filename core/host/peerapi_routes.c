@@ -31,7 +31,7 @@ static bool is_our_host(const struct ts_peerapi_conn *conn,
 			const struct ts_peerapi_request *req)
 {
 	const struct ts_peer *peer =
-		ts_node_whois(conn->host->node, &conn->remote.ip);
+		ts_node_whois(conn->member->node, &conn->remote.ip);
 	char text[TS_IP_TEXT_CAP];
 	struct ts_ip ip;
 
@@ -42,17 +42,17 @@ static bool is_our_host(const struct ts_peerapi_conn *conn,
 	if (ts_ip_parse(text, &ip))
 		return false;
 	/* How this peer knows us may be another address. */
-	return ts_node_route(conn->host->node, &ip, NULL) == TS_ROUTE_SELF ||
+	return ts_node_route(conn->member->node, &ip, NULL) == TS_ROUTE_SELF ||
 	       (!ts_ip_is_zero(&ip) && (ts_ip_equal(&ip, &peer->masq_v4) ||
 					ts_ip_equal(&ip, &peer->masq_v6)));
 }
 
 /* -- names ------------------------------------------------------------------ */
 
-static bool is_of_our_user(const struct ts_host *host,
+static bool is_of_our_user(const struct ts_member *member,
 			   const struct ts_peer *peer)
 {
-	const struct ts_peer *self = ts_node_netmap(host->node)->self;
+	const struct ts_peer *self = ts_node_netmap(member->node)->self;
 
 	return self && self->tag_count == 0 && peer->tag_count == 0 &&
 	       peer->user == self->user;
@@ -61,11 +61,11 @@ static bool is_of_our_user(const struct ts_host *host,
 static bool may_ask(const struct ts_peerapi_conn *conn)
 {
 	const struct ts_peer *peer =
-		ts_node_whois(conn->host->node, &conn->remote.ip);
+		ts_node_whois(conn->member->node, &conn->remote.ip);
 
-	return peer && (is_of_our_user(conn->host, peer) ||
-			ts_node_lets_out(conn->host->node, peer,
-					 &conn->remote.ip));
+	return peer &&
+	       (is_of_our_user(conn->member, peer) ||
+		ts_node_lets_out(conn->member->node, peer, &conn->remote.ip));
 }
 
 static bool ends_with(const char *name, const char *tail)
@@ -77,9 +77,9 @@ static bool ends_with(const char *name, const char *tail)
 }
 
 /* ".a.b" is for all under it, others for themselves. */
-static bool is_filtered(const struct ts_host *host, const char *name)
+static bool is_filtered(const struct ts_member *member, const char *name)
 {
-	const struct ts_dns_config *dns = ts_node_netmap(host->node)->dns;
+	const struct ts_dns_config *dns = ts_node_netmap(member->node)->dns;
 	json_t *set = dns ? ts_json_array(dns->raw, "ExitNodeFilteredSet")
 			  : NULL;
 	json_t *item;
@@ -125,7 +125,7 @@ static void on_answer(void *ctx, const uint8_t *answer, size_t len)
 
 static void ask(struct ts_peerapi_conn *conn, const uint8_t *query, size_t len)
 {
-	struct ts_host *host = conn->host;
+	struct ts_member *member = conn->member;
 	struct ts_dns_query q;
 	int err = ts_dns_read_query(query, len, &q);
 
@@ -133,12 +133,14 @@ static void ask(struct ts_peerapi_conn *conn, const uint8_t *query, size_t len)
 		reply_text(conn, 400, "no DNS query\n");
 	else if (err)
 		reply_refused(conn, &q, DNS_FORMERR);
-	else if (is_filtered(host, q.name) ||
-		 ts_node_dns_answer(host->node, query, len, false,
-				    host->scratch, HOST_SCRATCH_BYTES) > 0)
+	else if (is_filtered(member, q.name) ||
+		 ts_node_dns_answer(member->node, query, len, false,
+				    member->host->scratch,
+				    HOST_SCRATCH_BYTES) > 0)
 		reply_refused(conn, &q, DNS_REFUSED);
 	else
-		ts_dns_service_ask_all(host, query, len, on_answer, conn);
+		ts_dns_service_ask_all(member->host, member, query, len,
+				       on_answer, conn);
 }
 
 static void serve_dns(struct ts_peerapi_conn *conn,

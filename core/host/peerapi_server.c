@@ -26,9 +26,9 @@ struct ts_peerapi {
 
 static void free_conn(struct ts_peerapi_conn *conn)
 {
-	struct ts_peerapi *api = conn->host->peerapi;
+	struct ts_peerapi *api = conn->member->peerapi;
 
-	ts_dns_service_cancel(conn->host, conn);
+	ts_dns_service_cancel(conn->member->host, conn);
 	ts_list_remove(&conn->link);
 	api->count--;
 	ts_byte_queue_deinit(&conn->in);
@@ -69,7 +69,7 @@ static void close_if_done(struct ts_peerapi_conn *conn)
 
 static void set_due(struct ts_peerapi_conn *conn, uint64_t in_ms)
 {
-	conn->due_ms = ts_host_now_ms(conn->host) + in_ms;
+	conn->due_ms = ts_host_now_ms(conn->member->host) + in_ms;
 }
 
 /* -- bytes ------------------------------------------------------------------ */
@@ -244,11 +244,11 @@ static size_t count_of(const struct ts_peerapi *api, int64_t peer_id)
 	return count;
 }
 
-static struct ts_peerapi_conn *new_conn(struct ts_host *host,
+static struct ts_peerapi_conn *new_conn(struct ts_member *member,
 					const struct ts_addr *remote)
 {
-	struct ts_peerapi *api = host->peerapi;
-	const struct ts_peer *peer = ts_node_whois(host->node, &remote->ip);
+	struct ts_peerapi *api = member->peerapi;
+	const struct ts_peer *peer = ts_node_whois(member->node, &remote->ip);
 	struct ts_peerapi_conn *conn;
 
 	if (!peer || api->count >= PEERAPI_CONNS_MAX ||
@@ -257,7 +257,7 @@ static struct ts_peerapi_conn *new_conn(struct ts_host *host,
 	conn = calloc(1, sizeof(*conn));
 	if (!conn)
 		return NULL;
-	conn->host = host;
+	conn->member = member;
 	conn->remote = *remote;
 	conn->peer_id = peer->id;
 	ts_byte_queue_init(&conn->in, PEERAPI_INPUT_MAX);
@@ -265,38 +265,40 @@ static struct ts_peerapi_conn *new_conn(struct ts_host *host,
 	set_due(conn, PEERAPI_REQUEST_MS);
 	ts_list_insert(&api->conns, &conn->link);
 	if (api->count++ == 0)
-		ts_timer_set(api->sweep, ts_host_now_ms(host) + SWEEP_MS);
+		ts_timer_set(api->sweep,
+			     ts_host_now_ms(member->host) + SWEEP_MS);
 	return conn;
 }
 
-bool ts_peerapi_owns(const struct ts_host *host, const struct ts_addr *local)
+bool ts_peerapi_owns(const struct ts_member *member,
+		     const struct ts_addr *local)
 {
 	return local->port != 0 &&
-	       local->port == ts_node_peerapi_port(host->node,
+	       local->port == ts_node_peerapi_port(member->node,
 						   !ts_ip_is_v4(&local->ip)) &&
-	       !ts_listener_for(host, IPPROTO_TCP, local);
+	       !ts_listener_for(member, IPPROTO_TCP, local);
 }
 
-void ts_peerapi_syn(struct ts_host *host, struct stack_syn *syn,
+void ts_peerapi_syn(struct ts_member *member, struct stack_syn *syn,
 		    const struct ts_addr *remote)
 {
-	struct ts_peerapi_conn *conn = new_conn(host, remote);
+	struct ts_peerapi_conn *conn = new_conn(member, remote);
 
 	if (!conn) {
 		stack_syn_refuse(syn);
 		return;
 	}
 	conn->tcp = stack_syn_accept(syn, &conn_ops, conn,
-				     ts_host_now_ms(host));
+				     ts_host_now_ms(member->host));
 	if (!conn->tcp)
 		end(conn);
 }
 
 static void on_sweep(void *ctx)
 {
-	struct ts_host *host = ctx;
-	struct ts_peerapi *api = host->peerapi;
-	uint64_t now_ms = ts_host_now_ms(host);
+	struct ts_member *member = ctx;
+	struct ts_peerapi *api = member->peerapi;
+	uint64_t now_ms = ts_host_now_ms(member->host);
 	struct ts_link *next;
 
 	for (struct ts_link *at = api->conns.next; at != &api->conns;
@@ -312,21 +314,21 @@ static void on_sweep(void *ctx)
 		ts_timer_set(api->sweep, now_ms + SWEEP_MS);
 }
 
-int ts_peerapi_open(struct ts_host *host)
+int ts_peerapi_open(struct ts_member *member)
 {
 	struct ts_peerapi *api = calloc(1, sizeof(*api));
 
 	if (!api)
 		return -ENOMEM;
-	host->peerapi = api;
+	member->peerapi = api;
 	ts_list_init(&api->conns);
-	api->sweep = ts_timer_new(host->loop, on_sweep, host);
+	api->sweep = ts_timer_new(member->host->loop, on_sweep, member);
 	return api->sweep ? 0 : -ENOMEM;
 }
 
-void ts_peerapi_close(struct ts_host *host)
+void ts_peerapi_close(struct ts_member *member)
 {
-	struct ts_peerapi *api = host->peerapi;
+	struct ts_peerapi *api = member->peerapi;
 
 	if (!api)
 		return;
@@ -335,5 +337,5 @@ void ts_peerapi_close(struct ts_host *host)
 					 struct ts_peerapi_conn, link));
 	ts_timer_free(api->sweep);
 	free(api);
-	host->peerapi = NULL;
+	member->peerapi = NULL;
 }

@@ -12,7 +12,7 @@
 
 #include "core/base/addr.h"
 
-struct ts_host;
+struct ts_member;
 
 enum { TS_PROXY_SECRET_CAP = 2 * 16 + 1 };
 
@@ -26,8 +26,8 @@ struct ts_proxy_access {
 /* Opens it if it is not open, at where or (NULL) at any port of 127.0.0.1.
  * localapi: the path of the LocalAPI's socket, to
  * serve that as well (from now on), or NULL. 0, or -errno. */
-int ts_proxy_open(struct ts_host *host, const struct ts_addr *where,
+int ts_proxy_open(struct ts_member *member, const struct ts_addr *where,
 		  const char *localapi, struct ts_proxy_access *out);
-void ts_proxy_close(struct ts_host *host);
+void ts_proxy_close(struct ts_member *member);
 
 #endif

@@ -19,6 +19,7 @@ struct proxy_datagrams; /* proxy_datagram.c */
 
 struct ts_proxy {
 	struct ts_host *host;
+	struct ts_member *member; /* whose it is */
 	int fd;
 	struct ts_watch *watch;
 	struct ts_link clients;
@@ -66,7 +67,10 @@ int ts_proxy_datagrams_open(struct proxy_client *client,
 void ts_proxy_datagrams_close(struct proxy_datagrams *d); /* NULL is fine */
 
 /* A non-blocking socket that is being connected, or -errno. */
-int ts_proxy_call(struct ts_host *host, const struct ts_addr *to);
+int ts_proxy_call(struct ts_member *member, const struct ts_addr *to);
+/* One that the caller is to connect at once: to *via. */
+int ts_proxy_prepare_call(struct ts_member *member, const struct ts_addr *to,
+			  struct ts_addr *via);
 int ts_proxy_call_localapi(const struct ts_proxy *proxy);
 /* It is writable: 0 or -errno. */
 int ts_proxy_call_result(const struct ts_host *host, int fd);

@@ -115,7 +115,7 @@ static void ask(struct proxy_lookup *l)
 		return;
 	}
 	l->is_asking = true;
-	ts_dns_service_ask_all(l->host, query, (size_t)len, on_answer, l);
+	ts_dns_service_ask_all(l->host, NULL, query, (size_t)len, on_answer, l);
 }
 
 static void on_answer(void *ctx, const uint8_t *answer, size_t len)

@@ -100,7 +100,7 @@ static void join(struct proxy_client *client)
 	client->watch = client->call_watch = NULL;
 	client->fd = client->call_fd = -1;
 	free_client(client);
-	ts_relay_start(host, ends);
+	ts_relay_start(host, NULL, ends);
 }
 
 static void on_called(void *ctx, unsigned events)
@@ -139,7 +139,7 @@ static void on_resolved(void *ctx, int err, const struct ts_ip *ip)
 		return;
 	}
 	to.ip = *ip;
-	await_call(client, ts_proxy_call(client->proxy->host, &to));
+	await_call(client, ts_proxy_call(client->proxy->member, &to));
 }
 
 static void begin_call(struct proxy_client *client)
@@ -330,7 +330,7 @@ static void make_password(char out[static TS_PROXY_SECRET_CAP])
 	ts_wipe(random, sizeof(random));
 }
 
-static int open_proxy(struct ts_host *host, const struct ts_addr *where)
+static int open_proxy(struct ts_member *member, const struct ts_addr *where)
 {
 	const struct ts_addr any_port = {.ip = ts_sock_loopback(false)};
 	struct ts_proxy *proxy = calloc(1, sizeof(*proxy));
@@ -338,8 +338,9 @@ static int open_proxy(struct ts_host *host, const struct ts_addr *where)
 
 	if (!proxy)
 		return -ENOMEM;
-	host->proxy = proxy;
-	proxy->host = host;
+	member->proxy = proxy;
+	proxy->host = member->host;
+	proxy->member = member;
 	proxy->fd = -1;
 	ts_list_init(&proxy->clients);
 	strcpy(proxy->access.user, "tsnet");
@@ -347,7 +348,7 @@ static int open_proxy(struct ts_host *host, const struct ts_addr *where)
 	err = open_listener(proxy, where ? where : &any_port,
 			    &proxy->access.at);
 	if (err)
-		ts_proxy_close(host);
+		ts_proxy_close(member);
 	return err;
 }
 
@@ -361,21 +362,21 @@ static int serve_localapi(struct ts_proxy *proxy, const char *path)
 	return 0;
 }
 
-int ts_proxy_open(struct ts_host *host, const struct ts_addr *where,
+int ts_proxy_open(struct ts_member *member, const struct ts_addr *where,
 		  const char *localapi, struct ts_proxy_access *out)
 {
-	int err = host->proxy ? 0 : open_proxy(host, where);
+	int err = member->proxy ? 0 : open_proxy(member, where);
 
 	if (!err && localapi)
-		err = serve_localapi(host->proxy, localapi);
+		err = serve_localapi(member->proxy, localapi);
 	if (!err)
-		*out = host->proxy->access;
+		*out = member->proxy->access;
 	return err;
 }
 
-void ts_proxy_close(struct ts_host *host)
+void ts_proxy_close(struct ts_member *member)
 {
-	struct ts_proxy *proxy = host->proxy;
+	struct ts_proxy *proxy = member->proxy;
 
 	if (!proxy)
 		return;
@@ -386,5 +387,5 @@ void ts_proxy_close(struct ts_host *host)
 	ts_sock_close(proxy->fd);
 	ts_wipe(&proxy->access, sizeof(proxy->access));
 	free(proxy);
-	host->proxy = NULL;
+	member->proxy = NULL;
 }

@@ -23,18 +23,18 @@
 
 struct ts_host;
 
-/* -- connections (serve_server.c) ------------------------------------------- */
-int ts_serve_open(struct ts_host *host);
-void ts_serve_close(struct ts_host *host); /* aborts what is left */
+/* -- connections (serve_server.c) ------------------------------------------ */
+int ts_serve_open(struct ts_member *member);
+void ts_serve_close(struct ts_member *member); /* aborts what is left */
 /* All there are now: the node is about to be another. */
-void ts_serve_end(struct ts_host *host);
+void ts_serve_end(struct ts_member *member);
 /* false: it was none of ours. */
-bool ts_serve_syn_gone(struct ts_host *host, const struct stack_syn *syn);
+bool ts_serve_syn_gone(struct ts_member *member, const struct stack_syn *syn);
 /* Is it the address of a service that we host? */
-bool ts_serve_hosts(const struct ts_host *host, const struct ts_ip *ip);
+bool ts_serve_hosts(const struct ts_member *member, const struct ts_ip *ip);
 /* Is this connection one for the serve configuration? Then it is answered, and
  * syn is gone; false: it is untouched. */
-bool ts_serve_syn(struct ts_host *host, struct stack_syn *syn,
+bool ts_serve_syn(struct ts_member *member, struct stack_syn *syn,
 		  const struct ts_addr *local, const struct ts_addr *remote);
 
 #endif

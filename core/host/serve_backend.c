@@ -35,8 +35,8 @@ static void on_dialled(void *ctx, int err, int fd)
 
 	b->fd = fd;
 	if (!err) {
-		b->watch = ts_watch_new(b->conn->host->loop, fd, 0, on_socket,
-					b);
+		b->watch = ts_watch_new(b->conn->member->host->loop, fd, 0,
+					on_socket, b);
 		err = b->watch ? 0 : -ENOMEM;
 	}
 	if (err)
@@ -57,7 +57,7 @@ struct serve_backend *serve_backend_new(struct serve_conn *conn,
 	b->fd = -1;
 	ts_byte_queue_init(&b->in, SERVE_QUEUE_BYTES);
 	ts_byte_queue_init(&b->out, SERVE_QUEUE_BYTES);
-	if (serve_dial_start(&b->dial, conn->host, target, on_dialled, b)) {
+	if (serve_dial_start(&b->dial, conn->member, target, on_dialled, b)) {
 		serve_backend_free(b);
 		return NULL;
 	}
@@ -91,7 +91,7 @@ bool serve_backend_fits(const struct serve_backend *b,
 
 bool serve_backend_fill(struct serve_backend *b)
 {
-	uint8_t *scratch = b->conn->host->scratch;
+	uint8_t *scratch = b->conn->member->host->scratch;
 	size_t len = ts_byte_queue_len(&b->in);
 	ssize_t n;
 

@@ -37,7 +37,7 @@ void serve_dial_cancel(struct serve_dial *dial)
 	dial->fd = -1;
 }
 
-/* -- the way there ----------------------------------------------------------------- */
+/* -- the way there --------------------------------------------------------- */
 
 static void call(struct serve_dial *dial, const struct ts_ip *ip);
 
@@ -61,7 +61,7 @@ static bool try_v6(struct serve_dial *dial)
 static void on_connected(void *ctx, unsigned events)
 {
 	struct serve_dial *dial = ctx;
-	int err = ts_proxy_call_result(dial->host, dial->fd);
+	int err = ts_proxy_call_result(dial->member->host, dial->fd);
 
 	(void)events;
 	if (err == -ECONNREFUSED && try_v6(dial))
@@ -71,7 +71,7 @@ static void on_connected(void *ctx, unsigned events)
 
 static void await(struct serve_dial *dial)
 {
-	dial->watch = ts_watch_new(dial->host->loop, dial->fd, TS_WRITABLE,
+	dial->watch = ts_watch_new(dial->member->host->loop, dial->fd, TS_WRITABLE,
 				   on_connected, dial);
 	if (!dial->watch)
 		finish(dial, -ENOMEM);
@@ -80,7 +80,7 @@ static void await(struct serve_dial *dial)
 static void call(struct serve_dial *dial, const struct ts_ip *ip)
 {
 	const struct ts_addr to = {.ip = *ip, .port = dial->target.port};
-	int fd = ts_proxy_call(dial->host, &to);
+	int fd = ts_proxy_call(dial->member, &to);
 
 	if (fd < 0) {
 		finish(dial, fd);
@@ -108,19 +108,27 @@ static bool is_same_file(const char *a, const char *b)
 	       x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
+static bool is_localapi(const struct ts_host *host, const char *path)
+{
+	for (unsigned i = 0; i < host->member_count; i++)
+		if (is_same_file(path, host->members[i].localapi_path))
+			return true;
+	return false;
+}
+
 static int call_unix(struct serve_dial *dial)
 {
 	struct sockaddr_un sun = {.sun_family = AF_UNIX};
-	const struct ts_host *host = dial->host;
+	const struct ts_host *host = dial->member->host;
 	int fd, err = 0;
 
 	if (is_same_file(dial->target.host, host->info.broker_path) ||
-	    is_same_file(dial->target.host, host->localapi_path))
+	    is_localapi(host, dial->target.host))
 		return -EACCES;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
-	dial->fd = ts_sock_keep(host, fd);
+	dial->fd = ts_sock_keep(dial->member->host, fd);
 	memcpy(sun.sun_path, dial->target.host,
 	       strnlen(dial->target.host, sizeof(sun.sun_path) - 1));
 	ts_hurry_begin();
@@ -141,7 +149,7 @@ static void on_timer(void *ctx)
 static void begin(void *ctx)
 {
 	struct serve_dial *dial = ctx;
-	struct ts_loop *loop = dial->host->loop;
+	struct ts_loop *loop = dial->member->host->loop;
 	int err;
 
 	ts_timer_free(dial->timer);
@@ -167,19 +175,19 @@ static void begin(void *ctx)
 		await(dial);
 }
 
-int serve_dial_start(struct serve_dial *dial, struct ts_host *host,
+int serve_dial_start(struct serve_dial *dial, struct ts_member *member,
 		     const struct ts_serve_target *target,
 		     void (*done)(void *ctx, int err, int fd), void *ctx)
 {
 	*dial = (struct serve_dial){
-		.host = host, .target = *target, .fd = -1, .done = done,
+		.member = member, .target = *target, .fd = -1, .done = done,
 		.ctx = ctx};
 	dial->lookup = (struct proxy_lookup){
-		.host = host, .name = dial->target.host, .done = on_resolved,
+		.host = member->host, .name = dial->target.host, .done = on_resolved,
 		.ctx = dial};
-	dial->timer = ts_timer_new(host->loop, begin, dial);
+	dial->timer = ts_timer_new(member->host->loop, begin, dial);
 	if (!dial->timer)
 		return -ENOMEM;
-	ts_timer_set(dial->timer, ts_loop_now_ms(host->loop));
+	ts_timer_set(dial->timer, ts_loop_now_ms(member->host->loop));
 	return 0;
 }

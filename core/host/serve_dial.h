@@ -10,7 +10,7 @@
 enum { SERVE_DIAL_MS = 10 * 1000 };
 
 struct serve_dial {
-	struct ts_host *host;
+	struct ts_member *member;
 	struct ts_serve_target target; /* its path and query are not used */
 	struct proxy_lookup lookup;
 	struct ts_timer *timer;
@@ -24,7 +24,7 @@ struct serve_dial {
 };
 
 /* dial stays where it is until done() or serve_dial_cancel(). 0 or -ENOMEM. */
-int serve_dial_start(struct serve_dial *dial, struct ts_host *host,
+int serve_dial_start(struct serve_dial *dial, struct ts_member *member,
 		     const struct ts_serve_target *target,
 		     void (*done)(void *ctx, int err, int fd), void *ctx);
 /* May be repeated. */

@@ -38,7 +38,7 @@ void serve_files_close(struct serve_conn *conn)
 	conn->file_fd = -1;
 }
 
-/* -- what it is ------------------------------------------------------------------ */
+/* -- what it is ------------------------------------------------------------ */
 
 static const char *type_by_name(const char *path)
 {
@@ -94,7 +94,7 @@ static void format_time(time_t at, char out[static 48])
 	strftime(out, 48, "%a, %d %b %Y %H:%M:%S GMT", &tm);
 }
 
-/* -- ranges ------------------------------------------------------------------------ */
+/* -- ranges ---------------------------------------------------------------- */
 
 struct range {
 	uint64_t first, len;
@@ -142,7 +142,7 @@ static int read_range(const char *text, uint64_t size, struct range *out)
 	return 206;
 }
 
-/* -- a file ------------------------------------------------------------------------ */
+/* -- a file ---------------------------------------------------------------- */
 
 static bool is_unchanged(const struct serve_conn *conn, const char *modified)
 {
@@ -215,7 +215,7 @@ static void send_file(struct serve_conn *conn, const char *path,
 
 bool serve_files_step(struct serve_conn *conn)
 {
-	uint8_t *scratch = conn->host->scratch;
+	uint8_t *scratch = conn->member->host->scratch;
 	size_t want = PIECE_BYTES;
 	ssize_t n;
 
@@ -240,7 +240,7 @@ bool serve_files_step(struct serve_conn *conn)
 	return true;
 }
 
-/* -- a directory's list ------------------------------------------------------------ */
+/* -- a directory's list ---------------------------------------------------- */
 
 static int by_name(const void *a, const void *b)
 {
@@ -339,7 +339,7 @@ static void send_list(struct serve_conn *conn, int fd)
 	free(text);
 }
 
-/* -- which one ---------------------------------------------------------------------- */
+/* -- which one ------------------------------------------------------------- */
 
 /* To the same place with or without its slash. */
 static void move_to(struct serve_conn *conn, const char *tail)
@@ -387,7 +387,7 @@ static int open_it(const struct serve_conn *conn, const char *path,
 	if (!err && !S_ISREG(st->st_mode) && !S_ISDIR(st->st_mode))
 		err = -EINVAL;
 	if (!err)
-		return ts_sock_keep(conn->host, fd);
+		return ts_sock_keep(conn->member->host, fd);
 	if (fd >= 0)
 		close(fd);
 	return err;

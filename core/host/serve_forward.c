@@ -21,7 +21,7 @@
 
 struct serve_forward {
 	struct ts_link link; /* in serve->forwards */
-	struct ts_host *host;
+	struct ts_member *member;
 	uint64_t id;
 	struct ts_addr remote;
 	int proxy_protocol;
@@ -59,7 +59,7 @@ static void fail(struct serve_forward *f, int err)
 	free_forward(f);
 }
 
-/* -- the PROXY header --------------------------------------------------------- */
+/* -- the PROXY header ------------------------------------------------------ */
 
 enum { HEADER_MAX = 128 };
 
@@ -104,7 +104,7 @@ static size_t write_v2(char out[static HEADER_MAX], const struct ts_addr *from,
 static int send_header(const struct serve_forward *f)
 {
 	bool v6 = !ts_ip_is_v4(&f->remote.ip);
-	struct ts_addr to = {.ip = ts_node_ip(f->host->node, v6),
+	struct ts_addr to = {.ip = ts_node_ip(f->member->node, v6),
 			     .port = f->dial.target.port};
 	char header[HEADER_MAX];
 	size_t len;
@@ -121,7 +121,7 @@ static int send_header(const struct serve_forward *f)
 								      : -EPIPE;
 }
 
-/* -- steps ------------------------------------------------------------------------ */
+/* -- steps ----------------------------------------------------------------- */
 
 static void on_ended(void *ctx)
 {
@@ -134,14 +134,14 @@ static void join(void *user)
 {
 	const struct stack_tcp_options options = {.keepalive = true};
 	struct serve_forward *f = user;
-	struct ts_host *host = f->host;
+	struct ts_member *member = f->member;
 	struct stack_tcp *tcp = f->tcp;
 	int fd = f->fd;
 
 	free_forward(f);
 	stack_tcp_set_options(tcp, &options);
-	host->serve->count++;
-	ts_splice_forward(host, fd, tcp, on_ended, host->serve);
+	member->serve->count++;
+	ts_splice_forward(member, fd, tcp, on_ended, member->serve);
 }
 
 /* The splice looks for bytes when it starts. */
@@ -178,17 +178,17 @@ static void on_dialled(void *ctx, int err, int fd)
 		return;
 	}
 	f->syn = NULL;
-	f->tcp = stack_syn_accept(syn, &accept_ops, f, ts_host_now_ms(f->host));
+	f->tcp = stack_syn_accept(syn, &accept_ops, f, ts_host_now_ms(f->member->host));
 	if (!f->tcp)
 		fail(f, -ENOMEM);
 }
 
-void serve_forward_syn(struct ts_host *host, struct stack_syn *syn,
+void serve_forward_syn(struct ts_member *member, struct stack_syn *syn,
 		       const struct ts_addr *local,
 		       const struct ts_addr *remote,
 		       const struct ts_serve_tcp *tcp)
 {
-	struct ts_serve *serve = host->serve;
+	struct ts_serve *serve = member->serve;
 	struct ts_serve_target target;
 	struct serve_forward *f = NULL;
 	char text[TS_ADDR_TEXT_CAP];
@@ -200,8 +200,8 @@ void serve_forward_syn(struct ts_host *host, struct stack_syn *syn,
 		stack_syn_refuse(syn);
 		return;
 	}
-	f->host = host;
-	f->id = ++host->next_id;
+	f->member = member;
+	f->id = ++member->host->next_id;
 	f->remote = *remote;
 	f->proxy_protocol = tcp->proxy_protocol;
 	f->fd = -1;
@@ -210,13 +210,13 @@ void serve_forward_syn(struct ts_host *host, struct stack_syn *syn,
 	log_debug("serve-%llu: connection from %s to port %u, for %s",
 		  (unsigned long long)f->id, ts_addr_format(remote, text),
 		  local->port, tcp->forward);
-	if (serve_dial_start(&f->dial, host, &target, on_dialled, f))
+	if (serve_dial_start(&f->dial, member, &target, on_dialled, f))
 		fail(f, -ENOMEM);
 }
 
-bool serve_forward_syn_gone(struct ts_host *host, const struct stack_syn *syn)
+bool serve_forward_syn_gone(struct ts_member *member, const struct stack_syn *syn)
 {
-	struct ts_link *head = &host->serve->forwards;
+	struct ts_link *head = &member->serve->forwards;
 
 	for (struct ts_link *at = head->next; at != head; at = at->next) {
 		struct serve_forward *f =
@@ -231,9 +231,9 @@ bool serve_forward_syn_gone(struct ts_host *host, const struct stack_syn *syn)
 	return false;
 }
 
-void serve_forwards_end(struct ts_host *host)
+void serve_forwards_end(struct ts_member *member)
 {
-	struct ts_link *head = &host->serve->forwards;
+	struct ts_link *head = &member->serve->forwards;
 
 	while (!ts_list_is_empty(head))
 		fail(TS_LINK_OWNER(head->next, struct serve_forward, link),

@@ -25,13 +25,13 @@ void serve_http_forget(struct serve_conn *conn)
 	conn->head = NULL;
 }
 
-/* -- dispatch ----------------------------------------------------------------- */
+/* -- dispatch -------------------------------------------------------------- */
 
 /* The name whose handlers are asked for; "": none. */
 static void web_name(const struct serve_conn *conn,
 		     char out[static TS_SERVE_HOST_CAP])
 {
-	const struct ts_netmap *map = ts_node_netmap(conn->host->node);
+	const struct ts_netmap *map = ts_node_netmap(conn->member->node);
 	char *suffix = ts_netmap_magic_suffix(map);
 
 	out[0] = '\0';
@@ -65,7 +65,7 @@ static void redirect(struct serve_conn *conn, const char *redirect_text)
 
 static void dispatch(struct serve_conn *conn)
 {
-	const json_t *config = ts_node_serve(conn->host->node), *handlers;
+	const json_t *config = ts_node_serve(conn->member->node), *handlers;
 	char name[TS_SERVE_HOST_CAP];
 	struct ts_serve_handler h;
 
@@ -91,7 +91,7 @@ static void dispatch(struct serve_conn *conn)
 		serve_answer_status(conn, 500);
 }
 
-/* -- requests ------------------------------------------------------------------- */
+/* -- requests -------------------------------------------------------------- */
 
 static int status_of(int err)
 {
@@ -186,7 +186,7 @@ void serve_http_answered(struct serve_conn *conn)
 		next_request(conn);
 }
 
-/* -- the states ------------------------------------------------------------------- */
+/* -- the states ------------------------------------------------------------ */
 
 static bool step_head(struct serve_conn *conn)
 {

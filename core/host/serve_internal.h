@@ -40,7 +40,7 @@ enum {
 struct serve_conn;
 struct serve_backend;
 
-/* -- serve_stream.c --------------------------------------------------------- */
+/* -- serve_stream.c -------------------------------------------------------- */
 struct serve_stream {
 	struct stack_tcp *tcp; /* NULL: gone, or given away */
 	bool is_up;	       /* the handshake is done */
@@ -59,9 +59,9 @@ void serve_stream_end(struct serve_stream *s); /* our side, in order */
 void serve_stream_close(struct serve_stream *s);
 void serve_stream_abort(struct serve_stream *s);
 
-/* -- serve_server.c --------------------------------------------------------- */
+/* -- serve_server.c -------------------------------------------------------- */
 struct ts_serve {
-	struct ts_host *host;
+	struct ts_member *member;
 	struct ts_link conns, ready, forwards;
 	size_t count, count_max;
 	struct ts_timer *ready_timer, *sweep;
@@ -80,7 +80,7 @@ enum serve_state {
 struct serve_conn {
 	struct ts_link link;  /* in serve->conns */
 	struct ts_link ready; /* in serve->ready, or in no list */
-	struct ts_host *host;
+	struct ts_member *member;
 	uint64_t id;
 	struct serve_stream stream;
 	struct ts_addr remote; /* the client, also of Funnel */
@@ -111,14 +111,14 @@ void serve_conn_set_due(struct serve_conn *conn, uint64_t in_ms);
 /* At the end of this turn. */
 void serve_conn_kill(struct serve_conn *conn);
 
-/* -- serve_http.c ----------------------------------------------------------- */
+/* -- serve_http.c ---------------------------------------------------------- */
 /* One step; true: something was done, and more may be. */
 bool serve_http_step(struct serve_conn *conn);
 /* The answer's last byte is in out: on with the body, or the next request. */
 void serve_http_answered(struct serve_conn *conn);
 void serve_http_forget(struct serve_conn *conn);
 
-/* -- serve_answer.c --------------------------------------------------------- */
+/* -- serve_answer.c -------------------------------------------------------- */
 /* A whole answer with a body of text. more: lines of fields, or "". */
 void serve_answer(struct serve_conn *conn, int status, const char *type,
 		  const char *more, const char *body, size_t len);
@@ -132,24 +132,24 @@ char *serve_escape_html(const char *text);
 void serve_answer_head(struct serve_conn *conn, int status, const char *type,
 		       const char *more, uint64_t len);
 
-/* -- serve_files.c ---------------------------------------------------------- */
+/* -- serve_files.c --------------------------------------------------------- */
 void serve_files(struct serve_conn *conn, const char *root,
 		 const char *mount);
 bool serve_files_step(struct serve_conn *conn);
 void serve_files_close(struct serve_conn *conn);
 
-/* -- serve_proxy.c ---------------------------------------------------------- */
+/* -- serve_proxy.c --------------------------------------------------------- */
 void serve_proxy(struct serve_conn *conn, const struct ts_serve_handler *h);
 bool serve_proxy_step(struct serve_conn *conn);
 bool serve_tunnel_step(struct serve_conn *conn);
 
-/* -- serve_forward.c -------------------------------------------------------- */
-void serve_forward_syn(struct ts_host *host, struct stack_syn *syn,
+/* -- serve_forward.c ------------------------------------------------------- */
+void serve_forward_syn(struct ts_member *member, struct stack_syn *syn,
 		       const struct ts_addr *local,
 		       const struct ts_addr *remote,
 		       const struct ts_serve_tcp *tcp);
-bool serve_forward_syn_gone(struct ts_host *host,
+bool serve_forward_syn_gone(struct ts_member *member,
 			    const struct stack_syn *syn);
-void serve_forwards_end(struct ts_host *host);
+void serve_forwards_end(struct ts_member *member);
 
 #endif

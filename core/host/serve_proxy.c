@@ -17,7 +17,7 @@
 #include "core/host/serve_internal.h"
 #include "core/model/json_fields.h"
 
-/* -- who is calling ------------------------------------------------------------ */
+/* -- who is calling -------------------------------------------------------- */
 
 /* What the handler accepts of the peer's capabilities, as JSON; heap or NULL. */
 static char *app_caps(const struct serve_conn *conn, const json_t *accepted)
@@ -26,7 +26,7 @@ static char *app_caps(const struct serve_conn *conn, const json_t *accepted)
 	char *text = NULL;
 	size_t i;
 
-	caps = accepted ? ts_node_peer_caps(conn->host->node,
+	caps = accepted ? ts_node_peer_caps(conn->member->node,
 					    &conn->remote.ip)
 			: NULL;
 	json_array_foreach((json_t *)(uintptr_t)accepted, i, item) {
@@ -48,9 +48,9 @@ static char *app_caps(const struct serve_conn *conn, const json_t *accepted)
 static void find_user(const struct serve_conn *conn,
 		      struct ts_serve_caller *caller)
 {
-	const struct ts_netmap *map = ts_node_netmap(conn->host->node);
+	const struct ts_netmap *map = ts_node_netmap(conn->member->node);
 	const struct ts_peer *peer =
-		ts_node_whois(conn->host->node, &conn->remote.ip);
+		ts_node_whois(conn->member->node, &conn->remote.ip);
 	const struct ts_user_profile *user =
 		peer && peer->tag_count == 0 ? ts_netmap_user(map, peer->user)
 					     : NULL;
@@ -86,7 +86,7 @@ static int write_head(struct serve_conn *conn,
 	return err;
 }
 
-/* -- failures ---------------------------------------------------------------------- */
+/* -- failures -------------------------------------------------------------- */
 
 static void drop_backend(struct serve_conn *conn)
 {
@@ -138,7 +138,7 @@ static bool fail(struct serve_conn *conn, int err)
 	return true;
 }
 
-/* -- the beginning --------------------------------------------------------------- */
+/* -- the beginning --------------------------------------------------------- */
 
 static void reset_exchange(struct serve_backend *b)
 {
@@ -195,7 +195,7 @@ void serve_proxy(struct serve_conn *conn, const struct ts_serve_handler *h)
 	conn->state = SERVE_PROXY;
 }
 
-/* -- the request's body --------------------------------------------------------------- */
+/* -- the request's body ---------------------------------------------------- */
 
 static int put_chunk(struct ts_byte_queue *to, const uint8_t *data, size_t len)
 {
@@ -263,7 +263,7 @@ static bool upload(struct serve_conn *conn)
 	return n > 0;
 }
 
-/* -- the answer ------------------------------------------------------------------------ */
+/* -- the answer ------------------------------------------------------------ */
 
 static int write_answer(struct serve_conn *conn,
 			const struct ts_http1_head *head)
@@ -391,7 +391,7 @@ bool serve_proxy_step(struct serve_conn *conn)
 	return (b->has_head ? download(conn) : read_head(conn)) || more;
 }
 
-/* -- after a switch of protocols -------------------------------------------------------- */
+/* -- after a switch of protocols ------------------------------------------- */
 
 static bool move(struct ts_byte_queue *from, struct ts_byte_queue *to)
 {

@@ -19,11 +19,11 @@
 
 enum { SWEEP_MS = 1000, TURN_STEPS = 64 };
 
-/* -- ends ------------------------------------------------------------------- */
+/* -- ends ------------------------------------------------------------------ */
 
 static void free_conn(struct serve_conn *conn)
 {
-	struct ts_serve *serve = conn->host->serve;
+	struct ts_serve *serve = conn->member->serve;
 
 	serve_stream_abort(&conn->stream);
 	serve_backend_free(conn->backend);
@@ -47,25 +47,25 @@ void serve_conn_set_due(struct serve_conn *conn, uint64_t in_ms)
 {
 	conn->due_ms = in_ms == UINT64_MAX
 			       ? UINT64_MAX
-			       : ts_host_now_ms(conn->host) + in_ms;
+			       : ts_host_now_ms(conn->member->host) + in_ms;
 }
 
-/* -- work --------------------------------------------------------------------- */
+/* -- work ------------------------------------------------------------------ */
 
 void serve_conn_line_up(struct serve_conn *conn)
 {
-	struct ts_serve *serve = conn->host->serve;
+	struct ts_serve *serve = conn->member->serve;
 
 	if (conn->ready.next != &conn->ready)
 		return;
 	if (ts_list_is_empty(&serve->ready))
-		ts_timer_set(serve->ready_timer, ts_host_now_ms(serve->host));
+		ts_timer_set(serve->ready_timer, ts_host_now_ms(serve->member->host));
 	ts_list_insert(&serve->ready, &conn->ready);
 }
 
 static bool fill(struct serve_conn *conn)
 {
-	uint8_t *scratch = conn->host->scratch;
+	uint8_t *scratch = conn->member->host->scratch;
 	size_t len = ts_byte_queue_len(&conn->in), n;
 
 	if (len >= SERVE_BUFFER_BYTES || conn->stream.has_ended)
@@ -110,8 +110,8 @@ static void work(struct serve_conn *conn)
 	bool more = true, has_moved = false;
 	int steps = 0;
 
-	stack_set_now(ts_node_stack(conn->host->node),
-		      ts_host_now_ms(conn->host));
+	stack_set_now(ts_node_stack(conn->member->node),
+		      ts_host_now_ms(conn->member->host));
 	while (more && !conn->is_over && steps++ < TURN_STEPS) {
 		more = fill(conn);
 		if (!conn->is_over)
@@ -157,7 +157,7 @@ static void work_on_ready(void *ctx)
 static void on_sweep(void *ctx)
 {
 	struct ts_serve *serve = ctx;
-	uint64_t now_ms = ts_host_now_ms(serve->host);
+	uint64_t now_ms = ts_host_now_ms(serve->member->host);
 	struct ts_link *next;
 
 	for (struct ts_link *at = serve->conns.next; at != &serve->conns;
@@ -173,7 +173,7 @@ static void on_sweep(void *ctx)
 		ts_timer_set(serve->sweep, now_ms + SWEEP_MS);
 }
 
-/* -- new ones ------------------------------------------------------------------- */
+/* -- new ones -------------------------------------------------------------- */
 
 static size_t count_of(const struct ts_serve *serve, const struct ts_ip *peer)
 {
@@ -186,10 +186,10 @@ static size_t count_of(const struct ts_serve *serve, const struct ts_ip *peer)
 	return count;
 }
 
-static struct serve_conn *new_conn(struct ts_host *host,
+static struct serve_conn *new_conn(struct ts_member *member,
 				   const struct ts_ip *peer)
 {
-	struct ts_serve *serve = host->serve;
+	struct ts_serve *serve = member->serve;
 	struct serve_conn *conn;
 
 	if (serve->count >= serve->count_max ||
@@ -198,8 +198,8 @@ static struct serve_conn *new_conn(struct ts_host *host,
 	conn = calloc(1, sizeof(*conn));
 	if (!conn)
 		return NULL;
-	conn->host = host;
-	conn->id = ++host->next_id;
+	conn->member = member;
+	conn->id = ++member->host->next_id;
 	conn->peer = *peer;
 	conn->file_fd = -1;
 	conn->stream.owner = conn;
@@ -209,15 +209,15 @@ static struct serve_conn *new_conn(struct ts_host *host,
 	ts_list_insert(&serve->conns, &conn->link);
 	serve_conn_set_due(conn, SERVE_HEAD_MS);
 	if (serve->count++ == 0)
-		ts_timer_set(serve->sweep, ts_host_now_ms(host) + SWEEP_MS);
+		ts_timer_set(serve->sweep, ts_host_now_ms(member->host) + SWEEP_MS);
 	return conn;
 }
 
-static void serve_web(struct ts_host *host, struct stack_syn *syn,
+static void serve_web(struct ts_member *member, struct stack_syn *syn,
 		      const struct ts_addr *local,
 		      const struct ts_addr *remote, const char *service)
 {
-	struct serve_conn *conn = new_conn(host, &remote->ip);
+	struct serve_conn *conn = new_conn(member, &remote->ip);
 	char text[TS_ADDR_TEXT_CAP];
 
 	if (!conn) {
@@ -235,35 +235,35 @@ static void serve_web(struct ts_host *host, struct stack_syn *syn,
 		free_conn(conn);
 }
 
-bool ts_serve_hosts(const struct ts_host *host, const struct ts_ip *ip)
+bool ts_serve_hosts(const struct ts_member *member, const struct ts_ip *ip)
 {
-	return ts_node_vip_name(host->node, ip) != NULL;
+	return ts_node_vip_name(member->node, ip) != NULL;
 }
 
-bool ts_serve_syn(struct ts_host *host, struct stack_syn *syn,
+bool ts_serve_syn(struct ts_member *member, struct stack_syn *syn,
 		  const struct ts_addr *local, const struct ts_addr *remote)
 {
-	const char *service = ts_node_vip_name(host->node, &local->ip);
+	const char *service = ts_node_vip_name(member->node, &local->ip);
 	struct ts_serve_tcp tcp;
 
-	if (!ts_serve_find_tcp(ts_node_serve(host->node), service,
+	if (!ts_serve_find_tcp(ts_node_serve(member->node), service,
 			       local->port, &tcp))
 		return false;
 	if (tcp.http)
-		serve_web(host, syn, local, remote, service);
+		serve_web(member, syn, local, remote, service);
 	else if (tcp.forward && !tcp.https && !tcp.terminate_tls)
-		serve_forward_syn(host, syn, local, remote, &tcp);
+		serve_forward_syn(member, syn, local, remote, &tcp);
 	else
 		stack_syn_refuse(syn);
 	return true;
 }
 
-bool ts_serve_syn_gone(struct ts_host *host, const struct stack_syn *syn)
+bool ts_serve_syn_gone(struct ts_member *member, const struct stack_syn *syn)
 {
-	return serve_forward_syn_gone(host, syn);
+	return serve_forward_syn_gone(member, syn);
 }
 
-/* -- life ------------------------------------------------------------------------- */
+/* -- life ------------------------------------------------------------------ */
 
 static size_t count_max(void)
 {
@@ -275,45 +275,45 @@ static size_t count_max(void)
 	return SERVE_CONNS_MAX;
 }
 
-int ts_serve_open(struct ts_host *host)
+int ts_serve_open(struct ts_member *member)
 {
 	struct ts_serve *serve = calloc(1, sizeof(*serve));
 
 	if (!serve)
 		return -ENOMEM;
-	host->serve = serve;
-	serve->host = host;
+	member->serve = serve;
+	serve->member = member;
 	serve->count_max = count_max();
 	ts_list_init(&serve->conns);
 	ts_list_init(&serve->ready);
 	ts_list_init(&serve->forwards);
-	serve->ready_timer = ts_timer_new(host->loop, work_on_ready, serve);
-	serve->sweep = ts_timer_new(host->loop, on_sweep, serve);
+	serve->ready_timer = ts_timer_new(member->host->loop, work_on_ready, serve);
+	serve->sweep = ts_timer_new(member->host->loop, on_sweep, serve);
 	if (!serve->ready_timer || !serve->sweep)
 		return -ENOMEM;
-	return ts_loop_before_sleep(host->loop, work_on_ready, serve);
+	return ts_loop_before_sleep(member->host->loop, work_on_ready, serve);
 }
 
-void ts_serve_end(struct ts_host *host)
+void ts_serve_end(struct ts_member *member)
 {
-	struct ts_serve *serve = host->serve;
+	struct ts_serve *serve = member->serve;
 
-	serve_forwards_end(host);
+	serve_forwards_end(member);
 	while (!ts_list_is_empty(&serve->conns))
 		free_conn(TS_LINK_OWNER(serve->conns.next, struct serve_conn,
 					link));
 }
 
-void ts_serve_close(struct ts_host *host)
+void ts_serve_close(struct ts_member *member)
 {
-	struct ts_serve *serve = host->serve;
+	struct ts_serve *serve = member->serve;
 
 	if (!serve)
 		return;
-	ts_serve_end(host);
-	ts_loop_before_sleep_remove(host->loop, work_on_ready, serve);
+	ts_serve_end(member);
+	ts_loop_before_sleep_remove(member->host->loop, work_on_ready, serve);
 	ts_timer_free(serve->ready_timer);
 	ts_timer_free(serve->sweep);
 	free(serve);
-	host->serve = NULL;
+	member->serve = NULL;
 }

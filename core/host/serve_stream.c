@@ -50,7 +50,7 @@ static void set_up(struct serve_stream *s)
 int serve_stream_accept(struct serve_stream *s, struct stack_syn *syn)
 {
 	s->tcp = stack_syn_accept(syn, &stream_ops, s,
-				  ts_host_now_ms(s->owner->host));
+				  ts_host_now_ms(s->owner->member->host));
 	if (!s->tcp)
 		return -ENOMEM;
 	set_up(s);

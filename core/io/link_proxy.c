@@ -152,17 +152,6 @@ static bool is_exempt(const char *no_proxy, const char *host, uint16_t port)
 
 /* -- the proxy's URL ------------------------------------------------------ */
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 static int decode_userinfo(const char *text, size_t len, char *out, size_t cap)
 {
 	size_t used = 0;
@@ -170,10 +159,10 @@ static int decode_userinfo(const char *text, size_t len, char *out, size_t cap)
 	for (size_t i = 0; i < len; i++) {
 		char c = text[i];
 
-		if (c == '%' && len - i > 2 && hex_value(text[i + 1]) >= 0 &&
-		    hex_value(text[i + 2]) >= 0) {
-			c = (char)(hex_value(text[i + 1]) << 4 |
-				   hex_value(text[i + 2]));
+		if (c == '%' && len - i > 2 && ts_hex_digit(text[i + 1]) >= 0 &&
+		    ts_hex_digit(text[i + 2]) >= 0) {
+			c = (char)(ts_hex_digit(text[i + 1]) << 4 |
+				   ts_hex_digit(text[i + 2]));
 			i += 2;
 		}
 		if (used + 1 >= cap)

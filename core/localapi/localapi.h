@@ -35,6 +35,12 @@ struct ts_localapi_env {
 	int (*profile_switch)(void *ctx, const char *id, char err[static 256]);
 	int (*profile_new)(void *ctx, char err[static 256]);
 	int (*profile_delete)(void *ctx, const char *id, char err[static 256]);
+	/* Go on as a profile that has yet to log in with these preferences,
+	 * which are moved, at their control server: with this auth key, or
+	 * (NULL) as a person says. ts_localapi_set_node() follows, or
+	 * ts_localapi_node_stays(). */
+	int (*log_in_elsewhere)(void *ctx, struct ts_prefs *prefs,
+				const char *auth_key, char err[static 256]);
 	/* One entry of the state; load: heap text or NULL. */
 	char *(*load)(void *ctx, const char *key);
 	int (*store)(void *ctx, const char *key, const char *text);
@@ -100,6 +106,8 @@ void ts_localapi_free(struct ts_localapi *api);
 /* The node is another one now, in the same engine (a profile was switched). */
 void ts_localapi_set_node(struct ts_localapi *api, struct ts_node *node,
 			  uint64_t now_ms);
+/* It was to be, and could not be made. */
+void ts_localapi_node_stays(struct ts_localapi *api);
 
 void ts_localapi_handle(struct ts_localapi *api,
 			const struct ts_localapi_request *request,

@@ -24,6 +24,7 @@ struct ts_localapi {
 	 * use: the node has begun to log in with it already. */
 	char start_key[LOCALAPI_AUTH_KEY_CAP];
 	bool key_is_in_use;
+	struct localapi_move *move; /* login_routes.c: a start elsewhere */
 };
 
 struct localapi_call {
@@ -69,6 +70,8 @@ json_t *localapi_peer_node(const struct ts_netmap *map,
 /* ["cap", ...], sorted: the names of a CapMap */
 json_t *localapi_cap_names(const json_t *cap_map);
 json_t *localapi_user(const struct ts_user_profile *user);
+/* To an object of users by their ID, once; nobody knows of an unknown one. */
+void localapi_add_user(json_t *users, const struct ts_netmap *map, int64_t id);
 
 /* status_json.c */
 json_t *localapi_status(const struct localapi_call *call, bool with_peers);
@@ -86,6 +89,13 @@ json_t *localapi_filter_rules(const struct ts_netmap *map);
 bool localapi_prefs_are_possible(const struct ts_node *node,
 				 struct ts_prefs *next,
 				 char err[static 256]);
+/* Do they belong to another control server than the node's? */
+bool localapi_prefs_move(const struct ts_node *node,
+			 const struct ts_prefs *next);
+/* They do not; or false, and why they have to, in err. */
+bool localapi_prefs_stay_here(const struct ts_node *node,
+			      const struct ts_prefs *next,
+			      char err[static 256]);
 /* logout_route.c */
 void localapi_logouts_settle(struct ts_localapi *api, uint64_t now_ms);
 void localapi_logouts_end(struct ts_localapi *api);
@@ -104,6 +114,9 @@ void localapi_check_prefs(const struct localapi_call *call);
 void localapi_start(const struct localapi_call *call);
 void localapi_login_interactive(const struct localapi_call *call);
 void localapi_forget_key(struct ts_localapi *api);
+/* The node is that of the start which is waiting, if one is; or, with a
+ * problem, it is not, and will not be. */
+void localapi_move_done(struct ts_localapi *api, const char *problem);
 /* logout_route.c */
 void localapi_logout(const struct localapi_call *call);
 /* profile_routes.c */

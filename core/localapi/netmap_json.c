@@ -41,12 +41,8 @@ static json_t *all_users(const struct ts_netmap *map)
 	json_t *users = json_object();
 	size_t pos = 0;
 
-	while ((user = ts_key_map_next(&map->users, &pos))) {
-		char key[24];
-
-		snprintf(key, sizeof(key), "%lld", (long long)user->id);
-		json_object_set_new(users, key, localapi_user(user));
-	}
+	while ((user = ts_key_map_next(&map->users, &pos)))
+		localapi_add_user(users, map, user->id);
 	return users;
 }
 

@@ -2,6 +2,7 @@
  * node_json.c - peers and users in upstream's JSON
  * Source: tailcfg/tailcfg.go (Node, UserProfile)
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -164,6 +165,8 @@ static void set_optional(json_t *node, const struct ts_peer *peer)
 		json_object_set_new(node, "Expired", json_true());
 	if (peer->is_wireguard_only)
 		json_object_set_new(node, "IsWireGuardOnly", json_true());
+	if (peer->exit_dns)
+		json_object_set(node, "ExitNodeDNSResolvers", peer->exit_dns);
 	if (peer->is_jailed)
 		json_object_set_new(node, "IsJailed", json_true());
 }
@@ -217,4 +220,14 @@ json_t *localapi_user(const struct ts_user_profile *user)
 		json_object_set_new(u, "ProfilePicURL",
 				    json_string(user->profile_pic_url));
 	return u;
+}
+
+void localapi_add_user(json_t *users, const struct ts_netmap *map, int64_t id)
+{
+	const struct ts_user_profile *user = ts_netmap_user(map, id);
+	char key[24];
+
+	snprintf(key, sizeof(key), "%lld", (long long)id);
+	if (user && !json_object_get(users, key))
+		json_object_set_new(users, key, localapi_user(user));
 }

@@ -144,16 +144,6 @@ void notify_delta_deinit(struct notify_delta *d)
 	*d = (struct notify_delta){0};
 }
 
-static void add_user(json_t *users, const struct ts_netmap *map, int64_t id)
-{
-	const struct ts_user_profile *user = ts_netmap_user(map, id);
-	char key[24];
-
-	snprintf(key, sizeof(key), "%lld", (long long)id);
-	if (user && !json_object_get(users, key))
-		json_object_set_new(users, key, localapi_user(user));
-}
-
 static void set_changed(json_t *n, const struct ts_netmap *map,
 			const struct notify_delta *d)
 {
@@ -166,7 +156,7 @@ static void set_changed(json_t *n, const struct ts_netmap *map,
 		if (!peer)
 			continue;
 		json_array_append_new(peers, localapi_peer_node(map, peer));
-		add_user(users, map, peer->user);
+		localapi_add_user(users, map, peer->user);
 	}
 	if (json_array_size(peers) > 0) {
 		json_object_set(n, "PeersChanged", peers);

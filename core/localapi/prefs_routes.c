@@ -53,7 +53,8 @@ void localapi_patch_prefs(const struct localapi_call *call)
 		reply_problem(call, ret == -ENOMEM ? 500 : 400, err);
 		return;
 	}
-	if (!localapi_prefs_are_possible(call->node, &next, why)) {
+	if (!localapi_prefs_are_possible(call->node, &next, why) ||
+	    !localapi_prefs_stay_here(call->node, &next, why)) {
 		reply_problem(call, 400, why);
 	} else {
 		if (!is_same(now, &next))

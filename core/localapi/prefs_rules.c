@@ -10,11 +10,10 @@
 #include <string.h>
 
 #include "core/base/err.h"
+#include "core/control/control_targets.h"
 #include "core/localapi/localapi_internal.h"
 #include "core/model/json_fields.h"
-
-#define DEFAULT_CONTROL_URL "https://controlplane.tailscale.com"
-#define LOGIN_URL "https://login.tailscale.com"
+#include "core/model/login_server.h"
 
 /* Those of which true would be a promise. */
 static const struct {
@@ -26,43 +25,6 @@ static const struct {
 	{"NoSNAT", "this node forwards with its host's own address: "
 		   "source NAT cannot be switched off"},
 };
-
-static bool same_server(const char *a, const char *b)
-{
-	size_t a_len, b_len;
-
-	if (!a || !*a || strcmp(a, LOGIN_URL) == 0)
-		a = DEFAULT_CONTROL_URL;
-	if (!b || !*b || strcmp(b, LOGIN_URL) == 0)
-		b = DEFAULT_CONTROL_URL;
-	a_len = strlen(a);
-	b_len = strlen(b);
-	while (a_len > 0 && a[a_len - 1] == '/')
-		a_len--;
-	while (b_len > 0 && b[b_len - 1] == '/')
-		b_len--;
-	return a_len == b_len && strncmp(a, b, a_len) == 0;
-}
-
-/* The link to the server is made for one; keep its spelling. */
-static bool keeps_server(const struct ts_node *node, struct ts_prefs *next,
-			 char err[static 256])
-{
-	const char *now = ts_node_control_url(node);
-	char *copy;
-
-	if (!same_server(now, next->control_url)) {
-		snprintf(err, 256,
-			 "this node belongs to the control server %.100s, as "
-			 "its control_url says: it cannot be changed while the "
-			 "node runs", now);
-		return false;
-	}
-	copy = now ? strdup(now) : NULL;
-	free(next->control_url);
-	next->control_url = copy;
-	return true;
-}
 
 static const char *refusal(const struct ts_prefs *next)
 {
@@ -86,6 +48,43 @@ static const char *refusal(const struct ts_prefs *next)
 	return NULL;
 }
 
+bool localapi_prefs_move(const struct ts_node *node,
+			 const struct ts_prefs *next)
+{
+	return !ts_login_server_is_same(ts_node_control_url(node),
+					next->control_url);
+}
+
+/* A login profile remembers how its server was written: so do we. */
+static bool keep_spelling(const struct ts_node *node, struct ts_prefs *next)
+{
+	const char *now = ts_node_control_url(node);
+	char *copy = now ? strdup(now) : NULL;
+
+	if (now && !copy)
+		return false;
+	free(next->control_url);
+	next->control_url = copy;
+	return true;
+}
+
+static bool server_is_possible(const struct ts_node *node,
+			       struct ts_prefs *next, char err[static 256])
+{
+	struct ts_control_url url;
+
+	if (!localapi_prefs_move(node, next)) {
+		snprintf(err, 256, "out of memory");
+		return keep_spelling(node, next);
+	}
+	if (ts_login_server_is_default(next->control_url) ||
+	    ts_control_url_parse(next->control_url, &url) == 0)
+		return true;
+	snprintf(err, 256, "the control server has to be http://HOST or "
+		 "https://HOST, not %.100s", next->control_url);
+	return false;
+}
+
 bool localapi_prefs_are_possible(const struct ts_node *node,
 				 struct ts_prefs *next, char err[static 256])
 {
@@ -100,5 +99,16 @@ bool localapi_prefs_are_possible(const struct ts_node *node,
 		snprintf(err, 256, "%s", why);
 		return false;
 	}
-	return keeps_server(node, next, err);
+	return server_is_possible(node, next, err);
+}
+
+bool localapi_prefs_stay_here(const struct ts_node *node,
+			      const struct ts_prefs *next, char err[static 256])
+{
+	if (!localapi_prefs_move(node, next))
+		return true;
+	snprintf(err, 256, "another control server takes another login: "
+		 "tailscale up --login-server=%.100s --force-reauth, or "
+		 "tailscale login", next->control_url);
+	return false;
 }

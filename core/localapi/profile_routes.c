@@ -38,6 +38,7 @@ static void add(const struct localapi_call *call)
 		localapi_reply_error(call, 501, "this node has one profile");
 		return;
 	}
+	localapi_move_done(call->api, "another profile was asked for");
 	result = api->env.profile_new(api->env_ctx, err);
 	reply_result(call, result, 201, err);
 }
@@ -80,6 +81,7 @@ static void change(const struct localapi_call *call, const char *id,
 		localapi_reply_error(call, 501, "this node has one profile");
 		return;
 	}
+	localapi_move_done(call->api, "another profile was asked for");
 	result = op(call->api->env_ctx, id, err);
 	reply_result(call, result, 204, err);
 }

@@ -182,16 +182,6 @@ static json_t *self_status(const struct localapi_call *call)
 	return s;
 }
 
-static void add_user(json_t *users, const struct ts_netmap *map, int64_t id)
-{
-	const struct ts_user_profile *user = ts_netmap_user(map, id);
-	char key[24];
-
-	snprintf(key, sizeof(key), "%lld", (long long)id);
-	if (user && !json_object_get(users, key))
-		json_object_set_new(users, key, localapi_user(user));
-}
-
 static void set_peers(const struct localapi_call *call, json_t *status)
 {
 	const struct ts_netmap *map = ts_node_netmap(call->node);
@@ -204,12 +194,12 @@ static void set_peers(const struct localapi_call *call, json_t *status)
 
 		ts_public_key_format(&peer->key, TS_PREFIX_NODE, key);
 		json_object_set_new(peers, key, peer_status(call, peer));
-		add_user(users, map, peer->user);
+		localapi_add_user(users, map, peer->user);
 		if (peer->sharer)
-			add_user(users, map, peer->sharer);
+			localapi_add_user(users, map, peer->sharer);
 	}
 	if (map->self)
-		add_user(users, map, map->self->user);
+		localapi_add_user(users, map, map->self->user);
 	json_object_set_new(status, "Peer", peers);
 	json_object_set_new(status, "User", users);
 }

@@ -60,20 +60,6 @@ static struct waiting *wait_for(const struct localapi_call *call,
 	return w;
 }
 
-/* NULL: answered already. */
-static json_t *read_body(const struct localapi_call *call)
-{
-	const struct ts_localapi_request *rq = call->request;
-	json_t *body = json_loadb(rq->body ? rq->body : "", rq->body_len,
-				  TS_JSON_READ_FLAGS, NULL);
-
-	if (json_is_object(body))
-		return body;
-	json_decref(body);
-	localapi_reply_error(call, 400, "invalid JSON body");
-	return NULL;
-}
-
 /* Exactly len bytes; false: something else. */
 static bool read_fixed(const json_t *value, void *out, size_t len)
 {
@@ -149,11 +135,11 @@ static bool read_keys(const json_t *list, struct keys *out)
 	return true;
 }
 
-/* -- routes ---------------------------------------------------------------------- */
+/* -- routes ------------------------------------------------------------ */
 
 void localapi_tka_sign(const struct localapi_call *call)
 {
-	json_t *body = read_body(call);
+	json_t *body = localapi_body_object(call);
 	const json_t *rotation = json_object_get(body, "RotationPublic");
 	const char *key_text = ts_json_text(body, "NodeKey");
 	struct ts_public_key key, rotation_key;
@@ -175,7 +161,7 @@ void localapi_tka_sign(const struct localapi_call *call)
 
 void localapi_tka_modify(const struct localapi_call *call)
 {
-	json_t *body = read_body(call);
+	json_t *body = localapi_body_object(call);
 	struct keys add = {.count = 0}, remove = {.count = 0};
 	struct waiting *w;
 
@@ -225,7 +211,7 @@ static bool may_have_lock(const struct localapi_call *call)
 void localapi_tka_init(const struct localapi_call *call)
 {
 	struct ts_tka_disablement disablements[TS_TKA_DISABLEMENTS_MAX];
-	json_t *body = read_body(call);
+	json_t *body = localapi_body_object(call);
 	struct keys keys = {.count = 0};
 	struct ts_tka_state state = {.keys = keys.list,
 				     .disablements = disablements};
@@ -267,7 +253,8 @@ void localapi_tka_disable(const struct localapi_call *call)
 
 void localapi_tka_local_disable(const struct localapi_call *call)
 {
-	json_t *body = read_body(call); /* keeps browsers' forms out */
+	/* It keeps browsers' forms out. */
+	json_t *body = localapi_body_object(call);
 	struct waiting *w;
 
 	if (!body)
@@ -281,7 +268,7 @@ void localapi_tka_local_disable(const struct localapi_call *call)
 
 void localapi_tka_wrap(const struct localapi_call *call)
 {
-	json_t *body = read_body(call);
+	json_t *body = localapi_body_object(call);
 	const char *auth_key = ts_json_text(body, "TSKey");
 	const char *key_text = ts_json_text(body, "TKAKey");
 	struct ts_nl_private_key key;
@@ -336,7 +323,7 @@ void localapi_tka_affected(const struct localapi_call *call)
 				      call->now_ms);
 }
 
-/* -- recovery ---------------------------------------------------------------------- */
+/* -- recovery ---------------------------------------------------------- */
 
 /* Frees aum. */
 static void reply_aum(const struct localapi_call *call, struct ts_tka_aum *aum,
@@ -374,7 +361,7 @@ static bool read_key_ids(const json_t *list, struct ts_public_key *out,
 
 void localapi_tka_recover(const struct localapi_call *call)
 {
-	json_t *body = read_body(call);
+	json_t *body = localapi_body_object(call);
 	struct ts_public_key ids[KEYS_MAX];
 	const char *fork_text = ts_json_text(body, "ForkFrom");
 	static const struct ts_tka_hash none; /* how the CLI says it */

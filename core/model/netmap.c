@@ -15,24 +15,16 @@
 #include "core/model/json_fields.h"
 #include "core/model/netmap_edit.h"
 
-static uint64_t random_seed(void)
-{
-	uint64_t seed;
-
-	ts_random_bytes(&seed, sizeof(seed));
-	return seed;
-}
-
 struct ts_netmap *ts_netmap_new(void)
 {
 	struct ts_netmap *map = calloc(1, sizeof(*map));
 
 	if (!map)
 		return NULL;
-	ts_key_map_init(&map->peers_by_id, sizeof(int64_t), random_seed());
-	ts_key_map_init(&map->peers_by_key, TS_KEY_LEN, random_seed());
-	ts_key_map_init(&map->peers_by_ip, TS_IP_LEN, random_seed());
-	ts_key_map_init(&map->users, sizeof(int64_t), random_seed());
+	ts_key_map_init(&map->peers_by_id, sizeof(int64_t), ts_random_u64());
+	ts_key_map_init(&map->peers_by_key, TS_KEY_LEN, ts_random_u64());
+	ts_key_map_init(&map->peers_by_ip, TS_IP_LEN, ts_random_u64());
+	ts_key_map_init(&map->users, sizeof(int64_t), ts_random_u64());
 	return map;
 }
 

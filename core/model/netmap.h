@@ -48,6 +48,8 @@ struct ts_peer {
 	uint16_t peerapi4_port, peerapi6_port;
 	bool peerapi_dns_proxy;
 	json_t *location; /* where it is: object or NULL */
+	/* WireGuard-only: who knows names where it leads to: array or NULL */
+	json_t *exit_dns;
 	json_t *cap_map; /* object or NULL */
 	/* Tailnet Lock: nobody who is trusted vouches for its key. Set by
 	 * core/node; such a peer is hidden from all who look for peers. */
@@ -195,6 +197,9 @@ const struct ts_user_profile *ts_netmap_owner(const struct ts_netmap *map,
 char *ts_netmap_magic_suffix(const struct ts_netmap *map);
 /* The first address of that family, or :: */
 struct ts_ip ts_peer_ip(const struct ts_peer *peer, bool v6);
+/* Is it one of the peer's own, and no route? */
+bool ts_peer_has_address(const struct ts_peer *peer,
+			 const struct ts_prefix *prefix);
 bool ts_peer_has_cap(const struct ts_peer *peer, const char *cap);
 const struct ts_derp_region *ts_derp_map_region(const struct ts_derp_map *map,
 						int id);

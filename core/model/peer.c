@@ -3,6 +3,7 @@
  */
 #include <stdlib.h>
 
+#include "core/base/prefix_list.h"
 #include "core/model/json_fields.h"
 #include "core/model/netmap.h"
 #include "core/model/netmap_edit.h"
@@ -25,6 +26,7 @@ static void peer_deinit(struct ts_peer *peer)
 	free(peer->hostname);
 	free(peer->os);
 	json_decref(peer->location);
+	json_decref(peer->exit_dns);
 	json_decref(peer->cap_map);
 }
 
@@ -55,6 +57,13 @@ struct ts_ip ts_peer_ip(const struct ts_peer *peer, bool v6)
 		    ts_ip_is_v4(&peer->addresses[i].ip) == !v6)
 			return peer->addresses[i].ip;
 	return TS_IP_ZERO;
+}
+
+bool ts_peer_has_address(const struct ts_peer *peer,
+			 const struct ts_prefix *prefix)
+{
+	return ts_prefix_list_has(peer->addresses, peer->address_count,
+				  prefix);
 }
 
 bool ts_peer_has_cap(const struct ts_peer *peer, const char *cap)

@@ -40,7 +40,7 @@ void ts_prefs_init_default(struct ts_prefs *prefs)
 	prefs->unknown = default_unknown();
 }
 
-static void persist_deinit(struct ts_persist *persist)
+void ts_persist_deinit(struct ts_persist *persist)
 {
 	free(persist->node_id);
 	free(persist->login_name);
@@ -57,7 +57,7 @@ void ts_prefs_deinit(struct ts_prefs *prefs)
 	ts_route_prefs_deinit(&prefs->routes);
 	free(prefs->profile_name);
 	free(prefs->operator_user);
-	persist_deinit(&prefs->persist);
+	ts_persist_deinit(&prefs->persist);
 	json_decref(prefs->unknown);
 	memset(prefs, 0, sizeof(*prefs));
 }

@@ -38,6 +38,8 @@ struct ts_prefs {
 
 void ts_prefs_init_default(struct ts_prefs *prefs); /* upstream's defaults */
 void ts_prefs_deinit(struct ts_prefs *prefs);	    /* wipes keys */
+/* Its keys and identity alone: nobody's afterwards. */
+void ts_persist_deinit(struct ts_persist *persist);
 /* 0, -EBADMSG (what is wrong in err, one line), -ENOMEM */
 int ts_prefs_from_json(const char *text, size_t len, struct ts_prefs *out,
 		       char err[static 128]);

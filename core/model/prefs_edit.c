@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "core/base/addr.h"
+#include "core/base/clean_text.h"
 #include "core/base/err.h"
 #include "core/model/json_fields.h"
 
@@ -73,12 +74,8 @@ static bool is_text(const json_t *value)
 	size_t len = json_string_length(value);
 	const char *text = json_string_value(value);
 
-	if (!text || len > TS_PREFS_TEXT_MAX || strlen(text) != len)
-		return false;
-	for (; *text; text++)
-		if ((unsigned char)*text < ' ' || *text == 0x7f)
-			return false;
-	return true;
+	return text && len <= TS_PREFS_TEXT_MAX && strlen(text) == len &&
+	       ts_is_clean_text(text);
 }
 
 static bool is_ip(const json_t *value)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/prefix_list.h"
 #include "core/model/json_fields.h"
 
 #define AUTO_PREFIX "auto:"
@@ -29,12 +30,10 @@ void ts_route_prefs_deinit(struct ts_route_prefs *prefs)
 int ts_route_prefs_set_advertised(struct ts_route_prefs *prefs,
 				  const struct ts_prefix *routes, size_t count)
 {
-	struct ts_prefix *copy = calloc(count + 1, sizeof(*copy));
+	struct ts_prefix *copy = ts_prefix_list_copy(routes, count);
 
 	if (!copy)
 		return -ENOMEM;
-	for (size_t i = 0; i < count; i++)
-		copy[i] = routes[i];
 	free(prefs->advertise);
 	prefs->advertise = copy;
 	prefs->advertise_count = count;

@@ -6,7 +6,8 @@
  * route, nobody has been chosen yet) what would have gone through it is
  * stopped: on the network of this machine it would show what the user wants to
  * hide. It is never in the route table, for it loses against every route there,
- * and nothing of the tailnet's own ranges goes through it.
+ * and nothing of the tailnet's own ranges goes through it, but to the resolvers
+ * of one that only speaks WireGuard: its provider has them there.
  * Source: ipn/ipnlocal/local.go (resolveExitNode*)
  */
 #include "core/node/exit_node.h"
@@ -17,6 +18,7 @@
 
 #include "core/base/log.h"
 #include "core/crypto/secret.h"
+#include "core/model/json_fields.h"
 #include "core/node/node_internal.h"
 
 static struct ts_peer *find_by_stable_id(const struct ts_node *node,
@@ -126,6 +128,30 @@ static bool offers(const struct ts_peer *peer, bool v6)
 	return false;
 }
 
+static void read_resolvers(const struct ts_peer *peer, struct node_exit *out)
+{
+	const json_t *entry;
+	size_t i;
+
+	json_array_foreach (peer->exit_dns, i, entry) {
+		const char *text = ts_json_text(entry, "Addr");
+		struct ts_addr at = {.port = 0};
+
+		if (out->dns_count < NODE_EXIT_DNS_MAX && text &&
+		    (ts_ip_parse(text, &at.ip) == 0 ||
+		     ts_addr_parse(text, &at) == 0))
+			out->dns[out->dns_count++] = at.ip;
+	}
+}
+
+static bool is_resolver(const struct node_exit *e, const struct ts_ip *ip)
+{
+	for (size_t i = 0; i < e->dns_count; i++)
+		if (ts_ip_equal(&e->dns[i], ip))
+			return true;
+	return false;
+}
+
 static void tell(const struct ts_node *node, const struct ts_peer *peer)
 {
 	const char *self = node->prefs.hostname;
@@ -147,7 +173,9 @@ static void tell(const struct ts_node *node, const struct ts_peer *peer)
 static bool is_same(const struct node_exit *a, const struct node_exit *b)
 {
 	return a->is_wanted == b->is_wanted && a->peer_id == b->peer_id &&
-	       a->has_v4 == b->has_v4 && a->has_v6 == b->has_v6;
+	       a->has_v4 == b->has_v4 && a->has_v6 == b->has_v6 &&
+	       a->dns_count == b->dns_count &&
+	       memcmp(a->dns, b->dns, sizeof(a->dns)) == 0;
 }
 
 bool node_exit_update(struct ts_node *node)
@@ -162,8 +190,10 @@ bool node_exit_update(struct ts_node *node)
 		next.has_v4 = offers(peer, false);
 		next.has_v6 = offers(peer, true);
 	}
-	if (next.has_v4 || next.has_v6)
+	if (next.has_v4 || next.has_v6) {
 		next.peer_id = peer->id;
+		read_resolvers(peer, &next);
+	}
 	next.suggested = node->exit.suggested;
 	node_dns_use_exit_node(node, next.is_wanted,
 			       next.peer_id ? peer : NULL);
@@ -184,7 +214,8 @@ void node_exit_deinit(struct ts_node *node)
 
 bool node_exit_covers(const struct ts_node *node, const struct ts_ip *ip)
 {
-	return node->exit.is_wanted && !ts_ip_is_tailscale(ip) &&
+	return node->exit.is_wanted &&
+	       (!ts_ip_is_tailscale(ip) || is_resolver(&node->exit, ip)) &&
 	       !ts_ip_is_unspecified(ip) && !ts_ip_is_loopback(ip) &&
 	       !ts_ip_is_multicast(ip) && !ts_ip_is_link_local(ip);
 }

@@ -9,11 +9,17 @@
 
 struct ts_node;
 
+enum { NODE_EXIT_DNS_MAX = 4 };
+
 struct node_exit {
 	bool is_wanted;
 	int64_t peer_id; /* 0: there is none (yet), and all of it is stopped */
 	bool has_v4, has_v6; /* what it offers to us */
 	char *suggested;     /* stable ID; NULL: none yet */
+	/* Resolvers behind one that only speaks WireGuard: in whatever range
+	 * they are, it leads there. */
+	struct ts_ip dns[NODE_EXIT_DNS_MAX];
+	size_t dns_count;
 };
 
 /* The user's wish, or the netmap, or our home relay has changed. true: so has

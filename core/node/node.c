@@ -39,14 +39,6 @@ const char *ts_node_state_name(enum ts_node_state state)
 	return state_names[state] ? state_names[state] : "NoState";
 }
 
-static uint64_t random_seed(void)
-{
-	uint64_t seed;
-
-	ts_random_bytes(&seed, sizeof(seed));
-	return seed;
-}
-
 static struct ts_control *new_control(struct ts_node *node,
 				      const struct ts_node_config *config)
 {
@@ -143,8 +135,8 @@ struct ts_node *ts_node_new(struct ts_node_config *config,
 		ts_public_key_from_private(&persist->node_key,
 					   &node->node_public);
 	ts_private_key_generate(&node->disco_key);
-	route_table_init(&node->routes, random_seed());
-	ts_key_map_init(&node->disco_ids, TS_KEY_LEN, random_seed());
+	route_table_init(&node->routes, ts_random_u64());
+	ts_key_map_init(&node->disco_ids, TS_KEY_LEN, ts_random_u64());
 	if (!make_cores(node, config, now_ms)) {
 		ts_tka_chonk_free(config->tka);
 		config->tka = NULL;

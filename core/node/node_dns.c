@@ -81,6 +81,7 @@ void node_dns_update_routes(struct ts_node *node)
 		.accepts = node->is_open && node->prefs.corp_dns,
 		.has_exit_node = dns->has_exit_node,
 		.exit_node_doh = dns->exit_node_doh,
+		.exit_node_resolvers = dns->exit_node_resolvers,
 	};
 	json_t *raw = in.config ? in.config->raw : NULL;
 	struct ts_dns_routes *fresh;
@@ -88,6 +89,7 @@ void node_dns_update_routes(struct ts_node *node)
 	if (dns->list && dns->accepts == in.accepts &&
 	    dns->had_exit_node == in.has_exit_node &&
 	    is_same_text(dns->exit_node_doh, dns->made_with_doh) &&
+	    is_same_json(dns->made_with_resolvers, dns->exit_node_resolvers) &&
 	    is_same_json(dns->made_of, raw))
 		return;
 	fresh = ts_dns_routes_new(&in);
@@ -98,9 +100,11 @@ void node_dns_update_routes(struct ts_node *node)
 	}
 	ts_dns_routes_free(dns->list);
 	json_decref(dns->made_of);
+	json_decref(dns->made_with_resolvers);
 	free(dns->made_with_doh);
 	dns->list = fresh;
 	dns->made_of = json_incref(raw);
+	dns->made_with_resolvers = json_incref(dns->exit_node_resolvers);
 	dns->made_with_doh = dns->exit_node_doh ? strdup(dns->exit_node_doh)
 						: NULL;
 	dns->accepts = in.accepts;
@@ -123,6 +127,8 @@ void node_dns_deinit(struct ts_node *node)
 
 	ts_dns_routes_free(dns->list);
 	json_decref(dns->made_of);
+	json_decref(dns->made_with_resolvers);
+	json_decref(dns->exit_node_resolvers);
 	free(dns->made_with_doh);
 	free(dns->exit_node_doh);
 }
@@ -163,6 +169,8 @@ void node_dns_use_exit_node(struct ts_node *node, bool is_wanted,
 
 	free(dns->exit_node_doh);
 	dns->exit_node_doh = NULL;
+	json_decref(dns->exit_node_resolvers);
+	dns->exit_node_resolvers = peer ? json_incref(peer->exit_dns) : NULL;
 	dns->has_exit_node = is_wanted;
 	if (peer && ts_node_peer_doh_url(node, peer, url))
 		dns->exit_node_doh = strdup(url);

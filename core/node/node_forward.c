@@ -17,24 +17,12 @@
 #include <string.h>
 
 #include "core/base/log.h"
+#include "core/base/prefix_list.h"
 #include "core/filter/local_nets.h"
 #include "core/node/node_internal.h"
 
-static const struct ts_prefix VIA_RANGE = {
-	.ip = {{0xfd, 0x7a, 0x11, 0x5c, 0xa1, 0xe0, 0x0b, 0x1a}},
-	.bits = 64,
-};
 static const uint32_t METADATA_IP4 = 0xa9fea9fe; /* of clouds */
 static const uint32_t BROADCAST_IP4 = 0xffffffff;
-
-static bool is_own_address(const struct ts_peer *self,
-			   const struct ts_prefix *p)
-{
-	for (size_t i = 0; i < self->address_count; i++)
-		if (ts_prefix_equal(&self->addresses[i], p))
-			return true;
-	return false;
-}
 
 static bool is_within(const struct ts_prefix *inner,
 		      const struct ts_prefix *outer)
@@ -69,24 +57,13 @@ static size_t approved(const struct ts_node *node, struct ts_prefix *out)
 	for (size_t i = 0; self && i < self->allowed_ip_count; i++) {
 		const struct ts_prefix *p = &self->allowed_ips[i];
 
-		if (is_own_address(self, p) || !is_offered(node, p))
+		if (ts_peer_has_address(self, p) || !is_offered(node, p))
 			continue;
 		if (out)
 			out[count] = *p;
 		count++;
 	}
 	return count;
-}
-
-static bool is_same(const struct node_forward *f,
-		    const struct ts_prefix *routes, size_t count)
-{
-	if (f->route_count != count)
-		return false;
-	for (size_t i = 0; i < count; i++)
-		if (!ts_prefix_equal(&f->routes[i], &routes[i]))
-			return false;
-	return true;
 }
 
 static void tell(const struct ts_node *node)
@@ -116,7 +93,8 @@ bool node_forward_update(struct ts_node *node)
 	} else {
 		approved(node, routes);
 	}
-	if (routes && is_same(f, routes, count)) {
+	if (routes && ts_prefix_list_equal(f->routes, f->route_count, routes,
+					   count)) {
 		free(routes);
 		return false;
 	}
@@ -183,7 +161,7 @@ static bool is_our_site(const struct ts_node *node, const struct ts_ip *ip)
 	const struct node_forward *f = &node->forward;
 
 	for (size_t i = 0; i < f->route_count; i++)
-		if (is_within(&f->routes[i], &VIA_RANGE) &&
+		if (is_within(&f->routes[i], &TS_VIA_RANGE) &&
 		    ts_prefix_contains(&f->routes[i], ip))
 			return true;
 	return false;
@@ -192,7 +170,7 @@ static bool is_our_site(const struct ts_node *node, const struct ts_ip *ip)
 int ts_node_forward_target(const struct ts_node *node, const struct ts_ip *dst,
 			   struct ts_ip *out)
 {
-	bool is_via = !ts_ip_is_v4(dst) && ts_prefix_contains(&VIA_RANGE, dst);
+	bool is_via = !ts_ip_is_v4(dst) && ts_prefix_contains(&TS_VIA_RANGE, dst);
 
 	if (!node->is_open || node->forward.route_count == 0 ||
 	    !ts_filter_is_local(node->filter, dst) || node_is_self(node, dst))

@@ -86,8 +86,9 @@ struct node_dns {
 	unsigned round;
 	bool has_exit_node;
 	char *exit_node_doh; /* URL; NULL: none, or it does not answer names */
+	json_t *exit_node_resolvers; /* or NULL */
 	/* What the list was made of. */
-	json_t *made_of;
+	json_t *made_of, *made_with_resolvers;
 	char *made_with_doh;
 	bool accepts, had_exit_node;
 	const struct ts_node_dns_host *host;

@@ -11,14 +11,6 @@
 #include "core/crypto/secret.h"
 #include "core/node/node_internal.h"
 
-static uint64_t random_seed(void)
-{
-	uint64_t seed;
-
-	ts_random_bytes(&seed, sizeof(seed));
-	return seed;
-}
-
 static void set_damaged(struct ts_node *node, const char *why)
 {
 	struct node_lock *lock = &node->lock;
@@ -50,8 +42,8 @@ void node_lock_init(struct ts_node *node, struct ts_tka_chonk *chonk,
 	struct ts_tka_hash head;
 	int err = -ENOENT;
 
-	ts_key_map_init(&lock->judged, sizeof(int64_t), random_seed());
-	ts_rotations_init(&lock->rotations, random_seed());
+	ts_key_map_init(&lock->judged, sizeof(int64_t), ts_random_u64());
+	ts_rotations_init(&lock->rotations, ts_random_u64());
 	if (chonk) {
 		lock->disk = chonk->disk;
 		err = ts_tka_open(chonk, &lock->tka);

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/clean_text.h"
 #include "core/base/err.h"
 #include "core/base/log.h"
 #include "core/crypto/secret.h"
@@ -311,9 +312,7 @@ static void fail_by_http(struct ts_node *node,
 
 	snprintf(text, sizeof(text), "http %d: %.*s", reply->status, (int)len,
 		 reply->body);
-	for (char *c = text; *c; c++)
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
-			*c = ' ';
+	ts_clean_text(text, ' ');
 	fail_with(node, "the control server", text);
 }
 

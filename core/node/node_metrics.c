@@ -78,15 +78,6 @@ static void print_gauge(FILE *f, const char *name, const char *help,
 	fprintf(f, "%s %zu\n", name, value);
 }
 
-static bool is_own_address(const struct ts_peer *self,
-			   const struct ts_prefix *p)
-{
-	for (size_t i = 0; i < self->address_count; i++)
-		if (ts_prefix_equal(&self->addresses[i], p))
-			return true;
-	return false;
-}
-
 /* Of our own routes those that the server lets through, without the exit
  * node's. */
 static size_t approved_routes(const struct ts_node *node)
@@ -96,7 +87,7 @@ static size_t approved_routes(const struct ts_node *node)
 
 	for (size_t i = 0; self && i < self->allowed_ip_count; i++)
 		n += !ts_prefix_is_default(&self->allowed_ips[i]) &&
-		     !is_own_address(self, &self->allowed_ips[i]);
+		     !ts_peer_has_address(self, &self->allowed_ips[i]);
 	return n;
 }
 

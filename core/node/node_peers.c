@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "core/base/log.h"
+#include "core/base/prefix_list.h"
 #include "core/node/node_internal.h"
 
 /* Leaving out whether we ourselves may speak at the moment. */
@@ -119,16 +120,6 @@ static void update_data_plane(struct ts_node *node, struct ts_peer *peer)
 }
 
 /* -- routes ---------------------------------------------------------------- */
-static bool is_own_address(const struct ts_peer *peer,
-			   const struct ts_prefix *prefix)
-{
-	for (size_t i = 0; i < peer->address_count; i++) {
-		if (ts_prefix_equal(&peer->addresses[i], prefix))
-			return true;
-	}
-	return false;
-}
-
 /* An exit node's routes are not in the table: exit_node.c. */
 static bool is_used_route(const struct ts_node *node,
 			  const struct ts_peer *peer,
@@ -136,7 +127,7 @@ static bool is_used_route(const struct ts_node *node,
 {
 	bool is_service = ts_prefix_is_host(p) && ts_ip_is_tailscale(&p->ip);
 
-	return !is_own_address(peer, p) && !ts_prefix_is_default(p) &&
+	return !ts_peer_has_address(peer, p) && !ts_prefix_is_default(p) &&
 	       (is_service || node->prefs.route_all);
 }
 
@@ -164,18 +155,6 @@ static void drop_routes(struct ts_node *node, struct node_peer *np)
 	free(np->routes);
 	np->routes = NULL;
 	np->route_count = 0;
-}
-
-static bool has_routes(const struct node_peer *np,
-		       const struct ts_prefix *routes, size_t count)
-{
-	if (np->route_count != count)
-		return false;
-	for (size_t i = 0; i < count; i++) {
-		if (!ts_prefix_equal(&np->routes[i], &routes[i]))
-			return false;
-	}
-	return true;
 }
 
 /* Takes routes. */
@@ -213,7 +192,7 @@ static void update_routes(struct ts_node *node, struct node_peer *np)
 		return;
 	}
 	used_routes(node, peer, routes);
-	if (has_routes(np, routes, count))
+	if (ts_prefix_list_equal(np->routes, np->route_count, routes, count))
 		free(routes);
 	else
 		set_routes(node, np, routes, count);

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "core/base/log.h"
+#include "core/base/prefix_list.h"
 #include "core/node/node_internal.h"
 
 static bool same_text(const char *a, const char *b)
@@ -71,16 +72,13 @@ static void follow_dns(struct ts_node *node, const struct ts_prefs *old)
 static bool same_route(const struct ts_route_prefs *a,
 		       const struct ts_route_prefs *b)
 {
-	bool same = same_text(a->auto_exit_node, b->auto_exit_node) &&
-		    same_text(a->exit_node_id, b->exit_node_id) &&
-		    same_text(a->exit_node_name, b->exit_node_name) &&
-		    ts_ip_equal(&a->exit_node_ip, &b->exit_node_ip) &&
-		    a->allow_lan == b->allow_lan &&
-		    a->advertise_count == b->advertise_count;
-
-	for (size_t i = 0; same && i < a->advertise_count; i++)
-		same = ts_prefix_equal(&a->advertise[i], &b->advertise[i]);
-	return same;
+	return same_text(a->auto_exit_node, b->auto_exit_node) &&
+	       same_text(a->exit_node_id, b->exit_node_id) &&
+	       same_text(a->exit_node_name, b->exit_node_name) &&
+	       ts_ip_equal(&a->exit_node_ip, &b->exit_node_ip) &&
+	       a->allow_lan == b->allow_lan &&
+	       ts_prefix_list_equal(a->advertise, a->advertise_count,
+				    b->advertise, b->advertise_count);
 }
 
 static void follow_offers(struct ts_node *node, const struct ts_prefs *old)

@@ -108,14 +108,6 @@ void ts_path_derp_drained(struct ts_path *path, int region, uint64_t now_ms)
 
 /* -- set-up -------------------------------------------------------------- */
 
-static uint64_t random_seed(void)
-{
-	uint64_t seed;
-
-	ts_random_bytes(&seed, sizeof(seed));
-	return seed;
-}
-
 struct ts_path *ts_path_new(const struct ts_path_config *config,
 			    const struct ts_path_ops *ops, void *ctx)
 {
@@ -137,9 +129,9 @@ struct ts_path *ts_path_new(const struct ts_path_config *config,
 	path->next_check_ms = UINT64_MAX;
 	ts_public_key_from_private(&config->node_key, &path->node_public);
 	ts_public_key_from_private(&config->disco_key, &path->disco_public);
-	ts_key_map_init(&path->by_node_key, TS_KEY_LEN, random_seed());
-	ts_key_map_init(&path->by_disco_key, TS_KEY_LEN, random_seed());
-	ts_key_map_init(&path->by_source, PATH_SOURCE_KEY_LEN, random_seed());
+	ts_key_map_init(&path->by_node_key, TS_KEY_LEN, ts_random_u64());
+	ts_key_map_init(&path->by_disco_key, TS_KEY_LEN, ts_random_u64());
+	ts_key_map_init(&path->by_source, PATH_SOURCE_KEY_LEN, ts_random_u64());
 	ts_relay_client_init(&path->relays, &TS_PATH_RELAY_OPS, path);
 	ts_derp_pool_init(&path->pool, &config->node_key, &pool_ops, path);
 	ts_netcheck_init(&path->netcheck, &TS_PATH_NETCHECK_OPS, path);

@@ -22,7 +22,7 @@ enum chunk_state {
 	CHUNK_LAST_LF,
 };
 
-/* -- fields ---------------------------------------------------------------------- */
+/* -- fields ---------------------------------------------------------------- */
 
 static bool is_named(const struct ts_http1_field *f, const char *name)
 {
@@ -151,7 +151,7 @@ int ts_http_body_of_response(const struct ts_http1_head *head, bool is_head,
 	return err;
 }
 
-/* -- chunks ---------------------------------------------------------------------- */
+/* -- chunks ---------------------------------------------------------------- */
 
 static int hex_of(uint8_t c)
 {

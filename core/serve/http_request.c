@@ -51,7 +51,7 @@ static bool values_are_clean(const struct ts_http1_head *head)
 	return true;
 }
 
-/* -- the target ------------------------------------------------------------------ */
+/* -- the target ------------------------------------------------------------ */
 
 static int hex_of(char c)
 {
@@ -178,7 +178,7 @@ static int read_target(struct ts_serve_request *req)
 	return decode_path(req->raw_path, req->raw_path_len, &req->path);
 }
 
-/* -- the whole ------------------------------------------------------------------- */
+/* -- the whole ------------------------------------------------------------- */
 
 static int read_version(struct ts_serve_request *req)
 {

@@ -69,7 +69,7 @@ static const struct field config_fields[] = {
 	{NULL, FLAG, NULL, false},
 };
 
-/* -- reading ------------------------------------------------------------------- */
+/* -- reading --------------------------------------------------------------- */
 
 static int bad(char err[static TS_SERVE_ERROR_CAP], const char *name,
 	       const char *what)
@@ -307,7 +307,7 @@ int ts_serve_etag(const json_t *config, char out[static TS_GO_HASH_CAP])
 	return 0;
 }
 
-/* -- looking ------------------------------------------------------------------- */
+/* -- looking --------------------------------------------------------------- */
 
 static const json_t *port_of(const json_t *config, uint16_t port)
 {
@@ -427,7 +427,7 @@ json_t *ts_serve_without_session(const json_t *config, const char *session)
 	return out;
 }
 
-/* -- who may ask for it ---------------------------------------------------------- */
+/* -- who may ask for it ---------------------------------------------------- */
 
 static bool is_unix(const char *target)
 {
@@ -476,7 +476,7 @@ bool ts_serve_needs_admin(const json_t *config)
 	return false;
 }
 
-/* -- one after the other ----------------------------------------------------------- */
+/* -- one after the other --------------------------------------------------- */
 
 static const char *type_of(const json_t *tcp)
 {

@@ -55,7 +55,7 @@ const json_t *ts_serve_find_web(const json_t *config, const char *service,
 /* Is there any handler for this port (of the node itself)? */
 bool ts_serve_has_port(const json_t *config, uint16_t port);
 
-/* -- foreground ------------------------------------------------------------- */
+/* -- foreground ------------------------------------------------------------ */
 bool ts_serve_has_session(const json_t *config, const char *session);
 /* Without it, or without any (NULL). New; NULL: out of memory. */
 json_t *ts_serve_without_session(const json_t *config, const char *session);

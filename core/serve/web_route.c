@@ -11,7 +11,7 @@
 
 #include "core/base/err.h"
 
-/* -- mounts ---------------------------------------------------------------------- */
+/* -- mounts ---------------------------------------------------------------- */
 
 char *ts_serve_clean_path(const char *path)
 {
@@ -137,7 +137,7 @@ void ts_serve_web_name(const char *host, const char *suffix,
 		out[0] = '\0';
 }
 
-/* -- redirects ------------------------------------------------------------------- */
+/* -- redirects ------------------------------------------------------------- */
 
 static size_t expand(const char **at, const struct ts_serve_request *req,
 		     const char **out)
@@ -189,7 +189,7 @@ char *ts_serve_redirect(const char *redirect,
 	return out;
 }
 
-/* -- targets --------------------------------------------------------------------- */
+/* -- targets --------------------------------------------------------------- */
 
 static const struct {
 	const char *prefix;
@@ -322,7 +322,7 @@ int ts_serve_forward_parse(const char *forward, struct ts_serve_target *out)
 	return 0;
 }
 
-/* -- the way of a request -------------------------------------------------------- */
+/* -- the way of a request -------------------------------------------------- */
 
 static int hex_of(char c)
 {

@@ -69,6 +69,7 @@ struct ts_config {
 	char *id_token_file; /* which had it; such files are written anew */
 	char **secret_variables; /* which had secrets, by "env:NAME" */
 	size_t secret_variable_count;
+	bool has_default_server; /* control_url is nobody's choice */
 	bool state_in_memory, ephemeral, accept_routes, force_login, login_qr;
 	bool accept_dns;
 	bool direct, path_mtu, shields_up, follow_exec;

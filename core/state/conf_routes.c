@@ -12,11 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/prefix_list.h"
 #include "core/base/wire.h"
 
 enum { ERR_CAP = 256, SITE_MAX = 0xffff };
-
-#define VIA_RANGE "fd7a:115c:a1e0:b1a::/64"
 
 struct reading {
 	struct ts_prefix *routes;
@@ -54,10 +53,8 @@ static bool is_of_this_host(const struct ts_ip *ip)
 /* fd7a:115c:a1e0:b1a:SITE:IPv4 */
 static bool is_via(const struct ts_prefix *p)
 {
-	struct ts_prefix range;
-
-	return ts_prefix_parse(VIA_RANGE, &range) == 0 &&
-	       p->bits >= range.bits && ts_prefix_contains(&range, &p->ip);
+	return p->bits >= TS_VIA_RANGE.bits &&
+	       ts_prefix_contains(&TS_VIA_RANGE, &p->ip);
 }
 
 static bool has_valid_site(const struct ts_prefix *p)
@@ -66,15 +63,6 @@ static bool has_valid_site(const struct ts_prefix *p)
 
 	ts_read_skip(&r, 8);
 	return ts_read_be32(&r) <= SITE_MAX && p->bits >= 96;
-}
-
-static bool has(const struct ts_prefix *routes, size_t count,
-		const struct ts_prefix *p)
-{
-	for (size_t i = 0; i < count; i++)
-		if (ts_prefix_equal(&routes[i], p))
-			return true;
-	return false;
 }
 
 static int add(struct reading *r, const char *text)
@@ -94,7 +82,7 @@ static int add(struct reading *r, const char *text)
 	if (is_via(&p) && !has_valid_site(&p))
 		return refuse(r, text, "is no 4via6 route: site 0 to 65535, "
 			      "and a prefix of 96 to 128 bits", "");
-	if (has(r->routes, r->count, &p))
+	if (ts_prefix_list_has(r->routes, r->count, &p))
 		return refuse(r, text, "is given twice", "");
 	if (r->count == TS_CONF_ROUTES_MAX)
 		return refuse(r, text, "is one too many", "");
@@ -172,7 +160,7 @@ int ts_conf_add_exit_routes(struct ts_config *config)
 		struct ts_prefix p;
 
 		if (ts_prefix_parse(defaults[i], &p) == 0 &&
-		    !has(routes, count, &p))
+		    !ts_prefix_list_has(routes, count, &p))
 			routes[count++] = p;
 	}
 	config->advertise_route_count = count;

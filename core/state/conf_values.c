@@ -493,6 +493,7 @@ static int read_value(struct ts_config *config,
 		return read_secret(value, out, config, option, source, in,
 				   err);
 	case TS_CONF_URL:
+		config->has_default_server = strcmp(source, "default") == 0;
 		return read_url(value, out);
 	case TS_CONF_DIR:
 		return read_dir(value, in->env, config);

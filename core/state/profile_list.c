@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "core/model/json_fields.h"
+#include "core/model/login_server.h"
 #include "core/state/profile_json.h"
 #include "core/state/state_map.h"
 
@@ -157,6 +158,32 @@ int ts_profiles_choose(struct ts_state *s, const char *id,
 		s->has_no_current = false;
 	json_decref(profiles);
 	return code < 0 ? code : 0;
+}
+
+static bool is_of_server(const json_t *profile, const char *control_url)
+{
+	return ts_login_server_is_same(ts_profile_text(profile, "ControlURL"),
+				       control_url);
+}
+
+int ts_profiles_choose_server(struct ts_state *s, const char *control_url,
+			      char err[static 128])
+{
+	json_t *current = ts_profiles_current(s, err);
+	json_t *list = current ? ts_profiles_list(s, err) : NULL;
+	const json_t *found = NULL;
+	json_t *profile;
+	size_t i;
+	int code = list ? 0 : -EBADMSG;
+
+	json_array_foreach (list, i, profile)
+		if (is_of_server(profile, control_url))
+			found = profile;
+	if (found && !is_of_server(current, control_url))
+		code = ts_profiles_choose(s, ts_profile_text(found, "ID"), err);
+	json_decref(current);
+	json_decref(list);
+	return code;
 }
 
 void ts_profiles_leave(struct ts_state *s)

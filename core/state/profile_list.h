@@ -22,6 +22,10 @@ int ts_profiles_prefs(const struct ts_state *s, const char *id,
 /* Makes it the current one. 0, -ENOENT, -EBADMSG, -ENOMEM. */
 int ts_profiles_choose(struct ts_state *s, const char *id,
 		       char err[static 128]);
+/* Makes the last one that was made for this control server the current one,
+ * unless that is for it anyway; nothing happens when there is none. As above. */
+int ts_profiles_choose_server(struct ts_state *s, const char *control_url,
+			      char err[static 128]);
 /* No profile is the current one until one is chosen or a login is stored as a
  * new one; a restart before that comes back to the last one, as upstream's. */
 void ts_profiles_leave(struct ts_state *s);

@@ -15,22 +15,14 @@
 
 enum { FILE_AUM = 2, FILE_CREATED = 3, FILE_PURGED = 4, DIR_LETTERS = 2 };
 
-static uint64_t random_seed(void)
-{
-	uint64_t seed;
-
-	ts_random_bytes(&seed, sizeof(seed));
-	return seed;
-}
-
 struct ts_tka_chonk *ts_tka_chonk_new(const struct ts_tka_disk *disk)
 {
 	struct ts_tka_chonk *chonk = calloc(1, sizeof(*chonk));
 
 	if (!chonk)
 		return NULL;
-	ts_key_map_init(&chonk->by_hash, TS_TKA_HASH_LEN, random_seed());
-	ts_key_map_init(&chonk->children, TS_TKA_HASH_LEN, random_seed());
+	ts_key_map_init(&chonk->by_hash, TS_TKA_HASH_LEN, ts_random_u64());
+	ts_key_map_init(&chonk->children, TS_TKA_HASH_LEN, ts_random_u64());
 	if (disk)
 		chonk->disk = *disk;
 	return chonk;

@@ -24,14 +24,6 @@
 /* An initiation that was sent just now may still be answered. */
 enum { MOVED_PATIENCE_MS = 200 };
 
-static uint64_t random_seed(void)
-{
-	uint64_t seed;
-
-	ts_random_bytes(&seed, sizeof(seed));
-	return seed;
-}
-
 struct ts_wg *ts_wg_new(const struct ts_private_key *node_key,
 			const struct ts_wg_ops *ops, void *ctx)
 {
@@ -44,9 +36,9 @@ struct ts_wg *ts_wg_new(const struct ts_private_key *node_key,
 	ts_wg_identity_init(&wg->id, node_key);
 	ts_wg_cookie_checker_init(&wg->checker, &wg->id.public);
 	ts_wg_load_init(&wg->load);
-	ts_key_map_init(&wg->peers, TS_KEY_LEN, random_seed());
-	ts_key_map_init(&wg->handshakes, sizeof(uint32_t), random_seed());
-	ts_key_map_init(&wg->keypairs, sizeof(uint32_t), random_seed());
+	ts_key_map_init(&wg->peers, TS_KEY_LEN, ts_random_u64());
+	ts_key_map_init(&wg->handshakes, sizeof(uint32_t), ts_random_u64());
+	ts_key_map_init(&wg->keypairs, sizeof(uint32_t), ts_random_u64());
 	return wg;
 }
 

@@ -170,9 +170,13 @@ def rows(env):
             "--timeout=20s", after=lambda: told("RequestTags", ["tag:x"])),
         Row("up --reset --login-server={url} --hostname=ours --timeout=20s",
             after=lambda: told("RequestTags", None)),
-        Row("up --login-server=http://127.0.0.1:1 --hostname=ours "
-            "--force-reauth --timeout=5s",
-            limit="the control server is the configuration's"),
+        Row("up --login-server={other} --hostname=ours --force-reauth "
+            "--auth-key=key-alice --timeout=20s",
+            after=lambda: env.other.node("ours") or 1 / 0),
+        Row("switch work", after=is_state("Running")),
+        Row("login --login-server={other} --hostname=ours "
+            "--auth-key=key-bob --timeout=20s", after=is_state("Running")),
+        Row("switch work", after=is_state("Running")),
         Row("up --login-server={url} --hostname=ours --force-reauth "
             "--auth-key=key-alice --timeout=20s",
             after=is_state("Running")),
@@ -187,8 +191,9 @@ def rows(env):
 
 
 class Env:
-    def __init__(self, lab, program, peer):
-        self.lab, self.program, self.peer = lab, program, peer
+    def __init__(self, lab, other, program, peer):
+        self.lab, self.other = lab, other
+        self.program, self.peer = program, peer
         self.ip = lab.node("ours")["ips"][0]
         self.peer_ip = lab.node("peer")["ips"][0]
         self.suffix = program.status()["MagicDNSSuffix"]
@@ -200,6 +205,7 @@ class Env:
     def fill(self, text):
         return (text.replace("{peer}", self.peer_ip)
                 .replace("{ip}", self.ip).replace("{url}", self.lab.url)
+                .replace("{other}", self.other.url)
                 .replace("{suffix}", self.suffix))
 
     def cli(self, args, stdin=None, is_endless=False):
@@ -235,9 +241,12 @@ class Env:
 @pytest.fixture
 def env(tmp_path, keep):
     keep(OwnNetwork())
-    directory = tmp_path / "lab"
-    directory.mkdir()
-    lab = keep(Lab(directory))
+    labs = []
+    for name in ("lab", "other"):
+        directory = tmp_path / name
+        directory.mkdir()
+        labs.append(keep(Lab(directory)))
+    lab, other = labs
     control = LabControl(lab)
     program = keep(start_ours(control, tmp_path, "ours", "sleep", "600"))
     peer = keep(start_ours(control, tmp_path, "peer", "python3", "-u", "-m",
@@ -246,7 +255,7 @@ def env(tmp_path, keep):
     program.wait_running()
     peer.wait_running()
     wait_until(lambda: len(program.status().get("Peer") or {}) == 1, "peer")
-    return Env(lab, program, peer)
+    return Env(lab, other, program, peer)
 
 
 def first_line(result):
@@ -293,8 +302,8 @@ def test_every_command(env):
     for row in rows(env):
         outcome, remark = run_row(env, row)
         args = row.args.replace("{url}", "URL").replace(
-            "{peer}", "PEER-IP").replace("{ip}", "IP").replace(
-                "{suffix}", "SUFFIX")
+            "{other}", "OTHER-URL").replace("{peer}", "PEER-IP").replace(
+                "{ip}", "IP").replace("{suffix}", "SUFFIX")
         results.append((args, outcome, remark))
     width = max(len(r[0]) for r in results)
     for args, outcome, remark in results:

@@ -69,6 +69,8 @@ static void random_values_differ(void **state)
 	uint32_t first = ts_random_u32();
 	assert_false(ts_random_u32() == first && ts_random_u32() == first &&
 		     ts_random_u32() == first);
+	assert_false(ts_random_u64() == ts_random_u64());
+	assert_true(ts_random_u64() >> 32 || ts_random_u64() >> 32);
 }
 
 int main(void)

@@ -197,6 +197,7 @@ static void exit_nodes(void **state)
 	struct ts_dns_routes_input in = {.config = &config, .accepts = true,
 					 .has_exit_node = true,
 					 .exit_node_doh = url};
+	json_t *own;
 	struct ts_dns_routes *routes = ts_dns_routes_new(&in);
 
 	(void)state;
@@ -218,6 +219,20 @@ static void exit_nodes(void **state)
 	routes = ts_dns_routes_new(&in);
 	assert_string_equal(first(routes, "example.com"), "10.9.0.1");
 	ts_dns_routes_free(routes);
+	/* its provider's come before these, and after the tailnet's */
+	own = json_loads("[{\"Addr\":\"100.64.0.7\"}]", 0, NULL);
+	in.exit_node_resolvers = own;
+	routes = ts_dns_routes_new(&in);
+	assert_string_equal(first(routes, "example.com"), "100.64.0.7");
+	ts_dns_routes_free(routes);
+	json_object_set_new(config.raw, "Resolvers",
+			    json_pack("[{s:s}]", "Addr", "10.1.0.1"));
+	routes = ts_dns_routes_new(&in);
+	assert_string_equal(first(routes, "example.com"), "10.1.0.1");
+	ts_dns_routes_free(routes);
+	json_object_del(config.raw, "Resolvers");
+	json_decref(own);
+	in.exit_node_resolvers = NULL;
 	in.has_exit_node = false;
 	routes = ts_dns_routes_new(&in);
 	assert_true(ts_dns_routes_are_empty(routes));

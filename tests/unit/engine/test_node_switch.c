@@ -286,6 +286,54 @@ static void an_engine_that_ends_switches_no_more(void **state)
 	free(one);
 }
 
+static void a_login_elsewhere_is_a_profile_of_its_own(void **state)
+{
+	struct bench *b = *state;
+	struct ts_prefs prefs = login("elsewhere", 0);
+	struct ts_public_key key;
+	const struct ts_prefs *now;
+	char *two = id_of(b, "two");
+
+	ts_persist_deinit(&prefs.persist);
+	free(prefs.control_url);
+	prefs.control_url = strdup("http://127.0.0.1:10");
+	assert_int_equal(profile_store_log_in_elsewhere(b->engine, &prefs,
+							"key", b->err), 0);
+	ts_prefs_deinit(&prefs);
+	run(b);
+	now = ts_node_prefs(b->engine->node);
+	assert_string_equal(now->hostname, "elsewhere");
+	assert_string_equal(ts_node_control_url(b->engine->node),
+			    "http://127.0.0.1:10");
+	assert_true(now->want_running);
+	node_key(b, &key);
+	assert_true(ts_public_key_is_zero(&key));
+	expect_current(b, "");
+	assert_true(file_has_current(b, two));
+	/* And back, before it has come through. */
+	assert_int_equal(profile_store_switch(b->engine, two, b->err), 0);
+	run(b);
+	assert_string_equal(ts_node_control_url(b->engine->node),
+			    "http://127.0.0.1:9");
+	free(two);
+}
+
+static void a_wish_in_between_ends_a_login_elsewhere(void **state)
+{
+	struct bench *b = *state;
+	struct ts_prefs prefs = login("elsewhere", 0);
+	char *one = id_of(b, "one");
+
+	assert_int_equal(profile_store_log_in_elsewhere(b->engine, &prefs,
+							NULL, b->err), 0);
+	ts_prefs_deinit(&prefs);
+	assert_int_equal(profile_store_switch(b->engine, one, b->err), 0);
+	run(b);
+	assert_string_equal(ts_node_prefs(b->engine->node)->hostname, "one");
+	assert_null(b->engine->store.next);
+	free(one);
+}
+
 #define CASE(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 
 int main(void)
@@ -296,6 +344,8 @@ int main(void)
 		CASE(the_last_of_many_wishes_counts),
 		CASE(an_empty_profile_has_this_starts_settings_and_no_keys),
 		CASE(a_deleted_profile_leaves_nothing),
+		CASE(a_login_elsewhere_is_a_profile_of_its_own),
+		CASE(a_wish_in_between_ends_a_login_elsewhere),
 		CASE(an_engine_that_ends_switches_no_more),
 	};
 

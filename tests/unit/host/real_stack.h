@@ -156,7 +156,7 @@ static inline void our_syn(void *ctx, struct stack_syn *syn,
 			   const struct ts_addr *remote)
 {
 	(void)ctx;
-	ts_host_inbound_syn(net.host, syn, local, remote);
+	ts_host_inbound_syn(ts_host_first(net.host), syn, local, remote);
 }
 
 static inline void peer_syn_gone(void *ctx, struct stack_syn *syn)
@@ -168,7 +168,7 @@ static inline void peer_syn_gone(void *ctx, struct stack_syn *syn)
 static inline void our_syn_gone(void *ctx, struct stack_syn *syn)
 {
 	(void)ctx;
-	ts_host_syn_gone(net.host, syn);
+	ts_host_syn_gone(ts_host_first(net.host), syn);
 }
 
 /* As core/engine and core/node have it: 10.0.0.0/8 is behind us. */
@@ -183,7 +183,7 @@ static inline void our_forward_udp(void *ctx, const struct ts_addr *from,
 				   const uint8_t *data, size_t len)
 {
 	(void)ctx;
-	ts_host_forward_udp(net.host, from, to, data, len);
+	ts_host_forward_udp(ts_host_first(net.host), from, to, data, len);
 }
 
 static inline void our_forward_echo(void *ctx, const struct ts_ip *from,
@@ -192,7 +192,8 @@ static inline void our_forward_echo(void *ctx, const struct ts_ip *from,
 				    size_t len)
 {
 	(void)ctx;
-	ts_host_forward_echo(net.host, from, to, id, seq, data, len);
+	ts_host_forward_echo(ts_host_first(net.host), from, to, id, seq, data,
+			     len);
 }
 
 static inline void dialled_up(void *user)

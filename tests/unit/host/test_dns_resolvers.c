@@ -466,8 +466,8 @@ static void ask_much(struct fixture *f, void *ctx)
 		snprintf(name, sizeof(name), "%d.corp.example", i);
 		len = ts_dns_write_query(1, name, DNS_TYPE_A, query,
 					 sizeof(query));
-		ts_dns_service_ask(f->host, query, (size_t)len, count_answer,
-				   ctx);
+		ts_dns_service_ask(f->host, NULL, query, (size_t)len,
+				   count_answer, ctx);
 	}
 }
 

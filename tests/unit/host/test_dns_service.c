@@ -601,12 +601,13 @@ static void ask_by_datagram(struct fixture *f, void *ctx)
 	uint8_t query[QUERY_CAP];
 	size_t len = make_query(query, 3, "peer.ts.net", DNS_TYPE_A);
 
-	ts_dns_service_ask(f->host, query, len, on_answer, ctx);
+	ts_dns_service_ask(f->host, NULL, query, len, on_answer, ctx);
 }
 
 static void ask_junk_by_datagram(struct fixture *f, void *ctx)
 {
-	ts_dns_service_ask(f->host, (const uint8_t *)"junk", 4, on_answer, ctx);
+	ts_dns_service_ask(f->host, NULL, (const uint8_t *)"junk", 4, on_answer,
+			   ctx);
 }
 
 static void ask_and_cancel(struct fixture *f, void *ctx)
@@ -614,7 +615,7 @@ static void ask_and_cancel(struct fixture *f, void *ctx)
 	uint8_t query[QUERY_CAP];
 	size_t len = make_query(query, 3, "example.com", DNS_TYPE_A);
 
-	ts_dns_service_ask(f->host, query, len, on_answer, ctx);
+	ts_dns_service_ask(f->host, NULL, query, len, on_answer, ctx);
 	ts_dns_service_cancel(f->host, ctx);
 }
 

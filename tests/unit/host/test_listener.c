@@ -21,8 +21,8 @@ static void send_syn(struct fixture *f, void *ctx)
 	call->syn->stack = f->node.stack;
 	call->syn->local = fake_addr(call->to);
 	call->syn->remote = fake_addr(call->from ? call->from : PEER ":5555");
-	ts_host_inbound_syn(f->host, call->syn, &call->syn->local,
-			    &call->syn->remote);
+	ts_host_inbound_syn(ts_host_first(f->host), call->syn,
+			    &call->syn->local, &call->syn->remote);
 }
 
 static void look_syn(struct fixture *f, void *ctx)
@@ -410,7 +410,7 @@ static void syn_gone(struct fixture *f, void *ctx)
 {
 	struct syn_call *call = ctx;
 
-	ts_host_syn_gone(f->host, call->syn);
+	ts_host_syn_gone(ts_host_first(f->host), call->syn);
 }
 
 static void full_queue_lets_the_peer_wait(void **state)

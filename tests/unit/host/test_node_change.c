@@ -25,9 +25,9 @@ static void change_node(struct fixture *f, void *ctx)
 	if (!second.stack)
 		abort();
 	stack_set_addrs(second.stack, &v4, &v6);
-	ts_host_leave_node(f->host);
+	ts_host_leave_node(ts_host_first(f->host));
 	net_drain(); /* the peer hears of resets */
-	ts_host_enter_node(f->host, &second);
+	ts_host_enter_node(ts_host_first(f->host), &second);
 	net.side[0] = second.stack;
 	stack_free(old);
 }

@@ -4,6 +4,7 @@
 #include "unit/node/node_sim.h"
 
 #include "core/node/exit_node.h"
+#include "core/node/node_dns.h"
 
 static struct ts_ip ip_of(const char *text)
 {
@@ -315,6 +316,61 @@ static void it_speaks_for_the_rest(void **state)
 	sim_free(sim);
 }
 
+/* A provider of WireGuard: no disco, no relay, another address for us, and
+ * resolvers of its own in the tailnet's range. */
+static void one_that_only_speaks_wireguard(void **state)
+{
+	static const char *const all[] = {"0.0.0.0/0", "::/0"};
+	static const char provider[] =
+		"{\"IsWireGuardOnly\":true,\"DiscoKey\":null,"
+		"\"HomeDERP\":0,\"AllowedIPs\":[\"100.64.0.2/32\","
+		"\"0.0.0.0/0\",\"::/0\"],"
+		"\"SelfNodeV4MasqAddrForThisPeer\":\"100.99.0.7\","
+		"\"ExitNodeDNSResolvers\":[{\"Addr\":\"100.64.9.9\"},7,"
+		"{\"Addr\":\"x\"},{\"Addr\":\"10.64.0.1:53\"}]}";
+	static const uint8_t name[] = "\7example\3com";
+	struct sim *sim = sim_up(2, NULL);
+	const struct ts_dns_resolvers *r;
+	struct ts_ip masq = ip_of("100.99.0.7");
+	struct sim_conn *c;
+	int64_t id;
+
+	(void)state;
+	offer(sim, 1, all, 2);
+	approve(sim, 1, json_pack("[ss]", "0.0.0.0/0", "::/0"));
+	sim_set_extra(sim, 1, json_loads(provider, 0, NULL));
+	sim_tell(sim, 0, 1);
+	sim_set_extra(sim, 0, json_pack("{s:b, s:n, s:[s]}", "IsWireGuardOnly",
+					true, "DiscoKey", "Addresses",
+					"100.99.0.7/32"));
+	sim_tell(sim, 1, 0);
+	assert_int_equal(route(sim, "100.64.9.9", &id), TS_ROUTE_NONE);
+	use_exit(sim, "n1");
+	assert_int_equal(route(sim, "100.64.9.9", &id), TS_ROUTE_PEER);
+	assert_int_equal(id, 2);
+	assert_int_equal(route(sim, "100.64.9.8", &id), TS_ROUTE_NONE);
+	r = ts_dns_routes_find(ts_node_dns_routes(sim->nodes[0].node), name,
+			       sizeof(name));
+	assert_non_null(r);
+	assert_string_equal(r->list[0].text, "100.64.9.9");
+	c = sim_dial_ip(sim, 0, ip_of("8.8.8.8"), 443, 5000);
+	sim_run(sim, 10000);
+	assert_true(c->is_up);
+	assert_int_equal(sim->nodes[1].conns[0].read, 5000);
+	assert_true(ts_ip_equal(&sim->nodes[1].conns[0].remote.ip, &masq));
+	assert_int_equal(sim->nodes[0].wg_derp, 0);
+	/* Its resolvers change, and nothing else of it. */
+	json_object_set_new(sim->extra[1], "ExitNodeDNSResolvers",
+			    json_pack("[{s:s}]", "Addr", "100.64.9.8"));
+	sim_tell(sim, 0, 1);
+	assert_int_equal(route(sim, "100.64.9.9", &id), TS_ROUTE_NONE);
+	assert_int_equal(route(sim, "100.64.9.8", &id), TS_ROUTE_PEER);
+	use_exit(sim, NULL);
+	assert_null(ts_dns_routes_find(
+		ts_node_dns_routes(sim->nodes[0].node), name, sizeof(name)));
+	sim_free(sim);
+}
+
 /* -- suggestions ------------------------------------------------------------ */
 
 static uint32_t the_last(uint32_t limit)
@@ -446,6 +502,7 @@ int main(void)
 		cmocka_unit_test(from_the_first_map_on),
 		cmocka_unit_test(what_is_wanted_and_not_there),
 		cmocka_unit_test(it_speaks_for_the_rest),
+		cmocka_unit_test(one_that_only_speaks_wireguard),
 		cmocka_unit_test(nobody_may_be_suggested),
 		cmocka_unit_test(by_the_fastest_relay),
 		cmocka_unit_test(by_place),

@@ -87,6 +87,7 @@ static void defaults_are_those_of_the_header(void **state)
 	assert_null(b->config.auth_key);
 	assert_string_equal(b->config.control_url,
 			    "https://controlplane.tailscale.com");
+	assert_true(b->config.has_default_server);
 	assert_string_equal(b->config.state_dir,
 			    "/home/amelie/.local/state/tsnet/prog-1-sh");
 	assert_false(b->config.state_in_memory);
@@ -147,6 +148,7 @@ static void every_option_can_be_in_the_file(void **state)
 	assert_string_equal(b->config.hostname, "web-server");
 	assert_string_equal(b->config.auth_key, "tskey-auth-x");
 	assert_string_equal(b->config.control_url, "http://h.test:8080");
+	assert_false(b->config.has_default_server);
 	assert_string_equal(b->config.state_dir, "/var/lib/x");
 	assert_true(b->config.ephemeral);
 	assert_int_equal(b->config.listen, TS_LISTEN_TAILNET);

@@ -128,6 +128,21 @@ static void a_chosen_profile_is_the_current_one(void **state)
 	expect_current(s, "cccc");
 }
 
+static void a_servers_profile_is_chosen(void **state)
+{
+	struct ts_state *s = *state;
+	char err[128] = "";
+
+	put_three(s);
+	assert_int_equal(ts_profiles_choose_server(s, "https://c/", err), 0);
+	expect_current(s, "cccc");
+	assert_int_equal(ts_profiles_choose_server(s, "https://c", err), 0);
+	expect_current(s, "cccc");
+	/* There is none: this one will have to do. */
+	assert_int_equal(ts_profiles_choose_server(s, "https://d", err), 0);
+	expect_current(s, "cccc");
+}
+
 static void prefs_of_a_profile_are_read(void **state)
 {
 	struct ts_prefs prefs;
@@ -256,6 +271,7 @@ int main(void)
 		CASE(an_empty_state_has_no_profiles),
 		CASE(profiles_come_in_upstreams_order),
 		CASE(a_chosen_profile_is_the_current_one),
+		CASE(a_servers_profile_is_chosen),
 		CASE(prefs_of_a_profile_are_read),
 		CASE(a_login_after_leaving_is_a_new_profile),
 		CASE(a_known_login_after_leaving_is_taken_up),
