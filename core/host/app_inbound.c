@@ -29,6 +29,7 @@
 #include "core/host/host_internal.h"
 #include "core/host/peerapi.h"
 #include "core/host/serve.h"
+#include "core/host/tls_server.h"
 
 enum { SOURCE_TRIES = 8, LOOK_MIN_MS = 1000, LOOK_MAX_MS = 16000 };
 
@@ -44,6 +45,7 @@ struct ts_inbound {
 	struct ts_hup_item hup;	      /* afterwards */
 	struct ts_entry *entry;
 	bool is_answered, is_far_end_up, is_accepted;
+	bool is_tls;	/* TLS is ended on the way */
 	bool has_ended; /* the listener's side, without an error */
 	uint64_t look_ms, look_at_ms; /* is the listener's side still there? */
 	/* A peer: syn until it was answered, tcp from then on. */
@@ -128,11 +130,15 @@ static void try_start(struct ts_inbound *in)
 				       {in->far_fd, in->far_entry}};
 	struct ts_member *member = in->member;
 	struct stack_tcp *tcp = in->tcp;
+	struct ts_addr remote = in->remote;
+	bool is_tls = in->is_tls;
 
 	if (!in->is_far_end_up || !in->is_accepted)
 		return;
 	free_inbound(in);
-	if (tcp)
+	if (is_tls)
+		ts_tls_inbound_start(member, &remote, tcp, ends);
+	else if (tcp)
 		ts_splice_start(member, ends[0].fd, tcp, ends[0].entry);
 	else
 		ts_relay_start(member->host, member, ends);
@@ -224,6 +230,7 @@ static int try_next_listener(struct ts_inbound *in)
 	in->entry = NULL;
 	in->fd = -1;
 	in->native = next->native;
+	in->is_tls = ts_tls_is_for(in->member->host, next);
 	return connect_native(in);
 }
 
@@ -463,6 +470,7 @@ static struct ts_inbound *new_inbound(struct ts_member *member,
 	in->local = *local;
 	in->remote = *remote;
 	in->native = listener->native;
+	in->is_tls = ts_tls_is_for(member->host, listener);
 	in->fd = in->far_fd = -1;
 	in->hup.fd = in->far_hup.fd = -1;
 	ts_list_insert(&host->inbounds, &in->link);

@@ -522,6 +522,7 @@ void ts_listener_listen(struct ts_host *host,
 		return;
 	l->is_listening = true;
 	l->shares = place.shares;
+	l->is_tls = req->proto == IPPROTO_TCP && (req->flags & TS_BROKER_TLS);
 	publish_listening(host, l);
 	ts_addr_format(&l->tailnet, tailnet);
 	ts_addr_format(&l->native, native);

@@ -50,6 +50,7 @@ struct ts_dgram_port;
 struct ts_forwards; /* forward.h */
 struct ts_peerapi; /* peerapi.h */
 struct ts_serve; /* serve_internal.h */
+struct ts_tls_server; /* tls_server.h */
 
 /* -- flow_entries.c: the table's flows, and how long they stay ----------- */
 struct ts_entry {
@@ -112,6 +113,8 @@ struct ts_member {
 	struct ts_serve *serve;
 	struct ts_proxy *proxy; /* NULL: not asked for */
 	char localapi_path[108]; /* where nothing served leads; "": none */
+	const struct ts_host_cert_ops *certs; /* NULL: none */
+	void *certs_ctx;
 };
 
 struct ts_host {
@@ -138,6 +141,9 @@ struct ts_host {
 	struct ts_link dns_streams;
 	size_t dns_stream_count;
 	struct ts_dgrams *dgrams;       /* app_datagram.h */
+	struct ts_tls_server *tls;
+	uint16_t tls_ports[TS_HOST_TLS_PORTS_MAX]; /* of programs' listeners */
+	size_t tls_port_count;
 	struct ts_timer *ready_timer;	/* pumps what is in ready */
 	struct ts_timer *changed_timer; /* the node changed: tell all */
 	struct ts_timer *drain_timer;	/* drain.c; NULL: never needed yet */
@@ -282,6 +288,7 @@ struct ts_listener {
 	struct ts_addr native;
 	bool is_listening; /* LISTEN came; else BIND or BOUND only */
 	uint8_t shares; /* TS_BROKER_REUSE, TS_BROKER_REUSE_PORT */
+	bool is_tls;	/* TLS is ended in front of it */
 	int deferred_s;	/* TCP_DEFER_ACCEPT, where notify_bind.c took it */
 	/* UDP: in the tailnet of each member that serves it; NULL: not there */
 	struct ts_dgram_port *ports[TS_HOST_NODES_MAX];

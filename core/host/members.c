@@ -32,6 +32,13 @@ bool ts_member_is_down(const struct ts_member *member)
 		!ts_node_auth_url(member->node));
 }
 
+void ts_host_set_certs(struct ts_member *member,
+		       const struct ts_host_cert_ops *ops, void *ctx)
+{
+	member->certs = ops;
+	member->certs_ctx = ctx;
+}
+
 static int open_member(struct ts_host *host, struct ts_node *node)
 {
 	struct ts_member *member = &host->members[host->member_count];
