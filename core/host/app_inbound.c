@@ -454,14 +454,18 @@ static void on_look(void *ctx)
 /* NULL: *err. On the way to the listener otherwise, or there. */
 static struct ts_inbound *new_inbound(struct ts_member *member,
 				      const struct ts_addr *local,
-				      const struct ts_addr *remote, int *err)
+				      const struct ts_addr *remote,
+				      enum ts_funnel refused, int *err)
 {
 	const struct ts_listener *listener =
 		ts_listener_for(member, IPPROTO_TCP, local);
 	struct ts_host *host = member->host;
-	struct ts_inbound *in = listener ? calloc(1, sizeof(*in)) : NULL;
+	struct ts_inbound *in = NULL;
 
+	if (listener && listener->funnel == refused)
+		listener = NULL;
 	*err = listener ? -ENOMEM : -ECONNREFUSED;
+	in = listener ? calloc(1, sizeof(*in)) : NULL;
 	if (!in)
 		return NULL;
 	in->host = host;
@@ -489,7 +493,8 @@ struct ts_inbound *ts_inbound_from_self(struct ts_member *member,
 					const struct ts_addr *local,
 					const struct ts_addr *remote, int *err)
 {
-	struct ts_inbound *in = new_inbound(member, local, remote, err);
+	struct ts_inbound *in = new_inbound(member, local, remote,
+					    TS_FUNNEL_ONLY, err);
 
 	if (!in)
 		return NULL;
@@ -519,6 +524,25 @@ static void take_syn(struct ts_inbound *in, struct stack_syn *syn)
 		inbound_fail(in, err);
 }
 
+void ts_inbound_from_funnel(struct ts_member *member, struct stack_tcp *tcp,
+			    const struct ts_addr *local,
+			    const struct ts_addr *remote)
+{
+	int err;
+	struct ts_inbound *in = new_inbound(member, local, remote,
+					    TS_FUNNEL_NONE, &err);
+
+	if (!in) {
+		stack_tcp_abort(tcp);
+		return;
+	}
+	in->tcp = tcp;
+	in->is_answered = true;
+	in->is_far_end_up = true;
+	stack_tcp_set_user(tcp, &accept_ops, in);
+	take_syn(in, NULL);
+}
+
 void ts_host_inbound_syn(struct ts_member *member, struct stack_syn *syn,
 			 const struct ts_addr *local,
 			 const struct ts_addr *remote)
@@ -542,7 +566,7 @@ void ts_host_inbound_syn(struct ts_member *member, struct stack_syn *syn,
 	}
 	if (ts_serve_syn(member, syn, local, remote))
 		return;
-	in = new_inbound(member, local, remote, &err);
+	in = new_inbound(member, local, remote, TS_FUNNEL_ONLY, &err);
 	if (in) {
 		take_syn(in, syn);
 		return;

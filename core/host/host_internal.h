@@ -280,6 +280,8 @@ int ts_held_pace(int fd);
 void ts_held_unpace(int fd, int before_ms);
 
 /* -- app_listener.c ------------------------------------------------------ */
+/* What comes from the internet (serve_funnel.c). */
+enum ts_funnel { TS_FUNNEL_NONE, TS_FUNNEL_TOO, TS_FUNNEL_ONLY };
 struct ts_listener {
 	struct ts_link link;
 	uint8_t proto; /* IPPROTO_TCP, IPPROTO_UDP */
@@ -289,6 +291,7 @@ struct ts_listener {
 	bool is_listening; /* LISTEN came; else BIND or BOUND only */
 	uint8_t shares; /* TS_BROKER_REUSE, TS_BROKER_REUSE_PORT */
 	bool is_tls;	/* TLS is ended in front of it */
+	enum ts_funnel funnel;
 	int deferred_s;	/* TCP_DEFER_ACCEPT, where notify_bind.c took it */
 	/* UDP: in the tailnet of each member that serves it; NULL: not there */
 	struct ts_dgram_port *ports[TS_HOST_NODES_MAX];
@@ -326,6 +329,11 @@ struct ts_inbound *ts_inbound_from_self(struct ts_member *member,
 					struct ts_conn *conn,
 					const struct ts_addr *local,
 					const struct ts_addr *remote, int *err);
+/* From the internet, with a connection of the tunnel's that is up already:
+ * takes it. */
+void ts_inbound_from_funnel(struct ts_member *member, struct stack_tcp *tcp,
+			    const struct ts_addr *local,
+			    const struct ts_addr *remote);
 /* The connecting program's end is up: bytes may flow once accepted. Owns fd
  * and entry from here. */
 void ts_inbound_join(struct ts_inbound *in, int fd, struct ts_entry *entry);

@@ -76,7 +76,6 @@ void ts_members_stop(struct ts_host *host)
 		if (member->serve)
 			ts_serve_end(member);
 		ts_splices_close(member);
-		ts_serve_close(member);
 	}
 	ts_relays_end(host, NULL);
 }
@@ -85,6 +84,8 @@ void ts_members_close(struct ts_host *host)
 {
 	for (unsigned i = 0; i < host->member_count; i++)
 		ts_forwards_close(&host->members[i]);
+	for (unsigned i = 0; i < host->member_count; i++)
+		ts_serve_close(&host->members[i]); /* after TLS' joins */
 }
 
 void ts_members_node_changed(struct ts_host *host)

@@ -37,4 +37,19 @@ bool ts_serve_hosts(const struct ts_member *member, const struct ts_ip *ip);
 bool ts_serve_syn(struct ts_member *member, struct stack_syn *syn,
 		  const struct ts_addr *local, const struct ts_addr *remote);
 
+/* -- from the internet (serve_funnel.c) -------------------------------------- */
+/* "host:port", as an ingress names it. */
+struct ts_serve_funnel {
+	const char *target;
+	uint16_t port;
+	struct ts_addr src; /* who is calling */
+	struct ts_ip peer;  /* who brings it */
+};
+/* May it come, and is there somebody for it? */
+bool ts_serve_takes_funnel(const struct ts_member *member,
+			   const struct ts_serve_funnel *funnel);
+/* Then here it is: the client's bytes, which are TLS. Takes up. */
+void ts_serve_funnel(struct ts_member *member, struct stack_tcp *up,
+		     const struct ts_serve_funnel *funnel);
+
 #endif

@@ -215,7 +215,8 @@ static struct serve_conn *new_conn(struct ts_member *member,
 
 static void serve_web(struct ts_member *member, struct stack_syn *syn,
 		      const struct ts_addr *local,
-		      const struct ts_addr *remote, const char *service)
+		      const struct ts_addr *remote, const char *service,
+		      bool is_tls)
 {
 	struct serve_conn *conn = new_conn(member, &remote->ip);
 	char text[TS_ADDR_TEXT_CAP];
@@ -226,12 +227,31 @@ static void serve_web(struct ts_member *member, struct stack_syn *syn,
 	}
 	conn->remote = *remote;
 	conn->port = local->port;
+	conn->is_tls = is_tls;
 	if (service)
 		snprintf(conn->service, sizeof(conn->service), "%s", service);
 	log_debug("serve-%llu: connection from %s to port %u",
 		  (unsigned long long)conn->id, ts_addr_format(remote, text),
 		  local->port);
-	if (serve_stream_accept(&conn->stream, syn))
+	if (serve_stream_accept(&conn->stream, syn, is_tls))
+		free_conn(conn);
+}
+
+void serve_web_funnel(struct ts_member *member, struct stack_tcp *up,
+		      const struct ts_addr *src, const struct ts_ip *peer,
+		      uint16_t port)
+{
+	struct serve_conn *conn = new_conn(member, peer);
+
+	if (!conn) {
+		stack_tcp_abort(up);
+		return;
+	}
+	conn->remote = *src;
+	conn->port = port;
+	conn->is_tls = true;
+	conn->is_funnel = true;
+	if (serve_stream_adopt(&conn->stream, up))
 		free_conn(conn);
 }
 
@@ -249,10 +269,10 @@ bool ts_serve_syn(struct ts_member *member, struct stack_syn *syn,
 	if (!ts_serve_find_tcp(ts_node_serve(member->node), service,
 			       local->port, &tcp))
 		return false;
-	if (tcp.http)
-		serve_web(member, syn, local, remote, service);
-	else if (tcp.forward && !tcp.https && !tcp.terminate_tls)
-		serve_forward_syn(member, syn, local, remote, &tcp);
+	if (tcp.http || tcp.https)
+		serve_web(member, syn, local, remote, service, tcp.https);
+	else if (tcp.forward)
+		serve_forward_syn(member, syn, remote, &tcp);
 	else
 		stack_syn_refuse(syn);
 	return true;

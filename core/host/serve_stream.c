@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * serve_stream.c - a client's bytes
+ * serve_stream.c - a client's bytes, plain or out of TLS
  */
 #include <errno.h>
 #include <string.h>
 
 #include "core/host/serve_internal.h"
+#include "core/host/tls_server.h"
 
 enum { VIEWS = 32 };
 
@@ -39,36 +40,82 @@ static const struct stack_tcp_ops stream_ops = {
 	.gone = on_gone,
 };
 
-static void set_up(struct serve_stream *s)
+/* -- TLS -------------------------------------------------------------------- */
+
+static void on_tls_gone(void *user, int err)
+{
+	struct serve_stream *s = user;
+
+	(void)err;
+	s->tls = NULL;
+	serve_conn_kill(s->owner);
+}
+
+static const struct ts_tls_conn_ops tls_ops = {
+	.ready = on_connected,
+	.readable = on_event,
+	.writable = on_event,
+	.gone = on_tls_gone,
+};
+
+/* TLS has the connection from here, in every case. */
+static int put_tls(struct serve_stream *s)
+{
+	const struct ts_tls_wish wish = {.alpn = TS_ALPN_HTTP1};
+	struct stack_tcp *tcp = s->tcp;
+
+	s->tcp = NULL;
+	s->tls = ts_tls_accept_tcp(s->owner->member, tcp, &wish, &tls_ops, s);
+	return s->tls ? 0 : -ENOMEM;
+}
+
+/* -- beginnings ------------------------------------------------------------- */
+
+static void set_up(struct stack_tcp *tcp)
 {
 	const struct stack_tcp_options options = {.keepalive = true};
 
-	stack_tcp_set_options(s->tcp, &options);
-	stack_tcp_set_nodelay(s->tcp, true);
+	stack_tcp_set_options(tcp, &options);
+	stack_tcp_set_nodelay(tcp, true);
 }
 
-int serve_stream_accept(struct serve_stream *s, struct stack_syn *syn)
+int serve_stream_accept(struct serve_stream *s, struct stack_syn *syn,
+			bool is_tls)
 {
 	s->tcp = stack_syn_accept(syn, &stream_ops, s,
 				  ts_host_now_ms(s->owner->member->host));
 	if (!s->tcp)
 		return -ENOMEM;
-	set_up(s);
-	return 0;
+	set_up(s->tcp);
+	return is_tls ? put_tls(s) : 0;
 }
 
-void serve_stream_adopt(struct serve_stream *s, struct stack_tcp *tcp)
+int serve_stream_adopt(struct serve_stream *s, struct stack_tcp *tcp)
 {
 	s->tcp = tcp;
-	s->is_up = true;
-	stack_tcp_set_user(tcp, &stream_ops, s);
-	set_up(s);
+	set_up(tcp);
+	return put_tls(s);
 }
 
-size_t serve_stream_read(struct serve_stream *s, void *out, size_t cap)
+const char *serve_stream_name(const struct serve_stream *s)
+{
+	return s->tls ? ts_tls_conn_name(s->tls) : "";
+}
+
+/* -- bytes ------------------------------------------------------------------ */
+
+static size_t read_tls(struct serve_stream *s, void *out, size_t cap)
+{
+	ssize_t n = s->is_up ? ts_tls_conn_read(s->tls, out, cap) : -EAGAIN;
+
+	if (n == 0)
+		s->has_ended = true;
+	return n > 0 ? (size_t)n : 0; /* broken: gone() follows */
+}
+
+static size_t read_tcp(struct serve_stream *s, uint8_t *to, size_t cap)
 {
 	struct iovec views[VIEWS];
-	uint8_t *to = out;
 	size_t n = 0;
 	int count;
 
@@ -93,9 +140,18 @@ size_t serve_stream_read(struct serve_stream *s, void *out, size_t cap)
 	return n;
 }
 
+size_t serve_stream_read(struct serve_stream *s, void *out, size_t cap)
+{
+	return s->tls ? read_tls(s, out, cap) : read_tcp(s, out, cap);
+}
+
 size_t serve_stream_write(struct serve_stream *s, const void *data, size_t len)
 {
-	return s->tcp && s->is_up ? stack_tcp_write(s->tcp, data, len) : 0;
+	if (!s->is_up)
+		return 0;
+	if (s->tls)
+		return ts_tls_conn_write(s->tls, data, len);
+	return s->tcp ? stack_tcp_write(s->tcp, data, len) : 0;
 }
 
 void serve_stream_flush(struct serve_stream *s)
@@ -104,8 +160,12 @@ void serve_stream_flush(struct serve_stream *s)
 		stack_tcp_flush(s->tcp);
 }
 
+/* -- ends ------------------------------------------------------------------- */
+
 void serve_stream_end(struct serve_stream *s)
 {
+	if (s->tls)
+		ts_tls_conn_shutdown_write(s->tls);
 	if (s->tcp)
 		stack_tcp_shutdown_write(s->tcp);
 }
@@ -113,8 +173,12 @@ void serve_stream_end(struct serve_stream *s)
 void serve_stream_close(struct serve_stream *s)
 {
 	struct stack_tcp *tcp = s->tcp;
+	struct ts_tls_conn *tls = s->tls;
 
 	s->tcp = NULL;
+	s->tls = NULL;
+	if (tls)
+		ts_tls_conn_close(tls);
 	if (tcp)
 		stack_tcp_close(tcp);
 }
@@ -122,8 +186,12 @@ void serve_stream_close(struct serve_stream *s)
 void serve_stream_abort(struct serve_stream *s)
 {
 	struct stack_tcp *tcp = s->tcp;
+	struct ts_tls_conn *tls = s->tls;
 
 	s->tcp = NULL;
+	s->tls = NULL;
+	if (tls)
+		ts_tls_conn_abort(tls);
 	if (tcp)
 		stack_tcp_abort(tcp);
 }
