@@ -455,12 +455,9 @@ class Once:
         self.listener.bind(path or ("127.0.0.1", 0))
         self.listener.listen()
         self.got, self.reply = b"", reply
+        self.port = None if path else self.listener.getsockname()[1]
         self.thread = threading.Thread(target=self.work, daemon=True)
         self.thread.start()
-
-    @property
-    def port(self):
-        return self.listener.getsockname()[1]
 
     def work(self):
         conn, _ = self.listener.accept()
