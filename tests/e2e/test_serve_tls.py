@@ -135,9 +135,9 @@ def visit(call, web, acme, text):
 
 
 @pytest.fixture
-def ingress(lab, call, web):
+def ingress(lab, run, web):
     """A node that may bring connections from the internet."""
-    assert call("ingress", "true", key="key-bob").code == 0
+    run("ingress", "sleep", "1000", key="key-bob").wait_running().stop()
     allow_ingress(lab, lab.node("ingress")["ips"][0])
     return web
 
