@@ -451,7 +451,27 @@ static void on_look(void *ctx)
 		ts_timer_set(host->inbound_look, now_ms + LOOK_MIN_MS);
 }
 
-/* NULL: *err. On the way to the listener otherwise, or there. */
+static struct ts_inbound *alloc_inbound(struct ts_member *member,
+					const struct ts_addr *local,
+					const struct ts_addr *remote)
+{
+	struct ts_inbound *in = calloc(1, sizeof(*in));
+
+	if (!in)
+		return NULL;
+	in->host = member->host;
+	in->member = member;
+	in->id = ++member->host->next_id;
+	in->local = *local;
+	in->remote = *remote;
+	in->fd = in->far_fd = -1;
+	in->hup.fd = in->far_hup.fd = -1;
+	ts_list_insert(&member->host->inbounds, &in->link);
+	return in;
+}
+
+/* NULL: *err. On the way to the listener otherwise, or there. refused: of
+ * listeners, those that are nothing for it. */
 static struct ts_inbound *new_inbound(struct ts_member *member,
 				      const struct ts_addr *local,
 				      const struct ts_addr *remote,
@@ -459,31 +479,49 @@ static struct ts_inbound *new_inbound(struct ts_member *member,
 {
 	const struct ts_listener *listener =
 		ts_listener_for(member, IPPROTO_TCP, local);
-	struct ts_host *host = member->host;
-	struct ts_inbound *in = NULL;
+	struct ts_inbound *in;
 
-	if (listener && listener->funnel == refused)
-		listener = NULL;
-	*err = listener ? -ENOMEM : -ECONNREFUSED;
-	in = listener ? calloc(1, sizeof(*in)) : NULL;
+	if (!listener || listener->funnel == refused) {
+		*err = -ECONNREFUSED;
+		return NULL;
+	}
+	in = alloc_inbound(member, local, remote);
+	*err = -ENOMEM;
 	if (!in)
 		return NULL;
-	in->host = host;
-	in->member = member;
-	in->id = ++host->next_id;
-	in->local = *local;
-	in->remote = *remote;
 	in->native = listener->native;
 	in->is_tls = ts_tls_is_for(member->host, listener);
-	in->fd = in->far_fd = -1;
-	in->hup.fd = in->far_hup.fd = -1;
-	ts_list_insert(&host->inbounds, &in->link);
 	*err = connect_native(in);
 	if (!*err)
 		return in;
 	close_native(in);
 	free_inbound(in);
 	return NULL;
+}
+
+/* What the node serves by itself has no listener: a pair of sockets leads
+ * there, and nobody has to accept. */
+static struct ts_inbound *new_to_serve(struct ts_member *member,
+				       const struct ts_addr *local,
+				       const struct ts_addr *remote, int *err)
+{
+	struct ts_inbound *in = alloc_inbound(member, local, remote);
+	int pair[2];
+
+	*err = -ENOMEM;
+	if (!in)
+		return NULL;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
+		       pair)) {
+		*err = -errno;
+		free_inbound(in);
+		return NULL;
+	}
+	in->fd = ts_sock_keep(member->host, pair[0]);
+	in->is_accepted = true;
+	ts_serve_local(member, ts_sock_keep(member->host, pair[1]), local,
+		       remote);
+	return in;
 }
 
 /* -- for the other files ------------------------------------------------- */
@@ -493,8 +531,11 @@ struct ts_inbound *ts_inbound_from_self(struct ts_member *member,
 					const struct ts_addr *local,
 					const struct ts_addr *remote, int *err)
 {
-	struct ts_inbound *in = new_inbound(member, local, remote,
-					    TS_FUNNEL_ONLY, err);
+	struct ts_inbound *in =
+		ts_serve_has(member, local)
+			? new_to_serve(member, local, remote, err)
+			: new_inbound(member, local, remote, TS_FUNNEL_ONLY,
+				      err);
 
 	if (!in)
 		return NULL;

@@ -37,6 +37,12 @@ bool ts_serve_hosts(const struct ts_member *member, const struct ts_ip *ip);
 bool ts_serve_syn(struct ts_member *member, struct stack_syn *syn,
 		  const struct ts_addr *local, const struct ts_addr *remote);
 
+/* Does the serve configuration have this address of ours? */
+bool ts_serve_has(const struct ts_member *member, const struct ts_addr *local);
+/* Then this is a program of the node itself that calls it; takes fd. */
+void ts_serve_local(struct ts_member *member, int fd,
+		    const struct ts_addr *local, const struct ts_addr *remote);
+
 /* -- from the internet (serve_funnel.c) -------------------------------------- */
 /* "host:port", as an ingress names it. */
 struct ts_serve_funnel {

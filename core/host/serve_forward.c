@@ -31,6 +31,7 @@ struct serve_forward {
 	int fd;			/* connected, or -1 */
 	struct stack_syn *syn;	/* until it is answered */
 	struct stack_tcp *tcp;	/* afterwards */
+	int client_fd;		/* in place of both: a program here; or -1 */
 };
 
 static void free_forward(struct serve_forward *f)
@@ -58,6 +59,7 @@ static void fail(struct serve_forward *f, int err)
 		answer_no(f->syn, err);
 	if (f->tcp)
 		stack_tcp_abort(f->tcp);
+	ts_sock_reset(f->client_fd);
 	ts_sock_reset(f->fd);
 	free_forward(f);
 }
@@ -141,13 +143,20 @@ static void join(void *user)
 	const struct ts_tls_wish wish = {.name = f->tls_name};
 	struct stack_tcp *tcp = f->tcp;
 
-	stack_tcp_set_options(tcp, &options);
-	member->serve->count++;
+	const struct ts_relay_end ends[2] = {{.fd = f->client_fd},
+					     {.fd = f->fd}};
+
+	if (tcp)
+		stack_tcp_set_options(tcp, &options);
+	if (tcp || f->tls_name)
+		member->serve->count++;
 	if (f->tls_name)
-		ts_tls_join(member, tcp, -1, &f->remote, &wish, f->fd,
-			    on_ended, member->serve);
-	else
+		ts_tls_join(member, tcp, f->client_fd, &f->remote, &wish,
+			    f->fd, on_ended, member->serve);
+	else if (tcp)
 		ts_splice_forward(member, f->fd, tcp, on_ended, member->serve);
+	else
+		ts_relay_start(member->host, member, ends);
 	free_forward(f);
 }
 
@@ -184,7 +193,7 @@ static void on_dialled(void *ctx, int err, int fd)
 		fail(f, err);
 		return;
 	}
-	if (f->tcp) {
+	if (f->tcp || f->client_fd >= 0) {
 		join(f);
 		return;
 	}
@@ -215,7 +224,7 @@ static struct serve_forward *new_forward(struct ts_member *member,
 	f->remote = *remote;
 	f->proxy_protocol = tcp->proxy_protocol;
 	f->tls_name = tcp->terminate_tls ? strdup(tcp->terminate_tls) : NULL;
-	f->fd = -1;
+	f->fd = f->client_fd = -1;
 	ts_list_insert(&serve->forwards, &f->link);
 	log_debug("serve-%llu: connection from %s for %s",
 		  (unsigned long long)f->id, ts_addr_format(remote, text),
@@ -237,6 +246,18 @@ void serve_forward_syn(struct ts_member *member, struct stack_syn *syn,
 		f->syn = syn;
 	else
 		stack_syn_refuse(syn);
+}
+
+void serve_forward_fd(struct ts_member *member, int fd,
+		      const struct ts_addr *remote,
+		      const struct ts_serve_tcp *tcp)
+{
+	struct serve_forward *f = new_forward(member, remote, tcp);
+
+	if (f)
+		f->client_fd = fd;
+	else
+		ts_sock_reset(fd);
 }
 
 void serve_forward_tcp(struct ts_member *member, struct stack_tcp *up,

@@ -44,6 +44,8 @@ struct serve_backend;
 struct serve_stream {
 	struct stack_tcp *tcp; /* NULL: gone, or TLS has it */
 	struct ts_tls_conn *tls;
+	int fd; /* of a program here, plain; -1: none */
+	struct ts_watch *watch;
 	bool is_up;	       /* the handshake is done */
 	bool has_ended;	       /* the client's side, in order */
 	struct serve_conn *owner;
@@ -53,6 +55,11 @@ int serve_stream_accept(struct serve_stream *s, struct stack_syn *syn,
 			bool is_tls);
 /* One that is up already; TLS. -ENOMEM: it was reset. */
 int serve_stream_adopt(struct serve_stream *s, struct stack_tcp *tcp);
+/* A program's of this node. As above. */
+int serve_stream_take(struct serve_stream *s, int fd, bool is_tls);
+/* What is waited for now. */
+void serve_stream_watch(struct serve_stream *s, bool wants_bytes,
+			bool wants_room);
 /* Of TLS, whose certificate the client was shown. */
 const char *serve_stream_name(const struct serve_stream *s);
 /* Up to cap bytes; 0: none now, or the end (has_ended). */
@@ -156,6 +163,10 @@ bool serve_tunnel_step(struct serve_conn *conn);
 void serve_forward_syn(struct ts_member *member, struct stack_syn *syn,
 		       const struct ts_addr *remote,
 		       const struct ts_serve_tcp *tcp);
+/* A program's of this node; takes fd. */
+void serve_forward_fd(struct ts_member *member, int fd,
+		      const struct ts_addr *remote,
+		      const struct ts_serve_tcp *tcp);
 /* One that is up already. */
 void serve_forward_tcp(struct ts_member *member, struct stack_tcp *up,
 		       const struct ts_addr *remote,

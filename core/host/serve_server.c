@@ -126,6 +126,11 @@ static void work(struct serve_conn *conn)
 	}
 	follow_due(conn, has_moved);
 	serve_backend_watch(conn->backend);
+	serve_stream_watch(&conn->stream,
+			   !conn->stream.has_ended &&
+				   ts_byte_queue_len(&conn->in) <
+					   SERVE_BUFFER_BYTES,
+			   ts_byte_queue_len(&conn->out) > 0);
 	if (more) /* the others' turn */
 		serve_conn_line_up(conn);
 }
@@ -203,6 +208,7 @@ static struct serve_conn *new_conn(struct ts_member *member,
 	conn->peer = *peer;
 	conn->file_fd = -1;
 	conn->stream.owner = conn;
+	conn->stream.fd = -1;
 	ts_byte_queue_init(&conn->in, SERVE_QUEUE_BYTES);
 	ts_byte_queue_init(&conn->out, TS_SERVE_TEXT_MAX + SERVE_QUEUE_BYTES);
 	ts_list_init(&conn->ready);
@@ -253,6 +259,46 @@ void serve_web_funnel(struct ts_member *member, struct stack_tcp *up,
 	conn->is_funnel = true;
 	if (serve_stream_adopt(&conn->stream, up))
 		free_conn(conn);
+}
+
+static void serve_web_local(struct ts_member *member, int fd,
+			    const struct ts_addr *local,
+			    const struct ts_addr *remote, bool is_tls)
+{
+	struct serve_conn *conn = new_conn(member, &remote->ip);
+
+	if (!conn) {
+		ts_sock_close(fd);
+		return;
+	}
+	conn->remote = *remote;
+	conn->port = local->port;
+	conn->is_tls = is_tls;
+	if (serve_stream_take(&conn->stream, fd, is_tls))
+		free_conn(conn);
+}
+
+bool ts_serve_has(const struct ts_member *member, const struct ts_addr *local)
+{
+	return ts_node_route(member->node, &local->ip, NULL) ==
+		       TS_ROUTE_SELF &&
+	       ts_serve_has_port(ts_node_serve(member->node), local->port);
+}
+
+void ts_serve_local(struct ts_member *member, int fd,
+		    const struct ts_addr *local, const struct ts_addr *remote)
+{
+	struct ts_serve_tcp tcp;
+
+	if (!ts_serve_find_tcp(ts_node_serve(member->node), NULL, local->port,
+			       &tcp))
+		ts_sock_close(fd);
+	else if (tcp.http || tcp.https)
+		serve_web_local(member, fd, local, remote, tcp.https);
+	else if (tcp.forward)
+		serve_forward_fd(member, fd, remote, &tcp);
+	else
+		ts_sock_close(fd);
 }
 
 bool ts_serve_hosts(const struct ts_member *member, const struct ts_ip *ip)
