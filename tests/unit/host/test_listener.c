@@ -890,7 +890,9 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(program_greets_and_closes_at_once),
 	cmocka_unit_test(the_end_comes_before_accepted),
 	cmocka_unit_test(unregistered_port_is_refused),
-	cmocka_unit_test(closed_listener_is_refused_and_forgotten),
+	cmocka_unit_test(
+			a_listener_for_the_internet_alone_refuses_peers),
+		cmocka_unit_test(closed_listener_is_refused_and_forgotten),
 	cmocka_unit_test(dead_listener_does_not_hide_another),
 	cmocka_unit_test(listener_closes_before_accept),
 	cmocka_unit_test(peer_resets_before_accept),
