@@ -30,6 +30,8 @@ void ts_serve_close(struct ts_member *member); /* aborts what is left */
 void ts_serve_end(struct ts_member *member);
 /* false: it was none of ours. */
 bool ts_serve_syn_gone(struct ts_member *member, const struct stack_syn *syn);
+/* Bytes of answers that clients have not got yet (to drain at exit). */
+size_t ts_serve_undelivered(const struct ts_host *host);
 /* Is it the address of a service that we host? */
 bool ts_serve_hosts(const struct ts_member *member, const struct ts_ip *ip);
 /* Is this connection one for the serve configuration? Then it is answered, and

@@ -17,7 +17,8 @@
 #include "core/host/serve_backend.h"
 #include "core/host/serve_internal.h"
 
-enum { SWEEP_MS = 1000, TURN_STEPS = 64 };
+/* A step moves what a buffer holds at most. */
+enum { SWEEP_MS = 1000, TURN_STEPS = 4 };
 
 /* -- ends ------------------------------------------------------------------ */
 
@@ -171,8 +172,11 @@ static void on_sweep(void *ctx)
 			TS_LINK_OWNER(at, struct serve_conn, link);
 
 		next = at->next;
-		if (now_ms >= conn->due_ms)
-			free_conn(conn);
+		if (now_ms < conn->due_ms)
+			continue;
+		if (conn->state == SERVE_HEAD && !conn->has_begun)
+			serve_stream_close(&conn->stream); /* in order */
+		free_conn(conn);
 	}
 	if (serve->count > 0)
 		ts_timer_set(serve->sweep, now_ms + SWEEP_MS);
@@ -327,6 +331,26 @@ bool ts_serve_syn(struct ts_member *member, struct stack_syn *syn,
 bool ts_serve_syn_gone(struct ts_member *member, const struct stack_syn *syn)
 {
 	return serve_forward_syn_gone(member, syn);
+}
+
+size_t ts_serve_undelivered(const struct ts_host *host)
+{
+	size_t total = 0;
+
+	for (unsigned i = 0; i < host->member_count; i++) {
+		const struct ts_link *head = &host->members[i].serve->conns;
+
+		for (const struct ts_link *at = head->next; at != head;
+		     at = at->next) {
+			const struct serve_conn *conn =
+				TS_LINK_OWNER(at, struct serve_conn, link);
+
+			total += ts_byte_queue_len(&conn->out);
+			if (conn->stream.tcp)
+				total += stack_tcp_pending(conn->stream.tcp);
+		}
+	}
+	return total;
 }
 
 /* -- life ------------------------------------------------------------------ */
