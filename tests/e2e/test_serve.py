@@ -241,6 +241,34 @@ def test_a_proxy_says_who_is_calling(web, call, backend):
 
 
 @needs("curl")
+def test_a_handler_gets_the_capabilities_that_it_accepts(web, call, backend):
+    everything = {"SrcIPs": ["*"], "DstPorts": [
+        {"IP": "*", "Ports": {"First": 0, "Last": 65535}}]}
+    grant = {"SrcIPs": ["*"], "CapGrant": [
+        {"Dsts": ["0.0.0.0/0", "::/0"], "CapMap": {
+            "example.com/cap/role": [{"role": "<admin>"}],
+            "example.com/cap/other": [1]}}]}
+    web.lab.command("filter " + json.dumps([everything, grant]))
+    web.lab.command("authkey key-tagged,tag:client")
+    serve(web, handlers(**{
+        "/": {"Proxy": str(backend.port),
+              "AcceptAppCaps": ["example.com/cap/role", "example.com/none"]},
+        "/without": {"Proxy": str(backend.port)}}))
+    curl(call, "-H", "Tailscale-App-Capabilities: {}", f"http://{NAME}/",
+         f"http://{NAME}/without")
+    name = "Tailscale-App-Capabilities"
+    assert dict(backend.seen[0][2])[name] == \
+        '{"example.com/cap/role":[{"role":"\\u003cadmin\\u003e"}]}'
+    assert name not in dict(backend.seen[1][2])
+    # a tagged node is nobody's
+    client = call("robot", "curl", "-sS", f"http://{NAME}/", key="key-tagged")
+    assert client.code == 0, client.err
+    fields = dict(backend.seen[2][2])
+    assert fields[name] and "Tailscale-User-Login" not in fields
+    assert fields["X-Forwarded-For"] == web.lab.node("robot")["ips"][0]
+
+
+@needs("curl")
 def test_bodies_stream_both_ways(web, call, backend, tmp_path):
     serve(web, at({"Proxy": f"http://127.0.0.1:{backend.port}/api"}, "/m"))
     data = tmp_path / "data"
@@ -649,6 +677,29 @@ def test_pipelined_requests_are_answered_in_order(web, call, backend):
     assert bodies == ["GET /1", "text", "GET /2", "text", "GET /3"]
 
 
+def test_one_peer_has_not_all_connections(web, call):
+    """What is more than its share is refused, and what it has goes on."""
+    serve(web, at({"Text": "hello"}))
+    out = python(call, f"""
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (2048, 2048))
+conns, refused = [], 0
+for i in range(530):
+    try:
+        conns.append(socket.create_connection(("{web.ip}", 80), 20))
+    except ConnectionRefusedError:
+        refused += 1
+print(len(conns), refused)
+for s in conns[0], conns[-1]:
+    s.sendall(b"GET / HTTP/1.0\\r\\nHost: {NAME}\\r\\n\\r\\n")
+    print(b"hello" in s.makefile("rb").read())
+conns[0].close()
+""")
+    count, refused = out.split()[:2]
+    assert int(count) + int(refused) == 530 and 256 <= int(count) <= 512
+    assert out.split()[2:] == ["True", "True"]
+
+
 def test_hosts_that_are_not_ours(web, call):
     serve(web, at({"Text": "ours"}))
     for host, status in ((NAME, "200"), ("WEB", "200"), ("other", "404"),
@@ -690,6 +741,20 @@ def test_it_is_kept_and_a_foreground_is_not(run, call):
     again = run("web", "sleep", "1000").wait_running()
     assert ask(again, "GET", "serve-config")[2] == at({"Text": "kept"})
     assert curl(call, f"http://{NAME}/") == "kept"
+
+
+@needs("curl")
+def test_it_belongs_to_a_profile(web, call):
+    serve(web, at({"Text": "first"}))
+    _, _, profile = ask(web, "GET", "profiles/current")
+    assert ask(web, "PUT", "profiles/")[0] == 201
+    wait_until(lambda: ask(web, "GET", "serve-config")[2] is None,
+               "another profile")
+    assert ask(web, "POST", f"profiles/{profile['ID']}")[0] == 204
+    web.wait_running()
+    wait_until(lambda: ask(web, "GET", "serve-config")[2] ==
+               at({"Text": "first"}), "the first profile")
+    assert curl(call, f"http://{NAME}/") == "first"
 
 
 @needs("curl")
