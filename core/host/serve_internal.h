@@ -5,7 +5,7 @@
  *   serve_stream   a client's bytes, plain or out of TLS
  *   serve_http     one request after the other: which handler has it
  *   serve_answer   answers of our own: texts, redirects, errors
- *   serve_files    files and directories
+ *   serve_files    files and directories; serve_list a directory's page
  *   serve_proxy    a backend's answers; serve_backend is its connection
  *   serve_forward  a TCP port that is passed on as it is
  *   serve_dial     a connection to what is behind
@@ -153,6 +153,10 @@ void serve_files(struct serve_conn *conn, const char *root,
 		 const char *mount);
 bool serve_files_step(struct serve_conn *conn);
 void serve_files_close(struct serve_conn *conn);
+
+/* -- serve_list.c ----------------------------------------------------------- */
+/* Of the directory fd, which is closed. */
+void serve_list(struct serve_conn *conn, int fd);
 
 /* -- serve_proxy.c --------------------------------------------------------- */
 void serve_proxy(struct serve_conn *conn, const struct ts_serve_handler *h);
