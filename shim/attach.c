@@ -41,6 +41,7 @@ static int fetch_table_once(const struct shim_broker *broker,
 	const struct ts_table_layout *table;
 	int fd, err;
 
+	memcpy(req.name, shim.node, sizeof(shim.node));
 	fill_token(&req);
 	err = shim_broker_exchange(broker, &req, -1, &rep, &fd);
 	if (err)

@@ -7,7 +7,7 @@
  * is called even earlier does the same work itself.
  *
  *   TSNET_BROKER, TSNET_BROKER_ABSTRACT   a host runs elsewhere: use it
- *   TSNET_NODE=name, TSNET_NODE_name      ... or that one of several
+ *   TSNET_NODE                            one of its nodes, for all we do
  *   TS_AUTHKEY, TS_AUTH_KEY, TS_CLIENT_SECRET, TS_CLIENT_ID, TSNET_...
  *                                         a node was asked for
  *   TSNET_LISTEN, TSNET_SUFFIX            needed before a host can tell
@@ -90,18 +90,12 @@ static void read_listen_mode(void)
 	}
 }
 
-/* One that is not there has no name: then the tailnet is down, and never
- * another one. The variable's name is made where the path would be. */
-static void choose_broker(struct shim_broker *out)
+static void read_node(void)
 {
-	static const char prefix[] = "TSNET_NODE_";
+	const char *value = getenv("TSNET_NODE");
 
-	memcpy(out->path, prefix, sizeof(prefix));
-	copy_env("TSNET_NODE", out->path + sizeof(prefix) - 1,
-		 sizeof(out->path) - sizeof(prefix));
-	out->abstract[0] = '\0';
-	copy_env(out->path, out->abstract, sizeof(out->abstract));
-	out->path[0] = '\0';
+	for (size_t i = 0; value && value[i] && i < sizeof(shim.node) - 1; i++)
+		shim.node[i] = value[i];
 }
 
 static void read_broker(void)
@@ -115,8 +109,6 @@ static void read_broker(void)
 	copy_env("TSNET_BROKER", broker->path, sizeof(broker->path));
 	copy_env("TSNET_BROKER_ABSTRACT", broker->abstract,
 		 sizeof(broker->abstract));
-	if (is_set("TSNET_NODE"))
-		choose_broker(broker);
 	shim.broker_count = 1;
 	atomic_store(&shim.broker, broker);
 }
@@ -147,6 +139,7 @@ void shim_read_environment(void)
 	shim.has_exit_node = is_set("TSNET_EXIT_NODE") ||
 			     is_set("TSNET_SHIM_EXIT_NODE");
 	copy_env("TSNET_SUFFIX", shim.suffix, sizeof(shim.suffix));
+	read_node();
 	read_listen_mode();
 	read_broker();
 	read_notify();

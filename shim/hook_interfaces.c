@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * hook_interfaces.c - lists of network interfaces, with the tailnet's at the end
+ * hook_interfaces.c - lists of network interfaces, with the tailnets' at the
+ * end
  *
  * What libc lists stays as it is, and comes first. Ours is added to it: as a
  * TUN device has it, a link of no hardware type, point to point, and one entry
@@ -67,7 +68,7 @@ static struct own_entry *add(struct own_entry *before,
 
 	if (!e)
 		return NULL;
-	memcpy(e->name, it->name, sizeof(e->name));
+	memcpy(e->name, it->its.name, sizeof(e->name));
 	memcpy(e->mark, MARK, sizeof(MARK));
 	e->ifa.ifa_next = before ? &before->ifa : NULL;
 	e->ifa.ifa_name = e->name;
@@ -103,7 +104,7 @@ static struct own_entry *add_link(struct own_entry *before,
 static struct own_entry *add_address(struct own_entry *before,
 				     const struct shim_interface *it, bool v6)
 {
-	const struct ts_addr addr = {.ip = v6 ? it->v6 : it->v4};
+	const struct ts_addr addr = {.ip = v6 ? it->its.v6 : it->its.v4};
 	struct sockaddr_storage ss;
 	struct own_entry *e = add(before, it);
 
@@ -130,7 +131,7 @@ static int make_entries(const struct shim_interface *it, struct ifaddrs **out)
 	struct own_entry *first = NULL, *e;
 
 	for (int v6 = 1; v6 >= 0; v6--) {
-		if (ts_ip_is_zero(v6 ? &it->v6 : &it->v4))
+		if (ts_ip_is_zero(v6 ? &it->its.v6 : &it->its.v4))
 			continue;
 		e = add_address(first, it, v6);
 		if (!e)
@@ -167,8 +168,10 @@ int hook_getifaddrs(struct ifaddrs **out)
 	shim_libc_ready();
 	if (libc.getifaddrs(out) != 0)
 		return -1;
-	if (shim_interface_get(&it) && append(out, &it) != 0) {
-		libc.freeifaddrs(*out);
+	for (unsigned i = 0; shim_interface_get(i, &it); i++) {
+		if (append(out, &it) == 0)
+			continue;
+		hook_freeifaddrs(*out);
 		return shim_to_libc(-ENOMEM);
 	}
 	errno = saved_errno;
@@ -190,6 +193,15 @@ void hook_freeifaddrs(struct ifaddrs *list)
 
 /* -- names and numbers --------------------------------------------------- */
 
+static size_t count_of(const struct if_nameindex *list)
+{
+	size_t count = 0;
+
+	while (list[count].if_index || list[count].if_name)
+		count++;
+	return count;
+}
+
 /* One block: the entries, the end's, and the names right behind it. */
 static struct if_nameindex *copy_list(const struct if_nameindex *from,
 				      size_t count,
@@ -203,37 +215,16 @@ static struct if_nameindex *copy_list(const struct if_nameindex *from,
 		to[i].if_index = i < count ? from[i].if_index : it->index;
 		to[i].if_name = name;
 		snprintf(name, IF_NAMESIZE, "%s",
-			 i < count ? from[i].if_name : it->name);
+			 i < count ? from[i].if_name : it->its.name);
 	}
 	return to;
-}
-
-struct if_nameindex *hook_if_nameindex(void)
-{
-	int saved_errno = errno;
-	struct if_nameindex *list, *longer;
-	struct shim_interface it;
-	size_t count = 0;
-
-	shim_libc_ready();
-	list = libc.if_nameindex();
-	if (!list || !shim_interface_get(&it))
-		return list;
-	while (list[count].if_index || list[count].if_name)
-		count++;
-	longer = copy_list(list, count, &it);
-	libc.if_freenameindex(list);
-	errno = longer ? saved_errno : ENOBUFS;
-	return longer;
 }
 
 /* musl's lists look like ours, and are freed like ours. */
 static bool is_one_block(const struct if_nameindex *list)
 {
-	size_t count = 0;
+	size_t count = count_of(list);
 
-	while (list[count].if_index || list[count].if_name)
-		count++;
 	return count > 0 && list[0].if_name == (const char *)&list[count + 1];
 }
 
@@ -244,6 +235,23 @@ void hook_if_freenameindex(struct if_nameindex *list)
 		free(list);
 	else
 		libc.if_freenameindex(list);
+}
+
+struct if_nameindex *hook_if_nameindex(void)
+{
+	int saved_errno = errno;
+	struct if_nameindex *list, *longer;
+	struct shim_interface it;
+
+	shim_libc_ready();
+	list = libc.if_nameindex();
+	for (unsigned i = 0; list && shim_interface_get(i, &it); i++) {
+		longer = copy_list(list, count_of(list), &it);
+		hook_if_freenameindex(list);
+		list = longer;
+		errno = list ? saved_errno : ENOBUFS;
+	}
+	return list;
 }
 
 unsigned hook_if_nametoindex(const char *name)
@@ -259,8 +267,7 @@ unsigned hook_if_nametoindex(const char *name)
 	if (index || errno != ENODEV || strlen(name) >= sizeof(text))
 		return index;
 	strcpy(text, name);
-	if (!shim_interface_may_be(text) || !shim_interface_get(&it) ||
-	    strcmp(it.name, text) != 0)
+	if (!shim_interface_may_be(text) || !shim_interface_find(text, 0, &it))
 		return 0;
 	errno = saved_errno;
 	return it.index;
@@ -274,10 +281,9 @@ char *hook_if_indextoname(unsigned index, char *name)
 
 	shim_libc_ready();
 	found = libc.if_indextoname(index, name);
-	if (found || errno != ENXIO || !shim_interface_get(&it) ||
-	    index != it.index)
+	if (found || errno != ENXIO || !shim_interface_find(NULL, index, &it))
 		return found;
-	memcpy(name, it.name, IF_NAMESIZE);
+	memcpy(name, it.its.name, IF_NAMESIZE);
 	errno = saved_errno;
 	return name;
 }

@@ -47,11 +47,11 @@ static int answer(unsigned request, const struct shim_interface *it,
 {
 	const struct ts_ip whole = ts_ip_from_v4_host(0xffffffff);
 	const struct ts_ip none = TS_IP4_ZERO;
-	bool has_v4 = ts_ip_is_v4(&it->v4);
+	bool has_v4 = ts_ip_is_v4(&it->its.v4);
 
 	switch (request) {
 	case SIOCGIFNAME:
-		memcpy(out->ifr_name, it->name, sizeof(out->ifr_name));
+		memcpy(out->ifr_name, it->its.name, sizeof(out->ifr_name));
 		return 0;
 	case SIOCGIFINDEX:
 		out->ifr_ifindex = (int)it->index;
@@ -61,7 +61,7 @@ static int answer(unsigned request, const struct shim_interface *it,
 		return 0;
 	case SIOCGIFADDR:
 	case SIOCGIFDSTADDR:
-		return put_address(&it->v4, out);
+		return put_address(&it->its.v4, out);
 	case SIOCGIFBRDADDR:
 		return has_v4 ? put_address(&none, out) : -EADDRNOTAVAIL;
 	case SIOCGIFNETMASK:
@@ -92,12 +92,11 @@ static int answer(unsigned request, const struct shim_interface *it,
 static bool is_asked(unsigned request, const struct ifreq *req,
 		     struct shim_interface *it)
 {
-	if (request == SIOCGIFNAME)
-		return shim_interface_get(it) &&
-		       (unsigned)req->ifr_ifindex == it->index;
-	return shim_interface_may_be(req->ifr_name) &&
-	       shim_interface_get(it) &&
-	       strncmp(req->ifr_name, it->name, IFNAMSIZ - 1) == 0;
+	bool is_name = request != SIOCGIFNAME;
+
+	return (!is_name || shim_interface_may_be(req->ifr_name)) &&
+	       shim_interface_find(is_name ? req->ifr_name : NULL,
+				   (unsigned)req->ifr_ifindex, it);
 }
 
 static int ask_interface(unsigned request, struct ifreq *req)
@@ -119,15 +118,15 @@ static int ask_interface(unsigned request, struct ifreq *req)
 }
 
 /* room: what the program had for the list; the kernel has filled list. */
-static void append(struct ifconf *list, int room)
+static void append(struct ifconf *list, int room,
+		   const struct shim_interface *it)
 {
-	struct shim_interface it;
 	struct ifreq own = {0};
 	char *end;
 
-	if (!shim_interface_get(&it) || put_address(&it.v4, &own) != 0)
+	if (put_address(&it->its.v4, &own) != 0)
 		return;
-	memcpy(own.ifr_name, it.name, sizeof(own.ifr_name));
+	memcpy(own.ifr_name, it->its.name, sizeof(own.ifr_name));
 	end = list->ifc_buf ? list->ifc_buf + list->ifc_len : NULL;
 	if (end && room - list->ifc_len < (int)sizeof(own))
 		return;
@@ -141,6 +140,7 @@ static void append(struct ifconf *list, int room)
 static int list_interfaces(int fd, unsigned long request, struct ifconf *list)
 {
 	int saved_errno = errno;
+	struct shim_interface it;
 	int room;
 
 	if (!shim_can_read(list, sizeof(*list)))
@@ -148,7 +148,8 @@ static int list_interfaces(int fd, unsigned long request, struct ifconf *list)
 	room = list->ifc_len;
 	if (libc.ioctl(fd, request, list) != 0)
 		return -1;
-	append(list, room);
+	for (unsigned i = 0; shim_interface_get(i, &it); i++)
+		append(list, room, &it);
 	errno = saved_errno;
 	return 0;
 }

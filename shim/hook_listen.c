@@ -121,14 +121,8 @@ static int bind_wildcard(int fd, int domain, const struct sockaddr *addr,
 static bool is_node_address(const struct ts_ip *ip)
 {
 	const struct ts_table_layout *table = atomic_load(&shim.table);
-	struct ts_table_info info;
 
-	if (ts_ip_is_unspecified(ip))
-		return false;
-	return ts_ip_is_tailscale(ip) ||
-	       (table && ts_table_read_info(table, &info) &&
-		(ts_ip_equal(ip, &info.own_v4) ||
-		 ts_ip_equal(ip, &info.own_v6)));
+	return ts_ip_is_tailscale(ip) || (table && ts_table_is_own(table, ip));
 }
 
 /* The node has one address a family, which is what it sends from anyway. */

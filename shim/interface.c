@@ -1,22 +1,23 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * interface.c - the network interface that programs are shown
+ * interface.c - the network interfaces that programs are shown
  *
  * With a kernel's tunnel the tailnet would be an interface of the host; here it
- * is one in the answers of the hooks alone: a name and a number that nothing
- * real has, and the node's addresses once it has any. It is there as soon as
- * the host is; nothing here starts one.
+ * is one in the answers of the hooks alone: a name (the host's choice) and a
+ * number that nothing real has, and the node's addresses once it has any. There
+ * is one for each node, as soon as the host is there; nothing here starts one.
  *
  * A socket is tied to it (SO_BINDTODEVICE) by being tied to lo: the kernel then
  * keeps it off every other interface, for all who ever have it, and what goes
  * to the tailnet goes by lo. That it is our interface and not lo that was
  * asked for is told by IP_MULTICAST_ALL, which is without meaning for TCP and
- * for a socket on lo, and which nobody else switches off there.
+ * for a socket on lo, and which nobody else switches off there; which of
+ * several it is, by TS_INTERFACE_MARK.
  */
 #include <net/if.h>
 #include <netinet/in.h>
-#include <stdio.h>
 #include <string.h>
 
+#include "core/broker/option_rule.h"
 #include "shim/libc_table.h"
 #include "shim/shim.h"
 
@@ -24,7 +25,7 @@
 #define IP_MULTICAST_ALL 49
 #endif
 
-enum { FIRST_INDEX = 0x7473, NAMES_MAX = 100 };
+enum { FIRST_INDEX = 0x7473 };
 
 static const char STEM[] = "tailscale";
 
@@ -33,16 +34,6 @@ static const char STEM[] = "tailscale";
 bool shim_interface_may_be(const char name[static IFNAMSIZ])
 {
 	return memcmp(name, STEM, sizeof(STEM) - 1) == 0;
-}
-
-static bool choose_name(char out[static IFNAMSIZ])
-{
-	for (int i = 0; i < NAMES_MAX; i++) {
-		snprintf(out, IFNAMSIZ, "%s%d", STEM, i);
-		if (libc.if_nametoindex(out) == 0)
-			return true;
-	}
-	return false;
 }
 
 static unsigned choose_index(void)
@@ -66,27 +57,33 @@ unsigned shim_interface_index(void)
 	return index;
 }
 
-bool shim_interface_get(struct shim_interface *out)
+bool shim_interface_get(unsigned i, struct shim_interface *out)
 {
 	const struct ts_table_layout *table;
-	struct ts_table_info info;
 	int saved_errno = errno;
 	bool is_there;
 
-	*out = (struct shim_interface){0};
 	if (shim_is_engine_thread())
 		return false;
 	table = shim_table();
-	is_there = table && ts_table_read_info(table, &info) &&
-		   choose_name(out->name);
+	is_there = table && ts_table_get_interface(table, i, &out->its);
 	if (is_there) {
-		out->index = shim_interface_index();
-		out->mtu = info.mtu;
-		out->v4 = info.own_v4;
-		out->v6 = info.own_v6;
+		out->order = (int)i;
+		out->index = shim_interface_index() + i;
+		out->mtu = ts_table_mtu(table);
 	}
 	errno = saved_errno;
 	return is_there;
+}
+
+bool shim_interface_find(const char *name, unsigned index,
+			 struct shim_interface *out)
+{
+	for (unsigned i = 0; shim_interface_get(i, out); i++)
+		if (name ? strncmp(name, out->its.name, IFNAMSIZ - 1) == 0
+			 : index == out->index)
+			return true;
+	return false;
 }
 
 /* -- sockets that are tied to it ------------------------------------------ */
@@ -112,40 +109,31 @@ bool shim_is_tied(int fd)
 	return is_tied;
 }
 
-static void mark(int fd, bool is_ours)
+static void mark(int fd, int all, int order)
 {
-	const int all = !is_ours;
-
 	libc.setsockopt(fd, IPPROTO_IP, IP_MULTICAST_ALL, &all, sizeof(all));
+	libc.setsockopt(fd, IPPROTO_IP, TS_INTERFACE_MARK, &order,
+			sizeof(order));
 }
 
-static int tie(int fd)
+static int tie(int fd, const struct shim_interface *it)
 {
 	if (libc.setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", 2) != 0)
 		return -errno;
-	mark(fd, true);
+	mark(fd, 0, it->order);
 	atomic_store(&shim.has_tied, true);
 	return 0;
-}
-
-/* The kernel's own view of a name: cut, and up to a NUL. */
-static bool is_its_name(const struct shim_interface *it, const void *value,
-			socklen_t len)
-{
-	char name[IFNAMSIZ] = "";
-
-	memcpy(name, value, len < sizeof(name) ? len : sizeof(name) - 1);
-	return strncmp(name, it->name, sizeof(name)) == 0;
 }
 
 int shim_tie_by_name(int fd, const void *value, socklen_t len)
 {
 	struct shim_interface it;
+	char name[IFNAMSIZ] = "";
 
-	/* The kernel says so only after it has read the name. */
-	return shim_interface_get(&it) && is_its_name(&it, value, len)
-		       ? tie(fd)
-		       : -ENODEV;
+	/* The kernel's own view of a name: cut, and up to a NUL; it says that
+	 * there is none only after it has read the name. */
+	memcpy(name, value, len < sizeof(name) ? len : sizeof(name) - 1);
+	return shim_interface_find(name, 0, &it) ? tie(fd, &it) : -ENODEV;
 }
 
 int shim_tie_by_index(int fd, const void *value)
@@ -154,15 +142,23 @@ int shim_tie_by_index(int fd, const void *value)
 	unsigned index;
 
 	memcpy(&index, value, sizeof(index));
-	return shim_interface_get(&it) && index == it.index ? tie(fd)
-							    : -ENODEV;
+	return shim_interface_find(NULL, index, &it) ? tie(fd, &it) : -ENODEV;
 }
 
 /* It was tied to something else: to lo, perhaps, now for its own sake. */
 void shim_untie(int fd)
 {
 	if (atomic_load(&shim.has_tied))
-		mark(fd, false);
+		mark(fd, 1, 0);
+}
+
+/* false: to none of ours. */
+static bool find_tied(int fd, struct shim_interface *out)
+{
+	return shim_is_tied(fd) &&
+	       shim_interface_get((unsigned)shim_native_option(
+					  fd, IPPROTO_IP, TS_INTERFACE_MARK),
+				  out);
 }
 
 int shim_tied_name(int fd, void *value, socklen_t *len)
@@ -170,13 +166,13 @@ int shim_tied_name(int fd, void *value, socklen_t *len)
 	struct shim_interface it;
 	socklen_t whole;
 
-	if (!shim_is_tied(fd) || !shim_interface_get(&it))
+	if (!find_tied(fd, &it))
 		return 0;
 	/* The kernel found room for any name, and used that for "lo". */
-	whole = (socklen_t)strlen(it.name) + 1;
+	whole = (socklen_t)strlen(it.its.name) + 1;
 	if (!shim_can_write(value, whole))
 		return -EFAULT;
-	memcpy(value, it.name, whole);
+	memcpy(value, it.its.name, whole);
 	*len = whole;
 	return 0;
 }
@@ -185,8 +181,7 @@ void shim_tied_index(int fd, void *value, socklen_t len)
 {
 	struct shim_interface it;
 
-	if (!shim_is_tied(fd) || !shim_interface_get(&it))
-		return;
-	memcpy(value, &it.index,
-	       len < sizeof(it.index) ? len : sizeof(it.index));
+	if (find_tied(fd, &it))
+		memcpy(value, &it.index,
+		       len < sizeof(it.index) ? len : sizeof(it.index));
 }

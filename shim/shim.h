@@ -62,6 +62,7 @@ struct shim {
 	bool listen_is_known; /* from TSNET_LISTEN */
 	uint8_t listen_mode;  /* enum ts_listen_mode, if known */
 	char suffix[TS_TABLE_SUFFIX_CAP];
+	char node[72]; /* TSNET_NODE; a cut one is longer than any name */
 
 	/* exec_environment.c, written once. */
 	bool follows_exec;
@@ -257,14 +258,17 @@ void shim_option_was_read(int fd, int level, int name, void *value,
 
 /* -- interface.c --------------------------------------------------------- */
 struct shim_interface {
-	char name[IFNAMSIZ];
+	struct ts_table_interface its;
+	int order; /* of the nodes */
 	unsigned index;
 	uint16_t mtu;
-	struct ts_ip v4, v6; /* :: for none */
 };
-unsigned shim_interface_index(void);
-/* false: there is none, as there is no host. */
-bool shim_interface_get(struct shim_interface *out);
+unsigned shim_interface_index(void); /* the first's */
+/* The i-th; false: there is none, as there is no host, or no such node. */
+bool shim_interface_get(unsigned i, struct shim_interface *out);
+/* By its name, or (NULL) its number. */
+bool shim_interface_find(const char *name, unsigned index,
+			 struct shim_interface *out);
 /* Cheap: could this be its name? */
 bool shim_interface_may_be(const char name[static IFNAMSIZ]);
 /* Is this socket for the tailnet alone? */

@@ -306,14 +306,25 @@ bool ts_table_claims(const struct ts_table_layout *t, const struct ts_ip *ip)
 	return ts_ip_is_tailscale(ip) || claims_rest(t);
 }
 
+bool ts_table_get_interface(const struct ts_table_layout *t, unsigned i,
+			    struct ts_table_interface *out)
+{
+	return i < __atomic_load_n(&t->info.interface_count,
+				   __ATOMIC_ACQUIRE) &&
+	       i < TS_TABLE_NODES_MAX &&
+	       load_stable(&t->info_seq, out, &t->interfaces[i], sizeof(*out));
+}
+
 bool ts_table_is_own(const struct ts_table_layout *t, const struct ts_ip *ip)
 {
-	struct ts_ip own[2];
+	struct ts_table_interface it;
 
-	if (ts_ip_is_unspecified(ip) ||
-	    !load_stable(&t->info_seq, own, &t->info.own_v4, sizeof(own)))
-		return false;
-	return ts_ip_equal(ip, &own[0]) || ts_ip_equal(ip, &own[1]);
+	for (unsigned i = 0;
+	     !ts_ip_is_unspecified(ip) && ts_table_get_interface(t, i, &it);
+	     i++)
+		if (ts_ip_equal(ip, &it.v4) || ts_ip_equal(ip, &it.v6))
+			return true;
+	return false;
 }
 
 uint16_t ts_table_mtu(const struct ts_table_layout *t)

@@ -20,11 +20,12 @@
 
 enum {
 	TS_TABLE_MAGIC = 0x74736e54,
-	TS_TABLE_VERSION = 5,
+	TS_TABLE_VERSION = 6,
 	TS_TABLE_FLOW_CAP = 1 << 16, /* slots; at most 3/4 in use */
 	TS_TABLE_PROBE_MAX = 64,
 	TS_TABLE_PREFIX_MAX = 128,
 	TS_TABLE_RESOLVER_MAX = 4,
+	TS_TABLE_NODES_MAX = 8,
 	TS_TABLE_TOKEN_LEN = 16,
 	TS_TABLE_SUFFIX_CAP = 256,
 	TS_TABLE_PATH_CAP = 108,
@@ -56,7 +57,8 @@ struct ts_table_info {
 	/* An exit node: all is the tailnet's, but what is loopback's, and the
 	 * last direct_count of the layout's prefixes. */
 	uint8_t claims_rest, direct_count;
-	uint8_t spare[2];
+	uint8_t interface_count; /* of the layout's */
+	uint8_t spare;
 	struct ts_ip own_v4, own_v6; /* :: before the netmap */
 	/* The system's name servers: port 53 there is the node's (dns =
 	 * intercept). */
@@ -96,6 +98,12 @@ struct ts_flow_entry {
 	struct ts_addr tailnet_local, tailnet_remote;
 };
 
+/* What stands for one node. */
+struct ts_table_interface {
+	char name[16];       /* IFNAMSIZ */
+	struct ts_ip v4, v6; /* own addresses; :: for none */
+};
+
 struct ts_table_slot {
 	_Atomic uint32_t seq;
 	struct ts_flow_key key;
@@ -107,6 +115,7 @@ struct ts_table_layout {
 	_Atomic uint32_t info_seq;
 	struct ts_table_info info;
 	struct ts_prefix prefixes[TS_TABLE_PREFIX_MAX]; /* info_seq's, too */
+	struct ts_table_interface interfaces[TS_TABLE_NODES_MAX]; /* as well */
 	struct ts_table_slot slots[]; /* flow_cap of them */
 };
 
@@ -116,9 +125,11 @@ struct ts_table *ts_table_new(void); /* memfd made, mapped, sealed; or NULL */
 void ts_table_free(struct ts_table *t);
 int ts_table_fd(const struct ts_table *t); /* read-only fd to hand out */
 const struct ts_table_layout *ts_table_layout(const struct ts_table *t);
-/* prefixes: all TS_TABLE_PREFIX_MAX of them, used from both ends. */
+/* prefixes: all TS_TABLE_PREFIX_MAX of them, used from both ends; interfaces:
+ * as many as info says. */
 void ts_table_set_info(struct ts_table *t, const struct ts_table_info *info,
-		       const struct ts_prefix *prefixes);
+		       const struct ts_prefix *prefixes,
+		       const struct ts_table_interface *interfaces);
 /* Adds or replaces. 0 or -ENOSPC. */
 int ts_table_put(struct ts_table *t, const struct ts_flow_key *key,
 		 const struct ts_flow_entry *entry);
@@ -143,6 +154,8 @@ bool ts_table_claims(const struct ts_table_layout *t, const struct ts_ip *ip);
 /* Without a copy of the info either: is it an address of this node; has the
  * tailnet resolvers; is its suffix known; its MTU; the host's port for
  * datagrams. */
+bool ts_table_get_interface(const struct ts_table_layout *t, unsigned i,
+			    struct ts_table_interface *out);
 bool ts_table_is_own(const struct ts_table_layout *t, const struct ts_ip *ip);
 static inline bool ts_table_routes_names(const struct ts_table_layout *t)
 {

@@ -148,17 +148,21 @@ const struct ts_table_layout *ts_table_layout(const struct ts_table *t)
 }
 
 void ts_table_set_info(struct ts_table *t, const struct ts_table_info *info,
-		       const struct ts_prefix *prefixes)
+		       const struct ts_prefix *prefixes,
+		       const struct ts_table_interface *interfaces)
 {
 	struct {
 		struct ts_table_info info;
 		struct ts_prefix prefixes[TS_TABLE_PREFIX_MAX];
+		struct ts_table_interface interfaces[TS_TABLE_NODES_MAX];
 	} next = {.info = *info};
 
 	for (size_t i = 0; i < TS_TABLE_PREFIX_MAX; i++)
 		if (i < info->prefix_count ||
 		    i >= (size_t)(TS_TABLE_PREFIX_MAX - info->direct_count))
 			next.prefixes[i] = prefixes[i];
+	for (size_t i = 0; i < info->interface_count; i++)
+		next.interfaces[i] = interfaces[i];
 	store_stable(&t->layout->info_seq, &t->layout->info, &next,
 		     sizeof(next));
 }

@@ -21,14 +21,16 @@
  * native_local is what the kernel says of it (core/host/request_proof.c).
  *
  *   ATTACH   -> ATTACHED, the table's fd by SCM_RIGHTS. The host answers as
- *               soon as the table exists, whether or not the node is up.
- *   CONNECT  + the program's socket by SCM_RIGHTS. Answered at once: 0 means
- *               "entry exists, go and connect natively to rendezvous". The
- *               end is told by the socket itself and the table (DESIGN 2.1).
- *               Errors: ENETUNREACH/EHOSTUNREACH (no such peer, no address of
- *               that family), ENOBUFS (too many held), EADDRNOTAVAIL.
- *               UNANSWERED by those that wait in connect() anyway: all errors
- *               are told there. Whose socket fails without an entry in the
+ *               soon as the table exists, whether or not the node is up. name:
+ *               the node that the program is to have alone (TSNET_NODE), or
+ *               empty; ENODEV: there is none of that name. Each view has a
+ *               table and a token of its own, by which later requests are
+ * known. CONNECT  + the program's socket by SCM_RIGHTS. Answered at once: 0
+ * means "entry exists, go and connect natively to rendezvous". The end is told
+ * by the socket itself and the table (DESIGN 2.1). Errors:
+ * ENETUNREACH/EHOSTUNREACH (no such peer, no address of that family), ENOBUFS
+ * (too many held), EADDRNOTAVAIL. UNANSWERED by those that wait in connect()
+ * anyway: all errors are told there. Whose socket fails without an entry in the
  *               table was turned away, or never met the host: ask again.
  *   BIND     a bind to the node's own address, or to a wildcard with
  *               listen=tailnet: the reply's native address is what the shim
@@ -91,7 +93,7 @@
 #define TS_BROKER_TOLD ".told"
 
 enum {
-	TS_BROKER_VERSION = 3,
+	TS_BROKER_VERSION = 4,
 	TS_BROKER_MESSAGE_MAX = 1024,
 	TS_BROKER_NAME_CAP = 256,
 	TS_BROKER_ADDRS_MAX = 8,
@@ -150,6 +152,9 @@ struct ts_broker_request {
 	size_t data_len;     /* up to TS_BROKER_QUERY_MAX */
 	void *answer;	     /* shim only: where DNS's answer is put */
 	size_t answer_cap;
+	/* Host only. The node that the program named (0: none, else 1 + which),
+	 * by its token; the one whose interface the socket is tied to. */
+	uint8_t node, interface;
 };
 
 static inline bool ts_broker_is_unanswered(const struct ts_broker_request *req)

@@ -36,6 +36,11 @@ enum {
 	TS_OPTION_KEYED = 1 << 3,
 };
 
+/* A socket that is tied to a tailnet's interface is tied to lo, and its
+ * IP_MULTICAST_ALL is off. Which of several is told by this option, IP_MINTTL:
+ * its order (0, 1, ...). What comes by lo has a larger TTL. */
+enum { TS_INTERFACE_MARK = 21 };
+
 enum { TS_CC_NAME_CAP = 16 };
 /* The congestion controls of the tunnel. */
 enum ts_cc { TS_CC_CUBIC, TS_CC_BBR };

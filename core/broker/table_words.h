@@ -32,6 +32,13 @@ _Static_assert(offsetof(struct ts_table_layout, prefixes) ==
 		       offsetof(struct ts_table_layout, info) +
 			       sizeof(struct ts_table_info),
 	       "both are written as one");
+_Static_assert(offsetof(struct ts_table_layout, interfaces) ==
+		       offsetof(struct ts_table_layout, prefixes) +
+			       sizeof(((struct ts_table_layout *)0)->prefixes),
+	       "these, too");
+_Static_assert(sizeof(struct ts_table_interface) % 4 == 0 &&
+		       offsetof(struct ts_table_layout, interfaces) % 4 == 0,
+	       "words");
 _Static_assert(TS_TABLE_PREFIX_MAX % 4 == 0, "read by four");
 _Static_assert(offsetof(struct ts_table_info, own_v4) % 4 == 0, "words");
 _Static_assert(offsetof(struct ts_table_info, own_v6) ==

@@ -504,3 +504,9 @@ ts_dns_routes_find_text(const struct ts_dns_routes *routes, const char *name)
 		       ? NULL
 		       : found;
 }
+
+bool ts_dns_routes_are_for_all(const struct ts_dns_routes *routes,
+			       const struct ts_dns_resolvers *found)
+{
+	return found == routes->fallback;
+}

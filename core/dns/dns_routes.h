@@ -73,6 +73,9 @@ struct ts_dns_resolvers *ts_dns_routes_find(const struct ts_dns_routes *routes,
  * names that no name server knows (.local). */
 struct ts_dns_resolvers *
 ts_dns_routes_find_text(const struct ts_dns_routes *routes, const char *name);
+/* Found for any name, and not for its suffix? */
+bool ts_dns_routes_are_for_all(const struct ts_dns_routes *routes,
+			       const struct ts_dns_resolvers *found);
 bool ts_dns_routes_are_empty(const struct ts_dns_routes *routes);
 
 #endif

@@ -222,3 +222,11 @@ bool ts_dns_v4_of_v6(const struct ts_ip *v6, struct ts_ip *out)
 	*out = ts_ip_from_v4((const uint8_t[]){100, b[13], b[14], b[15]});
 	return true;
 }
+
+bool ts_dns_is_tailnet_name(const char *name)
+{
+	struct ts_ip ip;
+
+	return !strchr(name, '.') || ts_dns_is_under(name, "ts.net") ||
+	       (ts_dns_parse_reverse(name, &ip) && ts_ip_is_tailscale(&ip));
+}

@@ -16,6 +16,8 @@
 bool ts_dns_normalize(const char *name, char *out);
 /* name is suffix or below it. */
 bool ts_dns_is_under(const char *name, const char *suffix);
+/* Nobody but a tailnet can know it: one label, ts.net, the addresses. */
+bool ts_dns_is_tailnet_name(const char *name);
 /* The name without its first label; "" at the end. */
 const char *ts_dns_parent(const char *name);
 /* "10-1-1-2-via-7[.x.ts.net]" -> the 4via6 address. */

@@ -98,7 +98,8 @@ static const struct command {
 
 static void print_usage(const struct command *c)
 {
-	printf("usage: tsrun [--hostname NAME | --socket PATH] %s %s\n\n%s\n",
+	printf("usage: tsrun [--hostname NAME | --node NAME | --socket PATH] "
+	       "%s %s\n\n%s\n",
 	       c->verb, c->usage, c->help);
 }
 
@@ -175,12 +176,16 @@ static int take_word(struct cli *cli, const struct command *c, const char *word)
 	return 0;
 }
 
-/* Which node: these two come from tsrun's own options, too. */
+/* Which node: these come from tsrun's own options, too. */
 static bool take_node_option(struct cli *cli, const char **hostname,
 			     const char *name, const char *value)
 {
 	if (strcmp(name, "--hostname") == 0 && value) {
 		*hostname = value;
+		return true;
+	}
+	if (strcmp(name, "--node") == 0 && value) {
+		cli->node = value;
 		return true;
 	}
 	if (strcmp(name, "--socket") != 0 || !value)
@@ -223,15 +228,20 @@ static bool wants_help(int argc, char **argv)
 	return false;
 }
 
+static bool find_node(struct cli *cli, const char *hostname)
+{
+	return cli_choose_node(cli) == 0 &&
+	       (cli->socket ||
+		local_client_find(hostname, &cli->socket, cli->no_node) == 0);
+}
+
 static int run(const struct command *c, int argc, char **argv)
 {
 	struct cli cli = {.ping_count = PING_COUNT};
 	const char *hostname = getenv("TSNET_HOSTNAME");
 	int code = parse(&cli, c, &hostname, argc, argv);
 
-	if (!code && !cli.socket &&
-	    local_client_find(hostname, &cli.socket, cli.no_node) &&
-	    !c->works_alone)
+	if (!code && !find_node(&cli, hostname) && !c->works_alone)
 		code = cli_fail(cli.no_node);
 	if (!code)
 		code = c->run(&cli);

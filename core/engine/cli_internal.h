@@ -18,6 +18,7 @@ struct cli {
 	bool json, watch;
 	bool tsmp, icmp, peerapi; /* ping: none of them is disco */
 	int ping_count;
+	const char *node;   /* of several, its section; NULL: not named */
 	const char *out;    /* capture: a file, "-": standard output */
 	char no_node[256];  /* why there is no socket */
 };
@@ -33,6 +34,10 @@ int cli_ask(const struct cli *cli, const char *method, const char *path,
 const char *cli_text(const json_t *object, const char *key);
 /* Indented, takes over body; 0. */
 int cli_print_json(json_t *body);
+
+/* cli_choose.c: the socket of one of several nodes, if there are several. 0, or
+ * -errno with no_node set. */
+int cli_choose_node(struct cli *cli);
 
 /* cli_nodes.c: nodes in a Status */
 const char *cli_first_ip(const json_t *peer); /* or "-" */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * engine.c - composition root: one node and one host on one loop
+ * engine.c - composition root: nodes and one host on one loop
  *
  * Opening goes bottom up (state, loop, sockets, node, host, LocalAPI) and
  * closing top down; nothing here waits for the network, but for a state that is
@@ -45,11 +45,10 @@ enum {
 
 static void before_sleep(void *ctx)
 {
-	struct ts_engine *engine = ctx;
-
-	if (!engine->node) /* its state is being loaded */
-		return;
-	ts_timer_set(engine->node_timer, ts_node_deadline_ms(engine->node));
+	for (struct ts_engine *e = ctx; e; e = e->next)
+		if (e->node) /* else its state is being loaded */
+			ts_timer_set(e->node_timer,
+				     ts_node_deadline_ms(e->node));
 }
 
 static void on_node_timer(void *ctx)
@@ -61,12 +60,12 @@ static void on_node_timer(void *ctx)
 
 static void on_network_change(void *ctx)
 {
-	struct ts_engine *engine = ctx;
-
-	log_info("node-%s: the network changed", engine->config.hostname);
-	engine_publish_endpoints(engine);
-	engine_leave_stranded(engine);
-	ts_node_network_changed(engine->node, ts_loop_now_ms(engine->loop));
+	for (struct ts_engine *e = ctx; e; e = e->next) {
+		log_info("node-%s: the network changed", e->config.hostname);
+		engine_publish_endpoints(e);
+		engine_leave_stranded(e);
+		ts_node_network_changed(e->node, ts_loop_now_ms(e->loop));
+	}
 }
 
 /* -- opening -------------------------------------------------------------- */
@@ -76,10 +75,7 @@ static int open_loop(struct ts_engine *engine)
 	if (!engine->loop)
 		return -ENOMEM;
 	engine->resolver = ts_resolver_new(engine->loop);
-	engine->http = ts_http_client_new(engine->loop);
-	engine->node_timer =
-		ts_timer_new(engine->loop, on_node_timer, engine);
-	if (!engine->resolver || !engine->http || !engine->node_timer)
+	if (!engine->resolver)
 		return -ENOMEM;
 	/* The first: the node's deadline is known once all others ran. */
 	return ts_loop_before_sleep(engine->loop, before_sleep, engine);
@@ -166,18 +162,44 @@ struct ts_node *engine_make_node(struct ts_engine *engine,
 	return node;
 }
 
+static struct ts_member_config member_config(struct ts_engine *engine)
+{
+	return (struct ts_member_config){
+		/* One that is alone has the name that its peers know. */
+		.name = engine->config.node_name ? engine->config.node_name
+						 : engine->config.hostname,
+		.interface = engine->config.interface,
+		.localapi_path = engine->localapi_path,
+		.listen = engine->config.listen,
+		.rules = &engine->config.rules,
+		.doh_ctx = engine,
+	};
+}
+
+static int join_host(struct ts_engine *engine)
+{
+	const struct ts_member_config config = member_config(engine);
+
+	engine->host = engine->first->host;
+	engine->member = ts_host_add(engine->host, engine->node, &config);
+	if (!engine->member)
+		return -ENOMEM;
+	ts_host_set_certs(engine->member, &engine_cert_ops, engine);
+	return 0;
+}
+
 static int open_host(struct ts_engine *engine, char err[static 256])
 {
 	uint8_t random[16];
 	char hex[2 * sizeof(random) + 1];
 	struct ts_host_config hc = {
+		.first = member_config(engine),
 		.socket_path = engine->socket_path,
-		.localapi_path = engine->localapi_path,
 		.abstract_name = engine->abstract_name,
-		.listen = engine->config.listen,
 		.dns = engine->config.dns,
+		.stand_in4 = engine->config.stand_in4,
+		.stand_in6 = engine->config.stand_in6,
 		.doh = &engine_doh_ops,
-		.doh_ctx = engine,
 		.tls_client = &engine_tls_client_ops,
 		.tls_ports = engine->config.tls_ports,
 		.tls_port_count = engine->config.tls_port_count,
@@ -191,14 +213,17 @@ static int open_host(struct ts_engine *engine, char err[static 256])
 		 "tsnet/%s", ts_hex_encode(random, sizeof(random), hex));
 	snprintf(engine->socket_path, sizeof(engine->socket_path),
 		 "%s/broker.sock", engine->store.dir);
-	snprintf(engine->localapi_path, sizeof(engine->localapi_path),
-		 "%s/tailscaled.sock", engine->store.dir);
 	engine->host = ts_host_open(engine->loop, engine->node, &hc, err);
 	if (!engine->host)
 		return -ENETDOWN;
 	engine->member = ts_host_first(engine->host);
 	ts_host_set_certs(engine->member, &engine_cert_ops, engine);
-	ts_http_client_set_tunnel(engine->http, &engine_doh_tunnel, engine);
+	for (struct ts_engine *e = engine->next; e; e = e->next) {
+		if (join_host(e)) {
+			snprintf(err, 256, "out of memory");
+			return -ENOMEM;
+		}
+	}
 	return 0;
 }
 
@@ -215,12 +240,16 @@ static void tell_ignored_key(const struct ts_engine *engine,
 			 engine->config.hostname);
 }
 
-static int open_parts(struct ts_engine *engine, char err[static 256])
+/* The state, the node and its sockets; not on the network yet. */
+static int open_node(struct ts_engine *engine, char err[static 256])
 {
 	struct ts_private_key machine_key;
 	struct ts_prefs prefs;
-	int code = open_loop(engine);
+	int code;
 
+	engine->node_timer = ts_timer_new(engine->loop, on_node_timer, engine);
+	engine->http = ts_http_client_new(engine->loop);
+	code = engine->node_timer && engine->http ? 0 : -ENOMEM;
 	ts_prefs_init_default(&prefs);
 	snprintf(err, 256, "cannot start the node: out of memory");
 	if (!code)
@@ -253,13 +282,18 @@ static int open_parts(struct ts_engine *engine, char err[static 256])
 		log_warn("node-%s: no UDP socket, relayed paths only: %s",
 			 engine->config.hostname, ts_strerror(code));
 	}
+	snprintf(engine->localapi_path, sizeof(engine->localapi_path),
+		 "%s/tailscaled.sock", engine->store.dir);
 	code = engine_open_mapper(engine);
-	if (!code)
-		code = certs_open(engine);
-	if (!code)
-		code = open_host(engine, err);
-	if (!code)
-		code = engine_open_proxy_port(engine, err);
+	return code ? code : certs_open(engine);
+}
+
+/* What this machine's programs ask the node by. */
+static int open_doors(struct ts_engine *engine, char err[static 256])
+{
+	int code = engine_open_proxy_port(engine, err);
+
+	ts_http_client_set_tunnel(engine->http, &engine_doh_tunnel, engine);
 	if (!code)
 		code = engine_open_localapi(engine, err);
 	/* Of several nodes with one configuration the first has the port. */
@@ -269,69 +303,157 @@ static int open_parts(struct ts_engine *engine, char err[static 256])
 	return code;
 }
 
-int ts_engine_open(struct ts_engine **out, struct ts_config *config,
-		   enum ts_engine_place place, char err[static 256])
+/* Takes config's contents. */
+static struct ts_engine *new_engine(struct ts_config *config,
+				    enum ts_engine_place place)
 {
 	struct ts_engine *engine = calloc(1, sizeof(*engine));
-	int code = engine ? ts_crypto_init() : -ENOMEM;
 
-	if (code) {
-		snprintf(err, 256, "cannot start: %s", ts_strerror(code));
-		free(engine);
-		return code;
-	}
+	if (!engine)
+		return NULL;
+	engine->first = engine;
 	engine->config = *config;
+	engine->config.next = NULL;
+	config->next = NULL;
 	memset(config, 0, sizeof(*config));
 	engine->place = place;
 	engine->store.lock_fd = -1;
+	return engine;
+}
+
+/* An engine for each further node; takes what is in rest. */
+static int add_engines(struct ts_engine *first, struct ts_config *rest)
+{
+	struct ts_engine *last = first;
+
+	while (rest) {
+		struct ts_config *next = rest->next;
+
+		last->next = new_engine(rest, first->place);
+		if (!last->next)
+			break;
+		last = last->next;
+		last->first = first;
+		last->loop = first->loop;
+		last->resolver = first->resolver;
+		free(rest);
+		rest = next;
+	}
+	if (!rest)
+		return 0;
+	ts_config_deinit(rest);
+	free(rest);
+	return -ENOMEM;
+}
+
+/* The sockets of all nodes before the host, so that what it sends before the
+ * loop sleeps leaves in the same turn. */
+static int open_parts(struct ts_engine *engine, struct ts_config *rest,
+		      char err[static 256])
+{
+	int code = open_loop(engine);
+	int more = add_engines(engine, rest);
+
+	snprintf(err, 256, "cannot start the node: out of memory");
+	code = code ? code : more;
+	for (struct ts_engine *e = engine; !code && e; e = e->next)
+		code = open_node(e, err);
+	if (!code)
+		code = open_host(engine, err);
+	for (struct ts_engine *e = engine; !code && e; e = e->next)
+		code = open_doors(e, err);
+	return code;
+}
+
+static void forget(struct ts_config *rest)
+{
+	if (rest)
+		ts_config_deinit(rest);
+	free(rest);
+}
+
+int ts_engine_open(struct ts_engine **out, struct ts_config *config,
+		   enum ts_engine_place place, char err[static 256])
+{
+	struct ts_config *rest = config->next;
+	int code = ts_crypto_init();
+	struct ts_engine *engine = code ? NULL : new_engine(config, place);
+
+	if (!engine) {
+		code = code ? code : -ENOMEM;
+		snprintf(err, 256, "cannot start: %s", ts_strerror(code));
+		return code;
+	}
 	code = log_sink_open(&engine->config, err);
 	if (!code && place == TS_ENGINE_OWN_FILES)
 		log_sink_follow_program();
 	if (!code)
-		code = open_parts(engine, err);
+		code = open_parts(engine, rest, err);
+	else
+		forget(rest);
 	if (code) {
 		ts_engine_close(engine);
 		return code;
 	}
 	engine->monitor = ts_net_monitor_open(engine->loop, on_network_change,
 					      engine);
-	engine_publish_endpoints(engine);
-	ts_node_start(engine->node, ts_loop_now_ms(engine->loop));
+	for (struct ts_engine *e = engine; e; e = e->next) {
+		engine_publish_endpoints(e);
+		ts_node_start(e->node, ts_loop_now_ms(e->loop));
+	}
 	*out = engine;
 	return 0;
 }
 
-void ts_engine_close(struct ts_engine *engine)
+static void close_doors(struct ts_engine *engine)
 {
-	if (!engine)
-		return;
 	metrics_server_close(engine->metrics);
 	engine_close_localapi(engine);
 	certs_close(engine);
 	engine_close_proxy_port(engine);
 	auth_source_close(engine->auth);
-	if (engine->host)
-		ts_host_close(engine->host);
-	engine->host = NULL;
+}
+
+static void close_node(struct ts_engine *engine)
+{
 	ts_node_free(engine->node);
 	engine->node = NULL;
 	engine_io_close(engine);
-	ts_net_monitor_close(engine->monitor);
 	ts_port_mapper_free(engine->mapper);
 	if (engine->udp)
 		ts_udp_port_close(engine->udp);
 	profile_store_close(&engine->store); /* may have a request */
 	if (engine->http)
 		ts_http_client_free(engine->http);
-	if (engine->resolver)
-		ts_resolver_free(engine->resolver);
 	ts_timer_free(engine->node_timer);
 	ts_timer_free(engine->stop_timer);
 	ts_timer_free(engine->expiry_timer);
+}
+
+void ts_engine_close(struct ts_engine *engine)
+{
+	struct ts_engine *next;
+
+	if (!engine)
+		return;
+	for (struct ts_engine *e = engine; e; e = e->next)
+		close_doors(e);
+	if (engine->host)
+		ts_host_close(engine->host);
+	for (struct ts_engine *e = engine; e; e = e->next)
+		e->host = NULL;
+	ts_net_monitor_close(engine->monitor);
+	for (struct ts_engine *e = engine; e; e = e->next)
+		close_node(e);
+	if (engine->resolver)
+		ts_resolver_free(engine->resolver);
 	if (engine->loop)
 		ts_loop_free(engine->loop);
-	ts_config_deinit(&engine->config);
-	free(engine);
+	for (; engine; engine = next) {
+		next = engine->next;
+		ts_config_deinit(&engine->config);
+		free(engine);
+	}
 }
 
 void ts_engine_run(struct ts_engine *engine)
@@ -343,6 +465,9 @@ void ts_engine_run(struct ts_engine *engine)
 static void end(struct ts_engine *engine)
 {
 	engine->phase = ENGINE_ENDED;
+	for (const struct ts_engine *e = engine->first; e; e = e->next)
+		if (e->phase != ENGINE_ENDED)
+			return;
 	ts_loop_stop(engine->loop);
 }
 
@@ -396,17 +521,26 @@ static bool is_drained(struct ts_engine *engine, uint64_t now_ms)
 	       now_ms >= engine->linger_end_ms;
 }
 
+/* What programs have written is the host's business, and so the first's. */
+static void look_at_drain(struct ts_engine *engine, uint64_t now_ms)
+{
+	if (engine->phase != ENGINE_DRAINING ||
+	    (now_ms < engine->phase_end_ms && !is_drained(engine, now_ms)))
+		return;
+	for (struct ts_engine *e = engine; e; e = e->next)
+		start_logout(e, now_ms);
+}
+
 static void on_stop_timer(void *ctx)
 {
 	struct ts_engine *engine = ctx;
 	uint64_t now_ms = ts_loop_now_ms(engine->loop);
-	bool late = now_ms >= engine->phase_end_ms;
+	bool late;
 
-	if (engine->phase == ENGINE_DRAINING &&
-	    (late || is_drained(engine, now_ms)))
-		start_logout(engine, now_ms);
-	else if (engine->phase == ENGINE_LOGGING_OUT &&
-		 (late || logged_out(engine)))
+	if (engine == engine->first)
+		look_at_drain(engine, now_ms);
+	late = now_ms >= engine->phase_end_ms;
+	if (engine->phase == ENGINE_LOGGING_OUT && (late || logged_out(engine)))
 		start_unmapping(engine, now_ms);
 	if (engine->phase == ENGINE_UNMAPPING &&
 	    (engine_is_unmapped(engine) || now_ms >= engine->phase_end_ms))
@@ -425,16 +559,19 @@ static void begin_stop(void *ctx)
 
 	if (engine->phase != ENGINE_UP)
 		return;
-	engine->phase = ENGINE_DRAINING;
-	engine->phase_end_ms = ts_loop_now_ms(engine->loop) + DRAIN_MS;
 	if (engine->place != TS_ENGINE_ALONE)
 		ts_host_take_no_more(engine->host);
-	engine->stop_timer =
-		ts_timer_new(engine->loop, on_stop_timer, engine);
-	if (engine->stop_timer)
-		on_stop_timer(engine);
-	else
-		end(engine);
+	for (struct ts_engine *e = engine; e; e = e->next) {
+		e->phase = ENGINE_DRAINING;
+		e->phase_end_ms = ts_loop_now_ms(e->loop) + DRAIN_MS;
+		e->stop_timer = ts_timer_new(e->loop, on_stop_timer, e);
+	}
+	for (struct ts_engine *e = engine; e; e = e->next) {
+		if (e->stop_timer)
+			on_stop_timer(e);
+		else
+			end(e);
+	}
 }
 
 void ts_engine_stop(struct ts_engine *engine)
@@ -445,17 +582,31 @@ void ts_engine_stop(struct ts_engine *engine)
 
 void ts_engine_disown(struct ts_engine *engine)
 {
-	if (engine->store.lock_fd >= 0)
-		close(engine->store.lock_fd);
-	engine->store.lock_fd = -1;
+	for (struct ts_engine *e = engine; e; e = e->next) {
+		if (e->store.lock_fd >= 0)
+			close(e->store.lock_fd);
+		e->store.lock_fd = -1;
+	}
 	ts_host_disown();
 }
 
 void ts_engine_watch_state(struct ts_engine *engine, ts_engine_state_fn fn,
 			   void *ctx)
 {
-	engine->state_fn = fn;
-	engine->state_ctx = ctx;
+	for (struct ts_engine *e = engine; e; e = e->next) {
+		e->state_fn = fn;
+		e->state_ctx = ctx;
+	}
+}
+
+struct ts_engine *ts_engine_next(const struct ts_engine *engine)
+{
+	return engine->next;
+}
+
+const char *ts_engine_name(const struct ts_engine *engine)
+{
+	return engine->config.node_name;
 }
 
 int ts_engine_open_proxy(struct ts_engine *engine, bool with_localapi,

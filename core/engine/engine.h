@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * engine.h - composition root: one node and one host on one loop
+ * engine.h - composition root: one or more nodes and one host on one loop
  *
  * Owns the loop, the state directory, the sockets and the LocalAPI; gives
  * the node its I/O and the host its node.
@@ -23,10 +23,11 @@ enum ts_engine_place {
 	TS_ENGINE_SHARES_FILES, /* a program's, its descriptors too */
 };
 
-/* Takes config's contents, opens its log, takes the state directory's lock, loads or makes the state, opens sockets
- * and the host; does not wait for the network, but for a state that is in a
- * Kubernetes Secret (bounded). -EWOULDBLOCK: another process
- * hosts this state directory (err names its pid). */
+/* Takes config's contents, and those of the configs behind it (several nodes);
+ * opens its log, takes the state directory's lock, loads or makes the state,
+ * opens sockets and the host; does not wait for the network, but for a state
+ * that is in a Kubernetes Secret (bounded). -EWOULDBLOCK: another process hosts
+ * this state directory (err names its pid). */
 int ts_engine_open(struct ts_engine **out, struct ts_config *config,
 		   enum ts_engine_place place, char err[static 256]);
 /* Runs the loop on the calling thread until ts_engine_stop(). */
@@ -39,7 +40,7 @@ void ts_engine_close(struct ts_engine *engine);
  * the parent's engine must own alone (the state directory's lock). The copy is
  * not to be used or closed after. */
 void ts_engine_disown(struct ts_engine *engine);
-/* Called on the loop's thread at every change of the node's state (error: the
+/* Called on the loop's thread at every change of a node's state (error: the
  * server's or our own words, or NULL) and when a person must visit url. */
 typedef void (*ts_engine_state_fn)(void *ctx, enum ts_node_state state,
 				   const char *error, const char *url);
@@ -53,6 +54,11 @@ int ts_engine_open_proxy(struct ts_engine *engine, bool with_localapi,
 const char *ts_engine_broker_path(const struct ts_engine *engine);
 const char *ts_engine_broker_abstract(const struct ts_engine *engine);
 const char *ts_engine_localapi_path(const struct ts_engine *engine);
+/* Of several nodes, where an engine is the first of them: the next one; NULL:
+ * no more. Only what is said of a node may be asked of the others. */
+struct ts_engine *ts_engine_next(const struct ts_engine *engine);
+/* The node's section; NULL: none was named. */
+const char *ts_engine_name(const struct ts_engine *engine);
 struct ts_loop *ts_engine_loop(const struct ts_engine *engine);
 struct ts_node *ts_engine_node(const struct ts_engine *engine);
 struct ts_host *ts_engine_host(const struct ts_engine *engine);

@@ -51,7 +51,11 @@ struct derp_question; /* derp_resolve.c */
 enum engine_phase { ENGINE_UP, ENGINE_DRAINING, ENGINE_LOGGING_OUT,
 		    ENGINE_UNMAPPING, ENGINE_SAVING, ENGINE_ENDED };
 
+/* One node. The first of several owns what all have: loop, resolver and host;
+ * the others have the same pointers. */
 struct ts_engine {
+	struct ts_engine *first; /* itself, when it is */
+	struct ts_engine *next;  /* of the others; NULL: no more */
 	struct ts_config config;
 	struct profile_store store;
 	struct ts_loop *loop;
@@ -68,7 +72,7 @@ struct ts_engine {
 	struct derp_question *derp_questions;
 	struct ts_udp_port *udp;
 	bool has_random_port; /* the tailnet's wish, against config.port */
-	struct ts_net_monitor *monitor;
+	struct ts_net_monitor *monitor; /* the first's */
 	struct ts_port_mapper *mapper; /* NULL: switched off */
 	uint16_t mapper_port;	       /* as it was told */
 	struct ts_node *node;

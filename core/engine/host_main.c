@@ -39,7 +39,6 @@ struct run {
 	struct ts_engine *engine;
 	struct process_tree *tree;
 	char **argv;
-	char *node; /* its name for the command; or NULL */
 	struct ts_timer *wait_timer;
 	unsigned wait_s;
 	bool follow_exec;
@@ -69,6 +68,41 @@ static bool open_proxy(struct run *run, char *where, size_t cap)
 	return true;
 }
 
+static bool wants_exit(const struct ts_engine *engine)
+{
+	for (; engine; engine = ts_engine_next(engine))
+		if (ts_route_prefs_want_exit(
+			    &ts_node_prefs(ts_engine_node(engine))->routes))
+			return true;
+	return false;
+}
+
+static bool are_up(const struct ts_engine *engine)
+{
+	for (; engine; engine = ts_engine_next(engine))
+		if (ts_node_state(ts_engine_node(engine)) != TS_RUNNING)
+			return false;
+	return true;
+}
+
+/* NAME=PATH:NAME=PATH, heap; NULL: of one node. */
+static char *list_localapis(const struct ts_engine *engine)
+{
+	char *list = NULL, *longer;
+
+	if (!ts_engine_next(engine))
+		return NULL;
+	for (; engine; engine = ts_engine_next(engine)) {
+		if (asprintf(&longer, "%s%s%s=%s", list ? list : "",
+			     list ? ":" : "", ts_engine_name(engine),
+			     ts_engine_localapi_path(engine)) < 0)
+			break;
+		free(list);
+		list = longer;
+	}
+	return list;
+}
+
 static void start_command(struct run *run)
 {
 	struct process_env env = {
@@ -77,15 +111,15 @@ static void start_command(struct run *run)
 		.localapi_path = ts_engine_localapi_path(run->engine),
 		.has_notify = notify_exec_probe() == 0,
 		.follow_exec = run->follow_exec,
-		.node = run->node,
-		.has_exit_node = ts_route_prefs_want_exit(
-			&ts_node_prefs(ts_engine_node(run->engine))->routes),
+		.has_exit_node = wants_exit(run->engine),
 	};
 	char err[256], where[128];
+	char *localapis;
 
 	if (run->started)
 		return;
 	run->started = true;
+	env.localapis = localapis = list_localapis(run->engine);
 	if (open_proxy(run, where, sizeof(where)))
 		env.proxy = where;
 	if (run->wait_timer)
@@ -93,17 +127,17 @@ static void start_command(struct run *run)
 	run->tree = process_tree_start(ts_engine_loop(run->engine), run->argv,
 				       &env, on_tree_ended, run,
 				       &run->exit_status, err);
+	free(localapis);
 	if (!run->tree) {
 		fprintf(stderr, "tsrun: %s\n", err);
 		ts_engine_stop(run->engine);
 	}
 }
 
-static void tell_approval(const struct run *run,
+static void tell_approval(const struct ts_engine *engine,
 			  char out[static LOGIN_NOTICE_CAP])
 {
-	login_notice_approval(
-		ts_node_control_url(ts_engine_node(run->engine)), out);
+	login_notice_approval(ts_node_control_url(ts_engine_node(engine)), out);
 }
 
 /* The command is not run. */
@@ -114,25 +148,46 @@ static void give_up(struct run *run)
 	ts_engine_stop(run->engine);
 }
 
+static void tell_not_up(const struct run *run, const struct ts_engine *engine)
+{
+	const struct ts_node *node = ts_engine_node(engine);
+	const char *name = ts_engine_name(engine);
+	const char *why = ts_node_error(node);
+	char approval[LOGIN_NOTICE_CAP];
+
+	if (ts_node_state(node) == TS_NEEDS_MACHINE_AUTH) {
+		tell_approval(engine, approval);
+		why = approval;
+	}
+	fprintf(stderr, "tsrun: the node %s%sis not up after %u s (%s)%s%s\n",
+		name ? name : "", name ? " " : "", run->wait_s,
+		ts_node_state_name(ts_node_state(node)), why ? ": " : "",
+		why ? why : "");
+}
+
 static void on_wait_over(void *ctx)
 {
 	struct run *run = ctx;
-	const char *why = ts_node_error(ts_engine_node(run->engine));
-	char approval[LOGIN_NOTICE_CAP];
 
 	if (run->started)
 		return;
-	if (ts_node_state(ts_engine_node(run->engine)) ==
-	    TS_NEEDS_MACHINE_AUTH) {
-		tell_approval(run, approval);
-		why = approval;
-	}
-	fprintf(stderr, "tsrun: the node is not up after %u s (%s)%s%s\n",
-		run->wait_s,
-		ts_node_state_name(ts_node_state(
-			ts_engine_node(run->engine))),
-		why ? ": " : "", why ? why : "");
+	for (const struct ts_engine *e = run->engine; e; e = ts_engine_next(e))
+		if (ts_node_state(ts_engine_node(e)) != TS_RUNNING)
+			tell_not_up(run, e);
 	give_up(run);
+}
+
+static void tell_approvals(const struct run *run)
+{
+	char approval[LOGIN_NOTICE_CAP];
+
+	for (const struct ts_engine *e = run->engine; e;
+	     e = ts_engine_next(e)) {
+		if (ts_node_state(ts_engine_node(e)) != TS_NEEDS_MACHINE_AUTH)
+			continue;
+		tell_approval(e, approval);
+		fprintf(stderr, "tsrun: %s\n", approval);
+	}
 }
 
 static void on_state(void *ctx, enum ts_node_state state, const char *error,
@@ -140,17 +195,13 @@ static void on_state(void *ctx, enum ts_node_state state, const char *error,
 {
 	struct run *run = ctx;
 
-	char approval[LOGIN_NOTICE_CAP];
-
 	if (url && ts_log_get_level() < TS_LOG_WARN)
 		fprintf(stderr, "tsrun: to join the tailnet, visit %s\n", url);
 	if (url && run->login_qr)
 		login_notice_draw(stderr, url);
 	if (state == TS_NEEDS_MACHINE_AUTH && !url &&
-	    ts_log_get_level() < TS_LOG_WARN) {
-		tell_approval(run, approval);
-		fprintf(stderr, "tsrun: %s\n", approval);
-	}
+	    ts_log_get_level() < TS_LOG_WARN)
+		tell_approvals(run);
 	if (error)
 		log_error("%s", error);
 	/* As tsnet's Up(): who was refused will hardly be let in by waiting. */
@@ -159,7 +210,7 @@ static void on_state(void *ctx, enum ts_node_state state, const char *error,
 		fprintf(stderr, "tsrun: the node cannot log in: %s\n", error);
 		give_up(run);
 	}
-	if (state == TS_RUNNING && run->wait_s > 0)
+	if (run->wait_s > 0 && are_up(run->engine))
 		start_command(run);
 }
 
@@ -167,8 +218,7 @@ static void begin(void *ctx)
 {
 	struct run *run = ctx;
 
-	if (run->wait_s == 0 || ts_node_state(ts_engine_node(run->engine)) ==
-					TS_RUNNING) {
+	if (run->wait_s == 0 || are_up(run->engine)) {
 		start_command(run);
 		return;
 	}
@@ -238,7 +288,6 @@ static int run_command(int argc, char **argv, bool wants_proxy)
 {
 	struct run run = {.exit_status = EXIT_FAILED,
 			  .wants_proxy = wants_proxy};
-	const char *named = getenv("TSNET_NODES_ADD");
 	struct ts_config config;
 	char err[256] = "";
 	int code;
@@ -252,10 +301,10 @@ static int run_command(int argc, char **argv, bool wants_proxy)
 		fprintf(stderr, "tsrun: %s\n", err);
 		return EXIT_FAILED;
 	}
-	run.node = named ? strdup(named) : NULL;
 	process_scrub_environment();
-	for (size_t i = 0; i < config.secret_variable_count; i++)
-		process_scrub_variable(config.secret_variables[i]);
+	for (const struct ts_config *c = &config; c; c = c->next)
+		for (size_t i = 0; i < c->secret_variable_count; i++)
+			process_scrub_variable(c->secret_variables[i]);
 	run.wait_s = config.wait_s;
 	run.follow_exec = config.follow_exec;
 	run.login_qr = config.login_qr;
@@ -263,7 +312,6 @@ static int run_command(int argc, char **argv, bool wants_proxy)
 			   err)) {
 		fprintf(stderr, "tsrun: %s\n", err);
 		ts_config_deinit(&config);
-		free(run.node);
 		return EXIT_FAILED;
 	}
 	ts_engine_watch_state(run.engine, on_state, &run);
@@ -274,7 +322,6 @@ static int run_command(int argc, char **argv, bool wants_proxy)
 	ts_engine_close(run.engine);
 	if (run.argv != argv)
 		free(run.argv);
-	free(run.node);
 	return run.exit_status;
 }
 

@@ -213,24 +213,10 @@ static int fd_of(const char *path)
 	return slash ? atoi(slash + 1) : -1;
 }
 
-/* The broker of the node that TSNET_NODE names, as shim/environment.c has it;
- * "": there is none. */
-static const char *find_node(const char *node)
-{
-	char name[80];
-	const char *abstract = NULL;
-
-	if (snprintf(name, sizeof(name), "TSNET_NODE_%s", node) <
-	    (int)sizeof(name))
-		abstract = getenv(name);
-	return abstract ? abstract : "";
-}
-
 int notify_exec_main(int argc, char **argv, bool is_open)
 {
 	const char *path = getenv("TSNET_BROKER");
 	const char *abstract = getenv("TSNET_BROKER_ABSTRACT");
-	const char *node = getenv("TSNET_NODE");
 	uint32_t host_id;
 	int broker, err = 0;
 
@@ -241,10 +227,6 @@ int notify_exec_main(int argc, char **argv, bool is_open)
 	}
 	path = path ? path : "";
 	abstract = abstract ? abstract : "";
-	if (node && *node) {
-		path = "";
-		abstract = find_node(node);
-	}
 	host_id = ts_notify_host_id(abstract, path);
 	if (!is_served_by(host_id)) {
 		broker = connect_broker(path, abstract);

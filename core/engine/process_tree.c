@@ -131,8 +131,7 @@ static bool is_setting(const char *entry)
 	/* What is for the command: which of several nodes it is to use. */
 	return strncmp(entry, "TSNET_", 6) == 0 &&
 	       strncmp(entry, "TSNET_SHIM_", 11) != 0 &&
-	       strncmp(entry, "TSNET_NODE=", 11) != 0 &&
-	       strncmp(entry, "TSNET_NODE_", 11) != 0;
+	       strncmp(entry, "TSNET_NODE=", 11) != 0;
 }
 
 /* One of ours, or the one of that name. */
@@ -226,21 +225,6 @@ static void set_proxy(const char *where)
 	setenv("no_proxy", "localhost,127.0.0.1,::1", 1);
 }
 
-/* Beside those of the nodes around us. Shells keep no variable of another
- * name. */
-static void add_node(const struct process_env *env)
-{
-	char name[80];
-
-	if (!env->node || strspn(env->node, "abcdefghijklmnopqrstuvwxyz"
-					    "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-					    "0123456789_") != strlen(env->node))
-		return;
-	if (snprintf(name, sizeof(name), "TSNET_NODE_%s", env->node) <
-	    (int)sizeof(name))
-		setenv(name, env->broker_abstract, 1);
-}
-
 static void set_environment(const struct process_env *env)
 {
 	set_preload();
@@ -248,7 +232,8 @@ static void set_environment(const struct process_env *env)
 	setenv("TSNET_BROKER", env->broker_path, 1);
 	setenv("TSNET_BROKER_ABSTRACT", env->broker_abstract, 1);
 	setenv("TSNET_LOCALAPI", env->localapi_path, 1);
-	add_node(env);
+	if (env->localapis)
+		setenv("TSNET_LOCALAPIS", env->localapis, 1);
 	if (env->proxy)
 		set_proxy(env->proxy);
 	if (env->has_notify)

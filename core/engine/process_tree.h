@@ -11,7 +11,7 @@
 /* What the command's environment gets (and its descendants inherit). */
 struct process_env {
 	const char *broker_path, *broker_abstract, *localapi_path;
-	const char *node; /* its name, for TSNET_NODE */
+	const char *localapis; /* of several nodes; NULL: there is one */
 	const char *proxy; /* user:password@address:port, or NULL */
 	bool has_notify; /* static children are carried by --notify */
 	bool follow_exec;

@@ -68,6 +68,7 @@ static void free_conn(struct ts_conn *conn)
 	if (conn->is_paced)
 		ts_held_unpace(conn->dup_fd, conn->paced_ms);
 	ts_hurry_drop(conn->dup_fd);
+	ts_stand_in_put(conn->stand_in);
 	free(conn);
 }
 
@@ -159,6 +160,7 @@ static bool note_held(struct ts_conn *conn)
 	entry = ts_entry_put(host, &key, &conn->entry->value);
 	if (!entry)
 		return true;
+	entry->stand_in = ts_stand_in_get(conn->stand_in);
 	ts_entry_drop(host, conn->entry);
 	conn->entry = entry;
 	conn->key = key;
@@ -234,7 +236,9 @@ static void conn_join(struct ts_conn *conn, const struct ts_addr *peer)
 	ts_tunnel_read_options(conn->entry, conn->dup_fd);
 	conn->entry->pid = conn->pid;
 	if (conn->is_to_dns)
-		ts_dns_stream_start(conn->host, fd, conn->entry);
+		ts_dns_stream_start(conn->host,
+				    ts_choose_named(conn->host, conn->by.node),
+				    fd, conn->entry);
 	else if (conn->tcp)
 		ts_splice_start(conn->member, fd, conn->tcp, conn->entry);
 	else
@@ -409,9 +413,14 @@ struct ts_conn *ts_conn_new(struct ts_host *host,
 		return NULL;
 	}
 	conn->host = host;
+	conn->by = ts_choice_of(host, req);
 	conn->member = ts_host_first(host);
 	conn->id = ++host->next_id;
 	conn->dest = req->tailnet;
+	conn->stand_in =
+		ts_stand_in_get(ts_stand_in_find(host, &req->tailnet.ip));
+	if (conn->stand_in)
+		conn->dest.ip = conn->stand_in->real;
 	conn->key = make_key(host, req);
 	conn->dup_fd = fd;
 	conn->back_fd = -1;

@@ -7,7 +7,8 @@
 #ifndef CORE_HOST_APP_CONNECT_H
 #define CORE_HOST_APP_CONNECT_H
 
-#include "core/host/host_internal.h"
+#include "core/host/node_choice.h"
+#include "core/host/stand_ins.h"
 
 enum {
 	CONN_LOOK_FIRST_MS = 1, /* then doubled: has it knocked at R? */
@@ -25,7 +26,9 @@ enum conn_state {
 struct ts_conn {
 	struct ts_link link; /* in host->conns */
 	struct ts_host *host;
-	struct ts_member *member; /* through whom */
+	struct ts_choice by;
+	struct ts_stand_in *stand_in; /* that the program called; or NULL */
+	struct ts_member *member; /* through whom: chosen when it is dialled */
 	uint64_t id;
 	enum conn_state state;
 	struct ts_addr dest; /* in the tailnet */

@@ -122,8 +122,9 @@ static void carry(struct ts_dgram *flow, const uint8_t *data, size_t len,
 		send_out(flow, data, len);
 		break;
 	case DGRAM_SERVICE:
-		ts_dns_service_ask(flow->host, NULL, data, len, on_answer,
-				   flow);
+		ts_dns_service_ask(flow->host,
+				   ts_choose_named(flow->host, flow->by.node),
+				   data, len, on_answer, flow);
 		break;
 	case DGRAM_NOBODY:
 		ts_dgram_refuse(flow, -ECONNREFUSED);
@@ -186,8 +187,10 @@ static struct ts_dgram *begin_inbound(struct ts_member *member,
 				      const struct ts_addr *from,
 				      const struct ts_addr *to)
 {
-	struct dgram_wish wish = {
-		.member = member, .remote = *from, .dup_fd = -1};
+	struct dgram_wish wish = {.member = member,
+				  .remote = *from,
+				  .shown = *from,
+				  .dup_fd = -1};
 	struct ts_dgram *flow;
 	int err = 0;
 
@@ -297,13 +300,33 @@ size_t ts_dgrams_undelivered(const struct ts_host *host)
 
 /* -- the node changed ------------------------------------------------------ */
 
+/* As long as it waits, another member may be the one that knows the address. */
+static int choose_again(struct ts_dgram *flow)
+{
+	struct ts_member *member;
+
+	if (flow->entry->stand_in)
+		return 0; /* it has its own */
+	member = ts_choose(flow->host, &flow->by, &flow->remote.ip);
+
+	return member == flow->member ? 0 : ts_dgram_move(flow, member);
+}
+
 /* An unconnected socket asks anew, and learns what has become of the remote
  * end; a connected one is told when it sends, or has sent already. */
 static void look_again(struct ts_dgram *flow, void *ctx)
 {
 	struct ts_dgram **to_send = ctx;
 	enum dgram_route before = flow->route;
-	int err = ts_dgram_route(flow->member, &flow->remote, &flow->route);
+	int err = 0;
+
+	if (before == DGRAM_WAITS)
+		err = choose_again(flow);
+	if (err) {
+		ts_dgram_end(flow);
+		return;
+	}
+	err = ts_dgram_route(flow->member, &flow->remote, &flow->route);
 
 	if (err && !flow->is_connected) {
 		ts_dgram_end(flow);

@@ -23,7 +23,8 @@
 #include <netinet/in.h>
 
 #include "core/base/flood.h"
-#include "core/host/host_internal.h"
+#include "core/host/node_choice.h"
+#include "core/host/stand_ins.h"
 
 enum {
 	DGRAM_FLOWS_MAX = 12288, /* two entries of the table each, or three */
@@ -79,11 +80,13 @@ struct ts_dgram {
 	struct ts_link link; /* in one of the lists of struct ts_dgrams */
 	struct ts_link closed_link; /* in closed */
 	struct ts_host *host;
+	struct ts_choice by;      /* of a program's socket */
 	struct ts_member *member; /* through whom */
 	uint64_t id;
 	enum dgram_kind kind;
 	enum dgram_route route;
 	struct ts_addr local, remote; /* in the tailnet */
+	struct ts_addr shown;         /* the remote end as the program has it */
 	struct ts_addr virtual;
 	/* The program's socket: as it is bound (port 0: not known yet), and
 	 * the address of it that we send to. */
@@ -145,10 +148,13 @@ struct ts_dgrams {
 
 /* -- datagram_flow.c ------------------------------------------------------ */
 struct dgram_wish {
+	struct ts_choice by;
 	struct ts_member *member;
 	enum dgram_kind kind;
 	struct ts_addr asked; /* the socket as bound; zero: not bound */
 	struct ts_addr remote;
+	struct ts_addr shown;         /* as in struct ts_dgram */
+	struct ts_stand_in *stand_in; /* which that is; NULL: none */
 	struct ts_dgram_port *port; /* counted; the flow's from here */
 	bool is_v6_only, is_raw, is_connected;
 	bool is_dedicated; /* wants a socket of its own */
@@ -171,6 +177,9 @@ struct ts_dgram *ts_dgram_first(const struct ts_member *member, uint16_t port,
 				const struct ts_addr *remote);
 /* Puts the SEND entry of a socket that is bound as asked. */
 int ts_dgram_publish_send(struct ts_dgram *flow, const struct ts_addr *asked);
+/* It is to go through another member: out of the maps of one, into those of the
+ * other. 0, or -errno: it is to be ended. */
+int ts_dgram_move(struct ts_dgram *flow, struct ts_member *to);
 /* Our own address may be another one: sets it, and tells the table. */
 void ts_dgram_republish(struct ts_dgram *flow);
 void ts_dgram_touch(struct ts_dgram *flow);

@@ -112,6 +112,10 @@ static int dial_self(struct ts_conn *conn, struct ts_addr *local)
  * without one. The socket is to be released once it has knocked. */
 static int dial_dns(struct ts_conn *conn, struct ts_addr *local)
 {
+	struct ts_member *named = ts_choose_named(conn->host, conn->by.node);
+
+	if (named)
+		conn->member = named;
 	*local = conn->key.local;
 	if (ts_ip_is_tailscale(&conn->dest.ip))
 		local->ip = ts_node_ip(conn->member->node,
@@ -146,10 +150,29 @@ static int conn_dial(struct ts_conn *conn, struct ts_addr *local)
 	return err;
 }
 
+/* A stand-in leads to its node; but not for a program that has another alone,
+ * or when it is none any more. */
+static int choose(struct ts_conn *conn)
+{
+	struct ts_member *named = ts_choose_named(conn->host, conn->by.node);
+
+	conn->member = conn->stand_in ? conn->stand_in->member
+				      : ts_choose(conn->host, &conn->by,
+						  &conn->dest.ip);
+	if (named && named != conn->member)
+		return -EHOSTUNREACH;
+	return ts_stand_ins_cover(conn->host, &conn->dest.ip) &&
+			       !ts_choice_knows(conn->member, &conn->dest.ip)
+		       ? -EHOSTUNREACH
+		       : 0;
+}
+
 int ts_conn_begin(struct ts_conn *conn, struct ts_addr *local)
 {
 	if (ts_dns_service_owns(conn->host, &conn->dest))
 		return dial_dns(conn, local);
+	if (choose(conn))
+		return -EHOSTUNREACH;
 	if (ts_member_is_down(conn->member))
 		return -ENETDOWN;
 	if (ts_node_state(conn->member->node) != TS_RUNNING) {

@@ -23,6 +23,7 @@
 #include "core/base/err.h"
 #include "core/crypto/secret.h"
 #include "core/host/host_internal.h"
+#include "core/host/node_choice.h"
 
 enum {
 	LISTENERS_MAX = 4096,
@@ -144,8 +145,9 @@ static int open_ports(struct ts_host *host, struct ts_listener *l)
 	int err = 0;
 
 	for (unsigned i = 0; !err && i < host->member_count; i++)
-		l->ports[i] = ts_dgram_port_get(&host->members[i],
-						l->tailnet.port, &err);
+		if (l->servers & 1u << i)
+			l->ports[i] = ts_dgram_port_get(&host->members[i],
+							l->tailnet.port, &err);
 	return err;
 }
 
@@ -168,15 +170,25 @@ static struct ts_listener *next_listener(const struct ts_host *host,
 	return TS_LINK_OWNER((*at)->prev, struct ts_listener, link);
 }
 
+/* An address that is asked for, and by what kind of socket. */
+struct place {
+	uint8_t proto, shares;
+	struct ts_choice by;
+	unsigned servers; /* as in struct ts_listener */
+	struct ts_addr tailnet;
+	struct ts_addr native; /* port 0: not bound yet */
+	bool is_v6_only;       /* of a wildcard */
+};
+
 static struct ts_listener *find_exact(const struct ts_host *host,
-				      uint8_t proto,
-				      const struct ts_addr *tailnet)
+				      const struct place *p)
 {
 	struct ts_link *at = host->listeners.next;
 	struct ts_listener *l;
 
 	while ((l = next_listener(host, &at)))
-		if (l->proto == proto && ts_addr_equal(&l->tailnet, tailnet))
+		if (l->proto == p->proto && l->servers & p->servers &&
+		    ts_addr_equal(&l->tailnet, &p->tailnet))
 			return l;
 	return NULL;
 }
@@ -216,8 +228,8 @@ static void forget_stale(struct ts_host *host)
 			free_listener(host, l);
 }
 
-static struct ts_listener *new_listener(struct ts_host *host, uint8_t proto,
-					const struct ts_addr *tailnet,
+static struct ts_listener *new_listener(struct ts_host *host,
+					const struct place *p,
 					const struct ts_addr *native)
 {
 	struct ts_listener *l;
@@ -229,10 +241,11 @@ static struct ts_listener *new_listener(struct ts_host *host, uint8_t proto,
 	l = calloc(1, sizeof(*l));
 	if (!l)
 		return NULL;
-	l->proto = proto;
-	l->tailnet = *tailnet;
+	l->proto = p->proto;
+	l->servers = p->servers;
+	l->tailnet = p->tailnet;
 	l->native = *native;
-	l->is_listening = proto == IPPROTO_UDP;
+	l->is_listening = p->proto == IPPROTO_UDP;
 	if (l->is_listening && open_ports(host, l)) {
 		close_ports(l);
 		free(l);
@@ -244,14 +257,6 @@ static struct ts_listener *new_listener(struct ts_host *host, uint8_t proto,
 	return l;
 }
 
-/* An address that is asked for, and by what kind of socket. */
-struct place {
-	uint8_t proto, shares;
-	struct ts_addr tailnet;
-	struct ts_addr native; /* port 0: not bound yet */
-	bool is_v6_only;       /* of a wildcard */
-};
-
 /* Is some address of ours asked of both? :: takes both families, but from a
  * socket of IPv6 alone. */
 static bool overlap(const struct ts_listener *l, const struct place *p)
@@ -259,7 +264,8 @@ static bool overlap(const struct ts_listener *l, const struct place *p)
 	const struct ts_ip *a = &l->tailnet.ip, *b = &p->tailnet.ip;
 	bool a4 = ts_ip_is_v4(a), b4 = ts_ip_is_v4(b);
 
-	if (l->proto != p->proto || l->tailnet.port != p->tailnet.port)
+	if (l->proto != p->proto || l->tailnet.port != p->tailnet.port ||
+	    !(l->servers & p->servers))
 		return false;
 	if (a4 != b4 && (a4 ? p->is_v6_only : !ts_ip_is_v4(&l->native.ip)))
 		return false;
@@ -307,11 +313,19 @@ static int check_overlap(struct ts_host *host, const struct place *p,
 	return 0;
 }
 
+static void set_port(const struct ts_host *host, struct place *p, uint16_t port)
+{
+	p->tailnet.port = port;
+	p->servers = ts_choose_servers(host, &p->by, port);
+}
+
 /* native: what it is bound to, or NULL. */
-static struct place place_of(const struct ts_broker_request *req,
+static struct place place_of(const struct ts_host *host,
+			     const struct ts_broker_request *req,
 			     const struct ts_addr *native)
 {
-	return (struct place){
+	struct place p = {
+		.by = ts_choice_of(host, req),
 		.proto = req->proto,
 		.shares = req->flags & (TS_BROKER_REUSE | TS_BROKER_REUSE_PORT),
 		.tailnet = req->tailnet,
@@ -319,6 +333,9 @@ static struct place place_of(const struct ts_broker_request *req,
 		.is_v6_only = native ? !ts_ip_is_v4(&native->ip)
 				     : req->flags & TS_BROKER_V6_ONLY,
 	};
+
+	set_port(host, &p, req->tailnet.port);
+	return p;
 }
 
 /* -- BIND, BOUND --------------------------------------------------------- */
@@ -345,8 +362,8 @@ static int pick_native(const struct ts_host *host, uint8_t proto,
 static int bind_port(struct ts_host *host, const struct ts_broker_request *req,
 		     struct ts_addr *native)
 {
-	const struct place place = place_of(req, NULL);
-	struct ts_listener *l = find_exact(host, req->proto, &req->tailnet);
+	const struct place place = place_of(host, req, NULL);
+	struct ts_listener *l = find_exact(host, &place);
 	int err = check_overlap(host, &place, l);
 
 	if (err)
@@ -363,7 +380,7 @@ static int bind_port(struct ts_host *host, const struct ts_broker_request *req,
 				  native);
 		if (err)
 			return err;
-		l = new_listener(host, req->proto, &req->tailnet, native);
+		l = new_listener(host, &place, native);
 		if (!l)
 			return -ENOBUFS;
 		l->shares = place.shares;
@@ -377,14 +394,13 @@ static int bind_port(struct ts_host *host, const struct ts_broker_request *req,
 static int pick_port(struct ts_host *host,
 		     const struct ts_broker_request *req, struct ts_addr *out)
 {
-	struct place place = {.proto = req->proto};
+	struct place place = place_of(host, req, NULL);
 
 	for (int i = 0; i < NATIVE_PORT_TRIES; i++) {
 		out->ip = native_ip(host, req->flags & TS_BROKER_V6_ONLY);
 		out->port = (uint16_t)(EPHEMERAL_PORT_FIRST +
 				       ts_random_below(EPHEMERAL_PORT_COUNT));
-		place.tailnet = (struct ts_addr){.ip = req->tailnet.ip,
-						 .port = out->port};
+		set_port(host, &place, out->port);
 		if (!is_bound(host, req->proto, out, false) &&
 		    check_overlap(host, &place, NULL) == 0)
 			return 0;
@@ -392,14 +408,34 @@ static int pick_port(struct ts_host *host,
 	return -EADDRINUSE;
 }
 
-static int check_own(struct ts_host *host, const struct ts_ip *ip)
+static bool is_asked(const struct ts_member *member, uint8_t node)
+{
+	return node == 0 || node == member->index + 1;
+}
+
+/* Is it one of the node's that the program has named (0: of any)? */
+static int check_own(const struct ts_host *host, uint8_t node,
+		     const struct ts_ip *ip)
 {
 	if (ts_ip_is_unspecified(ip))
 		return 0;
-	return ts_node_route(ts_host_first(host)->node, ip, NULL) ==
-			       TS_ROUTE_SELF
-		       ? 0
-		       : -EADDRNOTAVAIL;
+	for (unsigned i = 0; i < host->member_count; i++)
+		if (is_asked(&host->members[i], node) &&
+		    ts_node_route(host->members[i].node, ip, NULL) ==
+			    TS_ROUTE_SELF)
+			return 0;
+	return -EADDRNOTAVAIL;
+}
+
+/* No node will have an address that it has not now. */
+static bool is_settled(const struct ts_host *host, uint8_t node)
+{
+	for (unsigned i = 0; i < host->member_count; i++)
+		if (is_asked(&host->members[i], node) &&
+		    !ts_member_has_netmap(&host->members[i]) &&
+		    !ts_member_is_down(&host->members[i]))
+			return false;
+	return true;
 }
 
 static bool is_proto_ok(const struct ts_broker_request *req)
@@ -413,11 +449,10 @@ bool ts_listener_bind(struct ts_host *host, const struct ts_broker_request *req,
 	const struct ts_ip *ip = &req->tailnet.ip;
 	int err;
 
-	if (!ts_ip_is_unspecified(ip) &&
-	    !ts_member_has_netmap(ts_host_first(host)) &&
-	    !ts_member_is_down(ts_host_first(host)))
+	err = is_proto_ok(req) ? check_own(host, req->node, ip)
+			       : -EPROTONOSUPPORT;
+	if (err == -EADDRNOTAVAIL && !is_settled(host, req->node))
 		return false;
-	err = is_proto_ok(req) ? check_own(host, ip) : -EPROTONOSUPPORT;
 	if (!err && req->tailnet.port == 0)
 		err = pick_port(host, req, &rep->native);
 	else if (!err)
@@ -433,22 +468,34 @@ static bool is_native_ok(const struct ts_addr *native)
 				     ts_ip_is_loopback(&native->ip));
 }
 
-/* The record of tailnet, with this native address. */
-static int set_native(struct ts_host *host, uint8_t proto,
-		      const struct ts_addr *tailnet,
-		      const struct ts_addr *native, struct ts_listener **out)
+/* More is known of its socket now than when it was bound. */
+static void narrow(struct ts_listener *l, unsigned servers)
 {
-	struct ts_listener *l = find_exact(host, proto, tailnet);
-	const struct place place = {.native = *native};
+	l->servers &= servers;
+	for (unsigned i = 0; i < TS_HOST_NODES_MAX; i++) {
+		if (l->servers & 1u << i)
+			continue;
+		ts_dgram_port_put(l->ports[i]);
+		l->ports[i] = NULL;
+	}
+}
 
-	if (l && !ts_addr_equal(&l->native, native)) {
-		if (!is_decided(l, &place) && is_alive(host, l))
+/* The record of that place, at its native address. */
+static int set_native(struct ts_host *host, const struct place *p,
+		      struct ts_listener **out)
+{
+	struct ts_listener *l = find_exact(host, p);
+
+	if (l && !ts_addr_equal(&l->native, &p->native)) {
+		if (!is_decided(l, p) && is_alive(host, l))
 			return -EADDRINUSE;
 		free_listener(host, l);
 		l = NULL;
 	}
-	if (!l)
-		l = new_listener(host, proto, tailnet, native);
+	if (l)
+		narrow(l, p->servers);
+	else
+		l = new_listener(host, p, &p->native);
 	*out = l;
 	return l ? 0 : -ENOBUFS;
 }
@@ -457,7 +504,7 @@ void ts_listener_bound(struct ts_host *host,
 		       const struct ts_broker_request *req,
 		       struct ts_broker_reply *rep)
 {
-	struct place place = place_of(req, &req->native_local);
+	struct place place = place_of(host, req, &req->native_local);
 	struct ts_addr *tailnet = &place.tailnet;
 	struct ts_listener *l = NULL;
 	int err = is_native_ok(&req->native_local) ? 0 : -EINVAL;
@@ -466,13 +513,11 @@ void ts_listener_bound(struct ts_host *host,
 		err = -EPROTONOSUPPORT;
 
 	if (tailnet->port == 0)
-		tailnet->port = req->native_local.port;
+		set_port(host, &place, req->native_local.port);
 	if (!err)
-		err = check_overlap(host, &place,
-				    find_exact(host, req->proto, tailnet));
+		err = check_overlap(host, &place, find_exact(host, &place));
 	if (!err)
-		err = set_native(host, req->proto, tailnet,
-				 &req->native_local, &l);
+		err = set_native(host, &place, &l);
 	if (!err) {
 		l->shares = place.shares;
 		err = publish(host, l);
@@ -483,14 +528,11 @@ void ts_listener_bound(struct ts_host *host,
 
 /* -- LISTEN -------------------------------------------------------------- */
 
-static bool is_served(const struct ts_host *host,
-		      const struct ts_broker_request *req)
+static bool is_served(const struct ts_host *host, const struct place *p)
 {
-	const struct ts_listener *l =
-		find_exact(host, req->proto, &req->tailnet);
+	const struct ts_listener *l = find_exact(host, p);
 
-	return l && l->is_listening &&
-	       ts_addr_equal(&l->native, &req->native_local);
+	return l && l->is_listening && ts_addr_equal(&l->native, &p->native);
 }
 
 static enum ts_funnel funnel_of(const struct ts_broker_request *req)
@@ -507,7 +549,7 @@ void ts_listener_listen(struct ts_host *host,
 			struct ts_broker_reply *rep)
 {
 	char tailnet[TS_ADDR_TEXT_CAP], native[TS_ADDR_TEXT_CAP];
-	const struct place place = place_of(req, &req->native_local);
+	const struct place place = place_of(host, req, &req->native_local);
 	struct ts_listener *l = NULL;
 	bool was_listening;
 	int err = 0;
@@ -516,16 +558,13 @@ void ts_listener_listen(struct ts_host *host,
 		err = -EPROTONOSUPPORT;
 	else if (!is_native_ok(&req->native_local) || req->tailnet.port == 0)
 		err = -EINVAL;
-	if (!err && ts_member_has_netmap(ts_host_first(host)))
-		err = check_own(host, &req->tailnet.ip);
-	was_listening = !err && is_served(host, req);
+	if (!err && is_settled(host, req->node))
+		err = check_own(host, req->node, &req->tailnet.ip);
+	was_listening = !err && is_served(host, &place);
 	if (!err && !was_listening)
-		err = check_overlap(host, &place,
-				    find_exact(host, req->proto,
-					       &req->tailnet));
+		err = check_overlap(host, &place, find_exact(host, &place));
 	if (!err)
-		err = set_native(host, req->proto, &req->tailnet,
-				 &req->native_local, &l);
+		err = set_native(host, &place, &l);
 	rep->error = -err;
 	if (err || was_listening)
 		return;
@@ -548,7 +587,8 @@ static int fit(const struct ts_listener *l, uint8_t proto,
 {
 	bool v4 = ts_ip_is_v4(&local->ip);
 
-	if (l->proto != proto || !l->is_listening || l->tailnet.port != local->port)
+	if (l->proto != proto || !l->is_listening ||
+	    l->tailnet.port != local->port)
 		return 0;
 	if (v4 && !ts_ip_is_v4(&l->native.ip))
 		return 0; /* an IPv6-only socket */
@@ -568,7 +608,8 @@ struct ts_listener *ts_listener_for(const struct ts_member *member,
 	int best_fit = 0;
 
 	while ((l = next_listener(host, &at))) {
-		if (fit(l, proto, local) <= best_fit)
+		if (!(l->servers & 1u << member->index) ||
+		    fit(l, proto, local) <= best_fit)
 			continue;
 		best = l;
 		best_fit = fit(l, proto, local);

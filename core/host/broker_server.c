@@ -24,6 +24,7 @@
 #include "core/crypto/secret.h"
 #include "core/host/broker_server.h"
 #include "core/host/name_lookup.h"
+#include "core/host/node_choice.h"
 #include "core/host/notify.h"
 
 enum {
@@ -96,8 +97,7 @@ static bool may_speak(const struct ts_client *client,
 		      const struct ts_broker_request *req)
 {
 	return client->is_trusted ||
-	       ts_secret_equal(req->token, client->host->info.token,
-			       TS_TABLE_TOKEN_LEN) ||
+	       ts_view_of_token(client->host, req->token) >= 0 ||
 	       is_descendant(client->pid);
 }
 
@@ -186,16 +186,43 @@ static bool answer_name(struct ts_client *client,
 	return !client->lookup;
 }
 
+/* NULL: of no such node. */
+static struct ts_table *table_for(struct ts_host *host,
+				  const struct ts_broker_request *req)
+{
+	struct ts_member *member;
+
+	if (!*req->name)
+		return host->table;
+	member = ts_member_named(host, req->name);
+	return member ? ts_view_open(member) : NULL;
+}
+
+/* What only we can say of a request: whose view it comes from. */
+static void complete(struct ts_host *host, struct ts_broker_request *req,
+		     int fd)
+{
+	int view = ts_view_of_token(host, req->token);
+
+	if (host->member_count == 1)
+		return;
+	req->node = view > 0 ? (uint8_t)view : 0;
+	req->interface = ts_choice_interface(fd);
+}
+
 /* Takes fd. false: hold the request. */
 static bool answer(struct ts_client *client,
 		   const struct ts_broker_request *req, int fd)
 {
 	struct ts_host *host = client->host;
 	struct ts_broker_reply rep = {.type = req->type};
+	const struct ts_table *table = NULL;
 	bool is_done = true;
 
 	switch ((enum ts_broker_type)req->type) {
 	case TS_BROKER_ATTACH:
+		table = table_for(host, req);
+		rep.error = table ? 0 : ENODEV;
 		break;
 	case TS_BROKER_CONNECT:
 		if (req->proto == IPPROTO_TCP)
@@ -244,8 +271,7 @@ static bool answer(struct ts_client *client,
 	}
 	ts_sock_close(fd);
 	if (is_done && !ts_broker_is_unanswered(req))
-		reply(client, &rep, req->type == TS_BROKER_ATTACH ?
-					    ts_table_fd(host->table) : -1);
+		reply(client, &rep, table ? ts_table_fd(table) : -1);
 	return is_done;
 }
 
@@ -400,8 +426,7 @@ static bool is_stale(const struct ts_client *client,
 
 	return req->type != TS_BROKER_ATTACH &&
 	       memcmp(req->token, none, sizeof(none)) != 0 &&
-	       !ts_secret_equal(req->token, client->host->info.token,
-				TS_TABLE_TOKEN_LEN);
+	       ts_view_of_token(client->host, req->token) < 0;
 }
 
 /* Takes fd. false: req is to be held. */
@@ -426,6 +451,7 @@ static bool handle(struct ts_client *client, const uint8_t *in, ssize_t len,
 	} else if ((err = ts_request_prove(client->host, req, fd))) {
 		turn_away(client, req, fd, -err);
 	} else {
+		complete(client->host, req, fd);
 		return answer(client, req, fd);
 	}
 	return true;

@@ -139,6 +139,8 @@ void ts_conn_request(struct ts_host *host, const struct ts_broker_request *req,
 	err = ts_conn_begin(conn, &value.tailnet_local);
 	if (!err || is_unanswered)
 		conn->entry = ts_entry_put(host, &conn->key, &value);
+	if (conn->entry)
+		conn->entry->stand_in = ts_stand_in_get(conn->stand_in);
 	if (!err)
 		err = conn->entry ? arm_timers(conn) : -ENOBUFS;
 	if (err && is_unanswered)

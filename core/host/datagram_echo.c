@@ -52,7 +52,7 @@ static void write_ip4(struct ts_writer *w, const struct ts_dgram *flow,
 	ts_write_u8(w, HOP_LIMIT);
 	ts_write_u8(w, IPPROTO_ICMP);
 	ts_write_be16(w, 0);
-	ts_write_be32(w, ts_ip_v4_host(&flow->remote.ip));
+	ts_write_be32(w, ts_ip_v4_host(&flow->shown.ip));
 	ts_write_be32(w, ts_ip_v4_host(&flow->local.ip));
 	if (!w->bad)
 		seal(head, 10, IP4_HEAD, 0);
@@ -62,7 +62,7 @@ static uint32_t pseudo_header(const struct ts_dgram *flow, size_t len)
 {
 	uint32_t sum = (uint32_t)len + IPPROTO_ICMPV6;
 
-	sum = add_words(sum, flow->remote.ip.bytes, TS_IP_LEN);
+	sum = add_words(sum, flow->shown.ip.bytes, TS_IP_LEN);
 	return add_words(sum, flow->local.ip.bytes, TS_IP_LEN);
 }
 

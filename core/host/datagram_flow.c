@@ -117,6 +117,7 @@ struct ts_dgram *ts_dgram_find(const struct dgram_wish *wish)
 
 	while (flow && (flow->is_connected || flow->is_raw != wish->is_raw ||
 			!ts_addr_equal(&flow->native, &native) ||
+			!ts_addr_equal(&flow->shown, &wish->shown) ||
 			(wish->is_dedicated && flow->fd < 0)))
 		flow = flow->next_same_ends;
 	return flow;
@@ -152,7 +153,7 @@ static struct ts_flow_entry value_of(const struct ts_dgram *flow, bool is_send)
 		.kind = is_send ? TS_FLOW_SEND : TS_FLOW_DATAGRAM,
 		.state = TS_FLOW_UP,
 		.tailnet_local = flow->local,
-		.tailnet_remote = is_send ? flow->virtual : flow->remote,
+		.tailnet_remote = is_send ? flow->virtual : flow->shown,
 	};
 }
 
@@ -168,8 +169,8 @@ static int publish_received(struct ts_dgram *flow)
 
 int ts_dgram_publish_send(struct ts_dgram *flow, const struct ts_addr *asked)
 {
-	const struct ts_flow_key key = {.proto = IPPROTO_UDP, .local = *asked,
-					.remote = flow->remote};
+	const struct ts_flow_key key = {
+		.proto = IPPROTO_UDP, .local = *asked, .remote = flow->shown};
 	const struct ts_flow_entry value = value_of(flow, true);
 	struct ts_entry **at = &flow->sends[0];
 
@@ -200,6 +201,35 @@ void ts_dgram_republish(struct ts_dgram *flow)
 		flow->sends[i]->value = value_of(flow, true);
 		ts_entry_publish(flow->host, flow->sends[i]);
 	}
+}
+
+/* -- another member -------------------------------------------------------- */
+
+static int move_port(struct ts_dgram *flow)
+{
+	struct ts_dgram_port *before = flow->port;
+	int err;
+
+	flow->port = ts_dgram_port_of(flow->member, &flow->native,
+				      flow->is_v6_only, &err);
+	ts_dgram_port_put(before);
+	return err;
+}
+
+int ts_dgram_move(struct ts_dgram *flow, struct ts_member *to)
+{
+	int err;
+
+	leave_ends(flow);
+	flow->member = to;
+	if (flow->kind == DGRAM_ECHO) {
+		stack_echo_close(flow->echo);
+		flow->echo = NULL;
+		err = ts_dgram_echo_open(flow);
+	} else {
+		err = move_port(flow);
+	}
+	return err ? err : join_ends(flow);
 }
 
 /* -- ends ------------------------------------------------------------------ */
@@ -384,10 +414,12 @@ static struct ts_dgram *make_flow(struct ts_host *host,
 		return NULL;
 	}
 	flow->host = host;
+	flow->by = wish->by;
 	flow->member = wish->member;
 	flow->id = ++host->next_id;
 	flow->kind = wish->kind;
 	flow->remote = wish->remote;
+	flow->shown = wish->shown;
 	flow->port = wish->port;
 	flow->is_v6_only = wish->is_v6_only;
 	flow->is_raw = wish->is_raw;
@@ -439,6 +471,8 @@ struct ts_dgram *ts_dgram_new(struct ts_host *host,
 		*err = ts_dgram_echo_open(flow);
 	if (!*err)
 		*err = publish_received(flow);
+	if (!*err)
+		flow->entry->stand_in = ts_stand_in_get(wish->stand_in);
 	if (!*err)
 		*err = join_ends(flow);
 	if (*err) {

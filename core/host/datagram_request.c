@@ -44,14 +44,30 @@ static int check_remote(const struct ts_broker_request *req)
 	}
 }
 
-static int check(struct ts_host *host, const struct ts_broker_request *req,
-		 int fd, bool needs_fd, enum dgram_route *route)
+/* As app_dial.c has it for connections. */
+static int check_stand_in(const struct dgram_wish *wish)
 {
+	struct ts_host *host = wish->member->host;
+	const struct ts_member *named = ts_choose_named(host, wish->by.node);
+
+	if (named && named != wish->member)
+		return -EHOSTUNREACH;
+	return ts_stand_ins_cover(host, &wish->remote.ip) &&
+			       !ts_choice_knows(wish->member, &wish->remote.ip)
+		       ? -EHOSTUNREACH
+		       : 0;
+}
+
+static int check(const struct dgram_wish *wish,
+		 const struct ts_broker_request *req, int fd, bool needs_fd,
+		 enum dgram_route *route)
+{
+	const struct ts_member *member = wish->member;
 	int err = check_remote(req);
 
 	if (err)
 		return err;
-	if (host->dgrams->fd < 0)
+	if (member->host->dgrams->fd < 0)
 		return -ENETUNREACH;
 	if (ts_ip_is_multicast(&req->native_local.ip))
 		return -EINVAL;
@@ -59,7 +75,15 @@ static int check(struct ts_host *host, const struct ts_broker_request *req,
 		return -ENOBUFS;
 	if (fd >= 0 && !is_udp_socket(fd))
 		return -EINVAL;
-	return ts_dgram_route(ts_host_first(host), &req->tailnet, route);
+	err = check_stand_in(wish);
+	return err ? err : ts_dgram_route(member, &wish->remote, route);
+}
+
+static struct ts_member *choose(struct ts_host *host,
+				const struct dgram_wish *wish)
+{
+	return wish->stand_in ? wish->stand_in->member
+			      : ts_choose(host, &wish->by, &wish->remote.ip);
 }
 
 static struct dgram_wish make_wish(struct ts_host *host,
@@ -67,19 +91,24 @@ static struct dgram_wish make_wish(struct ts_host *host,
 				   pid_t pid)
 {
 	struct dgram_wish wish = {
-		.member = ts_host_first(host),
+		.by = ts_choice_of(host, req),
 		.kind = req->proto == IPPROTO_UDP ? DGRAM_UDP : DGRAM_ECHO,
 		.asked = req->native_local,
 		.remote = req->tailnet,
+		.stand_in = ts_stand_in_find(host, &req->tailnet.ip),
 		.is_v6_only = req->flags & TS_BROKER_V6_ONLY,
 		.is_dedicated = req->flags & TS_BROKER_DEDICATED,
 		.dup_fd = fd,
 		.pid = pid,
 	};
 
+	wish.member = choose(host, &wish);
 	wish.is_raw = wish.kind == DGRAM_ECHO && req->flags & TS_BROKER_RAW;
 	if (wish.kind == DGRAM_ECHO)
 		wish.remote.port = 0;
+	wish.shown = wish.remote;
+	if (wish.stand_in)
+		wish.remote.ip = wish.stand_in->real;
 	return wish;
 }
 
@@ -159,17 +188,16 @@ void ts_dgram_send(struct ts_host *host, const struct ts_broker_request *req,
 {
 	bool is_dedicated = req->flags & TS_BROKER_DEDICATED;
 	enum dgram_route route;
+	struct dgram_wish wish = make_wish(host, req, fd, pid);
 	struct ts_dgram *flow;
-	struct dgram_wish wish;
-	int err = check(host, req, fd, is_dedicated, &route);
+	int err = check(&wish, req, fd, is_dedicated, &route);
 
 	if (!err && req->native_local.port == 0)
 		err = -EINVAL;
 	if (!is_dedicated) {
 		ts_sock_close(fd);
-		fd = -1;
+		wish.dup_fd = fd = -1;
 	}
-	wish = make_wish(host, req, fd, pid);
 	if (!err)
 		err = get_port(&wish);
 	rep->error = -err;
@@ -229,7 +257,7 @@ void ts_dgram_connect(struct ts_host *host, const struct ts_broker_request *req,
 		ts_sock_close(fd);
 		return;
 	}
-	err = check(host, req, fd, true, &route);
+	err = check(&wish, req, fd, true, &route);
 	wish.is_connected = true;
 	if (!err)
 		err = get_port(&wish);

@@ -29,7 +29,9 @@
 #include "core/dns/dns_wire.h"
 #include "core/dns/special_names.h"
 #include "core/host/dns_forward.h"
+#include "core/host/node_choice.h"
 #include "core/host/resolv_conf.h"
+#include "core/host/stand_ins.h"
 #include "core/node/node_dns.h"
 
 enum {
@@ -38,11 +40,13 @@ enum {
 	WAIT_MS = 9000, /* for the netmap; programs give up after 5 to 10 s */
 	LOOK_AT_CONF_MS = 5000,
 	RCODE_AT = 3, /* the byte of the header that ends with it */
+	STAND_IN_TTL_S = 60,
 };
 
 struct ask {
 	struct ts_link link;
 	struct ts_dns_service *service;
+	struct ts_member *only;   /* NULL: any that knows */
 	struct ts_member *member; /* whose tailnet is asked */
 	ts_dns_answer_fn fn;
 	void *ctx;
@@ -89,15 +93,9 @@ static size_t plain_answer(const struct ts_host *host, const uint8_t *query,
 	return answer_len > 0 ? (size_t)answer_len : 0;
 }
 
-/* Nobody but the tailnet can know this name. */
 static bool is_tailnet_name(const struct ts_dns_query *q)
 {
-	struct ts_ip ip;
-
-	if (q->is_odd || !*q->name)
-		return false;
-	return !strchr(q->name, '.') || ts_dns_is_under(q->name, "ts.net") ||
-	       (ts_dns_parse_reverse(q->name, &ip) && ts_ip_is_tailscale(&ip));
+	return !q->is_odd && *q->name && ts_dns_is_tailnet_name(q->name);
 }
 
 /* -- what becomes of a query --------------------------------------------- */
@@ -118,6 +116,13 @@ static enum fate by_netmap(const struct ask *a, size_t *len)
 	return n > 0 ? FATE_ANSWERED : FATE_FORWARD;
 }
 
+/* Of several, one that does not come up must not hold up the others. */
+static bool is_given_up(const struct ts_member *member)
+{
+	return member->host->member_count > 1 &&
+	       !ts_member_has_netmap(member) && !ts_member_is_awaited(member);
+}
+
 static enum fate without_netmap(const struct ask *a, size_t *len)
 {
 	const struct ts_host *host = a->service->host;
@@ -134,7 +139,9 @@ static enum fate without_netmap(const struct ask *a, size_t *len)
 	if (ts_node_state(a->member->node) == TS_STOPPED ||
 	    !is_tailnet_name(&q))
 		return FATE_FORWARD;
-	return ts_member_is_down(a->member) ? FATE_FAIL : FATE_WAIT;
+	return ts_member_is_down(a->member) || is_given_up(a->member)
+		       ? FATE_FAIL
+		       : FATE_WAIT;
 }
 
 static enum fate decide(const struct ask *a, size_t *len)
@@ -153,9 +160,29 @@ static void free_ask(struct ask *a)
 	free(a);
 }
 
+/* For a program that has all nodes: addresses that would lead elsewhere get
+ * stand-ins, in a copy in the scratch. */
+static const uint8_t *tell_stand_ins(struct ask *a, const uint8_t *answer,
+				     size_t *len)
+{
+	struct ts_host *host = a->service->host;
+	struct ts_dns_query q;
+
+	if (a->only || host->member_count == 1 || *len > HOST_SCRATCH_BYTES ||
+	    ts_dns_read_query(a->query, a->len, &q))
+		return answer;
+	if (answer != host->scratch)
+		memmove(host->scratch, answer, *len);
+	if (!ts_stand_ins_tell_message(a->member, q.name, host->scratch, *len))
+		*len = plain_answer(host, a->query, a->len, DNS_SERVFAIL);
+	return host->scratch;
+}
+
 /* fn may cancel whatever its ctx has asked: by then this is not in the list. */
 static void finish(struct ask *a, const uint8_t *answer, size_t len)
 {
+	if (len)
+		answer = tell_stand_ins(a, answer, &len);
 	ts_list_remove(&a->link);
 	a->fn(a->ctx, len ? answer : NULL, len);
 	free_ask(a);
@@ -227,7 +254,8 @@ static void forward(struct ask *a)
 	struct ts_dns_service *s = a->service;
 	struct ts_dns_resolvers *resolvers = route(a);
 
-	a->was_early = !ts_member_has_netmap(a->member);
+	a->was_early = !ts_member_has_netmap(a->member) ||
+		       (!a->only && ts_members_awaited(s->host));
 	a->is_routed = resolvers != NULL;
 	a->round = s->of[a->member->index].round;
 	if (a->is_routed && finish_from_cache(a))
@@ -239,11 +267,102 @@ static void forward(struct ask *a)
 		finish_plainly(a, DNS_SERVFAIL);
 }
 
+/* What a tailnet has to say: the higher the better. */
+enum say {
+	SAY_NOTHING,
+	SAY_BY_DEFAULT,
+	SAY_BY_ROUTE,
+	SAY_LATER,
+	SAY_NO,
+	SAY_YES
+};
+
+static bool knows_nothing(const uint8_t *answer, size_t len);
+
+static enum say say_of(const struct ask *a, const struct ts_member *member,
+		       const struct ts_dns_query *q)
+{
+	struct ts_host *host = member->host;
+	const struct ts_dns_routes *routes = ts_node_dns_routes(member->node);
+	struct ts_dns_resolvers *resolvers;
+	int len;
+
+	if (!ts_member_has_netmap(member))
+		return is_tailnet_name(q) && ts_member_is_awaited(member)
+			       ? SAY_LATER
+			       : SAY_NOTHING;
+	len = ts_node_dns_answer(member->node, a->query, a->len, !a->wants_all,
+				 host->scratch, HOST_SCRATCH_BYTES);
+	if (len > 0)
+		return knows_nothing(host->scratch, (size_t)len) ? SAY_NO
+								 : SAY_YES;
+	if (ts_node_state(member->node) == TS_STOPPED)
+		return SAY_NOTHING;
+	resolvers = ts_dns_routes_find(routes, q->question, q->question_len);
+	if (!resolvers)
+		return SAY_NOTHING;
+	return ts_dns_routes_are_for_all(routes, resolvers) ? SAY_BY_DEFAULT
+							    : SAY_BY_ROUTE;
+}
+
+/* Whose tailnet is asked: who was meant, or the first that has the most to
+ * say. */
+static struct ts_member *pick_member(const struct ask *a)
+{
+	struct ts_host *host = a->service->host;
+	struct ts_member *best = ts_host_first(host);
+	enum say most = SAY_NOTHING;
+	struct ts_dns_query q;
+
+	if (a->only || host->member_count == 1 ||
+	    ts_dns_read_query(a->query, a->len, &q))
+		return a->only ? a->only : best;
+	if (!q.is_odd && ts_choose_for_name(host, q.name))
+		return ts_choose_for_name(host, q.name);
+	for (unsigned i = 0; i < host->member_count; i++) {
+		enum say say = say_of(a, &host->members[i], &q);
+
+		if (say <= most)
+			continue;
+		best = &host->members[i];
+		most = say;
+	}
+	return best;
+}
+
+/* The name of a stand-in's address: its length in the scratch; 0: none. */
+static size_t answer_stand_in(const struct ask *a)
+{
+	struct ts_host *host = a->service->host;
+	const struct ts_stand_in *s = NULL;
+	struct ts_dns_response r;
+	struct ts_dns_query q;
+	struct ts_ip ip;
+	int len;
+
+	if (ts_dns_read_query(a->query, a->len, &q) || q.type != DNS_TYPE_PTR ||
+	    !ts_dns_parse_reverse(q.name, &ip))
+		return 0;
+	s = ts_stand_in_find(host, &ip);
+	if (!s)
+		return 0;
+	ts_dns_response_init(&r, &q, DNS_NOERROR, host->scratch, DNS_UDP_MAX);
+	ts_dns_add_ptr(&r, s->name, STAND_IN_TTL_S);
+	len = ts_dns_response_finish(&r);
+	return len > 0 ? (size_t)len : 0;
+}
+
 static void advance(struct ask *a)
 {
 	const uint8_t *scratch = a->service->host->scratch;
 	size_t len = 0;
 
+	len = answer_stand_in(a);
+	if (len > 0) {
+		finish(a, scratch, len);
+		return;
+	}
+	a->member = pick_member(a);
 	switch (decide(a, &len)) {
 	case FATE_FORWARD:
 		forward(a);
@@ -286,7 +405,11 @@ static void on_forwarded(void *ctx, const uint8_t *answer, size_t len,
 				 a->len, answer, len, ts_host_now_ms(host));
 	if (a->was_early && knows_nothing(answer, len) &&
 	    !ts_member_is_down(a->member)) {
+		struct ts_member *awaited = ts_members_awaited(host);
+
 		a->was_early = false;
+		if (!a->only && awaited)
+			a->member = awaited;
 		if (ts_member_has_netmap(a->member))
 			advance(a);
 		else
@@ -329,8 +452,9 @@ static struct ask *first_ready(const struct ts_dns_service *s)
 	for (struct ts_link *at = s->asks.next; at != &s->asks; at = at->next) {
 		struct ask *a = TS_LINK_OWNER(at, struct ask, link);
 
-		if (!a->forward && (ts_member_has_netmap(a->member) ||
-				    ts_member_is_down(a->member)))
+		if (!a->forward &&
+		    (ts_member_has_netmap(a->member) ||
+		     ts_member_is_down(a->member) || is_given_up(a->member)))
 			return a;
 	}
 	return NULL;
@@ -375,7 +499,8 @@ static void ask(struct ts_host *host, struct ts_member *only,
 	*a = (struct ask){.service = s,
 			  .fn = fn,
 			  .ctx = ctx,
-			  .member = only ? only : ts_host_first(host),
+			  .only = only,
+			  .member = ts_host_first(host),
 			  .wants_all = wants_all,
 			  .len = len,
 			  .end_ms = ts_host_now_ms(host) + WAIT_MS};

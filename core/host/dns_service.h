@@ -48,8 +48,9 @@ void ts_dns_service_node_changed(struct ts_host *host);
 
 /* -- dns_stream.c -------------------------------------------------------- */
 /* A program's connection to the name server: owns fd and entry from here, in
- * every case. */
-void ts_dns_stream_start(struct ts_host *host, int fd, struct ts_entry *entry);
+ * every case. only: as in ts_dns_service_ask(). */
+void ts_dns_stream_start(struct ts_host *host, struct ts_member *only, int fd,
+			 struct ts_entry *entry);
 void ts_dns_streams_close(struct ts_host *host);
 
 #endif

@@ -31,6 +31,7 @@ enum {
 struct ts_dns_stream {
 	struct ts_link link; /* in host->dns_streams, the most idle first */
 	struct ts_host *host;
+	struct ts_member *only;
 	int fd;
 	struct ts_watch *watch;
 	struct ts_timer *idle;
@@ -116,7 +117,7 @@ static bool ask_one(struct ts_dns_stream *s)
 	if (r.bad)
 		return false;
 	s->pending++;
-	ts_dns_service_ask_all(s->host, NULL, query, len, on_answer, s);
+	ts_dns_service_ask_all(s->host, s->only, query, len, on_answer, s);
 	ts_byte_queue_drop(&s->in, PREFIX_LEN + len);
 	return true;
 }
@@ -203,7 +204,8 @@ static void make_room(struct ts_host *host)
 			    false);
 }
 
-void ts_dns_stream_start(struct ts_host *host, int fd, struct ts_entry *entry)
+void ts_dns_stream_start(struct ts_host *host, struct ts_member *only, int fd,
+			 struct ts_entry *entry)
 {
 	struct ts_dns_stream *s = calloc(1, sizeof(*s));
 
@@ -214,6 +216,7 @@ void ts_dns_stream_start(struct ts_host *host, int fd, struct ts_entry *entry)
 	}
 	make_room(host);
 	s->host = host;
+	s->only = only;
 	s->fd = fd;
 	s->entry = entry;
 	ts_byte_queue_init(&s->in, PREFIX_LEN + MESSAGE_MAX + READ_BYTES);

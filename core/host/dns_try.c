@@ -77,7 +77,7 @@ static int by_https(struct ts_dns_try *t, const struct ts_dns_upstream *up)
 
 	if (!ops)
 		return -EOPNOTSUPP;
-	t->https = ops->start(t->host->doh_ctx, up->text, up->ips,
+	t->https = ops->start(t->member->doh_ctx, up->text, up->ips,
 			      up->ip_count, ts_dns_try_query(t), t->len,
 			      on_https, t);
 	return t->https ? 0 : -ENOMEM;

@@ -15,6 +15,7 @@
 
 #include "core/crypto/secret.h"
 #include "core/host/host_internal.h"
+#include "core/host/stand_ins.h"
 
 enum { LINGERING_MAX = TS_TABLE_FLOW_CAP / 4 };
 
@@ -45,11 +46,12 @@ static void free_entry(struct ts_host *host, struct ts_entry *entry)
 
 	if (!entry->is_replaced) {
 		ts_key_map_take(&host->entries.by_key, &packed);
-		ts_table_remove(host->table, &entry->key);
+		ts_views_remove(host, &entry->key);
 	}
 	if (entry->expires_ms != UINT64_MAX)
 		host->entries.lingering_count--;
 	ts_list_remove(&entry->link);
+	ts_stand_in_put(entry->stand_in);
 	free(entry);
 }
 
@@ -89,6 +91,7 @@ void ts_entries_close(struct ts_host *host)
 	/* They stay in the table: programs ask on while they have it mapped. */
 	while ((entry = first_lingering(host))) {
 		ts_list_remove(&entry->link);
+		ts_stand_in_put(entry->stand_in);
 		free(entry);
 	}
 	ts_key_map_deinit(&host->entries.by_key);
@@ -110,12 +113,12 @@ static void replace(struct ts_host *host, const struct packed_key *packed)
 
 static int publish(struct ts_host *host, const struct ts_entry *entry)
 {
-	int err = ts_table_put(host->table, &entry->key, &entry->value);
+	int err = ts_views_put(host, entry);
 	struct ts_entry *oldest;
 
 	while (err == -ENOSPC && (oldest = first_lingering(host))) {
 		free_entry(host, oldest);
-		err = ts_table_put(host->table, &entry->key, &entry->value);
+		err = ts_views_put(host, entry);
 	}
 	return err;
 }

@@ -24,6 +24,7 @@
 #include "core/host/peerapi.h"
 #include "core/host/tls_server.h"
 #include "core/host/proxy.h"
+#include "core/host/stand_ins.h"
 
 enum {
 	HELD_FALLBACK = 4096, /* where /proc does not tell */
@@ -75,7 +76,7 @@ void ts_host_publish(struct ts_host *host)
 	info->holds = host->rv.holds;
 	info->rendezvous_port = host->rv.port4;
 	info->rendezvous6_port = host->rv.port6;
-	ts_table_set_info(host->table, info, host->prefixes);
+	ts_views_publish(host);
 }
 
 static void init_info(struct ts_host *host, const struct ts_host_config *config)
@@ -84,7 +85,7 @@ static void init_info(struct ts_host *host, const struct ts_host_config *config)
 
 	info->generation = 1;
 	info->host_pid = getpid();
-	info->listen_mode = (uint8_t)config->listen;
+	info->listen_mode = (uint8_t)config->first.listen;
 	if (config->socket_path)
 		snprintf(info->broker_path, sizeof(info->broker_path), "%s",
 			 config->socket_path);
@@ -92,15 +93,16 @@ static void init_info(struct ts_host *host, const struct ts_host_config *config)
 		snprintf(info->broker_abstract, sizeof(info->broker_abstract),
 			 "%s", config->abstract_name);
 	ts_random_bytes(info->token, sizeof(info->token));
-	ts_table_info_from_node(info, host->prefixes, host->members[0].node);
+	ts_table_info_from_nodes(info, host->prefixes, host->members,
+				 host->member_count);
 }
 
 static void on_changed(void *ctx)
 {
 	struct ts_host *host = ctx;
 
-	ts_table_info_from_node(&host->info, host->prefixes,
-				host->members[0].node);
+	ts_table_info_from_nodes(&host->info, host->prefixes, host->members,
+				 host->member_count);
 	ts_host_publish(host);
 	ts_conns_node_changed(host);
 	ts_dgrams_node_changed(host);
@@ -121,14 +123,16 @@ static int open_parts(struct ts_host *host, struct ts_node *first,
 	host->ready_timer = ts_timer_new(host->loop, ts_splices_pump_ready,
 					 host);
 	host->changed_timer = ts_timer_new(host->loop, on_changed, host);
+	host->patience_timer = ts_timer_new(host->loop, on_changed, host);
 	if (!host->scratch || !host->table || !host->ready_timer ||
-	    !host->changed_timer)
+	    !host->changed_timer || !host->patience_timer)
 		return -ENOMEM;
 	ts_hurry_open(host);
-	status = ts_dns_service_open(host, config);
+	status = ts_stand_ins_open(host, config);
 	if (!status)
-		status = ts_members_open(host, first,
-					 config->localapi_path);
+		status = ts_dns_service_open(host, config);
+	if (!status)
+		status = ts_members_open(host, first, &config->first);
 	if (!status)
 		status = ts_loop_before_sleep(host->loop, ts_splices_pump_ready,
 					      host);
@@ -189,7 +193,6 @@ struct ts_host *ts_host_open(struct ts_loop *loop, struct ts_node *node,
 	host->in_process = config->in_process;
 	host->shares_files = config->shares_files;
 	host->doh = config->doh;
-	host->doh_ctx = config->doh_ctx;
 	host->tls_client = config->tls_client;
 	for (size_t i = 0; i < config->tls_port_count &&
 			   i < TS_HOST_TLS_PORTS_MAX; i++)
@@ -228,16 +231,20 @@ void ts_host_close(struct ts_host *host)
 	ts_dns_service_close(host);
 	ts_rendezvous_close(host);
 	if (host->table && host->entries.sweep) {
+		host->is_closed = true;
 		host->info.node_state = TS_STOPPED;
 		ts_host_publish(host);
 	}
 	ts_entries_close(host);
+	ts_stand_ins_close(host);
 	ts_hurry_close(host);
 	ts_hup_close(host);
 	ts_loop_before_sleep_remove(host->loop, ts_splices_pump_ready, host);
 	ts_timer_free(host->ready_timer);
 	ts_timer_free(host->changed_timer);
+	ts_timer_free(host->patience_timer);
 	ts_timer_free(host->drain_timer);
+	ts_views_close(host);
 	ts_table_free(host->table);
 	ts_wipe(host->info.token, sizeof(host->info.token));
 	free(host->scratch);

@@ -16,6 +16,7 @@
 #include "core/broker/address_table.h"
 #include "core/loop/loop.h"
 #include "core/node/node.h"
+#include "core/state/node_rules.h"
 
 struct ts_host;
 struct ts_member; /* one of its nodes */
@@ -66,15 +67,26 @@ struct ts_host_cert_ops {
 
 enum { TS_HOST_TLS_PORTS_MAX = 16 };
 
-struct ts_host_config {
-	const char *socket_path; /* broker's path (mode 0600), or NULL */
+/* What one of the nodes has of its own. */
+struct ts_member_config {
+	const char *name;      /* for TSNET_NODE; NULL: it cannot be named */
+	const char *interface; /* as programs are shown it; NULL: by order */
 	const char *localapi_path; /* where nothing served may lead; or NULL */
+	enum ts_listen_mode listen;        /* for programs that have it alone */
+	const struct ts_node_rules *rules; /* NULL: none; the host reads them
+					    * as long as it is open */
+	void *doh_ctx; /* for its questions by HTTPS */
+};
+
+struct ts_host_config {
+	struct ts_member_config first;
+	const char *socket_path; /* broker's path (mode 0600), or NULL */
 	const char *abstract_name; /* without the leading NUL, or NULL */
-	enum ts_listen_mode listen;
 	enum ts_dns_mode dns;
+	/* With several nodes: where stand-ins are (stand_ins.h). */
+	struct ts_prefix stand_in4, stand_in6;
 	const char *resolv_conf; /* NULL: the system's */
 	const struct ts_doh_ops *doh; /* NULL: no DNS over HTTPS */
-	void *doh_ctx;
 	const struct ts_tls_client_ops *tls_client; /* NULL: no TLS */
 	/* Programs' listeners at these ports: TLS is ended in front of them. */
 	const uint16_t *tls_ports;
@@ -96,6 +108,10 @@ struct ts_member *ts_host_first(struct ts_host *host);
 /* Where this node's certificates come from; without it there is no TLS. */
 void ts_host_set_certs(struct ts_member *member,
 		       const struct ts_host_cert_ops *ops, void *ctx);
+/* One more, before the loop runs; TS_HOST_NODES_MAX in all. NULL: out of
+ * memory. */
+struct ts_member *ts_host_add(struct ts_host *host, struct ts_node *node,
+			      const struct ts_member_config *config);
 /* Closes all; connections are aborted. */
 void ts_host_close(struct ts_host *host);
 /* In a child that was forked from a process with an in-process host: closes

@@ -51,6 +51,8 @@ struct ts_forwards; /* forward.h */
 struct ts_peerapi; /* peerapi.h */
 struct ts_serve; /* serve_internal.h */
 struct ts_tls_server; /* tls_server.h */
+struct ts_stand_ins; /* stand_ins.h */
+struct ts_stand_in;
 
 /* -- flow_entries.c: the table's flows, and how long they stay ----------- */
 struct ts_entry {
@@ -60,6 +62,7 @@ struct ts_entry {
 	uint64_t expires_ms; /* UINT64_MAX: its flow lives */
 	bool is_replaced;    /* a newer flow has this tuple */
 	struct ts_inbound *inbound; /* for ACCEPTED; NULL: over, or none */
+	struct ts_stand_in *stand_in; /* which it has; NULL: none */
 	pid_t pid; /* whose connection it is; 0: unknown */
 	/* tunnel_options.c */
 	struct stack_tcp *tcp; /* NULL: not there yet, over, or a relay */
@@ -108,6 +111,13 @@ struct ts_member {
 	struct ts_host *host;
 	struct ts_node *node; /* another one after a change of profile */
 	unsigned index;       /* of host->members */
+	char *name;           /* NULL: it cannot be named */
+	char *interface;      /* NULL: as its order has it */
+	enum ts_listen_mode listen;
+	const struct ts_node_rules *rules; /* NULL: none */
+	void *doh_ctx;
+	uint64_t patience_end_ms; /* until then it may come up any moment */
+	struct ts_view *view;     /* NULL: no program has named it */
 	struct ts_forwards *forwards;
 	struct ts_peerapi *peerapi;
 	struct ts_serve *serve;
@@ -117,6 +127,16 @@ struct ts_member {
 	void *certs_ctx;
 };
 
+/* -- views.c: what a program sees ---------------------------------------- */
+/* All nodes by the rules is what host->table tells; this is one alone, as
+ * programs see it that TSNET_NODE restricts to it. Their flows are in both. */
+struct ts_view {
+	struct ts_table *table;
+	struct ts_table_info info;
+	struct ts_prefix prefixes[TS_TABLE_PREFIX_MAX];
+	struct ts_table_interface interfaces[TS_TABLE_NODES_MAX];
+};
+
 struct ts_host {
 	struct ts_loop *loop;
 	struct ts_member members[TS_HOST_NODES_MAX];
@@ -124,9 +144,11 @@ struct ts_host {
 	uint64_t timeout_ms;
 	bool in_process, shares_files, has_hurry;
 	bool is_ending; /* takes nothing new */
+	bool is_closed; /* the tables are what is left */
 	struct ts_table *table;
 	struct ts_table_info info; /* as published last */
 	struct ts_prefix prefixes[TS_TABLE_PREFIX_MAX]; /* info's */
+	struct ts_table_interface interfaces[TS_TABLE_NODES_MAX];
 	struct ts_entries entries;
 	struct ts_hup hup;
 	struct ts_rendezvous rv;
@@ -136,7 +158,6 @@ struct ts_host {
 	struct ts_notify *notify; /* seccomp listeners; NULL: none yet */
 	struct ts_dns_service *dns;
 	const struct ts_doh_ops *doh; /* NULL: none */
-	void *doh_ctx;
 	const struct ts_tls_client_ops *tls_client; /* NULL: none */
 	struct ts_link dns_streams;
 	size_t dns_stream_count;
@@ -144,8 +165,10 @@ struct ts_host {
 	struct ts_tls_server *tls;
 	uint16_t tls_ports[TS_HOST_TLS_PORTS_MAX]; /* of programs' listeners */
 	size_t tls_port_count;
+	struct ts_stand_ins *stand_ins;
 	struct ts_timer *ready_timer;	/* pumps what is in ready */
 	struct ts_timer *changed_timer; /* the node changed: tell all */
+	struct ts_timer *patience_timer; /* no more for a node */
 	struct ts_timer *drain_timer;	/* drain.c; NULL: never needed yet */
 	struct ts_link conns, inbounds, splices, relays, listeners, ready;
 	struct ts_timer *sweep; /* held connects whose program is gone */
@@ -288,6 +311,7 @@ struct ts_listener {
 	struct ts_addr tailnet; /* ip :: = all own, 0.0.0.0 = own IPv4 */
 	/* 0.0.0.0 for dual-stack sockets, too; :: is IPv6 alone */
 	struct ts_addr native;
+	unsigned servers;  /* the members that serve it, as bits */
 	bool is_listening; /* LISTEN came; else BIND or BOUND only */
 	uint8_t shares; /* TS_BROKER_REUSE, TS_BROKER_REUSE_PORT */
 	bool is_tls;	/* TLS is ended in front of it */
@@ -426,6 +450,11 @@ void ts_dgram_port_put(struct ts_dgram_port *port); /* NULL is fine */
 bool ts_names_answer(struct ts_host *host, const struct ts_broker_request *req,
 		     struct ts_broker_reply *rep);
 
+/* Addresses in an answer of member's for a program that has not named a node
+ * (node: as in the request): stand-ins where it would go elsewhere. */
+void ts_names_tell(struct ts_member *member, uint8_t node,
+		   struct ts_broker_reply *rep);
+
 /* -- drain.c ------------------------------------------------------------- */
 /* false: hold the request; it is looked at again soon. */
 bool ts_drain_answer(struct ts_host *host, const struct ts_broker_request *req,
@@ -454,17 +483,41 @@ bool ts_member_has_netmap(const struct ts_member *member);
 /* Stopped, or its auth key was refused: nothing to wait for. */
 bool ts_member_is_down(const struct ts_member *member);
 int ts_members_open(struct ts_host *host, struct ts_node *first,
-		    const char *localapi_path);
+		    const struct ts_member_config *config);
+/* NULL: there is none of that name. */
+struct ts_member *ts_member_named(struct ts_host *host, const char *name);
+/* It has no netmap yet, and may have one soon. */
+bool ts_member_is_awaited(const struct ts_member *member);
+/* The first of several that is, or NULL. */
+struct ts_member *ts_members_awaited(struct ts_host *host);
 /* What peers have begun and nobody has taken up ends, before the splices. */
 void ts_members_stop(struct ts_host *host);
 /* And the rest, after them. */
 void ts_members_close(struct ts_host *host);
 void ts_members_node_changed(struct ts_host *host);
 
+/* -- views.c -------------------------------------------------------------- */
+/* The table for a program that names this node; NULL: no memory. */
+struct ts_table *ts_view_open(struct ts_member *member);
+void ts_views_close(struct ts_host *host);
+/* In all tables: 0 or -ENOSPC. */
+int ts_views_put(struct ts_host *host, const struct ts_entry *entry);
+void ts_views_remove(struct ts_host *host, const struct ts_flow_key *key);
+void ts_views_publish(struct ts_host *host);
+/* Whose token is it? 0: of all, else 1 + a member's index; negative: none. */
+int ts_view_of_token(const struct ts_host *host,
+		     const uint8_t token[static TS_TABLE_TOKEN_LEN]);
+
 /* -- host.c, table_info.c ------------------------------------------------ */
 void ts_host_publish(struct ts_host *host);
-void ts_table_info_from_node(struct ts_table_info *info,
-			     struct ts_prefix prefixes[TS_TABLE_PREFIX_MAX],
-			     const struct ts_node *node);
+/* Of the nodes together; the first's own addresses are the info's. */
+void ts_table_info_from_nodes(struct ts_table_info *info,
+			      struct ts_prefix prefixes[TS_TABLE_PREFIX_MAX],
+			      const struct ts_member *members, unsigned count);
+/* Their interfaces: named as the user says, or as their order does. */
+void ts_table_fill_interfaces(
+	struct ts_table_info *info,
+	struct ts_table_interface interfaces[TS_TABLE_NODES_MAX],
+	const struct ts_member *members, unsigned count);
 
 #endif

@@ -4,10 +4,13 @@
  * Programs have one host: one broker, one rendezvous, one table. Behind it are
  * one or more nodes, each with a stack, routes and a PeerAPI of its own. What
  * becomes of a node - it comes up, it is exchanged for another profile's, its
- * server goes away - concerns its own flows alone.
+ * server goes away - concerns its own flows alone. Which of them has a flow is
+ * decided at its beginning (node_choice.c).
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "core/host/dns_service.h"
 #include "core/host/forward.h"
@@ -39,14 +42,64 @@ void ts_host_set_certs(struct ts_member *member,
 	member->certs_ctx = ctx;
 }
 
-static int open_member(struct ts_host *host, struct ts_node *node)
+bool ts_member_is_awaited(const struct ts_member *member)
+{
+	return !ts_member_has_netmap(member) && !ts_member_is_down(member) &&
+	       ts_host_now_ms(member->host) < member->patience_end_ms;
+}
+
+struct ts_member *ts_members_awaited(struct ts_host *host)
+{
+	for (unsigned i = 0; host->member_count > 1 && i < host->member_count;
+	     i++)
+		if (ts_member_is_awaited(&host->members[i]))
+			return &host->members[i];
+	return NULL;
+}
+
+struct ts_member *ts_member_named(struct ts_host *host, const char *name)
+{
+	for (unsigned i = 0; i < host->member_count; i++)
+		if (host->members[i].name &&
+		    strcmp(host->members[i].name, name) == 0)
+			return &host->members[i];
+	return NULL;
+}
+
+static int copy_texts(struct ts_member *member,
+		      const struct ts_member_config *config)
+{
+	if (config->name)
+		member->name = strdup(config->name);
+	if (config->interface)
+		member->interface = strdup(config->interface);
+	return (config->name && !member->name) ||
+			       (config->interface && !member->interface)
+		       ? -ENOMEM
+		       : 0;
+}
+
+static int open_member(struct ts_host *host, struct ts_node *node,
+		       const struct ts_member_config *config)
 {
 	struct ts_member *member = &host->members[host->member_count];
 	int err;
 
-	*member = (struct ts_member){
-		.host = host, .node = node, .index = host->member_count++};
-	err = ts_forwards_open(member);
+	*member = (struct ts_member){.host = host,
+				     .node = node,
+				     .index = host->member_count,
+				     .listen = config->listen,
+				     .rules = config->rules,
+		.doh_ctx = config->doh_ctx,
+				     .patience_end_ms = ts_host_now_ms(host) +
+							host->timeout_ms};
+	if (config->localapi_path)
+		snprintf(member->localapi_path, sizeof(member->localapi_path),
+			 "%s", config->localapi_path);
+	host->member_count++;
+	err = copy_texts(member, config);
+	if (!err)
+		err = ts_forwards_open(member);
 	if (!err)
 		err = ts_peerapi_open(member);
 	if (!err)
@@ -55,15 +108,22 @@ static int open_member(struct ts_host *host, struct ts_node *node)
 }
 
 int ts_members_open(struct ts_host *host, struct ts_node *first,
-		    const char *localapi_path)
+		    const struct ts_member_config *config)
 {
-	int err = open_member(host, first);
+	return open_member(host, first, config);
+}
 
-	if (localapi_path)
-		snprintf(host->members[0].localapi_path,
-			 sizeof(host->members[0].localapi_path), "%s",
-			 localapi_path);
-	return err;
+struct ts_member *ts_host_add(struct ts_host *host, struct ts_node *node,
+			      const struct ts_member_config *config)
+{
+	if (host->member_count == TS_HOST_NODES_MAX ||
+	    open_member(host, node, config))
+		return NULL;
+	/* What only waits for a node must not wait for ever. */
+	ts_timer_set(host->patience_timer,
+		     host->members[host->member_count - 1].patience_end_ms);
+	ts_host_state_changed(host);
+	return &host->members[host->member_count - 1];
 }
 
 void ts_members_stop(struct ts_host *host)
@@ -82,8 +142,11 @@ void ts_members_stop(struct ts_host *host)
 
 void ts_members_close(struct ts_host *host)
 {
-	for (unsigned i = 0; i < host->member_count; i++)
+	for (unsigned i = 0; i < host->member_count; i++) {
 		ts_forwards_close(&host->members[i]);
+		free(host->members[i].name);
+		free(host->members[i].interface);
+	}
 	for (unsigned i = 0; i < host->member_count; i++)
 		ts_serve_close(&host->members[i]); /* after TLS' joins */
 }

@@ -22,6 +22,7 @@
 #include "core/dns/dns_records.h"
 #include "core/dns/special_names.h"
 #include "core/host/dns_service.h"
+#include "core/host/node_choice.h"
 #include "core/node/node_dns.h"
 
 enum {
@@ -49,6 +50,8 @@ struct ts_name_lookup {
 	struct ts_member *member; /* whose resolvers are asked */
 	ts_name_lookup_fn fn;
 	void *ctx;
+	bool is_by_suffix; /* resolvers for all names do not count */
+	uint8_t node;      /* as in the request */
 	uint8_t type;  /* of the request */
 	uint8_t flags; /* RESOLVE: families */
 	char asked[DNS_TEXT_CAP]; /* RESOLVE: as the program has it */
@@ -173,9 +176,20 @@ static void ask(struct ts_name_lookup *l)
 
 /* -- which name ---------------------------------------------------------- */
 
-static bool is_routed(const struct ts_member *member, const char *name)
+static bool is_good(const struct ts_name_lookup *l,
+		    const struct ts_dns_resolvers *found)
 {
-	return ts_dns_routes_find_text(ts_node_dns_routes(member->node), name);
+	const struct ts_dns_routes *routes =
+		ts_node_dns_routes(l->member->node);
+
+	return found &&
+	       !(l->is_by_suffix && ts_dns_routes_are_for_all(routes, found));
+}
+
+static bool is_routed(const struct ts_name_lookup *l, const char *name)
+{
+	return is_good(l, ts_dns_routes_find_text(
+				  ts_node_dns_routes(l->member->node), name));
 }
 
 /* The next one below a search domain that the tailnet's resolvers know of; what
@@ -190,7 +204,7 @@ static bool next_candidate(struct ts_name_lookup *l)
 				   DNS_LABEL_MAX, l->asked, domain);
 
 		if (len > 0 && (size_t)len < sizeof(l->name) &&
-		    is_routed(l->member, l->name))
+		    is_routed(l, l->name))
 			return true;
 	}
 	return false;
@@ -208,7 +222,7 @@ static bool first_name(struct ts_name_lookup *l,
 	if (!strchr(l->asked, '.'))
 		return len <= DNS_LABEL_MAX && next_candidate(l);
 	memcpy(l->name, l->asked, len + 1);
-	return is_routed(l->member, l->name);
+	return is_routed(l, l->name);
 }
 
 static bool first_reverse_name(struct ts_name_lookup *l,
@@ -221,7 +235,7 @@ static bool first_reverse_name(struct ts_name_lookup *l,
 	    ts_ip_is_multicast(ip) || ts_ip_is_link_local(ip))
 		return false;
 	ts_dns_format_reverse(ip, l->name);
-	return is_routed(l->member, l->name);
+	return is_routed(l, l->name);
 }
 
 /* -- what came of it ----------------------------------------------------- */
@@ -246,6 +260,7 @@ static void finish_found(struct ts_name_lookup *l)
 		rep.addrs[n++] = second->ips[i];
 	rep.addr_count = (uint8_t)n;
 	snprintf(rep.name, sizeof(rep.name), "%s", any->canonical);
+	ts_names_tell(l->member, l->node, &rep);
 	finish(l, &rep);
 }
 
@@ -337,14 +352,15 @@ static void on_dns(void *ctx, const uint8_t *answer, size_t len)
 	go_on_soon(l);
 }
 
-static bool is_routed_query(const struct ts_member *member,
+static bool is_routed_query(const struct ts_name_lookup *l,
 			    const struct ts_broker_request *req)
 {
 	struct ts_dns_query q;
 
 	return ts_dns_read_query(req->data, req->data_len, &q) == 0 &&
-	       ts_dns_routes_find(ts_node_dns_routes(member->node), q.question,
-				  q.question_len);
+	       is_good(l,
+		       ts_dns_routes_find(ts_node_dns_routes(l->member->node),
+					  q.question, q.question_len));
 }
 
 /* -- for the broker ------------------------------------------------------ */
@@ -354,7 +370,7 @@ static bool begin(struct ts_name_lookup *l, const struct ts_broker_request *req)
 	bool is_ours;
 
 	if (l->type == TS_BROKER_DNS) {
-		is_ours = is_routed_query(l->member, req);
+		is_ours = is_routed_query(l, req);
 		ts_timer_set(l->timer, l->end_ms);
 		if (is_ours)
 			ts_dns_service_ask_all(l->host, l->member, req->data,
@@ -369,16 +385,16 @@ static bool begin(struct ts_name_lookup *l, const struct ts_broker_request *req)
 	return is_ours;
 }
 
-struct ts_name_lookup *
-ts_name_lookup_start(struct ts_host *host, const struct ts_broker_request *req,
-		     ts_name_lookup_fn fn, void *ctx)
+/* NULL: not routed to its resolvers, or out of memory. */
+static struct ts_name_lookup *start(struct ts_member *member,
+				    const struct ts_broker_request *req,
+				    bool is_by_suffix, ts_name_lookup_fn fn,
+				    void *ctx)
 {
-	struct ts_member *member = ts_host_first(host);
+	struct ts_host *host = member->host;
 	struct ts_name_lookup *l;
 
-	/* dns = host: these resolvers are not wanted */
-	if (host->info.resolver_count == 0 ||
-	    ts_node_state(member->node) == TS_STOPPED ||
+	if (ts_node_state(member->node) == TS_STOPPED ||
 	    ts_dns_routes_are_empty(ts_node_dns_routes(member->node)))
 		return NULL;
 	l = calloc(1, sizeof(*l));
@@ -391,6 +407,8 @@ ts_name_lookup_start(struct ts_host *host, const struct ts_broker_request *req,
 		.ctx = ctx,
 		.type = req->type,
 		.flags = req->flags,
+		.is_by_suffix = is_by_suffix,
+		.node = req->node,
 		.timer = ts_timer_new(host->loop, on_timer, l),
 		.end_ms = ts_host_now_ms(host) + LOOKUP_MS};
 	for (size_t i = 0; i < PARTS; i++)
@@ -399,4 +417,27 @@ ts_name_lookup_start(struct ts_host *host, const struct ts_broker_request *req,
 		return l;
 	ts_name_lookup_cancel(l);
 	return NULL;
+}
+
+/* Of several tailnets the first whose resolvers are there for names like it,
+ * else the first whose resolvers are there for all. */
+struct ts_name_lookup *ts_name_lookup_start(struct ts_host *host,
+					    const struct ts_broker_request *req,
+					    ts_name_lookup_fn fn, void *ctx)
+{
+	struct ts_member *owner = ts_choose_named(host, req->node);
+	unsigned first = owner || host->member_count == 1 ? 1 : 0;
+	struct ts_name_lookup *l = NULL;
+
+	/* dns = host: these resolvers are not wanted */
+	if (host->info.resolver_count == 0)
+		return NULL;
+	if (!owner && req->type == TS_BROKER_RESOLVE)
+		owner = ts_choose_for_name(host, req->name);
+	for (unsigned pass = first; !l && pass < 2; pass++)
+		for (unsigned i = 0; !l && i < host->member_count; i++)
+			if (!owner || owner == &host->members[i])
+				l = start(&host->members[i], req, pass == 0, fn,
+					  ctx);
+	return l;
 }

@@ -16,6 +16,7 @@
 #include "core/host/dns_service.h"
 #include "core/host/serve.h"
 #include "core/host/tls_server.h"
+#include "core/host/stand_ins.h"
 
 static void fail_conns(const struct ts_member *member)
 {
@@ -41,6 +42,7 @@ void ts_host_leave_node(struct ts_member *member)
 	ts_tls_server_leave_node(member);
 	ts_relays_end(member->host, member);
 	ts_dgrams_leave_node(member);
+	ts_stand_ins_leave_node(member);
 }
 
 void ts_host_enter_node(struct ts_member *member, struct ts_node *node)

@@ -9,6 +9,7 @@
  *   notify_target  a program's memory and its descriptors
  *   notify_socket  questions to a program's socket
  *   notify_made    sockets that we make, where none can be fetched
+ *   notify_node    which node a program has named
  *   notify_wait    calls that are held until something happens
  *   notify_message a message in a program's memory
  *   notify_way     the loopback address that stands for a datagram's end
@@ -68,6 +69,7 @@ struct notify_orphan {
 struct ts_notify {
 	struct ts_host *host;
 	struct ts_link trees, waits, orphans;
+	pid_t caller; /* whose call is being served */
 	size_t orphan_count;
 	struct ts_timer *sweep; /* of waits whose call was interrupted */
 	uint64_t sweep_ms;	/* its interval */
@@ -169,6 +171,11 @@ bool ts_notify_flow_find(const struct ts_host *host,
 bool ts_notify_find_bind(const struct ts_host *host, uint8_t proto,
 			 const struct ts_addr *local,
 			 struct ts_flow_entry *out);
+
+/* -- notify_node.c ------------------------------------------------------- */
+/* The node that the caller has named, as in struct ts_broker_request. 0, or
+ * -ENETDOWN: there is none of that name. */
+int ts_notify_node(struct ts_host *host, uint8_t *node);
 
 /* -- notify_made.c ------------------------------------------------------- */
 int ts_notify_socket(const struct notify_call *call);

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 
 #include "core/base/err.h"
+#include "core/host/node_choice.h"
 #include "core/host/notify.h"
 
 /* -- bind ---------------------------------------------------------------- */
@@ -24,6 +25,14 @@ static uint8_t protocol_of(int fd)
 	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP
 		       ? (uint8_t)protocol
 		       : 0;
+}
+
+/* What of the caller and its socket says whose traffic it is. */
+static int name_node(struct ts_host *host, int fd,
+		     struct ts_broker_request *req)
+{
+	req->interface = ts_choice_interface(fd);
+	return ts_notify_node(host, &req->node);
 }
 
 static int tell_bound(struct ts_host *host, int fd,
@@ -38,6 +47,8 @@ static int tell_bound(struct ts_host *host, int fd,
 	struct ts_broker_reply rep = {.type = req.type};
 	int err = ts_sock_local(fd, &req.native_local);
 
+	if (!err)
+		err = name_node(host, fd, &req);
 	if (err)
 		return err;
 	if (req.tailnet.port == 0)
@@ -76,6 +87,9 @@ static int bind_tailnet(struct ts_host *host, int fd,
 		req.tailnet.ip = TS_IP4_ZERO;
 	if (binds_loopback6(host, fd, asked))
 		req.flags |= TS_BROKER_V6_ONLY;
+	err = name_node(host, fd, &req);
+	if (err)
+		return err;
 	if (!ts_listener_bind(host, &req, &rep))
 		return -EAGAIN;
 	if (rep.error)
@@ -119,8 +133,7 @@ static bool is_node_address(const struct ts_host *host, const struct ts_ip *ip)
 	if (ts_ip_is_unspecified(ip))
 		return false;
 	return ts_ip_is_tailscale(ip) ||
-	       ts_ip_equal(ip, &host->info.own_v4) ||
-	       ts_ip_equal(ip, &host->info.own_v6);
+	       ts_table_is_own(ts_table_layout(host->table), ip);
 }
 
 /* What remains natively: true when bind() is the kernel's. */
@@ -299,7 +312,7 @@ int ts_notify_tell_listener(struct ts_host *host, int fd)
 	if (!ts_notify_is_tcp(fd) || !listen_address(host, fd, &req))
 		return 0;
 	deferred_s = take_defer(fd);
-	if (!is_told(host, &req))
+	if (!is_told(host, &req) && name_node(host, fd, &req) == 0)
 		ts_listener_listen(host, &req, &rep);
 	if (rep.error)
 		log_warn("notify: port %u is not reached from the tailnet: %s",
@@ -318,7 +331,7 @@ int ts_notify_meet_datagrams(struct ts_host *host, int fd)
 	struct ts_broker_reply rep = {.type = req.type};
 
 	if (!listen_address(host, fd, &req) || req.native_local.port == 0 ||
-	    is_told(host, &req))
+	    is_told(host, &req) || name_node(host, fd, &req))
 		return 0;
 	ts_listener_listen(host, &req, &rep);
 	return rep.error == EADDRINUSE ? -EADDRINUSE : 0;

@@ -20,6 +20,7 @@
 
 #include "core/broker/rendezvous_rule.h"
 #include "core/host/dns_service.h"
+#include "core/host/node_choice.h"
 #include "core/host/notify.h"
 
 #ifndef IP_BIND_ADDRESS_NO_PORT
@@ -147,15 +148,19 @@ static int prepare(struct attempt *a)
 
 static int announce(const struct attempt *a)
 {
-	const struct ts_broker_request req = {
+	struct ts_broker_request req = {
 		.type = TS_BROKER_CONNECT,
+		.interface = ts_choice_interface(a->fd),
 		.proto = IPPROTO_TCP,
 		.native_local = a->local,
 		.native_remote = a->rendezvous,
 		.tailnet = *a->tailnet,
 	};
 	struct ts_broker_reply rep = {.type = req.type};
+	int err = ts_notify_node(a->host, &req.node);
 
+	if (err)
+		return err;
 	ts_conn_request(a->host, &req,
 			fcntl(a->fd, F_DUPFD_CLOEXEC, 0), a->call->tid, &rep);
 	return -rep.error;

@@ -219,6 +219,7 @@ static void serve_call(struct notify_tree *tree,
 
 	for (int i = 0; i < 6; i++)
 		call.args[i] = got->data.args[i];
+	tree->notify->caller = call.tid;
 	if (call.tid == 0) /* outside of our pid namespace: unreachable */
 		result = -EACCES;
 	else if (got->data.arch != OWN_ARCH)

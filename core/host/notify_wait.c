@@ -49,6 +49,7 @@ static void try_again(struct notify_wait *wait)
 		free_wait(wait);
 		return;
 	}
+	wait->call.tree->notify->caller = wait->call.tid;
 	result = wait->hold.fn(&wait->call, wait->hold.fd);
 	if (result == -EAGAIN)
 		return; /* somebody else was faster: still held */

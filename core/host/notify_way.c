@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "core/host/node_choice.h"
 #include "core/host/notify.h"
 
 static const struct ts_addr ANY = {.ip = {{0}}};
@@ -72,8 +73,13 @@ static int ask(const struct asking *a, uint8_t type, bool is_alone,
 	};
 	struct ts_broker_reply rep = {.type = type};
 	struct ts_host *host = a->call->tree->host;
-	int dup = is_alone ? fcntl(a->fd, F_DUPFD_CLOEXEC, 0) : -1;
+	int err = ts_notify_node(host, &req.node);
+	int dup;
 
+	if (err)
+		return err;
+	dup = is_alone ? fcntl(a->fd, F_DUPFD_CLOEXEC, 0) : -1;
+	req.interface = ts_choice_interface(a->fd);
 	if (needs_loopback6(a, is_alone))
 		req.flags |= TS_BROKER_V6_ONLY;
 	if (type == TS_BROKER_CONNECT) {

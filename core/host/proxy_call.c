@@ -17,6 +17,13 @@
 #include "core/host/notify.h"
 #include "core/host/proxy_internal.h"
 
+/* The first's proxy is for the command, by the rules; those of others are
+ * theirs. */
+uint8_t ts_proxy_node(const struct ts_member *member)
+{
+	return member->index ? (uint8_t)(member->index + 1) : 0;
+}
+
 /* R is told whom fd means when it calls *via. 0 or -errno. */
 static int announce(struct ts_member *member, int fd, const struct ts_addr *to,
 		    struct ts_addr *via)
@@ -26,6 +33,7 @@ static int announce(struct ts_member *member, int fd, const struct ts_addr *to,
 	struct ts_broker_request req = {.type = TS_BROKER_CONNECT,
 					.proto = IPPROTO_TCP,
 					.flags = TS_BROKER_NONBLOCK,
+					.node = ts_proxy_node(member),
 					.tailnet = *to};
 	struct ts_broker_reply rep = {.type = req.type};
 	unsigned n = 0;

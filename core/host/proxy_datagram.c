@@ -192,6 +192,7 @@ static int find_virtual(struct proxy_datagrams *d, const struct ts_addr *to,
 		return 0;
 	}
 	req.native_local = key.local;
+	req.node = ts_proxy_node(d->client->proxy->member);
 	/* No pid: the kernel says that the socket is there. */
 	ts_dgram_send(d->host, &req, -1, 0, &rep);
 	*out = rep.native;
@@ -305,6 +306,7 @@ static void send_by_name(struct proxy_datagrams *d, const char *text,
 	memcpy(name->waiting, data, len);
 	name->waiting_len = len;
 	name->lookup = (struct proxy_lookup){.host = d->host,
+					     .member = d->client->proxy->member,
 					     .name = name->text,
 					     .done = on_name,
 					     .ctx = name};

@@ -31,6 +31,7 @@ struct ts_proxy {
 /* A name, or an address as text, on its way to an address. */
 struct proxy_lookup {
 	struct ts_host *host;
+	struct ts_member *member; /* whose proxy asks */
 	const char *name;
 	/* ip is known (err 0), or there is none. Once, perhaps at once. */
 	void (*done)(void *ctx, int err, const struct ts_ip *ip);
@@ -66,6 +67,8 @@ int ts_proxy_datagrams_open(struct proxy_client *client,
 			    const struct ts_addr *from, struct ts_addr *at);
 void ts_proxy_datagrams_close(struct proxy_datagrams *d); /* NULL is fine */
 
+/* Whose it is, as in struct ts_broker_request. */
+uint8_t ts_proxy_node(const struct ts_member *member);
 /* A non-blocking socket that is being connected, or -errno. */
 int ts_proxy_call(struct ts_member *member, const struct ts_addr *to);
 /* One that the caller is to connect at once: to *via. */

@@ -12,6 +12,7 @@
 #include "core/crypto/secret.h"
 #include "core/dns/dns_wire.h"
 #include "core/host/dns_service.h"
+#include "core/host/node_choice.h"
 #include "core/host/proxy_internal.h"
 
 enum { RETRY_MS = 100, QUESTION_CAP = DNS_HEADER_LEN + DNS_NAME_MAX + 4 };
@@ -115,7 +116,9 @@ static void ask(struct proxy_lookup *l)
 		return;
 	}
 	l->is_asking = true;
-	ts_dns_service_ask_all(l->host, NULL, query, (size_t)len, on_answer, l);
+	ts_dns_service_ask_all(
+		l->host, ts_choose_named(l->host, ts_proxy_node(l->member)),
+		query, (size_t)len, on_answer, l);
 }
 
 static void on_answer(void *ctx, const uint8_t *answer, size_t len)
@@ -142,9 +145,10 @@ static void ask_node(void *ctx)
 {
 	struct proxy_lookup *l = ctx;
 	struct ts_host *host = l->host;
-	struct ts_broker_request req = {
-		.type = TS_BROKER_RESOLVE,
-		.flags = TS_BROKER_WANT_V4 | TS_BROKER_WANT_V6};
+	struct ts_broker_request req = {.type = TS_BROKER_RESOLVE,
+					.flags = TS_BROKER_WANT_V4 |
+						 TS_BROKER_WANT_V6,
+					.node = ts_proxy_node(l->member)};
 	struct ts_broker_reply rep = {.type = req.type};
 
 	strcpy(req.name, l->name);

@@ -155,6 +155,7 @@ static void begin_call(struct proxy_client *client)
 		return;
 	}
 	client->lookup = (struct proxy_lookup){.host = host,
+					       .member = client->proxy->member,
 					       .name = client->parser.host,
 					       .done = on_resolved,
 					       .ctx = client};

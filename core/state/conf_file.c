@@ -36,42 +36,44 @@ static const struct ts_config_option options[] = {
 	{"auth_key", "TS_AUTHKEY", "TS_AUTH_KEY", TS_CONF_SECRET, "",
 	 "a key, file:PATH or env:NAME", offsetof(struct ts_config, auth_key)},
 	{"client_secret", "TS_CLIENT_SECRET", NULL, TS_CONF_SECRET, "",
-	 "a secret, file:PATH or env:NAME", offsetof(struct ts_config, client_secret)},
-	{"client_id", "TS_CLIENT_ID", NULL, TS_CONF_TEXT, "",
-	 "an ID", offsetof(struct ts_config, client_id)},
+	 "a secret, file:PATH or env:NAME",
+	 offsetof(struct ts_config, client_secret)},
+	{"client_id", "TS_CLIENT_ID", NULL, TS_CONF_TEXT, "", "an ID",
+	 offsetof(struct ts_config, client_id)},
 	{"id_token", "TS_ID_TOKEN", NULL, TS_CONF_SECRET, "",
-	 "a token, file:PATH or env:NAME", offsetof(struct ts_config, id_token)},
-	{"audience", "TS_AUDIENCE", NULL, TS_CONF_TEXT, "",
-	 "a text", offsetof(struct ts_config, audience)},
+	 "a token, file:PATH or env:NAME",
+	 offsetof(struct ts_config, id_token)},
+	{"audience", "TS_AUDIENCE", NULL, TS_CONF_TEXT, "", "a text",
+	 offsetof(struct ts_config, audience)},
 	{"control_url", "TS_CONTROL_URL", NULL, TS_CONF_URL,
 	 "https://controlplane.tailscale.com", "http://HOST or https://HOST",
 	 offsetof(struct ts_config, control_url)},
 	{"state_dir", "TSNET_STATE_DIR", NULL, TS_CONF_DIR, "",
-	 "a directory, mem:, or kube:NAME of a Secret", offsetof(struct ts_config, state_dir)},
+	 "a directory, mem:, or kube:NAME of a Secret",
+	 offsetof(struct ts_config, state_dir)},
 	{"ephemeral", "TSNET_EPHEMERAL", NULL, TS_CONF_BOOL, "no", BOOL_VALUES,
 	 offsetof(struct ts_config, ephemeral)},
 	{"listen", "TSNET_LISTEN", NULL, TS_CONF_LISTEN, "both",
 	 "both, tailnet, host", offsetof(struct ts_config, listen)},
-	{"dns", "TSNET_DNS", NULL, TS_CONF_DNS, "intercept",
-	 "intercept, host", offsetof(struct ts_config, dns)},
+	{"dns", "TSNET_DNS", NULL, TS_CONF_DNS, "intercept", "intercept, host",
+	 offsetof(struct ts_config, dns)},
 	{"accept_dns", "TSNET_ACCEPT_DNS", NULL, TS_CONF_BOOL, "yes",
 	 BOOL_VALUES, offsetof(struct ts_config, accept_dns)},
 	{"accept_routes", "TSNET_ACCEPT_ROUTES", NULL, TS_CONF_BOOL, "no",
 	 BOOL_VALUES, offsetof(struct ts_config, accept_routes)},
-	{"advertise_routes", "TSNET_ADVERTISE_ROUTES", NULL, TS_CONF_ROUTES,
-	 "", "prefixes, separated by commas",
+	{"advertise_routes", "TSNET_ADVERTISE_ROUTES", NULL, TS_CONF_ROUTES, "",
+	 "prefixes, separated by commas",
 	 offsetof(struct ts_config, advertise_routes)},
-	{"advertise_exit_node", "TSNET_ADVERTISE_EXIT_NODE", NULL,
-	 TS_CONF_BOOL, "no", BOOL_VALUES,
-	 offsetof(struct ts_config, advertise_exit_node)},
+	{"advertise_exit_node", "TSNET_ADVERTISE_EXIT_NODE", NULL, TS_CONF_BOOL,
+	 "no", BOOL_VALUES, offsetof(struct ts_config, advertise_exit_node)},
 	{"exit_node", "TSNET_EXIT_NODE", NULL, TS_CONF_TEXT, "",
 	 "a node's name, address or stable ID, or auto:any",
 	 offsetof(struct ts_config, exit_node)},
-	{"exit_node_allow_lan_access", "TSNET_EXIT_NODE_ALLOW_LAN_ACCESS",
-	 NULL, TS_CONF_BOOL, "no", BOOL_VALUES,
+	{"exit_node_allow_lan_access", "TSNET_EXIT_NODE_ALLOW_LAN_ACCESS", NULL,
+	 TS_CONF_BOOL, "no", BOOL_VALUES,
 	 offsetof(struct ts_config, exit_node_allow_lan_access)},
-	{"port", "TSNET_PORT", NULL, TS_CONF_PORT, "0",
-	 "0 (any) to 65535", offsetof(struct ts_config, port)},
+	{"port", "TSNET_PORT", NULL, TS_CONF_PORT, "0", "0 (any) to 65535",
+	 offsetof(struct ts_config, port)},
 	{"endpoints", "TSNET_ENDPOINTS", NULL, TS_CONF_ENDPOINTS, "",
 	 "IP:PORT, at most 8, separated by commas",
 	 offsetof(struct ts_config, endpoints)},
@@ -94,8 +96,8 @@ static const struct ts_config_option options[] = {
 	 BOOL_VALUES, offsetof(struct ts_config, follow_exec)},
 	{"force_login", "TSNET_FORCE_LOGIN", NULL, TS_CONF_BOOL, "no",
 	 BOOL_VALUES, offsetof(struct ts_config, force_login)},
-	{"login_qr", "TSNET_LOGIN_QR", NULL, TS_CONF_BOOL, "no",
-	 BOOL_VALUES, offsetof(struct ts_config, login_qr)},
+	{"login_qr", "TSNET_LOGIN_QR", NULL, TS_CONF_BOOL, "no", BOOL_VALUES,
+	 offsetof(struct ts_config, login_qr)},
 	{"direct", "TSNET_DIRECT", NULL, TS_CONF_BOOL, "yes", BOOL_VALUES,
 	 offsetof(struct ts_config, direct)},
 	{"path_mtu", "TSNET_PATH_MTU", NULL, TS_CONF_BOOL, "yes", BOOL_VALUES,
@@ -110,7 +112,7 @@ static const struct ts_config_option options[] = {
 	 BOOL_VALUES, offsetof(struct ts_config, disable_upnp)},
 	{"proxy_listen", "TSNET_PROXY_LISTEN", NULL, TS_CONF_LOOPBACK, "",
 	 "IP:PORT of loopback", offsetof(struct ts_config, proxy_listen)},
-	{"listen_tls", "TSNET_LISTEN_TLS", NULL, TS_CONF_PORTS, "",
+	{"listen_tls", "TSNET_LISTEN_TLS", NULL, TS_CONF_TLS_PORTS, "",
 	 "ports, at most 16, separated by commas",
 	 offsetof(struct ts_config, tls_ports)},
 	{"acme_directory", "TS_DEBUG_ACME_DIRECTORY_URL", NULL, TS_CONF_URL,
@@ -119,6 +121,22 @@ static const struct ts_config_option options[] = {
 	 offsetof(struct ts_config, acme_directory)},
 	{"permit_cert_uid", "TS_PERMIT_CERT_UID", NULL, TS_CONF_TEXT, "",
 	 "a user's name or number", offsetof(struct ts_config, permit_cert_uid)},
+	{"nodes", "TSNET_NODES", NULL, TS_CONF_NODES, "",
+	 "at most 8 names of letters, digits, \".\", \"_\" and \"-\"",
+	 offsetof(struct ts_config, node_names)},
+	{"destinations", "TSNET_DESTINATIONS", NULL, TS_CONF_DESTINATIONS, "",
+	 "addresses, CIDR prefixes, names and *.suffix, separated by commas",
+	 offsetof(struct ts_config, rules)},
+	{"listen_ports", "TSNET_LISTEN_PORTS", NULL, TS_CONF_PORTS, "",
+	 "ports and FROM-TO, separated by commas",
+	 offsetof(struct ts_config, rules)},
+	{"interface", "TSNET_INTERFACE", NULL, TS_CONF_INTERFACE, "",
+	 "a name of at most 15 characters that begins with tailscale",
+	 offsetof(struct ts_config, interface)},
+	{"stand_ins", "TSNET_STAND_INS", NULL, TS_CONF_STAND_INS,
+	 "198.18.0.0/15,fd5a:6e1c:9b37::/64",
+	 "an IPv4 prefix of 8 to 24 bits and an IPv6 one of 32 to 96",
+	 offsetof(struct ts_config, stand_in4)},
 };
 
 const struct ts_config_option *ts_config_options(size_t *count)
@@ -406,8 +424,8 @@ static int complete(struct ts_config *config, const struct ts_config_input *in,
 	return 0;
 }
 
-int ts_config_load(struct ts_config *out, const struct ts_config_input *in,
-		   char err[static ERR_CAP])
+static int load_one(struct ts_config *out, const struct ts_config_input *in,
+		    char err[static ERR_CAP])
 {
 	struct ts_config config = {0};
 	int code = read_defaults(&config, in, err);
@@ -425,5 +443,89 @@ int ts_config_load(struct ts_config *out, const struct ts_config_input *in,
 	if (code)
 		ts_config_deinit(&config);
 	*out = config;
+	return code;
+}
+
+/* -- several nodes -------------------------------------------------------- */
+
+/* Each has the section of its name, in place of the program's. */
+static int load_named(struct ts_config *out, const struct ts_config_input *in,
+		      const char *name, char err[static ERR_CAP])
+{
+	struct ts_config_input of_node = *in;
+	int code;
+
+	of_node.program = name;
+	code = load_one(out, &of_node, err);
+	if (code)
+		return code;
+	out->node_name = strdup(name);
+	if (out->node_name)
+		return 0;
+	ts_config_deinit(out);
+	snprintf(err, ERR_CAP, "out of memory");
+	return -ENOMEM;
+}
+
+static int check_apart(const struct ts_config *first,
+		       const struct ts_config *next, char err[static ERR_CAP])
+{
+	const char *dir = next->state_dir;
+
+	for (; first; first = first->next) {
+		if (!dir || !first->state_dir ||
+		    strcmp(first->state_dir, dir) != 0)
+			continue;
+		snprintf(err, ERR_CAP,
+			 "nodes \"%.40s\" and \"%.40s\" have the same "
+			 "state_dir: give each its own in its section",
+			 first->node_name, next->node_name);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* Takes next's contents. */
+static int append(struct ts_config *first, struct ts_config *next,
+		  char err[static ERR_CAP])
+{
+	struct ts_config *copy = NULL;
+	int code = check_apart(first, next, err);
+
+	if (!code)
+		copy = malloc(sizeof(*copy));
+	if (!code && !copy) {
+		snprintf(err, ERR_CAP, "out of memory");
+		code = -ENOMEM;
+	}
+	if (code) {
+		ts_config_deinit(next);
+		return code;
+	}
+	*copy = *next;
+	while (first->next)
+		first = first->next;
+	first->next = copy;
+	return 0;
+}
+
+int ts_config_load(struct ts_config *out, const struct ts_config_input *in,
+		   char err[static ERR_CAP])
+{
+	struct ts_config program, next;
+	int code = load_one(&program, in, err);
+
+	*out = program;
+	if (code || program.node_name_count == 0)
+		return code;
+	code = load_named(out, in, program.node_names[0], err);
+	for (size_t i = 1; !code && i < program.node_name_count; i++) {
+		code = load_named(&next, in, program.node_names[i], err);
+		if (!code)
+			code = append(out, &next, err);
+		if (code)
+			ts_config_deinit(out);
+	}
+	ts_config_deinit(&program);
 	return code;
 }

@@ -17,6 +17,7 @@
 #include "core/base/log.h"
 #include "core/broker/address_table.h"
 #include "core/broker/option_rule.h"
+#include "core/state/node_rules.h"
 
 /* conf key          environment           default
  * hostname          TSNET_HOSTNAME        program name
@@ -62,9 +63,19 @@
  * acme_directory    TS_DEBUG_ACME_DIRECTORY_URL Let's Encrypt's
  * permit_cert_uid   TS_PERMIT_CERT_UID    - (a user's name or uid)
  * listen_tls        TSNET_LISTEN_TLS      - (comma-separated ports)
+ * nodes             TSNET_NODES           - (sections, comma-separated)
+ * destinations      TSNET_DESTINATIONS    - (what goes by this node)
+ * listen_ports      TSNET_LISTEN_PORTS    - (what listens at this node alone)
+ * interface         TSNET_INTERFACE       tailscaleN, by order
+ * stand_ins         TSNET_STAND_INS       198.18.0.0/15,fd5a:6e1c:9b37::/64
  */
-enum { TS_CONF_ENDPOINTS_MAX = 8, TS_CONF_ROUTES_MAX = 256,
-       TS_CONF_PORTS_MAX = 16 };
+enum {
+	TS_CONF_ENDPOINTS_MAX = 8,
+	TS_CONF_ROUTES_MAX = 256,
+	TS_CONF_PORTS_MAX = 16,
+	TS_CONF_NODES_MAX = 8,
+	TS_CONF_NODE_NAME_CAP = 64,
+};
 struct ts_config {
 	char *hostname, *auth_key, *control_url, *state_dir;
 	char *client_secret, *client_id, *id_token, *audience;
@@ -102,6 +113,14 @@ struct ts_config {
 	char *permit_cert_uid; /* NULL or "": nobody else */
 	uint16_t tls_ports[TS_CONF_PORTS_MAX];
 	size_t tls_port_count;
+	/* Several nodes in one process, by the names of their sections. */
+	char node_names[TS_CONF_NODES_MAX][TS_CONF_NODE_NAME_CAP];
+	size_t node_name_count;
+	char *node_name; /* the section that this is; NULL: none was named */
+	struct ts_config *next; /* of such nodes; heap, NULL: no more */
+	struct ts_node_rules rules;
+	char *interface; /* NULL: by order */
+	struct ts_prefix stand_in4, stand_in6;
 };
 
 /* env is "NAME=value"... NULL-terminated (environ); conf_text may be NULL.
@@ -116,7 +135,9 @@ struct ts_config_input {
 	int (*read_file)(const char *path, char **out);
 };
 /* The sections of tsnet.conf: none or [node] for every program, [node "NAME"]
- * for the program NAME alone, which wins. */
+ * for the program NAME alone, which wins. Where that says which `nodes` there
+ * are to be, what is returned is the first of these, and the others behind it.
+ */
 int ts_config_load(struct ts_config *out, const struct ts_config_input *in,
 		   char err[static 256]);
 /* One row for each option, for the parser and for whoever checks the man page
@@ -139,7 +160,12 @@ enum ts_config_kind {
 	TS_CONF_LOG_FORMAT,
 	TS_CONF_LOOPBACK,
 	TS_CONF_CONGESTION,
+	TS_CONF_TLS_PORTS,
+	TS_CONF_NODES,
+	TS_CONF_DESTINATIONS,
 	TS_CONF_PORTS,
+	TS_CONF_INTERFACE,
+	TS_CONF_STAND_INS,
 };
 struct ts_config_option {
 	const char *key, *env, *env_alias;

@@ -20,7 +20,7 @@ static struct ts_table *make_table(void)
 	if (!table || ts_ip_parse("100.64.0.1", &info.own_v4) ||
 	    ts_ip_parse("fd7a:115c:a1e0::1", &info.own_v6))
 		abort();
-	ts_table_set_info(table, &info, NULL);
+	ts_table_set_info(table, &info, NULL, NULL);
 	return table;
 }
 

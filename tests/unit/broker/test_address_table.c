@@ -196,21 +196,44 @@ static void info_goes_across(void **state)
 
 	(void)state;
 	memset(info.token, 9, sizeof(info.token));
-	ts_table_set_info(table, &info, NULL);
+	ts_table_set_info(table, &info, NULL, NULL);
 	assert_true(ts_table_read_info(view, &got));
 	assert_memory_equal(&got, &info, sizeof(got));
+}
+
+static void each_node_has_an_interface(void **state)
+{
+	const struct ts_table_interface its[2] = {
+		{.name = "tailscale0", .v4 = ts_ip_from_v4_host(0x64400001)},
+		{.name = "tailscale1", .v4 = ts_ip_from_v4_host(0x64400002)}};
+	const struct ts_ip nobody = ts_ip_from_v4_host(0x64400003);
+	struct ts_table_info info = {.interface_count = 2};
+	struct ts_table_interface got;
+
+	(void)state;
+	ts_table_set_info(table, &info, NULL, its);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_true(ts_table_get_interface(view, i, &got));
+		assert_memory_equal(&got, &its[i], sizeof(got));
+		assert_true(ts_table_is_own(view, &its[i].v4));
+	}
+	assert_false(ts_table_get_interface(view, 2, &got));
+	assert_false(ts_table_is_own(view, &nobody));
+	assert_false(ts_table_is_own(view, &TS_IP_ZERO));
 }
 
 static void wild_info_is_bounded(void **state)
 {
 	struct ts_table_layout *host =
 		(struct ts_table_layout *)(uintptr_t)ts_table_layout(table);
+	struct ts_table_interface its;
 	struct ts_table_info got;
 
 	(void)state;
 	memset(&host->info, 0xff, sizeof(host->info));
 	assert_true(ts_table_read_info(view, &got));
 	assert_int_equal(got.prefix_count, TS_TABLE_PREFIX_MAX);
+	assert_false(ts_table_get_interface(view, TS_TABLE_NODES_MAX, &its));
 	assert_int_equal(got.suffix[TS_TABLE_SUFFIX_CAP - 1], 0);
 	assert_int_equal(got.broker_path[TS_TABLE_PATH_CAP - 1], 0);
 }
@@ -234,13 +257,13 @@ static void prefixes_decide(void **state)
 	assert_true(claims("100.64.0.5")); /* no netmap yet */
 	assert_false(claims("100.115.92.5"));
 	info.own_v4 = ts_ip_from_v4_host(0x64400001);
-	ts_table_set_info(table, &info, prefixes);
+	ts_table_set_info(table, &info, prefixes, NULL);
 	info.prefix_count = 3;
 	assert_false(claims("100.64.0.5"));
 	ts_prefix_parse("100.64.0.5/32", &prefixes[0]);
 	ts_prefix_parse("fd7a:115c:a1e0::5/128", &prefixes[1]);
 	ts_prefix_parse("10.9.0.0/16", &prefixes[2]);
-	ts_table_set_info(table, &info, prefixes);
+	ts_table_set_info(table, &info, prefixes, NULL);
 	assert_true(claims("100.64.0.5"));
 	assert_true(claims("fd7a:115c:a1e0::5"));
 	assert_true(claims("10.9.77.1"));
@@ -251,7 +274,7 @@ static void prefixes_decide(void **state)
 		prefixes[i] = prefixes[2];
 	ts_prefix_parse("192.168.1.0/24",
 			&prefixes[TS_TABLE_PREFIX_MAX - 1]);
-	ts_table_set_info(table, &info, prefixes);
+	ts_table_set_info(table, &info, prefixes, NULL);
 	assert_true(claims("192.168.1.9"));
 }
 
@@ -398,7 +421,7 @@ static void readers_never_see_half_a_write(void **state)
 		else
 			assert_int_equal(ts_table_put(table, &key, &entry), 0);
 		if (round % 8 == 0)
-			ts_table_set_info(table, &info, prefixes);
+			ts_table_set_info(table, &info, prefixes, NULL);
 	}
 	atomic_store(&stop, true);
 	for (size_t i = 0; i < 2; i++) {
@@ -417,6 +440,7 @@ int main(void)
 		TABLE_TEST(full_table_is_enospc_and_recovers),
 		TABLE_TEST(removing_one_keeps_its_neighbours),
 		TABLE_TEST(info_goes_across),
+		TABLE_TEST(each_node_has_an_interface),
 		TABLE_TEST(wild_info_is_bounded),
 		TABLE_TEST(prefixes_decide),
 		TABLE_TEST(dead_writer_claims_the_static_prefixes),

@@ -20,7 +20,7 @@ static int set_up(void **state)
 	info = (struct ts_table_info){.rendezvous_port = 4000,
 				      .rendezvous6_port = 4001,
 				      .has_loopback6 = 1};
-	ts_table_set_info(table, &info, NULL);
+	ts_table_set_info(table, &info, NULL, NULL);
 	layout = ts_table_layout(table);
 	return 0;
 }

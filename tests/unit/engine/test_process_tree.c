@@ -32,8 +32,9 @@ struct runner {
 };
 
 static const struct process_env env = {
-	.broker_path = "/run/broker.sock", .broker_abstract = "abstract-name",
-	.localapi_path = "/run/localapi.sock", .node = "web",
+	.broker_path = "/run/broker.sock",
+	.broker_abstract = "abstract-name",
+	.localapi_path = "/run/localapi.sock",
 	.follow_exec = true,
 };
 
@@ -56,7 +57,7 @@ static void play_tsrun(char **argv, int fd)
 	setenv("TS_AUTHKEY", "tskey-secret", 1);
 	setenv("TSNET_HOSTNAME", "x", 1);
 	setenv("TSNET_NODE", "db", 1);
-	setenv("TSNET_NODE_db", "other", 1);
+	setenv("TSNET_NODES", "web,db", 1);
 	process_scrub_environment();
 	setenv("TSNET_SHIM_LIBRARY", "", 1);
 	process_remember_inheritance();
@@ -224,8 +225,7 @@ static void test_environment(void **state)
 	assert_non_null(strstr(text, "TSNET_BROKER=/run/broker.sock\n"));
 	assert_non_null(strstr(text, "TSNET_BROKER_ABSTRACT=abstract-name\n"));
 	assert_non_null(strstr(text, "TSNET_LOCALAPI=/run/localapi.sock\n"));
-	assert_non_null(strstr(text, "TSNET_NODE_web=abstract-name\n"));
-	assert_non_null(strstr(text, "TSNET_NODE_db=other\n"));
+	assert_null(strstr(text, "TSNET_NODES"));
 	assert_non_null(strstr(text, "TSNET_NODE=db\n"));
 	assert_null(strstr(text, "tskey-secret"));
 	assert_null(strstr(text, "TSNET_HOSTNAME"));

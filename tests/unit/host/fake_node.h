@@ -29,6 +29,8 @@ struct ts_node {
 	uint16_t peerapi_port; /* 0: none */
 	bool lets_out, uses_exit;
 	json_t *serve; /* NULL: nothing */
+	bool has_no_peer;
+	struct ts_ip also; /* another peer's address; zero: none */
 };
 
 /* -- node ---------------------------------------------------------------- */
@@ -104,8 +106,13 @@ enum ts_route ts_node_route(const struct ts_node *node, const struct ts_ip *ip,
 		return TS_ROUTE_SERVICE;
 	if (ts_ip_equal(ip, &node->own_v4) || ts_ip_equal(ip, &node->own_v6))
 		return TS_ROUTE_SELF;
-	if (ts_ip_equal(ip, &peer4) || ts_ip_equal(ip, &peer6))
+	if ((!node->has_no_peer &&
+	     (ts_ip_equal(ip, &peer4) || ts_ip_equal(ip, &peer6))) ||
+	    (!ts_ip_is_zero(&node->also) && ts_ip_equal(ip, &node->also))) {
+		if (peer)
+			*peer = &node->peer;
 		return TS_ROUTE_PEER;
+	}
 	return ts_ip_is_tailscale(ip) ? TS_ROUTE_NONE : TS_ROUTE_HOST;
 }
 

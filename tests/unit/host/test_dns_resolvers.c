@@ -559,7 +559,7 @@ static void fail_https(struct fixture *f, void *ctx)
 static void known_servers_are_asked_by_https(void **state)
 {
 	struct https h = {.len = 0};
-	const struct ts_host_config config = {.doh = &https_ops, .doh_ctx = &h};
+	const struct ts_host_config config = {.doh = &https_ops, .first.doh_ctx = &h};
 	struct bench b;
 	int fd;
 
