@@ -149,6 +149,7 @@ struct ts_control {
 	void *ctx;
 	enum ts_control_goal goal;
 	bool is_disconnected; /* goal is to stop, but for now alone */
+	struct ts_control_serve serve;
 	enum ts_control_state state;
 	char error[TS_CONTROL_ERROR_CAP]; /* last reported, "" when cleared */
 	uint64_t now_ms;

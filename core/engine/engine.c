@@ -139,6 +139,8 @@ struct ts_node *engine_make_node(struct ts_engine *engine,
 	nc.machine_arch = uts.machine;
 	node = ts_node_new(&nc, &engine_node_io, engine,
 			   ts_loop_now_ms(engine->loop));
+	if (node)
+		engine_load_serve(engine, node);
 	ts_wipe(&nc.machine_key, sizeof(nc.machine_key));
 	free(distro);
 	free(version);
@@ -152,6 +154,7 @@ static struct ts_member_config member_config(struct ts_engine *engine)
 		.name = engine->config.node_name ? engine->config.node_name
 						 : engine->config.hostname,
 		.interface = engine->config.interface,
+		.localapi_path = engine->localapi_path,
 		.listen = engine->config.listen,
 		.rules = &engine->config.rules,
 		.tls_ports = engine->config.tls_ports,
@@ -184,6 +187,7 @@ static int open_host(struct ts_engine *engine, char err[static 256])
 		.stand_in4 = engine->config.stand_in4,
 		.stand_in6 = engine->config.stand_in6,
 		.doh = &engine_doh_ops,
+		.tls_client = &engine_tls_client_ops,
 		.timeout_s = engine->config.timeout_s,
 		.in_process = engine->place != TS_ENGINE_ALONE,
 		.shares_files = engine->place == TS_ENGINE_SHARES_FILES,

@@ -141,6 +141,9 @@ void engine_follow_udp_attributes(void *ctx);
 extern const struct ts_doh_ops engine_doh_ops;
 extern const struct ts_http_tunnel engine_doh_tunnel;
 
+/* serve_tls.c */
+extern const struct ts_tls_client_ops engine_tls_client_ops;
+
 /* port_mapping.c */
 int engine_open_mapper(struct ts_engine *engine);
 /* The network or our UDP port may have changed. */
@@ -168,6 +171,9 @@ void engine_close_localapi(struct ts_engine *engine);
 void engine_prefs_changed(void *ctx, bool is_login);
 void engine_peer_changed(void *ctx, const struct ts_peer *peer);
 void engine_peer_removed(void *ctx, const struct ts_peer *peer);
+
+/* serve_store.c: what this profile serves, into the node, which is new */
+void engine_load_serve(struct ts_engine *engine, struct ts_node *node);
 
 /* proxy_port.c */
 /* proxy_listen's, if there is one, and the file that tells its password. 0, or

@@ -67,6 +67,13 @@ static bool read_uid(int fd, uid_t *out)
 	return true;
 }
 
+bool local_caller_is_owner(int fd)
+{
+	uid_t uid;
+
+	return read_uid(fd, &uid) && (uid == 0 || uid == geteuid());
+}
+
 bool local_caller_is(int fd, const char *user)
 {
 	uid_t caller, uid;
@@ -79,10 +86,6 @@ bool local_caller_is(int fd, const char *user)
 
 bool local_caller_may_write(int fd, const char *operator_user)
 {
-	uid_t caller;
-
-	if (!read_uid(fd, &caller))
-		return false;
-	return caller == 0 || caller == geteuid() ||
+	return local_caller_is_owner(fd) ||
 	       local_caller_is(fd, operator_user);
 }

@@ -159,13 +159,18 @@ static const char *operator_user(const struct local_server *server)
 	return ts_node_prefs(server->engine->node)->operator_user;
 }
 
-static bool may_write(const struct request *r)
+static int connection_fd(const struct request *r)
 {
 	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
 		r->conn, MHD_CONNECTION_INFO_CONNECTION_FD);
 
-	return info && local_caller_may_write(info->connect_fd,
-					      operator_user(r->server));
+	return info ? info->connect_fd : -1;
+}
+
+static bool may_write(const struct request *r)
+{
+	return local_caller_may_write(connection_fd(r),
+				      operator_user(r->server));
 }
 
 static bool may_have_certs(const struct request *r)
@@ -271,6 +276,7 @@ static struct ts_localapi_request request_of(struct request *r,
 		.body = (const char *)ts_byte_queue_data(&r->body),
 		.body_len = ts_byte_queue_len(&r->body),
 		.may_write = may_write(r),
+		.is_owner = local_caller_is_owner(connection_fd(r)),
 		.may_have_certs = may_have_certs(r),
 	};
 }

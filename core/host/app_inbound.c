@@ -32,6 +32,7 @@
 #include "core/host/forward.h"
 #include "core/host/host_internal.h"
 #include "core/host/peerapi.h"
+#include "core/host/serve.h"
 #include "core/host/tls_server.h"
 
 enum { SOURCE_TRIES = 8, LOOK_MIN_MS = 1000, LOOK_MAX_MS = 16000 };
@@ -49,6 +50,7 @@ struct ts_inbound {
 	struct ts_entry *entry;
 	/* The program says first whether it wants the connection. */
 	bool asks_first;
+	enum ts_funnel refused; /* listeners of that kind are nothing for it */
 	bool is_answered, is_far_end_up, is_accepted;
 	bool is_tls;	/* TLS is ended on the way */
 	bool has_ended; /* the listener's side, without an error */
@@ -243,7 +245,8 @@ static int try_next_listener(struct ts_inbound *in)
 
 	ts_listener_refused(in->host, IPPROTO_TCP, &in->native);
 	next = find_taker(in->member, &in->local);
-	if (!next || ts_addr_equal(&next->native, &in->native))
+	if (!next || next->funnel == in->refused ||
+	    ts_addr_equal(&next->native, &in->native))
 		return -ECONNREFUSED;
 	in->asks_first = next->is_fallback;
 	ts_entry_drop(in->host, in->entry);
@@ -474,35 +477,78 @@ static void on_look(void *ctx)
 		ts_timer_set(host->inbound_look, now_ms + LOOK_MIN_MS);
 }
 
-/* NULL: *err. On the way to the listener otherwise, or there. */
-static struct ts_inbound *new_inbound(struct ts_member *member,
-				      const struct ts_addr *local,
-				      const struct ts_addr *remote, int *err)
+static struct ts_inbound *alloc_inbound(struct ts_member *member,
+					const struct ts_addr *local,
+					const struct ts_addr *remote)
 {
-	const struct ts_listener *listener = find_taker(member, local);
-	struct ts_host *host = member->host;
-	struct ts_inbound *in = listener ? calloc(1, sizeof(*in)) : NULL;
+	struct ts_inbound *in = calloc(1, sizeof(*in));
 
-	*err = listener ? -ENOMEM : -ECONNREFUSED;
 	if (!in)
 		return NULL;
-	in->host = host;
+	in->host = member->host;
 	in->member = member;
-	in->id = ++host->next_id;
+	in->id = ++member->host->next_id;
 	in->local = *local;
 	in->remote = *remote;
+	in->fd = in->far_fd = -1;
+	in->hup.fd = in->far_hup.fd = -1;
+	ts_list_insert(&member->host->inbounds, &in->link);
+	return in;
+}
+
+/* NULL: *err. On the way to the listener otherwise, or there. refused: of
+ * listeners, those that are nothing for it. */
+static struct ts_inbound *new_inbound(struct ts_member *member,
+				      const struct ts_addr *local,
+				      const struct ts_addr *remote,
+				      enum ts_funnel refused, int *err)
+{
+	const struct ts_listener *listener = find_taker(member, local);
+	struct ts_inbound *in;
+
+	if (!listener || listener->funnel == refused) {
+		*err = -ECONNREFUSED;
+		return NULL;
+	}
+	in = alloc_inbound(member, local, remote);
+	*err = -ENOMEM;
+	if (!in)
+		return NULL;
+	in->refused = refused;
 	in->native = listener->native;
 	in->is_tls = ts_tls_is_for(member, listener);
 	in->asks_first = listener->is_fallback;
-	in->fd = in->far_fd = -1;
-	in->hup.fd = in->far_hup.fd = -1;
-	ts_list_insert(&host->inbounds, &in->link);
 	*err = connect_native(in);
 	if (!*err)
 		return in;
 	close_native(in);
 	free_inbound(in);
 	return NULL;
+}
+
+/* What the node serves by itself has no listener: a pair of sockets leads
+ * there, and nobody has to accept. */
+static struct ts_inbound *new_to_serve(struct ts_member *member,
+				       const struct ts_addr *local,
+				       const struct ts_addr *remote, int *err)
+{
+	struct ts_inbound *in = alloc_inbound(member, local, remote);
+	int pair[2];
+
+	*err = -ENOMEM;
+	if (!in)
+		return NULL;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
+		       pair)) {
+		*err = -errno;
+		free_inbound(in);
+		return NULL;
+	}
+	in->fd = ts_sock_keep(member->host, pair[0]);
+	in->is_accepted = true;
+	ts_serve_local(member, ts_sock_keep(member->host, pair[1]), local,
+		       remote);
+	return in;
 }
 
 /* -- for the other files ------------------------------------------------- */
@@ -512,7 +558,11 @@ struct ts_inbound *ts_inbound_from_self(struct ts_member *member,
 					const struct ts_addr *local,
 					const struct ts_addr *remote, int *err)
 {
-	struct ts_inbound *in = new_inbound(member, local, remote, err);
+	struct ts_inbound *in =
+		ts_serve_has(member, local)
+			? new_to_serve(member, local, remote, err)
+			: new_inbound(member, local, remote, TS_FUNNEL_ONLY,
+				      err);
 
 	if (!in)
 		return NULL;
@@ -542,6 +592,25 @@ static void take_syn(struct ts_inbound *in, struct stack_syn *syn)
 		inbound_fail(in, err);
 }
 
+void ts_inbound_from_funnel(struct ts_member *member, struct stack_tcp *tcp,
+			    const struct ts_addr *local,
+			    const struct ts_addr *remote)
+{
+	int err;
+	struct ts_inbound *in = new_inbound(member, local, remote,
+					    TS_FUNNEL_NONE, &err);
+
+	if (!in) {
+		stack_tcp_abort(tcp);
+		return;
+	}
+	in->tcp = tcp;
+	in->is_answered = true;
+	in->is_far_end_up = true;
+	stack_tcp_set_user(tcp, &accept_ops, in);
+	take_syn(in, NULL);
+}
+
 void ts_host_inbound_syn(struct ts_member *member, struct stack_syn *syn,
 			 const struct ts_addr *local,
 			 const struct ts_addr *remote)
@@ -550,6 +619,11 @@ void ts_host_inbound_syn(struct ts_member *member, struct stack_syn *syn,
 	int err;
 	struct ts_inbound *in;
 
+	if (ts_serve_hosts(member, &local->ip)) {
+		if (!ts_serve_syn(member, syn, local, remote))
+			stack_syn_refuse(syn);
+		return;
+	}
 	if (ts_node_route(member->node, &local->ip, NULL) != TS_ROUTE_SELF &&
 	    !ts_listener_fallback(member->host)) {
 		ts_forward_syn(member, syn, local, remote);
@@ -559,7 +633,9 @@ void ts_host_inbound_syn(struct ts_member *member, struct stack_syn *syn,
 		ts_peerapi_syn(member, syn, remote);
 		return;
 	}
-	in = new_inbound(member, local, remote, &err);
+	if (ts_serve_syn(member, syn, local, remote))
+		return;
+	in = new_inbound(member, local, remote, TS_FUNNEL_ONLY, &err);
 	if (in) {
 		take_syn(in, syn);
 		return;
@@ -576,7 +652,8 @@ void ts_host_syn_gone(struct ts_member *member, struct stack_syn *syn)
 {
 	const struct ts_host *host = member->host;
 
-	if (ts_forward_syn_gone(member, syn))
+	if (ts_forward_syn_gone(member, syn) ||
+	    ts_serve_syn_gone(member, syn))
 		return;
 	for (struct ts_link *at = host->inbounds.next; at != &host->inbounds;
 	     at = at->next) {

@@ -544,6 +544,15 @@ static bool is_served(const struct ts_host *host, const struct place *p)
 	return l && l->is_listening && ts_addr_equal(&l->native, &p->native);
 }
 
+static enum ts_funnel funnel_of(const struct ts_broker_request *req)
+{
+	if (req->proto != IPPROTO_TCP)
+		return TS_FUNNEL_NONE;
+	if (req->flags & TS_BROKER_FUNNEL_ONLY)
+		return TS_FUNNEL_ONLY;
+	return req->flags & TS_BROKER_FUNNEL ? TS_FUNNEL_TOO : TS_FUNNEL_NONE;
+}
+
 /* The one record without a port in the tailnet: no other overlaps it. */
 static bool is_port_ok(const struct ts_broker_request *req)
 {
@@ -605,6 +614,7 @@ void ts_listener_listen(struct ts_host *host,
 	l->is_fallback = req->tailnet.port == 0;
 	l->shares = place.shares;
 	l->is_tls = req->proto == IPPROTO_TCP && (req->flags & TS_BROKER_TLS);
+	l->funnel = funnel_of(req);
 	publish_listening(host, l);
 	ts_addr_format(&l->tailnet, tailnet);
 	ts_addr_format(&l->native, native);

@@ -198,6 +198,7 @@ struct ts_host *ts_host_open(struct ts_loop *loop, struct ts_node *node,
 	host->in_process = config->in_process;
 	host->shares_files = config->shares_files;
 	host->doh = config->doh;
+	host->tls_client = config->tls_client;
 	host->hup.epoll_fd = -1;
 	host->rv.fd4 = host->rv.fd6 = -1;
 	host->rv.dummy4 = host->rv.dummy6 = -1;

@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "core/broker/address_table.h"
 #include "core/loop/loop.h"
@@ -36,6 +37,22 @@ struct ts_doh_ops {
 	void (*cancel)(void *request);
 };
 
+/* TLS towards a server, over a connected socket that stays the caller's, by
+ * whoever has a client and the system's roots (core/io/link_tls.h). */
+struct ts_tls_client_ops {
+	void *(*open)(int fd, const char *host, bool is_verified);
+	void (*close)(void *tls); /* NULL is fine */
+	/* 0: done; -EAGAIN: wait as wants_write() says; else failed: err has
+	 * one line why. */
+	int (*handshake)(void *tls, char err[static 256]);
+	bool (*wants_write)(const void *tls);
+	/* > 0 bytes, 0: the end, -EAGAIN, else failed. After an event of the
+	 * socket until -EAGAIN. */
+	void (*readable)(void *tls);
+	ssize_t (*read)(void *tls, void *out, size_t cap);
+	ssize_t (*write)(void *tls, const void *data, size_t len);
+};
+
 /* Certificates for TLS that the host ends (tls_server.h). error NULL: here it
  * is, as two PEM texts, whose chain begins with the leaf. */
 typedef void (*ts_host_cert_fn)(void *ctx, const char *key_pem,
@@ -53,6 +70,7 @@ struct ts_host_cert_ops {
 struct ts_member_config {
 	const char *name;      /* for TSNET_NODE; NULL: it cannot be named */
 	const char *interface; /* as programs are shown it; NULL: by order */
+	const char *localapi_path; /* where nothing served may lead; or NULL */
 	enum ts_listen_mode listen;        /* for programs that have it alone */
 	const struct ts_node_rules *rules; /* NULL: none; the host reads them
 					    * as long as it is open */
@@ -72,6 +90,7 @@ struct ts_host_config {
 	struct ts_prefix stand_in4, stand_in6;
 	const char *resolv_conf; /* NULL: the system's */
 	const struct ts_doh_ops *doh; /* NULL: no DNS over HTTPS */
+	const struct ts_tls_client_ops *tls_client; /* NULL: no TLS */
 	unsigned timeout_s; /* how long a connect or a name waits for a node
 			     * that is not running yet */
 	bool in_process; /* same process as (the first of) the programs */

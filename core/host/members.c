@@ -8,6 +8,7 @@
  * decided at its beginning (node_choice.c).
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,7 @@
 #include "core/host/forward.h"
 #include "core/host/host_internal.h"
 #include "core/host/peerapi.h"
+#include "core/host/serve.h"
 
 bool ts_member_has_netmap(const struct ts_member *member)
 {
@@ -93,12 +95,17 @@ static int open_member(struct ts_host *host, struct ts_node *node,
 				     .doh_ctx = config->doh_ctx,
 				     .patience_end_ms = ts_host_now_ms(host) +
 							host->timeout_ms};
+	if (config->localapi_path)
+		snprintf(member->localapi_path, sizeof(member->localapi_path),
+			 "%s", config->localapi_path);
 	host->member_count++;
 	err = copy_texts(member, config);
 	if (!err)
 		err = ts_forwards_open(member);
 	if (!err)
 		err = ts_peerapi_open(member);
+	if (!err)
+		err = ts_serve_open(member);
 	return err ? err : ts_dns_service_add(member);
 }
 
@@ -128,6 +135,8 @@ void ts_members_stop(struct ts_host *host)
 
 		ts_forwards_stop(member);
 		ts_peerapi_close(member);
+		if (member->serve)
+			ts_serve_end(member);
 		ts_splices_close(member);
 	}
 	ts_relays_end(host, NULL);
@@ -140,6 +149,8 @@ void ts_members_close(struct ts_host *host)
 		free(host->members[i].name);
 		free(host->members[i].interface);
 	}
+	for (unsigned i = 0; i < host->member_count; i++)
+		ts_serve_close(&host->members[i]); /* after TLS' joins */
 }
 
 void ts_members_node_changed(struct ts_host *host)

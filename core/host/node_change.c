@@ -15,6 +15,7 @@
 #include "core/host/app_datagram.h"
 #include "core/host/dns_service.h"
 #include "core/host/peerapi.h"
+#include "core/host/serve.h"
 #include "core/host/stand_ins.h"
 #include "core/host/tls_server.h"
 
@@ -37,6 +38,7 @@ void ts_host_leave_node(struct ts_member *member)
 {
 	ts_inbounds_end(member);
 	fail_conns(member);
+	ts_serve_end(member);
 	ts_splices_close(member);
 	ts_tls_server_leave_node(member);
 	ts_relays_end(member->host, member);

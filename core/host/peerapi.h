@@ -86,6 +86,9 @@ void ts_peerapi_serve(struct ts_peerapi_conn *conn,
 		      const struct ts_peerapi_request *req);
 void ts_peerapi_reply_text(struct ts_peerapi_conn *conn, int status,
 			   const char *text);
+/* -- peerapi_ingress.c ----------------------------------------------------- */
+void ts_peerapi_ingress(struct ts_peerapi_conn *conn,
+			const struct ts_peerapi_request *req);
 /* -- peerapi_server.c ------------------------------------------------------ */
 void ts_peerapi_reply(struct ts_peerapi_conn *conn, int status,
 		      const char *type, const void *body, size_t len);
@@ -110,5 +113,9 @@ void ts_peerapi_interfaces(struct ts_peerapi_conn *conn,
 /* -- peerapi_put.c: files (Taildrop) --------------------------------------- */
 void ts_peerapi_put(struct ts_peerapi_conn *conn,
 		    const struct ts_peerapi_request *req);
+
+/* While it serves a request: its connection, which is somebody else's from now
+ * on. */
+struct stack_tcp *ts_peerapi_hijack(struct ts_peerapi_conn *conn);
 
 #endif

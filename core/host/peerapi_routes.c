@@ -214,6 +214,7 @@ static const struct {
 } routes[] = {
 	{"/v0/put/", true, true, ts_peerapi_put},
 	{"/dns-query", true, false, serve_dns},
+	{"/v0/ingress", false, false, ts_peerapi_ingress},
 	{"/v0/magicsock", false, false, ts_peerapi_paths},
 	{"/v0/metrics", false, false, ts_peerapi_metrics},
 	{"/v0/interfaces", false, false, ts_peerapi_interfaces},

@@ -84,6 +84,15 @@ static void abort_conn(struct ts_peerapi_conn *conn)
 	end(conn);
 }
 
+struct stack_tcp *ts_peerapi_hijack(struct ts_peerapi_conn *conn)
+{
+	struct stack_tcp *tcp = conn->tcp;
+
+	conn->tcp = NULL;
+	end(conn);
+	return tcp;
+}
+
 static void set_due(struct ts_peerapi_conn *conn, uint64_t in_ms)
 {
 	conn->due_ms = ts_host_now_ms(conn->member->host) + in_ms;

@@ -18,6 +18,7 @@
 #include "core/base/log.h"
 #include "core/loop/loop.h"
 #include "core/node/node.h"
+#include "core/serve/serve_config.h"
 
 enum { TS_LOCALAPI_ETAG_CAP = 65 };
 
@@ -117,7 +118,8 @@ struct ts_localapi_request {
 	void *query_ctx;
 	const char *body;
 	size_t body_len;
-	bool may_write; /* by the peer's credentials */
+	/* By the peer's credentials; owner: root, or whom the node runs as. */
+	bool may_write, is_owner;
 	bool may_have_certs; /* though it may not write */
 };
 
@@ -204,6 +206,12 @@ void ts_localapi_files_changed(struct ts_localapi *api);
 bool ts_localapi_begin_recording(struct ts_localapi *api,
 				 const struct ts_localapi_request *head);
 void ts_localapi_end_recording(struct ts_localapi *api);
+/* As POST serve-config does, for a caller who may: 0; -EINVAL, -EBADMSG,
+ * -ENOENT (err says why), -ESTALE (etag, when not NULL, is another's),
+ * -ENOMEM. config stays the caller's. */
+int ts_localapi_set_serve(struct ts_localapi *api, const json_t *config,
+			  const char *etag, uint64_t now_ms,
+			  char err[static TS_SERVE_ERROR_CAP]);
 
 /* News of the node, as in struct ts_node_io. */
 void ts_localapi_state_changed(struct ts_localapi *api,

@@ -20,6 +20,7 @@ struct ts_localapi {
 	struct ts_localapi_env env;
 	void *env_ctx;
 	struct bus *bus;
+	uint64_t now_ms; /* of the last call that told it */
 	struct pending_logout *logouts; /* logout_route.c */
 	struct drop_wait *drop_waits;	/* drop_routes.c */
 	struct file_put *file_puts;	/* file_put_route.c */
@@ -138,6 +139,9 @@ void localapi_watch_ipn_bus(const struct localapi_call *call);
 /* serve_routes.c */
 void localapi_get_serve_config(const struct localapi_call *call);
 void localapi_post_serve_config(const struct localapi_call *call);
+/* The watcher has gone. */
+void localapi_serve_session_gone(struct ts_localapi *api, const char *session,
+				 uint64_t now_ms);
 /* debug_routes.c */
 void localapi_debug(const struct localapi_call *call);
 void localapi_rotate_disco_key(const struct localapi_call *call);
