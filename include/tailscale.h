@@ -60,7 +60,8 @@ extern int tailscale_getips(tailscale sd, char *buf, size_t buflen);
 /* network "tcp" or "udp", addr "host:port". Waits until the node is up. */
 extern int tailscale_dial(tailscale sd, const char *network, const char *addr,
 			  tailscale_conn *conn_out);
-/* network "tcp", addr ":port" or "ip:port". The listener is readable when a
+/* network "tcp" or "udp" (then each remote end is a connection), addr ":port" or
+ * "ip:port". The listener is readable when a
  * connection waits; close() ends it. */
 extern int tailscale_listen(tailscale sd, const char *network,
 			    const char *addr,

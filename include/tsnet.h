@@ -44,7 +44,7 @@ extern "C" {
 
 enum {
 	TSNET_ADDR_CAP = 64, /* any address as text, with its NUL */
-	TSNET_CRED_CAP = 33, /* a credential of tsnet_loopback() */
+	TSNET_CRED_CAP = 33 /* a credential of tsnet_loopback() */
 };
 /* A timeout that never ends. */
 #define TSNET_FOREVER (~0u)
@@ -75,7 +75,7 @@ enum tsnet_log_level {
 	TSNET_LOG_ERROR,
 	TSNET_LOG_WARN,
 	TSNET_LOG_INFO,
-	TSNET_LOG_DEBUG,
+	TSNET_LOG_DEBUG
 };
 /* line: no newline; never a secret. */
 typedef void (*tsnet_log_fn)(void *ctx, int level, const char *line);
@@ -215,6 +215,11 @@ TSNET_API char *tsnet_whois(struct tsnet *ts, const char *address);
 /* The names that this node can have certificates for, a line each, as text that
  * free() frees; "" for none; NULL: an error. */
 TSNET_API char *tsnet_cert_domains(struct tsnet *ts);
+
+/* Write the packets inside the tunnel to the file at path, made anew, as pcapng
+ * with comments that name peers, until tsnet_close(). 0 when it has begun, or a
+ * negative errno. */
+TSNET_API int tsnet_capture_pcap(struct tsnet *ts, const char *path);
 
 /* Where the server keeps keys and sockets; valid until close, NULL before the
  * start. */

@@ -111,7 +111,7 @@ static bool is_started(struct tsnet *ts)
 	return yes;
 }
 
-static bool is_closing(struct tsnet *ts)
+bool api_is_closing(struct tsnet *ts)
 {
 	bool yes;
 
@@ -300,7 +300,7 @@ static int start_if_open(struct tsnet *ts)
 {
 	int code;
 
-	if (is_closing(ts))
+	if (api_is_closing(ts))
 		return api_fail(ts, -ECANCELED, "the server is being closed");
 	if (is_started(ts))
 		return 0;
@@ -420,7 +420,7 @@ int api_wait_readable(struct tsnet *ts, int fd)
 	int n = api_is_nonblocking(fd) ? 1 : 0;
 
 	while (n == 0 || (n < 0 && errno == EINTR)) {
-		if (is_closing(ts))
+		if (api_is_closing(ts))
 			return -ECANCELED;
 		n = poll(&p, 1, LOOK_MS);
 	}

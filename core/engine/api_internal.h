@@ -9,6 +9,7 @@
  *   api_flows   ... of UDP, one descriptor for each remote end
  *   api_packet  datagrams
  *   api_given   what the program does itself; api_calls runs it
+ *   api_capture the packets inside the tunnel, into a file
  *   api_local   the LocalAPI, in this process and on loopback
  */
 #ifndef CORE_ENGINE_API_INTERNAL_H
@@ -85,6 +86,7 @@ int api_check_open(struct tsnet *ts, const char *what);
 /* The two halves of tsnet_close(): calls that come between them fail. */
 void api_stop(struct tsnet *ts);
 void api_free(struct tsnet *ts);
+bool api_is_closing(struct tsnet *ts);
 struct timespec api_deadline(unsigned timeout_s);
 /* Milliseconds until then, for poll(). */
 int api_left_ms(const struct timespec *end);
