@@ -18,8 +18,8 @@
  * whose far end is the server, so what the kernel says of its names is not what the
  * tailnet knows; tsnet_local_addr() and tsnet_peer_addr() say that.
  *
- * Functions may be called from any thread, and at once, but for tsnet_close(),
- * which ends those that wait. A forked child may use the descriptors, not a
+ * Functions may be called from any thread, and at once. tsnet_close() ends those
+ * that wait; none may be called after it has been. A forked child may use the descriptors, not a
  * server that was started before: there all is -ENETDOWN, and tsnet_close()
  * does nothing.
  *

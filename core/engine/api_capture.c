@@ -2,7 +2,9 @@
  * api_capture.c - the packets inside the tunnel, into a file, while a server is
  *
  * As `tsrun capture -o` does it, on a thread of its own. It counts as a call that
- * is under way, so the end of the server waits for it, and it ends by that.
+ * is under way, so the end of the server waits for it, and it ends by that. Its
+ * table of descriptors is its own as well, where that can be had: libcurl's have
+ * no close-on-exec, and would be left open in whatever the program runs.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,9 +16,11 @@
 #include "core/base/err.h"
 #include "core/engine/api_internal.h"
 #include "core/engine/local_client.h"
+#include "core/engine/own_files.h"
 
 struct capture {
 	struct tsnet *ts;
+	const char *path; /* the starter's */
 	int fd;
 	pthread_t thread;
 	/* The starter waits for the first bytes, or for why there are none, and
@@ -60,20 +64,33 @@ static int on_data(void *ctx, const char *data, size_t len)
 
 static void free_capture(struct capture *c)
 {
-	if (c->fd >= 0)
-		close(c->fd);
 	pthread_cond_destroy(&c->changed);
 	pthread_mutex_destroy(&c->lock);
 	free(c);
+}
+
+/* 0600: what passes may be anybody's secret. */
+static int write_file(struct capture *c)
+{
+	int code;
+
+	(void)own_files_take();
+	c->fd = open(c->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC |
+			      O_NOCTTY, 0600);
+	if (c->fd < 0)
+		return -errno;
+	code = local_client_stream(c->ts->localapi, "POST",
+				   "/localapi/v0/debug-capture?format=pcapng",
+				   on_data, c, c->err);
+	close(c->fd);
+	return code;
 }
 
 static void *run(void *ctx)
 {
 	struct capture *c = ctx;
 	struct tsnet *ts = c->ts;
-	int code = local_client_stream(
-		ts->localapi, "POST", "/localapi/v0/debug-capture?format=pcapng",
-		on_data, c, c->err);
+	int code = write_file(c);
 
 	if (c->has_begun) {
 		free_capture(c);
@@ -130,7 +147,6 @@ static struct capture *new_capture(struct tsnet *ts)
 	return c;
 }
 
-/* 0600: what passes may be anybody's secret. */
 static int capture(struct tsnet *ts, const char *path)
 {
 	struct capture *c = new_capture(ts);
@@ -138,9 +154,8 @@ static int capture(struct tsnet *ts, const char *path)
 
 	if (code)
 		return api_fail(ts, code, "out of memory");
-	c->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY,
-		     0600);
-	code = c->fd < 0 ? -errno : begin(c);
+	c->path = path;
+	code = begin(c);
 	if (!code)
 		return 0;
 	api_fail(ts, code, "cannot capture to %.120s: %.100s", path,
