@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * hosts_file.c - is a name in /etc/hosts?
+ * hosts_file.c - is a name, or an address, in /etc/hosts?
  *
- * Whoever wrote it there wants that address: containers name their neighbours
- * so, and a node of the tailnet with the same name must not take their place.
- * What the entry says is libc's to read. The file is read in pieces, into the
+ * Whoever wrote it there wants that address, or that name: containers name
+ * their neighbours so, and a node of the tailnet with the same name must not
+ * take their place. No name looks like an address, so all words count. What the entry says is libc's to read. The file is read in pieces, into the
  * stack, for each name that could be the tailnet's; nothing is remembered,
  * because it may change.
  */
@@ -18,29 +18,19 @@
 
 enum { PIECE_BYTES = 1024, FILE_MAX_BYTES = 1 << 20 };
 
-/* Byte by byte: the address, then names, up to the end or a comment. */
+/* Byte by byte: an address and names, up to the line's end or a comment. */
 struct scan {
 	const char *name;
 	size_t name_len, at; /* of the word that is being compared */
-	bool is_address;     /* of the line: its first word */
 	bool is_equal;	     /* so far */
 	bool is_comment, in_word;
 };
 
-static void begin_line(struct scan *s)
-{
-	s->is_address = true;
-	s->is_comment = s->in_word = false;
-}
-
-/* true: a name has ended, and it was this one. */
+/* true: a word has ended, and it was this one. */
 static bool end_word(struct scan *s)
 {
-	bool is_it = s->in_word && !s->is_address && s->is_equal &&
-		     s->at == s->name_len;
+	bool is_it = s->in_word && s->is_equal && s->at == s->name_len;
 
-	if (s->in_word)
-		s->is_address = false;
 	s->in_word = false;
 	return is_it;
 }
@@ -51,10 +41,8 @@ static bool scan_byte(struct scan *s, char c)
 
 	if (c == '\n' || c == '#' || isspace((unsigned char)c)) {
 		is_it = !s->is_comment && end_word(s);
-		if (c == '\n')
-			begin_line(s);
-		else if (c == '#')
-			s->is_comment = true;
+		if (c == '\n' || c == '#')
+			s->is_comment = c == '#';
 		return is_it;
 	}
 	if (s->is_comment)
@@ -78,7 +66,6 @@ static bool scan_file(int fd, const char *name)
 	size_t total = 0;
 	ssize_t len;
 
-	begin_line(&s);
 	while (total < FILE_MAX_BYTES) {
 		len = read(fd, piece, sizeof(piece));
 		if (len < 0 && errno == EINTR)

@@ -69,8 +69,17 @@ enum shim_name_answer shim_query(const uint8_t *query, size_t len,
 
 bool shim_reverse_claims(const struct ts_ip *ip)
 {
-	return !shim_resolves_natively() && shim_claims_ip(ip) &&
-	       shim_table_if_configured();
+	const struct ts_table_layout *table;
+	char text[TS_IP_TEXT_CAP];
+
+	if (shim_resolves_natively())
+		return false;
+	if (shim_claims_ip(ip))
+		return shim_table_if_configured();
+	/* The tailnet's resolvers may be for the names of all addresses. */
+	table = shim_table();
+	return table && ts_table_routes_names(table) &&
+	       !shim_hosts_file_has(ts_ip_format(ip, text));
 }
 
 enum shim_name_answer shim_reverse(const struct ts_ip *ip,

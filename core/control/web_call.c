@@ -18,7 +18,7 @@
 
 enum { TIMEOUT_MS = 10000, TOO_MANY = 429, TIMED_OUT = 408 };
 
-/* -- calls ------------------------------------------------------------------ */
+/* -- calls ------------------------------------------------------------- */
 
 static char *format(struct ts_web_call *call, const char *fmt, va_list args)
 {
@@ -98,7 +98,7 @@ void ts_web_call_deinit(struct ts_web_call *call)
 	*call = (struct ts_web_call){0};
 }
 
-/* -- forms ------------------------------------------------------------------ */
+/* -- forms ------------------------------------------------------------- */
 
 static bool is_plain(unsigned char c)
 {
@@ -181,7 +181,7 @@ char *ts_web_escape(const char *text)
 	return take_text(&q);
 }
 
-/* -- replies ---------------------------------------------------------------- */
+/* -- replies ----------------------------------------------------------- */
 
 bool ts_web_is_success(const struct ts_web_reply *reply)
 {

@@ -190,6 +190,7 @@ static int open_host(struct ts_engine *engine, char err[static 256])
 	if (!engine->host)
 		return -ENETDOWN;
 	engine->member = ts_host_first(engine->host);
+	ts_http_client_set_tunnel(engine->http, &engine_doh_tunnel, engine);
 	return 0;
 }
 
@@ -300,6 +301,7 @@ void ts_engine_close(struct ts_engine *engine)
 	auth_source_close(engine->auth);
 	if (engine->host)
 		ts_host_close(engine->host);
+	engine->host = NULL;
 	ts_node_free(engine->node);
 	engine->node = NULL;
 	engine_io_close(engine);

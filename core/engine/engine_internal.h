@@ -122,6 +122,7 @@ void engine_derp_resolve_cancel(struct ts_engine *engine);
 
 /* dns_doh.c; ctx: the engine */
 extern const struct ts_doh_ops engine_doh_ops;
+extern const struct ts_http_tunnel engine_doh_tunnel;
 
 /* port_mapping.c */
 int engine_open_mapper(struct ts_engine *engine);

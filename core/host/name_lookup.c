@@ -214,7 +214,13 @@ static bool first_name(struct ts_name_lookup *l,
 static bool first_reverse_name(struct ts_name_lookup *l,
 			       const struct ts_broker_request *req)
 {
-	ts_dns_format_reverse(&req->tailnet.ip, l->name);
+	const struct ts_ip *ip = &req->tailnet.ip;
+
+	/* What is never seen outside this machine and its links. */
+	if (ts_ip_is_loopback(ip) || ts_ip_is_unspecified(ip) ||
+	    ts_ip_is_multicast(ip) || ts_ip_is_link_local(ip))
+		return false;
+	ts_dns_format_reverse(ip, l->name);
 	return is_routed(l->member, l->name);
 }
 

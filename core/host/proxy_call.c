@@ -17,20 +17,9 @@
 #include "core/host/notify.h"
 #include "core/host/proxy_internal.h"
 
-static int call_native(struct ts_host *host, const struct ts_addr *to)
-{
-	int fd = ts_sock_open(host, &to->ip);
-	int err = fd < 0 ? fd : ts_sock_connect(fd, to);
-
-	if (err < 0 && fd >= 0) {
-		ts_sock_close(fd);
-		return err;
-	}
-	return fd;
-}
-
-static int call_rendezvous(struct ts_member *member, int fd,
-			   const struct ts_addr *to)
+/* R is told whom fd means when it calls *via. 0 or -errno. */
+static int announce(struct ts_member *member, int fd, const struct ts_addr *to,
+		    struct ts_addr *via)
 {
 	struct ts_host *host = member->host;
 	struct ts_addr local = {.ip = ts_sock_random_loopback(host)};
@@ -51,24 +40,37 @@ static int call_rendezvous(struct ts_member *member, int fd,
 		return -ENETUNREACH;
 	/* No pid: we are not to be looked for when the wait is long. */
 	ts_conn_request(host, &req, fcntl(fd, F_DUPFD_CLOEXEC, 0), 0, &rep);
-	return rep.error ? -rep.error
-			 : ts_sock_connect(fd, &req.native_remote);
+	*via = req.native_remote;
+	return -rep.error;
 }
 
-int ts_proxy_call(struct ts_member *member, const struct ts_addr *to)
+int ts_proxy_prepare_call(struct ts_member *member, const struct ts_addr *to,
+			  struct ts_addr *via)
 {
 	struct ts_host *host = member->host;
 	const struct ts_ip v4 = ts_sock_loopback(false);
 	int fd, err;
 
+	*via = *to;
 	if (!ts_notify_claims(host, to))
-		return call_native(host, to);
+		return ts_sock_open(host, &to->ip);
 	ts_rendezvous_follow_uid(host);
 	fd = ts_sock_open(host, &v4);
-	if (fd < 0)
-		return fd;
-	err = call_rendezvous(member, fd, to);
+	err = fd < 0 ? 0 : announce(member, fd, to, via);
 	if (err) {
+		ts_sock_close(fd);
+		return err;
+	}
+	return fd;
+}
+
+int ts_proxy_call(struct ts_member *member, const struct ts_addr *to)
+{
+	struct ts_addr via;
+	int fd = ts_proxy_prepare_call(member, to, &via);
+	int err = fd < 0 ? 0 : ts_sock_connect(fd, &via);
+
+	if (err < 0) {
 		ts_sock_close(fd);
 		return err;
 	}

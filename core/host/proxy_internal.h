@@ -68,6 +68,9 @@ void ts_proxy_datagrams_close(struct proxy_datagrams *d); /* NULL is fine */
 
 /* A non-blocking socket that is being connected, or -errno. */
 int ts_proxy_call(struct ts_member *member, const struct ts_addr *to);
+/* One that the caller is to connect at once: to *via. */
+int ts_proxy_prepare_call(struct ts_member *member, const struct ts_addr *to,
+			  struct ts_addr *via);
 int ts_proxy_call_localapi(const struct ts_proxy *proxy);
 /* It is writable: 0 or -errno. */
 int ts_proxy_call_result(const struct ts_host *host, int fd);

@@ -242,7 +242,8 @@ static void start_request(struct ts_http_request *rq)
 {
 	char err[128];
 
-	if (ts_http_way_choose(rq->url, rq->is_near, &rq->way, err)) {
+	if (ts_http_way_choose(rq->url, rq->is_near || rq->is_inside, &rq->way,
+			       err)) {
 		fail(rq, err);
 		return;
 	}
@@ -367,10 +368,12 @@ struct ts_http_request *ts_http_ask_dns(struct ts_http_client *client,
 	if (!rq)
 		return NULL;
 	rq->stays = true;
+	rq->is_inside = ts_http_tunnel_claims(client, ips, count);
 	if (!set_place(rq, ips, count) || !ts_http_set_dns(rq, query, len)) {
 		free_request(rq);
 		return NULL;
 	}
+	ts_http_tunnel_follow(client);
 	ts_timer_set(rq->timer, rq->end_ms);
 	start_request(rq);
 	return rq;

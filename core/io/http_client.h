@@ -20,6 +20,16 @@ typedef void (*ts_http_fn)(void *ctx, int status, const char *body, size_t len,
 
 struct ts_http_client *ts_http_client_new(struct ts_loop *loop);
 void ts_http_client_free(struct ts_http_client *client);
+/* A network beside the host's, for ts_http_ask_dns(). */
+struct ts_http_tunnel {
+	bool (*claims)(void *ctx, const struct ts_ip *ip);
+	/* A socket that leads to `to` when it is connected to *via, which is
+	 * done at once; or -errno. */
+	int (*call)(void *ctx, const struct ts_addr *to, struct ts_addr *via);
+	void (*close)(int fd);
+};
+void ts_http_client_set_tunnel(struct ts_http_client *client,
+			       const struct ts_http_tunnel *ops, void *ctx);
 /* GET; verified TLS; answers over body_max fail. fn is never called inside. */
 struct ts_http_request *ts_http_get(struct ts_http_client *client,
 				    const char *url, size_t body_max,
@@ -36,7 +46,7 @@ struct ts_http_request *ts_http_call_near(struct ts_http_client *client,
 					  ts_http_fn fn, void *ctx);
 /* DNS over HTTPS: a POST of a query, by HTTP/2 if the server speaks it; the
  * connection is kept for the next one. ips: where the server is; none: its name
- * is looked up. An answer of another type than DNS fails. Otherwise as
+ * is looked up. By the tunnel if that is the way, then by no proxy. An answer of another type than DNS fails. Otherwise as
  * ts_http_get(). */
 struct ts_http_request *ts_http_ask_dns(struct ts_http_client *client,
 					const char *url,

@@ -4,6 +4,7 @@
  *   http_client.c   requests, from their start to their answer
  *   http_multi.c    libcurl's sockets and timer on the loop
  *   http_options.c  what libcurl is told about a request
+ *   http_tunnel.c   connections that somebody else makes
  */
 #ifndef CORE_IO_HTTP_INTERNAL_H
 #define CORE_IO_HTTP_INTERNAL_H
@@ -34,6 +35,7 @@ struct ts_http_request {
 	bool is_near; /* the own network: no proxy, no redirect */
 	bool stays;   /* no redirect */
 	bool is_dns;  /* DNS over HTTPS */
+	bool is_inside; /* the tunnel, as far as is known: no proxy */
 	char *method; /* NULL: GET, or POST when there is a post */
 	char *post;   /* NULL: no body */
 	size_t post_len;  /* is_dns: of it; else it is text */
@@ -66,6 +68,9 @@ struct ts_http_client {
 	struct ts_timer *timer;
 	struct ts_http_watch *watches;
 	struct ts_http_request *requests;
+	const struct ts_http_tunnel *tunnel; /* or NULL */
+	void *tunnel_ctx;
+	struct ts_http_line *lines; /* connections for DNS queries */
 };
 
 /* -- http_client.c -- */
@@ -89,5 +94,13 @@ bool ts_http_set_call(struct ts_http_request *rq,
 /* Make it a POST of body. */
 bool ts_http_set_soap(struct ts_http_request *rq, const char *action,
 		      const char *body);
+
+/* -- http_tunnel.c -- */
+/* Is one of them inside? */
+bool ts_http_tunnel_claims(const struct ts_http_client *client,
+			   const struct ts_ip *ips, size_t count);
+/* No connection is used any more that has gone another way than now. */
+void ts_http_tunnel_follow(struct ts_http_client *client);
+bool ts_http_tunnel_set_options(struct ts_http_request *rq);
 
 #endif

@@ -121,6 +121,9 @@ static bool set_call_options(struct ts_http_request *rq)
 					take_field);
 		bad |= curl_easy_setopt(rq->easy, CURLOPT_HEADERDATA, rq);
 	}
+	if (rq->is_dns && !rq->way.has_proxy &&
+	    !ts_http_tunnel_set_options(rq))
+		return false;
 	return bad == CURLE_OK;
 }
 

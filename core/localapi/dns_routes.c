@@ -13,11 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/encode.h"
 #include "core/base/err.h"
 #include "core/crypto/secret.h"
 #include "core/dns/dns_wire.h"
 #include "core/localapi/localapi_internal.h"
+#include "core/model/json_fields.h"
 #include "core/node/node_dns.h"
 
 static const struct {
@@ -97,10 +97,10 @@ static void on_answer(void *ctx, const uint8_t *answer, size_t len)
 {
 	struct pending_query *pending = ctx;
 	json_t *body = json_object();
-	char *text = answer ? ts_base64_encode(answer, len) : NULL;
+	json_t *bytes = answer ? ts_json_base64(answer, len) : NULL;
 
-	if (text) {
-		json_object_set_new(body, "Bytes", json_string(text));
+	if (bytes) {
+		json_object_set_new(body, "Bytes", bytes);
 		json_object_set_new(body, "Resolvers", pending->resolvers);
 		localapi_reply_json(&pending->call, 200, body);
 	} else {
@@ -108,7 +108,6 @@ static void on_answer(void *ctx, const uint8_t *answer, size_t len)
 		json_decref(pending->resolvers);
 		localapi_reply_error(&pending->call, 500, "no answer");
 	}
-	free(text);
 	free(pending);
 }
 

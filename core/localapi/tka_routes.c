@@ -14,23 +14,15 @@
 #include "core/base/encode.h"
 #include "core/base/err.h"
 #include "core/localapi/localapi_internal.h"
+#include "core/model/json_fields.h"
 
 enum { LOG_DEFAULT = 50, ID_TEXT_CAP = 24 };
 
 static const char node_key_mark[] = {'n', 'p'};
 
-static json_t *base64(const void *data, size_t len)
-{
-	char *text = ts_base64_encode(data, len);
-	json_t *json = json_string(text ? text : "");
-
-	free(text);
-	return json;
-}
-
 static json_t *key_bytes(bool is_there, const struct ts_public_key *key)
 {
-	return is_there ? base64(key->bytes, TS_KEY_LEN) : json_null();
+	return is_there ? ts_json_base64(key->bytes, TS_KEY_LEN) : json_null();
 }
 
 static json_t *node_key_bytes(const struct ts_nks_level *level)
@@ -42,7 +34,14 @@ static json_t *node_key_bytes(const struct ts_nks_level *level)
 	memcpy(bytes, node_key_mark, sizeof(node_key_mark));
 	memcpy(bytes + sizeof(node_key_mark), level->node_key.bytes,
 	       TS_KEY_LEN);
-	return base64(bytes, sizeof(bytes));
+	return ts_json_base64(bytes, sizeof(bytes));
+}
+
+static json_t *signature_bytes(const struct ts_nks_level *level)
+{
+	return level->has_signature
+		       ? ts_json_base64(level->signature, TS_SIGNATURE_LEN)
+		       : json_null();
 }
 
 /* tka.NodeKeySignature; what is nested first, as it goes inside. */
@@ -60,10 +59,7 @@ static json_t *signature_json(const struct ts_nks *nks)
 		json_object_set_new(s, "KeyID", key_bytes(level->has_key_id,
 							  &level->key_id));
 		json_object_set_new(s, "Signature",
-				    level->has_signature
-					    ? base64(level->signature,
-						     TS_SIGNATURE_LEN)
-					    : json_null());
+				    signature_bytes(level));
 		json_object_set_new(s, "Nested", nested);
 		json_object_set_new(s, "WrappingPubkey",
 				    key_bytes(level->has_wrapping_key,
@@ -129,11 +125,12 @@ static json_t *trusted_keys(const struct ts_tka_state *state)
 		json_t *k = json_object();
 
 		json_object_set_new(k, "Kind", json_string("25519"));
-		json_object_set_new(k, "Key", localapi_key(&key->public,
-							   TS_PREFIX_NL_PUBLIC));
-		json_object_set_new(k, "Metadata", key->meta
-							   ? json_incref(key->meta)
-							   : json_null());
+		json_object_set_new(k, "Key",
+				    localapi_key(&key->public,
+						 TS_PREFIX_NL_PUBLIC));
+		json_object_set_new(k, "Metadata",
+				    key->meta ? json_incref(key->meta)
+					      : json_null());
 		json_object_set_new(k, "Votes",
 				    json_integer((json_int_t)key->votes));
 		json_array_append_new(list, k);
@@ -237,7 +234,7 @@ void localapi_tka_status(const struct localapi_call *call)
 	localapi_reply_text(call, 200, "application/json", text);
 }
 
-/* -- the log -------------------------------------------------------------------- */
+/* -- the log ----------------------------------------------------------- */
 
 static json_t *update_json(const struct ts_tka_aum *aum)
 {
@@ -246,7 +243,7 @@ static json_t *update_json(const struct ts_tka_aum *aum)
 	json_object_set_new(u, "Hash", byte_numbers(&aum->hash));
 	json_object_set_new(u, "Change",
 			    json_string(ts_tka_aum_kind_name(aum->kind)));
-	json_object_set_new(u, "Raw", base64(aum->raw, aum->len));
+	json_object_set_new(u, "Raw", ts_json_base64(aum->raw, aum->len));
 	return u;
 }
 

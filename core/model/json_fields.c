@@ -10,6 +10,9 @@
 #include <strings.h>
 #include <time.h>
 
+#include "core/base/encode.h"
+#include "core/crypto/secret.h"
+
 /* Go's decoder takes any case; servers nearly always write the exact name, so
  * the slow way is only for fields that are not there. */
 static json_t *find_any_case(const json_t *obj, const char *name)
@@ -212,6 +215,15 @@ struct ts_ip ts_json_ip(const json_t *obj, const char *name)
 	if (!text || ts_ip_parse(text, &ip))
 		return TS_IP_ZERO;
 	return ip;
+}
+
+json_t *ts_json_base64(const void *data, size_t len)
+{
+	char *text = ts_base64_encode(data, len);
+	json_t *json = text ? json_string(text) : NULL;
+
+	ts_wipe_free_text(text); /* some of it are secrets */
+	return json;
 }
 
 int64_t ts_json_time(const json_t *obj, const char *name)

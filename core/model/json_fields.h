@@ -50,6 +50,9 @@ int ts_json_addrs(const json_t *array, struct ts_addr **out, size_t *count);
 /* :: when absent or malformed */
 struct ts_ip ts_json_ip(const json_t *obj, const char *name);
 
+/* A text, or NULL: out of memory. */
+json_t *ts_json_base64(const void *data, size_t len);
+
 /* RFC 3339 <-> seconds since 1970; 0 stands for the zero time (year 1). */
 int64_t ts_json_time(const json_t *obj, const char *name);
 int ts_time_parse(const char *text, int64_t *unix_s);

@@ -151,15 +151,6 @@ static const char *find_obstacle(const struct ts_node *node)
 		       : not_trusted;
 }
 
-static json_t *base64(const void *data, size_t len)
-{
-	char *text = ts_base64_encode(data, len);
-	json_t *json = text ? json_string(text) : NULL;
-
-	ts_wipe_free_text(text);
-	return json;
-}
-
 /* Takes value. */
 static char *body_with(const struct ts_node *node, const char *name,
 		       json_t *value)
@@ -173,7 +164,7 @@ static char *body_with(const struct ts_node *node, const char *name,
 	return text;
 }
 
-/* -- sign ---------------------------------------------------------------------- */
+/* -- sign -------------------------------------------------------------- */
 
 void ts_node_lock_sign(struct ts_node *node, const struct ts_public_key *key,
 		       const struct ts_public_key *rotation_key, ts_lock_fn fn,
@@ -194,10 +185,10 @@ void ts_node_lock_sign(struct ts_node *node, const struct ts_public_key *key,
 	begin(rq, "/machine/tka/sign",
 	      len < 0 ? NULL
 		      : body_with(node, "Signature",
-				  base64(signature, (size_t)len)));
+				  ts_json_base64(signature, (size_t)len)));
 }
 
-/* -- modify -------------------------------------------------------------------- */
+/* -- modify ------------------------------------------------------------ */
 
 static const char *take_modified(struct request *rq, const json_t *reply,
 				 bool *again)
@@ -273,7 +264,7 @@ void ts_node_lock_modify(struct ts_node *node, const struct ts_tka_key *add,
 	ts_tka_builder_free(builder);
 }
 
-/* -- init ---------------------------------------------------------------------- */
+/* -- init -------------------------------------------------------------- */
 
 /* One of NeedSignatures, as "ID": signature. 0 or -EBADMSG. */
 static int sign_info(const struct ts_node *node, const json_t *info,
@@ -304,7 +295,7 @@ static int sign_info(const struct ts_node *node, const json_t *info,
 	snprintf(id, sizeof(id), "%lld",
 		 (long long)ts_json_int(info, "NodeID"));
 	return json_object_set_new(signatures, id,
-				   base64(signature, (size_t)len))
+				   ts_json_base64(signature, (size_t)len))
 		       ? -EBADMSG
 		       : 0;
 }
@@ -364,12 +355,12 @@ void ts_node_lock_init(struct ts_node *node, struct ts_tka_state *state,
 	rq->take = take_begun;
 	rq->support = support ? strdup(support) : NULL;
 	begin(rq, "/machine/tka/init/begin",
-	      body_with(node, "GenesisAUM", base64(genesis->raw,
-						   genesis->len)));
+	      body_with(node, "GenesisAUM",
+			ts_json_base64(genesis->raw, genesis->len)));
 	ts_tka_aum_free(genesis);
 }
 
-/* -- disable ------------------------------------------------------------------- */
+/* -- disable ----------------------------------------------------------- */
 
 void ts_node_lock_disable(struct ts_node *node, const void *secret, size_t len,
 			  ts_lock_fn fn, void *ctx, uint64_t now_ms)
@@ -390,7 +381,8 @@ void ts_node_lock_disable(struct ts_node *node, const void *secret, size_t len,
 	}
 	body = node_lock_body(node);
 	json_object_set_new(body, "Head", node_lock_head(node));
-	json_object_set_new(body, "DisablementSecret", base64(secret, len));
+	json_object_set_new(body, "DisablementSecret",
+			    ts_json_base64(secret, len));
 	text = json_dumps(body, JSON_COMPACT);
 	json_decref(body);
 	begin(rq, "/machine/tka/disable", text);
@@ -437,7 +429,7 @@ const char *ts_node_lock_disable_locally(struct ts_node *node, uint64_t now_ms)
 	return NULL;
 }
 
-/* -- affected signatures --------------------------------------------------------- */
+/* -- affected signatures ----------------------------------------------- */
 
 /* NULL, or what is wrong with the server's word. */
 static const char *check_affected(const struct request *rq, const char *text)
@@ -503,12 +495,12 @@ void ts_node_lock_affected(struct ts_node *node,
 	if (node->lock.tka)
 		begin(rq, "/machine/tka/affected-sigs",
 		      body_with(node, "KeyID",
-				base64(key->bytes, TS_KEY_LEN)));
+				ts_json_base64(key->bytes, TS_KEY_LEN)));
 	else
 		finish(rq, not_active, NULL);
 }
 
-/* -- auth keys ------------------------------------------------------------------- */
+/* -- auth keys --------------------------------------------------------- */
 
 char *ts_node_lock_wrap(const struct ts_node *node, const char *auth_key,
 			const struct ts_nl_private_key *signer,
@@ -542,7 +534,7 @@ char *ts_node_lock_wrap(const struct ts_node *node, const char *auth_key,
 	return text;
 }
 
-/* -- recovery -------------------------------------------------------------------- */
+/* -- recovery ---------------------------------------------------------- */
 
 struct ts_tka_aum *ts_node_lock_make_recovery(const struct ts_node *node,
 					      const struct ts_public_key *keys,
@@ -603,7 +595,8 @@ void ts_node_lock_submit(struct ts_node *node, const struct ts_tka_aum *aum,
 	json_object_set_new(body, "Head", json_string(ts_tka_hash_format(
 						  &aum->hash, text)));
 	json_object_set_new(body, "MissingAUMs",
-			    json_pack("[o]", base64(aum->raw, aum->len)));
+			    json_pack("[o]",
+				      ts_json_base64(aum->raw, aum->len)));
 	json_object_set_new(body, "Interactive", json_false());
 	request = json_dumps(body, JSON_COMPACT);
 	json_decref(body);

@@ -12,7 +12,7 @@
 #include "core/model/json_fields.h"
 #include "core/node/node_internal.h"
 
-/* -- requests ------------------------------------------------------------------ */
+/* -- requests ---------------------------------------------------------- */
 
 json_t *node_lock_body(const struct ts_node *node)
 {
@@ -52,9 +52,9 @@ static char *finish_body(json_t *body, int err)
 char *node_lock_bootstrap_body(const struct ts_node *node)
 {
 	json_t *body = node_lock_body(node);
+	int err = json_object_set_new(body, "Head", node_lock_head(node));
 
-	return finish_body(body,
-			   json_object_set_new(body, "Head", node_lock_head(node)));
+	return finish_body(body, err);
 }
 
 char *node_lock_offer_body(const struct ts_node *node)
@@ -76,15 +76,6 @@ char *node_lock_offer_body(const struct ts_node *node)
 	return finish_body(body, err);
 }
 
-static json_t *base64(const void *data, size_t len)
-{
-	char *text = ts_base64_encode(data, len);
-	json_t *json = text ? json_string(text) : NULL;
-
-	free(text);
-	return json;
-}
-
 char *node_lock_send_body(const struct ts_node *node,
 			  const struct ts_tka_aum *const *aums, size_t count,
 			  bool is_interactive)
@@ -94,7 +85,7 @@ char *node_lock_send_body(const struct ts_node *node,
 
 	for (size_t i = 0; i < count; i++)
 		err |= json_array_append_new(
-			list, base64(aums[i]->raw, aums[i]->len));
+			list, ts_json_base64(aums[i]->raw, aums[i]->len));
 	err |= json_object_set_new(body, "Head", node_lock_head(node));
 	err |= json_object_set_new(body, "MissingAUMs", list);
 	err |= json_object_set_new(body, "Interactive",
@@ -102,7 +93,7 @@ char *node_lock_send_body(const struct ts_node *node,
 	return finish_body(body, err);
 }
 
-/* -- replies ------------------------------------------------------------------- */
+/* -- replies ----------------------------------------------------------- */
 
 static json_t *load(const char *json, size_t len)
 {

@@ -265,6 +265,46 @@ def test_a_node_inside_the_program(everything, corp, system, ask, web):
                            "198.51.100.1"]
 
 
+REVERSE = """
+    import socket, sys
+    for ip in sys.argv[1:]:
+        try:
+            print(socket.gethostbyaddr(ip)[0], end=' ')
+        except socket.herror:
+            print('none', end=' ')
+        try:
+            print(socket.getnameinfo((ip, 80), socket.NI_NAMEREQD |
+                                     socket.NI_NUMERICSERV)[0])
+        except socket.gaierror as e:
+            print('again' if e.errno == socket.EAI_AGAIN else 'none')
+"""
+REVERSED = {"80.2.0.192.in-addr.arpa": ">www.example.com",
+            "7.2.0.192.in-addr.arpa": ">wrong.example.com",
+            "66.2.0.192.in-addr.arpa": "fail",
+            "1.0.0.127.in-addr.arpa": ">wrong.example.com",
+            "8." + "0." * 23 + "8.b.d.0.1.0.0.2.ip6.arpa": ">six.example.com"}
+
+
+def test_names_of_all_addresses(everything, server, system, call, web,
+                                tmp_path):
+    """By the tailnet's resolvers, but for those of this machine and those in
+    the hosts file."""
+    corp = server(CORP, REVERSED)
+    wrap = mounting(tmp_path, hosts="127.0.0.1 localhost\n"
+                    "192.0.2.7\tdb.corp.example\n# 192.0.2.80 no.example\n",
+                    resolv_conf=f"nameserver {SYSTEM}\n")
+    program = call("asker", *script(REVERSE), "192.0.2.80", "2001:db8::8",
+                   "192.0.2.7", "127.0.0.1", "192.0.2.66", "192.0.2.99",
+                   web.ip, wrap=wrap, options=("--wait",))
+    assert program.out.splitlines() == [
+        "www.example.com www.example.com", "six.example.com six.example.com",
+        "db.corp.example db.corp.example", "localhost localhost",
+        "none again", "none none", "web.lab.ts.net web.lab.ts.net"]
+    assert not system.asked
+    assert ("udp", "80.2.0.192.in-addr.arpa") in corp.asked
+    assert ("udp", "7.2.0.192.in-addr.arpa") not in corp.asked
+
+
 @needs("dig")
 def test_resolvers_for_all_queries(everything, corp, system, ask):
     assert ask(*dig("example.com")).strip() == "192.0.2.80"
@@ -512,11 +552,13 @@ def certificate(tmp_path):
     """certificate(name): a key and its certificate, in one file."""
     def make(name):
         path = str(tmp_path / f"{name}.pem")
+        kind = "IP" if name.replace(".", "").isdigit() else "DNS"
         subprocess.run(
             ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
              "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj",
-             f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}", "-keyout",
-             path + ".key", "-out", path], check=True, capture_output=True)
+             f"/CN={name}", "-addext", f"subjectAltName={kind}:{name}",
+             "-keyout", path + ".key", "-out", path], check=True,
+            capture_output=True)
         with open(path, "a", encoding="utf-8") as f, \
                 open(path + ".key", encoding="utf-8") as key:
             f.write(key.read())
@@ -547,6 +589,36 @@ def test_dns_over_https(configure, system, ask, certificate, tmp_path,
     assert out.startswith("192.0.2.80\n192.0.2.10 ")
     assert out.count("IN\tA\t192.0.2.") == 100
     assert {way for way, _ in log.asked} == {"https"}
+    assert not system.asked
+
+
+@needs("dig", "openssl")
+@pytest.mark.parametrize("where", ["name", "address", "bootstrap"])
+def test_dns_over_https_inside_the_tailnet(configure, run, lab, system, call,
+                                           wrap, certificate, tmp_path, where):
+    """A server that is a node: it sees who asks, and by which address."""
+    ip = call("ns", "true", key="key-bob", options=("--wait",)).ip
+    name = {"name": "ns.lab.ts.net", "address": ip,
+            "bootstrap": "own.example"}[where]
+    cert = certificate(name)
+    program, log = serve(run, tmp_path, "--cert", cert, "--https",
+                         "0.0.0.0:443")
+    assert program.ip == ip
+    configure(Resolvers=[{"Addr": f"https://{name}/dns-query",
+                          "BootstrapResolution": [program.ip] if where ==
+                          "bootstrap" else []}])
+    asker = call("asker", "sh", "-c", "dig +short example.com; "
+                 "getent ahostsv4 db.corp.example; dig +tcp big.corp.example",
+                 wrap=wrap, options=("--wait",),
+                 # No proxy leads into the tailnet.
+                 env={"SSL_CERT_FILE": cert,
+                      "HTTPS_PROXY": "http://127.0.0.1:1"})
+    assert asker.code == 0, (asker.err, asker.log)
+    assert asker.out.startswith("192.0.2.80\n192.0.2.10 ")
+    assert asker.out.count("IN\tA\t192.0.2.") == 100
+    assert {line.split()[0] for line in log.lines} == {"https"}
+    assert {line.split()[3] for line in log.lines} == \
+        {lab.node("asker")["ips"][0]}
     assert not system.asked
 
 

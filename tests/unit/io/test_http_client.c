@@ -512,6 +512,120 @@ static void a_dns_query_is_a_post_to_a_known_place(void **state)
 	peer_join(&peer);
 }
 
+/* -- a network beside the host's ------------------------------------------- */
+
+struct beside {
+	struct peer *peer;
+	bool claims;
+	unsigned calls;
+};
+static unsigned hung_up;
+
+static bool beside_claims(void *ctx, const struct ts_ip *ip)
+{
+	const struct beside *beside = ctx;
+	char text[TS_IP_TEXT_CAP];
+
+	return beside->claims &&
+	       strcmp(ts_ip_format(ip, text), "192.0.2.9") == 0;
+}
+
+static int beside_call(void *ctx, const struct ts_addr *to,
+		       struct ts_addr *via)
+{
+	struct beside *beside = ctx;
+
+	assert_int_equal(to->port, 4433);
+	beside->calls++;
+	assert_int_equal(ts_ip_parse("127.0.0.1", &via->ip), 0);
+	via->port = beside->peer->port;
+	return socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+}
+
+static void beside_close(int fd)
+{
+	hung_up++;
+	close(fd);
+}
+
+static const struct ts_http_tunnel beside_ops = {beside_claims, beside_call,
+						 beside_close};
+
+/* Two queries, and what comes after them. */
+static void serve_dns_kept(struct peer *p, int fd, SSL *ssl)
+{
+	static const char text[] = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n"
+				   "Content-Type: application/dns-message\r\n"
+				   "\r\nanswer";
+
+	for (int i = 0; i < 2; i++) {
+		assert_true(peer_read(fd, ssl, p->seen,
+				      sizeof(p->seen) - 1) > 0);
+		peer_write(fd, ssl, text, sizeof(text) - 1);
+	}
+	p->seen_len = 99;
+	if (peer_read(fd, ssl, p->seen, sizeof(p->seen) - 1) <= 0)
+		p->seen_len = 0;
+}
+
+static void ask_beside(struct bench *b)
+{
+	static const uint8_t query[] = {0, 1, 0, 'x'};
+	const struct ts_ip ip = ts_ip_from_v4((const uint8_t[]){192, 0, 2, 9});
+
+	b->answers = 0;
+	assert_non_null(ts_http_ask_dns(b->client,
+					"http://name.invalid:4433/dns-query",
+					&ip, 1, query, sizeof(query), 300,
+					answer, b));
+	run(b, 2500);
+	assert_int_equal(b->answers, 1);
+}
+
+static void a_server_beside_the_hosts_network(void **state)
+{
+	struct bench *b = *state;
+	struct peer peer;
+	struct beside beside = {.peer = &peer, .claims = true};
+
+	hung_up = 0;
+	peer_start(&peer, NULL, serve_dns_kept);
+	ts_http_client_set_tunnel(b->client, &beside_ops, &beside);
+	setenv("http_proxy", "http://127.0.0.1:1", 1);
+	for (int i = 0; i < 2; i++) { /* by one connection */
+		ask_beside(b);
+		assert_int_equal(b->status, 200);
+		assert_string_equal(b->body, "answer");
+	}
+	unsetenv("http_proxy");
+	assert_int_equal(beside.calls, 1);
+	/* It is not there any more: the connection is not used again. */
+	beside.claims = false;
+	ask_beside(b);
+	assert_int_equal(b->status, 0);
+	assert_int_equal(beside.calls, 1);
+	peer_join(&peer);
+	assert_int_equal(peer.seen_len, 0);
+	assert_int_equal(hung_up, 1);
+	ts_http_client_set_tunnel(b->client, NULL, NULL);
+}
+
+static void nobody_answers_beside_the_hosts_network(void **state)
+{
+	struct bench *b = *state;
+	uint16_t port;
+	int fd = peer_listen(&port);
+	struct peer peer = {.port = port};
+	struct beside beside = {.peer = &peer, .claims = true};
+
+	close(fd); /* refused */
+	ts_http_client_set_tunnel(b->client, &beside_ops, &beside);
+	ask_beside(b);
+	assert_int_equal(b->status, 0);
+	assert_int_equal(beside.calls, 1);
+	ts_http_client_set_tunnel(b->client, NULL, NULL);
+}
+
 static void a_silent_server_times_out(void **state)
 {
 	struct bench *b = *state;
@@ -601,6 +715,8 @@ int main(void)
 		CASE(a_near_request_knows_no_proxy_and_no_redirect),
 		CASE(a_soap_request_is_a_post_with_its_action),
 		CASE(a_dns_query_is_a_post_to_a_known_place),
+		CASE(a_server_beside_the_hosts_network),
+		CASE(nobody_answers_beside_the_hosts_network),
 		CASE(a_call_has_its_own_method_fields_and_body),
 		CASE(a_call_follows_no_redirect),
 		CASE(a_silent_server_times_out),

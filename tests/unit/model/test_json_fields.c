@@ -162,6 +162,18 @@ static void map_keys_are_whole_numbers(void **state)
 		assert_int_equal(ts_int_parse(bad[i], &v), -EBADMSG);
 }
 
+static void bytes_are_written_as_base64(void **state)
+{
+	json_t *some = ts_json_base64("\xff\0a", 3);
+	json_t *none = ts_json_base64("", 0);
+
+	(void)state;
+	assert_string_equal(json_string_value(some), "/wBh");
+	assert_string_equal(json_string_value(none), "");
+	json_decref(some);
+	json_decref(none);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -172,6 +184,7 @@ int main(void)
 		cmocka_unit_test(keys_are_strict),
 		cmocka_unit_test(times_are_rfc_3339),
 		cmocka_unit_test(map_keys_are_whole_numbers),
+		cmocka_unit_test(bytes_are_written_as_base64),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
