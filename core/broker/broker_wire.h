@@ -139,6 +139,9 @@ enum ts_broker_flags {
 	TS_BROKER_RAW = 1 << 6,	      /* echo sockets */
 	TS_BROKER_FLOWS = 1 << 6,     /* LISTEN */
 	TS_BROKER_END = 1 << 7,	      /* DRAIN */
+	/* LISTEN: connections from the internet come, too; and no others. */
+	TS_BROKER_FUNNEL = 1 << 6,
+	TS_BROKER_FUNNEL_ONLY = 1 << 2,
 	/* CONNECT, ACCEPTED: nobody waits for a reply */
 	TS_BROKER_UNANSWERED = 1 << 7,
 };

@@ -79,6 +79,7 @@ struct ts_hostinfo ts_control_hostinfo(const struct ts_control *c)
 		.net_info = update->has_net_info ? &update->net_info : NULL,
 		.peerapi4_port = update->peerapi4_port,
 		.peerapi6_port = update->peerapi6_port,
+		.serve = &c->serve,
 	};
 }
 

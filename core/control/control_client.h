@@ -115,6 +115,14 @@ struct ts_control_config {
 	size_t route_count;
 };
 
+/* What the node serves by itself, as far as the server wants to know
+ * (Hostinfo). */
+struct ts_control_serve {
+	bool ingress_enabled; /* Funnel is on for some port */
+	bool wire_ingress;    /* it is off, and may be on soon */
+	char services_hash[65]; /* of the services it hosts; "": none */
+};
+
 struct ts_control;
 
 /* Copies the configuration. NULL when out of memory or when control_url is no
@@ -191,6 +199,9 @@ int ts_control_set_hostname(struct ts_control *c, const char *hostname,
 			    uint64_t now_ms);
 void ts_control_set_shields_up(struct ts_control *c, bool shields_up,
 			       uint64_t now_ms);
+void ts_control_set_serve(struct ts_control *c,
+			  const struct ts_control_serve *serve,
+			  uint64_t now_ms);
 int ts_control_set_tags(struct ts_control *c, char *const *tags, size_t count,
 			uint64_t now_ms);
 

@@ -51,6 +51,22 @@ void ts_control_set_shields_up(struct ts_control *c, bool shields_up,
 	ts_control_leave(c);
 }
 
+void ts_control_set_serve(struct ts_control *c,
+			  const struct ts_control_serve *serve,
+			  uint64_t now_ms)
+{
+	struct ts_control_serve *now = &c->serve;
+
+	ts_control_enter(c, now_ms);
+	if (now->ingress_enabled != serve->ingress_enabled ||
+	    now->wire_ingress != serve->wire_ingress ||
+	    strcmp(now->services_hash, serve->services_hash) != 0) {
+		*now = *serve;
+		ts_update_want(c);
+	}
+	ts_control_leave(c);
+}
+
 static char **copy_tags(char *const *tags, size_t count)
 {
 	char **copy = calloc(count + 1, sizeof(*copy));

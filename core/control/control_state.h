@@ -148,6 +148,7 @@ struct ts_control {
 	struct ts_control_ops ops;
 	void *ctx;
 	enum ts_control_goal goal;
+	struct ts_control_serve serve;
 	enum ts_control_state state;
 	char error[TS_CONTROL_ERROR_CAP]; /* last reported, "" when cleared */
 	uint64_t now_ms;

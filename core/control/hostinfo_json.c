@@ -133,6 +133,17 @@ static void set_routes(json_t *obj, const struct ts_control_config *config)
 	json_object_set_new(obj, "RoutableIPs", list);
 }
 
+static void set_serve(json_t *obj, const struct ts_control_serve *serve)
+{
+	if (!serve)
+		return;
+	if (serve->wire_ingress)
+		set_tristate(obj, "WireIngress", TS_YES);
+	if (serve->ingress_enabled)
+		set_tristate(obj, "IngressEnabled", TS_YES);
+	set_text(obj, "ServicesHash", serve->services_hash);
+}
+
 json_t *ts_hostinfo_to_json(const struct ts_hostinfo *hostinfo)
 {
 	const struct ts_control_config *config = hostinfo->config;
@@ -156,6 +167,7 @@ json_t *ts_hostinfo_to_json(const struct ts_hostinfo *hostinfo)
 	set_routes(obj, config);
 	set_tags(obj, config);
 	set_services(obj, hostinfo);
+	set_serve(obj, hostinfo->serve);
 	if (hostinfo->net_info)
 		json_object_set_new(obj, "NetInfo",
 				    net_info_to_json(hostinfo->net_info));

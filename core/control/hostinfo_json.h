@@ -15,6 +15,7 @@ struct ts_hostinfo {
 	const struct ts_control_config *config;
 	const struct ts_net_info *net_info; /* NULL: not known yet */
 	uint16_t peerapi4_port, peerapi6_port; /* 0: none */
+	const struct ts_control_serve *serve; /* NULL: nothing */
 };
 
 /* A new object, or NULL when out of memory. */

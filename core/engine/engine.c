@@ -157,6 +157,8 @@ struct ts_node *engine_make_node(struct ts_engine *engine,
 	nc.machine_arch = uts.machine;
 	node = ts_node_new(&nc, &engine_node_io, engine,
 			   ts_loop_now_ms(engine->loop));
+	if (node)
+		engine_load_serve(engine, node);
 	ts_wipe(&nc.machine_key, sizeof(nc.machine_key));
 	free(distro);
 	free(version);
@@ -169,6 +171,7 @@ static int open_host(struct ts_engine *engine, char err[static 256])
 	char hex[2 * sizeof(random) + 1];
 	struct ts_host_config hc = {
 		.socket_path = engine->socket_path,
+		.localapi_path = engine->localapi_path,
 		.abstract_name = engine->abstract_name,
 		.listen = engine->config.listen,
 		.dns = engine->config.dns,

@@ -150,6 +150,9 @@ void engine_prefs_changed(void *ctx, bool is_login);
 void engine_peer_changed(void *ctx, const struct ts_peer *peer);
 void engine_peer_removed(void *ctx, const struct ts_peer *peer);
 
+/* serve_store.c: what this profile serves, into the node, which is new */
+void engine_load_serve(struct ts_engine *engine, struct ts_node *node);
+
 /* proxy_port.c */
 /* proxy_listen's, if there is one, and the file that tells its password. 0, or
  * -errno with err. */

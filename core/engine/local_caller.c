@@ -55,20 +55,34 @@ static bool find_uid(const char *name, uid_t *out)
 	return found;
 }
 
-bool local_caller_may_write(int fd, const char *operator_user)
+static bool uid_of(int fd, uid_t *out)
 {
 	struct ucred cred = {.uid = (uid_t)-1};
 	socklen_t len = sizeof(cred);
-	uid_t uid;
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0 ||
 	    len != sizeof(cred) || cred.uid == (uid_t)-1)
 		return false;
-	if (cred.uid == 0 || cred.uid == geteuid())
+	*out = cred.uid;
+	return true;
+}
+
+bool local_caller_is_owner(int fd)
+{
+	uid_t uid;
+
+	return uid_of(fd, &uid) && (uid == 0 || uid == geteuid());
+}
+
+bool local_caller_may_write(int fd, const char *operator_user)
+{
+	uid_t theirs, uid;
+
+	if (local_caller_is_owner(fd))
 		return true;
-	if (!operator_user || !*operator_user)
+	if (!operator_user || !*operator_user || !uid_of(fd, &theirs))
 		return false;
 	if (!parse_uid(operator_user, &uid) && !find_uid(operator_user, &uid))
 		return false;
-	return cred.uid == uid;
+	return theirs == uid;
 }

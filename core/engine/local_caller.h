@@ -10,5 +10,8 @@
  * /etc/passwd, or a uid; NULL: none) may change things; who may read is the
  * business of the socket's mode. */
 bool local_caller_may_write(int fd, const char *operator_user);
+/* Root or our own user: files and sockets that this process can open are no
+ * secret to them. */
+bool local_caller_is_owner(int fd);
 
 #endif

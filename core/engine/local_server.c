@@ -135,13 +135,18 @@ static const char *operator_user(const struct local_server *server)
 	return ts_node_prefs(server->engine->node)->operator_user;
 }
 
-static bool may_write(const struct request *r)
+static int connection_fd(const struct request *r)
 {
 	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
 		r->conn, MHD_CONNECTION_INFO_CONNECTION_FD);
 
-	return info && local_caller_may_write(info->connect_fd,
-					      operator_user(r->server));
+	return info ? info->connect_fd : -1;
+}
+
+static bool may_write(const struct request *r)
+{
+	return local_caller_may_write(connection_fd(r),
+				      operator_user(r->server));
 }
 
 static struct MHD_Response *make_response(struct request *r)
@@ -212,6 +217,7 @@ static void handle(struct request *r, const char *method, const char *path)
 		.body = (const char *)ts_byte_queue_data(&r->body),
 		.body_len = ts_byte_queue_len(&r->body),
 		.may_write = may_write(r),
+		.is_owner = local_caller_is_owner(connection_fd(r)),
 	};
 
 	r->handled = true;

@@ -32,6 +32,7 @@
 #include "core/host/forward.h"
 #include "core/host/host_internal.h"
 #include "core/host/peerapi.h"
+#include "core/host/serve.h"
 
 enum { SOURCE_TRIES = 8, LOOK_MIN_MS = 1000, LOOK_MAX_MS = 16000 };
 
@@ -542,6 +543,11 @@ void ts_host_inbound_syn(struct ts_member *member, struct stack_syn *syn,
 	int err;
 	struct ts_inbound *in;
 
+	if (ts_serve_hosts(member, &local->ip)) {
+		if (!ts_serve_syn(member, syn, local, remote))
+			stack_syn_refuse(syn);
+		return;
+	}
 	if (ts_node_route(member->node, &local->ip, NULL) != TS_ROUTE_SELF &&
 	    !ts_listener_fallback(member->host)) {
 		ts_forward_syn(member, syn, local, remote);
@@ -551,6 +557,8 @@ void ts_host_inbound_syn(struct ts_member *member, struct stack_syn *syn,
 		ts_peerapi_syn(member, syn, remote);
 		return;
 	}
+	if (ts_serve_syn(member, syn, local, remote))
+		return;
 	in = new_inbound(member, local, remote, &err);
 	if (in) {
 		take_syn(in, syn);
@@ -568,7 +576,8 @@ void ts_host_syn_gone(struct ts_member *member, struct stack_syn *syn)
 {
 	const struct ts_host *host = member->host;
 
-	if (ts_forward_syn_gone(member, syn))
+	if (ts_forward_syn_gone(member, syn) ||
+	    ts_serve_syn_gone(member, syn))
 		return;
 	for (struct ts_link *at = host->inbounds.next; at != &host->inbounds;
 	     at = at->next) {

@@ -126,7 +126,8 @@ static int open_parts(struct ts_host *host, struct ts_node *first,
 	ts_hurry_open(host);
 	status = ts_dns_service_open(host, config);
 	if (!status)
-		status = ts_members_open(host, first);
+		status = ts_members_open(host, first,
+					 config->localapi_path);
 	if (!status)
 		status = ts_loop_before_sleep(host->loop, ts_splices_pump_ready,
 					      host);

@@ -36,6 +36,7 @@ struct ts_doh_ops {
 
 struct ts_host_config {
 	const char *socket_path; /* broker's path (mode 0600), or NULL */
+	const char *localapi_path; /* where nothing served may lead; or NULL */
 	const char *abstract_name; /* without the leading NUL, or NULL */
 	enum ts_listen_mode listen;
 	enum ts_dns_mode dns;

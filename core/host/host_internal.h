@@ -50,6 +50,7 @@ struct ts_dgram_port;
 struct ts_flow_listener; /* datagram_listener.c */
 struct ts_forwards; /* forward.h */
 struct ts_peerapi; /* peerapi.h */
+struct ts_serve; /* serve_internal.h */
 
 /* -- flow_entries.c: the table's flows, and how long they stay ----------- */
 struct ts_entry {
@@ -109,7 +110,9 @@ struct ts_member {
 	unsigned index;       /* of host->members */
 	struct ts_forwards *forwards;
 	struct ts_peerapi *peerapi;
+	struct ts_serve *serve;
 	struct ts_proxy *proxy; /* NULL: not asked for */
+	char localapi_path[108]; /* where nothing served leads; "": none */
 };
 
 struct ts_host {
@@ -448,7 +451,8 @@ void ts_broker_retry_held(struct ts_host *host);
 bool ts_member_has_netmap(const struct ts_member *member);
 /* Stopped, or its auth key was refused: nothing to wait for. */
 bool ts_member_is_down(const struct ts_member *member);
-int ts_members_open(struct ts_host *host, struct ts_node *first);
+int ts_members_open(struct ts_host *host, struct ts_node *first,
+		    const char *localapi_path);
 /* What peers have begun and nobody has taken up ends, before the splices. */
 void ts_members_stop(struct ts_host *host);
 /* And the rest, after them. */

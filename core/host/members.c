@@ -7,11 +7,13 @@
  * server goes away - concerns its own flows alone.
  */
 #include <errno.h>
+#include <stdio.h>
 
 #include "core/host/dns_service.h"
 #include "core/host/forward.h"
 #include "core/host/host_internal.h"
 #include "core/host/peerapi.h"
+#include "core/host/serve.h"
 
 bool ts_member_has_netmap(const struct ts_member *member)
 {
@@ -40,12 +42,21 @@ static int open_member(struct ts_host *host, struct ts_node *node)
 	err = ts_forwards_open(member);
 	if (!err)
 		err = ts_peerapi_open(member);
+	if (!err)
+		err = ts_serve_open(member);
 	return err ? err : ts_dns_service_add(member);
 }
 
-int ts_members_open(struct ts_host *host, struct ts_node *first)
+int ts_members_open(struct ts_host *host, struct ts_node *first,
+		    const char *localapi_path)
 {
-	return open_member(host, first);
+	int err = open_member(host, first);
+
+	if (localapi_path)
+		snprintf(host->members[0].localapi_path,
+			 sizeof(host->members[0].localapi_path), "%s",
+			 localapi_path);
+	return err;
 }
 
 void ts_members_stop(struct ts_host *host)
@@ -55,7 +66,10 @@ void ts_members_stop(struct ts_host *host)
 
 		ts_forwards_stop(member);
 		ts_peerapi_close(member);
+		if (member->serve)
+			ts_serve_end(member);
 		ts_splices_close(member);
+		ts_serve_close(member);
 	}
 	ts_relays_end(host, NULL);
 }

@@ -14,6 +14,7 @@
 #include "core/host/app_connect.h"
 #include "core/host/app_datagram.h"
 #include "core/host/dns_service.h"
+#include "core/host/serve.h"
 
 static void fail_conns(const struct ts_member *member)
 {
@@ -34,6 +35,7 @@ void ts_host_leave_node(struct ts_member *member)
 {
 	ts_inbounds_end(member);
 	fail_conns(member);
+	ts_serve_end(member);
 	ts_splices_close(member);
 	ts_relays_end(member->host, member);
 	ts_dgrams_leave_node(member);

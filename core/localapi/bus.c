@@ -8,6 +8,7 @@
 #include "core/localapi/bus.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +19,7 @@
 enum {
 	ENGINE_INTERVAL_MS = 2000,
 	RATE_LIMIT_MS = 3000,
+	SESSION_CAP = 33,
 	WANTS_PEERS = BUS_PEER_CHANGES | BUS_PEER_PATCHES,
 	WANTS_ENGINE = BUS_ENGINE_UPDATES | BUS_PEER_STATE,
 };
@@ -31,6 +33,7 @@ struct message {
 struct bus_watcher {
 	struct bus *bus; /* NULL: gone */
 	uint64_t mask;
+	char session[SESSION_CAP];
 	struct message *first, **last;
 	size_t count, bytes;
 	bool is_over; /* nothing follows what is in the queue */
@@ -48,14 +51,20 @@ struct bus {
 	size_t watcher_count;
 	struct notify_delta delta; /* peers of the message being applied */
 	bool repeats_state; /* once the map is followed again */
+	void (*gone)(void *ctx, const char *session);
+	void *gone_ctx;
 };
 
-struct bus *bus_new(struct ts_node *node)
+struct bus *bus_new(struct ts_node *node,
+		    void (*gone)(void *ctx, const char *session), void *ctx)
 {
 	struct bus *bus = calloc(1, sizeof(*bus));
 
-	if (bus)
-		bus->node = node;
+	if (!bus)
+		return NULL;
+	bus->node = node;
+	bus->gone = gone;
+	bus->gone_ctx = ctx;
 	return bus;
 }
 
@@ -199,6 +208,7 @@ struct bus_watcher *bus_watch(struct bus *bus, uint64_t mask,
 		return NULL;
 	w->bus = bus;
 	w->mask = mask;
+	snprintf(w->session, sizeof(w->session), "%s", session);
 	w->wake = wake;
 	w->ctx = ctx;
 	w->last = &w->first;
@@ -214,18 +224,38 @@ struct bus_watcher *bus_watch(struct bus *bus, uint64_t mask,
 
 void bus_unwatch(struct bus_watcher *w)
 {
-	struct bus_watcher **at = w->bus ? &w->bus->watchers : NULL;
+	struct bus *bus = w->bus;
+	struct bus_watcher **at = bus ? &bus->watchers : NULL;
 
 	while (at && *at && *at != w)
 		at = &(*at)->next;
 	if (at && *at) {
 		*at = w->next;
-		w->bus->watcher_count--;
+		bus->watcher_count--;
+		bus->gone(bus->gone_ctx, w->session);
 	}
 	empty_queue(w);
 	json_decref(w->sessions);
 	notify_peers_deinit(&w->known);
 	free(w);
+}
+
+bool bus_has_session(const struct bus *bus, const char *session)
+{
+	for (const struct bus_watcher *w = bus->watchers; w; w = w->next)
+		if (!w->is_over && strcmp(w->session, session) == 0)
+			return true;
+	return false;
+}
+
+void bus_end_session(struct bus *bus, const char *session)
+{
+	for (struct bus_watcher *w = bus->watchers; w; w = w->next) {
+		if (w->is_over || strcmp(w->session, session) != 0)
+			continue;
+		w->is_over = true;
+		w->wake(w->ctx);
+	}
 }
 
 void bus_free(struct bus *bus)

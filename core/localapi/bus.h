@@ -46,7 +46,9 @@ enum bus_mask {
 struct bus;
 struct bus_watcher;
 
-struct bus *bus_new(struct ts_node *node);
+/* gone(ctx) hears of each session that has ended while the bus lives. */
+struct bus *bus_new(struct ts_node *node,
+		    void (*gone)(void *ctx, const char *session), void *ctx);
 /* Ends all streams; their readers may still read the end. */
 void bus_free(struct bus *bus);
 void bus_set_node(struct bus *bus, struct ts_node *node, uint64_t now_ms);
@@ -61,6 +63,9 @@ struct bus_watcher *bus_watch(struct bus *bus, uint64_t mask,
 /* As struct ts_localapi_stream has it. */
 ssize_t bus_read(struct bus_watcher *w, char *out, size_t cap);
 void bus_unwatch(struct bus_watcher *w);
+bool bus_has_session(const struct bus *bus, const char *session);
+/* Its stream ends, once what waits has been read. */
+void bus_end_session(struct bus *bus, const char *session);
 
 void bus_state(struct bus *bus, enum ts_node_state state, const char *error);
 /* The state as it is, once more: a command of somebody's is done. */

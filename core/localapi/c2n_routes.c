@@ -2,7 +2,7 @@
  * c2n_routes.c - what the control server may ask this node
  *
  * The answers of a well-behaved client. What this node does not have (updates
- * of itself, app connectors, services, SSH) is answered in the form in which
+ * of itself, app connectors, SSH) is answered in the form in which
  * upstream says "not here", never with a success that did nothing. Nothing that
  * tells secrets: preferences without keys, no dumps of memory.
  * Source: ipn/ipnlocal/c2n.go, tailcfg/c2ntypes.go, feature/{clientupdate,
@@ -19,6 +19,8 @@
 #include "core/localapi/localapi_internal.h"
 #include "core/model/json_fields.h"
 #include "core/model/netmap_edit.h"
+#include "core/node/node_serve.h"
+#include "core/serve/vip_services.h"
 
 #define JSON_TYPE "application/json"
 #define TEXT_TYPE "text/plain; charset=utf-8"
@@ -267,7 +269,20 @@ static void certificate(const struct c2n_call *call)
 
 static void services(const struct c2n_call *call)
 {
-	reply_json(call, json_pack("{s:s}", "ServicesHash", ""));
+	json_t *list = ts_node_vip_services(call->node), *body = json_object();
+	char hash[TS_GO_HASH_CAP] = "";
+
+	if (!list || ts_vip_services_hash(list, hash)) {
+		json_decref(list);
+		json_decref(body);
+		reply_error(call, 500, "out of memory");
+		return;
+	}
+	if (json_array_size(list) > 0)
+		json_object_set(body, "VIPServices", list);
+	json_object_set_new(body, "ServicesHash", json_string(hash));
+	json_decref(list);
+	reply_json(call, body);
 }
 
 static void ssh_usernames(const struct c2n_call *call)

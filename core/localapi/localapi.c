@@ -161,6 +161,7 @@ void ts_localapi_handle(struct ts_localapi *api,
 				     .now_unix = now_unix, .done = done,
 				     .ctx = ctx};
 
+	api->now_ms = now_ms;
 	if (is_from_browser(request) || !host_is_ours(header(request, "Host")))
 		localapi_reply_error(&call, 403, "invalid localapi request");
 	else if (strcmp(request->path, "/") == 0)
@@ -171,6 +172,14 @@ void ts_localapi_handle(struct ts_localapi *api,
 }
 
 /* -- life ----------------------------------------------------------------------- */
+/* Whenever a stream is closed, also in the middle of other work. */
+static void on_session_gone(void *ctx, const char *session)
+{
+	struct ts_localapi *api = ctx;
+
+	localapi_serve_session_gone(api, session, api->now_ms);
+}
+
 struct ts_localapi *ts_localapi_new(struct ts_node *node,
 				    const struct ts_localapi_env *env,
 				    void *env_ctx)
@@ -182,7 +191,7 @@ struct ts_localapi *ts_localapi_new(struct ts_node *node,
 	api->node = node;
 	api->env = *env;
 	api->env_ctx = env_ctx;
-	api->bus = bus_new(node);
+	api->bus = bus_new(node, on_session_gone, api);
 	if (api->bus)
 		return api;
 	free(api);
@@ -262,6 +271,7 @@ uint64_t ts_localapi_deadline_ms(const struct ts_localapi *api)
 void ts_localapi_tick(struct ts_localapi *api, uint64_t now_ms,
 		      int64_t now_unix)
 {
+	api->now_ms = now_ms;
 	localapi_logouts_settle(api, now_ms);
 	bus_tick(api->bus, now_ms, now_unix);
 }

@@ -16,6 +16,7 @@
 #include <sys/types.h>
 
 #include "core/node/node.h"
+#include "core/serve/serve_config.h"
 
 enum { TS_LOCALAPI_ETAG_CAP = 65 };
 
@@ -61,7 +62,8 @@ struct ts_localapi_request {
 	void *query_ctx;
 	const char *body;
 	size_t body_len;
-	bool may_write; /* by the peer's credentials */
+	/* By the peer's credentials; owner: root, or whom the node runs as. */
+	bool may_write, is_owner;
 };
 
 /* A reply without an end of its own. The route makes it; it lives until
@@ -111,6 +113,13 @@ void ts_localapi_handle(struct ts_localapi *api,
 			const struct ts_localapi_request *request,
 			uint64_t now_ms, int64_t now_unix,
 			ts_localapi_done_fn done, void *ctx);
+
+/* As POST serve-config does, for a caller who may: 0; -EINVAL, -EBADMSG,
+ * -ENOENT (err says why), -ESTALE (etag, when not NULL, is another's),
+ * -ENOMEM. config stays the caller's. */
+int ts_localapi_set_serve(struct ts_localapi *api, const json_t *config,
+			  const char *etag, uint64_t now_ms,
+			  char err[static TS_SERVE_ERROR_CAP]);
 
 /* News of the node, as in struct ts_node_io. */
 void ts_localapi_state_changed(struct ts_localapi *api,

@@ -18,6 +18,7 @@ struct ts_localapi {
 	struct ts_localapi_env env;
 	void *env_ctx;
 	struct bus *bus;
+	uint64_t now_ms; /* of the last call that told it */
 	struct pending_logout *logouts; /* logout_route.c */
 	/* login_routes.c: of the last start, for the login that follows it; in
 	 * use: the node has begun to log in with it already. */
@@ -125,6 +126,9 @@ void localapi_watch_ipn_bus(const struct localapi_call *call);
 /* serve_routes.c */
 void localapi_get_serve_config(const struct localapi_call *call);
 void localapi_post_serve_config(const struct localapi_call *call);
+/* The watcher has gone. */
+void localapi_serve_session_gone(struct ts_localapi *api, const char *session,
+				 uint64_t now_ms);
 /* debug_routes.c */
 void localapi_debug(const struct localapi_call *call);
 void localapi_debug_filter_rules(const struct localapi_call *call);

@@ -43,8 +43,6 @@ static const char *refusal(const struct ts_prefs *next)
 		       "packages update this node";
 	if (ts_json_get(rest, "RelayServerPort"))
 		return "this node cannot be a peer relay";
-	if (json_array_size(ts_json_array(rest, "AdvertiseServices")) > 0)
-		return "this node cannot host services";
 	if (json_array_size(ts_json_array(rest, "DriveShares")) > 0)
 		return "this node cannot share drives";
 	return NULL;

@@ -174,6 +174,7 @@ void ts_node_free(struct ts_node *node)
 	ts_filter_free(node->filter);
 	route_table_deinit(&node->routes);
 	node_forward_deinit(node);
+	node_serve_deinit(node);
 	node_exit_deinit(node);
 	ts_key_map_deinit(&node->disco_ids);
 	free(node->error);

@@ -56,6 +56,14 @@ struct node_forward {
 	size_t lan_count;
 };
 
+/* node_serve.c */
+struct node_serve {
+	json_t *config; /* NULL: none */
+	struct ts_prefix *vips; /* addresses of services that we host */
+	size_t vip_count;
+	struct ts_prefix *nets; /* with what we route: the filter's */
+};
+
 struct node_ping {
 	bool in_use;
 	enum ts_ping_kind kind;
@@ -121,6 +129,7 @@ struct ts_node {
 	struct route_table routes; /* subnet routes; addresses: the netmap */
 	struct node_forward forward;
 	struct node_exit exit;
+	struct node_serve serve;
 	struct ts_key_map disco_ids; /* disco key -> struct node_peer */
 	struct node_ping pings[NODE_PINGS_MAX];
 	uint16_t ping_seq;
@@ -228,6 +237,15 @@ bool node_forward_set_lans(struct ts_node *node, const struct ts_prefix *lans,
 			   size_t count);
 void node_forward_deinit(struct ts_node *node);
 struct ts_local_routes node_forward_nets(const struct ts_node *node);
+/* node_serve.c: the configuration, the preference or our capabilities are
+ * others. update: true when other addresses are hosted; the filter is the
+ * caller's to refresh. */
+void node_serve_follow(struct ts_node *node);
+bool node_serve_update(struct ts_node *node);
+void node_serve_deinit(struct ts_node *node);
+/* With the addresses of services; good until the next call. */
+struct ts_local_routes node_serve_nets(struct ts_node *node,
+				       struct ts_local_routes routes);
 /* node_routes.c: prefs.routes are others */
 void node_routes_follow_prefs(struct ts_node *node);
 /* peerapi_port.c: tell control, once we have an address */

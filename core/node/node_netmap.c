@@ -74,7 +74,8 @@ static void set_addresses(struct ts_node *node)
 
 void node_filter_refresh(struct ts_node *node)
 {
-	const struct ts_local_routes nets = node_forward_nets(node);
+	const struct ts_local_routes nets =
+		node_serve_nets(node, node_forward_nets(node));
 
 	node->filter_is_stale = false;
 	if (ts_filter_set_routing(node->filter, ts_node_netmap(node), &nets))
@@ -113,6 +114,8 @@ static void on_netmap_changed(void *ctx, unsigned changes)
 	if (changes & (TS_CHANGED_SELF | TS_CHANGED_FIRST))
 		node_lock_judge_self(node);
 	has_new_routes = changes & TS_CHANGED_SELF && node_forward_update(node);
+	if (changes & TS_CHANGED_SELF)
+		has_new_routes |= node_serve_update(node);
 	set_filter(node, changes);
 	node_relays_tell(node);
 	if (changes & TS_CHANGED_SELF) {

@@ -551,7 +551,7 @@ static bool on_stack_forwards(void *ctx, const struct ts_ip *dst)
 {
 	const struct ts_node *node = ctx;
 
-	return ts_node_is_router(node) &&
+	return (ts_node_is_router(node) || node->serve.vip_count > 0) &&
 	       ts_filter_is_local(node->filter, dst);
 }
 

@@ -139,6 +139,7 @@ void ts_node_edit_prefs(struct ts_node *node, struct ts_prefs *next,
 	follow_dns(node, &old);
 	follow_offers(node, &old);
 	tell_server(node, &old);
+	node_serve_follow(node);
 	if (node->prefs.want_running != old.want_running) {
 		if (node->prefs.want_running)
 			come_up(node);

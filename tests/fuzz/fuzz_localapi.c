@@ -206,6 +206,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		.header = header,
 		.query_ctx = &l,
 		.may_write = true,
+		.is_owner = true,
 	};
 
 	if (!api)

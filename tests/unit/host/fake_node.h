@@ -12,6 +12,7 @@
 
 #include "core/dns/dns_wire.h"
 #include "core/node/node_dns.h"
+#include "core/node/node_serve.h"
 
 struct ts_node {
 	enum ts_node_state state;
@@ -27,6 +28,7 @@ struct ts_node {
 	struct ts_prefix lan; /* that the machine is in */
 	uint16_t peerapi_port; /* 0: none */
 	bool lets_out, uses_exit;
+	json_t *serve; /* NULL: nothing */
 };
 
 /* -- node ---------------------------------------------------------------- */
@@ -137,6 +139,24 @@ uint16_t ts_node_peerapi_port(const struct ts_node *node, bool v6)
 {
 	(void)v6;
 	return node->peerapi_port;
+}
+
+const json_t *ts_node_serve(const struct ts_node *node)
+{
+	return node->serve;
+}
+
+const char *ts_node_vip_name(const struct ts_node *node,
+			     const struct ts_ip *ip)
+{
+	(void)node, (void)ip;
+	return NULL;
+}
+
+json_t *ts_node_peer_caps(const struct ts_node *node, const struct ts_ip *src)
+{
+	(void)node, (void)src;
+	return NULL;
 }
 
 bool ts_node_lets_out(const struct ts_node *node, const struct ts_peer *peer,

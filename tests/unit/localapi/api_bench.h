@@ -31,7 +31,7 @@ struct asks {
 	const char *name, *value;  /* a query parameter, or NULL */
 	const char *if_match;
 	const char *body;
-	bool is_reader;
+	bool is_reader, is_operator;
 };
 
 static inline void bench_state(void *ctx, enum ts_node_state state,
@@ -169,6 +169,7 @@ static inline void bench_ask(struct bench *b, struct asks asks, struct said *s)
 		.body = asks.body,
 		.body_len = asks.body ? strlen(asks.body) : 0,
 		.may_write = !asks.is_reader,
+		.is_owner = !asks.is_reader && !asks.is_operator,
 	};
 
 	snprintf(path, sizeof(path), API "%s", asks.path);

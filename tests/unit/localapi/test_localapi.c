@@ -105,6 +105,7 @@ static struct answer ask(struct sim *sim, const char *method, const char *path,
 		.query_ctx = (void *)(uintptr_t)args,
 		.header = header_of,
 		.may_write = true,
+		.is_owner = true,
 	};
 
 	return ask_full(sim, &request);

@@ -3,6 +3,9 @@
  */
 #include "unit/localapi/api_bench.h"
 
+#include "core/localapi/c2n_routes.h"
+#include "core/node/node_serve.h"
+
 static struct said ask(struct bench *b, const char *method, const char *path,
 		       const char *body)
 {
@@ -152,8 +155,6 @@ static void what_would_have_no_effect_is_refused(void **state)
 		"{\"AutoUpdate\":{\"Apply\":true},"
 		"\"AutoUpdateSet\":{\"ApplySet\":true}}",
 		"{\"RelayServerPort\":0,\"RelayServerPortSet\":true}",
-		"{\"AdvertiseServices\":[\"svc:x\"],"
-		"\"AdvertiseServicesSet\":true}",
 		"{\"DriveShares\":[{\"Name\":\"x\"}],\"DriveSharesSet\":true}",
 		"{\"ControlURL\":\"https://other\",\"ControlURLSet\":true}",
 		"{\"LoggedOut\":true,\"LoggedOutSet\":true}",
@@ -184,7 +185,7 @@ static void bodies_that_are_no_objects_are_refused(void **state)
 {
 	static const char *const paths[][2] = {
 		{"PATCH", "prefs"}, {"POST", "check-prefs"},
-		{"POST", "start"}, {"POST", "serve-config"}};
+		{"POST", "start"}};
 	static const char *const bodies[] = {NULL, "", "[]", "7", "{", "null",
 					     "{\"a\":1}x", "\xff"};
 	struct bench b;
@@ -462,7 +463,11 @@ static void profiles_are_the_engines(void **state)
 	bench_close(&b);
 }
 
-static void a_serve_config_of_nothing_is_all_that_is_taken(void **state)
+#define SERVE_TEXT                                                             \
+	"{\"TCP\":{\"80\":{\"HTTP\":true}},\"Web\":{\"n0.tail.example:80\":" \
+	"{\"Handlers\":{\"/\":{\"Text\":\"hi\"}}}}}"
+
+static void a_serve_config_is_replaced_by_who_knows_it(void **state)
 {
 	struct store store = {0};
 	char etag[TS_LOCALAPI_ETAG_CAP];
@@ -476,10 +481,9 @@ static void a_serve_config_of_nothing_is_all_that_is_taken(void **state)
 	assert_int_equal(strlen(s.etag), 64);
 	snprintf(etag, sizeof(etag), "%s", s.etag);
 	said_clear(&s);
-	s = ask(&b, "POST", "serve-config",
-		"{\"TCP\":{\"443\":{\"HTTPS\":true}}}");
+	s = ask(&b, "POST", "serve-config", "{\"TCP\":[]}");
 	assert_int_equal(s.status, 500);
-	assert_non_null(strstr(s.text, "tsrun"));
+	check_at(s.json, "error", "decoding config: TCP: is not an object");
 	assert_null(store.serve);
 	said_clear(&s);
 	bench_ask(&b, (struct asks){.method = "POST", .path = "serve-config",
@@ -497,7 +501,122 @@ static void a_serve_config_of_nothing_is_all_that_is_taken(void **state)
 	assert_string_equal(s.text, "{}");
 	assert_string_not_equal(s.etag, etag);
 	said_clear(&s);
+	s = ask(&b, "POST", "serve-config", SERVE_TEXT);
+	assert_int_equal(s.status, 200);
+	assert_string_equal(store.serve, SERVE_TEXT);
+	said_clear(&s);
+	s = ask(&b, "POST", "serve-config",
+		"{\"TCP\":{\"80\":{\"TCPForward\":\"x:1\"}}}");
+	assert_int_equal(s.status, 500);
+	check_at(s.json, "error", "updating config: want to serve \"tcp\", but "
+		 "port 80 is already serving \"http\"");
+	said_clear(&s);
 	free(store.serve);
+	bench_close(&b);
+}
+
+/* -- serve: sessions, rights, services ---------------------------------------------- */
+static void files_and_sockets_are_for_the_owner(void **state)
+{
+	static const char *const bodies[] = {
+		"{\"Web\":{\"h:80\":{\"Handlers\":{\"/\":{\"Path\":\"/\"}}}}}",
+		"{\"Services\":{\"svc:a\":{\"TCP\":{\"80\":{\"TCPForward\":"
+		"\"unix:/run/x\"}}}}}",
+		"{\"Foreground\":{\"s\":{\"Web\":{\"h:80\":{\"Handlers\":{\"/\":"
+		"{\"Proxy\":\"unix:/x\"}}}}}}}",
+	};
+	struct store store = {0};
+	struct bench b;
+	struct said s;
+
+	(void)state;
+	bench_open(&b, sim_up(1, NULL), &env, &store);
+	for (size_t i = 0; i < ARRAY_LEN(bodies); i++) {
+		bench_ask(&b, (struct asks){.method = "POST",
+					    .path = "serve-config",
+					    .body = bodies[i],
+					    .is_operator = true}, &s);
+		assert_int_equal(s.status, 401);
+		assert_null(store.serve);
+		said_clear(&s);
+	}
+	bench_ask(&b, (struct asks){.method = "POST", .path = "serve-config",
+				    .body = SERVE_TEXT, .is_operator = true},
+		  &s);
+	assert_int_equal(s.status, 200);
+	said_clear(&s);
+	free(store.serve);
+	bench_close(&b);
+}
+
+static void a_foreground_lives_as_long_as_its_watcher(void **state)
+{
+	struct store store = {0};
+	char body[256], line[4096];
+	struct said watch, s;
+	struct bench b;
+	json_t *first;
+	ssize_t n;
+
+	(void)state;
+	bench_open(&b, sim_up(1, NULL), &env, &store);
+	for (int round = 0; round < 2; round++) {
+		bench_ask(&b, (struct asks){.method = "GET",
+					    .path = "watch-ipn-bus",
+					    .name = "mask", .value = "2"},
+			  &watch);
+		n = watch.stream->read(watch.stream->ctx, line, sizeof(line));
+		assert_true(n > 0);
+		first = json_loadb(line, (size_t)n, JSON_DISABLE_EOF_CHECK,
+				   NULL);
+		snprintf(body, sizeof(body), "{\"Foreground\":{\"%s\":{\"TCP\":"
+			 "{\"80\":{\"HTTP\":true}}},\"nobody\":{\"TCP\":"
+			 "{\"81\":{\"HTTP\":true}}}}}",
+			 json_string_value(json_object_get(first,
+							   "SessionID")));
+		json_decref(first);
+		s = ask(&b, "POST", "serve-config", body);
+		assert_int_equal(s.status, 200);
+		said_clear(&s);
+		assert_true(ts_serve_has_port(ts_node_serve(b.sim->nodes[0].node), 80));
+		assert_false(ts_serve_has_port(ts_node_serve(b.sim->nodes[0].node), 81));
+		if (round == 0) { /* who takes it away ends the stream */
+			s = ask(&b, "POST", "serve-config", "{}");
+			said_clear(&s);
+			do {
+				n = watch.stream->read(watch.stream->ctx, line,
+						       sizeof(line));
+			} while (n > 0);
+			assert_int_equal(n, -1);
+		}
+		watch.stream->close(watch.stream->ctx);
+		watch.stream = NULL;
+		assert_false(ts_serve_has_port(ts_node_serve(b.sim->nodes[0].node), 80));
+		said_clear(&watch);
+	}
+	assert_string_equal(store.serve, "{}");
+	free(store.serve);
+	bench_close(&b);
+}
+
+static void services_are_offered_by_a_preference(void **state)
+{
+	struct ts_c2n_request rq = {.method = "GET", .path = "/vip-services"};
+	struct ts_c2n_reply reply = {0};
+	struct bench b;
+	struct said s;
+
+	(void)state;
+	bench_open(&b, sim_up(1, NULL), NULL, NULL);
+	s = ask(&b, "PATCH", "prefs", "{\"AdvertiseServices\":[\"svc:x\"],"
+				      "\"AdvertiseServicesSet\":true}");
+	assert_int_equal(s.status, 200);
+	said_clear(&s);
+	ts_localapi_c2n(b.sim->nodes[0].node, &rq, &reply, 0);
+	assert_non_null(strstr(reply.body,
+			       "{\"VIPServices\":[{\"Name\":\"svc:x\",\"Ports\":"
+			       "null,\"Active\":true}],\"ServicesHash\":\""));
+	free(reply.body);
 	bench_close(&b);
 }
 
@@ -692,7 +811,10 @@ int main(void)
 		cmocka_unit_test(a_logout_that_stays_unanswered_says_so),
 		cmocka_unit_test(profiles_are_the_engines),
 		cmocka_unit_test(
-			a_serve_config_of_nothing_is_all_that_is_taken),
+			a_serve_config_is_replaced_by_who_knows_it),
+		cmocka_unit_test(files_and_sockets_are_for_the_owner),
+		cmocka_unit_test(a_foreground_lives_as_long_as_its_watcher),
+		cmocka_unit_test(services_are_offered_by_a_preference),
 		cmocka_unit_test(debug_actions_answer),
 		cmocka_unit_test(nodes_and_users_are_found_by_id),
 		cmocka_unit_test(the_server_is_asked_for_an_id_token),

@@ -46,6 +46,7 @@ struct ts_control {
 	bool wants_person, login_new_key;
 	char login_key[64];
 	bool shields_up;
+	struct ts_control_serve serve;
 	char hostname[64], tags[128]; /* tags: joined by commas */
 	char request_path[64], request[600];
 	int64_t expire_at;
@@ -228,6 +229,13 @@ void ts_control_set_shields_up(struct ts_control *c, bool shields_up,
 {
 	(void)now_ms;
 	c->shields_up = shields_up;
+}
+void ts_control_set_serve(struct ts_control *c,
+			  const struct ts_control_serve *serve,
+			  uint64_t now_ms)
+{
+	(void)now_ms;
+	c->serve = *serve;
 }
 int ts_control_set_tags(struct ts_control *c, char *const *tags, size_t count,
 			uint64_t now_ms)

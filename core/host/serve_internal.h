@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * serve_internal.h - what the files of the node's own servers ask of each other
+ *
+ *   serve_server   connections: which they are, how many, how long
+ *   serve_stream   a client's bytes, plain or out of TLS
+ *   serve_http     one request after the other: which handler has it
+ *   serve_answer   answers of our own: texts, redirects, errors
+ *   serve_files    files and directories
+ *   serve_proxy    a backend's answers; serve_backend is its connection
+ *   serve_forward  a TCP port that is passed on as it is
+ *   serve_dial     a connection to what is behind
+ *
+ * The stack tells per packet, a socket whenever it likes. Both only line a
+ * connection up; it is worked on once in a turn of the loop, before that
+ * sleeps, and nowhere else, so nothing is freed under anybody's hands.
+ */
+#ifndef CORE_HOST_SERVE_INTERNAL_H
+#define CORE_HOST_SERVE_INTERNAL_H
+
+#include "core/base/byte_queue.h"
+#include "core/host/host_internal.h"
+#include "core/host/serve.h"
+#include "core/node/node_serve.h"
+#include "core/serve/proxy_head.h"
+#include "core/serve/serve_config.h"
+
+enum {
+	SERVE_CONNS_MAX = 2048, /* and an eighth of our descriptors */
+	SERVE_CONNS_EACH = 512, /* of one peer, or of what an ingress brings */
+	SERVE_HEAD_MS = 30 * 1000, /* for a request's head, once it began */
+	SERVE_IDLE_MS = 300 * 1000, /* between two requests */
+	SERVE_STALL_MS = 300 * 1000, /* nothing of an answer is taken */
+	SERVE_LINGER_MS = 1000, /* of who still sends after our last word */
+	SERVE_BUFFER_BYTES = 64 * 1024, /* of bodies, each way */
+	SERVE_QUEUE_BYTES = 256 * 1024,
+	SERVE_DISCARD_BYTES = 256 * 1024, /* of a body that nobody wants */
+	SERVE_SERVICE_CAP = 68, /* "svc:" and a label */
+};
+
+struct serve_conn;
+struct serve_backend;
+
+/* -- serve_stream.c -------------------------------------------------------- */
+struct serve_stream {
+	struct stack_tcp *tcp; /* NULL: gone, or given away */
+	bool is_up;	       /* the handshake is done */
+	bool has_ended;	       /* the client's side, in order */
+	struct serve_conn *owner;
+};
+/* Answers the SYN. -ENOMEM: it was dropped. */
+int serve_stream_accept(struct serve_stream *s, struct stack_syn *syn);
+/* One that is up already (Funnel). */
+void serve_stream_adopt(struct serve_stream *s, struct stack_tcp *tcp);
+/* Up to cap bytes; 0: none now, or the end (has_ended). */
+size_t serve_stream_read(struct serve_stream *s, void *out, size_t cap);
+size_t serve_stream_write(struct serve_stream *s, const void *data, size_t len);
+void serve_stream_flush(struct serve_stream *s);
+void serve_stream_end(struct serve_stream *s); /* our side, in order */
+void serve_stream_close(struct serve_stream *s);
+void serve_stream_abort(struct serve_stream *s);
+
+/* -- serve_server.c -------------------------------------------------------- */
+struct ts_serve {
+	struct ts_member *member;
+	struct ts_link conns, ready, forwards;
+	size_t count, count_max;
+	struct ts_timer *ready_timer, *sweep;
+};
+
+enum serve_state {
+	SERVE_HEAD,	/* a request is awaited */
+	SERVE_DISCARD,	/* answered; what is left of its body is read */
+	SERVE_FILE,	/* a file is sent */
+	SERVE_PROXY,	/* a backend has it */
+	SERVE_TUNNEL,	/* bytes both ways: the protocol was switched */
+	SERVE_LAST,	/* our side ends when all is sent */
+	SERVE_LINGER,	/* it has; the client's is awaited */
+};
+
+struct serve_conn {
+	struct ts_link link;  /* in serve->conns */
+	struct ts_link ready; /* in serve->ready, or in no list */
+	struct ts_member *member;
+	uint64_t id;
+	struct serve_stream stream;
+	struct ts_addr remote; /* the client, also of Funnel */
+	struct ts_ip peer;     /* who is counted: the peer's address */
+	uint16_t port;	       /* of ours */
+	char service[SERVE_SERVICE_CAP]; /* "": the node itself */
+	bool is_funnel;
+	bool is_over;
+	enum serve_state state;
+	uint64_t due_ms; /* then it is aborted */
+	struct ts_byte_queue in, out;
+	/* The request that is being answered. */
+	uint8_t *head;
+	struct ts_serve_request req;
+	bool has_begun;	    /* its first byte is here */
+	bool has_continued; /* 100 was said */
+	uint64_t discarded;
+	bool closes; /* after this answer */
+	/* serve_files.c */
+	int file_fd; /* -1: none */
+	uint64_t file_left;
+	/* serve_proxy.c; kept for the next request */
+	struct serve_backend *backend;
+};
+
+void serve_conn_line_up(struct serve_conn *conn);
+void serve_conn_set_due(struct serve_conn *conn, uint64_t in_ms);
+/* At the end of this turn. */
+void serve_conn_kill(struct serve_conn *conn);
+
+/* -- serve_http.c ---------------------------------------------------------- */
+/* One step; true: something was done, and more may be. */
+bool serve_http_step(struct serve_conn *conn);
+/* The answer's last byte is in out: on with the body, or the next request. */
+void serve_http_answered(struct serve_conn *conn);
+void serve_http_forget(struct serve_conn *conn);
+
+/* -- serve_answer.c -------------------------------------------------------- */
+/* A whole answer with a body of text. more: lines of fields, or "". */
+void serve_answer(struct serve_conn *conn, int status, const char *type,
+		  const char *more, const char *body, size_t len);
+/* The status, in words. */
+void serve_answer_status(struct serve_conn *conn, int status);
+void serve_answer_redirect(struct serve_conn *conn, int status,
+			   const char *to);
+/* Heap, or NULL. */
+char *serve_escape_html(const char *text);
+/* A head alone: the body follows, or is left out (HEAD). */
+void serve_answer_head(struct serve_conn *conn, int status, const char *type,
+		       const char *more, uint64_t len);
+
+/* -- serve_files.c --------------------------------------------------------- */
+void serve_files(struct serve_conn *conn, const char *root,
+		 const char *mount);
+bool serve_files_step(struct serve_conn *conn);
+void serve_files_close(struct serve_conn *conn);
+
+/* -- serve_proxy.c --------------------------------------------------------- */
+void serve_proxy(struct serve_conn *conn, const struct ts_serve_handler *h);
+bool serve_proxy_step(struct serve_conn *conn);
+bool serve_tunnel_step(struct serve_conn *conn);
+
+/* -- serve_forward.c ------------------------------------------------------- */
+void serve_forward_syn(struct ts_member *member, struct stack_syn *syn,
+		       const struct ts_addr *local,
+		       const struct ts_addr *remote,
+		       const struct ts_serve_tcp *tcp);
+bool serve_forward_syn_gone(struct ts_member *member,
+			    const struct stack_syn *syn);
+void serve_forwards_end(struct ts_member *member);
+
+#endif

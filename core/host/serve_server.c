@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * serve_server.c - connections to ports that the node serves by itself
+ *
+ * Looked up when a connection comes, and again for each request: a change of
+ * the configuration is felt by whoever is connected. Numbers are bounded, for
+ * all and for each peer; so is the time that a silent or slow client may take.
+ * A client whose backend has something to say later may wait as long as that
+ * takes.
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "core/host/serve_backend.h"
+#include "core/host/serve_internal.h"
+
+enum { SWEEP_MS = 1000, TURN_STEPS = 64 };
+
+/* -- ends ------------------------------------------------------------------ */
+
+static void free_conn(struct serve_conn *conn)
+{
+	struct ts_serve *serve = conn->member->serve;
+
+	serve_stream_abort(&conn->stream);
+	serve_backend_free(conn->backend);
+	serve_http_forget(conn);
+	serve_files_close(conn);
+	ts_list_remove(&conn->link);
+	ts_list_remove(&conn->ready);
+	ts_byte_queue_deinit(&conn->in);
+	ts_byte_queue_deinit(&conn->out);
+	serve->count--;
+	free(conn);
+}
+
+void serve_conn_kill(struct serve_conn *conn)
+{
+	conn->is_over = true;
+	serve_conn_line_up(conn);
+}
+
+void serve_conn_set_due(struct serve_conn *conn, uint64_t in_ms)
+{
+	conn->due_ms = in_ms == UINT64_MAX
+			       ? UINT64_MAX
+			       : ts_host_now_ms(conn->member->host) + in_ms;
+}
+
+/* -- work ------------------------------------------------------------------ */
+
+void serve_conn_line_up(struct serve_conn *conn)
+{
+	struct ts_serve *serve = conn->member->serve;
+
+	if (conn->ready.next != &conn->ready)
+		return;
+	if (ts_list_is_empty(&serve->ready))
+		ts_timer_set(serve->ready_timer, ts_host_now_ms(serve->member->host));
+	ts_list_insert(&serve->ready, &conn->ready);
+}
+
+static bool fill(struct serve_conn *conn)
+{
+	uint8_t *scratch = conn->member->host->scratch;
+	size_t len = ts_byte_queue_len(&conn->in), n;
+
+	if (len >= SERVE_BUFFER_BYTES || conn->stream.has_ended)
+		return false;
+	n = serve_stream_read(&conn->stream, scratch,
+			      SERVE_BUFFER_BYTES - len);
+	if (n > 0 && ts_byte_queue_push(&conn->in, scratch, n))
+		conn->is_over = true;
+	return n > 0 || conn->stream.has_ended;
+}
+
+static bool drain(struct serve_conn *conn)
+{
+	size_t len = ts_byte_queue_len(&conn->out), n;
+
+	if (len == 0)
+		return false;
+	n = serve_stream_write(&conn->stream, ts_byte_queue_data(&conn->out),
+			       len);
+	ts_byte_queue_drop(&conn->out, n);
+	return n > 0;
+}
+
+/* While an answer is awaited or sent: who is waited for? Backends may take
+ * their time; a client that neither sends nor takes may not. */
+static void follow_due(struct serve_conn *conn, bool has_moved)
+{
+	bool is_clients_turn = ts_byte_queue_len(&conn->out) > 0 ||
+			       (conn->state == SERVE_PROXY &&
+				!conn->req.body.is_done);
+
+	if (conn->state == SERVE_HEAD || conn->state == SERVE_LINGER)
+		return;
+	if (!is_clients_turn)
+		serve_conn_set_due(conn, UINT64_MAX);
+	else if (has_moved || conn->due_ms == UINT64_MAX)
+		serve_conn_set_due(conn, SERVE_STALL_MS);
+}
+
+static void work(struct serve_conn *conn)
+{
+	bool more = true, has_moved = false;
+	int steps = 0;
+
+	stack_set_now(ts_node_stack(conn->member->node),
+		      ts_host_now_ms(conn->member->host));
+	while (more && !conn->is_over && steps++ < TURN_STEPS) {
+		more = fill(conn);
+		if (!conn->is_over)
+			more |= serve_http_step(conn);
+		more |= drain(conn);
+		has_moved |= more;
+	}
+	serve_stream_flush(&conn->stream);
+	if (conn->is_over) {
+		free_conn(conn);
+		return;
+	}
+	follow_due(conn, has_moved);
+	serve_backend_watch(conn->backend);
+	if (more) /* the others' turn */
+		serve_conn_line_up(conn);
+}
+
+static void work_on_ready(void *ctx)
+{
+	struct ts_serve *serve = ctx;
+	struct ts_link turn;
+
+	if (ts_list_is_empty(&serve->ready))
+		return;
+	ts_list_init(&turn);
+	ts_timer_set(serve->ready_timer, UINT64_MAX);
+	while (!ts_list_is_empty(&serve->ready)) {
+		struct ts_link *first = serve->ready.next;
+
+		ts_list_remove(first);
+		ts_list_insert(&turn, first);
+	}
+	while (!ts_list_is_empty(&turn)) {
+		struct serve_conn *conn =
+			TS_LINK_OWNER(turn.next, struct serve_conn, ready);
+
+		ts_list_remove(&conn->ready);
+		work(conn);
+	}
+}
+
+static void on_sweep(void *ctx)
+{
+	struct ts_serve *serve = ctx;
+	uint64_t now_ms = ts_host_now_ms(serve->member->host);
+	struct ts_link *next;
+
+	for (struct ts_link *at = serve->conns.next; at != &serve->conns;
+	     at = next) {
+		struct serve_conn *conn =
+			TS_LINK_OWNER(at, struct serve_conn, link);
+
+		next = at->next;
+		if (now_ms >= conn->due_ms)
+			free_conn(conn);
+	}
+	if (serve->count > 0)
+		ts_timer_set(serve->sweep, now_ms + SWEEP_MS);
+}
+
+/* -- new ones -------------------------------------------------------------- */
+
+static size_t count_of(const struct ts_serve *serve, const struct ts_ip *peer)
+{
+	size_t count = 0;
+
+	for (const struct ts_link *at = serve->conns.next;
+	     at != &serve->conns; at = at->next)
+		count += ts_ip_equal(&TS_LINK_OWNER(at, struct serve_conn,
+						    link)->peer, peer);
+	return count;
+}
+
+static struct serve_conn *new_conn(struct ts_member *member,
+				   const struct ts_ip *peer)
+{
+	struct ts_serve *serve = member->serve;
+	struct serve_conn *conn;
+
+	if (serve->count >= serve->count_max ||
+	    count_of(serve, peer) >= SERVE_CONNS_EACH)
+		return NULL;
+	conn = calloc(1, sizeof(*conn));
+	if (!conn)
+		return NULL;
+	conn->member = member;
+	conn->id = ++member->host->next_id;
+	conn->peer = *peer;
+	conn->file_fd = -1;
+	conn->stream.owner = conn;
+	ts_byte_queue_init(&conn->in, SERVE_QUEUE_BYTES);
+	ts_byte_queue_init(&conn->out, TS_SERVE_TEXT_MAX + SERVE_QUEUE_BYTES);
+	ts_list_init(&conn->ready);
+	ts_list_insert(&serve->conns, &conn->link);
+	serve_conn_set_due(conn, SERVE_HEAD_MS);
+	if (serve->count++ == 0)
+		ts_timer_set(serve->sweep, ts_host_now_ms(member->host) + SWEEP_MS);
+	return conn;
+}
+
+static void serve_web(struct ts_member *member, struct stack_syn *syn,
+		      const struct ts_addr *local,
+		      const struct ts_addr *remote, const char *service)
+{
+	struct serve_conn *conn = new_conn(member, &remote->ip);
+	char text[TS_ADDR_TEXT_CAP];
+
+	if (!conn) {
+		stack_syn_refuse(syn);
+		return;
+	}
+	conn->remote = *remote;
+	conn->port = local->port;
+	if (service)
+		snprintf(conn->service, sizeof(conn->service), "%s", service);
+	log_debug("serve-%llu: connection from %s to port %u",
+		  (unsigned long long)conn->id, ts_addr_format(remote, text),
+		  local->port);
+	if (serve_stream_accept(&conn->stream, syn))
+		free_conn(conn);
+}
+
+bool ts_serve_hosts(const struct ts_member *member, const struct ts_ip *ip)
+{
+	return ts_node_vip_name(member->node, ip) != NULL;
+}
+
+bool ts_serve_syn(struct ts_member *member, struct stack_syn *syn,
+		  const struct ts_addr *local, const struct ts_addr *remote)
+{
+	const char *service = ts_node_vip_name(member->node, &local->ip);
+	struct ts_serve_tcp tcp;
+
+	if (!ts_serve_find_tcp(ts_node_serve(member->node), service,
+			       local->port, &tcp))
+		return false;
+	if (tcp.http)
+		serve_web(member, syn, local, remote, service);
+	else if (tcp.forward && !tcp.https && !tcp.terminate_tls)
+		serve_forward_syn(member, syn, local, remote, &tcp);
+	else
+		stack_syn_refuse(syn);
+	return true;
+}
+
+bool ts_serve_syn_gone(struct ts_member *member, const struct stack_syn *syn)
+{
+	return serve_forward_syn_gone(member, syn);
+}
+
+/* -- life ------------------------------------------------------------------ */
+
+static size_t count_max(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
+	    limit.rlim_cur / 8 < SERVE_CONNS_MAX)
+		return limit.rlim_cur / 8;
+	return SERVE_CONNS_MAX;
+}
+
+int ts_serve_open(struct ts_member *member)
+{
+	struct ts_serve *serve = calloc(1, sizeof(*serve));
+
+	if (!serve)
+		return -ENOMEM;
+	member->serve = serve;
+	serve->member = member;
+	serve->count_max = count_max();
+	ts_list_init(&serve->conns);
+	ts_list_init(&serve->ready);
+	ts_list_init(&serve->forwards);
+	serve->ready_timer = ts_timer_new(member->host->loop, work_on_ready, serve);
+	serve->sweep = ts_timer_new(member->host->loop, on_sweep, serve);
+	if (!serve->ready_timer || !serve->sweep)
+		return -ENOMEM;
+	return ts_loop_before_sleep(member->host->loop, work_on_ready, serve);
+}
+
+void ts_serve_end(struct ts_member *member)
+{
+	struct ts_serve *serve = member->serve;
+
+	serve_forwards_end(member);
+	while (!ts_list_is_empty(&serve->conns))
+		free_conn(TS_LINK_OWNER(serve->conns.next, struct serve_conn,
+					link));
+}
+
+void ts_serve_close(struct ts_member *member)
+{
+	struct ts_serve *serve = member->serve;
+
+	if (!serve)
+		return;
+	ts_serve_end(member);
+	ts_loop_before_sleep_remove(member->host->loop, work_on_ready, serve);
+	ts_timer_free(serve->ready_timer);
+	ts_timer_free(serve->sweep);
+	free(serve);
+	member->serve = NULL;
+}

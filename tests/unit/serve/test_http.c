@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * test_http.c - requests and bodies: what is understood, and what is refused
+ */
+#include "../test.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/serve/http_request.h"
+
+#define HEAD "GET / HTTP/1.1\r\nHost: a\r\n"
+
+static int read_request(const char *text, struct ts_serve_request *out)
+{
+	return ts_serve_request_read(text, strlen(text), out);
+}
+
+static void a_request_is_read(void **state)
+{
+	static const char text[] = "POST /a%20b/%2e?x=1&y HTTP/1.1\r\n"
+		"Host: web.tail.ts.net:80\r\nContent-Length: 5\r\n"
+		"Expect: 100-continue\r\nConnection: x, Close\r\n\r\nhello";
+	struct ts_serve_request req;
+
+	(void)state;
+	assert_int_equal(read_request(text, &req), 0);
+	assert_string_equal(req.path, "/a b/.");
+	assert_string_equal(req.host, "web.tail.ts.net:80");
+	assert_memory_equal(req.query, "?x=1&y", req.query_len);
+	assert_int_equal(req.body.kind, TS_BODY_LENGTH);
+	assert_int_equal(req.body.left, 5);
+	assert_true(req.expects_continue);
+	assert_false(req.keep_alive);
+	assert_true(ts_serve_request_is(&req, "POST"));
+	assert_int_equal(req.head.head_len, strlen(text) - 5);
+	ts_serve_request_deinit(&req);
+	for (size_t cut = 0; cut < sizeof(text) - 6; cut++)
+		assert_int_equal(ts_serve_request_read(text, cut, &req),
+				 -EAGAIN);
+}
+
+static void an_absolute_target_names_the_host(void **state)
+{
+	struct ts_serve_request req;
+
+	(void)state;
+	assert_int_equal(read_request("GET http://b:81?q HTTP/1.1\r\n"
+				      "Host: a\r\n\r\n", &req), 0);
+	assert_string_equal(req.host, "b:81");
+	assert_string_equal(req.path, "/");
+	assert_int_equal(req.query_len, 2);
+	ts_serve_request_deinit(&req);
+	assert_int_equal(read_request("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
+				      &req), 0);
+	assert_string_equal(req.path, "");
+	ts_serve_request_deinit(&req);
+	assert_int_equal(read_request("CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n",
+				      &req), 0);
+	assert_string_equal(req.path, "");
+	ts_serve_request_deinit(&req);
+}
+
+static void http_1_0_ends_unless_asked(void **state)
+{
+	struct ts_serve_request req;
+
+	(void)state;
+	assert_int_equal(read_request("GET / HTTP/1.0\r\n\r\n", &req), 0);
+	assert_false(req.keep_alive);
+	assert_string_equal(req.host, "");
+	ts_serve_request_deinit(&req);
+	assert_int_equal(read_request("GET / HTTP/1.0\r\nConnection: "
+				      "keep-alive\r\n\r\n", &req), 0);
+	assert_true(req.keep_alive);
+	ts_serve_request_deinit(&req);
+}
+
+static void what_two_could_read_differently_is_refused(void **state)
+{
+	static const struct {
+		const char *text;
+		int err;
+	} cases[] = {
+		{HEAD "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+		 -EBADMSG},
+		{HEAD "Content-Length: 5\r\nContent-Length: 5\r\n\r\n",
+		 -EBADMSG},
+		{HEAD "Content-Length: 5, 5\r\n\r\n", -EBADMSG},
+		{HEAD "Content-Length: +5\r\n\r\n", -EBADMSG},
+		{HEAD "Content-Length: 0x5\r\n\r\n", -EBADMSG},
+		{HEAD "Content-Length:\r\n\r\n", -EBADMSG},
+		{HEAD "Content-Length: 9999999999999999999\r\n\r\n", -EBADMSG},
+		{HEAD "Transfer-Encoding: gzip, chunked\r\n\r\n", -EOPNOTSUPP},
+		{HEAD "Transfer-Encoding: chunked\r\nTransfer-Encoding: "
+		      "chunked\r\n\r\n", -EBADMSG},
+		{HEAD "Transfer-Encoding: xchunked\r\n\r\n", -EOPNOTSUPP},
+		{HEAD "Transfer-Encoding : chunked\r\n\r\n", -EBADMSG},
+		{HEAD "X: a\r\n b\r\n\r\n", -EBADMSG},
+		{HEAD "Host: b\r\n\r\n", -EBADMSG},
+		{HEAD "X: a\nContent-Length: 5\r\n\r\n", -EBADMSG},
+		{HEAD "X: a\rb\r\n\r\n", -EBADMSG},
+		{HEAD "X: a\x01" "b\r\n\r\n", -EBADMSG},
+		{"GET / HTTP/1.1\r\n\r\n", -EBADMSG},
+		{"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", -EBADMSG},
+		{"GET / HTTP/1.1\r\nHost: a b\r\n\r\n", -EBADMSG},
+		{"GET / HTTP/1.2\r\nHost: a\r\n\r\n", -ERANGE},
+		{"GET a HTTP/1.1\r\nHost: a\r\n\r\n", -EBADMSG},
+		{"GET /%0 HTTP/1.1\r\nHost: a\r\n\r\n", -EBADMSG},
+		{"GET /% HTTP/1.1\r\nHost: a\r\n\r\n", -EBADMSG},
+		{"GET /%00 HTTP/1.1\r\nHost: a\r\n\r\n", -EBADMSG},
+		{"GET /%zz HTTP/1.1\r\nHost: a\r\n\r\n", -EBADMSG},
+		{"GET /\x01 HTTP/1.1\r\nHost: a\r\n\r\n", -EBADMSG},
+		{"G(T / HTTP/1.1\r\nHost: a\r\n\r\n", -EBADMSG},
+		{"GET  / HTTP/1.1\r\nHost: a\r\n\r\n", -EBADMSG},
+		{"GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n",
+		 -EBADMSG},
+	};
+	struct ts_serve_request req;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		int err = read_request(cases[i].text, &req);
+
+		if (err != cases[i].err)
+			fail_msg("%s: %d", cases[i].text, err);
+	}
+}
+
+/* -- bodies ------------------------------------------------------------------------ */
+
+/* Fed in pieces of step bytes: the payload in out; 0, or the error. */
+static int run_body(const char *text, size_t step, char *out, size_t *used)
+{
+	struct ts_http_body body = {.kind = TS_BODY_CHUNKED};
+	size_t len = strlen(text), at = 0, end = 0, n = 0;
+
+	while (!body.is_done && at < len) {
+		const uint8_t *payload;
+		size_t payload_len;
+		ssize_t took;
+
+		end = at + step < len ? at + step : len;
+		took = ts_http_body_next(&body, (const uint8_t *)text + at,
+					 end - at, &payload, &payload_len);
+		if (took < 0)
+			return (int)took;
+		memcpy(out + n, payload, payload_len);
+		n += payload_len;
+		at += (size_t)took;
+	}
+	out[n] = '\0';
+	*used = at;
+	return body.is_done ? 0 : -EAGAIN;
+}
+
+static void chunks_are_put_together(void **state)
+{
+	static const char text[] = "5\r\nhello\r\n1;a=b\r\n \r\n00A\r\n"
+				   "0123456789\r\n0\r\nX: y\r\nZ:\r\n\r\nGET";
+	char out[64];
+	size_t used;
+
+	(void)state;
+	for (size_t step = 1; step < sizeof(text); step++) {
+		assert_int_equal(run_body(text, step, out, &used), 0);
+		assert_string_equal(out, "hello 0123456789");
+		assert_int_equal(used, strlen(text) - 3);
+	}
+}
+
+static void odd_chunks_are_refused(void **state)
+{
+	static const char *const wrong[] = {
+		"\r\n", "x\r\n", "-1\r\n", "0x5\r\nhello\r\n", "5\nhello\r\n",
+		"5\r\nhelloX\r\n", "5\r\nhello\n", "5\r\nhello\r5",
+		"1234567890abcdef0\r\n", "5;a\nb\r\n", "0\r\nX: y\n\r\n",
+		"0\r\n\n", "5 5\n",
+	};
+	char out[64];
+	size_t used;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		int err = run_body(wrong[i], 64, out, &used);
+
+		if (err != -EBADMSG)
+			fail_msg("%s: %d", wrong[i], err);
+	}
+}
+
+static void endless_lines_end(void **state)
+{
+	char *text = malloc(20000), *out = malloc(20000);
+	size_t used;
+
+	(void)state;
+	memset(text, 'a', 19999);
+	text[19999] = '\0';
+	memcpy(text, "5;", 2);
+	assert_int_equal(run_body(text, 20000, out, &used), -EMSGSIZE);
+	memcpy(text, "0\r\n", 3);
+	assert_int_equal(run_body(text, 20000, out, &used), -EMSGSIZE);
+	free(text);
+	free(out);
+}
+
+static void answers_end_as_their_heads_say(void **state)
+{
+	static const struct {
+		const char *text;
+		bool is_head;
+		enum ts_http_body_kind kind;
+	} cases[] = {
+		{"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", false,
+		 TS_BODY_LENGTH},
+		{"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", true,
+		 TS_BODY_NONE},
+		{"HTTP/1.1 304 Not Modified\r\nContent-Length: 3\r\n\r\n",
+		 false, TS_BODY_NONE},
+		{"HTTP/1.1 204 No Content\r\n\r\n", false, TS_BODY_NONE},
+		{"HTTP/1.1 200 OK\r\n\r\n", false, TS_BODY_TO_END},
+		{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
+		 "Content-Length: 3\r\n\r\n", false, TS_BODY_CHUNKED},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct ts_http1_head head;
+		struct ts_http_body body;
+
+		assert_int_equal(ts_http1_read_response(
+			cases[i].text, strlen(cases[i].text), &head), 0);
+		assert_int_equal(ts_http_body_of_response(
+			&head, cases[i].is_head, &body), 0);
+		assert_int_equal(body.kind, cases[i].kind);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_request_is_read),
+		cmocka_unit_test(an_absolute_target_names_the_host),
+		cmocka_unit_test(http_1_0_ends_unless_asked),
+		cmocka_unit_test(what_two_could_read_differently_is_refused),
+		cmocka_unit_test(chunks_are_put_together),
+		cmocka_unit_test(odd_chunks_are_refused),
+		cmocka_unit_test(endless_lines_end),
+		cmocka_unit_test(answers_end_as_their_heads_say),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
