@@ -18,6 +18,7 @@
 #include "core/base/wire.h"
 #include "core/crypto/secret.h"
 #include "core/host/forward.h"
+#include "core/host/serve.h"
 #include "netstack/checksum.h"
 
 enum {
@@ -303,10 +304,17 @@ void ts_host_forward_echo(struct ts_member *member, const struct ts_ip *from,
 			       .id = id,
 			       .seq = seq,
 			       .sent_ms = ts_host_now_ms(member->host)};
-	int err = ts_node_forward_target(member->node, to, &next.target);
-	struct forward_echo *e = err ? NULL : echo_for(member, &next.target);
+	struct forward_echo *e;
 	struct pending *p;
+	int err;
 
+	if (ts_serve_hosts(member, to)) { /* a service of ours answers itself */
+		(void)stack_forward_echo_reply(ts_node_stack(member->node), to,
+					       from, id, seq, data, len);
+		return;
+	}
+	err = ts_node_forward_target(member->node, to, &next.target);
+	e = err ? NULL : echo_for(member, &next.target);
 	if (err)
 		stack_forward_echo_failed(ts_node_stack(member->node), from, to,
 					  id, seq, -EACCES);

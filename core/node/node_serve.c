@@ -96,8 +96,6 @@ static size_t collect(const struct ts_node *node,
 			    ts_ip_parse(json_string_value(item), &p.ip) ||
 			    !ts_ip_is_tailscale(&p.ip))
 				continue;
-			if (ts_ip_is_v4(&p.ip))
-				p.bits = 32;
 			out[count++] = p;
 		}
 	}

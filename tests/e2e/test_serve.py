@@ -12,7 +12,8 @@ import threading
 import pytest
 
 from harness import needs, wait_until
-from test_localapi import Watch, ask
+from test_localapi import Watch, ask, patch
+from test_seeing import c2n
 
 NAME = "web.lab.ts.net"
 BIG = 24 * 1024 * 1024
@@ -469,6 +470,57 @@ for port in (90, 91):
     print(socket.socket().connect_ex(("{NAME}", port)))
 """)
     assert out == "111\n111\n"
+
+
+# -- services --------------------------------------------------------------------
+
+VIP = "100.100.7.7"
+
+
+@needs("curl", "ping")
+def test_a_service_has_an_address_of_its_own(lab, run, call):
+    lab.command("authkey key-host,tag:host")
+    web = run("web", "sleep", "1000", key="key-host").wait_running()
+    lab.command(f'cap web service-host [{{"svc:shop":["{VIP}"],'
+                '"svc:other":["100.100.7.8"]}]')
+    lab.command(f"routes web {VIP}/32 100.100.7.8/32")
+    once = Once(b"by the service")
+    serve(web, {"Services": {"svc:shop": {
+        "TCP": {"80": {"HTTP": True},
+                "90": {"TCPForward": f"127.0.0.1:{once.port}",
+                       "ProxyProtocol": 1}},
+        "Web": {"shop.lab.ts.net:80": {"Handlers": {"/": {"Text": "shop"}}}}}}})
+    patch(web, AdvertiseServices=["svc:shop"])
+    assert curl(call, f"http://{VIP}/", f"http://{VIP}/x") == "shopshop"
+    out = python(call, f"""
+for ip, port in (("{VIP}", 81), ("{web.ip}", 80)):
+    print(socket.socket().connect_ex((ip, port)))
+s = socket.create_connection(("{VIP}", 90), 10)
+s.shutdown(socket.SHUT_WR)
+print(s.recv(100).decode())
+s = socket.socket()
+s.settimeout(1)
+print(s.connect_ex(("100.100.7.8", 80)) != 0)
+""")
+    assert out == "111\n111\nby the service\nTrue\n"
+    caller = lab.node("laptop")["ips"][0]
+    assert once.all().startswith(f"PROXY TCP4 {caller} {web.ip} ".encode())
+    pong = call("laptop", "ping", "-c", "1", "-W", "10", VIP, key="key-bob")
+    assert pong.code == 0 and f"from {VIP}" in pong.out, pong.out + pong.err
+    # the server hears of it, and asks
+    body = json.loads(c2n(lab, "web", "GET", "/vip-services")[1])
+    assert body["VIPServices"] == [{"Name": "svc:shop", "Active": True,
+                                    "Ports": ["tcp:80", "tcp:90"]}]
+    hostinfo = lab.node("web")["hostinfo"]
+    assert hostinfo["ServicesHash"] == body["ServicesHash"]
+    # no service any more, no address any more
+    serve(web, {})
+    patch(web, AdvertiseServices=[])
+    wait_until(lambda: "ServicesHash" not in lab.node("web")["hostinfo"],
+               "the server to hear of it")
+    client = call("laptop", "curl", "-sS", "--max-time", "2",
+                  f"http://{VIP}/", key="key-bob")
+    assert client.code in (7, 28), client.err
 
 
 # -- hostile clients --------------------------------------------------------------
