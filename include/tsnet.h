@@ -156,6 +156,45 @@ TSNET_API int tsnet_dial(struct tsnet *ts, const char *network,
 TSNET_API int tsnet_listen(struct tsnet *ts, const char *network,
 			   const char *address);
 
+/* A Tailscale Service that this node hosts, as tsnet's ServiceMode has it. */
+enum tsnet_service_kind {
+	TSNET_SERVICE_TCP,  /* connections as they are */
+	TSNET_SERVICE_TLS,  /* TLS of the service's name ends in the node */
+	TSNET_SERVICE_HTTP, /* requests, by the node's web server */
+	TSNET_SERVICE_HTTPS
+};
+/* What callers may do (by the tailnet's grants) is told in the header
+ * Tailscale-App-Capabilities of requests below path. */
+struct tsnet_app_cap {
+	const char *path; /* "/..." */
+	const char *cap;  /* "example.com/cap/name" */
+};
+struct tsnet_service {
+	enum tsnet_service_kind kind;
+	unsigned short port;
+	/* A PROXY header, which says who the peer is, begins each connection:
+	 * its version, 1 or 2; 0: none. TCP and TLS alone. */
+	int proxy_protocol;
+	/* HTTP and HTTPS alone: up to one whose path is NULL; NULL: none. */
+	const struct tsnet_app_cap *app_caps;
+};
+
+/* Host a service, name "svc:..."; call it again for another port of it. Waits
+ * until the node is running, which has to have tags; an admin, or a rule, has to
+ * approve. fqdn (cap bytes; may be NULL) gets the service's full name. What
+ * comes is on loopback, as in tsnet: accept's peer is the node. The listener, or
+ * a negative errno: -EPERM (no tags), -EEXIST (the port is served), ...
+ * To be closed by tsnet_unlisten(). */
+TSNET_API int tsnet_listen_service(struct tsnet *ts, const char *name,
+				   const struct tsnet_service *service,
+				   char *fqdn, size_t cap);
+
+/* Close a listener, and take back what was published for it: a service, Funnel.
+ * (One that is closed by close() stays published until another one of these
+ * calls notices, or the node starts anew.) 0, -EBADF (not a listener of this
+ * server), or what went wrong; closed it is in every case but -EBADF. */
+TSNET_API int tsnet_unlisten(struct tsnet *ts, int listener);
+
 /* Is a connection from src to dst, "ip:port" each, wanted? 0: no, it is refused.
  * Called by tsnet_accept(), on its thread; the peer waits, some seconds. */
 typedef int (*tsnet_wants_fn)(void *ctx, const char *src, const char *dst);
@@ -206,6 +245,12 @@ TSNET_API const char *tsnet_localapi(struct tsnet *ts);
  * as JSON text that free() frees; NULL: an error. Waits, at most 15 s. */
 TSNET_API char *tsnet_local_request(struct tsnet *ts, const char *method,
 				    const char *path);
+
+/* The same with JSON that goes along (NULL: nothing), such as "PATCH"
+ * "/localapi/v0/prefs" {"ShieldsUp":true,"ShieldsUpSet":true}; and whatever the
+ * answer is, as text that free() frees. */
+TSNET_API char *tsnet_local_send(struct tsnet *ts, const char *method,
+				 const char *path, const char *text);
 
 /* Who has this address, "ip" or "ip:port": the node, its user and what its
  * grants say, as JSON (apitype.WhoIsResponse) that free() frees; NULL: nobody,

@@ -66,6 +66,7 @@ struct tsnet *tsnet_new(void)
 	pthread_mutex_init(&ts->start_lock, NULL);
 	pthread_mutex_init(&ts->lock, NULL);
 	pthread_mutex_init(&ts->errmsg_lock, NULL);
+	pthread_mutex_init(&ts->publish_lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&ts->changed, &attr);
@@ -437,6 +438,8 @@ int tsnet_up(struct tsnet *ts, unsigned timeout_s)
 	if (code)
 		return code;
 	code = api_wait_running(ts, &end);
+	if (!code)
+		code = api_forget_leftovers(ts);
 	api_leave(ts);
 	return code;
 }
@@ -532,6 +535,8 @@ void api_free(struct tsnet *ts)
 	for (size_t i = 0; i < ts->setting_count; i++)
 		ts_wipe_free_text(ts->settings[i]);
 	free(ts->listeners);
+	api_free_published(ts);
+	pthread_mutex_destroy(&ts->publish_lock);
 	pthread_cond_destroy(&ts->changed);
 	pthread_mutex_destroy(&ts->errmsg_lock);
 	pthread_mutex_destroy(&ts->lock);

@@ -8,6 +8,8 @@
  *   api_names   who is at the other end
  *   api_flows   ... of UDP, one descriptor for each remote end
  *   api_packet  datagrams
+ *   api_publish what the node does in front of a listener: Funnel, services
+ *   api_serve   ... and how it is told to
  *   api_given   what the program does itself; api_calls runs it
  *   api_capture the packets inside the tunnel, into a file
  *   api_local   the LocalAPI, in this process and on loopback
@@ -36,6 +38,7 @@ enum {
 struct api_listener {
 	int fd;
 	ino_t inode; /* the number may be another socket's by now */
+	bool is_native; /* on loopback itself: whoever calls is welcome */
 	bool is_flows;	      /* of UDP */
 	struct ts_addr local; /* in the tailnet; of UDP only */
 	bool is_fallback;
@@ -66,6 +69,9 @@ struct tsnet {
 	bool has_failed; /* node_error is one, not where to log in */
 	struct api_listener *listeners;
 	size_t listener_count;
+	pthread_mutex_t publish_lock; /* of what follows; taken before lock */
+	bool has_no_leftovers; /* what the last run published is gone */
+	struct api_published *published; /* api_publish.c */
 	pthread_mutex_t errmsg_lock; /* of what follows */
 	char errmsg[API_ERR_CAP];
 };
@@ -154,6 +160,32 @@ int api_write_addr(const struct ts_addr *addr, char *out, size_t cap);
  * if it is there. 0 or -errno. */
 int api_names_of(const struct tsnet *ts, int fd, struct ts_addr *local,
 		 struct ts_addr *peer);
+
+/* -- api_serve.c: the serve configuration and preferences ----------------- */
+struct api_handler {
+	const char *service; /* "svc:..." */
+	const struct tsnet_service *mode;
+	const char *fqdn;
+	uint16_t native_port; /* where connections go */
+};
+/* Nothing is served any more, and no service advertised. Each of these: 0, or
+ * -errno with words. */
+int api_serve_clear(struct tsnet *ts);
+/* -EEXIST: the port has a handler. */
+int api_serve_add(struct tsnet *ts, const struct api_handler *h);
+int api_serve_remove(struct tsnet *ts, const struct api_handler *h);
+/* target: "host:port". *was_on: it was already, and nothing has changed. */
+int api_serve_funnel(struct tsnet *ts, const char *target, bool on,
+		     bool *was_on);
+/* Has the node the right to it? */
+int api_serve_may_funnel(struct tsnet *ts, uint16_t port);
+int api_serve_advertise(struct tsnet *ts, const char *service, bool on);
+
+/* -- api_publish.c -------------------------------------------------------- */
+/* After the node is up: what a former run of this node published goes. 0, or
+ * -errno with words. */
+int api_forget_leftovers(struct tsnet *ts);
+void api_free_published(struct tsnet *ts);
 
 /* -- api_flows.c ---------------------------------------------------------- */
 /* As tsnet_listen() of UDP: fd, or -errno. */

@@ -327,6 +327,8 @@ static bool welcome(struct tsnet *ts, const struct api_listener *l, int fd,
 	struct ts_broker_reply rep;
 	struct ts_flow_entry entry;
 
+	if (l->is_native)
+		return api_native_peer(fd, peer) == 0;
 	if (api_native_local(fd, &req.native_local) ||
 	    api_native_peer(fd, &req.native_remote) ||
 	    !api_host_find(ts, IPPROTO_TCP, &req.native_local,

@@ -49,7 +49,17 @@ static CURL *prepare(const char *socket_path, const char *method,
 	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
 	if (strcmp(method, "POST") == 0)
 		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, "");
+	else if (strcmp(method, "GET") != 0)
+		curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
 	return curl;
+}
+
+/* Of a caller's choice; libcurl would send whatever it is given. */
+static bool is_method(const char *method)
+{
+	size_t len = strspn(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ");
+
+	return len > 0 && len < 16 && !method[len];
 }
 
 static int fail_to_talk(const char *socket_path, CURLcode code,
@@ -65,21 +75,44 @@ static size_t on_body(char *data, size_t size, size_t count, void *ctx)
 	return ts_byte_queue_push(ctx, data, size * count) ? 0 : size * count;
 }
 
+/* What goes along: JSON. */
+static CURLcode add_text(CURL *curl, const char *method, const char *text,
+			 struct curl_slist **fields)
+{
+	*fields = curl_slist_append(NULL, "Content-Type: application/json");
+	if (!*fields)
+		return CURLE_OUT_OF_MEMORY;
+	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, *fields);
+	curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
+	return curl_easy_setopt(curl, CURLOPT_POSTFIELDS, text);
+}
+
+/* text may be NULL. */
 static int perform(const char *socket_path, const char *method,
-		   const char *path, struct ts_byte_queue *body, long *status,
+		   const char *path, const char *text,
+		   struct ts_byte_queue *body, long *status,
 		   char err[static 256])
 {
-	CURL *curl = prepare(socket_path, method, path);
+	struct curl_slist *fields = NULL;
+	CURL *curl = NULL;
 	CURLcode code;
 
+	if (!is_method(method)) {
+		snprintf(err, 256, "no such method");
+		return -EINVAL;
+	}
+	curl = prepare(socket_path, method, path);
 	if (!curl)
 		return -ENOMEM;
 	curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)TIMEOUT_S);
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, body);
-	code = curl_easy_perform(curl);
+	code = text ? add_text(curl, method, text, &fields) : CURLE_OK;
+	if (code == CURLE_OK)
+		code = curl_easy_perform(curl);
 	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, status);
 	curl_easy_cleanup(curl);
+	curl_slist_free_all(fields);
 	return code == CURLE_OK ? 0 : fail_to_talk(socket_path, code, err);
 }
 
@@ -104,7 +137,7 @@ int local_client_request(const char *socket_path, const char *method,
 	int code;
 
 	ts_byte_queue_init(&body, BODY_MAX);
-	code = perform(socket_path, method, path, &body, &status, err);
+	code = perform(socket_path, method, path, NULL, &body, &status, err);
 	if (!code && status != 200)
 		code = take_error(&body, status, err);
 	if (!code) {
@@ -115,6 +148,30 @@ int local_client_request(const char *socket_path, const char *method,
 			snprintf(err, 256, "the node's answer is not JSON");
 			code = -EBADMSG;
 		}
+	}
+	ts_byte_queue_deinit(&body);
+	return code;
+}
+
+int local_client_send(const char *socket_path, const char *method,
+		      const char *path, const char *text, char **out,
+		      char err[static 256])
+{
+	struct ts_byte_queue body;
+	long status = 0;
+	int code;
+
+	ts_byte_queue_init(&body, BODY_MAX);
+	code = perform(socket_path, method, path, text, &body, &status, err);
+	if (!code && (status < 200 || status > 299))
+		code = take_error(&body, status, err);
+	if (!code) {
+		size_t len = ts_byte_queue_len(&body);
+
+		*out = strndup(len ? (const char *)ts_byte_queue_data(&body)
+				   : "",
+			       len);
+		code = *out ? 0 : -ENOMEM;
 	}
 	ts_byte_queue_deinit(&body);
 	return code;

@@ -61,6 +61,15 @@ static void started(struct tsnet *a)
 	CHECK(a, text && strstr(text, "\"BackendState\":\"Running\""));
 	free(text);
 	CHECK(a, !tsnet_local_request(a, "GET", "/localapi/v0/no-such"));
+	CHECK(a, !tsnet_local_request(a, "DELETE", "/localapi/v0/status"));
+	text = tsnet_local_send(a, "PATCH", "/localapi/v0/prefs",
+				"{\"ShieldsUp\":true,\"ShieldsUpSet\":true}");
+	CHECK(a, text && strstr(text, "\"ShieldsUp\":true"));
+	free(text);
+	free(tsnet_local_send(a, "PATCH", "/localapi/v0/prefs",
+			      "{\"ShieldsUp\":false,\"ShieldsUpSet\":true}"));
+	CHECK(a, !tsnet_local_send(a, "PATCH", "/localapi/v0/prefs", "{"));
+	CHECK(a, !tsnet_local_send(a, "BAD METHOD", "/", NULL));
 }
 
 /* -- connections ---------------------------------------------------------- */

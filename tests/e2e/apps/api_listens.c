@@ -268,6 +268,8 @@ static void nonsense(struct tsnet *ts)
 	CHECK_CODE(ts, -EINVAL, tsnet_recvfrom(ts, 0, NULL, 1, NULL, 0));
 	CHECK(ts, !tsnet_local_request(ts, NULL, "/"));
 	CHECK(ts, !tsnet_local_request(ts, "GET", NULL));
+	CHECK(ts, !tsnet_local_send(ts, NULL, "/", "{}"));
+	CHECK(ts, !tsnet_local_send(ts, "POST", NULL, "{}"));
 	CHECK(ts, !tsnet_whois(ts, NULL));
 	CHECK_CODE(ts, -EINVAL, tsnet_loopback(ts, NULL, 9, cred, cred));
 	CHECK_CODE(ts, -EINVAL,
