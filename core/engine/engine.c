@@ -177,6 +177,7 @@ static int open_host(struct ts_engine *engine, char err[static 256])
 		.dns = engine->config.dns,
 		.doh = &engine_doh_ops,
 		.doh_ctx = engine,
+		.tls_client = &engine_tls_client_ops,
 		.timeout_s = engine->config.timeout_s,
 		.in_process = engine->place != TS_ENGINE_ALONE,
 		.shares_files = engine->place == TS_ENGINE_SHARES_FILES,

@@ -124,6 +124,9 @@ void engine_derp_resolve_cancel(struct ts_engine *engine);
 extern const struct ts_doh_ops engine_doh_ops;
 extern const struct ts_http_tunnel engine_doh_tunnel;
 
+/* serve_tls.c */
+extern const struct ts_tls_client_ops engine_tls_client_ops;
+
 /* port_mapping.c */
 int engine_open_mapper(struct ts_engine *engine);
 /* The network or our UDP port may have changed. */

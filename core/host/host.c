@@ -187,6 +187,7 @@ struct ts_host *ts_host_open(struct ts_loop *loop, struct ts_node *node,
 	host->shares_files = config->shares_files;
 	host->doh = config->doh;
 	host->doh_ctx = config->doh_ctx;
+	host->tls_client = config->tls_client;
 	host->hup.epoll_fd = -1;
 	host->rv.fd4 = host->rv.fd6 = -1;
 	host->rv.dummy4 = host->rv.dummy6 = -1;

@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "core/broker/address_table.h"
 #include "core/loop/loop.h"
@@ -34,6 +35,22 @@ struct ts_doh_ops {
 	void (*cancel)(void *request);
 };
 
+/* TLS towards a server, over a connected socket that stays the caller's, by
+ * whoever has a client and the system's roots (core/io/link_tls.h). */
+struct ts_tls_client_ops {
+	void *(*open)(int fd, const char *host, bool is_verified);
+	void (*close)(void *tls); /* NULL is fine */
+	/* 0: done; -EAGAIN: wait as wants_write() says; else failed: err has
+	 * one line why. */
+	int (*handshake)(void *tls, char err[static 256]);
+	bool (*wants_write)(const void *tls);
+	/* > 0 bytes, 0: the end, -EAGAIN, else failed. After an event of the
+	 * socket until -EAGAIN. */
+	void (*readable)(void *tls);
+	ssize_t (*read)(void *tls, void *out, size_t cap);
+	ssize_t (*write)(void *tls, const void *data, size_t len);
+};
+
 struct ts_host_config {
 	const char *socket_path; /* broker's path (mode 0600), or NULL */
 	const char *localapi_path; /* where nothing served may lead; or NULL */
@@ -43,6 +60,7 @@ struct ts_host_config {
 	const char *resolv_conf; /* NULL: the system's */
 	const struct ts_doh_ops *doh; /* NULL: no DNS over HTTPS */
 	void *doh_ctx;
+	const struct ts_tls_client_ops *tls_client; /* NULL: no TLS */
 	unsigned timeout_s; /* how long a connect or a name waits for a node
 			     * that is not running yet */
 	bool in_process; /* same process as (the first of) the programs */

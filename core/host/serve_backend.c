@@ -29,6 +29,65 @@ static void die(struct serve_backend *b, int err)
 	b->fd = -1;
 }
 
+static const struct ts_tls_client_ops *tls_ops(const struct serve_backend *b)
+{
+	return b->conn->member->host->tls_client;
+}
+
+static void on_shake_timer(void *ctx)
+{
+	struct serve_backend *b = ctx;
+
+	die(b, -ETIMEDOUT);
+	serve_conn_line_up(b->conn);
+}
+
+static int begin_tls(struct serve_backend *b)
+{
+	const struct ts_serve_target *target = &b->dial.target;
+	struct ts_loop *loop = b->conn->member->host->loop;
+
+	if (!tls_ops(b))
+		return -EPROTONOSUPPORT;
+	b->tls = tls_ops(b)->open(b->fd, target->host,
+				  target->scheme == TS_SERVE_HTTPS);
+	b->shake_timer = ts_timer_new(loop, on_shake_timer, b);
+	if (!b->tls || !b->shake_timer)
+		return -ENOMEM;
+	ts_timer_set(b->shake_timer, ts_loop_now_ms(loop) + SERVE_DIAL_MS);
+	return 0;
+}
+
+bool serve_backend_shake(struct serve_backend *b)
+{
+	struct ts_serve *serve = b->conn->member->serve;
+	char why[256] = "";
+	int err;
+
+	if (!b->tls || b->is_up || b->has_ended)
+		return false;
+	err = tls_ops(b)->handshake(b->tls, why);
+	if (err == -EAGAIN)
+		return false;
+	ts_timer_free(b->shake_timer);
+	b->shake_timer = NULL;
+	/* A person can do something about a certificate. */
+	if (err && ts_log_allowed(&serve->backend_limit,
+				  ts_host_now_ms(serve->member->host)))
+		log_warn("serve: backend %s: %s", b->dial.target.host, why);
+	if (err)
+		die(b, err);
+	else
+		b->is_up = true;
+	return true;
+}
+
+static bool is_https(const struct serve_backend *b)
+{
+	return b->dial.target.scheme == TS_SERVE_HTTPS ||
+	       b->dial.target.scheme == TS_SERVE_HTTPS_INSECURE;
+}
+
 static void on_dialled(void *ctx, int err, int fd)
 {
 	struct serve_backend *b = ctx;
@@ -39,10 +98,12 @@ static void on_dialled(void *ctx, int err, int fd)
 					on_socket, b);
 		err = b->watch ? 0 : -ENOMEM;
 	}
+	if (!err && is_https(b))
+		err = begin_tls(b);
 	if (err)
 		die(b, err);
 	else
-		b->is_up = true;
+		b->is_up = !b->tls;
 	serve_conn_line_up(b->conn);
 }
 
@@ -69,6 +130,9 @@ void serve_backend_free(struct serve_backend *b)
 	if (!b)
 		return;
 	serve_dial_cancel(&b->dial);
+	ts_timer_free(b->shake_timer);
+	if (b->tls)
+		tls_ops(b)->close(b->tls);
 	ts_watch_free(b->watch);
 	ts_sock_close(b->fd);
 	ts_byte_queue_deinit(&b->in);
@@ -89,6 +153,33 @@ bool serve_backend_fits(const struct serve_backend *b,
 	       strcmp(has->host, target->host) == 0;
 }
 
+/* As read() and write(), with a negative errno. */
+static ssize_t receive(struct serve_backend *b, uint8_t *out, size_t cap)
+{
+	ssize_t n;
+
+	if (b->tls) {
+		tls_ops(b)->readable(b->tls);
+		return tls_ops(b)->read(b->tls, out, cap);
+	}
+	n = recv(b->fd, out, cap, 0);
+	if (n >= 0)
+		return n;
+	return errno == EINTR ? -EAGAIN : -errno;
+}
+
+static ssize_t transmit(struct serve_backend *b, const void *data, size_t len)
+{
+	ssize_t n;
+
+	if (b->tls)
+		return tls_ops(b)->write(b->tls, data, len);
+	n = send(b->fd, data, len, MSG_NOSIGNAL);
+	if (n >= 0)
+		return n;
+	return errno == EINTR ? -EAGAIN : -errno;
+}
+
 bool serve_backend_fill(struct serve_backend *b)
 {
 	uint8_t *scratch = b->conn->member->host->scratch;
@@ -98,11 +189,11 @@ bool serve_backend_fill(struct serve_backend *b)
 	if (b->fd < 0 || !b->is_up || b->has_ended ||
 	    len >= SERVE_BUFFER_BYTES)
 		return false;
-	n = recv(b->fd, scratch, SERVE_BUFFER_BYTES - len, 0);
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	n = receive(b, scratch, SERVE_BUFFER_BYTES - len);
+	if (n == -EAGAIN)
 		return false;
 	if (n < 0)
-		die(b, -errno);
+		die(b, (int)n);
 	else if (n == 0)
 		b->has_ended = true;
 	else if (ts_byte_queue_push(&b->in, scratch, (size_t)n))
@@ -119,9 +210,8 @@ bool serve_backend_drain(struct serve_backend *b)
 	if (b->fd < 0 || !b->is_up || len == 0)
 		return false;
 	n = b->is_deaf ? (ssize_t)len
-		       : send(b->fd, ts_byte_queue_data(&b->out), len,
-			      MSG_NOSIGNAL);
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		       : transmit(b, ts_byte_queue_data(&b->out), len);
+	if (n == -EAGAIN)
 		return false;
 	if (n < 0) {
 		b->is_deaf = true;
@@ -145,7 +235,8 @@ void serve_backend_watch(struct serve_backend *b)
 		return;
 	if (!b->has_ended && ts_byte_queue_len(&b->in) < SERVE_BUFFER_BYTES)
 		events |= TS_READABLE;
-	if (ts_byte_queue_len(&b->out) > 0)
+	if (b->is_up ? ts_byte_queue_len(&b->out) > 0
+		     : b->tls && tls_ops(b)->wants_write(b->tls))
 		events |= TS_WRITABLE;
 	ts_watch_set(b->watch, events);
 }

@@ -2,8 +2,8 @@
  * serve_backend.h - a proxy handler's connection to its backend
  *
  * One of each client's connection at a time; kept for the client's next
- * request when that is for the same backend. Bytes only: HTTP is
- * serve_proxy.c's.
+ * request when that is for the same backend. Bytes only, plain or inside TLS:
+ * HTTP is serve_proxy.c's.
  */
 #ifndef CORE_HOST_SERVE_BACKEND_H
 #define CORE_HOST_SERVE_BACKEND_H
@@ -16,6 +16,8 @@ struct serve_backend {
 	struct serve_dial dial;
 	int fd; /* -1: not connected yet, or dead */
 	struct ts_watch *watch;
+	void *tls; /* https */
+	struct ts_timer *shake_timer; /* during its handshake */
 	int err; /* why it is dead */
 	bool is_up, has_ended, is_deaf; /* deaf: takes nothing more */
 	struct ts_byte_queue in, out;
@@ -34,6 +36,8 @@ void serve_backend_free(struct serve_backend *b); /* NULL is fine */
 /* Does it lead there, and is it good for another request? */
 bool serve_backend_fits(const struct serve_backend *b,
 			const struct ts_serve_target *target);
+/* Not up yet: on with TLS' handshake. true: that is done, or has failed. */
+bool serve_backend_shake(struct serve_backend *b);
 /* true: bytes moved, or it ended. */
 bool serve_backend_fill(struct serve_backend *b);
 bool serve_backend_drain(struct serve_backend *b);

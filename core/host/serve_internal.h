@@ -65,6 +65,7 @@ struct ts_serve {
 	struct ts_link conns, ready, forwards;
 	size_t count, count_max;
 	struct ts_timer *ready_timer, *sweep;
+	struct ts_log_limit backend_limit;
 };
 
 enum serve_state {

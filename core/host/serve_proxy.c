@@ -171,8 +171,7 @@ void serve_proxy(struct serve_conn *conn, const struct ts_serve_handler *h)
 	char *path;
 	int err = ts_serve_target_parse(h->proxy, &target);
 
-	if (err || target.scheme == TS_SERVE_HTTPS ||
-	    target.scheme == TS_SERVE_HTTPS_INSECURE) {
+	if (err) {
 		serve_answer_status(conn, 500);
 		return;
 	}
@@ -381,6 +380,8 @@ bool serve_proxy_step(struct serve_conn *conn)
 	struct serve_backend *b = conn->backend;
 	bool more;
 
+	if (!b->is_up && serve_backend_shake(b))
+		return true;
 	if (!b->is_up)
 		return b->has_ended ? fail(conn, b->err) : false;
 	more = upload(conn);

@@ -6,7 +6,9 @@ import http.server
 import json
 import os
 import socket
+import ssl
 import struct
+import subprocess
 import threading
 
 import pytest
@@ -340,6 +342,48 @@ def test_a_backend_at_a_unix_socket(web, call, tmp_path):
     server.server_close()
     assert out.endswith("\r\n\r\nGET /x"), out
     assert ("Host", "localhost") in server.seen[0][2]
+
+
+@pytest.fixture
+def https(backend, tmp_path):
+    """backend, by TLS, with a certificate for localhost; its file."""
+    cert, key = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                    "-subj", "/CN=localhost", "-addext",
+                    "subjectAltName=DNS:localhost", "-keyout", key, "-out",
+                    cert], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    backend.socket = context.wrap_socket(backend.socket, server_side=True)
+    return cert
+
+
+@needs("curl", "openssl")
+def test_backends_by_https(run, call, backend, https, tmp_path):
+    web = run("web", "sleep", "1000",
+              env={"SSL_CERT_FILE": https}).wait_running()
+    port = backend.port
+    serve(web, handlers(**{
+        "/": {"Proxy": f"https://localhost:{port}"},
+        "/insecure": {"Proxy": f"https+insecure://127.0.0.1:{port}"},
+        "/other": {"Proxy": f"https://127.0.0.1:{port}"}}))
+    data = tmp_path / "data"
+    data.write_bytes(big())
+    base = f"http://{NAME}"
+    out = curl(call, f"{base}/a", f"{base}/insecure/b", "--next", "-sS", "-T",
+               str(data), f"{base}/sum", "--next", "-sS", "-w",
+               "%{http_code}", f"{base}/other/c")
+    assert out == ("GET /aGET /b" + hashlib.sha256(big()).hexdigest() +
+                   "502 Bad Gateway\n502")
+    assert [s[1] for s in backend.seen] == ["/a", "/b", "/sum"]
+    assert "serve: backend 127.0.0.1: TLS: IP address mismatch" in web.log
+    out = python(call, f"""
+import urllib.request
+data = urllib.request.urlopen("{base}/big", timeout=60).read()
+print(hashlib.sha256(data).hexdigest())
+""")
+    assert out.strip() == hashlib.sha256(big()).hexdigest()
 
 
 # -- files -----------------------------------------------------------------------
