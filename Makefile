@@ -22,8 +22,8 @@ BUILD ?= build$(if $(findstring thread,$(SAN)),-tsan,$(if $(SAN),-asan))
 
 CORE_DIRS ?= core/base core/crypto core/model core/broker core/loop \
 	core/state core/control core/wireguard core/path core/filter core/dns \
-	core/tka core/serve netstack core/node core/io core/host core/localapi \
-	core/engine
+	core/tka core/acme core/serve netstack core/node core/io core/host \
+	core/localapi core/engine
 UNIT_DIRS ?= $(notdir $(wildcard tests/unit/*))
 
 PKGS := libsodium libcrypto libssl jansson libnghttp2 libzstd libcurl \

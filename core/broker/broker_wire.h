@@ -136,6 +136,8 @@ enum ts_broker_flags {
 	TS_BROKER_REUSE_PORT = 1 << 1,
 	TS_BROKER_V6_ONLY = 1 << 4, /* a socket that cannot reach 127/8 */
 	TS_BROKER_DEDICATED = 1 << 5, /* SEND */
+	/* LISTEN: the node ends TLS in front of it, by its certificates */
+	TS_BROKER_TLS = 1 << 5,
 	TS_BROKER_RAW = 1 << 6,	      /* echo sockets */
 	TS_BROKER_FLOWS = 1 << 6,     /* LISTEN */
 	TS_BROKER_END = 1 << 7,	      /* DRAIN */

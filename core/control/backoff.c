@@ -3,11 +3,8 @@
  */
 #include "core/control/backoff.h"
 
-#include <stddef.h>
-#include <time.h>
-
 #include "core/crypto/secret.h"
-#include "core/model/json_fields.h"
+#include "core/model/retry_after.h"
 
 enum {
 	STEP_MS = 10,
@@ -33,23 +30,9 @@ void ts_backoff_reset(struct ts_backoff *backoff)
 	backoff->failures = 0;
 }
 
-static int64_t retry_after_s(const char *text, int64_t now_unix)
-{
-	struct tm tm = {0};
-	const char *end;
-	int64_t seconds;
-
-	if (ts_int_parse(text, &seconds) == 0)
-		return seconds;
-	end = strptime(text, "%a, %d %b %Y %H:%M:%S GMT", &tm);
-	if (!end || *end)
-		return 0;
-	return (int64_t)timegm(&tm) - now_unix;
-}
-
 uint64_t ts_retry_after_ms(const char *text, int64_t now_unix)
 {
-	int64_t seconds = retry_after_s(text, now_unix);
+	int64_t seconds = ts_retry_after_s(text, now_unix);
 
 	if (seconds <= 0 || seconds > RETRY_AFTER_MAX_S)
 		return RETRY_DEFAULT_MS + ts_random_below(RETRY_DEFAULT_MS);

@@ -64,7 +64,7 @@ static void on_reply(void *ctx, const struct ts_http_reply *from)
 	struct ts_web_reply reply = {.status = from->status,
 				     .body = from->body,
 				     .len = from->len,
-				     .field = from->field,
+				     .field = from->fields[0],
 				     .error = from->error};
 
 	source->request = NULL;
@@ -125,7 +125,7 @@ static int send_call(struct auth_source *source, const struct ts_web_call *call)
 		.field_count = call->field_count,
 		.body = call->body,
 		.is_near = call->is_near,
-		.want_field = call->want_field,
+		.want_fields = {call->want_field},
 		.body_max = REPLY_MAX,
 		.timeout_ms = call->timeout_ms,
 	};

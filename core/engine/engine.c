@@ -23,6 +23,7 @@
 #include "core/base/log.h"
 #include "core/crypto/secret.h"
 #include "core/engine/auth_source.h"
+#include "core/engine/certs.h"
 #include "core/engine/engine_internal.h"
 #include "core/engine/local_server.h"
 #include "core/engine/local_server_metrics.h"
@@ -178,6 +179,8 @@ static int open_host(struct ts_engine *engine, char err[static 256])
 		.doh = &engine_doh_ops,
 		.doh_ctx = engine,
 		.tls_client = &engine_tls_client_ops,
+		.tls_ports = engine->config.tls_ports,
+		.tls_port_count = engine->config.tls_port_count,
 		.timeout_s = engine->config.timeout_s,
 		.in_process = engine->place != TS_ENGINE_ALONE,
 		.shares_files = engine->place == TS_ENGINE_SHARES_FILES,
@@ -194,6 +197,7 @@ static int open_host(struct ts_engine *engine, char err[static 256])
 	if (!engine->host)
 		return -ENETDOWN;
 	engine->member = ts_host_first(engine->host);
+	ts_host_set_certs(engine->member, &engine_cert_ops, engine);
 	ts_http_client_set_tunnel(engine->http, &engine_doh_tunnel, engine);
 	return 0;
 }
@@ -251,6 +255,8 @@ static int open_parts(struct ts_engine *engine, char err[static 256])
 	}
 	code = engine_open_mapper(engine);
 	if (!code)
+		code = certs_open(engine);
+	if (!code)
 		code = open_host(engine, err);
 	if (!code)
 		code = engine_open_proxy_port(engine, err);
@@ -301,6 +307,7 @@ void ts_engine_close(struct ts_engine *engine)
 		return;
 	metrics_server_close(engine->metrics);
 	engine_close_localapi(engine);
+	certs_close(engine);
 	engine_close_proxy_port(engine);
 	auth_source_close(engine->auth);
 	if (engine->host)

@@ -17,6 +17,7 @@
 enum { ENGINE_DIR_CAP = 224, ENGINE_PATH_CAP = 256, ENGINE_LOG_ID_CAP = 65 };
 
 struct auth_source;  /* auth_source.h */
+struct certs;	     /* certs.h */
 struct local_server; /* local_server.h */
 struct metrics_server; /* local_server_metrics.h */
 struct local_dial;   /* local_dial.c */
@@ -58,6 +59,7 @@ struct ts_engine {
 	struct ts_resolver *resolver;
 	struct ts_http_client *http;
 	struct auth_source *auth;
+	struct certs *certs;
 	struct ts_http_request *key_request;
 	struct ts_http_request *head_request; /* of a ping; NULL: none */
 	struct ts_link *control_link;
@@ -146,6 +148,8 @@ struct ts_tka_chonk *engine_open_tka(struct ts_engine *engine,
  * engine. */
 void engine_follow_tka_profile(void *ctx);
 /* local_env.c; closing is fine when nothing is open */
+/* All of it but the state's place; ctx: the engine. */
+extern const struct ts_localapi_env engine_localapi_env;
 int engine_open_localapi(struct ts_engine *engine, char err[static 256]);
 void engine_close_localapi(struct ts_engine *engine);
 /* As in ts_node_io; ctx: the engine. */

@@ -55,7 +55,7 @@ static bool find_uid(const char *name, uid_t *out)
 	return found;
 }
 
-static bool uid_of(int fd, uid_t *out)
+static bool read_uid(int fd, uid_t *out)
 {
 	struct ucred cred = {.uid = (uid_t)-1};
 	socklen_t len = sizeof(cred);
@@ -71,18 +71,21 @@ bool local_caller_is_owner(int fd)
 {
 	uid_t uid;
 
-	return uid_of(fd, &uid) && (uid == 0 || uid == geteuid());
+	return read_uid(fd, &uid) && (uid == 0 || uid == geteuid());
+}
+
+bool local_caller_is(int fd, const char *user)
+{
+	uid_t caller, uid;
+
+	if (!user || !*user || !read_uid(fd, &caller))
+		return false;
+	return (parse_uid(user, &uid) || find_uid(user, &uid)) &&
+	       caller == uid;
 }
 
 bool local_caller_may_write(int fd, const char *operator_user)
 {
-	uid_t theirs, uid;
-
-	if (local_caller_is_owner(fd))
-		return true;
-	if (!operator_user || !*operator_user || !uid_of(fd, &theirs))
-		return false;
-	if (!parse_uid(operator_user, &uid) && !find_uid(operator_user, &uid))
-		return false;
-	return theirs == uid;
+	return local_caller_is_owner(fd) ||
+	       local_caller_is(fd, operator_user);
 }

@@ -14,4 +14,7 @@ bool local_caller_may_write(int fd, const char *operator_user);
  * secret to them. */
 bool local_caller_is_owner(int fd);
 
+/* Is it this user (a name or a number)? NULL or "": nobody is. */
+bool local_caller_is(int fd, const char *user);
+
 #endif

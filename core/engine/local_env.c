@@ -10,7 +10,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "core/acme/acme_order.h"
 #include "core/base/log.h"
+#include "core/engine/certs.h"
 #include "core/engine/engine_internal.h"
 #include "core/engine/local_dial.h"
 #include "core/engine/local_server.h"
@@ -92,6 +94,51 @@ static void break_derps(void *ctx)
 	engine_break_derps(ctx);
 }
 
+/* -- certificates -------------------------------------------------------------------- */
+enum { CERT_LIMIT_MS = TS_ACME_ORDER_MS + 5000 };
+
+struct cert_call {
+	ts_localapi_cert_fn done;
+	void *ctx;
+};
+
+static void on_cert(void *ctx, const struct cert_answer *a)
+{
+	struct cert_call call = *(struct cert_call *)ctx;
+	struct ts_localapi_cert cert = {
+		.key_pem = a->pair ? a->pair->key_pem : NULL,
+		.chain_pem = a->pair ? a->pair->chain_pem : NULL,
+		.error = a->pair ? NULL : a->error,
+		.is_limited = a->is_limited,
+		.retry_after_s = a->retry_after_s,
+	};
+
+	free(ctx);
+	call.done(call.ctx, &cert);
+}
+
+static void cert(void *ctx, const char *domain, int64_t min_validity_s,
+		 ts_localapi_cert_fn done, void *done_ctx)
+{
+	struct cert_call *call = malloc(sizeof(*call));
+	struct cert_answer none = {.error = "too many wait for certificates"};
+
+	if (!call) {
+		done(done_ctx,
+		     &(struct ts_localapi_cert){.error = "out of memory"});
+		return;
+	}
+	*call = (struct cert_call){.done = done, .ctx = done_ctx};
+	if (!certs_get(ctx, domain, min_validity_s, CERT_LIMIT_MS, on_cert,
+		       call))
+		on_cert(call, &none);
+}
+
+static json_t *cert_status(void *ctx, const char *domain)
+{
+	return certs_status(ctx, domain);
+}
+
 /* -- time ---------------------------------------------------------------------------- */
 static void on_timer(void *ctx)
 {
@@ -109,25 +156,30 @@ static void before_sleep(void *ctx)
 		     ts_localapi_deadline_ms(engine->localapi));
 }
 
+const struct ts_localapi_env engine_localapi_env = {
+	.profiles = profiles,
+	.current_profile = current_profile,
+	.profile_switch = profile_switch,
+	.profile_new = profile_new,
+	.profile_delete = profile_delete,
+	.log_in_elsewhere = log_in_elsewhere,
+	.load = load,
+	.store = store,
+	.rebind = rebind,
+	.break_derps = break_derps,
+	.dial = engine_local_dial,
+	.cert = cert,
+	.cert_status = cert_status,
+};
+
 int engine_open_localapi(struct ts_engine *engine, char err[static 256])
 {
 	bool has_dir = !engine->config.state_in_memory &&
 		       !engine->config.kube_secret;
-	struct ts_localapi_env env = {
-		.state_dir = has_dir ? engine->config.state_dir : NULL,
-		.profiles = profiles,
-		.current_profile = current_profile,
-		.profile_switch = profile_switch,
-		.profile_new = profile_new,
-		.profile_delete = profile_delete,
-		.log_in_elsewhere = log_in_elsewhere,
-		.load = load,
-		.store = store,
-		.rebind = rebind,
-		.break_derps = break_derps,
-		.dial = engine_local_dial,
-	};
+	struct ts_localapi_env env = engine_localapi_env;
 	int code;
+
+	env.state_dir = has_dir ? engine->config.state_dir : NULL;
 
 	engine->localapi = ts_localapi_new(engine->node, &env, engine);
 	engine->localapi_timer = ts_timer_new(engine->loop, on_timer, engine);

@@ -23,6 +23,7 @@
 #include "core/base/err.h"
 #include "core/base/heap.h"
 #include "core/base/log.h"
+#include "core/crypto/secret.h"
 #include "core/engine/engine_internal.h"
 #include "core/engine/local_caller.h"
 #include "core/engine/local_server_loop.h"
@@ -84,7 +85,10 @@ static void free_request(struct request *r)
 		close(r->reply.fd); /* nobody came for it */
 	else if (r->upgrade.host && r->upgrade.fd >= 0)
 		close(r->upgrade.fd);
-	free(r->reply.body);
+	if (r->reply.is_secret)
+		ts_wipe_free_text(r->reply.body);
+	else
+		free(r->reply.body);
 	free(r);
 }
 
@@ -149,6 +153,21 @@ static bool may_write(const struct request *r)
 				      operator_user(r->server));
 }
 
+static bool may_have_certs(const struct request *r)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+		r->conn, MHD_CONNECTION_INFO_CONNECTION_FD);
+
+	return info && local_caller_is(info->connect_fd,
+				       r->server->engine->config
+					       .permit_cert_uid);
+}
+
+static void wipe_body(void *body)
+{
+	ts_wipe_free_text(body);
+}
+
 static struct MHD_Response *make_response(struct request *r)
 {
 	struct MHD_Response *response;
@@ -163,8 +182,14 @@ static struct MHD_Response *make_response(struct request *r)
 		r->upgrade.fd = r->reply.fd;
 		return local_upgrade_response(&r->upgrade);
 	}
-	response = MHD_create_response_from_buffer(
-		r->reply.body_len, r->reply.body, MHD_RESPMEM_MUST_FREE);
+	if (r->reply.is_secret)
+		response = MHD_create_response_from_buffer_with_free_callback_cls(
+			r->reply.body_len, r->reply.body, wipe_body,
+			r->reply.body);
+	else
+		response = MHD_create_response_from_buffer(
+			r->reply.body_len, r->reply.body,
+			MHD_RESPMEM_MUST_FREE);
 	if (response)
 		r->reply.body = NULL; /* the response owns it */
 	return response;
@@ -174,6 +199,7 @@ static enum MHD_Result send_reply(struct request *r)
 {
 	struct MHD_Response *response = make_response(r);
 	enum MHD_Result result;
+	char seconds[24];
 
 	if (!response)
 		return MHD_NO;
@@ -183,6 +209,11 @@ static enum MHD_Result send_reply(struct request *r)
 					r->reply.content_type);
 	if (r->reply.etag[0])
 		MHD_add_response_header(response, "Etag", r->reply.etag);
+	if (r->reply.retry_after_s > 0) {
+		snprintf(seconds, sizeof(seconds), "%lld",
+			 (long long)r->reply.retry_after_s);
+		MHD_add_response_header(response, "Retry-After", seconds);
+	}
 	if (r->reply.dial_self[0]) {
 		MHD_add_response_header(response, "Dial-Self", "true");
 		MHD_add_response_header(response, "Dial-Addr",
@@ -218,6 +249,7 @@ static void handle(struct request *r, const char *method, const char *path)
 		.body_len = ts_byte_queue_len(&r->body),
 		.may_write = may_write(r),
 		.is_owner = local_caller_is_owner(connection_fd(r)),
+		.may_have_certs = may_have_certs(r),
 	};
 
 	r->handled = true;
@@ -355,8 +387,10 @@ int local_server_open(struct local_server **out, struct ts_engine *engine,
 void local_server_follow_operator(struct local_server *server)
 {
 	const char *user = operator_user(server);
+	const char *other = server->engine->config.permit_cert_uid;
+	bool has_others = (user && *user) || (other && *other);
 
-	if (chmod(server->path, user && *user ? 0666 : 0600))
+	if (chmod(server->path, has_others ? 0666 : 0600))
 		log_warn("LocalAPI socket %s: %s", server->path,
 			 ts_strerror(-errno));
 }

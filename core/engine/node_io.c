@@ -568,7 +568,8 @@ static void on_c2n(void *ctx, const struct ts_c2n_request *request,
 {
 	struct ts_engine *engine = ctx;
 
-	ts_localapi_c2n(engine->node, request, reply, time(NULL));
+	ts_localapi_c2n(engine->node, &engine_localapi_env, engine, request,
+			reply, time(NULL));
 }
 
 static void on_forward_udp(void *ctx, const struct ts_addr *from,

@@ -33,6 +33,7 @@
 #include "core/host/host_internal.h"
 #include "core/host/peerapi.h"
 #include "core/host/serve.h"
+#include "core/host/tls_server.h"
 
 enum { SOURCE_TRIES = 8, LOOK_MIN_MS = 1000, LOOK_MAX_MS = 16000 };
 
@@ -50,6 +51,7 @@ struct ts_inbound {
 	/* The program says first whether it wants the connection. */
 	bool asks_first;
 	bool is_answered, is_far_end_up, is_accepted;
+	bool is_tls;	/* TLS is ended on the way */
 	bool has_ended; /* the listener's side, without an error */
 	uint64_t look_ms, look_at_ms; /* is the listener's side still there? */
 	/* A peer: syn until it was answered, tcp from then on. */
@@ -134,11 +136,15 @@ static void try_start(struct ts_inbound *in)
 				       {in->far_fd, in->far_entry}};
 	struct ts_member *member = in->member;
 	struct stack_tcp *tcp = in->tcp;
+	struct ts_addr remote = in->remote;
+	bool is_tls = in->is_tls;
 
 	if (!in->is_far_end_up || !in->is_accepted)
 		return;
 	free_inbound(in);
-	if (tcp)
+	if (is_tls)
+		ts_tls_inbound_start(member, &remote, tcp, ends);
+	else if (tcp)
 		ts_splice_start(member, ends[0].fd, tcp, ends[0].entry);
 	else
 		ts_relay_start(member->host, member, ends);
@@ -246,6 +252,7 @@ static int try_next_listener(struct ts_inbound *in)
 	in->entry = NULL;
 	in->fd = -1;
 	in->native = next->native;
+	in->is_tls = ts_tls_is_for(in->member->host, next);
 	return connect_native(in);
 }
 
@@ -468,34 +475,77 @@ static void on_look(void *ctx)
 		ts_timer_set(host->inbound_look, now_ms + LOOK_MIN_MS);
 }
 
-/* NULL: *err. On the way to the listener otherwise, or there. */
-static struct ts_inbound *new_inbound(struct ts_member *member,
-				      const struct ts_addr *local,
-				      const struct ts_addr *remote, int *err)
+static struct ts_inbound *alloc_inbound(struct ts_member *member,
+					const struct ts_addr *local,
+					const struct ts_addr *remote)
 {
-	const struct ts_listener *listener = find_taker(member, local);
-	struct ts_host *host = member->host;
-	struct ts_inbound *in = listener ? calloc(1, sizeof(*in)) : NULL;
+	struct ts_inbound *in = calloc(1, sizeof(*in));
 
-	*err = listener ? -ENOMEM : -ECONNREFUSED;
 	if (!in)
 		return NULL;
-	in->host = host;
+	in->host = member->host;
 	in->member = member;
-	in->id = ++host->next_id;
+	in->id = ++member->host->next_id;
 	in->local = *local;
 	in->remote = *remote;
-	in->native = listener->native;
-	in->asks_first = listener->is_fallback;
 	in->fd = in->far_fd = -1;
 	in->hup.fd = in->far_hup.fd = -1;
-	ts_list_insert(&host->inbounds, &in->link);
+	ts_list_insert(&member->host->inbounds, &in->link);
+	return in;
+}
+
+/* NULL: *err. On the way to the listener otherwise, or there. refused: of
+ * listeners, those that are nothing for it. */
+static struct ts_inbound *new_inbound(struct ts_member *member,
+				      const struct ts_addr *local,
+				      const struct ts_addr *remote,
+				      enum ts_funnel refused, int *err)
+{
+	const struct ts_listener *listener = find_taker(member, local);
+	struct ts_inbound *in;
+
+	if (!listener || listener->funnel == refused) {
+		*err = -ECONNREFUSED;
+		return NULL;
+	}
+	in = alloc_inbound(member, local, remote);
+	*err = -ENOMEM;
+	if (!in)
+		return NULL;
+	in->native = listener->native;
+	in->asks_first = listener->is_fallback;
+	in->is_tls = ts_tls_is_for(member->host, listener);
 	*err = connect_native(in);
 	if (!*err)
 		return in;
 	close_native(in);
 	free_inbound(in);
 	return NULL;
+}
+
+/* What the node serves by itself has no listener: a pair of sockets leads
+ * there, and nobody has to accept. */
+static struct ts_inbound *new_to_serve(struct ts_member *member,
+				       const struct ts_addr *local,
+				       const struct ts_addr *remote, int *err)
+{
+	struct ts_inbound *in = alloc_inbound(member, local, remote);
+	int pair[2];
+
+	*err = -ENOMEM;
+	if (!in)
+		return NULL;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
+		       pair)) {
+		*err = -errno;
+		free_inbound(in);
+		return NULL;
+	}
+	in->fd = ts_sock_keep(member->host, pair[0]);
+	in->is_accepted = true;
+	ts_serve_local(member, ts_sock_keep(member->host, pair[1]), local,
+		       remote);
+	return in;
 }
 
 /* -- for the other files ------------------------------------------------- */
@@ -505,7 +555,11 @@ struct ts_inbound *ts_inbound_from_self(struct ts_member *member,
 					const struct ts_addr *local,
 					const struct ts_addr *remote, int *err)
 {
-	struct ts_inbound *in = new_inbound(member, local, remote, err);
+	struct ts_inbound *in =
+		ts_serve_has(member, local)
+			? new_to_serve(member, local, remote, err)
+			: new_inbound(member, local, remote, TS_FUNNEL_ONLY,
+				      err);
 
 	if (!in)
 		return NULL;
@@ -535,6 +589,25 @@ static void take_syn(struct ts_inbound *in, struct stack_syn *syn)
 		inbound_fail(in, err);
 }
 
+void ts_inbound_from_funnel(struct ts_member *member, struct stack_tcp *tcp,
+			    const struct ts_addr *local,
+			    const struct ts_addr *remote)
+{
+	int err;
+	struct ts_inbound *in = new_inbound(member, local, remote,
+					    TS_FUNNEL_NONE, &err);
+
+	if (!in) {
+		stack_tcp_abort(tcp);
+		return;
+	}
+	in->tcp = tcp;
+	in->is_answered = true;
+	in->is_far_end_up = true;
+	stack_tcp_set_user(tcp, &accept_ops, in);
+	take_syn(in, NULL);
+}
+
 void ts_host_inbound_syn(struct ts_member *member, struct stack_syn *syn,
 			 const struct ts_addr *local,
 			 const struct ts_addr *remote)
@@ -560,7 +633,7 @@ void ts_host_inbound_syn(struct ts_member *member, struct stack_syn *syn,
 	}
 	if (is_own && ts_serve_syn(member, syn, local, remote))
 		return;
-	in = new_inbound(member, local, remote, &err);
+	in = new_inbound(member, local, remote, TS_FUNNEL_ONLY, &err);
 	if (in) {
 		take_syn(in, syn);
 		return;

@@ -531,6 +531,15 @@ static int listen_flows(struct ts_host *host,
 	return err;
 }
 
+static enum ts_funnel funnel_of(const struct ts_broker_request *req)
+{
+	if (req->proto != IPPROTO_TCP)
+		return TS_FUNNEL_NONE;
+	if (req->flags & TS_BROKER_FUNNEL_ONLY)
+		return TS_FUNNEL_ONLY;
+	return req->flags & TS_BROKER_FUNNEL ? TS_FUNNEL_TOO : TS_FUNNEL_NONE;
+}
+
 void ts_listener_listen(struct ts_host *host,
 			const struct ts_broker_request *req, int fd,
 			struct ts_broker_reply *rep)
@@ -567,6 +576,8 @@ void ts_listener_listen(struct ts_host *host,
 	l->is_listening = true;
 	l->is_fallback = req->tailnet.port == 0;
 	l->shares = place.shares;
+	l->is_tls = req->proto == IPPROTO_TCP && (req->flags & TS_BROKER_TLS);
+	l->funnel = funnel_of(req);
 	publish_listening(host, l);
 	ts_addr_format(&l->tailnet, tailnet);
 	ts_addr_format(&l->native, native);

@@ -27,6 +27,8 @@
 #include <unistd.h>
 
 #include "core/host/host_internal.h"
+#include "core/host/serve.h"
+#include "core/host/tls_server.h"
 
 enum {
 	VIEWS_MAX = 128,
@@ -573,8 +575,9 @@ bool ts_host_is_lingering(const struct ts_host *host)
 
 size_t ts_host_undelivered(const struct ts_host *host)
 {
-	size_t total =
-		ts_relays_undelivered(host) + ts_dgrams_undelivered(host);
+	size_t total = ts_relays_undelivered(host) +
+		       ts_dgrams_undelivered(host) +
+		       ts_tls_undelivered(host) + ts_serve_undelivered(host);
 
 	for (unsigned i = 0; i < host->member_count; i++)
 		total += ts_node_unsent(host->members[i].node,

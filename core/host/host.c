@@ -22,6 +22,7 @@
 #include "core/host/host_internal.h"
 #include "core/host/notify.h"
 #include "core/host/peerapi.h"
+#include "core/host/tls_server.h"
 #include "core/host/proxy.h"
 
 enum {
@@ -145,6 +146,8 @@ static int open_parts(struct ts_host *host, struct ts_node *first,
 	ts_request_proof_open(host);
 	init_info(host, config);
 	status = ts_dgrams_open(host);
+	if (!status)
+		status = ts_tls_server_open(host);
 	if (status) {
 		snprintf(err, 256, "%s", ts_strerror(status));
 		return status;
@@ -188,6 +191,9 @@ struct ts_host *ts_host_open(struct ts_loop *loop, struct ts_node *node,
 	host->doh = config->doh;
 	host->doh_ctx = config->doh_ctx;
 	host->tls_client = config->tls_client;
+	for (size_t i = 0; i < config->tls_port_count &&
+			   i < TS_HOST_TLS_PORTS_MAX; i++)
+		host->tls_ports[host->tls_port_count++] = config->tls_ports[i];
 	host->hup.epoll_fd = -1;
 	host->rv.fd4 = host->rv.fd6 = -1;
 	host->rv.dummy4 = host->rv.dummy6 = -1;
@@ -214,6 +220,7 @@ void ts_host_close(struct ts_host *host)
 	ts_conns_close(host);
 	ts_inbounds_close(host);
 	ts_members_stop(host);
+	ts_tls_server_close(host);
 	ts_dns_streams_close(host);
 	ts_listeners_close(host);
 	ts_dgrams_close(host);

@@ -51,6 +51,21 @@ struct ts_tls_client_ops {
 	ssize_t (*write)(void *tls, const void *data, size_t len);
 };
 
+/* Certificates for TLS that the host ends (tls_server.h). error NULL: here it
+ * is, as two PEM texts, whose chain begins with the leaf. */
+typedef void (*ts_host_cert_fn)(void *ctx, const char *key_pem,
+				const char *chain_pem, const char *error);
+struct ts_host_cert_ops {
+	/* name: as a client asks for it. fn is called once unless it is
+	 * cancelled, and never inside; after limit_ms at the latest. NULL: out
+	 * of memory, or too many wait. */
+	void *(*start)(void *ctx, const char *name, unsigned limit_ms,
+		       ts_host_cert_fn fn, void *fn_ctx);
+	void (*cancel)(void *request);
+};
+
+enum { TS_HOST_TLS_PORTS_MAX = 16 };
+
 struct ts_host_config {
 	const char *socket_path; /* broker's path (mode 0600), or NULL */
 	const char *localapi_path; /* where nothing served may lead; or NULL */
@@ -61,6 +76,9 @@ struct ts_host_config {
 	const struct ts_doh_ops *doh; /* NULL: no DNS over HTTPS */
 	void *doh_ctx;
 	const struct ts_tls_client_ops *tls_client; /* NULL: no TLS */
+	/* Programs' listeners at these ports: TLS is ended in front of them. */
+	const uint16_t *tls_ports;
+	size_t tls_port_count;
 	unsigned timeout_s; /* how long a connect or a name waits for a node
 			     * that is not running yet */
 	bool in_process; /* same process as (the first of) the programs */
@@ -75,6 +93,9 @@ struct ts_host *ts_host_open(struct ts_loop *loop, struct ts_node *node,
 			     const struct ts_host_config *config,
 			     char err[static 256]);
 struct ts_member *ts_host_first(struct ts_host *host);
+/* Where this node's certificates come from; without it there is no TLS. */
+void ts_host_set_certs(struct ts_member *member,
+		       const struct ts_host_cert_ops *ops, void *ctx);
 /* Closes all; connections are aborted. */
 void ts_host_close(struct ts_host *host);
 /* In a child that was forked from a process with an in-process host: closes

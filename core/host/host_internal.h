@@ -51,6 +51,7 @@ struct ts_flow_listener; /* datagram_listener.c */
 struct ts_forwards; /* forward.h */
 struct ts_peerapi; /* peerapi.h */
 struct ts_serve; /* serve_internal.h */
+struct ts_tls_server; /* tls_server.h */
 
 /* -- flow_entries.c: the table's flows, and how long they stay ----------- */
 struct ts_entry {
@@ -113,6 +114,8 @@ struct ts_member {
 	struct ts_serve *serve;
 	struct ts_proxy *proxy; /* NULL: not asked for */
 	char localapi_path[108]; /* where nothing served leads; "": none */
+	const struct ts_host_cert_ops *certs; /* NULL: none */
+	void *certs_ctx;
 };
 
 struct ts_host {
@@ -139,6 +142,9 @@ struct ts_host {
 	struct ts_link dns_streams;
 	size_t dns_stream_count;
 	struct ts_dgrams *dgrams;       /* app_datagram.h */
+	struct ts_tls_server *tls;
+	uint16_t tls_ports[TS_HOST_TLS_PORTS_MAX]; /* of programs' listeners */
+	size_t tls_port_count;
 	struct ts_timer *ready_timer;	/* pumps what is in ready */
 	struct ts_timer *changed_timer; /* the node changed: tell all */
 	struct ts_timer *drain_timer;	/* drain.c; NULL: never needed yet */
@@ -275,6 +281,8 @@ int ts_held_pace(int fd);
 void ts_held_unpace(int fd, int before_ms);
 
 /* -- app_listener.c ------------------------------------------------------ */
+/* What comes from the internet (serve_funnel.c). */
+enum ts_funnel { TS_FUNNEL_NONE, TS_FUNNEL_TOO, TS_FUNNEL_ONLY };
 struct ts_listener {
 	struct ts_link link;
 	uint8_t proto; /* IPPROTO_TCP, IPPROTO_UDP */
@@ -284,6 +292,8 @@ struct ts_listener {
 	bool is_listening; /* LISTEN came; else BIND or BOUND only */
 	bool is_fallback; /* what nobody else listens at; tailnet has no port */
 	uint8_t shares; /* TS_BROKER_REUSE, TS_BROKER_REUSE_PORT */
+	bool is_tls;	/* TLS is ended in front of it */
+	enum ts_funnel funnel;
 	int deferred_s;	/* TCP_DEFER_ACCEPT, where notify_bind.c took it */
 	/* UDP: in the tailnet of each member that serves it; NULL: not there */
 	struct ts_dgram_port *ports[TS_HOST_NODES_MAX];
@@ -333,6 +343,11 @@ struct ts_inbound *ts_inbound_from_self(struct ts_member *member,
 					struct ts_conn *conn,
 					const struct ts_addr *local,
 					const struct ts_addr *remote, int *err);
+/* From the internet, with a connection of the tunnel's that is up already:
+ * takes it. */
+void ts_inbound_from_funnel(struct ts_member *member, struct stack_tcp *tcp,
+			    const struct ts_addr *local,
+			    const struct ts_addr *remote);
 /* The connecting program's end is up: bytes may flow once accepted. Owns fd
  * and entry from here. */
 void ts_inbound_join(struct ts_inbound *in, int fd, struct ts_entry *entry);

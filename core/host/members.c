@@ -32,6 +32,13 @@ bool ts_member_is_down(const struct ts_member *member)
 		!ts_node_auth_url(member->node));
 }
 
+void ts_host_set_certs(struct ts_member *member,
+		       const struct ts_host_cert_ops *ops, void *ctx)
+{
+	member->certs = ops;
+	member->certs_ctx = ctx;
+}
+
 static int open_member(struct ts_host *host, struct ts_node *node)
 {
 	struct ts_member *member = &host->members[host->member_count];
@@ -69,7 +76,6 @@ void ts_members_stop(struct ts_host *host)
 		if (member->serve)
 			ts_serve_end(member);
 		ts_splices_close(member);
-		ts_serve_close(member);
 	}
 	ts_relays_end(host, NULL);
 }
@@ -78,6 +84,8 @@ void ts_members_close(struct ts_host *host)
 {
 	for (unsigned i = 0; i < host->member_count; i++)
 		ts_forwards_close(&host->members[i]);
+	for (unsigned i = 0; i < host->member_count; i++)
+		ts_serve_close(&host->members[i]); /* after TLS' joins */
 }
 
 void ts_members_node_changed(struct ts_host *host)

@@ -15,6 +15,7 @@
 #include "core/host/app_datagram.h"
 #include "core/host/dns_service.h"
 #include "core/host/serve.h"
+#include "core/host/tls_server.h"
 
 static void fail_conns(const struct ts_member *member)
 {
@@ -37,6 +38,7 @@ void ts_host_leave_node(struct ts_member *member)
 	fail_conns(member);
 	ts_serve_end(member);
 	ts_splices_close(member);
+	ts_tls_server_leave_node(member);
 	ts_relays_end(member->host, member);
 	ts_dgrams_leave_node(member);
 }

@@ -47,8 +47,15 @@ void ts_peerapi_syn(struct ts_member *member, struct stack_syn *syn,
 /* Answers now, or later. */
 void ts_peerapi_serve(struct ts_peerapi_conn *conn,
 		      const struct ts_peerapi_request *req);
+/* -- peerapi_ingress.c ------------------------------------------------------ */
+void ts_peerapi_ingress(struct ts_peerapi_conn *conn,
+			const struct ts_peerapi_request *req);
 /* -- peerapi_server.c ------------------------------------------------------ */
 void ts_peerapi_reply(struct ts_peerapi_conn *conn, int status,
 		      const char *type, const void *body, size_t len);
+
+/* While it serves a request: its connection, which is somebody else's from now
+ * on. */
+struct stack_tcp *ts_peerapi_hijack(struct ts_peerapi_conn *conn);
 
 #endif

@@ -191,6 +191,8 @@ void ts_peerapi_serve(struct ts_peerapi_conn *conn,
 	else if (req->path_len >= sizeof(DNS_PATH) - 1 &&
 		 memcmp(req->path, DNS_PATH, sizeof(DNS_PATH) - 1) == 0)
 		serve_dns(conn, req);
+	else if (ts_peerapi_path_is(req, "/v0/ingress"))
+		ts_peerapi_ingress(conn, req);
 	else if (ts_peerapi_path_is(req, "/"))
 		serve_root(conn);
 	else

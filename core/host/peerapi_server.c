@@ -67,6 +67,15 @@ static void close_if_done(struct ts_peerapi_conn *conn)
 	end(conn);
 }
 
+struct stack_tcp *ts_peerapi_hijack(struct ts_peerapi_conn *conn)
+{
+	struct stack_tcp *tcp = conn->tcp;
+
+	conn->tcp = NULL;
+	end(conn);
+	return tcp;
+}
+
 static void set_due(struct ts_peerapi_conn *conn, uint64_t in_ms)
 {
 	conn->due_ms = ts_host_now_ms(conn->member->host) + in_ms;
@@ -100,6 +109,8 @@ static const char *reason_of(int status)
 		return "Forbidden";
 	case 404:
 		return "Not Found";
+	case 405:
+		return "Method Not Allowed";
 	case 413:
 		return "Content Too Large";
 	default:

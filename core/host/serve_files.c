@@ -28,7 +28,7 @@
 #include "core/base/err.h"
 #include "core/host/serve_internal.h"
 
-enum { PIECE_BYTES = 64 * 1024, LIST_MAX = 10000, SNIFF_BYTES = 512 };
+enum { PIECE_BYTES = 64 * 1024, LIST_MAX = 4096, SNIFF_BYTES = 512 };
 
 #define INDEX "/index.html"
 
@@ -248,19 +248,24 @@ static int by_name(const void *a, const void *b)
 }
 
 /* Names of what is in it, those of directories with a slash. */
-static size_t read_names(int fd, char **names)
+static size_t read_names(int fd, char **names, bool *has_more)
 {
-	DIR *dir = fdopendir(fd);
+	/* closedir() would close what is not its own to close. */
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, fd);
+	DIR *dir = copy >= 0 ? fdopendir(copy) : NULL;
 	struct dirent *entry;
 	size_t count = 0;
 
-	while (dir && count < LIST_MAX && (entry = readdir(dir))) {
+	while (dir && (entry = readdir(dir))) {
 		struct stat st;
 		bool is_dir = false;
 
 		if (strcmp(entry->d_name, ".") == 0 ||
 		    strcmp(entry->d_name, "..") == 0)
 			continue;
+		*has_more = count == LIST_MAX;
+		if (*has_more)
+			break;
 		if (fstatat(dirfd(dir), entry->d_name, &st,
 			    AT_SYMLINK_NOFOLLOW) == 0)
 			is_dir = S_ISDIR(st.st_mode);
@@ -270,8 +275,8 @@ static size_t read_names(int fd, char **names)
 	}
 	if (dir)
 		closedir(dir);
-	else
-		close(fd);
+	else if (copy >= 0)
+		close(copy);
 	qsort(names, count, sizeof(*names), by_name);
 	return count;
 }
@@ -313,23 +318,25 @@ static void send_list(struct serve_conn *conn, int fd)
 	char **names = calloc(LIST_MAX, sizeof(*names)), *text = NULL;
 	size_t count, len = 0;
 	FILE *page = names ? open_memstream(&text, &len) : NULL;
+	bool has_more = false;
 
 	if (!page) {
 		free(names);
-		close(fd);
+		ts_sock_close(fd);
 		serve_answer_status(conn, 500);
 		return;
 	}
 	ts_hurry_begin();
-	count = read_names(fd, names);
+	count = read_names(fd, names, &has_more);
 	ts_hurry_end();
+	ts_sock_close(fd);
 	fputs("<!doctype html>\n<meta name=\"viewport\" "
 	      "content=\"width=device-width\">\n<pre>\n", page);
 	for (size_t i = 0; i < count; i++) {
 		write_name(page, names[i]);
 		free(names[i]);
 	}
-	fputs("</pre>\n", page);
+	fputs(has_more ? "... and more\n</pre>\n" : "</pre>\n", page);
 	free(names);
 	if (fclose(page) == 0 && len <= TS_SERVE_TEXT_MAX)
 		serve_answer(conn, 200, "text/html; charset=utf-8", "", text,

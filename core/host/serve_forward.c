@@ -18,6 +18,7 @@
 #include "core/base/err.h"
 #include "core/host/serve_dial.h"
 #include "core/host/serve_internal.h"
+#include "core/host/tls_server.h"
 
 struct serve_forward {
 	struct ts_link link; /* in serve->forwards */
@@ -25,16 +26,19 @@ struct serve_forward {
 	uint64_t id;
 	struct ts_addr remote;
 	int proxy_protocol;
+	char *tls_name; /* whose certificate is shown; NULL: no TLS here */
 	struct serve_dial dial;
 	int fd;			/* connected, or -1 */
 	struct stack_syn *syn;	/* until it is answered */
 	struct stack_tcp *tcp;	/* afterwards */
+	int client_fd;		/* in place of both: a program here; or -1 */
 };
 
 static void free_forward(struct serve_forward *f)
 {
 	serve_dial_cancel(&f->dial);
 	ts_list_remove(&f->link);
+	free(f->tls_name);
 	free(f);
 }
 
@@ -55,6 +59,7 @@ static void fail(struct serve_forward *f, int err)
 		answer_no(f->syn, err);
 	if (f->tcp)
 		stack_tcp_abort(f->tcp);
+	ts_sock_reset(f->client_fd);
 	ts_sock_reset(f->fd);
 	free_forward(f);
 }
@@ -135,13 +140,24 @@ static void join(void *user)
 	const struct stack_tcp_options options = {.keepalive = true};
 	struct serve_forward *f = user;
 	struct ts_member *member = f->member;
+	const struct ts_tls_wish wish = {.name = f->tls_name};
 	struct stack_tcp *tcp = f->tcp;
-	int fd = f->fd;
 
+	const struct ts_relay_end ends[2] = {{.fd = f->client_fd},
+					     {.fd = f->fd}};
+
+	if (tcp)
+		stack_tcp_set_options(tcp, &options);
+	if (tcp || f->tls_name)
+		member->serve->count++;
+	if (f->tls_name)
+		ts_tls_join(member, tcp, f->client_fd, &f->remote, &wish,
+			    f->fd, on_ended, member->serve);
+	else if (tcp)
+		ts_splice_forward(member, f->fd, tcp, on_ended, member->serve);
+	else
+		ts_relay_start(member->host, member, ends);
 	free_forward(f);
-	stack_tcp_set_options(tcp, &options);
-	member->serve->count++;
-	ts_splice_forward(member, fd, tcp, on_ended, member->serve);
 }
 
 /* The splice looks for bytes when it starts. */
@@ -177,41 +193,85 @@ static void on_dialled(void *ctx, int err, int fd)
 		fail(f, err);
 		return;
 	}
+	if (f->tcp || f->client_fd >= 0) {
+		join(f);
+		return;
+	}
 	f->syn = NULL;
 	f->tcp = stack_syn_accept(syn, &accept_ops, f, ts_host_now_ms(f->member->host));
 	if (!f->tcp)
 		fail(f, -ENOMEM);
 }
 
-void serve_forward_syn(struct ts_member *member, struct stack_syn *syn,
-		       const struct ts_addr *local,
-		       const struct ts_addr *remote,
-		       const struct ts_serve_tcp *tcp)
+/* On its way; NULL: there is no way, or too many are on it. */
+static struct serve_forward *new_forward(struct ts_member *member,
+					 const struct ts_addr *remote,
+					 const struct ts_serve_tcp *tcp)
 {
 	struct ts_serve *serve = member->serve;
 	struct ts_serve_target target;
-	struct serve_forward *f = NULL;
 	char text[TS_ADDR_TEXT_CAP];
+	struct serve_forward *f;
 
-	if (!ts_serve_forward_parse(tcp->forward, &target) &&
-	    serve->count < serve->count_max)
-		f = calloc(1, sizeof(*f));
-	if (!f) {
-		stack_syn_refuse(syn);
-		return;
-	}
+	if (ts_serve_forward_parse(tcp->forward, &target) ||
+	    serve->count >= serve->count_max)
+		return NULL;
+	f = calloc(1, sizeof(*f));
+	if (!f)
+		return NULL;
 	f->member = member;
 	f->id = ++member->host->next_id;
 	f->remote = *remote;
 	f->proxy_protocol = tcp->proxy_protocol;
-	f->fd = -1;
-	f->syn = syn;
+	f->tls_name = tcp->terminate_tls ? strdup(tcp->terminate_tls) : NULL;
+	f->fd = f->client_fd = -1;
 	ts_list_insert(&serve->forwards, &f->link);
-	log_debug("serve-%llu: connection from %s to port %u, for %s",
+	log_debug("serve-%llu: connection from %s for %s",
 		  (unsigned long long)f->id, ts_addr_format(remote, text),
-		  local->port, tcp->forward);
-	if (serve_dial_start(&f->dial, member, &target, on_dialled, f))
-		fail(f, -ENOMEM);
+		  tcp->forward);
+	if ((!tcp->terminate_tls || f->tls_name) &&
+	    !serve_dial_start(&f->dial, member, &target, on_dialled, f))
+		return f;
+	free_forward(f);
+	return NULL;
+}
+
+void serve_forward_syn(struct ts_member *member, struct stack_syn *syn,
+		       const struct ts_addr *remote,
+		       const struct ts_serve_tcp *tcp)
+{
+	struct serve_forward *f = new_forward(member, remote, tcp);
+
+	if (f)
+		f->syn = syn;
+	else
+		stack_syn_refuse(syn);
+}
+
+void serve_forward_fd(struct ts_member *member, int fd,
+		      const struct ts_addr *remote,
+		      const struct ts_serve_tcp *tcp)
+{
+	struct serve_forward *f = new_forward(member, remote, tcp);
+
+	if (f)
+		f->client_fd = fd;
+	else
+		ts_sock_reset(fd);
+}
+
+void serve_forward_tcp(struct ts_member *member, struct stack_tcp *up,
+		       const struct ts_addr *remote,
+		       const struct ts_serve_tcp *tcp)
+{
+	struct serve_forward *f = new_forward(member, remote, tcp);
+
+	if (!f) {
+		stack_tcp_abort(up);
+		return;
+	}
+	f->tcp = up;
+	stack_tcp_set_user(up, &accept_ops, f);
 }
 
 bool serve_forward_syn_gone(struct ts_member *member, const struct stack_syn *syn)

@@ -35,7 +35,10 @@ static void web_name(const struct serve_conn *conn,
 	char *suffix = ts_netmap_magic_suffix(map);
 
 	out[0] = '\0';
-	if (suffix && conn->service[0])
+	if (conn->is_tls)
+		snprintf(out, TS_SERVE_HOST_CAP, "%.253s",
+			 serve_stream_name(&conn->stream));
+	else if (suffix && conn->service[0])
 		snprintf(out, TS_SERVE_HOST_CAP, "%s.%.180s",
 			 conn->service + strlen("svc:"), suffix);
 	else if (suffix)

@@ -42,15 +42,26 @@ struct serve_backend;
 
 /* -- serve_stream.c -------------------------------------------------------- */
 struct serve_stream {
-	struct stack_tcp *tcp; /* NULL: gone, or given away */
+	struct stack_tcp *tcp; /* NULL: gone, or TLS has it */
+	struct ts_tls_conn *tls;
+	int fd; /* of a program here, plain; -1: none */
+	struct ts_watch *watch;
 	bool is_up;	       /* the handshake is done */
 	bool has_ended;	       /* the client's side, in order */
 	struct serve_conn *owner;
 };
-/* Answers the SYN. -ENOMEM: it was dropped. */
-int serve_stream_accept(struct serve_stream *s, struct stack_syn *syn);
-/* One that is up already (Funnel). */
-void serve_stream_adopt(struct serve_stream *s, struct stack_tcp *tcp);
+/* Answers the SYN. -ENOMEM: it was dropped, or reset. */
+int serve_stream_accept(struct serve_stream *s, struct stack_syn *syn,
+			bool is_tls);
+/* One that is up already; TLS. -ENOMEM: it was reset. */
+int serve_stream_adopt(struct serve_stream *s, struct stack_tcp *tcp);
+/* A program's of this node. As above. */
+int serve_stream_take(struct serve_stream *s, int fd, bool is_tls);
+/* What is waited for now. */
+void serve_stream_watch(struct serve_stream *s, bool wants_bytes,
+			bool wants_room);
+/* Of TLS, whose certificate the client was shown. */
+const char *serve_stream_name(const struct serve_stream *s);
 /* Up to cap bytes; 0: none now, or the end (has_ended). */
 size_t serve_stream_read(struct serve_stream *s, void *out, size_t cap);
 size_t serve_stream_write(struct serve_stream *s, const void *data, size_t len);
@@ -88,7 +99,7 @@ struct serve_conn {
 	struct ts_ip peer;     /* who is counted: the peer's address */
 	uint16_t port;	       /* of ours */
 	char service[SERVE_SERVICE_CAP]; /* "": the node itself */
-	bool is_funnel;
+	bool is_tls, is_funnel;
 	bool is_over;
 	enum serve_state state;
 	uint64_t due_ms; /* then it is aborted */
@@ -107,6 +118,10 @@ struct serve_conn {
 	struct serve_backend *backend;
 };
 
+/* From the internet, brought by peer; TLS. Takes up. */
+void serve_web_funnel(struct ts_member *member, struct stack_tcp *up,
+		      const struct ts_addr *src, const struct ts_ip *peer,
+		      uint16_t port);
 void serve_conn_line_up(struct serve_conn *conn);
 void serve_conn_set_due(struct serve_conn *conn, uint64_t in_ms);
 /* At the end of this turn. */
@@ -146,7 +161,14 @@ bool serve_tunnel_step(struct serve_conn *conn);
 
 /* -- serve_forward.c ------------------------------------------------------- */
 void serve_forward_syn(struct ts_member *member, struct stack_syn *syn,
-		       const struct ts_addr *local,
+		       const struct ts_addr *remote,
+		       const struct ts_serve_tcp *tcp);
+/* A program's of this node; takes fd. */
+void serve_forward_fd(struct ts_member *member, int fd,
+		      const struct ts_addr *remote,
+		      const struct ts_serve_tcp *tcp);
+/* One that is up already. */
+void serve_forward_tcp(struct ts_member *member, struct stack_tcp *up,
 		       const struct ts_addr *remote,
 		       const struct ts_serve_tcp *tcp);
 bool serve_forward_syn_gone(struct ts_member *member,

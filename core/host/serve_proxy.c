@@ -70,6 +70,7 @@ static int write_head(struct serve_conn *conn,
 	char ip[TS_IP_TEXT_CAP];
 	struct ts_serve_caller caller = {
 		.ip = ts_ip_format(&conn->remote.ip, ip),
+		.is_tls = conn->is_tls,
 		.is_funnel = conn->is_funnel,
 	};
 	char *caps = NULL;

@@ -17,7 +17,8 @@
 #include "core/host/serve_backend.h"
 #include "core/host/serve_internal.h"
 
-enum { SWEEP_MS = 1000, TURN_STEPS = 64 };
+/* A step moves what a buffer holds at most. */
+enum { SWEEP_MS = 1000, TURN_STEPS = 4 };
 
 /* -- ends ------------------------------------------------------------------ */
 
@@ -126,6 +127,11 @@ static void work(struct serve_conn *conn)
 	}
 	follow_due(conn, has_moved);
 	serve_backend_watch(conn->backend);
+	serve_stream_watch(&conn->stream,
+			   !conn->stream.has_ended &&
+				   ts_byte_queue_len(&conn->in) <
+					   SERVE_BUFFER_BYTES,
+			   ts_byte_queue_len(&conn->out) > 0);
 	if (more) /* the others' turn */
 		serve_conn_line_up(conn);
 }
@@ -166,8 +172,11 @@ static void on_sweep(void *ctx)
 			TS_LINK_OWNER(at, struct serve_conn, link);
 
 		next = at->next;
-		if (now_ms >= conn->due_ms)
-			free_conn(conn);
+		if (now_ms < conn->due_ms)
+			continue;
+		if (conn->state == SERVE_HEAD && !conn->has_begun)
+			serve_stream_close(&conn->stream); /* in order */
+		free_conn(conn);
 	}
 	if (serve->count > 0)
 		ts_timer_set(serve->sweep, now_ms + SWEEP_MS);
@@ -203,6 +212,7 @@ static struct serve_conn *new_conn(struct ts_member *member,
 	conn->peer = *peer;
 	conn->file_fd = -1;
 	conn->stream.owner = conn;
+	conn->stream.fd = -1;
 	ts_byte_queue_init(&conn->in, SERVE_QUEUE_BYTES);
 	ts_byte_queue_init(&conn->out, TS_SERVE_TEXT_MAX + SERVE_QUEUE_BYTES);
 	ts_list_init(&conn->ready);
@@ -215,7 +225,8 @@ static struct serve_conn *new_conn(struct ts_member *member,
 
 static void serve_web(struct ts_member *member, struct stack_syn *syn,
 		      const struct ts_addr *local,
-		      const struct ts_addr *remote, const char *service)
+		      const struct ts_addr *remote, const char *service,
+		      bool is_tls)
 {
 	struct serve_conn *conn = new_conn(member, &remote->ip);
 	char text[TS_ADDR_TEXT_CAP];
@@ -226,13 +237,72 @@ static void serve_web(struct ts_member *member, struct stack_syn *syn,
 	}
 	conn->remote = *remote;
 	conn->port = local->port;
+	conn->is_tls = is_tls;
 	if (service)
 		snprintf(conn->service, sizeof(conn->service), "%s", service);
 	log_debug("serve-%llu: connection from %s to port %u",
 		  (unsigned long long)conn->id, ts_addr_format(remote, text),
 		  local->port);
-	if (serve_stream_accept(&conn->stream, syn))
+	if (serve_stream_accept(&conn->stream, syn, is_tls))
 		free_conn(conn);
+}
+
+void serve_web_funnel(struct ts_member *member, struct stack_tcp *up,
+		      const struct ts_addr *src, const struct ts_ip *peer,
+		      uint16_t port)
+{
+	struct serve_conn *conn = new_conn(member, peer);
+
+	if (!conn) {
+		stack_tcp_abort(up);
+		return;
+	}
+	conn->remote = *src;
+	conn->port = port;
+	conn->is_tls = true;
+	conn->is_funnel = true;
+	if (serve_stream_adopt(&conn->stream, up))
+		free_conn(conn);
+}
+
+static void serve_web_local(struct ts_member *member, int fd,
+			    const struct ts_addr *local,
+			    const struct ts_addr *remote, bool is_tls)
+{
+	struct serve_conn *conn = new_conn(member, &remote->ip);
+
+	if (!conn) {
+		ts_sock_close(fd);
+		return;
+	}
+	conn->remote = *remote;
+	conn->port = local->port;
+	conn->is_tls = is_tls;
+	if (serve_stream_take(&conn->stream, fd, is_tls))
+		free_conn(conn);
+}
+
+bool ts_serve_has(const struct ts_member *member, const struct ts_addr *local)
+{
+	return ts_node_route(member->node, &local->ip, NULL) ==
+		       TS_ROUTE_SELF &&
+	       ts_serve_has_port(ts_node_serve(member->node), local->port);
+}
+
+void ts_serve_local(struct ts_member *member, int fd,
+		    const struct ts_addr *local, const struct ts_addr *remote)
+{
+	struct ts_serve_tcp tcp;
+
+	if (!ts_serve_find_tcp(ts_node_serve(member->node), NULL, local->port,
+			       &tcp))
+		ts_sock_close(fd);
+	else if (tcp.http || tcp.https)
+		serve_web_local(member, fd, local, remote, tcp.https);
+	else if (tcp.forward)
+		serve_forward_fd(member, fd, remote, &tcp);
+	else
+		ts_sock_close(fd);
 }
 
 bool ts_serve_hosts(const struct ts_member *member, const struct ts_ip *ip)
@@ -249,10 +319,10 @@ bool ts_serve_syn(struct ts_member *member, struct stack_syn *syn,
 	if (!ts_serve_find_tcp(ts_node_serve(member->node), service,
 			       local->port, &tcp))
 		return false;
-	if (tcp.http)
-		serve_web(member, syn, local, remote, service);
-	else if (tcp.forward && !tcp.https && !tcp.terminate_tls)
-		serve_forward_syn(member, syn, local, remote, &tcp);
+	if (tcp.http || tcp.https)
+		serve_web(member, syn, local, remote, service, tcp.https);
+	else if (tcp.forward)
+		serve_forward_syn(member, syn, remote, &tcp);
 	else
 		stack_syn_refuse(syn);
 	return true;
@@ -261,6 +331,26 @@ bool ts_serve_syn(struct ts_member *member, struct stack_syn *syn,
 bool ts_serve_syn_gone(struct ts_member *member, const struct stack_syn *syn)
 {
 	return serve_forward_syn_gone(member, syn);
+}
+
+size_t ts_serve_undelivered(const struct ts_host *host)
+{
+	size_t total = 0;
+
+	for (unsigned i = 0; i < host->member_count; i++) {
+		const struct ts_link *head = &host->members[i].serve->conns;
+
+		for (const struct ts_link *at = head->next; at != head;
+		     at = at->next) {
+			const struct serve_conn *conn =
+				TS_LINK_OWNER(at, struct serve_conn, link);
+
+			total += ts_byte_queue_len(&conn->out);
+			if (conn->stream.tcp)
+				total += stack_tcp_pending(conn->stream.tcp);
+		}
+	}
+	return total;
 }
 
 /* -- life ------------------------------------------------------------------ */

@@ -61,7 +61,8 @@ static void free_request(struct ts_http_request *rq)
 	free(rq->at);
 	ts_wipe_free_text(rq->post);
 	free(rq->method);
-	free(rq->want_field);
+	for (size_t i = 0; i < TS_HTTP_WANT_MAX; i++)
+		free(rq->want_fields[i]);
 	free(rq->ca_pem);
 	free(rq->url);
 	free(rq);
@@ -92,7 +93,7 @@ static void fail(struct ts_http_request *rq, const char *reason)
 static void deliver(struct ts_http_request *rq)
 {
 	struct ts_http_request done = *rq;
-	struct ts_http_reply reply = {.field = done.field};
+	struct ts_http_reply reply = {0};
 	const char *body = "";
 	size_t len = 0;
 
@@ -103,6 +104,8 @@ static void deliver(struct ts_http_request *rq)
 	done.body = rq->body;
 	ts_byte_queue_init(&rq->body, 0);
 	free_request(rq);
+	for (size_t i = 0; i < TS_HTTP_WANT_MAX; i++)
+		reply.fields[i] = done.fields[i];
 	reply.status = done.status;
 	reply.body = done.status ? body : "";
 	reply.len = len;

@@ -54,6 +54,7 @@ struct ts_http_request *ts_http_ask_dns(struct ts_http_client *client,
 					const uint8_t *query, size_t len,
 					unsigned timeout_ms, ts_http_fn fn,
 					void *ctx);
+enum { TS_HTTP_WANT_MAX = 3, TS_HTTP_FIELD_CAP = 1025 };
 /* A request with a method, fields and a body of its own, all copied (and wiped
  * after). No redirect is followed: what is in it is meant for that host. */
 struct ts_http_call {
@@ -63,15 +64,16 @@ struct ts_http_call {
 	const char *body; /* NULL: none; "": an empty one */
 	bool is_near; /* the own network: no proxy, no kept connection */
 	const char *ca_pem; /* the only roots to believe; NULL: the usual */
-	const char *want_field; /* of the answer; NULL: none */
+	const char *want_fields[TS_HTTP_WANT_MAX]; /* of the answer; or NULL */
 	size_t body_max;
 	unsigned timeout_ms;
 };
-/* status 0 and error on transport failure; body is NUL-terminated; field: ""
- * when the answer has none, cut at 127 bytes. */
+/* status 0 and error on transport failure; body is NUL-terminated. fields,
+ * as wanted: "" when the answer has none, or one that is longer. */
 struct ts_http_reply {
 	int status;
-	const char *body, *field, *error;
+	const char *body, *error;
+	const char *fields[TS_HTTP_WANT_MAX];
 	size_t len;
 };
 typedef void (*ts_http_reply_fn)(void *ctx, const struct ts_http_reply *reply);

@@ -17,7 +17,7 @@
 #include "core/io/http_way.h"
 #include "core/io/resolver.h"
 
-enum { HTTP_TARGET_CAP = 280, HTTP_HINT_CAP = 128, HTTP_FIELD_CAP = 128 };
+enum { HTTP_TARGET_CAP = 280, HTTP_HINT_CAP = 128 };
 
 #define HTTP_DNS_TYPE "application/dns-message"
 
@@ -42,9 +42,9 @@ struct ts_http_request {
 	struct ts_ip *at; /* where the host is; NULL: it is looked up */
 	size_t at_count;
 	struct curl_slist *headers;
-	char *want_field; /* of the answer, or NULL */
+	char *want_fields[TS_HTTP_WANT_MAX]; /* of the answer, or NULL */
 	char *ca_pem;	  /* the only roots to believe; NULL: the usual */
-	char field[HTTP_FIELD_CAP];
+	char fields[TS_HTTP_WANT_MAX][TS_HTTP_FIELD_CAP];
 	struct curl_slist *resolved;
 	struct ts_http_way way;
 	unsigned redirects;

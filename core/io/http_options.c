@@ -25,24 +25,36 @@ static size_t take_body(char *data, size_t size, size_t count, void *ctx)
 	return ts_byte_queue_push(&rq->body, data, len) ? 0 : len;
 }
 
-/* One line of the head: "Name: value". */
+/* The value of a line "Name: value". One that is too long is none. */
+static void note_field(const char *name, const char *line, size_t len,
+		       char out[static TS_HTTP_FIELD_CAP])
+{
+	size_t at = strlen(name), end = len;
+
+	if (at + 1 >= len || line[at] != ':' ||
+	    strncasecmp(line, name, at) != 0)
+		return;
+	at++;
+	while (at < end && line[at] == ' ')
+		at++;
+	while (end > at && strchr(" \r\n", line[end - 1]))
+		end--;
+	if (end - at < TS_HTTP_FIELD_CAP) {
+		memcpy(out, line + at, end - at);
+		out[end - at] = '\0';
+	}
+}
+
+/* One line of the head. */
 static size_t take_field(char *data, size_t size, size_t count, void *ctx)
 {
 	struct ts_http_request *rq = ctx;
-	size_t len = size * count, name_len = strlen(rq->want_field);
-	size_t at = name_len + 1;
+	size_t len = size * count;
 
-	if (len <= at || data[name_len] != ':' ||
-	    strncasecmp(data, rq->want_field, name_len) != 0)
-		return len;
-	while (at < len && data[at] == ' ')
-		at++;
-	snprintf(rq->field, sizeof(rq->field), "%.*s", (int)(len - at),
-		 data + at);
-	at = strcspn(rq->field, "\r\n");
-	while (at > 0 && rq->field[at - 1] == ' ')
-		at--;
-	rq->field[at] = '\0';
+	for (size_t i = 0; i < TS_HTTP_WANT_MAX; i++)
+		if (rq->want_fields[i])
+			note_field(rq->want_fields[i], data, len,
+				   rq->fields[i]);
 	return len;
 }
 
@@ -116,7 +128,7 @@ static bool set_call_options(struct ts_http_request *rq)
 					rq->method);
 	if (rq->method && strcmp(rq->method, "HEAD") == 0)
 		bad |= curl_easy_setopt(rq->easy, CURLOPT_NOBODY, 1L);
-	if (rq->want_field) {
+	if (rq->want_fields[0]) {
 		bad |= curl_easy_setopt(rq->easy, CURLOPT_HEADERFUNCTION,
 					take_field);
 		bad |= curl_easy_setopt(rq->easy, CURLOPT_HEADERDATA, rq);
@@ -167,12 +179,14 @@ bool ts_http_set_call(struct ts_http_request *rq,
 	rq->method = strdup(call->method);
 	if (call->body)
 		rq->post = strdup(call->body);
-	if (call->want_field)
-		rq->want_field = strdup(call->want_field);
+	for (size_t i = 0; ok && i < TS_HTTP_WANT_MAX; i++)
+		if (call->want_fields[i]) {
+			rq->want_fields[i] = strdup(call->want_fields[i]);
+			ok = rq->want_fields[i];
+		}
 	if (call->ca_pem)
 		rq->ca_pem = strdup(call->ca_pem);
 	return ok && rq->method && (rq->post || !call->body) &&
-	       (rq->want_field || !call->want_field) &&
 	       (rq->ca_pem || !call->ca_pem);
 }
 

@@ -27,6 +27,8 @@
 
 struct c2n_call {
 	struct ts_node *node;
+	const struct ts_localapi_env *env; /* or NULL */
+	void *env_ctx;
 	const struct ts_c2n_request *request;
 	struct ts_c2n_reply *reply;
 	int64_t now_unix;
@@ -263,6 +265,8 @@ static void certificate(const struct c2n_call *call)
 
 	if (!ts_c2n_query(call->request, "domain", domain, sizeof(domain)))
 		reply_error(call, 400, "no 'domain'");
+	else if (call->env && call->env->cert_status)
+		reply_json(call, call->env->cert_status(call->env_ctx, domain));
 	else
 		reply_json(call, json_pack("{s:b}", "Missing", 1));
 }
@@ -323,10 +327,11 @@ static const struct {
 };
 
 void ts_localapi_c2n(struct ts_node *node,
+		     const struct ts_localapi_env *env, void *env_ctx,
 		     const struct ts_c2n_request *request,
 		     struct ts_c2n_reply *reply, int64_t now_unix)
 {
-	struct c2n_call call = {node, request, reply, now_unix};
+	struct c2n_call call = {node, env, env_ctx, request, reply, now_unix};
 	bool is_known = false;
 
 	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {

@@ -25,6 +25,16 @@ struct ts_localapi; /* of one node */
 /* err 0: fd is connected, and the callee's. Once, perhaps at once. */
 typedef void (*ts_localapi_dialled_fn)(void *done_ctx, int err, int fd);
 
+/* A certificate, or error. Once, not inside. */
+struct ts_localapi_cert {
+	const char *key_pem, *chain_pem;
+	const char *error; /* NULL: there it is */
+	bool is_limited;   /* the CA has had too many questions */
+	int64_t retry_after_s; /* 0: unknown */
+};
+typedef void (*ts_localapi_cert_fn)(void *done_ctx,
+				    const struct ts_localapi_cert *cert);
+
 /* What only the engine can do. An op that is NULL is not served, and the
  * caller is told so. err gets one line. */
 struct ts_localapi_env {
@@ -50,6 +60,11 @@ struct ts_localapi_env {
 	/* A connection to an address of the tailnet's. */
 	void (*dial)(void *ctx, const struct ts_addr *to,
 		     ts_localapi_dialled_fn done, void *done_ctx);
+	/* This node's TLS certificate for a name, valid for that long. */
+	void (*cert)(void *ctx, const char *domain, int64_t min_validity_s,
+		     ts_localapi_cert_fn done, void *done_ctx);
+	/* tailcfg.C2NTLSCertInfo; NULL: out of memory */
+	json_t *(*cert_status)(void *ctx, const char *domain);
 };
 
 struct ts_localapi_request {
@@ -64,6 +79,7 @@ struct ts_localapi_request {
 	size_t body_len;
 	/* By the peer's credentials; owner: root, or whom the node runs as. */
 	bool may_write, is_owner;
+	bool may_have_certs; /* though it may not write */
 };
 
 /* A reply without an end of its own. The route makes it; it lives until
@@ -85,6 +101,8 @@ struct ts_localapi_reply {
 	const char *content_type; /* static, or NULL: no body */
 	char *body;		  /* heap: whoever gets the reply frees it */
 	size_t body_len;
+	bool is_secret; /* ... and wipes it */
+	int64_t retry_after_s; /* 0: nothing is said of it */
 	char etag[TS_LOCALAPI_ETAG_CAP]; /* "": none */
 	struct ts_localapi_stream *stream; /* in place of a body, or NULL */
 	/* The connection goes on as that of fd, which goes with the reply. */

@@ -138,6 +138,10 @@ void localapi_check_udp_gro(const struct localapi_call *call);
 void localapi_check_so_mark(const struct localapi_call *call);
 void localapi_services(const struct localapi_call *call);
 void localapi_bugreport(const struct localapi_call *call);
+/* cert_routes.c */
+void localapi_cert(const struct localapi_call *call);
+void localapi_cert_domains(const struct localapi_call *call);
+void localapi_set_dns(const struct localapi_call *call);
 /* control_routes.c */
 void localapi_id_token(const struct localapi_call *call);
 void localapi_set_expiry_sooner(const struct localapi_call *call);

@@ -110,6 +110,15 @@ static const struct ts_config_option options[] = {
 	 BOOL_VALUES, offsetof(struct ts_config, disable_upnp)},
 	{"proxy_listen", "TSNET_PROXY_LISTEN", NULL, TS_CONF_LOOPBACK, "",
 	 "IP:PORT of loopback", offsetof(struct ts_config, proxy_listen)},
+	{"listen_tls", "TSNET_LISTEN_TLS", NULL, TS_CONF_PORTS, "",
+	 "ports, at most 16, separated by commas",
+	 offsetof(struct ts_config, tls_ports)},
+	{"acme_directory", "TS_DEBUG_ACME_DIRECTORY_URL", NULL, TS_CONF_URL,
+	 "https://acme-v02.api.letsencrypt.org/directory",
+	 "http://HOST/PATH or https://HOST/PATH",
+	 offsetof(struct ts_config, acme_directory)},
+	{"permit_cert_uid", "TS_PERMIT_CERT_UID", NULL, TS_CONF_TEXT, "",
+	 "a user's name or number", offsetof(struct ts_config, permit_cert_uid)},
 };
 
 const struct ts_config_option *ts_config_options(size_t *count)

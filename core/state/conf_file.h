@@ -59,8 +59,12 @@
  * disable_portmapper TS_DISABLE_PORTMAPPER no
  * disable_upnp      TS_DISABLE_UPNP       no
  * proxy_listen      TSNET_PROXY_LISTEN    - (IP:PORT of loopback)
+ * acme_directory    TS_DEBUG_ACME_DIRECTORY_URL Let's Encrypt's
+ * permit_cert_uid   TS_PERMIT_CERT_UID    - (a user's name or uid)
+ * listen_tls        TSNET_LISTEN_TLS      - (comma-separated ports)
  */
-enum { TS_CONF_ENDPOINTS_MAX = 8, TS_CONF_ROUTES_MAX = 256 };
+enum { TS_CONF_ENDPOINTS_MAX = 8, TS_CONF_ROUTES_MAX = 256,
+       TS_CONF_PORTS_MAX = 16 };
 struct ts_program_ops;
 
 struct ts_config {
@@ -96,6 +100,10 @@ struct ts_config {
 	enum ts_log_format log_format;
 	struct ts_addr metrics_listen; /* port 0: nowhere */
 	enum ts_cc congestion;
+	char *acme_directory;
+	char *permit_cert_uid; /* NULL or "": nobody else */
+	uint16_t tls_ports[TS_CONF_PORTS_MAX];
+	size_t tls_port_count;
 	/* What the program does itself (core/engine/program_ops.h), set by whom
 	 * it is told; NULL: nothing. */
 	const struct ts_program_ops *program;
@@ -136,6 +144,7 @@ enum ts_config_kind {
 	TS_CONF_LOG_FORMAT,
 	TS_CONF_LOOPBACK,
 	TS_CONF_CONGESTION,
+	TS_CONF_PORTS,
 };
 struct ts_config_option {
 	const char *key, *env, *env_alias;

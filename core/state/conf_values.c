@@ -350,6 +350,31 @@ static int read_endpoints(const char *text, struct ts_config *config)
 	return 0;
 }
 
+static int read_ports(const char *text, struct ts_config *config)
+{
+	config->tls_port_count = 0;
+	while (*text) {
+		char one[8];
+		uint16_t port;
+		size_t len;
+
+		text += strspn(text, ", \t");
+		len = strcspn(text, ", \t");
+		if (!len)
+			break;
+		if (len >= sizeof(one) ||
+		    config->tls_port_count == TS_CONF_PORTS_MAX)
+			return -EINVAL;
+		memcpy(one, text, len);
+		one[len] = '\0';
+		if (read_port(one, &port) || port == 0)
+			return -EINVAL;
+		config->tls_ports[config->tls_port_count++] = port;
+		text += len;
+	}
+	return 0;
+}
+
 /* Where others than this machine's programs can reach, it must not be. */
 static int read_loopback(const char *text, struct ts_addr *out)
 {
@@ -517,6 +542,8 @@ static int read_value(struct ts_config *config,
 		return ts_log_parse_level(value, out);
 	case TS_CONF_LOG_FORMAT:
 		return read_log_format(value, out);
+	case TS_CONF_PORTS:
+		return read_ports(value, config);
 	case TS_CONF_LOOPBACK:
 		return read_loopback(value, out);
 	case TS_CONF_CONGESTION:
@@ -560,5 +587,7 @@ void ts_config_deinit(struct ts_config *config)
 	free(config->advertise_routes);
 	free(config->exit_node);
 	free(config->log_file);
+	free(config->acme_directory);
+	free(config->permit_cert_uid);
 	memset(config, 0, sizeof(*config));
 }

@@ -455,12 +455,9 @@ class Once:
         self.listener.bind(path or ("127.0.0.1", 0))
         self.listener.listen()
         self.got, self.reply = b"", reply
+        self.port = None if path else self.listener.getsockname()[1]
         self.thread = threading.Thread(target=self.work, daemon=True)
         self.thread.start()
-
-    @property
-    def port(self):
-        return self.listener.getsockname()[1]
 
     def work(self):
         conn, _ = self.listener.accept()
@@ -565,6 +562,37 @@ print(s.connect_ex(("100.100.7.8", 80)) != 0)
     client = call("laptop", "curl", "-sS", "--max-time", "2",
                   f"http://{VIP}/", key="key-bob")
     assert client.code in (7, 28), client.err
+
+
+# -- programs of the node itself ---------------------------------------------------
+
+
+@needs("curl", "nc")
+def test_a_program_calls_its_own_node(run, backend, tmp_path):
+    """It sees what a peer would see, and is told apart by its address."""
+    once = Once(b"from behind")
+    (tmp_path / "data").write_bytes(big())
+    web = run("web", "sh", "-c", f"""
+until [ -e go ]; do sleep 0.05; done
+curl -sS http://{NAME}/a http://{NAME}/text http://{NAME}:81/
+curl -sS -T {tmp_path}/data http://{NAME}/sum
+curl -sS http://{NAME}/files/data | sha256sum
+echo from the client | nc -N {NAME} 90""").wait_running()
+    serve(web, handlers(**{"/": {"Proxy": str(backend.port)},
+                           "/text": {"Text": " text "},
+                           "/files/": {"Path": str(tmp_path)}}))
+    config = ask(web, "GET", "serve-config")[2]
+    config["TCP"]["90"] = {"TCPForward": f"127.0.0.1:{once.port}"}
+    serve(web, config)
+    open(os.path.join(web.dir, "go"), "w", encoding="ascii").close()
+    assert web.wait() == 0, web.err
+    want = hashlib.sha256(big()).hexdigest()
+    assert web.out == (f"GET /a text {want}{want}  -\nfrom behind"), web.err
+    assert once.all() == b"from the client\n"
+    assert "Connection refused" in web.err or "connect to" in web.err  # 81
+    fields = dict(backend.seen[0][2])
+    assert fields["X-Forwarded-For"] == web.lab.node("web")["ips"][0]
+    assert fields["Tailscale-User-Login"] == "alice@example.com"
 
 
 # -- hostile clients --------------------------------------------------------------

@@ -41,7 +41,7 @@ static struct ts_node *make_node(void)
 static void serve(void *ctx, const struct ts_c2n_request *request,
 		  struct ts_c2n_reply *reply)
 {
-	ts_localapi_c2n(ctx, request, reply, 1750000000);
+	ts_localapi_c2n(ctx, NULL, NULL, request, reply, 1750000000);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)

@@ -236,6 +236,12 @@ static json_t *cmd_wait_login(struct lab_call *call)
 	return lab_command_wait(call, login_waits, timeout_ms);
 }
 
+/* What nodes have had set by set-dns, in order. */
+static json_t *cmd_txt_records(struct lab_call *call)
+{
+	return json_pack("{s:O}", "records", call->lab->state.txt_records);
+}
+
 static json_t *cmd_stop(struct lab_call *call)
 {
 	ts_loop_stop(call->lab->loop);
@@ -253,6 +259,7 @@ const struct lab_command_entry LAB_QUERY_COMMANDS[] = {
 	 "[MS]"},
 	{"wait-count", 2, 3, cmd_wait_count, "N CONDITION [MS]"},
 	{"wait-login", 0, 1, cmd_wait_login, "[MS]"},
+	{"txt-records", 0, 0, cmd_txt_records, ""},
 	{"stop", 0, 0, cmd_stop, ""},
 	{0},
 };

@@ -11,6 +11,7 @@
 #include "tests/lab/lab_map.h"
 #include "tests/lab/lab_ping.h"
 #include "tests/lab/lab_register.h"
+#include "tests/lab/lab_set_dns.h"
 #include "tests/lab/lab_tka.h"
 
 const char *lab_json_text(const json_t *obj, const char *name)
@@ -62,36 +63,6 @@ json_t *lab_request_json(struct lab_h2_stream *stream,
 	return NULL;
 }
 
-/* ACME challenges: kept with the other records, for tests to look at. */
-static void serve_set_dns(struct lab *lab, struct lab_h2_stream *stream,
-			  const struct ts_public_key *machine,
-			  const struct lab_h2_request *req)
-{
-	json_t *body = lab_request_json(stream, req);
-	const char *name = lab_json_text(body, "Name");
-	const char *value = lab_json_text(body, "Value");
-	struct ts_public_key key;
-	struct lab_node *node = NULL;
-
-	if (!body)
-		return;
-	if (!lab_json_key(body, "NodeKey", TS_PREFIX_NODE, &key))
-		node = lab_node_by_key(&lab->state, &key);
-	if (!node || !ts_public_key_equal(&node->machine, machine)) {
-		lab_respond_error(stream, 403, "unknown node key\n");
-	} else if (!*name || !*value ||
-		   strcmp(lab_json_text(body, "Type"), "TXT")) {
-		lab_respond_error(stream, 400, "only TXT records\n");
-	} else {
-		json_array_append_new(lab->state.records,
-				      json_pack("{s:s, s:s, s:s}", "Name", name,
-						"Type", "TXT", "Value", value));
-		lab_state_touch(&lab->state, &lab->state.dns_rev);
-		lab_respond_json(stream, json_object());
-	}
-	json_decref(body);
-}
-
 static void serve_nothing(struct lab *lab, struct lab_h2_stream *stream,
 			  const struct ts_public_key *machine,
 			  const struct lab_h2_request *req)
@@ -111,7 +82,7 @@ static const struct {
 } ROUTES[] = {
 	{"POST", "/machine/register", false, lab_register_request},
 	{"POST", "/machine/map", false, lab_map_request},
-	{"POST", "/machine/set-dns", false, serve_set_dns},
+	{"POST", "/machine/set-dns", false, lab_set_dns_request},
 	{"POST", "/machine/id-token", false, lab_id_token_request},
 	{"POST", "/machine/update-health", false, serve_nothing},
 	{"POST", "/machine/audit-log", false, serve_nothing},

@@ -51,7 +51,9 @@ int lab_state_init(struct lab_state *st, const char *domain)
 	st->filter = json_loads(FILTER_ALLOW_ALL, 0, NULL);
 	st->records = json_array();
 	st->health = json_array();
+	st->txt_records = json_array();
 	if (st->domain && st->filter && st->records && st->health &&
+	    st->txt_records &&
 	    lab_state_user(st, "tagged-devices") == LAB_TAGGED_USER)
 		return 0;
 	lab_state_deinit(st);
@@ -85,6 +87,7 @@ void lab_state_deinit(struct lab_state *st)
 	json_decref(st->records);
 	json_decref(st->dns);
 	json_decref(st->health);
+	json_decref(st->txt_records);
 	*st = (struct lab_state){0};
 }
 

@@ -85,6 +85,7 @@ struct lab_state {
 	json_t *records; /* array of DNSRecord */
 	json_t *dns;	 /* NULL: the default; else sent as it is */
 	json_t *health;	 /* array of text */
+	json_t *txt_records; /* lab_set_dns.c */
 	uint64_t domain_rev, filter_rev, dns_rev, health_rev, derp_rev;
 	uint64_t lock_rev;
 };

@@ -323,6 +323,11 @@ struct ts_addr stack_tcp_local(const struct stack_tcp *t)
 	return t->local;
 }
 
+struct ts_addr stack_tcp_remote(const struct stack_tcp *t)
+{
+	return t->remote;
+}
+
 void stack_tcp_set_user(struct stack_tcp *t, const struct stack_tcp_ops *ops,
 			void *user)
 {

@@ -241,6 +241,25 @@ static void unregistered_port_is_refused(void **state)
 	free(call.syn);
 }
 
+static void a_listener_for_the_internet_alone_refuses_peers(void **state)
+{
+	struct syn_call call = {.to = SELF ":8080"};
+	struct ts_addr any = {.ip = TS_IP4_ZERO, .port = 8080};
+	struct fixture f;
+	int listener;
+
+	(void)state;
+	open_fixture(&f);
+	listener = listener_at(&any, 4);
+	assert_int_equal(say_listen_sharing(&f, "[::]:8080", &any,
+					    TS_BROKER_FUNNEL_ONLY), 0);
+	on_loop(&f, send_syn, &call);
+	assert_true(call.syn->is_refused);
+	close(listener);
+	close_fixture(&f);
+	free(call.syn);
+}
+
 static void closed_listener_is_refused_and_forgotten(void **state)
 {
 	struct syn_call call = {.to = SELF ":8080"}, again = call;
@@ -871,7 +890,9 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(program_greets_and_closes_at_once),
 	cmocka_unit_test(the_end_comes_before_accepted),
 	cmocka_unit_test(unregistered_port_is_refused),
-	cmocka_unit_test(closed_listener_is_refused_and_forgotten),
+	cmocka_unit_test(
+			a_listener_for_the_internet_alone_refuses_peers),
+		cmocka_unit_test(closed_listener_is_refused_and_forgotten),
 	cmocka_unit_test(dead_listener_does_not_hide_another),
 	cmocka_unit_test(listener_closes_before_accept),
 	cmocka_unit_test(peer_resets_before_accept),

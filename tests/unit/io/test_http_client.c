@@ -399,7 +399,7 @@ static void take_reply(void *ctx, const struct ts_http_reply *reply)
 
 	answer(b, reply->status, reply->body, reply->len, reply->error);
 	if (!reply->error)
-		snprintf(b->error, sizeof(b->error), "field %s", reply->field);
+		snprintf(b->error, sizeof(b->error), "field %s", reply->fields[0]);
 }
 
 static void serve_flavour(struct peer *p, int fd, SSL *ssl)
@@ -421,8 +421,7 @@ static void a_call_has_its_own_method_fields_and_body(void **state)
 	char url[64];
 	struct ts_http_call call = {.method = "PUT", .url = url,
 				    .fields = fields, .field_count = 2,
-				    .body = "{}", .want_field =
-				    "Metadata-Flavor",
+				    .body = "{}", .want_fields = {"Metadata-Flavor"},
 				    .body_max = 100, .timeout_ms = 2000};
 
 	peer_start(&peer, NULL, serve_flavour);

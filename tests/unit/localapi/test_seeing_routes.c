@@ -124,7 +124,7 @@ static struct ts_c2n_reply c2n(struct sim *sim, const char *method,
 	snprintf(rq.method, sizeof(rq.method), "%s", method);
 	snprintf(rq.path, sizeof(rq.path), "%s", path);
 	snprintf(rq.query, sizeof(rq.query), "%s", query);
-	ts_localapi_c2n(sim->nodes[0].node, &rq, &reply, sim->wall_s);
+	ts_localapi_c2n(sim->nodes[0].node, NULL, NULL, &rq, &reply, sim->wall_s);
 	return reply;
 }
 

@@ -612,7 +612,7 @@ static void services_are_offered_by_a_preference(void **state)
 				      "\"AdvertiseServicesSet\":true}");
 	assert_int_equal(s.status, 200);
 	said_clear(&s);
-	ts_localapi_c2n(b.sim->nodes[0].node, &rq, &reply, 0);
+	ts_localapi_c2n(b.sim->nodes[0].node, NULL, NULL, &rq, &reply, 0);
 	assert_non_null(strstr(reply.body,
 			       "{\"VIPServices\":[{\"Name\":\"svc:x\",\"Ports\":"
 			       "null,\"Active\":true}],\"ServicesHash\":\""));

@@ -200,6 +200,9 @@ static void every_option_can_be_in_the_environment(void **state)
 		{"congestion", "cubic"},
 		{"disable_portmapper", "yes"}, {"disable_upnp", "1"},
 		{"proxy_listen", "127.0.0.1:1080"},
+		{"listen_tls", "443, 8443"},
+		{"acme_directory", "https://ca.example/dir"},
+		{"permit_cert_uid", "www-data"},
 	};
 	struct bench *b = *state;
 	size_t count;

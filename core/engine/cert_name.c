@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * cert_name.c - what is known of one name's certificate
+ * Source: feature/acme/{cert,refresh,c2n}.go
+ *
+ * A name has a record here once somebody has asked for it. What is stored and
+ * fit is given at once; whether it is time for another one is found out behind
+ * (the CA's own suggestion, else two thirds of its life), by whoever asks, and
+ * every hour. Only who finds nothing fit waits for the CA. After a failure the
+ * CA is left in peace: half a minute, then twice as long each time, an hour at
+ * most, or as long as it asked for. Meanwhile the answer is the same error.
+ *
+ * A certificate whose issuer this system does not know is taken for none, as
+ * upstream has it, so that a leftover of some test CA does not stay; unless the
+ * directory is one that was chosen, or we have got it ourselves.
+ */
+#include "core/engine/cert_name.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/base/err.h"
+#include "core/base/log.h"
+#include "core/crypto/secret.h"
+#include "core/engine/cert_issue.h"
+#include "core/engine/cert_store.h"
+#include "core/engine/engine_internal.h"
+#include "core/model/json_fields.h"
+
+enum { REST_FIRST_MS = 30 * 1000, REST_MAX_MS = 3600 * 1000 };
+
+/* -- which names -------------------------------------------------------------- */
+
+static bool has_wildcards(const struct ts_netmap *map)
+{
+	return map->self && map->self->cap_map &&
+	       json_object_get(map->self->cap_map, "dns-subdomain-resolve");
+}
+
+int cert_name_check(const struct ts_engine *engine, const char *domain,
+			char err[static CERT_ERROR_CAP])
+{
+	const struct ts_netmap *map = ts_node_netmap(engine->node);
+
+	if (ts_cert_domain_looks_fine(domain) && !map->self) {
+		snprintf(err, CERT_ERROR_CAP, "no netmap available");
+		return -EACCES;
+	}
+	return ts_cert_domain_check(
+		domain,
+		map->dns ? ts_json_array(map->dns->raw, "CertDomains") : NULL,
+		has_wildcards(map), err);
+}
+
+/* -- what is there ---------------------------------------------------------------- */
+
+bool cert_name_is_fit(const struct cert_name *name, int64_t min_validity_s)
+{
+	int64_t left_s = name->info.not_after - (int64_t)time(NULL);
+
+	return name->pair.key_pem && left_s > 0 && left_s >= min_validity_s;
+}
+
+static void keep_pair(struct cert_name *name, struct ts_cert_pair *pair)
+{
+	ts_cert_pair_deinit(&name->pair);
+	name->pair = *pair;
+	*pair = (struct ts_cert_pair){NULL, NULL};
+	ts_cert_info(name->pair.chain_pem, &name->info);
+	name->renew_at = 0;
+}
+
+/* From the store, when none is here. */
+void cert_name_load(struct cert_name *name)
+{
+	struct ts_engine *engine = name->engine;
+	struct ts_cert_pair pair;
+	enum ts_cert_verdict verdict;
+	int err;
+
+	if (cert_name_is_fit(name, 0))
+		return;
+	err = cert_store_read(engine, name->domain, &pair);
+	if (err) {
+		if (err != -ENOENT)
+			log_warn("cert: %s: cannot read what is stored: %s",
+				 name->domain, ts_strerror(err));
+		return;
+	}
+	verdict = cert_store_judge(engine, &pair, name->domain, name->is_ours);
+	if (verdict == TS_CERT_FINE)
+		keep_pair(name, &pair);
+	else
+		log_info("cert: %s: what is stored is not fit any more",
+			 name->domain);
+	ts_cert_pair_deinit(&pair);
+}
+
+/* -- obtaining ------------------------------------------------------------------------ */
+
+static void rest(struct cert_name *name, const struct cert_outcome *outcome)
+{
+	uint64_t now_ms = ts_loop_now_ms(name->engine->loop);
+	uint64_t rest_ms = REST_FIRST_MS;
+
+	for (unsigned i = 0; i < name->failures && rest_ms < REST_MAX_MS; i++)
+		rest_ms *= 2;
+	name->failures++;
+	name->limited_until_ms = 0;
+	if (outcome->is_limited) {
+		rest_ms = REST_MAX_MS;
+		if (outcome->retry_after_s > 0 &&
+		    outcome->retry_after_s < REST_MAX_MS / 1000)
+			rest_ms = (uint64_t)outcome->retry_after_s * 1000;
+		if (outcome->retry_after_s > 0)
+			name->limited_until_ms =
+				now_ms +
+				(uint64_t)outcome->retry_after_s * 1000;
+	}
+	if (rest_ms > REST_MAX_MS)
+		rest_ms = REST_MAX_MS;
+	name->rest_until_ms = now_ms + rest_ms;
+	name->is_limited = outcome->is_limited;
+	snprintf(name->error, sizeof(name->error), "%s", outcome->error);
+	log_warn("cert: %s: %s: the CA is left in peace for %llu s",
+		 name->domain, name->error,
+		 (unsigned long long)rest_ms / 1000);
+}
+
+static void succeed(struct cert_name *name, struct ts_cert_pair *pair)
+{
+	int err = cert_store_write(name->engine, name->domain, pair);
+
+	if (err)
+		log_error("cert: %s: cannot keep it, and the next start will "
+			  "ask the CA again: %s", name->domain,
+			  ts_strerror(err));
+	keep_pair(name, pair);
+	name->is_ours = true;
+	name->failures = 0;
+	name->error[0] = '\0';
+	name->is_limited = false;
+	/* Whatever may be wrong with it, another one is not asked for soon. */
+	name->rest_until_ms = ts_loop_now_ms(name->engine->loop) +
+			      REST_FIRST_MS;
+	log_info("cert: %s: obtained, valid for %lld hours", name->domain,
+		 (long long)(name->info.not_after - time(NULL)) / 3600);
+}
+
+static void on_issued(void *ctx, struct cert_outcome *outcome)
+{
+	struct cert_name *name = ctx;
+
+	name->issue = NULL;
+	if (outcome->error)
+		rest(name, outcome);
+	else
+		succeed(name, &outcome->pair);
+	ts_cert_pair_deinit(&outcome->pair);
+	name->issued(name);
+}
+
+/* What is fit is served meanwhile. */
+void cert_name_obtain(struct cert_name *name)
+{
+	struct cert_outcome none = {.error = NULL};
+	char err[256];
+
+	if (name->issue ||
+	    ts_loop_now_ms(name->engine->loop) < name->rest_until_ms)
+		return;
+	log_info("cert: %s: asking %s for %s", name->domain,
+		 name->engine->config.acme_directory,
+		 name->pair.key_pem ? "a new one" : "one");
+	name->issue = cert_issue_start(name->engine, name->domain,
+				       cert_name_is_fit(name, 0) ? name->info.ari_id
+						       : NULL,
+				       on_issued, name, err);
+	if (name->issue)
+		return;
+	none.error = err;
+	rest(name, &none);
+}
+
+/* -- renewal ---------------------------------------------------------------------------- */
+
+static void renew_if_due(struct cert_name *name)
+{
+	if (name->renew_at && time(NULL) >= name->renew_at)
+		cert_name_obtain(name);
+}
+
+/* A random moment of the window, so that not all come at once. Nothing that a
+ * CA may say makes it later than the end. */
+static void on_window(void *ctx, int64_t first, int64_t last)
+{
+	struct cert_name *name = ctx;
+	int64_t at = ts_cert_renewal(&name->info);
+
+	name->window = NULL;
+	if (last > first && last - first <= INT32_MAX)
+		at = first + ts_random_below((uint32_t)(last - first));
+	if (at >= name->info.not_after)
+		at = ts_cert_renewal(&name->info);
+	name->renew_at = at > 0 ? at : 1;
+	log_debug("cert: %s: renewal is due in %lld s", name->domain,
+		  (long long)(name->renew_at - time(NULL)));
+	renew_if_due(name);
+}
+
+void cert_name_look_after(struct cert_name *name)
+{
+	char err[CERT_ERROR_CAP];
+
+	if (name->issue || name->window || !cert_name_is_fit(name, 0) ||
+	    cert_name_check(name->engine, name->domain, err))
+		return;
+	if (name->renew_at)
+		renew_if_due(name);
+	else if (name->info.ari_id[0])
+		name->window = cert_window_ask(name->engine,
+					       name->info.ari_id, on_window,
+					       name);
+	else
+		on_window(name, 0, 0);
+}
+
+/* -- answers ------------------------------------------------------------------ */
+
+/* A new one may be valid for less than was asked for: that is the CA's
+ * business, and all there is. */
+void cert_name_answer(const struct cert_name *name, int64_t min_validity_s,
+		      struct cert_answer *out)
+{
+	uint64_t now_ms = ts_loop_now_ms(name->engine->loop);
+
+	*out = (struct cert_answer){.is_limited = name->is_limited};
+	if (cert_name_is_fit(name, name->error[0] ? min_validity_s : 0)) {
+		out->pair = &name->pair;
+		return;
+	}
+	out->error = name->error[0] ? name->error
+				    : "there is no certificate";
+	if (name->limited_until_ms > now_ms)
+		out->retry_after_s = (int64_t)(name->limited_until_ms -
+					       now_ms + 999) / 1000;
+}
+
+void cert_name_deinit(struct cert_name *name)
+{
+	cert_issue_cancel(name->issue);
+	cert_window_cancel(name->window);
+	ts_cert_pair_deinit(&name->pair);
+}

@@ -1,0 +1,663 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * tls_server.c - TLS that this node terminates
+ * Source: ipn/ipnlocal/serve.go (serveTLSConfig), tsnet/tsnet.go (ListenTLS)
+ *
+ * All work is done once a turn of the loop, for those who have lined up: so
+ * nothing is called back inside of what the stack or an owner calls here.
+ *
+ * In the middle of a handshake OpenSSL asks for the certificate; it is put off
+ * until the engine has it, which may mean that a CA is asked. Who asks for no
+ * name gets an alert, and so does who asks for one that this node may not have.
+ *
+ * The end of the wire is taken for the end of the stream, with a close_notify
+ * or without: most clients just close. Nobody takes up a session: tickets would
+ * need a key that has to be changed, and handshakes are few.
+ */
+#include "core/host/tls_server.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/err.h"
+#include "core/host/tls_conn.h"
+
+enum { SWEEP_MS = 1000, DISCARD_MAX = 64 * 1024 };
+
+/* -- certificates ------------------------------------------------------------ */
+
+static STACK_OF(X509) *read_rest(BIO *bio)
+{
+	STACK_OF(X509) *chain = sk_X509_new_null();
+	X509 *cert;
+
+	while (chain && (cert = PEM_read_bio_X509(bio, NULL, NULL, NULL)))
+		if (!sk_X509_push(chain, cert)) {
+			X509_free(cert);
+			break;
+		}
+	return chain;
+}
+
+static bool use_pair(SSL *ssl, const char *key_pem, const char *chain_pem)
+{
+	BIO *keys = BIO_new_mem_buf(key_pem, -1);
+	BIO *certs = BIO_new_mem_buf(chain_pem, -1);
+	EVP_PKEY *key = keys ? PEM_read_bio_PrivateKey(keys, NULL, NULL,
+						       (void *)"") : NULL;
+	X509 *leaf = certs ? PEM_read_bio_X509(certs, NULL, NULL, NULL) : NULL;
+	STACK_OF(X509) *chain = leaf ? read_rest(certs) : NULL;
+	bool ok = key && chain &&
+		  SSL_use_cert_and_key(ssl, leaf, key, chain, 1) == 1;
+
+	sk_X509_pop_free(chain, X509_free);
+	X509_free(leaf);
+	EVP_PKEY_free(key);
+	BIO_free(certs);
+	BIO_free(keys);
+	ERR_clear_error();
+	return ok;
+}
+
+static void on_certificate(void *ctx, const char *key_pem,
+			   const char *chain_pem, const char *error)
+{
+	struct ts_tls_conn *conn = ctx;
+	struct ts_tls_server *server = conn->host->tls;
+
+	conn->cert_request = NULL;
+	conn->due_ms = ts_host_now_ms(conn->host) + TS_TLS_HANDSHAKE_MS;
+	if (!error && !use_pair(conn->ssl, key_pem, chain_pem))
+		error = "cannot use it";
+	conn->has_cert = !error;
+	conn->cert_failed = error != NULL;
+	if (error && ts_log_allowed(&server->limit, ts_host_now_ms(conn->host)))
+		log_warn("tls: no certificate for \"%s\": %s", conn->name,
+			 error);
+	ts_tls_line_up(conn);
+}
+
+/* 1: go on, 0: fail, -1: not yet. */
+static int on_want_certificate(SSL *ssl, void *ctx)
+{
+	struct ts_tls_conn *conn = SSL_get_app_data(ssl);
+	const struct ts_member *member = conn->member;
+
+	(void)ctx;
+	if (conn->has_cert)
+		return 1;
+	if (conn->cert_failed || !member->certs)
+		return 0;
+	if (conn->cert_request)
+		return -1;
+	conn->cert_request =
+		member->certs->start(member->certs_ctx, conn->name,
+				     TS_TLS_CERTIFICATE_MS, on_certificate,
+				     conn);
+	conn->due_ms = ts_host_now_ms(conn->host) + TS_TLS_CERTIFICATE_MS +
+		       TS_TLS_HANDSHAKE_MS;
+	return conn->cert_request ? -1 : 0;
+}
+
+/* Once for each ClientHello, with a name or without. */
+static int on_server_name(SSL *ssl, int *alert, void *ctx)
+{
+	struct ts_tls_conn *conn = SSL_get_app_data(ssl);
+	const char *asked = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+	size_t len = asked ? strlen(asked) : 0;
+
+	(void)ctx;
+	if (conn->has_fixed_name)
+		return SSL_TLSEXT_ERR_OK;
+	if (len == 0 || len >= sizeof(conn->name)) {
+		*alert = SSL_AD_UNRECOGNIZED_NAME;
+		return SSL_TLSEXT_ERR_ALERT_FATAL;
+	}
+	for (size_t i = 0; i <= len; i++)
+		conn->name[i] = (char)tolower((unsigned char)asked[i]);
+	return SSL_TLSEXT_ERR_OK;
+}
+
+static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
+		   const unsigned char *in, unsigned in_len, void *ctx)
+{
+	const struct ts_tls_conn *conn = SSL_get_app_data(ssl);
+	unsigned char *chosen;
+
+	(void)ctx;
+	if (!conn->alpn)
+		return SSL_TLSEXT_ERR_NOACK;
+	if (SSL_select_next_proto(&chosen, out_len,
+				  (const unsigned char *)conn->alpn,
+				  (unsigned)strlen(conn->alpn), in,
+				  in_len) != OPENSSL_NPN_NEGOTIATED)
+		return SSL_TLSEXT_ERR_ALERT_FATAL;
+	*out = chosen;
+	return SSL_TLSEXT_ERR_OK;
+}
+
+/* -- the handshake ----------------------------------------------------------- */
+
+static void note_protocol(struct ts_tls_conn *conn)
+{
+	const unsigned char *protocol;
+	unsigned len;
+
+	SSL_get0_alpn_selected(conn->ssl, &protocol, &len);
+	if (len < sizeof(conn->protocol) && len > 0)
+		memcpy(conn->protocol, protocol, len);
+}
+
+static const char *why_failed(void)
+{
+	unsigned long code = ERR_peek_error();
+	const char *reason = code ? ERR_reason_error_string(code) : NULL;
+
+	return reason ? reason : "the client has gone";
+}
+
+/* What OpenSSL said of a call that did not succeed: -EAGAIN, or what it is
+ * broken by. */
+static int failure_of(struct ts_tls_conn *conn, int ret)
+{
+	switch (SSL_get_error(conn->ssl, ret)) {
+	case SSL_ERROR_WANT_READ:
+	case SSL_ERROR_WANT_WRITE:
+	case SSL_ERROR_WANT_X509_LOOKUP:
+		return -EAGAIN;
+	default:
+		if (conn->err)
+			return conn->err;
+		return conn->cert_failed ? -EACCES : -EPROTO;
+	}
+}
+
+static void shake_hands(struct ts_tls_conn *conn)
+{
+	int ret, err;
+
+	ERR_clear_error();
+	ret = SSL_do_handshake(conn->ssl);
+	if (ret == 1) {
+		conn->step = TLS_OPEN;
+		conn->due_ms = UINT64_MAX;
+		note_protocol(conn);
+		return;
+	}
+	err = failure_of(conn, ret);
+	if (err == -EAGAIN)
+		return;
+	log_debug("tls: handshake: %s", why_failed());
+	ERR_clear_error();
+	ts_tls_wire_flush(conn); /* an alert */
+	ts_tls_break(conn, err);
+}
+
+/* -- life ---------------------------------------------------------------------- */
+
+void ts_tls_line_up(struct ts_tls_conn *conn)
+{
+	struct ts_tls_server *server = conn->host->tls;
+
+	if (conn->ready.next != &conn->ready)
+		return;
+	if (ts_list_is_empty(&server->ready))
+		ts_timer_set(server->pump, ts_host_now_ms(conn->host));
+	ts_list_insert(&server->ready, &conn->ready);
+}
+
+void ts_tls_break(struct ts_tls_conn *conn, int err)
+{
+	if (conn->step == TLS_OVER)
+		return;
+	conn->step = TLS_OVER;
+	conn->err = err;
+	ts_tls_line_up(conn);
+}
+
+static void free_conn(struct ts_tls_conn *conn)
+{
+	struct ts_tls_server *server = conn->host->tls;
+
+	if (conn->is_deep) {
+		conn->is_freed = true;
+		return;
+	}
+	if (conn->cert_request)
+		conn->member->certs->cancel(conn->cert_request);
+	ts_list_remove(&conn->link);
+	ts_list_remove(&conn->ready);
+	server->count--;
+	SSL_free(conn->ssl);
+	ts_byte_queue_deinit(&conn->early);
+	ts_byte_queue_deinit(&conn->out);
+	free(conn);
+}
+
+static void end(struct ts_tls_conn *conn, bool in_order)
+{
+	ts_tls_wire_close(conn, in_order);
+	free_conn(conn);
+}
+
+void ts_tls_conn_abort(struct ts_tls_conn *conn)
+{
+	conn->ops = NULL;
+	end(conn, false);
+}
+
+void ts_tls_conn_close(struct ts_tls_conn *conn)
+{
+	conn->ops = NULL;
+	if (conn->step != TLS_OPEN) {
+		end(conn, false);
+		return;
+	}
+	ts_tls_conn_shutdown_write(conn);
+	conn->step = TLS_CLOSING;
+	conn->due_ms = ts_host_now_ms(conn->host) + TLS_LINGER_MS;
+	ts_tls_line_up(conn);
+}
+
+/* -- plain bytes --------------------------------------------------------------- */
+
+ssize_t ts_tls_conn_read(struct ts_tls_conn *conn, void *out, size_t cap)
+{
+	size_t done = 0;
+	int ret, err;
+
+	if (conn->step == TLS_OVER)
+		return conn->err ? conn->err : -EPIPE;
+	if (conn->read_ended)
+		return 0;
+	if (conn->step == TLS_HANDSHAKE)
+		return -EAGAIN;
+	ERR_clear_error();
+	ret = SSL_read_ex(conn->ssl, out, cap, &done);
+	if (ret == 1)
+		return (ssize_t)done;
+	if (SSL_get_error(conn->ssl, ret) == SSL_ERROR_ZERO_RETURN) {
+		conn->read_ended = true;
+		ts_tls_line_up(conn);
+		return 0;
+	}
+	err = failure_of(conn, ret);
+	ERR_clear_error();
+	if (err != -EAGAIN)
+		ts_tls_break(conn, err);
+	return err;
+}
+
+size_t ts_tls_conn_room(const struct ts_tls_conn *conn)
+{
+	size_t waiting = ts_byte_queue_len(&conn->out);
+
+	if (conn->step != TLS_OPEN || conn->wants_fin ||
+	    waiting >= TLS_OUT_HIGH)
+		return 0;
+	return TLS_OUT_HIGH - waiting;
+}
+
+size_t ts_tls_conn_write(struct ts_tls_conn *conn, const void *data, size_t len)
+{
+	const uint8_t *from = data;
+	size_t at = 0, room;
+
+	while (at < len && (room = ts_tls_conn_room(conn)) > 0) {
+		size_t want = len - at < room ? len - at : room;
+		size_t done = 0;
+
+		if (want > TLS_RECORD)
+			want = TLS_RECORD;
+		ERR_clear_error();
+		if (SSL_write_ex(conn->ssl, from + at, want, &done) != 1) {
+			ts_tls_break(conn, conn->err ? conn->err : -EPROTO);
+			break;
+		}
+		at += done;
+	}
+	ERR_clear_error();
+	conn->wants_room |= at < len;
+	if (at > 0)
+		ts_tls_line_up(conn);
+	return at;
+}
+
+size_t ts_tls_conn_pending(const struct ts_tls_conn *conn)
+{
+	return ts_byte_queue_len(&conn->out) +
+	       (conn->tcp ? stack_tcp_pending(conn->tcp) : 0);
+}
+
+void ts_tls_conn_shutdown_write(struct ts_tls_conn *conn)
+{
+	if (conn->step != TLS_OPEN || conn->wants_fin)
+		return;
+	ERR_clear_error();
+	(void)SSL_shutdown(conn->ssl);
+	ERR_clear_error();
+	conn->wants_fin = true;
+	ts_tls_line_up(conn);
+}
+
+const char *ts_tls_conn_name(const struct ts_tls_conn *conn)
+{
+	return conn->name;
+}
+
+const char *ts_tls_conn_protocol(const struct ts_tls_conn *conn)
+{
+	return conn->protocol;
+}
+
+struct ts_addr ts_tls_conn_remote(const struct ts_tls_conn *conn)
+{
+	return conn->remote;
+}
+
+/* -- a turn --------------------------------------------------------------------- */
+
+/* Nobody wants it any more; a reset before it is read would take from the
+ * client what it has not read yet. */
+static void discard(struct ts_tls_conn *conn)
+{
+	char scratch[4096];
+	size_t done;
+
+	while (SSL_read_ex(conn->ssl, scratch, sizeof(scratch), &done) == 1)
+		;
+	ERR_clear_error();
+	if (ts_byte_queue_len(&conn->out) == 0 && conn->has_fin &&
+	    (conn->wire_ended || conn->err))
+		end(conn, true);
+}
+
+static void tell_gone(struct ts_tls_conn *conn, int err)
+{
+	const struct ts_tls_conn_ops *ops = conn->ops;
+	void *user = conn->user;
+
+	conn->ops = NULL;
+	/* An alert is for the client to read. */
+	end(conn, err == 0 || err == -EACCES || err == -EPROTO);
+	if (ops)
+		ops->gone(user, err);
+}
+
+static bool is_owned(const struct ts_tls_conn *conn)
+{
+	return !conn->is_freed && conn->ops && conn->step == TLS_OPEN;
+}
+
+static void tell_news(struct ts_tls_conn *conn)
+{
+	if (is_owned(conn) && !conn->told_ready) {
+		conn->told_ready = true;
+		conn->ops->ready(conn->user);
+	}
+	if (is_owned(conn) && !conn->read_ended)
+		conn->ops->readable(conn->user);
+	if (is_owned(conn) && conn->wants_room && ts_tls_conn_room(conn) > 0) {
+		conn->wants_room = false;
+		conn->ops->writable(conn->user);
+	}
+}
+
+static void work(struct ts_tls_conn *conn)
+{
+	conn->is_deep = true;
+	conn->budget = HOST_TURN_BYTES;
+	if (conn->step == TLS_HANDSHAKE && conn->is_up)
+		shake_hands(conn);
+	ts_tls_wire_flush(conn);
+	tell_news(conn);
+	if (!conn->is_freed && conn->step == TLS_CLOSING)
+		discard(conn);
+	if (!conn->is_freed)
+		ts_tls_wire_flush(conn);
+	conn->is_deep = false;
+	if (conn->is_freed)
+		free_conn(conn);
+	else if (conn->step == TLS_OVER)
+		tell_gone(conn, conn->err);
+	else if (conn->step == TLS_OPEN && conn->read_ended && conn->has_fin)
+		tell_gone(conn, 0);
+}
+
+static void pump(void *ctx)
+{
+	struct ts_host *host = ctx;
+	struct ts_tls_server *server = host->tls;
+	struct ts_link turn;
+
+	if (ts_list_is_empty(&server->ready))
+		return;
+	for (unsigned i = 0; i < host->member_count; i++)
+		stack_set_now(ts_node_stack(host->members[i].node),
+			      ts_host_now_ms(host));
+	ts_timer_set(server->pump, UINT64_MAX);
+	/* Who lines up again waits for the next turn. */
+	turn = server->ready;
+	turn.next->prev = turn.prev->next = &turn;
+	ts_list_init(&server->ready);
+	while (!ts_list_is_empty(&turn)) {
+		struct ts_tls_conn *conn =
+			TS_LINK_OWNER(turn.next, struct ts_tls_conn, ready);
+
+		ts_list_remove(&conn->ready);
+		work(conn);
+	}
+}
+
+static void on_sweep(void *ctx)
+{
+	struct ts_host *host = ctx;
+	struct ts_tls_server *server = host->tls;
+	uint64_t now_ms = ts_host_now_ms(host);
+	struct ts_link *next;
+
+	for (struct ts_link *at = server->conns.next; at != &server->conns;
+	     at = next) {
+		struct ts_tls_conn *conn =
+			TS_LINK_OWNER(at, struct ts_tls_conn, link);
+
+		next = at->next;
+		if (now_ms >= conn->due_ms)
+			ts_tls_break(conn, -ETIMEDOUT);
+	}
+	if (server->count > 0)
+		ts_timer_set(server->sweep, now_ms + SWEEP_MS);
+}
+
+/* -- beginning ------------------------------------------------------------------ */
+
+static bool has_room(const struct ts_tls_server *server, const struct ts_ip *ip)
+{
+	size_t each = 0, shaking = 0;
+
+	for (const struct ts_link *at = server->conns.next;
+	     at != &server->conns; at = at->next) {
+		const struct ts_tls_conn *conn =
+			TS_LINK_OWNER(at, const struct ts_tls_conn, link);
+		bool is_same = ts_ip_equal(&conn->remote.ip, ip);
+
+		each += is_same;
+		shaking += is_same && conn->step == TLS_HANDSHAKE;
+	}
+	return server->count < TS_TLS_CONNS_MAX && each < TS_TLS_CONNS_EACH &&
+	       shaking < TS_TLS_HANDSHAKES_EACH;
+}
+
+static int open_ssl(struct ts_tls_conn *conn)
+{
+	struct ts_tls_server *server = conn->host->tls;
+	BIO *bio;
+
+	conn->ssl = SSL_new(server->ctx);
+	bio = conn->ssl ? BIO_new(server->bio_method) : NULL;
+	if (!bio)
+		return -ENOMEM;
+	BIO_set_data(bio, conn);
+	BIO_set_init(bio, 1);
+	SSL_set_bio(conn->ssl, bio, bio);
+	SSL_set_app_data(conn->ssl, conn);
+	SSL_set_accept_state(conn->ssl);
+	return 0;
+}
+
+static struct ts_tls_conn *begin(struct ts_member *member, struct stack_tcp *tcp,
+				 int fd, const struct ts_addr *remote,
+				 const struct ts_tls_wish *wish,
+				 const struct ts_tls_conn_ops *ops, void *user)
+{
+	struct ts_host *host = member->host;
+	struct ts_tls_server *server = host->tls;
+	struct ts_tls_conn *conn = has_room(server, &remote->ip)
+					   ? calloc(1, sizeof(*conn)) : NULL;
+
+	if (!conn) {
+		if (tcp)
+			stack_tcp_abort(tcp);
+		ts_sock_reset(fd);
+		return NULL;
+	}
+	conn->host = host;
+	conn->member = member;
+	conn->tcp = tcp;
+	conn->fd = fd;
+	conn->remote = *remote;
+	conn->alpn = wish->alpn;
+	conn->has_fixed_name = wish->name != NULL;
+	snprintf(conn->name, sizeof(conn->name), "%s",
+		 wish->name ? wish->name : "");
+	conn->due_ms = ts_host_now_ms(host) + TS_TLS_HANDSHAKE_MS;
+	ts_list_init(&conn->ready);
+	ts_list_insert(&server->conns, &conn->link);
+	if (server->count++ == 0)
+		ts_timer_set(server->sweep, ts_host_now_ms(host) + SWEEP_MS);
+	if (ts_tls_wire_open(conn, wish) || open_ssl(conn)) {
+		end(conn, false);
+		return NULL;
+	}
+	conn->ops = ops;
+	conn->user = user;
+	ts_tls_line_up(conn);
+	return conn;
+}
+
+struct ts_tls_conn *ts_tls_accept_tcp(struct ts_member *member,
+				      struct stack_tcp *tcp,
+				      const struct ts_tls_wish *wish,
+				      const struct ts_tls_conn_ops *ops,
+				      void *user)
+{
+	struct ts_addr remote = stack_tcp_remote(tcp);
+
+	return begin(member, tcp, -1, &remote, wish, ops, user);
+}
+
+struct ts_tls_conn *ts_tls_accept_fd(struct ts_member *member, int fd,
+				     const struct ts_addr *remote,
+				     const struct ts_tls_wish *wish,
+				     const struct ts_tls_conn_ops *ops,
+				     void *user)
+{
+	return begin(member, NULL, fd, remote, wish, ops, user);
+}
+
+/* -- the server -------------------------------------------------------------------- */
+
+static SSL_CTX *make_ctx(void)
+{
+	SSL_CTX *ctx;
+
+	OPENSSL_init_ssl(OPENSSL_INIT_NO_ATEXIT, NULL);
+	ctx = SSL_CTX_new(TLS_server_method());
+	if (!ctx)
+		return NULL;
+	SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
+	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET |
+					 SSL_OP_IGNORE_UNEXPECTED_EOF);
+	SSL_CTX_set_num_tickets(ctx, 0);
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE |
+				      SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+				      SSL_MODE_RELEASE_BUFFERS);
+	SSL_CTX_set_tlsext_servername_callback(ctx, on_server_name);
+	SSL_CTX_set_cert_cb(ctx, on_want_certificate, NULL);
+	SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
+	return ctx;
+}
+
+int ts_tls_server_open(struct ts_host *host)
+{
+	struct ts_tls_server *server = calloc(1, sizeof(*server));
+
+	if (!server)
+		return -ENOMEM;
+	host->tls = server;
+	ts_list_init(&server->conns);
+	ts_list_init(&server->ready);
+	server->ctx = make_ctx();
+	server->bio_method = ts_tls_wire_method();
+	server->pump = ts_timer_new(host->loop, pump, host);
+	server->sweep = ts_timer_new(host->loop, on_sweep, host);
+	ERR_clear_error();
+	if (!server->ctx || !server->bio_method || !server->pump ||
+	    !server->sweep)
+		return -ENOMEM;
+	return ts_loop_before_sleep(host->loop, pump, host);
+}
+
+void ts_tls_server_leave_node(struct ts_member *member)
+{
+	struct ts_host *host = member->host;
+	struct ts_link *next;
+
+	for (struct ts_link *at = host->tls->conns.next;
+	     at != &host->tls->conns; at = next) {
+		struct ts_tls_conn *conn =
+			TS_LINK_OWNER(at, struct ts_tls_conn, link);
+
+		next = at->next;
+		if (conn->member != member || !conn->tcp)
+			continue;
+		ts_tls_wire_close(conn, false);
+		ts_tls_break(conn, -ENETDOWN);
+	}
+}
+
+size_t ts_tls_undelivered(const struct ts_host *host)
+{
+	size_t total = 0;
+
+	for (const struct ts_link *at = host->tls->conns.next;
+	     at != &host->tls->conns; at = at->next)
+		total += ts_tls_conn_pending(
+			TS_LINK_OWNER(at, const struct ts_tls_conn, link));
+	return total;
+}
+
+void ts_tls_server_close(struct ts_host *host)
+{
+	struct ts_tls_server *server = host->tls;
+
+	if (!server)
+		return;
+	while (!ts_list_is_empty(&server->conns)) {
+		struct ts_tls_conn *conn = TS_LINK_OWNER(
+			server->conns.next, struct ts_tls_conn, link);
+
+		tell_gone(conn, -ENETDOWN);
+	}
+	ts_loop_before_sleep_remove(host->loop, pump, host);
+	ts_timer_free(server->pump);
+	ts_timer_free(server->sweep);
+	BIO_meth_free(server->bio_method);
+	SSL_CTX_free(server->ctx);
+	free(server);
+	host->tls = NULL;
+}
