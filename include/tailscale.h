@@ -76,7 +76,9 @@ extern int tailscale_getremoteaddr(tailscale_listener listener,
  * every case. */
 extern int tailscale_loopback(tailscale sd, char *addr_out, size_t addrlen,
 			      char *proxy_cred_out, char *local_api_cred_out);
-/* Not supported: -1. */
+/* Replaces what the node serves: HTTPS of the internet and of the tailnet, by
+ * Funnel, goes to this port of 127.0.0.1, without TLS. -1 before the node is up,
+ * and where it has not the right to Funnel. */
 extern int
 tailscale_enable_funnel_to_localhost_plaintext_http1(tailscale sd,
 						     int localhostPort);

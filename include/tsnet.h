@@ -156,6 +156,24 @@ TSNET_API int tsnet_dial(struct tsnet *ts, const char *network,
 TSNET_API int tsnet_listen(struct tsnet *ts, const char *network,
 			   const char *address);
 
+/* As tsnet_listen() of "tcp", with TLS in front of it: it ends in the node, by a
+ * certificate of the node's name, which is obtained when the first client asks
+ * for it. Waits until the node is running. -EPERM: the tailnet has no HTTPS. */
+TSNET_API int tsnet_listen_tls(struct tsnet *ts, const char *network,
+			       const char *address);
+
+enum {
+	TSNET_FUNNEL_ONLY = 1, /* nobody of the tailnet */
+	/* TLS is the program's to end (as with FunnelTLSConfig); certificates
+	 * are at "/localapi/v0/cert/NAME?type=pair". */
+	TSNET_FUNNEL_OWN_TLS = 2
+};
+/* The same for the whole internet, by Tailscale Funnel, and for the tailnet:
+ * address ":443", ":8443" or ":10000". accept's peer is who called. -EPERM: this
+ * node may not, and why. To be closed by tsnet_unlisten(). */
+TSNET_API int tsnet_listen_funnel(struct tsnet *ts, const char *network,
+				  const char *address, unsigned flags);
+
 /* A Tailscale Service that this node hosts, as tsnet's ServiceMode has it. */
 enum tsnet_service_kind {
 	TSNET_SERVICE_TCP,  /* connections as they are */

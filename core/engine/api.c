@@ -322,7 +322,8 @@ int api_enter(struct tsnet *ts)
 	if (!ts)
 		return -EINVAL;
 	if (is_in_child(ts))
-		return -ENETDOWN;
+		return api_fail(ts, -ENETDOWN, "the server was started before "
+				"this process was forked");
 	if (api_calls_is_here(&ts->host))
 		return fail_inside(ts);
 	pthread_mutex_lock(&ts->lock);
@@ -453,7 +454,8 @@ int tsnet_ips(struct tsnet *ts, char *v4, char *v6, size_t cap)
 	if (code)
 		return code;
 	if (is_in_child(ts))
-		return -ENETDOWN;
+		return api_fail(ts, -ENETDOWN, "the server was started before "
+				"this process was forked");
 	pthread_mutex_lock(&ts->lock);
 	if (!ts->v4[0] && !ts->v6[0])
 		code = api_fail(ts, -ENOTCONN, "the node has no address yet");

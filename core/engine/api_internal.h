@@ -142,6 +142,12 @@ int api_option(int fd, int name); /* of SOL_SOCKET */
  * -EINVAL with the words. */
 int api_parse_listen(struct tsnet *ts, const char *network, int proto,
 		     int family, const char *address, struct ts_addr *out);
+/* As tsnet_listen() of TCP, with flags of LISTEN: fd, or -errno. */
+int api_listen_tcp(struct tsnet *ts, int family, struct ts_addr *asked,
+		   uint8_t flags);
+/* The words of what that returned. */
+int api_fail_listen(struct tsnet *ts, int code, const char *network,
+		    const char *address);
 /* A native socket that stands for *asked in the tailnet, whose port is told
  * when it was 0. fd, or -errno. */
 int api_bind_tailnet(struct tsnet *ts, uint8_t proto, int family,
@@ -179,6 +185,9 @@ int api_serve_funnel(struct tsnet *ts, const char *target, bool on,
 		     bool *was_on);
 /* Has the node the right to it? */
 int api_serve_may_funnel(struct tsnet *ts, uint16_t port);
+/* The whole configuration: TLS of port 443 ends in the node, and what was inside
+ * goes to this port of 127.0.0.1, for the internet as well. */
+int api_serve_localhost(struct tsnet *ts, const char *domain, uint16_t port);
 int api_serve_advertise(struct tsnet *ts, const char *service, bool on);
 
 /* -- api_publish.c -------------------------------------------------------- */
@@ -186,6 +195,8 @@ int api_serve_advertise(struct tsnet *ts, const char *service, bool on);
  * -errno with words. */
 int api_forget_leftovers(struct tsnet *ts);
 void api_free_published(struct tsnet *ts);
+/* What tailscale_enable_funnel_to_localhost_plaintext_http1() does. */
+int api_funnel_to_localhost(struct tsnet *ts, int port);
 
 /* -- api_flows.c ---------------------------------------------------------- */
 /* As tsnet_listen() of UDP: fd, or -errno. */

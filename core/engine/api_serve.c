@@ -250,6 +250,31 @@ int api_serve_may_funnel(struct tsnet *ts, uint16_t port)
 		    : 0;
 }
 
+static int set_localhost(json_t **config, const struct change *c)
+{
+	char forward[32], target[NAME_CAP];
+	json_t *next;
+
+	snprintf(forward, sizeof(forward), "127.0.0.1:%u", c->port);
+	snprintf(target, sizeof(target), "%s:443", c->target);
+	next = json_pack("{s{s{ss, ss}}, s{sb}}", "TCP", "443", "TCPForward",
+			 forward, "TerminateTLS", c->target, "AllowFunnel",
+			 target, 1);
+	if (!next)
+		return -ENOMEM;
+	json_decref(*config);
+	*config = next;
+	return 0;
+}
+
+int api_serve_localhost(struct tsnet *ts, const char *domain, uint16_t port)
+{
+	struct change c = {
+		.edit = set_localhost, .target = domain, .port = port};
+
+	return change(ts, &c);
+}
+
 /* -- all of it ------------------------------------------------------------------ */
 
 static int clear(json_t **config, const struct change *c)

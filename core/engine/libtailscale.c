@@ -440,13 +440,13 @@ tailscale_enable_funnel_to_localhost_plaintext_http1(tailscale sd,
 						     int localhostPort)
 {
 	struct server *s = get(sd);
+	int code;
 
 	if (!s)
 		return EBADF;
-	return finish(s, api_fail(s->ts, -EOPNOTSUPP,
-				  "Funnel is not supported by this library: "
-				  "127.0.0.1:%d is not served to the Internet",
-				  localhostPort));
+	code = prepare(s);
+	return finish(s, code ? code
+			      : api_funnel_to_localhost(s->ts, localhostPort));
 }
 
 EXPORT int tailscale_errmsg(tailscale sd, char *buf, size_t buflen)

@@ -71,6 +71,18 @@ def test_a_service_of_the_programs(program, lab, run, tmp_path):
     assert process.wait(PATIENCE) == 0
 
 
+def test_tags_and_the_port(program, lab, tmp_path):
+    process = program("tags")
+    assert next_line(process, tmp_path) == "ready"
+    node = lab.node("alpha")
+    assert node["hostinfo"]["RequestTags"] == ["tag:one", "tag:two"]
+    with open("/proc/net/udp", encoding="ascii") as f:
+        assert f":{41999:04X} " in f.read()
+    go_on(process, tmp_path)
+    wait_until(lambda: lab.node("alpha")["hostinfo"].get("RequestTags") ==
+               ["tag:three"], "the server to hear of it")
+
+
 def test_services_that_cannot_be(program, tmp_path):
     process = program("wrong")
     assert next_line(process, tmp_path) == "ok"

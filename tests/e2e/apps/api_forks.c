@@ -98,6 +98,7 @@ static void be_a_child(struct tsnet *a, struct tsnet *b, int fd, int number)
 
 	ask(NULL, fd);
 	CHECK_CODE(NULL, -ENETDOWN, tsnet_dial(b, "tcp", "alpha:7001", 1));
+	CHECK_SAID(b, "before this process was forked");
 	CHECK_CODE(NULL, -ENETDOWN, tsnet_start(a));
 	CHECK_CODE(NULL, -ENETDOWN, tsnet_capture_pcap(a, "never"));
 	CHECK_CODE(NULL, -EINVAL, tsnet_dial(b, NULL, "alpha:7001", 1));

@@ -7,6 +7,7 @@
  *					stdin takes the TCP port back, another
  *					one all of it
  *	api_published URL KEY wrong     what is refused, and why
+ *	api_published URL KEY tags      no service: what is advertised, and where
  *	api_published URL KEY up        nothing
  */
 #include <fcntl.h>
@@ -142,6 +143,24 @@ static void wrong(void)
 	printf("ok\n");
 }
 
+/* At the start, and while it runs. */
+static void tags(void)
+{
+	struct tsnet *a = new_server("alpha", key);
+
+	CHECK_CODE(a, 0, tsnet_set(a, "tags", "tag:one,tag:two"));
+	CHECK_CODE(a, 0, tsnet_set(a, "port", "41999"));
+	CHECK_CODE(a, 0, tsnet_up(a, UP_S));
+	printf("ready\n");
+	fflush(stdout);
+	read_line();
+	free(tsnet_local_send(a, "PATCH", "/localapi/v0/prefs",
+			      "{\"AdvertiseTags\":[\"tag:three\"],"
+			      "\"AdvertiseTagsSet\":true}"));
+	read_line();
+	tsnet_close(a);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 4)
@@ -152,6 +171,8 @@ int main(int argc, char **argv)
 		service();
 	else if (strcmp(argv[3], "wrong") == 0)
 		wrong();
+	else if (strcmp(argv[3], "tags") == 0)
+		tags();
 	else
 		tsnet_close(up("alpha"));
 	return 0;

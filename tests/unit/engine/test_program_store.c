@@ -248,6 +248,23 @@ static void the_end_tries_once_more_and_no_more(void **state)
 	assert_true(b->store->trouble[0]);
 }
 
+static void a_try_under_way_at_the_end_is_not_the_last(void **state)
+{
+	struct bench *b = *state;
+
+	b->fail = 1;
+	b->is_slow = true;
+	put(b->state, "profile-1", "one");
+	state_store_save(b->store);
+	run_for(b, 20);
+	state_store_finish(b->store);
+	b->is_slow = false;
+	answer(b);
+	run_until_finished(b);
+	assert_string_equal(b->seen, "+profile-1 +profile-1");
+	assert_string_equal(b->store->trouble, "");
+}
+
 /* It changes again while the program is at it. */
 static void a_slow_write_is_followed_by_the_newer_value(void **state)
 {
@@ -311,6 +328,7 @@ int main(void)
 		TEST(what_did_not_change_is_not_written),
 		TEST(what_fails_is_tried_again),
 		TEST(the_end_tries_once_more_and_no_more),
+		TEST(a_try_under_way_at_the_end_is_not_the_last),
 		TEST(a_slow_write_is_followed_by_the_newer_value),
 		TEST(a_value_that_must_be_kept_is_waited_for),
 		TEST(it_may_go_in_the_middle),
