@@ -147,7 +147,8 @@ TSNET_API int tsnet_dial(struct tsnet *ts, const char *network,
 			 const char *address, unsigned timeout_s);
 
 /* Listen in the tailnet, and nowhere else, at address: ":80" for all addresses
- * of the node, "100.64.0.1:80" for one (then it waits for the node to have it).
+ * of the node, "100.64.0.1:80" for one (then it waits for the node to have it), or
+ * for an address in a network that the node routes (tcp).
  * network: "tcp", "tcp4", "tcp6"; or "udp", "udp4", "udp6", where each remote end
  * that sends is a connection, a UDP socket that is connected to it (datagrams
  * keep their boundaries; to end one is to close it). Port 0: a free one, see

@@ -233,6 +233,10 @@ static const struct ts_listener *find_taker(const struct ts_member *member,
 	const struct ts_listener *l =
 		ts_listener_for(member, IPPROTO_TCP, local);
 
+	/* An address that we route is not one of all of ours. */
+	if (l && !ts_ip_equal(&l->tailnet.ip, &local->ip) &&
+	    ts_node_route(member->node, &local->ip, NULL) != TS_ROUTE_SELF)
+		l = NULL;
 	return l ? l : ts_listener_fallback(member->host);
 }
 
@@ -623,7 +627,7 @@ void ts_host_inbound_syn(struct ts_member *member, struct stack_syn *syn,
 		return;
 	}
 	is_own = ts_node_route(member->node, &local->ip, NULL) == TS_ROUTE_SELF;
-	if (!is_own && !ts_listener_fallback(member->host)) {
+	if (!is_own && !find_taker(member, local)) {
 		ts_forward_syn(member, syn, local, remote);
 		return;
 	}

@@ -401,12 +401,17 @@ static int pick_port(struct ts_host *host,
 	return -EADDRINUSE;
 }
 
-static int check_own(struct ts_host *host, const struct ts_ip *ip)
+/* Ours, or (of TCP) one of a network that we route: what a program listens at
+ * there is answered by it, and not passed on. */
+static int check_own(struct ts_host *host, uint8_t proto,
+		     const struct ts_ip *ip)
 {
-	if (ts_ip_is_unspecified(ip))
+	const struct ts_node *node = ts_host_first(host)->node;
+
+	if (ts_ip_is_unspecified(ip) ||
+	    ts_node_route(node, ip, NULL) == TS_ROUTE_SELF)
 		return 0;
-	return ts_node_route(ts_host_first(host)->node, ip, NULL) ==
-			       TS_ROUTE_SELF
+	return proto == IPPROTO_TCP && ts_node_forwards(node, ip)
 		       ? 0
 		       : -EADDRNOTAVAIL;
 }
@@ -426,7 +431,8 @@ bool ts_listener_bind(struct ts_host *host, const struct ts_broker_request *req,
 	    !ts_member_has_netmap(ts_host_first(host)) &&
 	    !ts_member_is_down(ts_host_first(host)))
 		return false;
-	err = is_proto_ok(req) ? check_own(host, ip) : -EPROTONOSUPPORT;
+	err = is_proto_ok(req) ? check_own(host, req->proto, ip)
+			       : -EPROTONOSUPPORT;
 	if (!err && req->tailnet.port == 0)
 		err = pick_port(host, req, &rep->native);
 	else if (!err)
@@ -557,7 +563,7 @@ void ts_listener_listen(struct ts_host *host,
 	else if (!is_native_ok(&req->native_local) || !is_port_ok(req))
 		err = -EINVAL;
 	if (!err && ts_member_has_netmap(ts_host_first(host)))
-		err = check_own(host, &req->tailnet.ip);
+		err = check_own(host, req->proto, &req->tailnet.ip);
 	was_listening = !err && is_served(host, req);
 	if (!err && !was_listening)
 		err = check_overlap(host, &place,
