@@ -15,13 +15,13 @@
  * Connections, listeners and datagram sockets are descriptors of the caller's:
  * read, write, poll, shutdown and close them as any other; they may be
  * inherited, passed on and used after a fork. Each is a socket on loopback,
- * whose far end is the server, so what the kernel says of its names is not what the
- * tailnet knows; tsnet_local_addr() and tsnet_peer_addr() say that.
+ * whose far end is the server, so what the kernel says of its names is not
+ * what the tailnet knows; tsnet_local_addr() and tsnet_peer_addr() say that.
  *
- * Functions may be called from any thread, and at once. tsnet_close() ends those
- * that wait; none may be called after it has been. A forked child may use the descriptors, not a
- * server that was started before: there all is -ENETDOWN, and tsnet_close()
- * does nothing.
+ * Functions may be called from any thread, and at once. tsnet_close() ends
+ * those that wait; none may be called after it has been. A forked child may
+ * use the descriptors, not a server that was started before: there all is
+ * -ENETDOWN, and tsnet_close() does nothing.
  *
  * A program that is preloaded with libtsnet_shim.so needs none of this: its own
  * socket calls do.
@@ -85,9 +85,9 @@ typedef void (*tsnet_log_fn)(void *ctx, int level, const char *line);
  * are dropped, and counted. NULL: as if nothing was set. */
 TSNET_API int tsnet_set_log(struct tsnet *ts, tsnet_log_fn fn, void *ctx);
 
-/* What a person who runs the program wants to know, in full: where to log in, why
- * a server refused, when the node runs and what its addresses are. It is in the
- * log as well. */
+/* What a person who runs the program wants to know, in full: where to log
+ * in, why a server refused, when the node runs and what its addresses are.
+ * It is in the log as well. */
 TSNET_API int tsnet_set_user_log(struct tsnet *ts, tsnet_log_fn fn,
 				 void *ctx);
 
@@ -125,9 +125,9 @@ TSNET_API int tsnet_up(struct tsnet *ts, unsigned timeout_s);
  * before the node is up, -ENOBUFS. */
 TSNET_API int tsnet_ips(struct tsnet *ts, char *v4, char *v6, size_t cap);
 
-/* Words for the last error of this server (of a call with an argument that must
- * not be NULL, too), "" when there was none. Valid until this thread asks again;
- * threads that use one server at once may read each other's. */
+/* Words for the last error of this server (of a call with an argument that
+ * must not be NULL, too), "" when there was none. Valid until this thread
+ * asks again; threads that use one server at once may read each other's. */
 TSNET_API const char *tsnet_errmsg(struct tsnet *ts);
 
 /* Deliver what was written (5 s), leave if ephemeral (5 s), free. Calls that
@@ -146,20 +146,22 @@ TSNET_API void tsnet_close(struct tsnet *ts);
 TSNET_API int tsnet_dial(struct tsnet *ts, const char *network,
 			 const char *address, unsigned timeout_s);
 
-/* Listen in the tailnet, and nowhere else, at address: ":80" for all addresses
- * of the node, "100.64.0.1:80" for one (then it waits for the node to have it), or
- * for an address in a network that the node routes (tcp).
- * network: "tcp", "tcp4", "tcp6"; or "udp", "udp4", "udp6", where each remote end
- * that sends is a connection, a UDP socket that is connected to it (datagrams
- * keep their boundaries; to end one is to close it). Port 0: a free one, see
- * tsnet_local_addr(). The listener, which is readable when a connection waits, or a negative errno:
- * -EADDRINUSE, -EADDRNOTAVAIL (not the node's), -EPROTONOSUPPORT, ... */
+/* Listen in the tailnet, and nowhere else, at address: ":80" for all
+ * addresses of the node, "100.64.0.1:80" for one (then it waits for the node
+ * to have it), or for an address in a network that the node routes (tcp).
+ * network: "tcp", "tcp4", "tcp6"; or "udp", "udp4", "udp6", where each
+ * remote end that sends is a connection, a UDP socket that is connected to
+ * it (datagrams keep their boundaries; to end one is to close it). Port 0: a
+ * free one, see tsnet_local_addr(). The listener, which is readable when a
+ * connection waits, or a negative errno: -EADDRINUSE, -EADDRNOTAVAIL (not
+ * the node's), -EPROTONOSUPPORT, ... */
 TSNET_API int tsnet_listen(struct tsnet *ts, const char *network,
 			   const char *address);
 
-/* As tsnet_listen() of "tcp", with TLS in front of it: it ends in the node, by a
- * certificate of the node's name, which is obtained when the first client asks
- * for it. Waits until the node is running. -EPERM: the tailnet has no HTTPS. */
+/* As tsnet_listen() of "tcp", with TLS in front of it: it ends in the node,
+ * by a certificate of the node's name, which is obtained when the first
+ * client asks for it. Waits until the node is running. -EPERM: the tailnet
+ * has no HTTPS. */
 TSNET_API int tsnet_listen_tls(struct tsnet *ts, const char *network,
 			       const char *address);
 
@@ -170,8 +172,8 @@ enum {
 	TSNET_FUNNEL_OWN_TLS = 2
 };
 /* The same for the whole internet, by Tailscale Funnel, and for the tailnet:
- * address ":443", ":8443" or ":10000". accept's peer is who called. -EPERM: this
- * node may not, and why. To be closed by tsnet_unlisten(). */
+ * address ":443", ":8443" or ":10000". accept's peer is who called. -EPERM:
+ * this node may not, and why. To be closed by tsnet_unlisten(). */
 TSNET_API int tsnet_listen_funnel(struct tsnet *ts, const char *network,
 				  const char *address, unsigned flags);
 
@@ -198,12 +200,12 @@ struct tsnet_service {
 	const struct tsnet_app_cap *app_caps;
 };
 
-/* Host a service, name "svc:..."; call it again for another port of it. Waits
- * until the node is running, which has to have tags; an admin, or a rule, has to
- * approve. fqdn (cap bytes; may be NULL) gets the service's full name. What
- * comes is on loopback, as in tsnet: accept's peer is the node. The listener, or
- * a negative errno: -EPERM (no tags), -EEXIST (the port is served), ...
- * To be closed by tsnet_unlisten(). */
+/* Host a service, name "svc:..."; call it again for another port of it.
+ * Waits until the node is running, which has to have tags; an admin, or a
+ * rule, has to approve. fqdn (cap bytes; may be NULL) gets the service's
+ * full name. What comes is on loopback, as in tsnet: accept's peer is the
+ * node. The listener, or a negative errno: -EPERM (no tags), -EEXIST (the
+ * port is served), ... To be closed by tsnet_unlisten(). */
 TSNET_API int tsnet_listen_service(struct tsnet *ts, const char *name,
 				   const struct tsnet_service *service,
 				   char *fqdn, size_t cap);
@@ -214,8 +216,9 @@ TSNET_API int tsnet_listen_service(struct tsnet *ts, const char *name,
  * server), or what went wrong; closed it is in every case but -EBADF. */
 TSNET_API int tsnet_unlisten(struct tsnet *ts, int listener);
 
-/* Is a connection from src to dst, "ip:port" each, wanted? 0: no, it is refused.
- * Called by tsnet_accept(), on its thread; the peer waits, some seconds. */
+/* Is a connection from src to dst, "ip:port" each, wanted? 0: no, it is
+ * refused. Called by tsnet_accept(), on its thread; the peer waits, some
+ * seconds. */
 typedef int (*tsnet_wants_fn)(void *ctx, const char *src, const char *dst);
 
 /* Listen for TCP at all ports that nobody else listens at, and for whatever the
@@ -228,8 +231,8 @@ TSNET_API int tsnet_listen_fallback(struct tsnet *ts, tsnet_wants_fn wants,
 
 /* Take a connection from a listener; waits for one unless the listener has
  * O_NONBLOCK. peer (cap bytes; may be NULL) gets its address in the tailnet.
- * The descriptor (close-on-exec, blocking), or a negative errno: -EAGAIN, -EBADF
- * (not a listener of this server, or the server was closed), ... */
+ * The descriptor (close-on-exec, blocking), or a negative errno: -EAGAIN,
+ * -EBADF (not a listener of this server, or the server was closed), ... */
 TSNET_API int tsnet_accept(struct tsnet *ts, int listener, char *peer,
 			   size_t cap);
 

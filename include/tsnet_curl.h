@@ -8,8 +8,8 @@
  *
  * As tsnet's HTTPClient: names and addresses of the tailnet are the node's to
  * find, all others are reached by the host's network. The handle goes by the
- * server's loopback port (tsnet_loopback()), so that everything that libcurl does
- * works as ever: several connections, redirects, TLS, HTTP/2, the multi
+ * server's loopback port (tsnet_loopback()), so that everything that libcurl
+ * does works as ever: several connections, redirects, TLS, HTTP/2, the multi
  * interface. It is of no use after tsnet_close().
  *
  * Link with `pkg-config --cflags --libs tsnet libcurl`.

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * api_calls.c - the functions that a program gave us, and the thread they run on
  *
- * The engine's thread must not wait, and has descriptors of its own: a program's
- * function that writes to its log file would find another file there, or none.
- * So these functions have a thread, one for each server that was given any. It
- * has the program's descriptors, as it was made by one of its threads, and runs
- * one function at a time: lines of the log first.
+ * The engine's thread must not wait, and has descriptors of its own: a
+ * program's function that writes to its log file would find another file
+ * there, or none. So these functions have a thread, one for each server that
+ * was given any. It has the program's descriptors, as it was made by one of
+ * its threads, and runs one function at a time: lines of the log first.
  *
  * Lines wait in a queue of LINES_MAX; what comes when it is full is dropped and
  * counted. The store's requests come one at a time, or a few.
@@ -68,7 +68,7 @@ struct api_calls {
 /* Whose thread this is; NULL: nobody's. */
 static __thread const struct ts_engine_thread *here;
 
-/* -- the log ------------------------------------------------------------------ */
+/* -- the log --------------------------------------------------------------- */
 
 static void push_line(struct api_calls *c, enum ts_log_level level,
 		      bool is_user, const char *text)
@@ -142,7 +142,7 @@ static void say_first(struct api_calls *c)
 	pthread_mutex_lock(&c->lock);
 }
 
-/* -- the store ---------------------------------------------------------------- */
+/* -- the store ------------------------------------------------------------- */
 
 static void free_job(struct job *job)
 {
@@ -339,7 +339,7 @@ static int write_op(void *ctx, const char *key, const void *data, size_t len,
 	return code;
 }
 
-/* -- the thread --------------------------------------------------------------- */
+/* -- the thread ------------------------------------------------------------ */
 
 static void *run(void *ctx)
 {

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * api_capture.c - the packets inside the tunnel, into a file, while a server is
  *
- * As `tsrun capture -o` does it, on a thread of its own. It counts as a call that
- * is under way, so the end of the server waits for it, and it ends by that. Its
- * table of descriptors is its own as well, where that can be had: libcurl's have
- * no close-on-exec, and would be left open in whatever the program runs.
+ * As `tsrun capture -o` does it, on a thread of its own. It counts as a call
+ * that is under way, so the end of the server waits for it, and it ends by
+ * that. Its table of descriptors is its own as well, where that can be had:
+ * libcurl's have no close-on-exec, and would be left open in whatever the
+ * program runs.
  */
 #include <errno.h>
 #include <fcntl.h>

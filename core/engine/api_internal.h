@@ -80,11 +80,11 @@ struct tsnet {
 /* Sets the words, returns code. */
 int api_fail(struct tsnet *ts, int code, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
-/* What a caller must have given. 0 or -EINVAL with words that name it; without a
- * server there is no place for words. */
+/* What a caller must have given. 0 or -EINVAL with words that name it;
+ * without a server there is no place for words. */
 int api_check(struct tsnet *ts, bool is_given, const char *what);
-/* Starts the server if need be, which must not be NULL. 0: the caller may use its parts until
- * api_leave(), even while it is being closed. */
+/* Starts the server if need be, which must not be NULL. 0: the caller may
+ * use its parts until api_leave(), even while it is being closed. */
 int api_enter(struct tsnet *ts);
 void api_leave(struct tsnet *ts);
 /* 0, or -EINVAL, -EDEADLK or -EBUSY with words about what. */
@@ -185,8 +185,8 @@ int api_serve_funnel(struct tsnet *ts, const char *target, bool on,
 		     bool *was_on);
 /* Has the node the right to it? */
 int api_serve_may_funnel(struct tsnet *ts, uint16_t port);
-/* The whole configuration: TLS of port 443 ends in the node, and what was inside
- * goes to this port of 127.0.0.1, for the internet as well. */
+/* The whole configuration: TLS of port 443 ends in the node, and what was
+ * inside goes to this port of 127.0.0.1, for the internet as well. */
 int api_serve_localhost(struct tsnet *ts, const char *domain, uint16_t port);
 int api_serve_advertise(struct tsnet *ts, const char *service, bool on);
 

@@ -61,7 +61,7 @@ void api_free_published(struct tsnet *ts)
 	}
 }
 
-/* -- taking it back, under publish_lock ---------------------------------------- */
+/* -- taking it back, under publish_lock ------------------------------------ */
 
 static bool has_another_port(const struct tsnet *ts,
 			     const struct api_published *gone)
@@ -139,7 +139,7 @@ int api_forget_leftovers(struct tsnet *ts)
 	return code;
 }
 
-/* -- what the node is ------------------------------------------------------------ */
+/* -- what the node is ------------------------------------------------------ */
 
 /* The node runs, and its status says what is needed of it. New, or NULL. */
 static json_t *running_status(struct tsnet *ts, unsigned wait_s, int *code)
@@ -162,7 +162,7 @@ static json_t *running_status(struct tsnet *ts, unsigned wait_s, int *code)
 	return status;
 }
 
-/* -- TLS ---------------------------------------------------------------------- */
+/* -- TLS ------------------------------------------------------------------- */
 
 static const char *first_cert_domain(const json_t *status)
 {
@@ -234,13 +234,13 @@ int tsnet_listen_tls(struct tsnet *ts, const char *network,
 	return fd;
 }
 
-/* -- Funnel ------------------------------------------------------------------- */
+/* -- Funnel ---------------------------------------------------------------- */
 
 static const char no_https[] = "Funnel not available; HTTPS must be enabled. "
 			       "See https://tailscale.com/s/https";
 
-/* Under publish_lock. target's entry is there afterwards, and *p remembers it if
- * it was made here. */
+/* Under publish_lock. target's entry is there afterwards, and *p remembers
+ * it if it was made here. */
 static int open_funnel(struct tsnet *ts, const char *domain, uint16_t port,
 		       struct api_published **p)
 {
@@ -375,7 +375,7 @@ int api_funnel_to_localhost(struct tsnet *ts, int port)
 	return code;
 }
 
-/* -- services ---------------------------------------------------------------------- */
+/* -- services -------------------------------------------------------------- */
 
 static int check_caps(struct tsnet *ts, const struct tsnet_app_cap *caps)
 {

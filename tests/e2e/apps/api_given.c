@@ -15,7 +15,7 @@
 
 enum { LINE_CAP = 2048 };
 
-/* -- the log ------------------------------------------------------------------ */
+/* -- the log --------------------------------------------------------------- */
 
 struct heard {
 	pthread_mutex_t lock;
@@ -110,7 +110,7 @@ static void refused(void)
 	close(all.fd);
 }
 
-/* -- the store ---------------------------------------------------------------- */
+/* -- the store ------------------------------------------------------------- */
 
 enum { ENTRIES = 16, VALUE_CAP = 16384, LONG = 20000 };
 
@@ -154,6 +154,7 @@ static int put(void *ctx, const char *name, const void *value, size_t len)
 	check_thread();
 	if (++s->writes >= s->fail_from && s->fail_writes > 0) {
 		s->fail_writes--;
+		usleep(200 * 1000); /* most likely the server is closing */
 		return -ENOSPC;
 	}
 	if (i < 0)

@@ -15,7 +15,7 @@
 
 #include "api_check.h"
 
-/* -- fallback --------------------------------------------------------------- */
+/* -- fallback -------------------------------------------------------------- */
 
 struct wish {
 	char src[TSNET_ADDR_CAP], dst[TSNET_ADDR_CAP];
@@ -146,7 +146,7 @@ static void fallback(void)
 	tsnet_close(a);
 }
 
-/* -- routed addresses ---------------------------------------------------------- */
+/* -- routed addresses ------------------------------------------------------ */
 
 static void call_and_greet(struct tsnet *a, struct tsnet *b, int listener,
 			   const char *address)
@@ -204,7 +204,7 @@ static void routed(void)
 	tsnet_close(a);
 }
 
-/* -- flows ------------------------------------------------------------------- */
+/* -- flows ----------------------------------------------------------------- */
 
 static void say_by(struct tsnet *ts, int fd, const char *text, const char *to)
 {
@@ -305,7 +305,7 @@ static void flows(void)
 	close(listener);
 }
 
-/* -- arguments --------------------------------------------------------------- */
+/* -- arguments ------------------------------------------------------------- */
 
 /* NULL where something must be, no server, and numbers that are no listeners.
  * ts may be NULL, too. */
