@@ -8,7 +8,8 @@
  *   api_names   who is at the other end
  *   api_flows   ... of UDP, one descriptor for each remote end
  *   api_packet  datagrams
- *   api_publish what the node does in front of a listener: Funnel, services
+ *   api_publish what the node does in front of a listener: TLS, Funnel
+ *   api_service ... and services
  *   api_serve   ... and how it is told to
  *   api_given   what the program does itself; api_calls runs it
  *   api_capture the packets inside the tunnel, into a file

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * api_publish.c - listeners that the node does something in front of
- * Source: tsnet/tsnet.go (ListenTLS, ListenFunnel, ListenService, Up)
+ * Source: tsnet/tsnet.go (ListenTLS, ListenFunnel, Up)
  *
  * TLS ends in the node, which has the certificates; what the program accepts is
  * what was inside. Funnel is that for the internet as well, and an entry of
  * AllowFunnel in the serve configuration.
  *
- * A service is a listener on loopback, to which an entry of the serve
- * configuration leads; the node says that it hosts it. What was published is
- * remembered here, to be taken back with the listener: by tsnet_unlisten(), or,
+ * What was published, a service's port as well (api_service.c), is remembered here, to be taken back with the listener: by tsnet_unlisten(), or,
  * where the program just closed the descriptor, by the next of these calls.
  *
  * What a former run left behind is cleared when the node runs for the first
@@ -23,20 +21,7 @@
 #include <unistd.h>
 
 #include "core/base/err.h"
-#include "core/engine/api_internal.h"
-#include "core/serve/vip_services.h"
-
-enum { BACKLOG = 1024, FQDN_CAP = 320 };
-
-struct api_published {
-	struct api_published *next;
-	int fd;
-	ino_t inode;
-	char *service; /* "svc:..."; NULL: Funnel, to the target */
-	char fqdn[FQDN_CAP];
-	struct tsnet_service mode; /* without what it points to */
-	char target[FQDN_CAP + 8]; /* "host:port" */
-};
+#include "core/engine/api_publish.h"
 
 static ino_t inode_of(int fd)
 {
@@ -45,7 +30,7 @@ static ino_t inode_of(int fd)
 	return fstat(fd, &st) == 0 ? st.st_ino : 0;
 }
 
-static void free_one(struct api_published *p)
+void api_free_one(struct api_published *p)
 {
 	free(p->service);
 	free(p);
@@ -57,7 +42,7 @@ void api_free_published(struct tsnet *ts)
 
 	while ((p = ts->published)) {
 		ts->published = p->next;
-		free_one(p);
+		api_free_one(p);
 	}
 }
 
@@ -104,9 +89,22 @@ static int take_back_of(struct tsnet *ts, int fd)
 		*at = p->next;
 		code = take_back(ts, p);
 		first = first ? first : code;
-		free_one(p);
+		api_free_one(p);
 	}
 	return first;
+}
+
+void api_take_back_closed(struct tsnet *ts)
+{
+	(void)take_back_of(ts, -1);
+}
+
+void api_keep_published(struct tsnet *ts, struct api_published *p, int fd)
+{
+	p->fd = fd;
+	p->inode = inode_of(fd);
+	p->next = ts->published;
+	ts->published = p;
 }
 
 int tsnet_unlisten(struct tsnet *ts, int listener)
@@ -142,7 +140,7 @@ int api_forget_leftovers(struct tsnet *ts)
 /* -- what the node is ------------------------------------------------------ */
 
 /* The node runs, and its status says what is needed of it. New, or NULL. */
-static json_t *running_status(struct tsnet *ts, unsigned wait_s, int *code)
+json_t *api_running_status(struct tsnet *ts, unsigned wait_s, int *code)
 {
 	const struct timespec end = api_deadline(wait_s);
 	char *text = NULL;
@@ -206,7 +204,8 @@ static int listen_tls(struct tsnet *ts, const char *network,
 	struct ts_addr asked = {0};
 	int code = api_parse_listen(ts, network, IPPROTO_TCP, 0, address,
 				    &asked);
-	json_t *status = code ? NULL : running_status(ts, TSNET_FOREVER, &code);
+	json_t *status =
+		code ? NULL : api_running_status(ts, TSNET_FOREVER, &code);
 
 	if (!status)
 		return code;
@@ -250,7 +249,7 @@ static int open_funnel(struct tsnet *ts, const char *domain, uint16_t port,
 	*p = calloc(1, sizeof(**p));
 	if (!*p)
 		return api_fail(ts, -ENOMEM, "out of memory");
-	snprintf((*p)->target, sizeof((*p)->target), "%.*s:%u", FQDN_CAP - 1,
+	snprintf((*p)->target, sizeof((*p)->target), "%.*s:%u", API_FQDN_CAP - 1,
 		 domain, port);
 	code = api_serve_funnel(ts, (*p)->target, true, &was_on);
 	if (code || was_on) {
@@ -274,10 +273,7 @@ static int publish_funnel(struct tsnet *ts, const char *domain,
 		(void)api_serve_funnel(ts, p->target, false, &was_off);
 		free(p);
 	} else if (p) {
-		p->fd = fd;
-		p->inode = inode_of(fd);
-		p->next = ts->published;
-		ts->published = p;
+		api_keep_published(ts, p, fd);
 	}
 	return fd;
 }
@@ -297,7 +293,7 @@ static int listen_funnel(struct tsnet *ts, const char *address,
 			 struct ts_addr *asked, unsigned flags)
 {
 	int code;
-	json_t *status = running_status(ts, TSNET_FOREVER, &code);
+	json_t *status = api_running_status(ts, TSNET_FOREVER, &code);
 	const char *domain = first_cert_domain(status);
 
 	if (!status)
@@ -307,7 +303,7 @@ static int listen_funnel(struct tsnet *ts, const char *address,
 		code = api_fail(ts, -EPERM, "%s", no_https);
 	if (!code) {
 		pthread_mutex_lock(&ts->publish_lock);
-		(void)take_back_of(ts, -1);
+		api_take_back_closed(ts);
 		code = publish_funnel(ts, domain, asked, listen_flags(flags));
 		pthread_mutex_unlock(&ts->publish_lock);
 		if (code == -EADDRINUSE)
@@ -347,7 +343,7 @@ int tsnet_listen_funnel(struct tsnet *ts, const char *network,
 static int funnel_to_localhost(struct tsnet *ts, uint16_t port)
 {
 	int code;
-	json_t *status = running_status(ts, 0, &code);
+	json_t *status = api_running_status(ts, 0, &code);
 	const char *domain = first_cert_domain(status);
 
 	if (!status)
@@ -373,160 +369,4 @@ int api_funnel_to_localhost(struct tsnet *ts, int port)
 	code = funnel_to_localhost(ts, (uint16_t)port);
 	api_leave(ts);
 	return code;
-}
-
-/* -- services -------------------------------------------------------------- */
-
-static int check_caps(struct tsnet *ts, const struct tsnet_app_cap *caps)
-{
-	for (; caps && caps->path; caps++)
-		if (caps->path[0] != '/' || !caps->cap)
-			return api_fail(ts, -EINVAL, "app_caps: a path begins "
-					"with /, and has a capability");
-	return 0;
-}
-
-static int check_service(struct tsnet *ts, const char *name,
-			 const struct tsnet_service *mode)
-{
-	bool is_http = mode->kind == TSNET_SERVICE_HTTP ||
-		       mode->kind == TSNET_SERVICE_HTTPS;
-
-	if (!ts_vip_name_is_valid(name))
-		return api_fail(ts, -EINVAL, "%.80s: not the name of a service "
-				"(svc:dns-label)", name);
-	if ((int)mode->kind < TSNET_SERVICE_TCP ||
-	    (int)mode->kind > TSNET_SERVICE_HTTPS)
-		return api_fail(ts, -EINVAL, "no such kind of service");
-	if (mode->port == 0)
-		return api_fail(ts, -EINVAL,
-				"must specify a port to advertise");
-	if (mode->proxy_protocol < 0 || mode->proxy_protocol > 2 ||
-	    (is_http && mode->proxy_protocol))
-		return api_fail(ts, -EINVAL, "proxy_protocol: 0, 1 or 2, and "
-				"for TCP alone");
-	if (!is_http && mode->app_caps)
-		return api_fail(ts, -EINVAL, "app_caps: for HTTP alone");
-	return check_caps(ts, mode->app_caps);
-}
-
-/* -1: none, or -errno */
-static int open_native(uint16_t *port)
-{
-	struct ts_addr at = {.ip = ts_ip_from_v4_host(INADDR_LOOPBACK)};
-	int fd = api_socket(SOCK_STREAM, &at);
-	int err = fd < 0 ? fd : api_bind(fd, &at);
-
-	if (!err && listen(fd, BACKLOG))
-		err = -errno;
-	if (!err)
-		err = api_native_local(fd, &at);
-	*port = at.port;
-	if (!err)
-		return fd;
-	if (fd >= 0)
-		close(fd);
-	return err;
-}
-
-static struct api_published *new_published(const char *service,
-					   const struct tsnet_service *mode,
-					   const json_t *status)
-{
-	struct api_published *p = calloc(1, sizeof(*p));
-	const char *suffix = json_string_value(json_object_get(
-		json_object_get(status, "CurrentTailnet"), "MagicDNSSuffix"));
-
-	if (!p)
-		return NULL;
-	p->service = strdup(service);
-	p->mode = *mode;
-	p->mode.app_caps = NULL;
-	snprintf(p->fqdn, sizeof(p->fqdn), "%s.%s", service + strlen("svc:"),
-		 suffix ? suffix : "");
-	if (p->service)
-		return p;
-	free(p);
-	return NULL;
-}
-
-/* Under publish_lock: p is the list's afterwards. */
-static int publish(struct tsnet *ts, struct api_published *p,
-		   const struct tsnet_service *mode)
-{
-	struct api_listener l = {.is_native = true};
-	struct api_handler h = {
-		.service = p->service, .mode = mode, .fqdn = p->fqdn};
-	int code;
-
-	l.fd = open_native(&h.native_port);
-	if (l.fd < 0)
-		return api_fail(ts, l.fd, "starting local listener: %s",
-				ts_strerror(l.fd));
-	code = api_serve_add(ts, &h);
-	if (!code)
-		code = api_serve_advertise(ts, p->service, true);
-	if (!code)
-		code = api_remember(ts, &l);
-	if (code && code != -EEXIST)
-		(void)api_serve_remove(ts, &h);
-	if (code) {
-		close(l.fd);
-		return code;
-	}
-	p->fd = l.fd;
-	p->inode = inode_of(l.fd);
-	p->next = ts->published;
-	ts->published = p;
-	return l.fd;
-}
-
-static int listen_service(struct tsnet *ts, const char *name,
-			  const struct tsnet_service *mode, char *fqdn,
-			  size_t cap)
-{
-	struct api_published *p;
-	int code;
-	json_t *status = running_status(ts, TSNET_FOREVER, &code);
-
-	if (!status)
-		return code;
-	if (json_array_size(json_object_get(json_object_get(status, "Self"),
-					    "Tags")) == 0)
-		code = api_fail(ts, -EPERM,
-				"service hosts must be tagged nodes");
-	p = code ? NULL : new_published(name, mode, status);
-	json_decref(status);
-	if (!p)
-		return code ? code : api_fail(ts, -ENOMEM, "out of memory");
-	if (fqdn && strlen(p->fqdn) >= cap) {
-		free_one(p);
-		return api_fail(ts, -ENOBUFS, "the buffer is too small");
-	}
-	pthread_mutex_lock(&ts->publish_lock);
-	(void)take_back_of(ts, -1);
-	code = publish(ts, p, mode);
-	if (code >= 0 && fqdn)
-		strcpy(fqdn, p->fqdn);
-	pthread_mutex_unlock(&ts->publish_lock);
-	if (code < 0)
-		free_one(p);
-	return code;
-}
-
-int tsnet_listen_service(struct tsnet *ts, const char *name,
-			 const struct tsnet_service *service, char *fqdn,
-			 size_t cap)
-{
-	int fd = api_check(ts, name && service, "name and service");
-
-	if (!fd)
-		fd = check_service(ts, name, service);
-	if (!fd)
-		fd = api_enter(ts);
-	if (fd)
-		return fd;
-	fd = listen_service(ts, name, service, fqdn, cap);
-	api_leave(ts);
-	return fd;
 }
