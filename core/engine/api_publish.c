@@ -6,8 +6,9 @@
  * what was inside. Funnel is that for the internet as well, and an entry of
  * AllowFunnel in the serve configuration.
  *
- * What was published, a service's port as well (api_service.c), is remembered here, to be taken back with the listener: by tsnet_unlisten(), or,
- * where the program just closed the descriptor, by the next of these calls.
+ * What was published, a service's port as well (api_service.c), is remembered
+ * here, to be taken back with the listener: by tsnet_unlisten(), or, where the
+ * program just closed the descriptor, by the next of these calls.
  *
  * What a former run left behind is cleared when the node runs for the first
  * time, as tsnet does it: its listeners are gone.
