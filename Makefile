@@ -302,10 +302,13 @@ install: products
 	ln -sf tsnet-shim/libtsnet.so $(DESTDIR)$(PREFIX)/lib/libtsnet.so.0
 	ln -sf libtsnet.so.0 $(DESTDIR)$(PREFIX)/lib/libtsnet.so
 	ln -sf tsnet-shim/libtailscale.so $(DESTDIR)$(PREFIX)/lib/libtailscale.so
-	install -m 644 include/tsnet.h include/tailscale.h \
-		include/libtailscale.h $(DESTDIR)$(PREFIX)/include/
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' tsnet.pc.in \
-		> $(DESTDIR)$(PREFIX)/lib/pkgconfig/tsnet.pc
+	install -m 644 include/tsnet.h include/tsnet_curl.h \
+		include/tailscale.h include/libtailscale.h $(DESTDIR)$(PREFIX)/include/
+	for name in tsnet libtailscale; do \
+		sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' \
+			$$name.pc.in \
+			> $(DESTDIR)$(PREFIX)/lib/pkgconfig/$$name.pc; \
+	done
 	install -m 644 man/tsrun.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 	install -m 644 man/tsnet.3 $(DESTDIR)$(PREFIX)/share/man/man3/
 	install -m 644 man/tsnet.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/
@@ -319,7 +322,9 @@ uninstall:
 		$(DESTDIR)$(PREFIX)/lib/libtsnet.so.0 \
 		$(DESTDIR)$(PREFIX)/lib/libtailscale.so \
 		$(DESTDIR)$(PREFIX)/lib/pkgconfig/tsnet.pc \
+		$(DESTDIR)$(PREFIX)/lib/pkgconfig/libtailscale.pc \
 		$(DESTDIR)$(PREFIX)/include/tsnet.h \
+		$(DESTDIR)$(PREFIX)/include/tsnet_curl.h \
 		$(DESTDIR)$(PREFIX)/include/tailscale.h \
 		$(DESTDIR)$(PREFIX)/include/libtailscale.h \
 		$(DESTDIR)$(PREFIX)/share/man/man1/tsrun.1 \

@@ -60,8 +60,9 @@ extern int tailscale_getips(tailscale sd, char *buf, size_t buflen);
 /* network "tcp" or "udp", addr "host:port". Waits until the node is up. */
 extern int tailscale_dial(tailscale sd, const char *network, const char *addr,
 			  tailscale_conn *conn_out);
-/* network "tcp", addr ":port" or "ip:port". The listener is readable when a
- * connection waits; close() ends it. */
+/* network "tcp" or "udp" (then each remote end is a connection), addr
+ * ":port" or "ip:port". The listener is readable when a connection waits;
+ * close() ends it. */
 extern int tailscale_listen(tailscale sd, const char *network,
 			    const char *addr,
 			    tailscale_listener *listener_out);
@@ -75,7 +76,9 @@ extern int tailscale_getremoteaddr(tailscale_listener listener,
  * every case. */
 extern int tailscale_loopback(tailscale sd, char *addr_out, size_t addrlen,
 			      char *proxy_cred_out, char *local_api_cred_out);
-/* Not supported: -1. */
+/* Replaces what the node serves: HTTPS of the internet and of the tailnet,
+ * by Funnel, goes to this port of 127.0.0.1, without TLS. -1 before the node
+ * is up, and where it has not the right to Funnel. */
 extern int
 tailscale_enable_funnel_to_localhost_plaintext_http1(tailscale sd,
 						     int localhostPort);

@@ -15,13 +15,13 @@
  * Connections, listeners and datagram sockets are descriptors of the caller's:
  * read, write, poll, shutdown and close them as any other; they may be
  * inherited, passed on and used after a fork. Each is a socket on loopback,
- * whose far end is the server, so what the kernel says of its names is not what the
- * tailnet knows; tsnet_local_addr() and tsnet_peer_addr() say that.
+ * whose far end is the server, so what the kernel says of its names is not
+ * what the tailnet knows; tsnet_local_addr() and tsnet_peer_addr() say that.
  *
- * Functions may be called from any thread, and at once, but for tsnet_close(),
- * which ends those that wait. A forked child may use the descriptors, not a
- * server that was started before: there all is -ENETDOWN, and tsnet_close()
- * does nothing.
+ * Functions may be called from any thread, and at once. tsnet_close() ends
+ * those that wait; none may be called after it has been. A forked child may
+ * use the descriptors, not a server that was started before: there all is
+ * -ENETDOWN, and tsnet_close() does nothing.
  *
  * A program that is preloaded with libtsnet_shim.so needs none of this: its own
  * socket calls do.
@@ -44,7 +44,7 @@ extern "C" {
 
 enum {
 	TSNET_ADDR_CAP = 64, /* any address as text, with its NUL */
-	TSNET_CRED_CAP = 33, /* a credential of tsnet_loopback() */
+	TSNET_CRED_CAP = 33 /* a credential of tsnet_loopback() */
 };
 /* A timeout that never ends. */
 #define TSNET_FOREVER (~0u)
@@ -75,7 +75,7 @@ enum tsnet_log_level {
 	TSNET_LOG_ERROR,
 	TSNET_LOG_WARN,
 	TSNET_LOG_INFO,
-	TSNET_LOG_DEBUG,
+	TSNET_LOG_DEBUG
 };
 /* line: no newline; never a secret. */
 typedef void (*tsnet_log_fn)(void *ctx, int level, const char *line);
@@ -85,9 +85,9 @@ typedef void (*tsnet_log_fn)(void *ctx, int level, const char *line);
  * are dropped, and counted. NULL: as if nothing was set. */
 TSNET_API int tsnet_set_log(struct tsnet *ts, tsnet_log_fn fn, void *ctx);
 
-/* What a person who runs the program wants to know, in full: where to log in, why
- * a server refused, when the node runs and what its addresses are. It is in the
- * log as well. */
+/* What a person who runs the program wants to know, in full: where to log
+ * in, why a server refused, when the node runs and what its addresses are.
+ * It is in the log as well. */
 TSNET_API int tsnet_set_user_log(struct tsnet *ts, tsnet_log_fn fn,
 				 void *ctx);
 
@@ -125,9 +125,9 @@ TSNET_API int tsnet_up(struct tsnet *ts, unsigned timeout_s);
  * before the node is up, -ENOBUFS. */
 TSNET_API int tsnet_ips(struct tsnet *ts, char *v4, char *v6, size_t cap);
 
-/* Words for the last error of this server (of a call with an argument that must
- * not be NULL, too), "" when there was none. Valid until this thread asks again;
- * threads that use one server at once may read each other's. */
+/* Words for the last error of this server (of a call with an argument that
+ * must not be NULL, too), "" when there was none. Valid until this thread
+ * asks again; threads that use one server at once may read each other's. */
 TSNET_API const char *tsnet_errmsg(struct tsnet *ts);
 
 /* Deliver what was written (5 s), leave if ephemeral (5 s), free. Calls that
@@ -146,18 +146,79 @@ TSNET_API void tsnet_close(struct tsnet *ts);
 TSNET_API int tsnet_dial(struct tsnet *ts, const char *network,
 			 const char *address, unsigned timeout_s);
 
-/* Listen in the tailnet, and nowhere else, at address: ":80" for all addresses
- * of the node, "100.64.0.1:80" for one (then it waits for the node to have it).
- * network: "tcp", "tcp4", "tcp6"; or "udp", "udp4", "udp6", where each remote end
- * that sends is a connection, a UDP socket that is connected to it (datagrams
- * keep their boundaries; to end one is to close it). Port 0: a free one, see
- * tsnet_local_addr(). The listener, which is readable when a connection waits, or a negative errno:
- * -EADDRINUSE, -EADDRNOTAVAIL (not the node's), -EPROTONOSUPPORT, ... */
+/* Listen in the tailnet, and nowhere else, at address: ":80" for all
+ * addresses of the node, "100.64.0.1:80" for one (then it waits for the node
+ * to have it), or for an address in a network that the node routes (tcp).
+ * network: "tcp", "tcp4", "tcp6"; or "udp", "udp4", "udp6", where each
+ * remote end that sends is a connection, a UDP socket that is connected to
+ * it (datagrams keep their boundaries; to end one is to close it). Port 0: a
+ * free one, see tsnet_local_addr(). The listener, which is readable when a
+ * connection waits, or a negative errno: -EADDRINUSE, -EADDRNOTAVAIL (not
+ * the node's), -EPROTONOSUPPORT, ... */
 TSNET_API int tsnet_listen(struct tsnet *ts, const char *network,
 			   const char *address);
 
-/* Is a connection from src to dst, "ip:port" each, wanted? 0: no, it is refused.
- * Called by tsnet_accept(), on its thread; the peer waits, some seconds. */
+/* As tsnet_listen() of "tcp", with TLS in front of it: it ends in the node,
+ * by a certificate of the node's name, which is obtained when the first
+ * client asks for it. Waits until the node is running. -EPERM: the tailnet
+ * has no HTTPS. */
+TSNET_API int tsnet_listen_tls(struct tsnet *ts, const char *network,
+			       const char *address);
+
+enum {
+	TSNET_FUNNEL_ONLY = 1, /* nobody of the tailnet */
+	/* TLS is the program's to end (as with FunnelTLSConfig); certificates
+	 * are at "/localapi/v0/cert/NAME?type=pair". */
+	TSNET_FUNNEL_OWN_TLS = 2
+};
+/* The same for the whole internet, by Tailscale Funnel, and for the tailnet:
+ * address ":443", ":8443" or ":10000". accept's peer is who called. -EPERM:
+ * this node may not, and why. To be closed by tsnet_unlisten(). */
+TSNET_API int tsnet_listen_funnel(struct tsnet *ts, const char *network,
+				  const char *address, unsigned flags);
+
+/* A Tailscale Service that this node hosts, as tsnet's ServiceMode has it. */
+enum tsnet_service_kind {
+	TSNET_SERVICE_TCP,  /* connections as they are */
+	TSNET_SERVICE_TLS,  /* TLS of the service's name ends in the node */
+	TSNET_SERVICE_HTTP, /* requests, by the node's web server */
+	TSNET_SERVICE_HTTPS
+};
+/* What callers may do (by the tailnet's grants) is told in the header
+ * Tailscale-App-Capabilities of requests below path. */
+struct tsnet_app_cap {
+	const char *path; /* "/..." */
+	const char *cap;  /* "example.com/cap/name" */
+};
+struct tsnet_service {
+	enum tsnet_service_kind kind;
+	unsigned short port;
+	/* A PROXY header, which says who the peer is, begins each connection:
+	 * its version, 1 or 2; 0: none. TCP and TLS alone. */
+	int proxy_protocol;
+	/* HTTP and HTTPS alone: up to one whose path is NULL; NULL: none. */
+	const struct tsnet_app_cap *app_caps;
+};
+
+/* Host a service, name "svc:..."; call it again for another port of it.
+ * Waits until the node is running, which has to have tags; an admin, or a
+ * rule, has to approve. fqdn (cap bytes; may be NULL) gets the service's
+ * full name. What comes is on loopback, as in tsnet: accept's peer is the
+ * node. The listener, or a negative errno: -EPERM (no tags), -EEXIST (the
+ * port is served), ... To be closed by tsnet_unlisten(). */
+TSNET_API int tsnet_listen_service(struct tsnet *ts, const char *name,
+				   const struct tsnet_service *service,
+				   char *fqdn, size_t cap);
+
+/* Close a listener, and take back what was published for it: a service, Funnel.
+ * (One that is closed by close() stays published until another one of these
+ * calls notices, or the node starts anew.) 0, -EBADF (not a listener of this
+ * server), or what went wrong; closed it is in every case but -EBADF. */
+TSNET_API int tsnet_unlisten(struct tsnet *ts, int listener);
+
+/* Is a connection from src to dst, "ip:port" each, wanted? 0: no, it is
+ * refused. Called by tsnet_accept(), on its thread; the peer waits, some
+ * seconds. */
 typedef int (*tsnet_wants_fn)(void *ctx, const char *src, const char *dst);
 
 /* Listen for TCP at all ports that nobody else listens at, and for whatever the
@@ -170,8 +231,8 @@ TSNET_API int tsnet_listen_fallback(struct tsnet *ts, tsnet_wants_fn wants,
 
 /* Take a connection from a listener; waits for one unless the listener has
  * O_NONBLOCK. peer (cap bytes; may be NULL) gets its address in the tailnet.
- * The descriptor (close-on-exec, blocking), or a negative errno: -EAGAIN, -EBADF
- * (not a listener of this server, or the server was closed), ... */
+ * The descriptor (close-on-exec, blocking), or a negative errno: -EAGAIN,
+ * -EBADF (not a listener of this server, or the server was closed), ... */
 TSNET_API int tsnet_accept(struct tsnet *ts, int listener, char *peer,
 			   size_t cap);
 
@@ -207,6 +268,12 @@ TSNET_API const char *tsnet_localapi(struct tsnet *ts);
 TSNET_API char *tsnet_local_request(struct tsnet *ts, const char *method,
 				    const char *path);
 
+/* The same with JSON that goes along (NULL: nothing), such as "PATCH"
+ * "/localapi/v0/prefs" {"ShieldsUp":true,"ShieldsUpSet":true}; and whatever the
+ * answer is, as text that free() frees. */
+TSNET_API char *tsnet_local_send(struct tsnet *ts, const char *method,
+				 const char *path, const char *text);
+
 /* Who has this address, "ip" or "ip:port": the node, its user and what its
  * grants say, as JSON (apitype.WhoIsResponse) that free() frees; NULL: nobody,
  * or an error. */
@@ -215,6 +282,11 @@ TSNET_API char *tsnet_whois(struct tsnet *ts, const char *address);
 /* The names that this node can have certificates for, a line each, as text that
  * free() frees; "" for none; NULL: an error. */
 TSNET_API char *tsnet_cert_domains(struct tsnet *ts);
+
+/* Write the packets inside the tunnel to the file at path, made anew, as pcapng
+ * with comments that name peers, until tsnet_close(). 0 when it has begun, or a
+ * negative errno. */
+TSNET_API int tsnet_capture_pcap(struct tsnet *ts, const char *path);
 
 /* Where the server keeps keys and sockets; valid until close, NULL before the
  * start. */

@@ -66,6 +66,7 @@ struct tsnet *tsnet_new(void)
 	pthread_mutex_init(&ts->start_lock, NULL);
 	pthread_mutex_init(&ts->lock, NULL);
 	pthread_mutex_init(&ts->errmsg_lock, NULL);
+	pthread_mutex_init(&ts->publish_lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&ts->changed, &attr);
@@ -111,7 +112,7 @@ static bool is_started(struct tsnet *ts)
 	return yes;
 }
 
-static bool is_closing(struct tsnet *ts)
+bool api_is_closing(struct tsnet *ts)
 {
 	bool yes;
 
@@ -300,7 +301,7 @@ static int start_if_open(struct tsnet *ts)
 {
 	int code;
 
-	if (is_closing(ts))
+	if (api_is_closing(ts))
 		return api_fail(ts, -ECANCELED, "the server is being closed");
 	if (is_started(ts))
 		return 0;
@@ -321,7 +322,8 @@ int api_enter(struct tsnet *ts)
 	if (!ts)
 		return -EINVAL;
 	if (is_in_child(ts))
-		return -ENETDOWN;
+		return api_fail(ts, -ENETDOWN, "the server was started before "
+				"this process was forked");
 	if (api_calls_is_here(&ts->host))
 		return fail_inside(ts);
 	pthread_mutex_lock(&ts->lock);
@@ -420,7 +422,7 @@ int api_wait_readable(struct tsnet *ts, int fd)
 	int n = api_is_nonblocking(fd) ? 1 : 0;
 
 	while (n == 0 || (n < 0 && errno == EINTR)) {
-		if (is_closing(ts))
+		if (api_is_closing(ts))
 			return -ECANCELED;
 		n = poll(&p, 1, LOOK_MS);
 	}
@@ -437,6 +439,8 @@ int tsnet_up(struct tsnet *ts, unsigned timeout_s)
 	if (code)
 		return code;
 	code = api_wait_running(ts, &end);
+	if (!code)
+		code = api_forget_leftovers(ts);
 	api_leave(ts);
 	return code;
 }
@@ -450,7 +454,8 @@ int tsnet_ips(struct tsnet *ts, char *v4, char *v6, size_t cap)
 	if (code)
 		return code;
 	if (is_in_child(ts))
-		return -ENETDOWN;
+		return api_fail(ts, -ENETDOWN, "the server was started before "
+				"this process was forked");
 	pthread_mutex_lock(&ts->lock);
 	if (!ts->v4[0] && !ts->v6[0])
 		code = api_fail(ts, -ENOTCONN, "the node has no address yet");
@@ -532,6 +537,8 @@ void api_free(struct tsnet *ts)
 	for (size_t i = 0; i < ts->setting_count; i++)
 		ts_wipe_free_text(ts->settings[i]);
 	free(ts->listeners);
+	api_free_published(ts);
+	pthread_mutex_destroy(&ts->publish_lock);
 	pthread_cond_destroy(&ts->changed);
 	pthread_mutex_destroy(&ts->errmsg_lock);
 	pthread_mutex_destroy(&ts->lock);

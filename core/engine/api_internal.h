@@ -8,7 +8,11 @@
  *   api_names   who is at the other end
  *   api_flows   ... of UDP, one descriptor for each remote end
  *   api_packet  datagrams
+ *   api_publish what the node does in front of a listener: TLS, Funnel
+ *   api_service ... and services
+ *   api_serve   ... and how it is told to
  *   api_given   what the program does itself; api_calls runs it
+ *   api_capture the packets inside the tunnel, into a file
  *   api_local   the LocalAPI, in this process and on loopback
  */
 #ifndef CORE_ENGINE_API_INTERNAL_H
@@ -35,6 +39,7 @@ enum {
 struct api_listener {
 	int fd;
 	ino_t inode; /* the number may be another socket's by now */
+	bool is_native; /* on loopback itself: whoever calls is welcome */
 	bool is_flows;	      /* of UDP */
 	struct ts_addr local; /* in the tailnet; of UDP only */
 	bool is_fallback;
@@ -65,6 +70,9 @@ struct tsnet {
 	bool has_failed; /* node_error is one, not where to log in */
 	struct api_listener *listeners;
 	size_t listener_count;
+	pthread_mutex_t publish_lock; /* of what follows; taken before lock */
+	bool has_no_leftovers; /* what the last run published is gone */
+	struct api_published *published; /* api_publish.c */
 	pthread_mutex_t errmsg_lock; /* of what follows */
 	char errmsg[API_ERR_CAP];
 };
@@ -73,11 +81,11 @@ struct tsnet {
 /* Sets the words, returns code. */
 int api_fail(struct tsnet *ts, int code, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
-/* What a caller must have given. 0 or -EINVAL with words that name it; without a
- * server there is no place for words. */
+/* What a caller must have given. 0 or -EINVAL with words that name it;
+ * without a server there is no place for words. */
 int api_check(struct tsnet *ts, bool is_given, const char *what);
-/* Starts the server if need be, which must not be NULL. 0: the caller may use its parts until
- * api_leave(), even while it is being closed. */
+/* Starts the server if need be, which must not be NULL. 0: the caller may
+ * use its parts until api_leave(), even while it is being closed. */
 int api_enter(struct tsnet *ts);
 void api_leave(struct tsnet *ts);
 /* 0, or -EINVAL, -EDEADLK or -EBUSY with words about what. */
@@ -85,6 +93,7 @@ int api_check_open(struct tsnet *ts, const char *what);
 /* The two halves of tsnet_close(): calls that come between them fail. */
 void api_stop(struct tsnet *ts);
 void api_free(struct tsnet *ts);
+bool api_is_closing(struct tsnet *ts);
 struct timespec api_deadline(unsigned timeout_s);
 /* Milliseconds until then, for poll(). */
 int api_left_ms(const struct timespec *end);
@@ -134,6 +143,12 @@ int api_option(int fd, int name); /* of SOL_SOCKET */
  * -EINVAL with the words. */
 int api_parse_listen(struct tsnet *ts, const char *network, int proto,
 		     int family, const char *address, struct ts_addr *out);
+/* As tsnet_listen() of TCP, with flags of LISTEN: fd, or -errno. */
+int api_listen_tcp(struct tsnet *ts, int family, struct ts_addr *asked,
+		   uint8_t flags);
+/* The words of what that returned. */
+int api_fail_listen(struct tsnet *ts, int code, const char *network,
+		    const char *address);
 /* A native socket that stands for *asked in the tailnet, whose port is told
  * when it was 0. fd, or -errno. */
 int api_bind_tailnet(struct tsnet *ts, uint8_t proto, int family,
@@ -152,6 +167,37 @@ int api_write_addr(const struct ts_addr *addr, char *out, size_t cap);
  * if it is there. 0 or -errno. */
 int api_names_of(const struct tsnet *ts, int fd, struct ts_addr *local,
 		 struct ts_addr *peer);
+
+/* -- api_serve.c: the serve configuration and preferences ----------------- */
+struct api_handler {
+	const char *service; /* "svc:..." */
+	const struct tsnet_service *mode;
+	const char *fqdn;
+	uint16_t native_port; /* where connections go */
+};
+/* Nothing is served any more, and no service advertised. Each of these: 0, or
+ * -errno with words. */
+int api_serve_clear(struct tsnet *ts);
+/* -EEXIST: the port has a handler. */
+int api_serve_add(struct tsnet *ts, const struct api_handler *h);
+int api_serve_remove(struct tsnet *ts, const struct api_handler *h);
+/* target: "host:port". *was_on: it was already, and nothing has changed. */
+int api_serve_funnel(struct tsnet *ts, const char *target, bool on,
+		     bool *was_on);
+/* Has the node the right to it? */
+int api_serve_may_funnel(struct tsnet *ts, uint16_t port);
+/* The whole configuration: TLS of port 443 ends in the node, and what was
+ * inside goes to this port of 127.0.0.1, for the internet as well. */
+int api_serve_localhost(struct tsnet *ts, const char *domain, uint16_t port);
+int api_serve_advertise(struct tsnet *ts, const char *service, bool on);
+
+/* -- api_publish.c -------------------------------------------------------- */
+/* After the node is up: what a former run of this node published goes. 0, or
+ * -errno with words. */
+int api_forget_leftovers(struct tsnet *ts);
+void api_free_published(struct tsnet *ts);
+/* What tailscale_enable_funnel_to_localhost_plaintext_http1() does. */
+int api_funnel_to_localhost(struct tsnet *ts, int port);
 
 /* -- api_flows.c ---------------------------------------------------------- */
 /* As tsnet_listen() of UDP: fd, or -errno. */

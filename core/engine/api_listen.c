@@ -161,7 +161,7 @@ int api_bind_tailnet(struct tsnet *ts, uint8_t proto, int family,
 	return err;
 }
 
-/* flags: TS_BROKER_FALLBACK or 0. */
+/* flags: TS_BROKER_FALLBACK, _TLS, _FUNNEL, _FUNNEL_ONLY. */
 static int tell_listening(struct tsnet *ts, const struct api_listener *l,
 			  const struct ts_addr *asked, uint8_t flags)
 {
@@ -215,11 +215,22 @@ int api_parse_listen(struct tsnet *ts, const char *network, int proto,
 	return parse_host(ts, network, family, host, &out->ip);
 }
 
-static int listen_tcp(struct tsnet *ts, int family, struct ts_addr *asked)
+int api_fail_listen(struct tsnet *ts, int code, const char *network,
+		    const char *address)
+{
+	if (code == -EADDRINUSE)
+		return api_fail(ts, code, "listener already open for %s, %.60s",
+				network, address);
+	return api_fail(ts, code, "listen %s %.60s: %s", network, address,
+			ts_strerror(code));
+}
+
+int api_listen_tcp(struct tsnet *ts, int family, struct ts_addr *asked,
+		   uint8_t flags)
 {
 	struct api_listener l = {
 		.fd = api_bind_tailnet(ts, IPPROTO_TCP, family, asked)};
-	int err = l.fd < 0 ? l.fd : tell_listening(ts, &l, asked, 0);
+	int err = l.fd < 0 ? l.fd : tell_listening(ts, &l, asked, flags);
 
 	if (!err)
 		return l.fd;
@@ -241,15 +252,9 @@ static int listen_at(struct tsnet *ts, const char *network,
 	err = api_parse_listen(ts, network, proto, family, address, &asked);
 	if (err)
 		return err;
-	fd = proto == IPPROTO_TCP ? listen_tcp(ts, family, &asked)
+	fd = proto == IPPROTO_TCP ? api_listen_tcp(ts, family, &asked, 0)
 				  : api_listen_flows(ts, family, &asked);
-	if (fd >= 0)
-		return fd;
-	if (fd == -EADDRINUSE)
-		return api_fail(ts, fd, "listener already open for %s, %.60s",
-				network, address);
-	return api_fail(ts, fd, "listen %s %.60s: %s", network, address,
-			ts_strerror(fd));
+	return fd >= 0 ? fd : api_fail_listen(ts, fd, network, address);
 }
 
 int tsnet_listen(struct tsnet *ts, const char *network, const char *address)
@@ -327,6 +332,8 @@ static bool welcome(struct tsnet *ts, const struct api_listener *l, int fd,
 	struct ts_broker_reply rep;
 	struct ts_flow_entry entry;
 
+	if (l->is_native)
+		return api_native_peer(fd, peer) == 0;
 	if (api_native_local(fd, &req.native_local) ||
 	    api_native_peer(fd, &req.native_remote) ||
 	    !api_host_find(ts, IPPROTO_TCP, &req.native_local,

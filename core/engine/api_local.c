@@ -58,6 +58,23 @@ char *tsnet_local_request(struct tsnet *ts, const char *method,
 	return as_text(ts, request(ts, method, path));
 }
 
+char *tsnet_local_send(struct tsnet *ts, const char *method, const char *path,
+		       const char *text)
+{
+	char err[256] = "", *out = NULL;
+	int code = api_check(ts, method && path, "method and path");
+
+	if (!code)
+		code = api_enter(ts);
+	if (code)
+		return NULL;
+	code = local_client_send(ts->localapi, method, path, text, &out, err);
+	if (code)
+		api_fail(ts, code, "%s", err[0] ? err : ts_strerror(code));
+	api_leave(ts);
+	return code ? NULL : out;
+}
+
 /* false: it does not fit. */
 static bool add_escaped(char *out, size_t cap, const char *text)
 {

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "core/base/err.h"
+#include "core/crypto/secret.h"
 #include "core/engine/cli_internal.h"
 #include "core/engine/local_client.h"
 
@@ -50,8 +51,12 @@ int cli_send(const struct cli *cli, const char *method, const char *path,
 	     const json_t *sent)
 {
 	char err[256] = "";
-	int code = local_client_send(cli->socket, method, path, sent, err);
+	char *text = sent ? json_dumps(sent, JSON_COMPACT) : NULL;
+	int code = sent && !text ? -ENOMEM
+				 : local_client_send(cli->socket, method, path,
+						     text, NULL, err);
 
+	ts_wipe_free_text(text);
 	return code ? cli_fail(err[0] ? err : ts_strerror(code)) : 0;
 }
 

@@ -155,23 +155,27 @@ static void refuse_calls(struct ts_engine_control *s, int err)
 		end_call(s, call, err);
 }
 
+/* Until the engine has ended: on its way there it may wait for calls, too. */
 static void *messenger(void *ctx)
 {
 	struct ts_engine_control *s = ctx;
-	bool wants_stop = false, has_calls;
+	bool wants_stop, was_told = false, is_over = false, has_calls;
 
-	while (!wants_stop) {
+	while (!is_over) {
 		if (sem_wait(&s->wish) != 0)
 			continue; /* EINTR */
 		pthread_mutex_lock(&s->lock);
 		wants_stop = s->wants_stop;
+		is_over = s->is_over;
 		has_calls = s->calls;
 		pthread_mutex_unlock(&s->lock);
 		if (has_calls &&
 		    ts_loop_post(ts_engine_loop(s->engine), make_calls, s))
 			refuse_calls(s, -ENOMEM);
+		if (wants_stop && !was_told)
+			ts_engine_stop(s->engine);
+		was_told |= wants_stop;
 	}
-	ts_engine_stop(s->engine);
 	return NULL;
 }
 
@@ -188,6 +192,7 @@ static void take_no_more_calls(struct ts_engine_control *s)
 	pthread_mutex_lock(&s->lock);
 	s->is_over = true;
 	pthread_mutex_unlock(&s->lock);
+	sem_post(&s->wish);
 	refuse_calls(s, -ENETDOWN);
 }
 

@@ -35,8 +35,8 @@ int ts_engine_thread_open(struct ts_engine_thread *out,
 int ts_engine_thread_call(const struct ts_engine_thread *t,
 			  void (*fn)(struct ts_engine *engine, void *ctx),
 			  void *ctx);
-/* Drain, log out, stop; waits for the end. Any thread; once. Calls that are
- * under way, or still to come, are refused. */
+/* Drain, log out, stop; waits for the end. Any thread; once. Calls that come
+ * after that end, or have not been made by then, are refused. */
 void ts_engine_thread_stop(struct ts_engine_thread *t);
 /* Stops if that has not been done, and frees. */
 void ts_engine_thread_close(struct ts_engine_thread *t);

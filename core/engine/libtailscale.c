@@ -126,7 +126,7 @@ static int finish(struct server *s, int code)
 /* What fits; 0 or ERANGE. */
 static int copy_out(const char *text, char *buf, size_t buflen)
 {
-	if (buflen == 0)
+	if (!buf || buflen == 0)
 		return ERANGE;
 	snprintf(buf, buflen, "%s", text);
 	return strlen(text) < buflen ? 0 : ERANGE;
@@ -332,7 +332,9 @@ EXPORT int tailscale_dial(tailscale sd, const char *network, const char *addr,
 
 	if (!s)
 		return EBADF;
-	fd = prepare(s);
+	fd = api_check(s->ts, conn_out, "conn_out");
+	if (!fd)
+		fd = prepare(s);
 	if (!fd)
 		fd = tsnet_dial(s->ts, network, addr, TSNET_FOREVER);
 	if (fd >= 0)
@@ -348,7 +350,9 @@ EXPORT int tailscale_listen(tailscale sd, const char *network,
 
 	if (!s)
 		return EBADF;
-	fd = prepare(s);
+	fd = api_check(s->ts, listener_out, "listener_out");
+	if (!fd)
+		fd = prepare(s);
 	if (!fd)
 		fd = tsnet_listen(s->ts, network, addr);
 	if (fd >= 0)
@@ -364,17 +368,27 @@ EXPORT int tailscale_accept(tailscale_listener listener,
 
 	if (!s)
 		return EBADF;
-	fd = tsnet_accept(s->ts, listener, NULL, 0);
+	fd = api_check(s->ts, conn_out, "conn_out");
+	if (!fd)
+		fd = tsnet_accept(s->ts, listener, NULL, 0);
 	if (fd >= 0)
 		*conn_out = fd;
 	return finish(s, fd);
 }
 
-/* The kernel's near end of an accepted connection is its listener's. */
-static bool is_from(tailscale_listener listener, tailscale_conn conn)
+/* The kernel's near end of an accepted connection is its listener's; a UDP
+ * listener has none, and there the port has to do. */
+static bool is_from(struct tsnet *ts, tailscale_listener listener,
+		    tailscale_conn conn)
 {
-	struct ts_addr mine, theirs;
+	struct ts_addr mine, theirs, peer;
+	struct api_listener l;
 
+	if (!api_find_listener(ts, listener, &l))
+		return false;
+	if (l.is_flows)
+		return api_names_of(ts, conn, &theirs, &peer) == 0 &&
+		       theirs.port == l.local.port && peer.port != 0;
 	return api_native_local(listener, &mine) == 0 &&
 	       api_native_local(conn, &theirs) == 0 &&
 	       ts_addr_equal(&mine, &theirs);
@@ -388,7 +402,7 @@ EXPORT int tailscale_getremoteaddr(tailscale_listener listener,
 	char peer[TSNET_ADDR_CAP] = "";
 	int code = -EBADF;
 
-	if (s && is_from(listener, conn))
+	if (s && is_from(s->ts, listener, conn))
 		code = tsnet_peer_addr(s->ts, conn, peer, sizeof(peer));
 	if (s)
 		put(s);
@@ -406,13 +420,16 @@ EXPORT int tailscale_loopback(tailscale sd, char *addr_out, size_t addrlen,
 	struct server *s = get(sd);
 	int code;
 
-	if (addrlen > 0)
+	if (addr_out && addrlen > 0)
 		*addr_out = '\0';
-	*proxy_cred_out = *local_api_cred_out = '\0';
+	if (proxy_cred_out)
+		*proxy_cred_out = '\0';
+	if (local_api_cred_out)
+		*local_api_cred_out = '\0';
 	if (!s)
 		return EBADF;
 	code = prepare(s);
-	if (!code)
+	if (!code) /* says what is NULL */
 		code = tsnet_loopback(s->ts, addr_out, addrlen, proxy_cred_out,
 				      local_api_cred_out);
 	if (code == -ENOBUFS) {
@@ -427,13 +444,13 @@ tailscale_enable_funnel_to_localhost_plaintext_http1(tailscale sd,
 						     int localhostPort)
 {
 	struct server *s = get(sd);
+	int code;
 
 	if (!s)
 		return EBADF;
-	return finish(s, api_fail(s->ts, -EOPNOTSUPP,
-				  "Funnel is not supported by this library: "
-				  "127.0.0.1:%d is not served to the Internet",
-				  localhostPort));
+	code = prepare(s);
+	return finish(s, code ? code
+			      : api_funnel_to_localhost(s->ts, localhostPort));
 }
 
 EXPORT int tailscale_errmsg(tailscale sd, char *buf, size_t buflen)

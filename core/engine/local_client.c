@@ -27,6 +27,14 @@ enum { BODY_MAX = 256 * 1024 * 1024, TIMEOUT_S = 15, SEND_TIMEOUT_S = 30,
        URL_CAP = 1024,
        HOSTNAME_CAP = 64, REFUSAL_MAX = 64 * 1024 };
 
+/* A program that has us inside may run others. */
+static curl_socket_t open_socket(void *ctx, curlsocktype purpose,
+				 struct curl_sockaddr *at)
+{
+	(void)ctx, (void)purpose;
+	return socket(at->family, at->socktype | SOCK_CLOEXEC, at->protocol);
+}
+
 static CURL *prepare(const char *socket_path, const char *method,
 		     const char *path)
 {
@@ -39,12 +47,21 @@ static CURL *prepare(const char *socket_path, const char *method,
 	curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket_path);
 	curl_easy_setopt(curl, CURLOPT_URL, url);
 	curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
+	curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, open_socket);
 	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
 	if (strcmp(method, "GET") != 0) {
 		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, "");
 		curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
 	}
 	return curl;
+}
+
+/* Of a caller's choice; libcurl would send whatever it is given. */
+static bool is_method(const char *method)
+{
+	size_t len = strspn(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ");
+
+	return len > 0 && len < 16 && !method[len];
 }
 
 static int fail_to_talk(const char *socket_path, CURLcode code,
@@ -60,26 +77,45 @@ static size_t on_body(char *data, size_t size, size_t count, void *ctx)
 	return ts_byte_queue_push(ctx, data, size * count) ? 0 : size * count;
 }
 
+/* What goes along: JSON. */
+static CURLcode add_text(CURL *curl, const char *text,
+			 struct curl_slist **fields)
+{
+	*fields = curl_slist_append(NULL, "Content-Type: application/json");
+	if (!*fields)
+		return CURLE_OUT_OF_MEMORY;
+	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, *fields);
+	return curl_easy_setopt(curl, CURLOPT_POSTFIELDS, text);
+}
+
+/* text may be NULL. */
 static int perform(const char *socket_path, const char *method,
-		   const char *path, const char *sent,
+		   const char *path, const char *text,
 		   struct ts_byte_queue *body, long *status,
 		   char err[static 256])
 {
-	CURL *curl = prepare(socket_path, method, path);
+	struct curl_slist *fields = NULL;
+	CURL *curl = NULL;
 	CURLcode code;
 
+	if (!is_method(method)) {
+		snprintf(err, 256, "no such method");
+		return -EINVAL;
+	}
+	curl = prepare(socket_path, method, path);
 	if (!curl)
 		return -ENOMEM;
-	if (sent)
-		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, sent);
 	curl_easy_setopt(curl, CURLOPT_TIMEOUT,
 			 (long)(strcmp(method, "GET") ? SEND_TIMEOUT_S
 						      : TIMEOUT_S));
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, body);
-	code = curl_easy_perform(curl);
+	code = text ? add_text(curl, text, &fields) : CURLE_OK;
+	if (code == CURLE_OK)
+		code = curl_easy_perform(curl);
 	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, status);
 	curl_easy_cleanup(curl);
+	curl_slist_free_all(fields);
 	return code == CURLE_OK ? 0 : fail_to_talk(socket_path, code, err);
 }
 
@@ -137,22 +173,26 @@ int local_client_request(const char *socket_path, const char *method,
 }
 
 int local_client_send(const char *socket_path, const char *method,
-		      const char *path, const json_t *sent,
+		      const char *path, const char *text, char **out,
 		      char err[static 256])
 {
-	char *text = sent ? json_dumps(sent, JSON_COMPACT) : NULL;
 	struct ts_byte_queue body;
 	long status = 0;
 	int code;
 
 	ts_byte_queue_init(&body, BODY_MAX);
-	code = sent && !text ? -ENOMEM
-			     : perform(socket_path, method, path, text, &body,
-				       &status, err);
+	code = perform(socket_path, method, path, text, &body, &status, err);
 	if (!code && (status < 200 || status > 299))
 		code = take_error(&body, status, err);
+	if (!code && out) {
+		size_t len = ts_byte_queue_len(&body);
+
+		*out = strndup(len ? (const char *)ts_byte_queue_data(&body)
+				   : "",
+			       len);
+		code = *out ? 0 : -ENOMEM;
+	}
 	ts_byte_queue_deinit(&body);
-	ts_wipe_free_text(text);
 	return code;
 }
 

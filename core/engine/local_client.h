@@ -12,10 +12,10 @@
  * 15 s. */
 int local_client_request(const char *socket_path, const char *method,
 			 const char *path, json_t **out, char err[static 256]);
-/* One that changes something: sent is its body, or NULL; the answer's body does
- * not matter. 0, or as above. At most 30 s. */
+/* The same with JSON text that goes along (NULL: nothing), and an answer of any
+ * kind as heap text (out NULL: it does not matter). At most 30 s. */
 int local_client_send(const char *socket_path, const char *method,
-		      const char *path, const json_t *sent,
+		      const char *path, const char *text, char **out,
 		      char err[static 256]);
 /* An answer of any kind, bit by bit, for as long as it takes. take gets the
  * bytes, and NULL now and then while there are none; what it returns but 0 ends

@@ -45,7 +45,9 @@ struct program_store {
 	char *key;
 	uint8_t *data; /* NULL: it goes */
 	size_t len;
-	bool is_last_try; /* the end is near: once more, and no more */
+	/* The end is near: so many may still fail. */
+	bool is_ending;
+	unsigned tries_left;
 };
 
 /* -- loading ----------------------------------------------------------- */
@@ -237,8 +239,10 @@ static void on_written(void *ctx, int code)
 	if (!why[0]) {
 		p->failures = 0;
 		pump(p);
-	} else if (!p->is_last_try) {
+	} else if (!p->is_ending) {
 		retry_later(p);
+	} else if (--p->tries_left > 0) {
+		pump(p);
 	}
 }
 
@@ -302,7 +306,9 @@ static void finish(struct state_store *s)
 {
 	struct program_store *p = (struct program_store *)s;
 
-	p->is_last_try = true;
+	/* What is under way was begun without knowing. */
+	p->is_ending = true;
+	p->tries_left = p->key ? 2 : 1;
 	p->base.trouble[0] = '\0';
 	pump(p);
 }

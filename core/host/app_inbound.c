@@ -234,6 +234,10 @@ static const struct ts_listener *find_taker(const struct ts_member *member,
 	const struct ts_listener *l =
 		ts_listener_for(member, IPPROTO_TCP, local);
 
+	/* An address that we route is not one of all of ours. */
+	if (l && !ts_ip_equal(&l->tailnet.ip, &local->ip) &&
+	    ts_node_route(member->node, &local->ip, NULL) != TS_ROUTE_SELF)
+		l = NULL;
 	return l ? l : ts_listener_fallback(member->host);
 }
 
@@ -618,22 +622,23 @@ void ts_host_inbound_syn(struct ts_member *member, struct stack_syn *syn,
 	char to[TS_ADDR_TEXT_CAP], from[TS_ADDR_TEXT_CAP];
 	int err;
 	struct ts_inbound *in;
+	bool is_own;
 
 	if (ts_serve_hosts(member, &local->ip)) {
 		if (!ts_serve_syn(member, syn, local, remote))
 			stack_syn_refuse(syn);
 		return;
 	}
-	if (ts_node_route(member->node, &local->ip, NULL) != TS_ROUTE_SELF &&
-	    !ts_listener_fallback(member->host)) {
+	is_own = ts_node_route(member->node, &local->ip, NULL) == TS_ROUTE_SELF;
+	if (!is_own && !find_taker(member, local)) {
 		ts_forward_syn(member, syn, local, remote);
 		return;
 	}
-	if (ts_peerapi_owns(member, local)) {
+	if (is_own && ts_peerapi_owns(member, local)) {
 		ts_peerapi_syn(member, syn, remote);
 		return;
 	}
-	if (ts_serve_syn(member, syn, local, remote))
+	if (is_own && ts_serve_syn(member, syn, local, remote))
 		return;
 	in = new_inbound(member, local, remote, TS_FUNNEL_ONLY, &err);
 	if (in) {

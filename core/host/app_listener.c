@@ -422,16 +422,26 @@ static bool is_asked(const struct ts_member *member, uint8_t node)
 	return node == 0 || node == member->index + 1;
 }
 
-/* Is it one of the node's that the program has named (0: of any)? */
-static int check_own(const struct ts_host *host, uint8_t node,
-		     const struct ts_ip *ip)
+/* Its own, or (of TCP) one of a network that it routes: what a program listens
+ * at there is answered by it, and not passed on. */
+static bool takes(const struct ts_node *node, uint8_t proto,
+		  const struct ts_ip *ip)
 {
+	return ts_node_route(node, ip, NULL) == TS_ROUTE_SELF ||
+	       (proto == IPPROTO_TCP && ts_node_forwards(node, ip));
+}
+
+/* Is it one of the node's that the program has named (0: of any)? */
+static int check_own(const struct ts_host *host,
+		     const struct ts_broker_request *req)
+{
+	const struct ts_ip *ip = &req->tailnet.ip;
+
 	if (ts_ip_is_unspecified(ip))
 		return 0;
 	for (unsigned i = 0; i < host->member_count; i++)
-		if (is_asked(&host->members[i], node) &&
-		    ts_node_route(host->members[i].node, ip, NULL) ==
-			    TS_ROUTE_SELF)
+		if (is_asked(&host->members[i], req->node) &&
+		    takes(host->members[i].node, req->proto, ip))
 			return 0;
 	return -EADDRNOTAVAIL;
 }
@@ -455,11 +465,8 @@ static bool is_proto_ok(const struct ts_broker_request *req)
 bool ts_listener_bind(struct ts_host *host, const struct ts_broker_request *req,
 		      struct ts_broker_reply *rep)
 {
-	const struct ts_ip *ip = &req->tailnet.ip;
-	int err;
+	int err = is_proto_ok(req) ? check_own(host, req) : -EPROTONOSUPPORT;
 
-	err = is_proto_ok(req) ? check_own(host, req->node, ip)
-			       : -EPROTONOSUPPORT;
 	if (err == -EADDRNOTAVAIL && !is_settled(host, req->node))
 		return false;
 	if (!err && req->tailnet.port == 0)
@@ -597,7 +604,7 @@ void ts_listener_listen(struct ts_host *host,
 	else if (!is_native_ok(&req->native_local) || !is_port_ok(req))
 		err = -EINVAL;
 	if (!err && is_settled(host, req->node))
-		err = check_own(host, req->node, &req->tailnet.ip);
+		err = check_own(host, req);
 	was_listening = !err && is_served(host, &place);
 	if (!err && !was_listening)
 		err = check_overlap(host, &place, find_exact(host, &place));

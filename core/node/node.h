@@ -254,6 +254,8 @@ enum ts_route {
 };
 enum ts_route ts_node_route(const struct ts_node *node, const struct ts_ip *ip,
 			    const struct ts_peer **peer);
+/* Do packets for this address come to us: our own, or one that we route? */
+bool ts_node_forwards(const struct ts_node *node, const struct ts_ip *dst);
 /* The networks that this machine is in, at start and after a change. */
 void ts_node_set_lans(struct ts_node *node, const struct ts_prefix *lans,
 		      size_t count, uint64_t now_ms);

@@ -355,12 +355,15 @@ static void on_stack_owner(void *ctx, const struct ts_ip *ip, struct ts_ip *out)
 		*out = peer->addresses[0].ip;
 }
 
-static bool on_stack_forwards(void *ctx, const struct ts_ip *dst)
+bool ts_node_forwards(const struct ts_node *node, const struct ts_ip *dst)
 {
-	const struct ts_node *node = ctx;
-
 	return (ts_node_is_router(node) || node->serve.vip_count > 0) &&
 	       ts_filter_is_local(node->filter, dst);
+}
+
+static bool on_stack_forwards(void *ctx, const struct ts_ip *dst)
+{
+	return ts_node_forwards(ctx, dst);
 }
 
 static void on_forward_udp(void *ctx, const struct ts_addr *from,

@@ -27,13 +27,24 @@ def link_options(library="tsnet"):
             *(["-lIPSec_MB"] if platform.machine() == "x86_64" else [])]
 
 
+def options_of(*libraries):
+    """What pkg-config says."""
+    if not libraries:
+        return []
+    return subprocess.run(["pkg-config", "--cflags", "--libs", *libraries],
+                          capture_output=True, text=True,
+                          check=True).stdout.split()
+
+
 @pytest.fixture
 def build(tmp_path):
-    """build(source) compiles a program as a user would."""
-    def compile_one(source, library="tsnet"):
+    """build(source) compiles a program as a user would; others: libraries that
+    pkg-config knows."""
+    def compile_one(source, library="tsnet", others=()):
         program = tmp_path / os.path.basename(source)[:-2]
         subprocess.run(["gcc", "-g", "-Wall", "-Wextra", "-Werror", "-I",
                         f"{TOP}/include", f"{TOP}/{source}", "-o", program,
-                        *link_options(library)], check=True)
+                        *link_options(library), *options_of(*others)],
+                       check=True)
         return program
     return compile_one

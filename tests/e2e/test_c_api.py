@@ -82,6 +82,48 @@ def test_a_server_and_a_caller(lab, build, start, tmp_path):
     assert '"bob@example.com"' in line and '"Name":"caller.' in line
 
 
+def test_a_page_by_libcurl(lab, build, run):
+    server = run("server", "python3", "-u", "-m", "http.server", "8000")
+    server.wait_running().wait_listening(8000)
+    fetch = build("examples/fetch.c", others=["libcurl"])
+
+    def get(url):
+        return subprocess.run(
+            [fetch, url], capture_output=True, text=True, check=False,
+            timeout=2 * PATIENCE,
+            env=dict(CLEAN_ENV, TS_CONTROL_URL=lab.url, TS_AUTHKEY="key-bob",
+                     TSNET_STATE_DIR="mem:", http_proxy="http://127.0.0.1:9",
+                     no_proxy="*"))
+    result = get("http://server:8000/")
+    assert "Directory listing" in result.stdout, result.stderr
+    ip = server.err.split(" - - ")[0].split("\n")[-1]
+    assert ip.startswith("100.64.") and ip != server.ip
+    result = get("http://server:8001/")
+    assert result.returncode == 1 and "fetch: " in result.stderr
+
+
+def test_an_answer_at_every_port(lab, build, run, start, tmp_path):
+    start([build("examples/catch_all.c")], TS_CONTROL_URL=lab.url,
+          TS_AUTHKEY="key-alice", TSNET_STATE_DIR=str(tmp_path / "state"))
+    wait_until(lambda: lab.node("catch-all"), "the node to join")
+    ip = lab.node("catch-all")["ips"][0]
+    client = run("client", "sh", "-c",
+                 f"for i in $(seq 100); do busybox nc {ip} 5555 && break; "
+                 f"sleep 0.1; done; busybox nc {ip} 555 || echo refused")
+    client.wait()
+    assert client.out == (f"hello {client.ip}:" + client.out.split(":")[1]
+                          .split(",")[0] + f", you called {ip}:5555\n"
+                          "refused\n"), client.err
+
+
+def test_packets_into_a_file(build, lab, tmp_path):
+    check_calls(build, lab, tmp_path, "capture")
+    capture = (tmp_path / "packets").read_bytes()
+    assert capture[:4] == b"\x0a\x0d\x0d\x0a"  # a section header of pcapng
+    assert b"what was said" in capture
+    assert (tmp_path / "packets").stat().st_mode & 0o77 == 0
+
+
 def test_two_tailnets_of_the_same_addresses(make_lab, run, build, start):
     """One process is a node in both, and joins what no address could."""
     front, back = make_lab(), make_lab()
@@ -230,5 +272,12 @@ def test_installed(lab, tmp_path):
                  TSNET_STATE_DIR="mem:",
                  LD_LIBRARY_PATH=f"{root}/opt/tsnet/lib"))
     assert result.stdout.startswith("hello, I am 100."), result.stderr
-    assert (root / "opt/tsnet/lib/libtailscale.so").resolve().exists()
+    subprocess.run(
+        ["gcc", "-o", tmp_path / "other",
+         f"{TOP}/tests/e2e/apps/libtailscale_calls.c",
+         *subprocess.run(["pkg-config", "--cflags", "--libs", "libtailscale"],
+                         env=env, capture_output=True, text=True,
+                         check=True).stdout.split()], check=True)
+    for name in ("tsnet.h", "tsnet_curl.h", "tailscale.h", "libtailscale.h"):
+        assert (root / "opt/tsnet/include" / name).exists()
     assert (root / "opt/tsnet/share/man/man3/tsnet.3").exists()

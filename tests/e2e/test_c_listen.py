@@ -24,5 +24,21 @@ def test_udp_by_connections(build, lab, tmp_path):
     check(build, lab, tmp_path, "flows")
 
 
+def test_addresses_that_are_routed(build, lab, tmp_path):
+    program = build("tests/e2e/apps/api_listens.c")
+    with subprocess.Popen(
+            [program, lab.url, "key-alice", "routed"], text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, cwd=tmp_path, env=CLEAN_ENV) as process:
+        try:
+            assert process.stdout.readline() == "ready\n", \
+                process.stderr.read()
+            lab.command("routes alpha 10.7.0.0/24")
+            out, err = process.communicate("\n", timeout=4 * PATIENCE)
+            assert (process.returncode, out) == (0, "ok\n"), err
+        finally:
+            process.kill()
+
+
 def test_wrong_arguments(build, lab, tmp_path):
     check(build, lab, tmp_path, "arguments")

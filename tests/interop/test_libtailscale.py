@@ -172,6 +172,40 @@ def test_c_example(sources, control, env, tmp_path):
     assert (tmp_path / "config/tsnet-echo_server/tailscaled.state").exists()
 
 
+def exports():
+    names = subprocess.run(["nm", "-D", "--defined-only",
+                            f"{BUILD}/libtailscale.so"], check=True,
+                           capture_output=True, text=True).stdout
+    return {line.split()[2] for line in names.splitlines()}
+
+
+def test_every_name_that_bindings_use(sources):
+    """libtailscale: what its Swift, Ruby and Python bindings call."""
+    used = set()
+    for pattern in ("swift/**/*.swift", "ruby/lib/**/*.rb",
+                    "python/src/*.cpp", "tailscale.h", "tailscale.c"):
+        for path in sources.glob(pattern):
+            text = re.sub(r"(?m)//.*$", "", path.read_text())
+            used |= set(re.findall(
+                r"\b(tailscale_[a-z0-9_]+|Tsnet[A-Za-z0-9]+)(?=\()", text))
+            used |= set(re.findall(r"attach_function :(\w+)", text))
+    types = {"tailscale_conn", "tailscale_listener"}
+    assert len(used) > 30 and not used - types - exports()
+
+
+def test_its_own_c_part(sources, control, env, tmp_path):
+    """libtailscale: its tailscale.c over our Tsnet functions."""
+    program = tmp_path / "echo_server"
+    subprocess.run(["gcc", "-o", program, sources / "tailscale.c",
+                    sources / "example/echo_server.c", *LINK], check=True)
+    with subprocess.Popen(
+            [program], stdout=subprocess.PIPE, env=env, text=True) as process:
+        try:
+            check_hears(process, control, tmp_path, "echo_server")
+        finally:
+            stop(process)
+
+
 # -- Python ----------------------------------------------------------------------------
 
 def pybind11_options():

@@ -7,6 +7,7 @@
  *	api_calls URL KEY ends       closes while others wait
  *	api_calls URL KEY leaves     ends without closing anything
  *	api_calls URL KEY threads    many calls at once on the same servers
+ *	api_calls URL KEY capture    packets into a file
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -60,6 +61,15 @@ static void started(struct tsnet *a)
 	CHECK(a, text && strstr(text, "\"BackendState\":\"Running\""));
 	free(text);
 	CHECK(a, !tsnet_local_request(a, "GET", "/localapi/v0/no-such"));
+	CHECK(a, !tsnet_local_request(a, "DELETE", "/localapi/v0/status"));
+	text = tsnet_local_send(a, "PATCH", "/localapi/v0/prefs",
+				"{\"ShieldsUp\":true,\"ShieldsUpSet\":true}");
+	CHECK(a, text && strstr(text, "\"ShieldsUp\":true"));
+	free(text);
+	free(tsnet_local_send(a, "PATCH", "/localapi/v0/prefs",
+			      "{\"ShieldsUp\":false,\"ShieldsUpSet\":true}"));
+	CHECK(a, !tsnet_local_send(a, "PATCH", "/localapi/v0/prefs", "{"));
+	CHECK(a, !tsnet_local_send(a, "BAD METHOD", "/", NULL));
 }
 
 /* -- connections ---------------------------------------------------------- */
@@ -347,7 +357,7 @@ static void ends(void)
 	close(accept_waits.listener);
 }
 
-/* -- many at once ------------------------------------------------------------ */
+/* -- many at once ---------------------------------------------------------- */
 
 enum { DIALLERS = 6, ACCEPTORS = 3, CALLS_EACH = 20, PIECE = 40000 };
 
@@ -450,6 +460,28 @@ static void loopback(void)
 	tsnet_close(a);
 }
 
+static void capture(void)
+{
+	struct tsnet *a = up("alpha"), *b = up("bravo");
+	int listener = tsnet_listen(a, "tcp", ":7001"), near, far;
+
+	CHECK(a, listener >= 0);
+	CHECK_CODE(a, -EINVAL, tsnet_capture_pcap(a, NULL));
+	CHECK_CODE(NULL, -EINVAL, tsnet_capture_pcap(NULL, "packets"));
+	CHECK_CODE(a, -ENOENT, tsnet_capture_pcap(a, "not/there"));
+	CHECK_SAID(a, "cannot capture to not/there: ");
+	CHECK_CODE(a, -ENOSPC, tsnet_capture_pcap(a, "/dev/full"));
+	CHECK_CODE(a, 0, tsnet_capture_pcap(a, "packets"));
+	near = tsnet_dial(b, "tcp", "alpha:7001", UP_S);
+	CHECK(b, near >= 0);
+	far = tsnet_accept(a, listener, NULL, 0);
+	CHECK(a, far >= 0);
+	says(near, far, "what was said");
+	says(far, near, "and heard");
+	tsnet_close(b);
+	tsnet_close(a); /* ends it */
+}
+
 static void calls(void)
 {
 	struct tsnet *a, *b;
@@ -481,6 +513,8 @@ int main(int argc, char **argv)
 		threads();
 	else if (strcmp(argv[3], "loopback") == 0)
 		loopback();
+	else if (strcmp(argv[3], "capture") == 0)
+		capture();
 	else
 		(void)up("alpha");
 	if (strcmp(argv[3], "loopback") != 0)

@@ -154,6 +154,7 @@ static int put(void *ctx, const char *name, const void *value, size_t len)
 	check_thread();
 	if (++s->writes >= s->fail_from && s->fail_writes > 0) {
 		s->fail_writes--;
+		usleep(200 * 1000); /* most likely the server is closing */
 		return -ENOSPC;
 	}
 	if (i < 0)

@@ -3,6 +3,8 @@
  *
  *	api_listens URL KEY fallback   ports that nobody listens at
  *	api_listens URL KEY flows      UDP by connected sockets
+ *	api_listens URL KEY routed     addresses that the node routes; says "ready"
+ *				       and waits for a line on stdin first
  *	api_listens URL KEY arguments  what is wrong is said, and crashes nothing
  */
 #include <fcntl.h>
@@ -13,7 +15,7 @@
 
 #include "api_check.h"
 
-/* -- fallback --------------------------------------------------------------- */
+/* -- fallback -------------------------------------------------------------- */
 
 struct wish {
 	char src[TSNET_ADDR_CAP], dst[TSNET_ADDR_CAP];
@@ -144,7 +146,65 @@ static void fallback(void)
 	tsnet_close(a);
 }
 
-/* -- flows ------------------------------------------------------------------- */
+/* -- routed addresses ------------------------------------------------------ */
+
+static void call_and_greet(struct tsnet *a, struct tsnet *b, int listener,
+			   const char *address)
+{
+	struct call call = {.ts = b, .address = address};
+	char name[TSNET_ADDR_CAP];
+	pthread_t thread;
+	int far;
+
+	begin(&call, &thread);
+	far = tsnet_accept(a, listener, NULL, 0);
+	CHECK(a, far >= 0);
+	pthread_join(thread, NULL);
+	CHECK(b, call.fd >= 0);
+	CHECK_CODE(a, 0, tsnet_local_addr(a, far, name, sizeof(name)));
+	CHECK(NULL, strcmp(name, address) == 0);
+	says(far, call.fd, "here");
+	close(far);
+	close(call.fd);
+}
+
+static void routed(void)
+{
+	struct tsnet *a = new_server("alpha", key);
+	struct tsnet *b = new_server("bravo", key);
+	int listener = -EADDRNOTAVAIL, all, fallback;
+	char byte;
+
+	CHECK_CODE(a, 0, tsnet_set(a, "advertise_routes", "10.7.0.0/24"));
+	CHECK_CODE(b, 0, tsnet_set(b, "accept_routes", "yes"));
+	CHECK_CODE(a, 0, tsnet_up(a, UP_S));
+	CHECK_CODE(b, 0, tsnet_up(b, UP_S));
+	printf("ready\n");
+	fflush(stdout);
+	CHECK_CODE(NULL, 1, read(STDIN_FILENO, &byte, 1));
+	/* until the route has been approved */
+	for (int i = 0; listener == -EADDRNOTAVAIL && i < UP_S * 20; i++) {
+		listener = tsnet_listen(a, "tcp", "10.7.0.5:80");
+		if (listener == -EADDRNOTAVAIL)
+			usleep(50 * 1000);
+	}
+	CHECK(a, listener >= 0);
+	CHECK_CODE(a, -EADDRNOTAVAIL, tsnet_listen(a, "tcp", "10.8.0.5:80"));
+	CHECK_CODE(a, -EADDRNOTAVAIL, tsnet_listen(a, "udp", "10.7.0.5:80"));
+	all = tsnet_listen(a, "tcp", ":81"); /* of the node's own alone */
+	CHECK(a, all >= 0);
+	call_and_greet(a, b, listener, "10.7.0.5:80");
+	CHECK(b, tsnet_dial(b, "tcp", "10.7.0.5:81", 2) < 0);
+	fallback = tsnet_listen_fallback(a, NULL, NULL);
+	CHECK(a, fallback >= 0);
+	call_and_greet(a, b, fallback, "10.7.0.5:81");
+	call_and_greet(a, b, fallback, "10.7.0.6:82");
+	call_and_greet(a, b, listener, "10.7.0.5:80");
+	tsnet_close(b);
+	tsnet_close(a);
+}
+
+/* -- flows ----------------------------------------------------------------- */
 
 static void say_by(struct tsnet *ts, int fd, const char *text, const char *to)
 {
@@ -245,7 +305,7 @@ static void flows(void)
 	close(listener);
 }
 
-/* -- arguments --------------------------------------------------------------- */
+/* -- arguments ------------------------------------------------------------- */
 
 /* NULL where something must be, no server, and numbers that are no listeners.
  * ts may be NULL, too. */
@@ -268,6 +328,8 @@ static void nonsense(struct tsnet *ts)
 	CHECK_CODE(ts, -EINVAL, tsnet_recvfrom(ts, 0, NULL, 1, NULL, 0));
 	CHECK(ts, !tsnet_local_request(ts, NULL, "/"));
 	CHECK(ts, !tsnet_local_request(ts, "GET", NULL));
+	CHECK(ts, !tsnet_local_send(ts, NULL, "/", "{}"));
+	CHECK(ts, !tsnet_local_send(ts, "POST", NULL, "{}"));
 	CHECK(ts, !tsnet_whois(ts, NULL));
 	CHECK_CODE(ts, -EINVAL, tsnet_loopback(ts, NULL, 9, cred, cred));
 	CHECK_CODE(ts, -EINVAL,
@@ -322,7 +384,7 @@ int main(int argc, char **argv)
 		void (*run)(void);
 	} parts[] = {
 		{"fallback", fallback}, {"flows", flows},
-		{"arguments", arguments},
+		{"routed", routed}, {"arguments", arguments},
 	};
 
 	if (argc != 4)

@@ -147,7 +147,9 @@ int main(int argc, char **argv)
 	talk(s2, s1, ips);
 	loopback(s1);
 	CHECK(s1, tailscale_enable_funnel_to_localhost_plaintext_http1(
-			  s1, 80) == -1);
+			  s1, 65536) == -1);
+	CHECK(s1, tailscale_enable_funnel_to_localhost_plaintext_http1(
+			  s1, 80) == 0);
 	up_is_cancelled();
 	CHECK(s1, tailscale_close(tailscale_new()) == 0);
 	CHECK(s2, tailscale_close(s2) == 0);
