@@ -216,12 +216,6 @@ const char *ts_node_vip_name(const struct ts_node *node,
 	return NULL;
 }
 
-json_t *ts_node_peer_caps(const struct ts_node *node, const struct ts_ip *src)
-{
-	(void)node, (void)src;
-	return NULL;
-}
-
 bool ts_node_lets_out(const struct ts_node *node, const struct ts_peer *peer,
 		      const struct ts_ip *from)
 {
