@@ -305,7 +305,7 @@ def test_watch_prints_what_changes(run):
     while " late " not in seen:
         seen = watch.stdout.readline()
         assert seen
-    stop(watch)  # SIGINT may be ignored where the tests run
+    stop(watch, signal.SIGINT)
     watch.stdout.close()
 
 
