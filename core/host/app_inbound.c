@@ -27,7 +27,7 @@
 #include "core/host/serve.h"
 #include "core/host/tls_server.h"
 
-/* -- ends ---------------------------------------------------------------- */
+/* -- ends ----------------------------------------------------------------- */
 
 static void free_inbound(struct ts_inbound *in)
 {
@@ -113,7 +113,7 @@ static void try_start(struct ts_inbound *in)
 		ts_relay_start(member->host, member, ends);
 }
 
-/* -- the far end --------------------------------------------------------- */
+/* -- the far end ---------------------------------------------------------- */
 
 static void on_connected(void *user)
 {
@@ -253,7 +253,7 @@ static struct ts_inbound *new_to_serve(struct ts_member *member,
 	return in;
 }
 
-/* -- for the other files ------------------------------------------------- */
+/* -- for the other files -------------------------------------------------- */
 
 struct ts_inbound *ts_inbound_from_self(struct ts_member *member,
 					struct ts_conn *conn,

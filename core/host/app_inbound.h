@@ -37,13 +37,13 @@ struct ts_inbound {
 	struct ts_hup_item far_hup;
 };
 
-/* -- app_inbound.c ------------------------------------------------------- */
+/* -- app_inbound.c -------------------------------------------------------- */
 /* Ends both sides and frees in. */
 void ts_inbound_fail(struct ts_inbound *in, int err);
 /* To the far end: we are here. in may be gone afterwards. */
 void ts_inbound_answer(struct ts_inbound *in);
 
-/* -- inbound_native.c ---------------------------------------------------- */
+/* -- inbound_native.c ----------------------------------------------------- */
 /* Whose connection it is when nobody but programs listens there, or NULL. */
 const struct ts_listener *ts_inbound_taker(const struct ts_member *member,
 					   const struct ts_addr *local);

@@ -50,7 +50,7 @@ static struct ts_listen_place place_of(const struct ts_host *host,
 	return p;
 }
 
-/* -- BIND, BOUND --------------------------------------------------------- */
+/* -- BIND, BOUND ---------------------------------------------------------- */
 
 static struct ts_ip native_ip(const struct ts_host *host, bool is_v6_only)
 {
@@ -247,7 +247,7 @@ void ts_listener_bound(struct ts_host *host,
 	rep->tailnet = *tailnet;
 }
 
-/* -- LISTEN -------------------------------------------------------------- */
+/* -- LISTEN --------------------------------------------------------------- */
 
 static bool is_served(const struct ts_host *host,
 		      const struct ts_listen_place *p)

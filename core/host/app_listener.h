@@ -20,7 +20,7 @@ struct ts_listen_place {
 	bool is_v6_only;       /* of a wildcard */
 };
 
-/* -- listener_records.c -------------------------------------------------- */
+/* -- listener_records.c --------------------------------------------------- */
 /* Is there a socket at this native address? SO_REUSEADDR looks past what
  * closed connections left behind, but also past sockets that are bound with
  * it and do not listen yet; in UDP past all that are bound with it. */
