@@ -24,6 +24,7 @@
 #include "core/crypto/secret.h"
 #include "core/host/host_internal.h"
 #include "core/host/node_choice.h"
+#include "core/host/tls_server.h"
 
 enum {
 	LISTENERS_MAX = 4096,
@@ -623,6 +624,7 @@ void ts_listener_listen(struct ts_host *host,
 	l->is_tls = req->proto == IPPROTO_TCP && (req->flags & TS_BROKER_TLS);
 	l->funnel = funnel_of(req);
 	publish_listening(host, l);
+	ts_tls_listened(host, l);
 	ts_addr_format(&l->tailnet, tailnet);
 	ts_addr_format(&l->native, native);
 	if (req->proto == IPPROTO_TCP)
