@@ -5,8 +5,8 @@
  * connection that stands from an earlier request may have been given up by the
  * backend just now. A request that may be made twice is then made once more, on
  * a new one. Any other might have been heard, so it goes by a connection that
- * was used a moment ago, or by a new one. An answer that breaks off breaks the client's connection, as there is no
- * other way to say so.
+ * was used a moment ago, or by a new one. An answer that breaks off breaks the
+ * client's connection, as there is no other way to say so.
  * Source: ipn/ipnlocal/serve.go (reverseProxy), net/http/httputil
  */
 #include <errno.h>
