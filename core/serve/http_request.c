@@ -9,6 +9,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "core/base/err.h"
+
 /* Line ends of a head that only strict readers would see the same way. */
 static bool has_odd_line_end(const char *data, size_t len)
 {
@@ -180,6 +182,16 @@ static int read_target(struct ts_serve_request *req)
 
 /* -- the whole ------------------------------------------------------------- */
 
+static bool has_text(const struct ts_http1_field *f, const char *text)
+{
+	size_t len = strlen(text);
+
+	for (size_t at = 0; at + len <= f->value_len; at++)
+		if (strncasecmp(f->value + at, text, len) == 0)
+			return true;
+	return false;
+}
+
 static int read_version(struct ts_serve_request *req)
 {
 	char minor = req->head.target[req->head.target_len + 8];
@@ -188,6 +200,23 @@ static int read_version(struct ts_serve_request *req)
 		return -ERANGE;
 	req->is_http10 = minor == '0';
 	return 0;
+}
+
+/* "h2c", "HTTP/2.0", "TLS/1.0": another way to make requests. */
+static bool upgrades_to_http(const struct ts_http1_head *head)
+{
+	static const char *const others[] = {"h2c", "h2", "http/", "tls/"};
+
+	for (size_t i = 0; i < head->field_count; i++) {
+		const struct ts_http1_field *f = &head->fields[i];
+
+		if (f->name_len != 7 || strncasecmp(f->name, "Upgrade", 7) != 0)
+			continue;
+		for (size_t k = 0; k < ARRAY_LEN(others); k++)
+			if (has_text(f, others[k]))
+				return true;
+	}
+	return false;
 }
 
 static void read_connection(struct ts_serve_request *req)
@@ -204,9 +233,12 @@ static void read_connection(struct ts_serve_request *req)
 	req->expects_continue = !req->is_http10 &&
 		ts_http1_value_is(ts_http1_find(head, "Expect"),
 				  "100-continue");
+	/* After one to HTTP/2 in the clear a client would speak to the backend
+	 * by itself, and say that he is anybody. RFC 9113 has it no more. */
 	req->is_upgrade = !req->is_http10 &&
 			  ts_http1_find(head, "Upgrade") &&
-			  ts_http_lists(head, "Connection", "upgrade");
+			  ts_http_lists(head, "Connection", "upgrade") &&
+			  !upgrades_to_http(head);
 }
 
 int ts_serve_request_read(const void *data, size_t len,
