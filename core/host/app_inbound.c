@@ -27,6 +27,9 @@
 #include "core/host/serve.h"
 #include "core/host/tls_server.h"
 
+/* Connections from the internet that no program has accepted yet. */
+enum { PUBLIC_WAITS_MAX = 512, PUBLIC_WAITS_EACH = 64 };
+
 /* -- ends ----------------------------------------------------------------- */
 
 static void free_inbound(struct ts_inbound *in)
@@ -294,18 +297,38 @@ static void take_syn(struct ts_inbound *in, struct stack_syn *syn)
 		ts_inbound_fail(in, err);
 }
 
+/* What waits for a program to accept it has no SYN that would be counted. */
+static bool has_room_for_public(const struct ts_host *host,
+				const struct ts_ip *caller)
+{
+	size_t all = 0, his = 0;
+
+	for (const struct ts_link *at = host->inbounds.next;
+	     at != &host->inbounds; at = at->next) {
+		const struct ts_inbound *in =
+			TS_LINK_OWNER(at, const struct ts_inbound, link);
+
+		all += in->is_public;
+		his += in->is_public &&
+		       ts_ip_is_same_caller(&in->remote.ip, caller);
+	}
+	return all < PUBLIC_WAITS_MAX && his < PUBLIC_WAITS_EACH;
+}
+
 void ts_inbound_from_funnel(struct ts_member *member, struct stack_tcp *tcp,
 			    const struct ts_addr *local,
 			    const struct ts_addr *remote)
 {
+	struct ts_inbound *in = NULL;
 	int err;
-	struct ts_inbound *in = new_inbound(member, local, remote,
-					    TS_FUNNEL_NONE, &err);
 
+	if (has_room_for_public(member->host, &remote->ip))
+		in = new_inbound(member, local, remote, TS_FUNNEL_NONE, &err);
 	if (!in) {
 		stack_tcp_abort(tcp);
 		return;
 	}
+	in->is_public = true;
 	in->tcp = tcp;
 	in->is_answered = true;
 	in->is_far_end_up = true;

@@ -24,6 +24,7 @@ struct ts_inbound {
 	bool asks_first;
 	enum ts_funnel refused; /* listeners of that kind are nothing for it */
 	bool is_answered, is_far_end_up, is_accepted;
+	bool is_public; /* from the internet */
 	bool is_tls;	/* TLS is ended on the way */
 	bool has_ended; /* the listener's side, without an error */
 	uint64_t look_ms, look_at_ms; /* is the listener's side still there? */

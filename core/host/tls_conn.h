@@ -62,6 +62,7 @@ struct ts_tls_conn {
 	int fd;		       /* -1: the tunnel, or gone */
 	struct ts_watch *watch;
 	struct ts_addr remote;
+	bool is_public; /* from the internet: an ingress is the other end */
 	struct ts_byte_queue early, out;
 	bool is_up;		     /* the tunnel's handshake is done */
 	bool wants_bytes;	     /* a read found none */
