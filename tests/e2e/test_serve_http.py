@@ -1,4 +1,5 @@
 """What a node's own web server makes of HTTP/1.1 beside the plain case."""
+import os
 import socket
 import threading
 import wsgiref.simple_server
@@ -127,3 +128,114 @@ ask(get, ("POST", b"late", {{}}, 2))
                                      "POST 200", "POST 200"]
     assert tired.heard == ["GET", "GET", "GET", "GET", "DELETE", "GET",
                            "POST", "GET", "POST", "POST", "GET", "POST"]
+
+
+# -- files ----------------------------------------------------------------------
+
+
+ASK = """
+import email, http.client, json
+c = http.client.HTTPConnection("%s", timeout=20)
+def ask(method="GET", **fields):
+    c.request(method, "/f.bin", headers={
+        k.replace("_", "-"): v for k, v in fields.items()})
+    r = c.getresponse()
+    return r, r.read()
+"""
+
+
+def client(call, text):
+    return python(call, ASK % NAME + text)
+
+
+@pytest.fixture
+def files(web, tmp_path):  # noqa: F811
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "f.bin").write_bytes(bytes(range(256)) * 1024)
+    (root / "empty.txt").write_bytes(b"")
+    os.utime(root / "f.bin", (784111777, 784111777))
+    serve(web, at({"Path": str(root)}))
+    return root
+
+
+def test_several_parts_of_a_file(files, call):
+    out = client(call, """
+want = bytes(range(256)) * 1024
+r, data = ask(Range="bytes=0-9, 1000-70999,-3")
+assert r.status == 206 and int(r.getheader("Content-Length")) == len(data)
+kind = r.getheader("Content-Type")
+assert kind.startswith("multipart/byteranges; boundary=")
+message = email.message_from_bytes(
+    b"Content-Type: " + kind.encode() + b"\\r\\n\\r\\n" + data)
+mark = b"--" + kind.split("=")[1].encode()
+bodies = [p.split(b"\\r\\n\\r\\n", 1)[1][:-2] for p in
+          data.split(mark)[1:-1]]
+assert bodies == [want[:10], want[1000:71000], want[-3:]]
+assert [p["Content-Range"] for p in message.get_payload()] == [
+    "bytes 0-9/262144", "bytes 1000-70999/262144",
+    "bytes 262141-262143/262144"]
+assert [p["Content-Type"] for p in message.get_payload()] == \\
+    3 * ["application/octet-stream"]
+head, none = ask("HEAD", Range="bytes=0-9,20-29")
+assert head.status == 206 and none == b""
+whole, data = ask(Range="bytes=0-,0-")
+assert whole.status == 200 and data == want
+one, data = ask(Range="bytes=5-6,999999-")
+assert one.status == 206 and data == want[5:7]
+assert one.getheader("Content-Range") == "bytes 5-6/262144"
+c.request("GET", "/empty.txt", headers={"Range": "bytes=0-9"})
+r = c.getresponse()
+print(r.status, r.read())
+""")
+    assert out == "200 b''\n"
+
+
+def test_what_has_not_changed_is_not_sent(files, call):
+    out = client(call, """
+THEN = "Sun, 06 Nov 1994 08:49:37 GMT"
+for fields in ({}, {"If_Modified_Since": THEN},
+               {"If_Modified_Since": "Mon, 07 Nov 1994 00:00:00 GMT"},
+               {"If_Modified_Since": "Sun, 06 Nov 1994 08:49:36 GMT"},
+               {"If_None_Match": "*"}, {"If_Match": '"x"'},
+               {"If_Unmodified_Since": "Sun, 06 Nov 1994 08:49:36 GMT"},
+               {"Range": "bytes=0-4", "If_Range": THEN},
+               {"Range": "bytes=0-4", "If_Range": '"x"'}):
+    for method in "GET", "HEAD":
+        r, data = ask(method, **fields)
+        assert r.getheader("Date").endswith(" GMT")
+        if r.status in (200, 206, 304):
+            assert r.getheader("Last-Modified") == THEN
+        print(r.status, len(data), end=" ")
+""")
+    assert out.split() == [
+        "200", "262144", "200", "0", "304", "0", "304", "0", "304", "0",
+        "304", "0", "200", "262144", "200", "0", "304", "0", "304", "0",
+        "412", "0", "412", "0", "412", "0", "412", "0",
+        "206", "5", "206", "0", "200", "262144", "200", "0"]
+
+
+def test_a_refused_part_leaves_nothing_open(files, call):
+    out = client(call, f"""
+import os
+def open_files():
+    count = 0
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            count += sum(os.readlink(f"/proc/{{pid}}/fd/{{fd}}") ==
+                         "{files / 'f.bin'}"
+                         for fd in os.listdir(f"/proc/{{pid}}/fd"))
+        except OSError:
+            continue
+    return count
+c.request("GET", "/f.bin") # sent as far as there is room for it
+with c.getresponse() as r:
+    print(open_files(), len(r.read()))
+for i in range(30):
+    r, data = ask(Range="bytes=999999-")
+    assert r.status == 416 and b"failed to overlap" in data
+    assert r.getheader("Content-Range") == "bytes */262144"
+    assert ask(If_Match='"x"')[0].status == 412
+print(open_files())
+""")
+    assert out.split()[1:] == ["262144", "0"]
