@@ -194,7 +194,8 @@ static int begin_file(struct serve_conn *conn, int status, const char *type,
 	} else if (ranges->count > 1) {
 		if (begin_parts(conn, ranges, type))
 			return -ENOMEM;
-		len = ts_byte_ranges_length(ranges, conn->parts->boundary, type);
+		len = ts_byte_ranges_length(ranges, conn->parts->boundary,
+					    type);
 		snprintf(whole, sizeof(whole),
 			 "multipart/byteranges; boundary=%s",
 			 conn->parts->boundary);

@@ -1,4 +1,5 @@
 """What a node's own web server makes of HTTP/1.1 beside the plain case."""
+import ast
 import os
 import socket
 import threading
@@ -80,6 +81,52 @@ def tired():
     backend.server.close()
 
 
+OK = b"HTTP/1.1 200 OK\r\n"
+ANSWERS = {
+    "/hints": b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + OK +
+              b"Content-Length: 2\r\n\r\nok",
+    "/both": OK + b"Content-Length: 99\r\nTransfer-Encoding: chunked\r\n\r\n"
+             b"2\r\nok\r\n0\r\n\r\n",
+    "/lines": b"HTTP/1.1 200 OK\nX-Own: a\nContent-Length: 2\n\nok",
+    # what could be read in two ways
+    "/cr": OK + b"X: a\rSet-Cookie: b\r\nContent-Length: 2\r\n\r\nok",
+    "/fold": OK + b"X: a\r\n Set-Cookie: b\r\nContent-Length: 2\r\n\r\nok",
+    "/space": OK + b"Content-Length : 2\r\n\r\nok",
+    "/two": OK + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\nokk",
+    "/old": b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"2\r\nok\r\n0\r\n\r\n",
+    "/coding": OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+    "/long": OK + b"X: " + 20000 * b"a" + b"\r\n\r\n",
+    "/chunks": OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n"
+               b"1 1\r\nx\r\n0\r\n\r\n",
+    "/early": b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n"
+              b"\r\nbig",
+}
+
+
+class Scripted(Tired):
+    """A backend that says what it is told, as soon as it has read a head, and
+    reads nothing of a body."""
+
+    def talk(self, conn):
+        with conn, conn.makefile("rb") as f:
+            path = f.readline().split()[1].decode()
+            while f.readline() not in (b"\r\n", b""):
+                pass
+            self.heard.append(path)
+            conn.sendall(ANSWERS[path])
+            self.is_over.wait(30)
+
+
+@pytest.fixture
+def scripted():
+    backend = Scripted()
+    backend.is_over = threading.Event()
+    yield backend
+    backend.is_over.set()
+    backend.server.close()
+
+
 # -- proxies --------------------------------------------------------------------
 
 
@@ -128,6 +175,50 @@ ask(get, ("POST", b"late", {{}}, 2))
                                      "POST 200", "POST 200"]
     assert tired.heard == ["GET", "GET", "GET", "GET", "DELETE", "GET",
                            "POST", "GET", "POST", "POST", "GET", "POST"]
+
+
+def test_what_backends_may_say(web, call, scripted):  # noqa: F811
+    serve(web, at({"Proxy": str(scripted.port)}))
+    get = "GET %s HTTP/1.1\r\nHost: " + NAME + "\r\nConnection: close\r\n\r\n"
+    paths = [p for p in ANSWERS if p != "/early"]
+    out = python(call, f"""
+for path in {paths}:
+    s = socket.create_connection(("{NAME}", 80), 20)
+    s.sendall(({get!r} % path).encode())
+    got = b""
+    try:
+        while data := s.recv(65536):
+            got += data
+    except ConnectionResetError:
+        got += b" reset"
+    print(got)
+""")
+    got = dict(zip(paths, map(ast.literal_eval, out.splitlines())))
+    assert got["/hints"].startswith(b"HTTP/1.1 103 Early Hints\r\nLink: </a>"
+                                    b"\r\n\r\nHTTP/1.1 200 OK\r\n")
+    assert b"Content-Length" not in got["/both"]
+    assert got["/both"].endswith(b"\r\n\r\n2\r\nok\r\n0\r\n\r\n")
+    assert b"\r\nX-Own: a\r\n" in got["/lines"]
+    assert got["/lines"].endswith(b"\r\n\r\nok")
+    for path in ("/cr", "/fold", "/space", "/two", "/old", "/coding",
+                 "/long"):
+        assert got[path].startswith(b"HTTP/1.1 502 Bad Gateway\r\n"), path
+        assert b"Set-Cookie" not in got[path]
+    # its end is missing: the client cannot take it for the whole
+    assert b"0\r\n\r\n" not in got["/chunks"] and got["/chunks"][-5:] == b"reset"
+
+
+@needs("curl")
+def test_an_answer_before_the_body_is_there(  # noqa: F811
+        web, call, scripted, tmp_path):
+    data = tmp_path / "data"
+    data.write_bytes(bytes(8 << 20))
+    serve(web, at({"Proxy": str(scripted.port)}))
+    for fields in ("Expect:", "Expect: 100-continue"):
+        out = curl(call, "-H", fields, "-T", str(data), "-w",
+                   " %{http_code}", f"http://{NAME}/early")
+        assert out == "big 413"
+    assert scripted.heard == ["/early", "/early"]
 
 
 # -- files ----------------------------------------------------------------------
