@@ -13,6 +13,7 @@
 
 #include "core/crypto/secret.h"
 #include "core/host/app_listener.h"
+#include "core/host/tls_server.h"
 
 enum {
 	/* Native ports for tailnet-only listeners: under the kernel's
@@ -332,6 +333,7 @@ void ts_listener_listen(struct ts_host *host,
 	l->is_tls = req->proto == IPPROTO_TCP && (req->flags & TS_BROKER_TLS);
 	l->funnel = funnel_of(req);
 	ts_listener_publish_listening(host, l);
+	ts_tls_listened(host, l);
 	ts_addr_format(&l->tailnet, tailnet);
 	ts_addr_format(&l->native, native);
 	if (req->proto == IPPROTO_TCP)
