@@ -506,6 +506,31 @@ s.unwrap()
     assert client.out == "True TLSv1.3\n", client.err + program.log
 
 
+def test_a_session_is_taken_up(acme, https, call):
+    """By a stock client, on another connection."""
+    client = call("peer", "python3", "-c", f"""
+import socket, ssl
+context = ssl.create_default_context(cafile="{acme.ca}")
+session = None
+for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+    context.minimum_version = context.maximum_version = version
+    session = None
+    for i in range(3):
+        s = context.wrap_socket(
+            socket.create_connection(("{https.ip}", 8443)),
+            server_hostname="{name_of(https)}", session=session)
+        s.sendall(b"GET /page HTTP/1.0\\r\\n\\r\\n")
+        got = b""
+        while more := s.recv(65536):
+            got += more
+        assert got.endswith(b"plain inside " * 40000)
+        print(s.session_reused)
+        session = s.session
+        s.unwrap()
+""")
+    assert client.out.split() == ["False", "True", "True"] * 2, client.err
+
+
 @needs("curl")
 def test_its_own_programs_reach_it_too(acme, node):
     """By the relay of one host: no packet is made."""
