@@ -224,7 +224,7 @@ int engine_reload_config(void *ctx, char err[static 256]);
 /* node_switch.c: what waits to begin is forgotten. */
 void profile_store_forget_next(struct profile_store *store);
 
-/* engine.c */
+/* node_make.c */
 /* With these keys, which are moved; NULL: out of memory. */
 struct ts_node *engine_make_node(struct ts_engine *engine,
 				 const struct ts_private_key *machine_key,
