@@ -17,8 +17,9 @@
  * anew, and nobody has noticed.
  *
  * Who listens at all other ports (ts_listener_fallback()) decides before the
- * far end hears anything: it is answered with ACCEPTED, and refused when the
- * program resets the connection, which has its ends' names by then.
+ * far end hears anything: it is answered with ACCEPTED. When the program resets
+ * the connection, which has its ends' names by then, the next one is asked, and
+ * at last the far end refused.
  *
  * The far end is a peer's SYN, or a program here that connected to one of our
  * own addresses; then both ends are loopback sockets and a relay joins them.
@@ -48,8 +49,10 @@ struct ts_inbound {
 	struct ts_watch *watch;	      /* while connecting */
 	struct ts_hup_item hup;	      /* afterwards */
 	struct ts_entry *entry;
-	/* The program says first whether it wants the connection. */
+	/* The program says first whether it wants the connection; which of the
+	 * fallbacks that is (an id), else 0. */
 	bool asks_first;
+	uint64_t fallback_id;
 	enum ts_funnel refused; /* listeners of that kind are nothing for it */
 	bool is_answered, is_far_end_up, is_accepted;
 	bool is_tls;	/* TLS is ended on the way */
@@ -222,14 +225,22 @@ static void answer_far_end(struct ts_inbound *in)
 static int connect_native(struct ts_inbound *in);
 static int await_native(struct ts_inbound *in);
 
+/* Of fallbacks: no answer is there, and the far end waits. */
+static bool is_undecided(const struct ts_inbound *in)
+{
+	return in->asks_first && !in->is_answered;
+}
+
 /* What the far end hears of it: who was asked has said no. */
 static int reset_by_program(const struct ts_inbound *in)
 {
-	return in->asks_first && !in->is_answered ? -ECONNREFUSED : -ECONNRESET;
+	return is_undecided(in) ? -ECONNREFUSED : -ECONNRESET;
 }
 
+/* asked: the last fallback that was, or 0. */
 static const struct ts_listener *find_taker(const struct ts_member *member,
-					    const struct ts_addr *local)
+					    const struct ts_addr *local,
+					    uint64_t asked)
 {
 	const struct ts_listener *l =
 		ts_listener_for(member, IPPROTO_TCP, local);
@@ -238,7 +249,16 @@ static const struct ts_listener *find_taker(const struct ts_member *member,
 	if (l && !ts_ip_equal(&l->tailnet.ip, &local->ip) &&
 	    ts_node_route(member->node, &local->ip, NULL) != TS_ROUTE_SELF)
 		l = NULL;
-	return l ? l : ts_listener_fallback(member->host);
+	return l ? l : ts_listener_fallback(member, asked);
+}
+
+static void goes_to(struct ts_inbound *in, const struct ts_listener *l)
+{
+	in->native = l->native;
+	in->is_tls = ts_tls_is_for(in->member, l);
+	in->asks_first = l->is_fallback;
+	if (l->is_fallback)
+		in->fallback_id = l->id;
 }
 
 /* The listener of our choice is gone. One that was bound to the address alone
@@ -248,17 +268,16 @@ static int try_next_listener(struct ts_inbound *in)
 	const struct ts_listener *next;
 
 	ts_listener_refused(in->host, IPPROTO_TCP, &in->native);
-	next = find_taker(in->member, &in->local);
+	next = find_taker(in->member, &in->local, in->fallback_id);
 	if (!next || next->funnel == in->refused ||
 	    ts_addr_equal(&next->native, &in->native))
 		return -ECONNREFUSED;
-	in->asks_first = next->is_fallback;
+	goes_to(in, next);
+	ts_hup_remove(in->host, &in->hup);
 	ts_entry_drop(in->host, in->entry);
 	ts_sock_close(in->fd);
 	in->entry = NULL;
 	in->fd = -1;
-	in->native = next->native;
-	in->is_tls = ts_tls_is_for(in->member, next);
 	return connect_native(in);
 }
 
@@ -279,7 +298,8 @@ static void on_hup(void *ctx)
 	struct ts_inbound *in = ctx;
 
 	if (ts_sock_error(in->fd)) {
-		inbound_fail(in, reset_by_program(in));
+		if (!is_undecided(in) || try_and_await_next(in))
+			inbound_fail(in, reset_by_program(in));
 		return;
 	}
 	in->has_ended = true;
@@ -330,12 +350,13 @@ static void on_native(void *ctx, unsigned events)
 	(void)events;
 	ts_watch_free(in->watch);
 	in->watch = NULL;
-	if (err == -ECONNREFUSED) {
+	/* A reset is an answer that was faster than this event. */
+	if (err == -ECONNREFUSED || (err == -ECONNRESET && is_undecided(in))) {
 		err = try_and_await_next(in);
 		if (!err)
 			return;
 	}
-	if (err == -ECONNRESET) /* it was faster than this event */
+	if (err == -ECONNRESET)
 		err = reset_by_program(in);
 	if (err)
 		inbound_fail(in, err);
@@ -507,7 +528,7 @@ static struct ts_inbound *new_inbound(struct ts_member *member,
 				      const struct ts_addr *remote,
 				      enum ts_funnel refused, int *err)
 {
-	const struct ts_listener *listener = find_taker(member, local);
+	const struct ts_listener *listener = find_taker(member, local, 0);
 	struct ts_inbound *in;
 
 	if (!listener || listener->funnel == refused) {
@@ -519,9 +540,7 @@ static struct ts_inbound *new_inbound(struct ts_member *member,
 	if (!in)
 		return NULL;
 	in->refused = refused;
-	in->native = listener->native;
-	in->is_tls = ts_tls_is_for(member, listener);
-	in->asks_first = listener->is_fallback;
+	goes_to(in, listener);
 	*err = connect_native(in);
 	if (!*err)
 		return in;
@@ -630,7 +649,7 @@ void ts_host_inbound_syn(struct ts_member *member, struct stack_syn *syn,
 		return;
 	}
 	is_own = ts_node_route(member->node, &local->ip, NULL) == TS_ROUTE_SELF;
-	if (!is_own && !find_taker(member, local)) {
+	if (!is_own && !find_taker(member, local, 0)) {
 		ts_forward_syn(member, syn, local, remote);
 		return;
 	}

@@ -189,6 +189,12 @@ struct place {
 	bool is_v6_only;       /* of a wildcard */
 };
 
+/* A fallback's: there may be several, and each is asked. */
+static bool is_portless(const struct ts_listener *l)
+{
+	return l->tailnet.port == 0;
+}
+
 static struct ts_listener *find_exact(const struct ts_host *host,
 				      const struct place *p)
 {
@@ -197,7 +203,8 @@ static struct ts_listener *find_exact(const struct ts_host *host,
 
 	while ((l = next_listener(host, &at)))
 		if (l->proto == p->proto && l->servers & p->servers &&
-		    ts_addr_equal(&l->tailnet, &p->tailnet))
+		    ts_addr_equal(&l->tailnet, &p->tailnet) &&
+		    (!is_portless(l) || ts_addr_equal(&l->native, &p->native)))
 			return l;
 	return NULL;
 }
@@ -261,6 +268,7 @@ static struct ts_listener *new_listener(struct ts_host *host,
 		return NULL;
 	}
 	l->made_ms = ts_host_now_ms(host);
+	l->id = ++host->next_id;
 	ts_list_insert(&host->listeners, &l->link);
 	host->listener_count++;
 	return l;
@@ -289,7 +297,7 @@ static bool may_share(const struct ts_listener *l, const struct place *p)
 {
 	uint8_t both = l->shares & p->shares;
 
-	if (both & TS_BROKER_REUSE_PORT)
+	if (both & TS_BROKER_REUSE_PORT || is_portless(l))
 		return true;
 	return both & TS_BROKER_REUSE &&
 	       (l->proto == IPPROTO_UDP || !l->is_listening);
@@ -560,7 +568,7 @@ static enum ts_funnel funnel_of(const struct ts_broker_request *req)
 	return req->flags & TS_BROKER_FUNNEL ? TS_FUNNEL_TOO : TS_FUNNEL_NONE;
 }
 
-/* The one record without a port in the tailnet: no other overlaps it. */
+/* Fallbacks alone have no port in the tailnet, and no address. */
 static bool is_port_ok(const struct ts_broker_request *req)
 {
 	const struct ts_addr none = {.port = 0};
@@ -667,13 +675,16 @@ struct ts_listener *ts_listener_for(const struct ts_member *member,
 	return best;
 }
 
-struct ts_listener *ts_listener_fallback(const struct ts_host *host)
+struct ts_listener *ts_listener_fallback(const struct ts_member *member,
+					 uint64_t after_id)
 {
+	const struct ts_host *host = member->host;
 	struct ts_link *at = host->listeners.next;
 	struct ts_listener *l;
 
 	while ((l = next_listener(host, &at)))
-		if (l->is_fallback)
+		if (l->is_fallback && l->id > after_id &&
+		    l->servers & 1u << member->index)
 			return l;
 	return NULL;
 }
