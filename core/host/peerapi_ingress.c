@@ -60,6 +60,13 @@ static bool read_port(const char *target, uint16_t *out)
 	return port > 0 && port <= UINT16_MAX && strchr(target, ':');
 }
 
+/* Programs know a peer, or themselves, by such an address. */
+static bool is_of_internet(const struct ts_ip *ip)
+{
+	return !ts_ip_is_tailscale(ip) && !ts_ip_is_loopback(ip) &&
+	       !ts_ip_is_unspecified(ip);
+}
+
 /* NULL: it is all there. */
 static const char *read_request(const struct ts_peerapi_request *req,
 				char target[static TARGET_CAP],
@@ -70,7 +77,7 @@ static const char *read_request(const struct ts_peerapi_request *req,
 	if (!ts_http1_find(&req->head, "Tailscale-Ingress-Src"))
 		return "Tailscale-Ingress-Src header not set\n";
 	if (!read_field(req, "Tailscale-Ingress-Src", src, sizeof(src)) ||
-	    ts_addr_parse(src, &out->src))
+	    ts_addr_parse(src, &out->src) || !is_of_internet(&out->src.ip))
 		return "Tailscale-Ingress-Src header invalid; want ip:port\n";
 	if (!ts_http1_find(&req->head, "Tailscale-Ingress-Target"))
 		return "Tailscale-Ingress-Target header not set\n";

@@ -79,7 +79,7 @@ static const char *type_of(int fd, const char *path)
 		return type;
 	n = pread(fd, head, sizeof(head), 0);
 	for (ssize_t i = 0; i < n; i++)
-		if (head[i] < ' ' && !strchr("\t\n\f\r\x1b", head[i]))
+		if (head[i] < ' ' && !memchr("\t\n\f\r\x1b", head[i], 5))
 			return "application/octet-stream";
 	return "text/plain; charset=utf-8";
 }

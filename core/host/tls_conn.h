@@ -62,6 +62,7 @@ struct ts_tls_conn {
 	int fd;		       /* -1: the tunnel, or gone */
 	struct ts_watch *watch;
 	struct ts_addr remote;
+	bool is_public; /* from the internet: an ingress is the other end */
 	struct ts_byte_queue early, out;
 	bool is_up;		     /* the tunnel's handshake is done */
 	bool wants_bytes;	     /* a read found none */
@@ -75,6 +76,7 @@ struct ts_tls_conn {
 	const char *alpn;
 	void *cert_request; /* of host->certs; NULL: none */
 	bool has_cert, cert_failed;
+	bool is_proof; /* a CA looks whether the name is ours */
 	char protocol[16];
 	/* -- plain bytes -- */
 	bool read_ended;  /* the owner has seen the end */

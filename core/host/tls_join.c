@@ -223,7 +223,8 @@ void ts_tls_join(struct ts_member *member, struct stack_tcp *tcp, int cipher_fd,
 			ended(ctx);
 		return;
 	}
-	j->conn = tcp ? ts_tls_accept_tcp(member, tcp, wish, &join_ops, j)
+	j->conn = tcp ? ts_tls_accept_tcp(member, tcp, remote, wish, &join_ops,
+					  j)
 		      : ts_tls_accept_fd(member, cipher_fd, remote, wish,
 					 &join_ops, j);
 	if (!j->conn)

@@ -35,6 +35,8 @@ enum {
 	TS_TLS_CONNS_MAX = 1024,
 	TS_TLS_CONNS_EACH = 256,      /* of one address */
 	TS_TLS_HANDSHAKES_EACH = 32,  /* of which in handshake */
+	TS_TLS_PUBLIC_MAX = 512,      /* from the internet, by ingresses */
+	TS_TLS_PUBLIC_HANDSHAKES = 256, /* of which in handshake */
 };
 
 struct ts_tls_wish {
@@ -63,10 +65,12 @@ struct ts_tls_conn_ops {
 };
 
 /* Each takes the connection in every case, error or not. tcp may still be on
- * its way (stack_syn_accept()), and is the callee's with its callbacks. NULL:
- * out of memory, or too many: it was aborted. */
+ * its way (stack_syn_accept()), and is the callee's with its callbacks; remote
+ * is its other end, or whom that brings from the internet. NULL: out of memory,
+ * or too many: it was aborted. */
 struct ts_tls_conn *ts_tls_accept_tcp(struct ts_member *member,
 				      struct stack_tcp *tcp,
+				      const struct ts_addr *remote,
 				      const struct ts_tls_wish *wish,
 				      const struct ts_tls_conn_ops *ops,
 				      void *user);
