@@ -152,7 +152,7 @@ static void join(void *user)
 		member->serve->count++;
 	if (f->tls_name)
 		ts_tls_join(member, tcp, f->client_fd, &f->remote, &wish,
-			    f->fd, on_ended, member->serve);
+			    f->fd, NULL, on_ended, member->serve);
 	else if (tcp)
 		ts_splice_forward(member, f->fd, tcp, on_ended, member->serve);
 	else
