@@ -98,7 +98,7 @@ static bool exec_open_by_host(int fd, char *const argv[], char *const env[])
 		    env);
 	saved_errno = errno;
 	if (copy >= 0)
-		close(copy);
+		shim_close(copy);
 	errno = saved_errno;
 	return true;
 }
@@ -123,7 +123,7 @@ int hook_execveat(int fd, const char *path, char *const argv[],
 	if (was_tried)
 		saved_errno = errno;
 	if (file >= 0 && file != fd)
-		close(file);
+		shim_close(file);
 	errno = saved_errno;
 	return was_tried ? -1
 			 : (int)libc.syscall(SYS_execveat, fd, (long)path,

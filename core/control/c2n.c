@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/encode.h"
+#include "core/base/form.h"
 #include "core/base/http1.h"
 #include "core/base/wire.h"
 
@@ -72,48 +72,16 @@ static int read_request(const uint8_t *text, size_t len,
 	return err;
 }
 
-/* "%41+b" -> "A b"; false: no room, or no escape. */
-static bool decode(const char *text, size_t len, char *out, size_t cap)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < len; i++) {
-		char c = text[i] == '+' ? ' ' : text[i];
-
-		if (c == '%') {
-			if (len - i < 3 ||
-			    ts_hex_decode(text + i + 1, 2, &c, 1))
-				return false;
-			i += 2;
-		}
-		if (n + 1 >= cap || c == '\0')
-			return false;
-		out[n++] = c;
-	}
-	out[n] = '\0';
-	return true;
-}
-
 bool ts_c2n_query(const struct ts_c2n_request *request, const char *name,
 		  char *out, size_t cap)
 {
-	size_t name_len = strlen(name);
-	const char *at = request->query;
+	size_t len = 0;
+	const char *value = ts_form_find(request->query,
+					 strlen(request->query), name, &len);
 
+	if (value && ts_form_decode(value, len, out, cap))
+		return true;
 	out[0] = '\0';
-	while (*at) {
-		size_t len = strcspn(at, "&");
-
-		if (len > name_len && at[name_len] == '=' &&
-		    strncmp(at, name, name_len) == 0) {
-			if (decode(at + name_len + 1, len - name_len - 1, out,
-				   cap))
-				return true;
-			out[0] = '\0';
-			return false;
-		}
-		at += len + (at[len] == '&');
-	}
 	return false;
 }
 

@@ -18,7 +18,7 @@
 #include "core/base/byte_queue.h"
 #include "core/base/clean_text.h"
 #include "core/base/err.h"
-#include "core/base/http1_body.h"
+#include "core/base/http_body.h"
 #include "core/base/log.h"
 #include "core/drop/drop_block.h"
 
@@ -56,7 +56,7 @@ struct ts_drop_send {
 	struct ts_byte_queue in, out; /* out: what is no piece of the file */
 	/* the answer */
 	bool has_head;
-	struct ts_http1_body body;
+	struct ts_http_body body;
 	int status;
 	char text[TEXT_CAP];
 	size_t text_len;
@@ -466,7 +466,7 @@ static int take_head(struct ts_drop_send *s)
 					 ts_byte_queue_len(&s->in), &head);
 
 	if (!err)
-		err = ts_http1_body_init(&s->body, &head);
+		err = ts_http_body_of_response(&head, false, &s->body);
 	if (err)
 		return err;
 	ts_byte_queue_drop(&s->in, head.head_len);
@@ -480,25 +480,28 @@ static int take_head(struct ts_drop_send *s)
 /* What is in s->in; 0, -EAGAIN: more is needed, else: it makes no sense. */
 static int take_some(struct ts_drop_send *s)
 {
-	const uint8_t *at, *piece;
-	size_t left, piece_len;
+	const uint8_t *piece;
+	size_t piece_len;
+	ssize_t n = 1;
 	int err = 0;
 
 	while (!err && !s->has_head)
 		err = take_head(s);
 	if (err)
 		return err;
-	at = ts_byte_queue_data(&s->in);
-	left = ts_byte_queue_len(&s->in);
-	do {
-		err = ts_http1_body_read(&s->body, &at, &left, &piece,
-					 &piece_len);
-		if (!err && piece_len > 0)
+	while (!err && n > 0) {
+		n = ts_http_body_next(&s->body, ts_byte_queue_data(&s->in),
+				      ts_byte_queue_len(&s->in), &piece,
+				      &piece_len);
+		if (n < 0)
+			return (int)n;
+		if (piece_len > 0)
 			err = take_body(s, piece, piece_len);
-	} while (!err && piece_len > 0);
-	ts_byte_queue_clear(&s->in);
-	if (!err && !ts_http1_body_is_whole(&s->body))
-		err = -EAGAIN;
+		ts_byte_queue_drop(&s->in, (size_t)n);
+	}
+	if (!err && !s->body.is_done)
+		return -EAGAIN;
+	ts_byte_queue_clear(&s->in); /* whatever else it says */
 	return err;
 }
 
@@ -507,7 +510,7 @@ static void on_input(struct ts_drop_send *s, bool is_end)
 	int err = take_some(s);
 
 	if (err == -EAGAIN && is_end)
-		err = s->has_head && s->body.framing == TS_HTTP1_TO_THE_END
+		err = s->has_head && s->body.kind == TS_BODY_TO_END
 			      ? 0
 			      : -ECONNRESET;
 	if (!err)

@@ -152,12 +152,17 @@ static void succeed(struct cert_name *name, struct ts_cert_pair *pair)
 static void on_issued(void *ctx, struct cert_outcome *outcome)
 {
 	struct cert_name *name = ctx;
+	struct ts_cert_counts *counts =
+		certs_counts(name->engine, TS_CERT_DNS01);
 
 	name->issue = NULL;
-	if (outcome->error)
+	if (outcome->error) {
+		counts->failure++;
 		rest(name, outcome);
-	else
+	} else {
+		counts->success++;
 		succeed(name, &outcome->pair);
+	}
 	ts_cert_pair_deinit(&outcome->pair);
 	name->issued(name);
 }
@@ -178,8 +183,10 @@ void cert_name_obtain(struct cert_name *name)
 	replaces = cert_name_is_fit(name, 0) ? name->info.ari_id : NULL;
 	name->issue = cert_issue_start(name->engine, name->domain, replaces,
 				       on_issued, name, err);
-	if (name->issue)
+	if (name->issue) {
+		certs_counts(name->engine, TS_CERT_DNS01)->start++;
 		return;
+	}
 	none.error = err;
 	rest(name, &none);
 }

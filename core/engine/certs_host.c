@@ -65,8 +65,16 @@ static void host_cancel(void *handle)
 	free(wanted);
 }
 
-const struct ts_host_cert_ops engine_cert_ops = {.start = host_start,
-						 .cancel = host_cancel};
+static void host_listened(void *ctx)
+{
+	certs_listened(ctx);
+}
+
+const struct ts_host_cert_ops engine_cert_ops = {
+	.start = host_start,
+	.cancel = host_cancel,
+	.listened = host_listened,
+};
 
 /* -- for the control server ----------------------------------------------- */
 

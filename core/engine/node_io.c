@@ -13,6 +13,7 @@
 #include "core/base/heap.h"
 #include "core/base/log.h"
 #include "core/engine/auth_source.h"
+#include "core/engine/certs.h"
 #include "core/engine/engine_internal.h"
 #include "core/engine/local_server.h"
 #include "core/engine/login_notice.h"
@@ -473,6 +474,8 @@ static void on_state_changed(void *ctx, enum ts_node_state state,
 	struct ts_engine *engine = ctx;
 
 	login_notice_state(engine, state);
+	if (state == TS_RUNNING)
+		certs_changed(engine);
 	if (engine->host)
 		ts_host_state_changed(engine->host);
 	if (engine->localapi)
@@ -480,6 +483,11 @@ static void on_state_changed(void *ctx, enum ts_node_state state,
 					  now_of(engine));
 	if (engine->state_fn)
 		engine->state_fn(engine->state_ctx, state, error, NULL);
+}
+
+static void on_serve_changed(void *ctx)
+{
+	certs_changed(ctx);
 }
 
 static void on_auth_url(void *ctx, const char *url)
@@ -540,6 +548,8 @@ static void on_netmap_changed(void *ctx, unsigned changes)
 		ts_loop_post(engine->loop, engine_follow_tka_profile, engine);
 	if (changes & (TS_CHANGED_SELF | TS_CHANGED_FIRST))
 		ts_loop_post(engine->loop, engine_follow_mapper_attrs, engine);
+	if (changes & (TS_CHANGED_SELF | TS_CHANGED_DNS))
+		certs_changed(engine);
 	/* Later, when the message that is being read has been freed too. */
 	if (changes & TS_CHANGED_FIRST)
 		ts_loop_post(engine->loop, give_memory_back, NULL);
@@ -621,6 +631,8 @@ const struct ts_node_io engine_node_io = {
 	.want_auth_key = auth_source_want,
 	.persist = persist,
 	.state_trouble = state_trouble,
+	.cert_report = certs_report,
+	.serve_changed = on_serve_changed,
 	.state_changed = on_state_changed,
 	.auth_url = on_auth_url,
 	.netmap_changed = on_netmap_changed,

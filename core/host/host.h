@@ -64,6 +64,8 @@ struct ts_host_cert_ops {
 	void *(*start)(void *ctx, const char *name, unsigned limit_ms,
 		       ts_host_cert_fn fn, void *fn_ctx);
 	void (*cancel)(void *request);
+	/* A program listens behind TLS: clients will come. */
+	void (*listened)(void *ctx);
 };
 
 /* What one of the nodes has of its own. */

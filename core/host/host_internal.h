@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * host_internal.h - struct ts_host, and what its files ask of each other
  *
- *   broker_server -> app_connect, app_listener, names   requests
+ *   broker_answer -> app_connect, app_listener, names   requests
  *   app_connect   -> rendezvous, app_inbound (own address), app_splice
  *   app_listener  -> app_inbound -> app_splice | app_relay
  *   datagram_*    -> app_listener (ports), names (DNS)

@@ -57,7 +57,7 @@ struct ts_peerapi_conn {
 	bool is_ended; /* ... and is whole, as its taker knows */
 	bool is_lingering; /* all is said, and the peer still speaks */
 	bool wants_turn;
-	struct ts_http1_body body;
+	struct ts_http_body body;
 	const struct ts_peerapi_taker *taker; /* NULL: nobody wants it */
 	void *taker_ctx;
 	const struct ts_peerapi_source *source; /* NULL: none */

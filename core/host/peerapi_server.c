@@ -115,7 +115,7 @@ static void close_if_done(struct ts_peerapi_conn *conn)
 	if (!tcp || !conn->closes || conn->is_busy || conn->source ||
 	    ts_byte_queue_len(&conn->out) > 0)
 		return;
-	if (conn->in_body && !ts_http1_body_is_whole(&conn->body)) {
+	if (conn->in_body && !conn->body.is_done) {
 		linger(conn);
 		return;
 	}
@@ -193,6 +193,8 @@ static const char *reason_of(int status)
 		return "Content Too Large";
 	case 416:
 		return "Range Not Satisfiable";
+	case 501:
+		return "Not Implemented";
 	case 507:
 		return "Insufficient Storage";
 	default:
@@ -299,7 +301,7 @@ static void serve_head(struct ts_peerapi_conn *conn,
 {
 	begin(conn, req);
 	conn->body = req->framing;
-	conn->in_body = !ts_http1_body_is_whole(&conn->body) ||
+	conn->in_body = !conn->body.is_done ||
 			ts_peerapi_method_is(req, "PUT");
 	conn->closes |= conn->in_body;
 	ts_peerapi_serve(conn, req);
@@ -327,7 +329,8 @@ static bool serve_one(struct ts_peerapi_conn *conn)
 	if (err == -EAGAIN)
 		return false;
 	if (err) {
-		refuse(conn, err == -EMSGSIZE ? 413 : 400, "bad request\n");
+		refuse(conn, err == -EMSGSIZE ? 413 :
+			     err == -EOPNOTSUPP ? 501 : 400, "bad request\n");
 		return false;
 	}
 	begin(conn, &req);
@@ -344,16 +347,19 @@ static bool feed(struct ts_peerapi_conn *conn, const uint8_t *at, size_t left)
 {
 	const uint8_t *piece;
 	size_t len;
-	int err;
+	ssize_t n;
 
-	do {
-		err = ts_http1_body_read(&conn->body, &at, &left, &piece,
-					 &len);
-		if (!err && len > 0 && conn->taker)
+	while (left > 0 && !conn->body.is_done && !conn->is_over) {
+		n = ts_http_body_next(&conn->body, at, left, &piece, &len);
+		if (n < 0) {
+			abort_conn(conn);
+			return false;
+		}
+		if (len > 0 && conn->taker)
 			conn->taker->data(conn->taker_ctx, piece, len);
-	} while (!err && len > 0 && !conn->is_over);
-	if (err && !conn->is_over)
-		abort_conn(conn);
+		at += n;
+		left -= (size_t)n;
+	}
 	return !conn->is_over;
 }
 
@@ -382,7 +388,7 @@ static void read_body(struct ts_peerapi_conn *conn)
 			return;
 		ts_byte_queue_clear(&conn->in);
 	}
-	while (!ts_http1_body_is_whole(&conn->body) && conn->tcp &&
+	while (!conn->body.is_done && conn->tcp &&
 	       (count = stack_tcp_read_view(conn->tcp, &view, 1)) > 0) {
 		if (!feed(conn, view.iov_base, view.iov_len) || !conn->tcp)
 			return;
@@ -398,7 +404,7 @@ static void take_body(struct ts_peerapi_conn *conn)
 {
 	read_body(conn);
 	if (!conn->is_over && conn->taker && !conn->is_ended &&
-	    ts_http1_body_is_whole(&conn->body)) {
+	    conn->body.is_done) {
 		conn->is_ended = true;
 		conn->taker->end(conn->taker_ctx);
 	}

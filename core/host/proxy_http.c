@@ -198,24 +198,18 @@ enum ts_proxy_step ts_proxy_http_parse(struct ts_proxy_parser *p,
 	return PROXY_CALL;
 }
 
-static bool is_named(const struct ts_http1_field *f, const char *name)
-{
-	return f->name_len == strlen(name) &&
-	       strncasecmp(f->name, name, f->name_len) == 0;
-}
-
 /* Of this connection, not of the request. */
 static bool is_hop_field(const struct ts_http1_field *f)
 {
-	return is_named(f, "Connection") || is_named(f, "Keep-Alive") ||
-	       is_named(f, "Proxy-Connection") ||
-	       is_named(f, "Proxy-Authorization");
+	return ts_http1_is_named(f, "Connection") || ts_http1_is_named(f, "Keep-Alive") ||
+	       ts_http1_is_named(f, "Proxy-Connection") ||
+	       ts_http1_is_named(f, "Proxy-Authorization");
 }
 
 /* The LocalAPI takes requests for itself, and none with our password. */
 static bool is_local_field(const struct ts_http1_field *f)
 {
-	return is_named(f, "Host") || is_named(f, "Authorization");
+	return ts_http1_is_named(f, "Host") || ts_http1_is_named(f, "Authorization");
 }
 
 static void write_line(struct ts_writer *w, const struct ts_http1_head *head,

@@ -284,9 +284,9 @@ static int write_answer(struct serve_conn *conn,
 	return ts_serve_write_answer(&conn->out, &answer);
 }
 
-static bool is_kept(const struct ts_http1_head *head, const uint8_t *text)
+static bool is_kept(const struct ts_http1_head *head)
 {
-	return text[7] == '1' && !ts_http_lists(head, "Connection", "close");
+	return head->minor == 1 && !ts_http_lists(head, "Connection", "close");
 }
 
 /* An interim answer goes on, but for 100, which was ours to say. */
@@ -301,7 +301,7 @@ static int take_head(struct serve_conn *conn, const struct ts_http1_head *head)
 	if (err)
 		return err;
 	b->body.trailers = &b->trailers;
-	b->keeps_alive = is_kept(head, ts_byte_queue_data(&b->in));
+	b->keeps_alive = is_kept(head);
 	if (head->status != 100 &&
 	    !(head->status < 200 && conn->req.is_http10))
 		err = write_answer(conn, head);

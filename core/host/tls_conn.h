@@ -3,6 +3,7 @@
  *
  *   tls_wire.c    ciphertext: the tunnel's connection or a socket, as a BIO
  *   tls_handshake.c  certificates, names, protocols
+ *   tls_tickets.c    sessions that are taken up again
  *   tls_server.c  plain bytes, turns, ends
  *   tls_join.c    plain bytes to and from a program's socket
  */
@@ -14,6 +15,7 @@
 #include "core/base/byte_queue.h"
 #include "core/host/host_internal.h"
 #include "core/host/tls_server.h"
+#include "core/host/tls_tickets.h"
 
 enum {
 	TLS_NAME_CAP = 256,
@@ -34,6 +36,7 @@ enum tls_step {
 struct ts_tls_server {
 	SSL_CTX *ctx;
 	BIO_METHOD *bio_method;
+	struct ts_tls_tickets *tickets;
 	struct ts_link conns, ready;
 	size_t count;
 	struct ts_timer *pump;	/* set while somebody is in ready */

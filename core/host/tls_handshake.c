@@ -5,8 +5,6 @@
  * In the middle of a handshake OpenSSL asks for the certificate; it is put off
  * until the engine has it, which may mean that a CA is asked. Who asks for no
  * name gets an alert, and so does who asks for one that this node may not have.
- * Nobody takes up a session: tickets would need a key that has to be changed,
- * and handshakes are few.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -129,6 +127,31 @@ static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
 	return SSL_TLSEXT_ERR_OK;
 }
 
+/* -- sessions ------------------------------------------------------------- */
+
+static int on_client_hello(SSL *ssl, int *alert, void *ctx)
+{
+	const struct ts_tls_conn *conn = SSL_get_app_data(ssl);
+
+	(void)ctx;
+	if (ts_tls_tickets_bind(ssl, conn->member, conn->has_fixed_name
+							   ? conn->name : ""))
+	{
+		*alert = SSL_AD_INTERNAL_ERROR;
+		return SSL_CLIENT_HELLO_ERROR;
+	}
+	return SSL_CLIENT_HELLO_SUCCESS;
+}
+
+static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv,
+		     EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int is_new)
+{
+	const struct ts_tls_conn *conn = SSL_get_app_data(ssl);
+
+	return ts_tls_tickets_key(conn->host->tls->tickets, name, iv, cipher,
+				  mac, is_new);
+}
+
 /* -- the handshake -------------------------------------------------------- */
 
 static void note_protocol(struct ts_tls_conn *conn)
@@ -195,10 +218,12 @@ SSL_CTX *ts_tls_make_ctx(void)
 	if (!ctx)
 		return NULL;
 	SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
-	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET |
+	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION |
 					 SSL_OP_IGNORE_UNEXPECTED_EOF);
-	SSL_CTX_set_num_tickets(ctx, 0);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_timeout(ctx, TS_TLS_TICKETS_MS / 1000);
+	SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_ticket);
+	SSL_CTX_set_client_hello_cb(ctx, on_client_hello, NULL);
 	SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE |
 				      SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
 				      SSL_MODE_RELEASE_BUFFERS);

@@ -413,11 +413,12 @@ int ts_tls_server_open(struct ts_host *host)
 	ts_list_init(&server->ready);
 	server->ctx = ts_tls_make_ctx();
 	server->bio_method = ts_tls_wire_method();
+	server->tickets = ts_tls_tickets_new(host->loop);
 	server->pump = ts_timer_new(host->loop, pump, host);
 	server->sweep = ts_timer_new(host->loop, on_sweep, host);
 	ERR_clear_error();
-	if (!server->ctx || !server->bio_method || !server->pump ||
-	    !server->sweep)
+	if (!server->ctx || !server->bio_method || !server->tickets ||
+	    !server->pump || !server->sweep)
 		return -ENOMEM;
 	return ts_loop_before_sleep(host->loop, pump, host);
 }
@@ -427,6 +428,8 @@ void ts_tls_server_leave_node(struct ts_member *member)
 	struct ts_host *host = member->host;
 	struct ts_link *next;
 
+	/* Its names may be another node's from now on. */
+	ts_tls_tickets_forget(host->tls->tickets);
 	for (struct ts_link *at = host->tls->conns.next;
 	     at != &host->tls->conns; at = next) {
 		struct ts_tls_conn *conn =
@@ -467,6 +470,7 @@ void ts_tls_server_close(struct ts_host *host)
 	ts_timer_free(server->pump);
 	ts_timer_free(server->sweep);
 	BIO_meth_free(server->bio_method);
+	ts_tls_tickets_free(server->tickets);
 	SSL_CTX_free(server->ctx);
 	free(server);
 	host->tls = NULL;

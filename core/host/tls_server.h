@@ -114,6 +114,8 @@ void ts_tls_join(struct ts_member *member, struct stack_tcp *tcp, int cipher_fd,
 struct ts_listener;
 struct ts_relay_end;
 bool ts_tls_is_for(const struct ts_member *member, const struct ts_listener *l);
+/* A program listens: who serves it behind TLS will need a certificate. */
+void ts_tls_listened(const struct ts_host *host, const struct ts_listener *l);
 /* ends[0] is the program's; tcp is the other end, or ends[1] where tcp is NULL.
  * Takes all of them. */
 void ts_tls_inbound_start(struct ts_member *member,

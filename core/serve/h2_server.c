@@ -16,8 +16,8 @@
 #include <string.h>
 
 #include "core/base/err.h"
+#include "core/base/http_body.h"
 #include "core/serve/h2_head.h"
-#include "core/serve/http_body.h"
 #include "core/serve/http_trailers.h"
 
 enum {

@@ -7,11 +7,11 @@
  */
 #include "core/serve/proxy_head.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "core/base/err.h"
 
@@ -29,12 +29,28 @@ static const char *const our_fields[] = {
 	"Tailscale-Headers-Info", "Tailscale-App-Capabilities",
 };
 
+/* CGI and WSGI give a program its fields as variables, whose names have an
+ * underscore for all that is no letter or digit: Tailscale_User_Login is
+ * Tailscale-User-Login there. */
+static bool is_same_variable(const struct ts_http1_field *f, const char *name)
+{
+	if (f->name_len != strlen(name))
+		return false;
+	for (size_t i = 0; i < f->name_len; i++) {
+		unsigned char c = (unsigned char)f->name[i];
+
+		if (isalnum(c) ? tolower(c) != tolower((unsigned char)name[i])
+			       : name[i] != '-')
+			return false;
+	}
+	return true;
+}
+
 static bool is_in(const struct ts_http1_field *f, const char *const *names,
 		  size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		if (f->name_len == strlen(names[i]) &&
-		    strncasecmp(f->name, names[i], f->name_len) == 0)
+		if (is_same_variable(f, names[i]))
 			return true;
 	return false;
 }
@@ -104,9 +120,7 @@ static void put_encoded(struct out *o, const char *name, const char *value)
 static void put_announced(struct out *o, const struct ts_http1_head *head)
 {
 	for (size_t i = 0; i < head->field_count; i++)
-		if (head->fields[i].name_len == strlen("Trailer") &&
-		    strncasecmp(head->fields[i].name, "Trailer",
-				head->fields[i].name_len) == 0)
+		if (ts_http1_is_named(&head->fields[i], "Trailer"))
 			copy_field(o, &head->fields[i]);
 }
 

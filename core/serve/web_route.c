@@ -9,6 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "core/base/encode.h"
 #include "core/base/err.h"
 
 /* -- mounts ---------------------------------------------------------------- */
@@ -324,11 +325,6 @@ int ts_serve_forward_parse(const char *forward, struct ts_serve_target *out)
 
 /* -- the way of a request -------------------------------------------------- */
 
-static int hex_of(char c)
-{
-	return is_digit(c) ? c - '0' : (c | 0x20) - 'a' + 10;
-}
-
 /* How much of the raw path is mount, which is decoded; -1: it is not. The path
  * was decoded before, so its percent signs are in order. */
 static ssize_t skip_mount(const struct ts_serve_request *req,
@@ -344,7 +340,7 @@ static ssize_t skip_mount(const struct ts_serve_request *req,
 			return -1;
 		c = raw[at++];
 		if (c == '%') {
-			c = (char)(hex_of(raw[at]) * 16 + hex_of(raw[at + 1]));
+			c = (char)ts_hex_byte(raw + at);
 			at += 2;
 		}
 		if (c != mount[i])

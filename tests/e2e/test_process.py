@@ -56,7 +56,8 @@ def sink(run):
                ).wait_running().wait_listening(7001)
 
 
-CLIENTS = ["then__exit_in_child", "cancelled_anywhere", "connect_in_handler",
+CLIENTS = ["then__exit_in_child", "cancelled_anywhere",
+           "cancelled_where_posix_says", "connect_in_handler",
            "sixty_four_fds", "all_closed_in_child", "first_number_is_three",
            "daemonized", "sandboxed", "plain"]
 

@@ -706,7 +706,7 @@ def test_hosts_that_are_not_ours(web, call):
                          ("evil.example.com", "404"), ("", "404")):
         out = raw(call, f"GET / HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())
         assert out.split(" ")[1] == status, host
-    assert "501" in raw(call, f"CONNECT x:1 HTTP/1.0\r\nHost: {NAME}\r\n"
+    assert "501" in raw(call, f"CONNECT x:1 HTTP/1.1\r\nHost: {NAME}\r\n"
                               "Transfer-Encoding: x\r\n\r\n".encode())
     for target in ("*", "x:1"):
         method = "OPTIONS" if target == "*" else "CONNECT"

@@ -67,7 +67,10 @@ static void cancel_cert(void *request)
 	b->fn = NULL;
 }
 
-static const struct ts_host_cert_ops cert_ops = {start_cert, cancel_cert};
+static const struct ts_host_cert_ops cert_ops = {
+	.start = start_cert,
+	.cancel = cancel_cert,
+};
 
 static void set_certs(struct fixture *f, void *ctx)
 {
@@ -335,6 +338,144 @@ static void protocols_are_those_of_the_owner(void **state)
 	close_bench(&b);
 }
 
+/* -- sessions that are taken up ------------------------------------------- */
+
+static SSL_SESSION *last_session;
+
+static int keep_session(SSL *ssl, SSL_SESSION *session)
+{
+	(void)ssl;
+	SSL_SESSION_free(last_session);
+	last_session = session;
+	return 1;
+}
+
+/* One connection with its ticket, which the client keeps. Was the session that
+ * it brought taken up? */
+static bool resumes(struct bench *b, const char *name, int version,
+		    SSL_SESSION *session)
+{
+	char got[8];
+	bool was_taken_up;
+	SSL *ssl;
+
+	begin(b);
+	ssl = new_client(b, name, version, NULL);
+	SSL_set1_host(ssl, NULL);
+	SSL_set_verify(ssl, SSL_VERIFY_NONE, NULL);
+	SSL_CTX_set_session_cache_mode(SSL_get_SSL_CTX(ssl),
+				       SSL_SESS_CACHE_CLIENT |
+				       SSL_SESS_CACHE_NO_INTERNAL);
+	SSL_CTX_sess_set_new_cb(SSL_get_SSL_CTX(ssl), keep_session);
+	if (session) { /* OpenSSL uses each once */
+		session = SSL_SESSION_dup(session);
+		assert_int_equal(SSL_set_session(ssl, session), 1);
+		SSL_SESSION_free(session);
+	}
+	assert_int_equal(SSL_connect(ssl), 1);
+	was_taken_up = SSL_session_reused(ssl);
+	assert_int_equal(send(b->program, "x", 1, 0), 1);
+	assert_int_equal(SSL_read(ssl, got, sizeof(got)), 1);
+	SSL_shutdown(ssl);
+	SSL_free(ssl);
+	end_pair(b);
+	wait_ended(b, 1);
+	return was_taken_up;
+}
+
+static SSL_SESSION *take_session(void)
+{
+	SSL_SESSION *session = last_session;
+
+	last_session = NULL;
+	assert_non_null(session);
+	return session;
+}
+
+static void leave_node(struct fixture *f, void *ctx)
+{
+	(void)ctx;
+	ts_tls_server_leave_node(ts_host_first(f->host));
+}
+
+static void a_session_is_taken_up_for_its_name_alone(void **state)
+{
+	static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+	struct bench b;
+
+	(void)state;
+	open_bench(&b);
+	for (size_t i = 0; i < 2; i++) {
+		SSL_SESSION *session;
+
+		b.wish.name = NULL;
+		b.starts = 0;
+		assert_false(resumes(&b, NAME, versions[i], NULL));
+		session = take_session();
+		assert_true(resumes(&b, NAME, versions[i], session));
+		assert_true(resumes(&b, NAME, versions[i], session));
+		/* No certificate is needed for that, */
+		assert_int_equal(b.starts, 1);
+		/* and for another name there is no other way. */
+		assert_false(resumes(&b, "other.ts.net", versions[i], session));
+		assert_string_equal(b.asked, "other.ts.net");
+		b.wish.name = "fixed.ts.net";
+		assert_false(resumes(&b, NAME, versions[i], session));
+		assert_string_equal(b.asked, "fixed.ts.net");
+		assert_int_equal(b.starts, 3);
+		b.wish.name = NULL;
+		/* Another node takes this one's place. */
+		on_loop(&b.f, leave_node, NULL);
+		assert_false(resumes(&b, NAME, versions[i], session));
+		SSL_SESSION_free(session);
+	}
+	SSL_SESSION_free(last_session);
+	last_session = NULL;
+	close_bench(&b);
+}
+
+static void strange_tickets_are_whole_handshakes(void **state)
+{
+	uint8_t *der = NULL;
+	const unsigned char *at;
+	SSL_SESSION *session;
+	struct bench b;
+	size_t len;
+
+	(void)state;
+	open_bench(&b);
+	resumes(&b, NAME, TLS1_3_VERSION, NULL);
+	session = take_session();
+	len = (size_t)i2d_SSL_SESSION(session, &der);
+	SSL_SESSION_get0_ticket(session, &at, &(size_t){0});
+	for (size_t i = 0; i + 20 < len; i++) {
+		/* The ticket's key, and a byte of what it seals. */
+		static const size_t bits[] = {3, 20, 60};
+		const unsigned char *copy = der;
+
+		if (memcmp(der + i, at, 20) != 0)
+			continue;
+		for (size_t k = 0; k < 3; k++) {
+			SSL_SESSION *bad;
+
+			der[i + bits[k]] ^= 1;
+			copy = der;
+			bad = d2i_SSL_SESSION(NULL, &copy, (long)len);
+			assert_non_null(bad);
+			assert_false(resumes(&b, NAME, TLS1_3_VERSION, bad));
+			SSL_SESSION_free(bad);
+			der[i + bits[k]] ^= 1;
+		}
+		i = len;
+	}
+	assert_true(resumes(&b, NAME, TLS1_3_VERSION, session));
+	SSL_SESSION_free(session);
+	SSL_SESSION_free(last_session);
+	last_session = NULL;
+	OPENSSL_free(der);
+	close_bench(&b);
+}
+
 /* A client that goes while its certificate is obtained costs no more. */
 static void a_wait_is_called_off(void **state)
 {
@@ -469,6 +610,8 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(what_is_cut_or_no_tls_is_the_end),
 	cmocka_unit_test(early_bytes_are_the_first),
 	cmocka_unit_test(handshakes_of_one_address_are_bounded),
+	cmocka_unit_test(a_session_is_taken_up_for_its_name_alone),
+	cmocka_unit_test(strange_tickets_are_whole_handshakes),
 };
 
 RUN_IN_EMPTY_NET(tests)

@@ -255,6 +255,27 @@ static void nobody_says_who_he_is(void **state)
 	free(head);
 }
 
+/* What CGI and WSGI would hand to a program under the same name. */
+static void nor_with_underscores(void **state)
+{
+	const struct ts_serve_caller caller = {.ip = "100.64.0.9"};
+	char *head = proxied(
+		"GET / HTTP/1.1\r\nHost: h\r\nTailscale_User_Login: root\r\n"
+		"Tailscale-User_Name: root\r\ntailscale.user.login: root\r\n"
+		"X_Forwarded_For: 1.2.3.4\r\nX-Forwarded_Proto: https\r\n"
+		"Tailscale_Funnel_Request: ?1\r\nContent_Length: 5\r\n"
+		"Tailscale_App_Capabilities: {}\r\nTransfer_Encoding: "
+		"chunked\r\nTailscale_User: x\r\nX_Own: y\r\n\r\n",
+		"3000", &caller);
+
+	(void)state;
+	assert_string_equal(head,
+		"GET / HTTP/1.1\r\nHost: h\r\nTailscale_User: x\r\n"
+		"X_Own: y\r\nX-Forwarded-For: 100.64.0.9\r\n"
+		"X-Forwarded-Host: h\r\n\r\n");
+	free(head);
+}
+
 static void funnel_and_tags_have_no_user(void **state)
 {
 	const struct ts_serve_caller funnel = {.ip = "9.9.9.9", .is_funnel = true,
@@ -354,6 +375,7 @@ int main(void)
 		cmocka_unit_test(targets_have_many_forms),
 		cmocka_unit_test(redirects_expand),
 		cmocka_unit_test(nobody_says_who_he_is),
+		cmocka_unit_test(nor_with_underscores),
 		cmocka_unit_test(funnel_and_tags_have_no_user),
 		cmocka_unit_test(answers_are_framed_anew),
 		cmocka_unit_test(values_are_encoded_as_go_does),

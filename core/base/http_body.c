@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * http_body.c - where the body of an HTTP/1.1 message ends
  */
-#include "core/serve/http_body.h"
+#include "core/base/http_body.h"
 
 #include <errno.h>
 #include <string.h>
 #include <strings.h>
 
+#include "core/base/encode.h"
+
 enum { LINES_MAX = 16384, SIZE_DIGITS_MAX = 15 };
 
 enum chunk_state {
 	CHUNK_SIZE,	/* hex digits */
+	CHUNK_SIZE_SPACE, /* behind them */
 	CHUNK_EXTENSION, /* up to the CR */
 	CHUNK_SIZE_LF,
 	CHUNK_DATA,
@@ -23,12 +26,6 @@ enum chunk_state {
 };
 
 /* -- fields ---------------------------------------------------------------- */
-
-static bool is_named(const struct ts_http1_field *f, const char *name)
-{
-	return f->name_len == strlen(name) &&
-	       strncasecmp(f->name, name, f->name_len) == 0;
-}
 
 static bool field_lists(const struct ts_http1_field *f, const char *name)
 {
@@ -55,19 +52,10 @@ bool ts_http_lists(const struct ts_http1_head *head, const char *field,
 		   const char *name)
 {
 	for (size_t i = 0; i < head->field_count; i++)
-		if (is_named(&head->fields[i], field) &&
+		if (ts_http1_is_named(&head->fields[i], field) &&
 		    field_lists(&head->fields[i], name))
 			return true;
 	return false;
-}
-
-static size_t count_of(const struct ts_http1_head *head, const char *name)
-{
-	size_t count = 0;
-
-	for (size_t i = 0; i < head->field_count; i++)
-		count += is_named(&head->fields[i], name);
-	return count;
 }
 
 /* Digits only, so that nobody else counts otherwise. */
@@ -91,7 +79,7 @@ static int set_length(const struct ts_http1_head *head,
 {
 	const struct ts_http1_field *f = ts_http1_find(head, "Content-Length");
 
-	if (count_of(head, "Content-Length") > 1)
+	if (ts_http1_count(head, "Content-Length") > 1)
 		return -EBADMSG;
 	out->kind = TS_BODY_LENGTH;
 	return read_length(f, &out->left);
@@ -100,7 +88,7 @@ static int set_length(const struct ts_http1_head *head,
 static int set_coding(const struct ts_http1_head *head,
 		      struct ts_http_body *out)
 {
-	if (count_of(head, "Transfer-Encoding") > 1)
+	if (head->minor == 0 || ts_http1_count(head, "Transfer-Encoding") > 1)
 		return -EBADMSG;
 	out->kind = TS_BODY_CHUNKED;
 	return ts_http1_value_is(ts_http1_find(head, "Transfer-Encoding"),
@@ -153,14 +141,6 @@ int ts_http_body_of_response(const struct ts_http1_head *head, bool is_head,
 
 /* -- chunks ---------------------------------------------------------------- */
 
-static int hex_of(uint8_t c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static int expect(struct ts_http_body *b, uint8_t c, uint8_t wanted,
 		  enum chunk_state next)
 {
@@ -168,21 +148,28 @@ static int expect(struct ts_http_body *b, uint8_t c, uint8_t wanted,
 	return c == wanted ? 0 : -EBADMSG;
 }
 
+static int step_size_space(struct ts_http_body *b, uint8_t c)
+{
+	if (c == ' ' || c == '\t') {
+		b->state = CHUNK_SIZE_SPACE;
+		return ++b->line_len > LINES_MAX ? -EMSGSIZE : 0;
+	}
+	if (c == ';') {
+		b->state = CHUNK_EXTENSION;
+		return 0;
+	}
+	return expect(b, c, '\r', CHUNK_SIZE_LF);
+}
+
 static int step_size(struct ts_http_body *b, uint8_t c)
 {
-	int digit = hex_of(c);
+	int digit = ts_hex_digit((char)c);
 
 	if (digit >= 0) {
 		b->left = b->left * 16 + (uint64_t)digit;
 		return ++b->digits > SIZE_DIGITS_MAX ? -EBADMSG : 0;
 	}
-	if (b->digits == 0)
-		return -EBADMSG;
-	if (c == ';' || c == ' ' || c == '\t') {
-		b->state = CHUNK_EXTENSION;
-		return 0;
-	}
-	return expect(b, c, '\r', CHUNK_SIZE_LF);
+	return b->digits == 0 ? -EBADMSG : step_size_space(b, c);
 }
 
 /* In extensions and trailers. */
@@ -225,6 +212,8 @@ static int step(struct ts_http_body *b, uint8_t c)
 	switch ((enum chunk_state)b->state) {
 	case CHUNK_SIZE:
 		return step_size(b, c);
+	case CHUNK_SIZE_SPACE:
+		return step_size_space(b, c);
 	case CHUNK_EXTENSION:
 		return step_line(b, c, CHUNK_SIZE_LF);
 	case CHUNK_SIZE_LF:

@@ -2,12 +2,13 @@
  * http_body.h - where the body of an HTTP/1.1 message ends
  *
  * Bytes in, payload out; no I/O. What two readers could understand in two ways
- * is refused: Content-Length beside Transfer-Encoding, several lengths, codings
- * other than chunked, chunk sizes that are not plain hex, bare line feeds.
+ * is refused: Content-Length beside Transfer-Encoding (of a server, the length
+ * is void), several lengths, codings other than chunked, or in HTTP/1.0, chunk
+ * sizes that are not plain hex, bare line feeds.
  * Source: RFC 9112 sections 6 and 7
  */
-#ifndef CORE_SERVE_HTTP_BODY_H
-#define CORE_SERVE_HTTP_BODY_H
+#ifndef CORE_BASE_HTTP_BODY_H
+#define CORE_BASE_HTTP_BODY_H
 
 #include <stdbool.h>
 #include <stddef.h>
