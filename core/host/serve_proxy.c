@@ -104,7 +104,7 @@ static bool try_again(struct serve_conn *conn)
 
 	if (!old->is_reused || old->has_spoken || !old->resend)
 		return false;
-	b = serve_backend_new(conn, &old->dial.target);
+	b = serve_backend_new(conn, &old->dial.target, old->wants_h2);
 	ok = b && ts_byte_queue_push(&b->out, old->resend,
 				     old->resend_len) == 0;
 	if (!ok) {
@@ -149,18 +149,35 @@ static void reset_exchange(struct serve_backend *b)
 	ts_byte_queue_clear(&b->trailers);
 	free(b->resend);
 	b->resend = NULL;
+	if (b->h2)
+		ts_h2_backend_begin(b->h2);
+}
+
+/* "application/grpc", or that and a suffix or a parameter. */
+static bool is_grpc(const struct ts_serve_request *req)
+{
+	const struct ts_http1_field *f =
+		ts_http1_find(&req->head, "Content-Type");
+	size_t len = strlen("application/grpc");
+
+	return f && f->value_len >= len &&
+	       memcmp(f->value, "application/grpc", len) == 0 &&
+	       (f->value_len == len || f->value[len] == '+' ||
+		f->value[len] == ';');
 }
 
 static int connect_backend(struct serve_conn *conn,
 			   const struct ts_serve_target *target)
 {
 	struct serve_backend *b = conn->backend;
+	bool wants_h2 = conn->stream.h2 && is_grpc(&conn->req);
 
-	if (b && serve_backend_fits(b, target)) {
+	if (b && serve_backend_fits(b, target, wants_h2)) {
 		b->is_reused = true;
 	} else {
 		serve_backend_free(b);
-		b = conn->backend = serve_backend_new(conn, target);
+		b = conn->backend = serve_backend_new(conn, target,
+							wants_h2);
 	}
 	if (!b)
 		return -ENOMEM;
