@@ -182,6 +182,25 @@ static int step_line(struct ts_http_body *b, uint8_t c, enum chunk_state next)
 	return c == '\n' || c == '\0' ? -EBADMSG : 0;
 }
 
+static int keep(struct ts_http_body *b, uint8_t c)
+{
+	return b->trailers ? ts_byte_queue_push(b->trailers, &c, 1) : 0;
+}
+
+static int step_trailer(struct ts_http_body *b, uint8_t c)
+{
+	int err = step_line(b, c, CHUNK_TRAILER_LF);
+
+	return err ? err : keep(b, c);
+}
+
+static int end_of_trailer(struct ts_http_body *b, uint8_t c)
+{
+	int err = expect(b, c, '\n', CHUNK_TRAILER);
+
+	return err ? err : keep(b, c);
+}
+
 static int end_of_size(struct ts_http_body *b, uint8_t c)
 {
 	b->digits = 0;
@@ -209,11 +228,11 @@ static int step(struct ts_http_body *b, uint8_t c)
 			return 0;
 		}
 		b->state = CHUNK_TRAILER_LINE;
-		return step_line(b, c, CHUNK_TRAILER_LF);
+		return step_trailer(b, c);
 	case CHUNK_TRAILER_LINE:
-		return step_line(b, c, CHUNK_TRAILER_LF);
+		return step_trailer(b, c);
 	case CHUNK_TRAILER_LF:
-		return expect(b, c, '\n', CHUNK_TRAILER);
+		return end_of_trailer(b, c);
 	case CHUNK_LAST_LF:
 		b->is_done = true;
 		return c == '\n' ? 0 : -EBADMSG;

@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "core/base/byte_queue.h"
 #include "core/base/http1.h"
 
 enum ts_http_body_kind {
@@ -32,6 +33,7 @@ struct ts_http_body {
 	unsigned state; /* enum chunk_state */
 	unsigned digits;
 	size_t line_len; /* of extensions and trailers, all together */
+	struct ts_byte_queue *trailers; /* lines go there; NULL: nowhere */
 };
 
 /* 0; -EBADMSG: refused; -EOPNOTSUPP: a coding that we do not know. */
@@ -42,7 +44,7 @@ int ts_http_body_of_response(const struct ts_http1_head *head, bool is_head,
 			     struct ts_http_body *out);
 /* Takes bytes from the front of data: how many, and which of them (*payload,
  * *payload_len) are the body's. 0: it is done, or more is needed. -EBADMSG,
- * -EMSGSIZE (extensions or trailers without end). Trailers are passed over. */
+ * -EMSGSIZE (extensions or trailers without end), -ENOMEM. */
 ssize_t ts_http_body_next(struct ts_http_body *body, const uint8_t *data,
 			  size_t len, const uint8_t **payload,
 			  size_t *payload_len);

@@ -550,7 +550,7 @@ void tsnet_close(struct tsnet *ts)
 {
 	if (!ts)
 		return;
-	if (api_calls_is_here(&ts->host)) {
+	if (api_calls_is_here(&ts->host) || api_is_asking(ts)) {
 		(void)fail_inside(ts);
 		return;
 	}

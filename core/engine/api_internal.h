@@ -157,6 +157,8 @@ int api_bind_tailnet(struct tsnet *ts, uint8_t proto, int family,
 int api_remember(struct tsnet *ts, const struct api_listener *l);
 /* Is fd a listener of this server's? out may be NULL. */
 bool api_find_listener(struct tsnet *ts, int fd, struct api_listener *out);
+/* Is this the thread of an accept that asks the program what it wants? */
+bool api_is_asking(const struct tsnet *ts);
 /* From now on they accept nothing, and who waits there is told. */
 void api_end_listeners(struct tsnet *ts);
 

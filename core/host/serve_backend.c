@@ -9,6 +9,8 @@
 #include <strings.h>
 #include <sys/socket.h>
 
+#include "core/base/http_trailers.h"
+
 static void on_socket(void *ctx, unsigned events)
 {
 	struct serve_backend *b = ctx;
@@ -118,6 +120,7 @@ struct serve_backend *serve_backend_new(struct serve_conn *conn,
 	b->fd = -1;
 	ts_byte_queue_init(&b->in, SERVE_QUEUE_BYTES);
 	ts_byte_queue_init(&b->out, SERVE_QUEUE_BYTES);
+	ts_byte_queue_init(&b->trailers, TS_HTTP_TRAILERS_MAX);
 	if (serve_dial_start(&b->dial, conn->member, target, on_dialled, b)) {
 		serve_backend_free(b);
 		return NULL;
@@ -137,6 +140,7 @@ void serve_backend_free(struct serve_backend *b)
 	ts_sock_close(b->fd);
 	ts_byte_queue_deinit(&b->in);
 	ts_byte_queue_deinit(&b->out);
+	ts_byte_queue_deinit(&b->trailers);
 	free(b->resend);
 	free(b);
 }

@@ -25,6 +25,7 @@ struct serve_backend {
 	bool is_reused, has_spoken, has_head, is_chunked, keeps_alive;
 	bool body_is_sent;
 	struct ts_http_body body; /* of the answer */
+	struct ts_byte_queue trailers;
 	uint8_t *resend; /* the head, for a connection that was given up */
 	size_t resend_len;
 };

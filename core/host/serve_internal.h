@@ -4,6 +4,7 @@
  *   serve_server   connections: which they are, how long
  *   serve_places   how many there may be, of whom
  *   serve_stream   a client's bytes, plain or out of TLS
+ *   serve_h2       a connection that carries others, as streams of HTTP/2
  *   serve_http     one request after the other: which handler has it
  *   serve_answer   answers of our own: texts, redirects, errors
  *   serve_files    files and directories; serve_list a directory's page
@@ -22,6 +23,7 @@
 #include "core/host/host_internal.h"
 #include "core/host/serve.h"
 #include "core/node/node_serve.h"
+#include "core/serve/h2_server.h"
 #include "core/serve/proxy_head.h"
 #include "core/serve/serve_config.h"
 
@@ -48,6 +50,8 @@ struct serve_stream {
 	struct ts_tls_conn *tls;
 	int fd; /* of a program here, plain; -1: none */
 	struct ts_watch *watch;
+	struct ts_h2_stream *h2; /* of what carries it; NULL: gone, or none */
+	struct serve_conn *carrier;
 	bool is_up;	       /* the handshake is done */
 	bool has_ended;	       /* the client's side, in order */
 	struct serve_conn *owner;
@@ -64,10 +68,14 @@ void serve_stream_watch(struct serve_stream *s, bool wants_bytes,
 			bool wants_room);
 /* Of TLS, whose certificate the client was shown. */
 const char *serve_stream_name(const struct serve_stream *s);
+/* HTTP/2 was agreed upon. */
+bool serve_stream_is_h2(const struct serve_stream *s);
 /* Up to cap bytes; 0: none now, or the end (has_ended). */
 size_t serve_stream_read(struct serve_stream *s, void *out, size_t cap);
 size_t serve_stream_write(struct serve_stream *s, const void *data, size_t len);
 void serve_stream_flush(struct serve_stream *s);
+/* What was written is not on its way yet, and could still be lost. */
+bool serve_stream_is_pending(const struct serve_stream *s);
 void serve_stream_end(struct serve_stream *s); /* our side, in order */
 void serve_stream_close(struct serve_stream *s);
 void serve_stream_abort(struct serve_stream *s);
@@ -95,6 +103,7 @@ struct ts_serve {
 
 enum serve_state {
 	SERVE_HEAD,	/* a request is awaited */
+	SERVE_H2,	/* it carries streams */
 	SERVE_DISCARD,	/* answered; what is left of its body is read */
 	SERVE_FILE,	/* a file is sent */
 	SERVE_PROXY,	/* a backend has it */
@@ -121,10 +130,13 @@ struct serve_conn {
 	/* The request that is being answered. */
 	uint8_t *head;
 	struct ts_serve_request req;
+	struct ts_byte_queue trailers; /* of the request */
 	bool has_begun;	    /* its first byte is here */
 	bool has_continued; /* 100 was said */
 	uint64_t discarded;
 	bool closes; /* after this answer */
+	/* serve_h2.c; NULL: it carries none */
+	struct ts_h2_server *h2;
 	/* serve_files.c */
 	int file_fd; /* -1: none */
 	uint64_t file_left;
@@ -136,10 +148,21 @@ struct serve_conn {
 void serve_web_funnel(struct ts_member *member, struct stack_tcp *up,
 		      const struct ts_addr *src, const struct ts_ip *peer,
 		      uint16_t port);
+/* A stream that carrier carries; NULL: too many, or no memory. */
+struct serve_conn *serve_conn_new_stream(struct serve_conn *carrier);
 void serve_conn_line_up(struct serve_conn *conn);
 void serve_conn_set_due(struct serve_conn *conn, uint64_t in_ms);
 /* At the end of this turn. */
 void serve_conn_kill(struct serve_conn *conn);
+
+/* -- serve_h2.c ------------------------------------------------------------ */
+/* false: HTTP/2 was not agreed upon. */
+bool serve_h2_begin(struct serve_conn *conn);
+bool serve_h2_step(struct serve_conn *conn);
+void serve_h2_follow_due(struct serve_conn *conn, bool has_moved);
+/* Says that it is the end, where nothing is under way; false: something is. */
+bool serve_h2_end(struct serve_conn *conn);
+void serve_h2_close(struct serve_conn *conn);
 
 /* -- serve_http.c ---------------------------------------------------------- */
 /* One step; true: something was done, and more may be. */

@@ -16,6 +16,7 @@
 #include "core/host/serve_backend.h"
 #include "core/host/serve_internal.h"
 #include "core/model/json_fields.h"
+#include "core/base/http_trailers.h"
 
 /* -- who is calling -------------------------------------------------------- */
 
@@ -145,6 +146,7 @@ static void reset_exchange(struct serve_backend *b)
 {
 	b->has_spoken = b->has_head = b->is_chunked = false;
 	b->keeps_alive = b->body_is_sent = false;
+	ts_byte_queue_clear(&b->trailers);
 	free(b->resend);
 	b->resend = NULL;
 }
@@ -192,6 +194,7 @@ void serve_proxy(struct serve_conn *conn, const struct ts_serve_handler *h)
 		serve_answer_status(conn, err == -EMSGSIZE ? 431 : 500);
 		return;
 	}
+	conn->req.body.trailers = &conn->trailers;
 	conn->state = SERVE_PROXY;
 }
 
@@ -209,11 +212,6 @@ static int put_chunk(struct ts_byte_queue *to, const uint8_t *data, size_t len)
 	return 0;
 }
 
-static int put_end(struct ts_byte_queue *to)
-{
-	return ts_byte_queue_push(to, "0\r\n\r\n", 5);
-}
-
 static void say_continue(struct serve_conn *conn)
 {
 	static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -228,7 +226,8 @@ static void end_upload(struct serve_conn *conn)
 	struct serve_backend *b = conn->backend;
 
 	b->body_is_sent = true;
-	if (conn->req.body.kind == TS_BODY_CHUNKED && put_end(&b->out))
+	if (conn->req.body.kind == TS_BODY_CHUNKED &&
+	    ts_http_trailers_write(&b->out, &conn->trailers))
 		conn->is_over = true;
 }
 
@@ -301,6 +300,7 @@ static int take_head(struct serve_conn *conn, const struct ts_http1_head *head)
 	err = ts_http_body_of_response(head, conn->req.is_head, &b->body);
 	if (err)
 		return err;
+	b->body.trailers = &b->trailers;
 	b->keeps_alive = is_kept(head);
 	if (head->status != 100 &&
 	    !(head->status < 200 && conn->req.is_http10))
@@ -370,7 +370,7 @@ static bool download(struct serve_conn *conn)
 	}
 	if (!b->body.is_done)
 		return n > 0;
-	if (b->is_chunked && put_end(&conn->out))
+	if (b->is_chunked && ts_http_trailers_write(&conn->out, &b->trailers))
 		conn->is_over = true;
 	finish(conn);
 	return true;

@@ -15,6 +15,7 @@
 
 #include "core/host/serve_backend.h"
 #include "core/host/serve_internal.h"
+#include "core/base/http_trailers.h"
 
 /* A step moves what a buffer holds at most. */
 enum { SWEEP_MS = 1000, TURN_STEPS = 4 };
@@ -25,6 +26,7 @@ static void free_conn(struct serve_conn *conn)
 {
 	struct ts_serve *serve = conn->member->serve;
 
+	serve_h2_close(conn);
 	serve_stream_abort(&conn->stream);
 	serve_backend_free(conn->backend);
 	serve_http_forget(conn);
@@ -33,6 +35,7 @@ static void free_conn(struct serve_conn *conn)
 	ts_list_remove(&conn->ready);
 	ts_byte_queue_deinit(&conn->in);
 	ts_byte_queue_deinit(&conn->out);
+	ts_byte_queue_deinit(&conn->trailers);
 	serve_place_leave(serve, &conn->place);
 	free(conn);
 }
@@ -94,6 +97,7 @@ static bool drain(struct serve_conn *conn)
 static void follow_due(struct serve_conn *conn, bool has_moved)
 {
 	bool is_clients_turn = ts_byte_queue_len(&conn->out) > 0 ||
+			       serve_stream_is_pending(&conn->stream) ||
 			       (conn->state == SERVE_PROXY &&
 				!conn->req.body.is_done);
 
@@ -124,7 +128,10 @@ static void work(struct serve_conn *conn)
 		free_conn(conn);
 		return;
 	}
-	follow_due(conn, has_moved);
+	if (conn->state == SERVE_H2)
+		serve_h2_follow_due(conn, has_moved);
+	else
+		follow_due(conn, has_moved);
 	serve_backend_watch(conn->backend);
 	serve_stream_watch(&conn->stream,
 			   !conn->stream.has_ended &&
@@ -173,7 +180,8 @@ static void on_sweep(void *ctx)
 		next = at->next;
 		if (now_ms < conn->due_ms)
 			continue;
-		if (conn->state == SERVE_HEAD && !conn->has_begun)
+		if ((conn->state == SERVE_HEAD && !conn->has_begun) ||
+		    serve_h2_end(conn))
 			serve_stream_close(&conn->stream); /* in order */
 		free_conn(conn);
 	}
@@ -203,11 +211,26 @@ static struct serve_conn *new_conn(struct ts_member *member,
 	conn->stream.fd = -1;
 	ts_byte_queue_init(&conn->in, SERVE_QUEUE_BYTES);
 	ts_byte_queue_init(&conn->out, TS_SERVE_TEXT_MAX + SERVE_QUEUE_BYTES);
+	ts_byte_queue_init(&conn->trailers, TS_HTTP_TRAILERS_MAX);
 	ts_list_init(&conn->ready);
 	if (ts_list_is_empty(&serve->conns))
 		ts_timer_set(serve->sweep, ts_host_now_ms(member->host) + SWEEP_MS);
 	ts_list_insert(&serve->conns, &conn->link);
 	serve_conn_set_due(conn, SERVE_HEAD_MS);
+	return conn;
+}
+
+struct serve_conn *serve_conn_new_stream(struct serve_conn *carrier)
+{
+	struct serve_conn *conn = new_conn(carrier->member, &carrier->remote,
+					   &carrier->place.peer);
+
+	if (!conn)
+		return NULL;
+	conn->port = carrier->port;
+	memcpy(conn->service, carrier->service, sizeof(conn->service));
+	conn->is_tls = carrier->is_tls;
+	conn->is_funnel = carrier->is_funnel;
 	return conn;
 }
 

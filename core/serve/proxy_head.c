@@ -116,13 +116,24 @@ static void put_encoded(struct out *o, const char *name, const char *value)
 	free(encoded);
 }
 
-static void put_framing(struct out *o, const struct ts_http_body *body,
-			bool is_chunked)
+/* Which trailers will come; only after chunks can they. */
+static void put_announced(struct out *o, const struct ts_http1_head *head)
+{
+	for (size_t i = 0; i < head->field_count; i++)
+		if (head->fields[i].name_len == strlen("Trailer") &&
+		    strncasecmp(head->fields[i].name, "Trailer",
+				head->fields[i].name_len) == 0)
+			copy_field(o, &head->fields[i]);
+}
+
+static void put_framing(struct out *o, const struct ts_http1_head *head,
+			const struct ts_http_body *body, bool is_chunked)
 {
 	char text[24];
 
 	if (is_chunked) {
 		put_field(o, "Transfer-Encoding", "chunked");
+		put_announced(o, head);
 	} else if (body->kind == TS_BODY_LENGTH) {
 		snprintf(text, sizeof(text), "%llu",
 			 (unsigned long long)body->left);
@@ -188,7 +199,8 @@ int ts_serve_write_request(struct ts_byte_queue *out,
 			copy_field(&o, f);
 	}
 	put_caller(&o, req, caller);
-	put_framing(&o, &req->body, req->body.kind == TS_BODY_CHUNKED);
+	put_framing(&o, head, &req->body,
+		    req->body.kind == TS_BODY_CHUNKED);
 	if (ts_http_lists(head, "Te", "trailers"))
 		put_field(&o, "Te", "trailers");
 	if (req->is_upgrade)
@@ -224,7 +236,7 @@ int ts_serve_write_answer(struct ts_byte_queue *out,
 		if (answer->body->kind == TS_BODY_NONE && f &&
 		    head->status != 204)
 			copy_field(&o, f);
-		put_framing(&o, answer->body, answer->is_chunked);
+		put_framing(&o, head, answer->body, answer->is_chunked);
 	}
 	if (answer->is_upgrade)
 		put_upgrade(&o, head);

@@ -46,7 +46,7 @@ def test_https_handlers(web, call, acme, backend, tmp_path):
     out = curl(call, "--cacert", acme.ca, "-w", "|%{http_version}|",
                f"{base}/text", f"{base}/a", "--next", "-sS", "--cacert",
                acme.ca, "-T", str(data), f"{base}/sum")
-    assert out == f"hello|1.1|GET /a|1.1|{want}"
+    assert out == f"hello|2|GET /a|2|{want}"
     fields = dict(backend.seen[0][2])
     assert fields["X-Forwarded-Proto"] == "https"
     assert fields["Tailscale-User-Login"] == "bob@example.com"

@@ -20,6 +20,7 @@
 struct wish {
 	char src[TSNET_ADDR_CAP], dst[TSNET_ADDR_CAP];
 	int asked;
+	struct tsnet *ts; /* that asks */
 };
 
 /* Odd ports only. */
@@ -28,6 +29,8 @@ static int wants_odd(void *ctx, const char *src, const char *dst)
 	struct wish *wish = ctx;
 
 	wish->asked++;
+	tsnet_close(wish->ts); /* would wait for this, and is not done */
+	CHECK_SAID(wish->ts, "from a function that the server waits for");
 	snprintf(wish->src, sizeof(wish->src), "%s", src);
 	snprintf(wish->dst, sizeof(wish->dst), "%s", dst);
 	return strtoul(strrchr(dst, ':') + 1, NULL, 10) % 2;
@@ -83,12 +86,14 @@ static void wanted(struct tsnet *a, struct tsnet *b, int fallback,
 
 /* Refused as by nobody; the listener waits for the next. */
 static void unwanted(struct tsnet *a, struct tsnet *b, int fallback,
-		     struct wish *wish)
+		     struct wish *wish, const char *a4)
 {
-	struct call call = {.ts = b, .address = "alpha:7778"};
+	char to[80]; /* one address: a name's others would be tried as well */
+	struct call call = {.ts = b, .address = to};
 	struct pollfd p = {.fd = fallback, .events = POLLIN};
 	pthread_t thread;
 
+	snprintf(to, sizeof(to), "%s:7778", a4);
 	wish->asked = 0;
 	begin(&call, &thread);
 	CHECK_CODE(NULL, 1, poll(&p, 1, UP_S * 1000));
@@ -122,7 +127,7 @@ static void listened_for(struct tsnet *a, struct tsnet *b, struct wish *wish)
 static void fallback(void)
 {
 	struct tsnet *a = up("alpha"), *b = up("bravo");
-	struct wish wish = {.asked = 0};
+	struct wish wish = {.ts = a};
 	char a4[TSNET_ADDR_CAP], a6[TSNET_ADDR_CAP], name[TSNET_ADDR_CAP];
 	int fd = tsnet_listen_fallback(a, wants_odd, &wish);
 
@@ -134,7 +139,7 @@ static void fallback(void)
 		   tsnet_local_addr(a, fd, name, sizeof(name)));
 	tsnet_ips(a, a4, a6, sizeof(a4));
 	wanted(a, b, fd, &wish, a4);
-	unwanted(a, b, fd, &wish);
+	unwanted(a, b, fd, &wish, a4);
 	listened_for(a, b, &wish);
 	wanted(a, a, fd, &wish, a4); /* from itself */
 	close(fd);
@@ -331,6 +336,10 @@ static void nonsense(struct tsnet *ts)
 	CHECK(ts, !tsnet_local_send(ts, NULL, "/", "{}"));
 	CHECK(ts, !tsnet_local_send(ts, "POST", NULL, "{}"));
 	CHECK(ts, !tsnet_whois(ts, NULL));
+	CHECK_CODE(ts, -EINVAL, tsnet_listen_tls(ts, "tcp", NULL));
+	CHECK_CODE(ts, -EINVAL, tsnet_listen_funnel(ts, NULL, ":443", 0));
+	CHECK_CODE(ts, -EINVAL, tsnet_listen_service(ts, NULL, NULL, NULL, 0));
+	CHECK_CODE(ts, -EINVAL, tsnet_capture_pcap(ts, NULL));
 	CHECK_CODE(ts, -EINVAL, tsnet_loopback(ts, NULL, 9, cred, cred));
 	CHECK_CODE(ts, -EINVAL,
 		   tsnet_loopback(ts, text, sizeof(text), NULL, cred));
@@ -360,6 +369,15 @@ static void arguments(void)
 	CHECK_CODE(a, -EPROTONOSUPPORT, tsnet_listen(a, long_text, ":1"));
 	CHECK(a, !tsnet_whois(a, long_text));
 	CHECK(a, !tsnet_local_request(a, "GET", long_text));
+	CHECK(a, !tsnet_local_request(a, "GET", "localapi/v0/status"));
+	CHECK_SAID(a, "localapi/v0/status: not a path of the LocalAPI");
+	memcpy(long_text, "/localapi/v0/status?", 20);
+	CHECK(a, !tsnet_local_request(a, "GET", long_text)); /* not cut off */
+	CHECK_SAID(a, "xxx...: not a path of the LocalAPI");
+	CHECK_CODE(a, -EBADF, tsnet_unlisten(a, -1));
+	CHECK_CODE(a, -ENOENT, tsnet_capture_pcap(a, "/no/such/directory"));
+	CHECK_SAID(a, "/no/such/directory: no such file or directory");
+	CHECK(a, tsnet_capture_pcap(a, long_text) < 0);
 	CHECK(a, !tsnet_local_request(a, "GET\r\nX: y", "/"));
 	CHECK(a, !tsnet_local_request(a, "GET", "/ HTTP/1.1\r\n\r\n"));
 	memcpy(long_text + sizeof(long_text) - 3, ":1", 3);
