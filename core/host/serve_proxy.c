@@ -15,10 +15,10 @@
 #include <string.h>
 
 #include "core/base/err.h"
+#include "core/base/http_trailers.h"
 #include "core/host/serve_backend.h"
 #include "core/host/serve_internal.h"
 #include "core/model/json_fields.h"
-#include "core/base/http_trailers.h"
 
 /* -- who is calling -------------------------------------------------------- */
 

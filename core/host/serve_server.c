@@ -13,9 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/http_trailers.h"
 #include "core/host/serve_backend.h"
 #include "core/host/serve_internal.h"
-#include "core/base/http_trailers.h"
 
 /* A step moves what a buffer holds at most. */
 enum { SWEEP_MS = 1000, TURN_STEPS = 4 };
