@@ -169,9 +169,12 @@ static bool is_grpc(const struct ts_serve_request *req)
 static int connect_backend(struct serve_conn *conn,
 			   const struct ts_serve_target *target)
 {
-	struct serve_backend *b = conn->backend;
 	bool wants_h2 = conn->stream.h2 && is_grpc(&conn->req);
+	struct serve_backend *b = conn->backend;
 
+	if (!b)
+		b = conn->backend = serve_h2_take_backend(conn, target,
+							  wants_h2);
 	if (b && serve_backend_fits(b, target, wants_h2)) {
 		b->is_reused = true;
 	} else {
@@ -356,6 +359,8 @@ static void finish(struct serve_conn *conn)
 	if (!b->keeps_alive || !b->body_is_sent || b->has_ended ||
 	    b->body.kind == TS_BODY_TO_END)
 		drop_backend(conn);
+	else
+		serve_h2_keep_backend(conn);
 	serve_http_answered(conn);
 }
 
