@@ -387,6 +387,11 @@ void ts_h2_stream_end(struct ts_h2_stream *st)
 	st->server->ops.wants_output(st->server->ctx);
 }
 
+size_t ts_h2_stream_waiting(const struct ts_h2_stream *st)
+{
+	return ts_byte_queue_len(&st->answer.text);
+}
+
 bool ts_h2_stream_is_pending(const struct ts_h2_stream *st)
 {
 	return st->has_answer && !st->is_sent;

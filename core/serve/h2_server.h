@@ -73,6 +73,8 @@ size_t ts_h2_stream_write(struct ts_h2_stream *stream, const void *data,
 			  size_t len);
 /* Nothing more will be written. */
 void ts_h2_stream_end(struct ts_h2_stream *stream);
+/* Bytes of the answer that the client has no room for yet. */
+size_t ts_h2_stream_waiting(const struct ts_h2_stream *stream);
 /* The answer is not whole on its way yet. */
 bool ts_h2_stream_is_pending(const struct ts_h2_stream *stream);
 /* Not the owner's any more, no callback follows. What is not whole is broken
