@@ -3,8 +3,9 @@
  * Source: RFC 8555 (7.1 to 7.5), RFC 9773 5; feature/acme/cert.go,
  * tempfork/acme/{acme,rfc8555,http}.go
  *
- *   directory -> account -> order -> each authorization: read, have its TXT
- *   record set, have it looked at -> wait -> finalize -> wait -> download
+ *   directory -> account -> order -> each authorization: read, have its proof
+ *   where the CA looks (a TXT record, or a digest by TLS), have it looked at ->
+ *   wait -> finalize -> wait -> download
  *
  * Every POST needs a nonce, which comes with the answer before it, else it is
  * asked for. A nonce that is refused is replaced by that answer's. What fails
@@ -42,7 +43,7 @@ enum step {
 	STEP_ACCOUNT,
 	STEP_ORDER,
 	STEP_AUTHZ,
-	STEP_DNS,
+	STEP_PROOF,
 	STEP_ACCEPT,
 	STEP_WAIT_READY,
 	STEP_WHY, /* it failed: which authorization did, and why? */
@@ -59,7 +60,7 @@ static const char *const step_names[] = {
 	[STEP_ACCOUNT] = "new account",
 	[STEP_ORDER] = "new order",
 	[STEP_AUTHZ] = "authorization",
-	[STEP_DNS] = "DNS record",
+	[STEP_PROOF] = "DNS record",
 	[STEP_ACCEPT] = "challenge",
 	[STEP_WAIT_READY] = "validation",
 	[STEP_WHY] = "validation",
@@ -73,6 +74,7 @@ static const char *const step_names[] = {
 struct ts_acme_order {
 	const struct ts_acme_key *account;
 	char *base, *domain;
+	bool by_alpn;
 	char *replaces; /* NULL: nothing, or the server does not want it */
 	enum step step;
 	bool is_waiting; /* for an answer */
@@ -87,6 +89,7 @@ struct ts_acme_order {
 	struct ts_acme_authz authz;
 	char record_name[RECORD_NAME_CAP];
 	char *record;
+	uint8_t digest[TS_SHA256_LEN];
 	struct ts_acme_key *key; /* of the certificate */
 	struct ts_cert_pair pair;
 	char error[ERROR_CAP];
@@ -200,16 +203,32 @@ static const char *plain_domain(const struct ts_acme_order *o)
 	return strncmp(o->domain, "*.", 2) == 0 ? o->domain + 2 : o->domain;
 }
 
-static void ask_for_record(struct ts_acme_order *o)
+static const char *challenge_of(const struct ts_acme_order *o)
 {
+	return o->by_alpn ? "tls-alpn-01" : "dns-01";
+}
+
+static void ask_for_proof(struct ts_acme_order *o)
+{
+	int err = ts_acme_challenge_digest(o->account, o->authz.token,
+					   o->digest);
+
 	free(o->record);
 	o->record = ts_acme_dns_record(o->account, o->authz.token);
 	snprintf(o->record_name, sizeof(o->record_name), "_acme-challenge.%s",
 		 plain_domain(o));
-	if (o->record)
-		set_step(o, STEP_DNS);
+	if (!err && o->record)
+		set_step(o, STEP_PROOF);
 	else
 		fail_with(o, -ENOMEM);
+}
+
+static void tell_not_offered(struct ts_acme_order *o)
+{
+	char why[64];
+
+	snprintf(why, sizeof(why), "%s challenge not offered", challenge_of(o));
+	fail(o, why);
 }
 
 static void take_authz(struct ts_acme_order *o, const struct ts_acme_reply *r)
@@ -217,7 +236,8 @@ static void take_authz(struct ts_acme_order *o, const struct ts_acme_reply *r)
 	int err;
 
 	ts_acme_authz_deinit(&o->authz);
-	err = ts_acme_read_authz(r->body, r->len, o->base, &o->authz);
+	err = ts_acme_read_authz(r->body, r->len, o->base, challenge_of(o),
+				 &o->authz);
 	if (err)
 		fail_with(o, err);
 	else if (strcasecmp(o->authz.domain, plain_domain(o)) != 0)
@@ -227,11 +247,11 @@ static void take_authz(struct ts_acme_order *o, const struct ts_acme_reply *r)
 	else if (o->authz.status != TS_ACME_PENDING)
 		fail(o, o->authz.words[0] ? o->authz.words : "refused");
 	else if (!o->authz.url)
-		fail(o, "dns-01 challenge not offered");
+		tell_not_offered(o);
 	else if (o->authz.is_accepted)
 		next_authz(o);
 	else
-		ask_for_record(o);
+		ask_for_proof(o);
 }
 
 static void wait_more(struct ts_acme_order *o, const struct ts_acme_reply *r,
@@ -287,7 +307,8 @@ static void take_reason(struct ts_acme_order *o, const struct ts_acme_reply *r)
 	struct ts_acme_authz authz;
 	char words[TS_ACME_WORDS_CAP] = "";
 
-	if (ts_acme_read_authz(r->body, r->len, o->base, &authz) == 0) {
+	if (ts_acme_read_authz(r->body, r->len, o->base, challenge_of(o),
+			       &authz) == 0) {
 		memcpy(words, authz.words, sizeof(words));
 		ts_acme_authz_deinit(&authz);
 	}
@@ -426,10 +447,10 @@ void ts_acme_order_reply(struct ts_acme_order *o,
 		fail(o, "the server gives no nonce");
 }
 
-void ts_acme_order_dns_reply(struct ts_acme_order *o, const char *error)
+void ts_acme_order_proof_reply(struct ts_acme_order *o, const char *error)
 {
 	o->is_waiting = false;
-	if (o->step != STEP_DNS)
+	if (o->step != STEP_PROOF)
 		return;
 	if (error)
 		fail(o, error);
@@ -550,6 +571,19 @@ static void make_call(struct ts_acme_order *o, struct ts_acme_step *out)
 	*out = (struct ts_acme_step){.kind = TS_ACME_FAILED};
 }
 
+static void want_proof(struct ts_acme_order *o, struct ts_acme_step *out)
+{
+	o->is_waiting = true;
+	if (o->by_alpn) {
+		out->kind = TS_ACME_ALPN;
+		out->digest = o->digest;
+		return;
+	}
+	out->kind = TS_ACME_DNS;
+	out->dns_name = o->record_name;
+	out->dns_value = o->record;
+}
+
 void ts_acme_order_next(struct ts_acme_order *o, uint64_t now_ms,
 			struct ts_acme_step *out)
 {
@@ -562,14 +596,10 @@ void ts_acme_order_next(struct ts_acme_order *o, uint64_t now_ms,
 		out->kind = TS_ACME_FAILED;
 	else if (o->is_waiting || now_ms < o->next_ms)
 		return;
-	else if (o->step != STEP_DNS) {
+	else if (o->step != STEP_PROOF)
 		make_call(o, out);
-	} else {
-		o->is_waiting = true;
-		out->kind = TS_ACME_DNS;
-		out->dns_name = o->record_name;
-		out->dns_value = o->record;
-	}
+	else
+		want_proof(o, out);
 }
 
 uint64_t ts_acme_order_deadline_ms(const struct ts_acme_order *o)
@@ -593,6 +623,7 @@ struct ts_acme_order *ts_acme_order_new(const struct ts_acme_want *want,
 		return NULL;
 	o->account = account;
 	o->end_ms = now_ms + TS_ACME_ORDER_MS;
+	o->by_alpn = want->by_alpn;
 	o->base = strdup(want->directory_url);
 	o->domain = strdup(want->domain);
 	if (want->replaces && *want->replaces)

@@ -9,7 +9,7 @@
  * token to say it.
  *
  * Who listens at all other ports (ts_listener_fallback()) decides before the
- * far end hears anything: it is answered with ACCEPTED, and refused when the
+ * far end hears anything: it is answered with ACCEPTED. When the program resets
  * program resets the connection, which has its ends' names by then.
  *
  * The far end is a peer's SYN, or a program here that connected to one of our
@@ -208,7 +208,7 @@ static struct ts_inbound *new_inbound(struct ts_member *member,
 				      const struct ts_addr *remote,
 				      enum ts_funnel refused, int *err)
 {
-	const struct ts_listener *listener = ts_inbound_taker(member, local);
+	const struct ts_listener *listener = ts_inbound_taker(member, local, 0);
 	struct ts_inbound *in;
 
 	if (!listener || listener->funnel == refused) {
@@ -220,9 +220,7 @@ static struct ts_inbound *new_inbound(struct ts_member *member,
 	if (!in)
 		return NULL;
 	in->refused = refused;
-	in->native = listener->native;
-	in->is_tls = ts_tls_is_for(member, listener);
-	in->asks_first = listener->is_fallback;
+	ts_inbound_goes_to(in, listener);
 	*err = ts_inbound_connect(in);
 	if (!*err)
 		return in;
@@ -351,7 +349,7 @@ void ts_host_inbound_syn(struct ts_member *member, struct stack_syn *syn,
 		return;
 	}
 	is_own = ts_node_route(member->node, &local->ip, NULL) == TS_ROUTE_SELF;
-	if (!is_own && !ts_inbound_taker(member, local)) {
+	if (!is_own && !ts_inbound_taker(member, local, 0)) {
 		ts_forward_syn(member, syn, local, remote);
 		return;
 	}

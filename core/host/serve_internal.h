@@ -34,6 +34,7 @@ enum {
 	SERVE_HEAD_MS = 30 * 1000, /* for a request's head, once it began */
 	SERVE_IDLE_MS = 300 * 1000, /* between two requests */
 	SERVE_STALL_MS = 300 * 1000, /* nothing of an answer is taken */
+	SERVE_FRESH_MS = 1500, /* no backend is tired of a connection then */
 	SERVE_LINGER_MS = 1000, /* of who still sends after our last word */
 	SERVE_BUFFER_BYTES = 64 * 1024, /* of bodies, each way */
 	SERVE_QUEUE_BYTES = 256 * 1024,

@@ -76,6 +76,7 @@ struct ts_tls_conn {
 	const char *alpn;
 	void *cert_request; /* of host->certs; NULL: none */
 	bool has_cert, cert_failed;
+	bool is_proof; /* a CA looks whether the name is ours */
 	char protocol[16];
 	/* -- plain bytes -- */
 	bool read_ended;  /* the owner has seen the end */

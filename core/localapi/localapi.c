@@ -210,7 +210,8 @@ bool ts_localapi_upload(struct ts_localapi *api,
 				     .ctx = ctx};
 
 	*out = NULL;
-	if (strcmp(request->method, "PUT") != 0 ||
+	if ((strcmp(request->method, "PUT") != 0 &&
+	     strcmp(request->method, "POST") != 0) ||
 	    !path_fits(API "file-put/", request->path))
 		return false;
 	if (!is_for_us(request))
