@@ -29,8 +29,7 @@ static const char *const kept_back_families[] = {
 static bool goes_on(const struct ts_http1_field *f)
 {
 	for (size_t i = 0; i < ARRAY_LEN(kept_back); i++)
-		if (f->name_len == strlen(kept_back[i]) &&
-		    strncasecmp(f->name, kept_back[i], f->name_len) == 0)
+		if (ts_http1_is_named(f, kept_back[i]))
 			return false;
 	for (size_t i = 0; i < ARRAY_LEN(kept_back_families); i++) {
 		size_t len = strlen(kept_back_families[i]);

@@ -386,6 +386,8 @@ void ts_inbound_accepted(struct ts_host *host,
 			 struct ts_broker_reply *rep);
 void ts_inbounds_end(struct ts_member *member); /* all there are now */
 void ts_inbounds_close(struct ts_host *host);
+/* Bytes of programs that the peers' handshakes hold up. */
+size_t ts_inbounds_undelivered(const struct ts_host *host);
 
 /* -- other_end.c --------------------------------------------------------- */
 int ts_other_end_open(void); /* what to ask by; fd or -errno */

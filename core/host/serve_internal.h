@@ -141,6 +141,7 @@ struct serve_conn {
 	/* serve_files.c */
 	int file_fd; /* -1: none */
 	uint64_t file_left;
+	struct serve_parts *parts; /* NULL: it is sent in one */
 	/* serve_proxy.c; kept for the next request */
 	struct serve_backend *backend;
 };

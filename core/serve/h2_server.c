@@ -4,8 +4,7 @@
  * A stream lives from its first HEADERS until nghttp2 closes it; its owner may
  * let go of it earlier, and what still comes is then thrown away. Its window is
  * given back as its owner reads, byte for byte: text is never shorter than what
- * it was made from. An answer is taken out of its framing when nghttp2 has room
- * for it, so no second copy of it waits.
+ * it was made from.
  */
 #include "core/serve/h2_server.h"
 
@@ -16,9 +15,8 @@
 #include <string.h>
 
 #include "core/base/err.h"
+#include "core/serve/h2_body.h"
 #include "core/serve/h2_head.h"
-#include "core/base/http_body.h"
-#include "core/base/http_trailers.h"
 
 enum {
 	/* Resets: so many at once, so many each second. */
@@ -53,9 +51,8 @@ struct ts_h2_stream {
 	size_t unread; /* bytes of the client's windows */
 	bool is_head, is_chunked, has_request, in_ended;
 	/* The answer. */
-	struct ts_byte_queue out, trailers;
-	struct ts_http_body body;
-	bool has_answer, out_ended, is_deferred, is_sent;
+	struct ts_h2_body answer;
+	bool has_answer, is_sent;
 };
 
 /* -- streams --------------------------------------------------------------- */
@@ -70,8 +67,7 @@ static struct ts_h2_stream *stream_new(struct ts_h2_server *server, int32_t id)
 	st->id = id;
 	ts_h2_head_init(&st->head);
 	ts_byte_queue_init(&st->in, REQUEST_BYTES);
-	ts_byte_queue_init(&st->out, TS_H2_ANSWER_BYTES);
-	ts_byte_queue_init(&st->trailers, TS_HTTP_TRAILERS_MAX);
+	ts_h2_body_init(&st->answer, TS_H2_ANSWER_BYTES);
 	st->next = server->streams;
 	server->streams = st;
 	server->count++;
@@ -88,8 +84,7 @@ static void stream_free(struct ts_h2_stream *st)
 	st->server->count--;
 	ts_h2_head_deinit(&st->head);
 	ts_byte_queue_deinit(&st->in);
-	ts_byte_queue_deinit(&st->out);
-	ts_byte_queue_deinit(&st->trailers);
+	ts_h2_body_deinit(&st->answer);
 	free(st);
 }
 
@@ -219,7 +214,7 @@ static void answer_alone(struct ts_h2_stream *st, const char *status)
 	ts_h2_fields_add(&fields, ":status", status, strlen(status));
 	nghttp2_submit_response(st->server->session, st->id, fields.nv,
 				fields.count, NULL);
-	st->has_answer = st->out_ended = true;
+	st->has_answer = true;
 }
 
 static void begin(struct ts_h2_stream *st, bool has_body)
@@ -334,79 +329,17 @@ size_t ts_h2_stream_read(struct ts_h2_stream *st, void *out, size_t cap,
 
 /* -- the answer ------------------------------------------------------------ */
 
-/* What comes after the body; 0, or there are no trailers to speak of. */
-static int submit_trailers(struct ts_h2_stream *st)
-{
-	struct ts_h2_fields fields = {0};
-	struct ts_http1_head head;
-	char *text;
-	int err = ts_http_trailers_read(&st->trailers, &head, &text);
-
-	if (!err) {
-		ts_h2_fields_copy(&fields, &head);
-		err = fields.count == 0 ||
-		      nghttp2_submit_trailer(st->server->session, st->id,
-					     fields.nv, fields.count);
-	}
-	free(text);
-	return err;
-}
-
-/* As much payload as is there, and goes into room. */
-static ssize_t unframe(struct ts_h2_stream *st, uint8_t *out, size_t room)
-{
-	size_t done = 0;
-
-	while (done < room && !st->body.is_done) {
-		size_t len = ts_byte_queue_len(&st->out), payload_len;
-		const uint8_t *payload;
-		ssize_t n = ts_http_body_next(
-			&st->body, ts_byte_queue_data(&st->out),
-			len < room - done ? len : room - done, &payload,
-			&payload_len);
-
-		if (n < 0)
-			return n;
-		if (n == 0)
-			break;
-		memcpy(out + done, payload, payload_len);
-		done += payload_len;
-		ts_byte_queue_drop(&st->out, (size_t)n);
-	}
-	return (ssize_t)done;
-}
-
-/* Of what ends when its owner ends it. */
-static void see_end(struct ts_h2_stream *st)
-{
-	if (st->body.kind == TS_BODY_TO_END && st->out_ended &&
-	    ts_byte_queue_len(&st->out) == 0)
-		st->body.is_done = true;
-}
-
 static ssize_t read_answer(nghttp2_session *session, int32_t id, uint8_t *out,
 			   size_t room, uint32_t *flags,
 			   nghttp2_data_source *source, void *user)
 {
 	struct ts_h2_stream *st = source->ptr;
-	ssize_t n = unframe(st, out, room);
+	ssize_t n = ts_h2_body_send(&st->answer, session, id, out, room,
+				    flags);
 
-	(void)session;
-	(void)id;
 	(void)user;
-	see_end(st);
-	if (n < 0 || (n == 0 && !st->body.is_done && st->out_ended))
-		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-	tell(st);
-	if (st->body.is_done) {
-		*flags |= NGHTTP2_DATA_FLAG_EOF;
-		if (ts_byte_queue_len(&st->trailers) > 0 &&
-		    submit_trailers(st) == 0)
-			*flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
-	} else if (n == 0) {
-		st->is_deferred = true;
-		return NGHTTP2_ERR_DEFERRED;
-	}
+	if (n > 0)
+		tell(st); /* there is room again */
 	return n;
 }
 
@@ -427,22 +360,21 @@ static int submit_head(struct ts_h2_stream *st,
 		return nghttp2_submit_headers(session, NGHTTP2_FLAG_NONE,
 					      st->id, NULL, fields.nv,
 					      fields.count, NULL);
-	err = ts_http_body_of_response(head, st->is_head, &st->body);
+	err = ts_http_body_of_response(head, st->is_head, &st->answer.frame);
 	if (err)
 		return err;
-	st->body.trailers = &st->trailers;
 	st->has_answer = true;
 	return nghttp2_submit_response(session, st->id, fields.nv,
 				       fields.count,
-				       st->body.is_done ? NULL : &body);
+				       st->answer.frame.is_done ? NULL : &body);
 }
 
 /* -EAGAIN: not there yet. */
 static int read_head(struct ts_h2_stream *st)
 {
 	struct ts_http1_head head;
-	size_t len = ts_byte_queue_len(&st->out);
-	int err = len ? ts_http1_read_response(ts_byte_queue_data(&st->out),
+	size_t len = ts_byte_queue_len(&st->answer.text);
+	int err = len ? ts_http1_read_response(ts_byte_queue_data(&st->answer.text),
 					       len, &head)
 		      : -EAGAIN;
 
@@ -451,42 +383,36 @@ static int read_head(struct ts_h2_stream *st)
 	if (!err)
 		err = submit_head(st, &head);
 	if (!err)
-		ts_byte_queue_drop(&st->out, head.head_len);
+		ts_byte_queue_drop(&st->answer.text, head.head_len);
 	return err;
 }
 
 size_t ts_h2_stream_write(struct ts_h2_stream *st, const void *data,
 			  size_t len)
 {
-	size_t room = TS_H2_ANSWER_BYTES - ts_byte_queue_len(&st->out);
+	size_t room = TS_H2_ANSWER_BYTES - ts_byte_queue_len(&st->answer.text);
 	int err;
 
-	if (st->has_answer && st->body.is_done)
+	if (st->has_answer && st->answer.frame.is_done)
 		return len; /* after its end */
 	if (len > room)
 		len = room;
-	err = ts_byte_queue_push(&st->out, data, len);
+	err = ts_byte_queue_push(&st->answer.text, data, len);
 	while (!err && !st->has_answer)
 		err = read_head(st);
 	if (err && err != -EAGAIN) {
 		reset(st, NGHTTP2_INTERNAL_ERROR);
 		return len;
 	}
-	if (st->is_deferred && len > 0) {
-		st->is_deferred = false;
-		nghttp2_session_resume_data(st->server->session, st->id);
-	}
+	ts_h2_body_resume(&st->answer, st->server->session, st->id);
 	st->server->ops.wants_output(st->server->ctx);
 	return len;
 }
 
 void ts_h2_stream_end(struct ts_h2_stream *st)
 {
-	st->out_ended = true;
-	if (st->is_deferred) {
-		st->is_deferred = false;
-		nghttp2_session_resume_data(st->server->session, st->id);
-	}
+	st->answer.has_ended = true;
+	ts_h2_body_resume(&st->answer, st->server->session, st->id);
 	st->server->ops.wants_output(st->server->ctx);
 }
 

@@ -120,9 +120,7 @@ static void put_encoded(struct out *o, const char *name, const char *value)
 static void put_announced(struct out *o, const struct ts_http1_head *head)
 {
 	for (size_t i = 0; i < head->field_count; i++)
-		if (head->fields[i].name_len == strlen("Trailer") &&
-		    strncasecmp(head->fields[i].name, "Trailer",
-				head->fields[i].name_len) == 0)
+		if (ts_http1_is_named(&head->fields[i], "Trailer"))
 			copy_field(o, &head->fields[i]);
 }
 

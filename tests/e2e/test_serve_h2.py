@@ -1,10 +1,16 @@
 """Serve by HTTP/2, and what comes after a body."""
+import contextlib
 import hashlib
 import socket
+import subprocess
 import threading
+from pathlib import Path
+
+import pytest
 
 from harness import needs
-from test_serve import NAME, backend, big, curl, handlers, python, serve
+from test_serve import (NAME, backend, big, curl, handlers, output, python,
+                        serve)
 from test_serve_tls import acme, https, web
 
 __all__ = ["acme", "backend", "web"]  # fixtures
@@ -92,3 +98,59 @@ print(got.decode())
     seen = raw.seen[0]
     assert "Trailer: X-Mine\r\n" in seen
     assert seen.endswith("\r\n\r\n3\r\nabc\r\n0\r\nX-Mine: 7\r\n\r\n")
+
+
+# -- gRPC -----------------------------------------------------------------------
+
+PYTHON = "/usr/bin/python3"
+ECHO = str(Path(__file__).with_name("grpc_echo.py"))
+HAS_GRPC = subprocess.run([PYTHON, "-c", "import grpc"], check=False,
+                          capture_output=True).returncode == 0
+needs_grpc = pytest.mark.skipif(not HAS_GRPC, reason="no python3-grpcio")
+SAID = ("once 3000000 bob@example.com True\nmany 490000\nboth ABC\n"
+        "fail NOT_FOUND no such thing")
+
+
+@contextlib.contextmanager
+def grpc_server(*args):
+    with subprocess.Popen([PYTHON, ECHO, "server", *args], text=True,
+                          stdout=subprocess.PIPE) as server:
+        try:
+            yield int(server.stdout.readline())
+        finally:
+            server.kill()
+
+
+def grpc_client(call, acme):
+    program = call("laptop", PYTHON, ECHO, "client", f"{NAME}:443",
+                   str(acme.ca), key="key-bob")
+    assert program.code == 0, program.err
+    return output(program).strip()
+
+
+@needs_grpc
+def test_grpc_goes_through(web, call, acme):
+    with grpc_server() as port:
+        serve(web, https(**{"/": {"Proxy": f"http://127.0.0.1:{port}"}}))
+        assert grpc_client(call, acme) == SAID
+
+
+@needs_grpc
+def test_grpc_to_a_backend_behind_tls(web, call, acme, tmp_path):
+    cert, key = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048",
+                    "-nodes", "-keyout", key, "-out", cert, "-days", "2",
+                    "-subj", "/CN=localhost"],
+                   check=True, capture_output=True)
+    with grpc_server(cert, key) as port:
+        serve(web, https(**{
+            "/": {"Proxy": f"https+insecure://127.0.0.1:{port}"}}))
+        assert grpc_client(call, acme) == SAID
+
+
+def test_grpc_to_nobody(web, call, acme):
+    serve(web, https(**{"/": {"Proxy": "http://127.0.0.1:1"}}))
+    assert curl(call, "--cacert", acme.ca, "-o", "/dev/null", "-w",
+                "%{http_code} %{http_version}", "-H",
+                "Content-Type: application/grpc", "-d", "x",
+                f"https://{NAME}/") == "502 2"
