@@ -37,7 +37,11 @@
 #include "core/node/node_serve.h"
 #include "core/serve/funnel_rule.h"
 
-enum { REST_FIRST_MS = 30 * 1000, REST_MAX_MS = 3600 * 1000 };
+enum {
+	REST_FIRST_MS = 30 * 1000,
+	REST_MAX_MS = 3600 * 1000,
+	LOOK_AGAIN_MS = 2000,
+};
 
 /* -- which names ---------------------------------------------------------- */
 
@@ -116,20 +120,25 @@ bool cert_name_take(struct cert_name *name, struct ts_cert_pair *pair)
 }
 
 /* From the store, when none is here. */
+/* From the store, when none is here. Clients' handshakes lead here: what was
+ * not fit a moment ago is not judged again for each. */
 void cert_name_load(struct cert_name *name)
 {
 	struct ts_engine *engine = name->engine;
+	uint64_t now_ms = ts_loop_now_ms(engine->loop);
 	struct ts_cert_pair pair;
 	int err;
 
-	if (cert_name_is_fit(name, 0) ||
+	if (cert_name_is_fit(name, 0) || now_ms < name->look_ms ||
 	    cert_share_is_on(engine, name->domain))
 		return;
 	err = cert_store_read(engine, name->domain, &pair);
+	if (err == -ENOENT)
+		return;
+	name->look_ms = now_ms + LOOK_AGAIN_MS;
 	if (err) {
-		if (err != -ENOENT)
-			log_warn("cert: %s: cannot read what is stored: %s",
-				 name->domain, ts_strerror(err));
+		log_warn("cert: %s: cannot read what is stored: %s",
+			 name->domain, ts_strerror(err));
 		return;
 	}
 	if (!cert_name_take(name, &pair))

@@ -23,6 +23,7 @@ struct cert_name {
 	struct ts_cert_pair pair; /* checked; NULLs: none is fit */
 	struct ts_cert_info info;
 	bool is_ours;	  /* we have got it from the CA */
+	uint64_t look_ms; /* not before that in the store */
 	int64_t renew_at; /* 0: to be found out */
 	struct cert_window *window;
 	struct cert_issue *issue;

@@ -56,7 +56,8 @@ static int begin_tls(struct serve_backend *b)
 
 	if (!tls_ops(b))
 		return -EPROTONOSUPPORT;
-	b->tls = tls_ops(b)->open(b->fd, target->host,
+	b->tls = tls_ops(b)->open(b->conn->member->host->tls_client_ctx, b->fd,
+				  target->host,
 				  target->scheme == TS_SERVE_HTTPS,
 				  b->wants_h2);
 	b->shake_timer = ts_timer_new(loop, on_shake_timer, b);
