@@ -278,7 +278,8 @@ static struct timespec deadline(unsigned wait_ms)
 	return end;
 }
 
-/* *job is ours again; or it is the thread's, NULL, and -ETIMEDOUT. */
+/* What it came to, and the job is ours again; -ETIMEDOUT and NULL: it is the
+ * thread's, which may have freed it by now. */
 static int await(struct api_calls *c, struct job **job, unsigned wait_ms)
 {
 	const struct timespec end = deadline(wait_ms);
@@ -287,10 +288,11 @@ static int await(struct api_calls *c, struct job **job, unsigned wait_ms)
 	pthread_mutex_lock(&c->lock);
 	while (!(*job)->is_done && !late)
 		late = pthread_cond_timedwait(&c->changed, &c->lock, &end);
-	(*job)->is_left = !(*job)->is_done;
-	code = (*job)->is_left ? -ETIMEDOUT : (*job)->code;
-	if ((*job)->is_left) /* and may be freed from now on */
+	code = (*job)->is_done ? (*job)->code : -ETIMEDOUT;
+	if (!(*job)->is_done) {
+		(*job)->is_left = true;
 		*job = NULL;
+	}
 	pthread_mutex_unlock(&c->lock);
 	return code;
 }
@@ -335,9 +337,8 @@ static int write_op(void *ctx, const char *key, const void *data, size_t len,
 		return 0;
 	if (!code)
 		code = await(ctx, &job, wait_ms);
-	if (!job)
-		return code;
-	free_job(job);
+	if (job)
+		free_job(job);
 	return code;
 }
 

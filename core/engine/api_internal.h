@@ -2,6 +2,7 @@
  * api_internal.h - struct tsnet, and what the files behind tsnet.h share
  *
  *   api         settings, start, end
+ *   api_wait    for the node, for a descriptor
  *   api_host    questions to the server's own host, and its table
  *   api_dial    connections to others
  *   api_listen  connections from others
@@ -94,6 +95,8 @@ int api_check_open(struct tsnet *ts, const char *what);
 void api_stop(struct tsnet *ts);
 void api_free(struct tsnet *ts);
 bool api_is_closing(struct tsnet *ts);
+
+/* -- api_wait.c ----------------------------------------------------------- */
 struct timespec api_deadline(unsigned timeout_s);
 /* Milliseconds until then, for poll(). */
 int api_left_ms(const struct timespec *end);

@@ -302,9 +302,7 @@ int tsnet_listen_fallback(struct tsnet *ts, tsnet_wants_fn wants, void *ctx)
 	if (fd)
 		return fd;
 	fd = listen_fallback(ts, wants, ctx);
-	if (fd == -EADDRINUSE)
-		api_fail(ts, fd, "the server has a fallback listener already");
-	else if (fd < 0)
+	if (fd < 0)
 		api_fail(ts, fd, "listen for all other ports: %s",
 			 ts_strerror(fd));
 	api_leave(ts);

@@ -69,10 +69,10 @@ void localapi_bugreport(const struct localapi_call *call)
 	log_health(call);
 	if (is_true(localapi_query(call, "diagnose")))
 		diagnose(call);
-	localapi_reply_error(call, 200,
-			     is_true(localapi_query(call, "record"))
-				     ? MARKER "\n" MARKER
-				     : MARKER);
+	localapi_reply_text(call, 200, "text/plain",
+			    strdup(is_true(localapi_query(call, "record"))
+					   ? MARKER "\n" MARKER
+					   : MARKER));
 }
 
 /* -- while a bug is recorded ------------------------------------------- */

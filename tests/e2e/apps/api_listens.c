@@ -2,6 +2,7 @@
  * api_listens.c - the listeners of tsnet.h, between two servers of one process
  *
  *	api_listens URL KEY fallback   ports that nobody listens at
+ *	api_listens URL KEY several    more than one for these
  *	api_listens URL KEY flows      UDP by connected sockets
  *	api_listens URL KEY routed     addresses that the node routes; says "ready"
  *				       and waits for a line on stdin first
@@ -133,8 +134,6 @@ static void fallback(void)
 
 	CHECK(a, fd >= 0);
 	CHECK_CODE(NULL, FD_CLOEXEC, fcntl(fd, F_GETFD));
-	CHECK_CODE(a, -EADDRINUSE, tsnet_listen_fallback(a, NULL, NULL));
-	CHECK_SAID(a, "has a fallback listener already");
 	CHECK_CODE(a, -ENOTCONN,
 		   tsnet_local_addr(a, fd, name, sizeof(name)));
 	tsnet_ips(a, a4, a6, sizeof(a4));
@@ -147,6 +146,94 @@ static void fallback(void)
 	fd = tsnet_listen_fallback(a, NULL, NULL); /* wants all */
 	CHECK(a, fd >= 0);
 	close(fd);
+	tsnet_close(b);
+	tsnet_close(a);
+}
+
+/* -- several of them ------------------------------------------------------- */
+
+struct asked {
+	int listener, from, to; /* it wants these ports */
+	int count;
+};
+
+static int wants_range(void *ctx, const char *src, const char *dst)
+{
+	struct asked *asked = ctx;
+	int port = atoi(strrchr(dst, ':') + 1);
+
+	(void)src;
+	asked->count++;
+	return port >= asked->from && port <= asked->to;
+}
+
+/* Those who are asked say no, in turn, up to the one who says yes. By one
+ * address: a name has two, and the second is tried when the first is refused. */
+static void call_asks(struct tsnet *a, struct tsnet *b, int port,
+		      struct asked *const order[], int takes)
+{
+	char v4[TSNET_ADDR_CAP], v6[TSNET_ADDR_CAP], address[80];
+	struct call call = {.ts = b, .address = address};
+	pthread_t thread;
+	int far = -1;
+
+	CHECK_CODE(a, 0, tsnet_ips(a, v4, v6, sizeof(v4)));
+	snprintf(address, sizeof(address), "%s:%d", v4, port);
+	begin(&call, &thread);
+	for (int i = 0; order[i]; i++) {
+		struct pollfd p = {.fd = order[i]->listener, .events = POLLIN};
+
+		order[i]->count = 0;
+		if (takes >= 0 && i > takes)
+			continue;
+		CHECK_CODE(NULL, 1, poll(&p, 1, UP_S * 1000));
+		far = tsnet_accept(a, order[i]->listener, NULL, 0);
+		if (i != takes)
+			CHECK_CODE(a, -EAGAIN, far);
+	}
+	pthread_join(thread, NULL);
+	for (int i = 0; order[i]; i++)
+		CHECK_CODE(NULL, takes < 0 || i <= takes, order[i]->count);
+	if (takes < 0) {
+		CHECK_CODE(b, -ECONNREFUSED, call.fd);
+		return;
+	}
+	CHECK(a, far >= 0);
+	CHECK(b, call.fd >= 0);
+	says(call.fd, far, address);
+	says(far, call.fd, "taken");
+	close(far);
+	close(call.fd);
+}
+
+static void listen_range(struct tsnet *a, struct asked *asked)
+{
+	asked->listener = tsnet_listen_fallback(a, wants_range, asked);
+	CHECK(a, asked->listener >= 0);
+	CHECK_CODE(NULL, 0, fcntl(asked->listener, F_SETFL, O_NONBLOCK));
+}
+
+static void several(void)
+{
+	struct tsnet *a = up("alpha"), *b = up("bravo");
+	struct asked first = {.from = 7000, .to = 7999},
+		     second = {.from = 7500, .to = 8999}, third = {.to = 0};
+	struct asked *made[] = {&first, &second, &third, NULL};
+	struct asked *left[] = {&second, &third, NULL};
+	struct asked *again[] = {&second, &third, &first, NULL};
+
+	listen_range(a, &first);
+	listen_range(a, &second);
+	listen_range(a, &third);
+	call_asks(a, b, 7777, made, 0);
+	call_asks(a, b, 8000, made, 1);
+	call_asks(a, b, 9000, made, -1);
+	call_asks(a, a, 8001, made, 1); /* from itself */
+	close(first.listener);
+	call_asks(a, b, 7777, left, 0);
+	listen_range(a, &first); /* behind the others now */
+	call_asks(a, b, 7778, again, 0);
+	call_asks(a, b, 7001, again, 2);
 	tsnet_close(b);
 	tsnet_close(a);
 }
@@ -401,8 +488,9 @@ int main(int argc, char **argv)
 		const char *name;
 		void (*run)(void);
 	} parts[] = {
-		{"fallback", fallback}, {"flows", flows},
-		{"routed", routed}, {"arguments", arguments},
+		{"fallback", fallback}, {"several", several},
+		{"flows", flows}, {"routed", routed},
+		{"arguments", arguments},
 	};
 
 	if (argc != 4)
