@@ -25,12 +25,14 @@
  *               the node that the program is to have alone (TSNET_NODE), or
  *               empty; ENODEV: there is none of that name. Each view has a
  *               table and a token of its own, by which later requests are
- * known. CONNECT  + the program's socket by SCM_RIGHTS. Answered at once: 0
- * means "entry exists, go and connect natively to rendezvous". The end is told
- * by the socket itself and the table (DESIGN 2.1). Errors:
- * ENETUNREACH/EHOSTUNREACH (no such peer, no address of that family), ENOBUFS
- * (too many held), EADDRNOTAVAIL. UNANSWERED by those that wait in connect()
- * anyway: all errors are told there. Whose socket fails without an entry in the
+ *               known.
+ *   CONNECT  + the program's socket by SCM_RIGHTS. Answered at once: 0 means
+ *               "entry exists, go and connect natively to rendezvous". The end
+ *               is told by the socket itself and the table (DESIGN 2.1).
+ *               Errors: ENETUNREACH/EHOSTUNREACH (no such peer, no address of
+ *               that family), ENOBUFS (too many held), EADDRNOTAVAIL.
+ *               UNANSWERED by those that wait in connect() anyway: all errors
+ *               are told there. Whose socket fails without an entry in the
  *               table was turned away, or never met the host: ask again.
  *   BIND     a bind to the node's own address, or to a wildcard with
  *               listen=tailnet: the reply's native address is what the shim

@@ -62,6 +62,7 @@ static bool http_may(const struct ts_proxy_parser *p,
 	snprintf(both, sizeof(both), "%s:%s", p->user, p->password);
 	ok = len == strlen(both) && ts_secret_equal(theirs, both, len);
 	ts_wipe(both, sizeof(both));
+	ts_wipe(theirs, len);
 	free(theirs);
 	return ok;
 }

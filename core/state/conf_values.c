@@ -398,6 +398,7 @@ void ts_config_deinit(struct ts_config *config)
 	ts_conf_free_tags(config);
 	free(config->advertise_routes);
 	free(config->exit_node);
+	free(config->taildrop_dir);
 	free(config->log_file);
 	free(config->acme_directory);
 	free(config->permit_cert_uid);

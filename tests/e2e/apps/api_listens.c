@@ -47,7 +47,13 @@ static void *dial(void *ctx)
 {
 	struct call *call = ctx;
 
-	call->fd = tsnet_dial(call->ts, "tcp", call->address, UP_S);
+	/* until it has heard of the way there */
+	for (int i = 0; i < UP_S * 20; i++) {
+		call->fd = tsnet_dial(call->ts, "tcp", call->address, UP_S);
+		if (call->fd != -EHOSTUNREACH && call->fd != -ENETUNREACH)
+			break;
+		usleep(50 * 1000);
+	}
 	return NULL;
 }
 
