@@ -50,6 +50,7 @@ struct derp_stream {
 
 struct derp_probe;    /* derp_latency.c */
 struct derp_report;   /* derp_report.c */
+struct portmap_report; /* portmap_report.c */
 struct derp_question; /* derp_resolve.c */
 
 enum engine_phase { ENGINE_UP, ENGINE_DRAINING, ENGINE_LOGGING_OUT,
@@ -68,6 +69,8 @@ struct ts_engine {
 	struct ts_http_client *http;
 	struct auth_source *auth;
 	struct certs *certs;
+	struct x509_store_st *backend_roots; /* serve_tls.c; NULL: not read */
+	uint64_t backend_roots_ms;	     /* until then they are kept */
 	struct ts_http_request *key_request;
 	struct ts_http_request *head_request; /* of a ping; NULL: none */
 	struct ts_link *control_link;
@@ -93,6 +96,7 @@ struct ts_engine {
 	struct local_server *local;
 	struct ts_drop_box *drop_box; /* drop_place.c */
 	struct derp_report *derp_reports;
+	struct portmap_report *portmap_report;
 	struct metrics_server *metrics; /* NULL: nobody asked for it */
 	bool has_proxy_file; /* proxy_port.c's */
 	enum ts_engine_place place;

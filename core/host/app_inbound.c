@@ -439,6 +439,17 @@ void ts_inbounds_end(struct ts_member *member)
 	}
 }
 
+size_t ts_inbounds_undelivered(const struct ts_host *host)
+{
+	const struct ts_link *head = &host->inbounds;
+	size_t total = 0;
+
+	for (struct ts_link *at = head->next; at != head; at = at->next)
+		total += ts_sock_unread(
+			TS_LINK_OWNER(at, struct ts_inbound, link)->fd);
+	return total;
+}
+
 void ts_inbounds_close(struct ts_host *host)
 {
 	for (unsigned i = 0; i < host->member_count; i++)

@@ -40,12 +40,15 @@ struct ts_doh_ops {
 /* TLS towards a server, over a connected socket that stays the caller's, by
  * whoever has a client and the system's roots (core/io/link_tls.h). */
 struct ts_tls_client_ops {
-	void *(*open)(int fd, const char *host, bool is_verified);
+	/* wants_h2: HTTP/2 is offered, before HTTP/1.1. */
+	void *(*open)(void *ctx, int fd, const char *host, bool is_verified,
+		      bool wants_h2);
 	void (*close)(void *tls); /* NULL is fine */
 	/* 0: done; -EAGAIN: wait as wants_write() says; else failed: err has
 	 * one line why. */
 	int (*handshake)(void *tls, char err[static 256]);
 	bool (*wants_write)(const void *tls);
+	bool (*is_h2)(const void *tls); /* after that: it is spoken */
 	/* > 0 bytes, 0: the end, -EAGAIN, else failed. After an event of the
 	 * socket until -EAGAIN. */
 	void (*readable)(void *tls);
@@ -97,6 +100,7 @@ struct ts_host_config {
 	const char *resolv_conf; /* NULL: the system's */
 	const struct ts_doh_ops *doh; /* NULL: no DNS over HTTPS */
 	const struct ts_tls_client_ops *tls_client; /* NULL: no TLS */
+	void *tls_client_ctx;
 	unsigned timeout_s; /* how long a connect or a name waits for a node
 			     * that is not running yet */
 	bool in_process; /* same process as (the first of) the programs */

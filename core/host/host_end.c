@@ -42,6 +42,7 @@ void ts_host_finish(struct ts_host *host)
 		if (!is_of_another(s))
 			ts_splice_finish(s);
 	}
+	ts_tls_joins_finish(host);
 }
 
 /* The program's side has ended in order and the peer's has not yet. */
@@ -51,14 +52,17 @@ bool ts_host_is_lingering(const struct ts_host *host)
 	     at != &host->splices; at = at->next)
 		if (TS_LINK_OWNER(at, struct ts_splice, link)->is_up_done)
 			return true;
-	return false;
+	return ts_tls_joins_linger(host);
 }
 
 size_t ts_host_undelivered(const struct ts_host *host)
 {
 	size_t total = ts_relays_undelivered(host) +
+		       ts_inbounds_undelivered(host) +
 		       ts_dgrams_undelivered(host) +
-		       ts_tls_undelivered(host) + ts_serve_undelivered(host);
+		       ts_tls_undelivered(host) +
+		       ts_tls_joins_undelivered(host) +
+		       ts_serve_undelivered(host);
 
 	for (unsigned i = 0; i < host->member_count; i++)
 		total += ts_node_unsent(host->members[i].node,

@@ -163,6 +163,7 @@ struct ts_host {
 	struct ts_dns_service *dns;
 	const struct ts_doh_ops *doh; /* NULL: none */
 	const struct ts_tls_client_ops *tls_client; /* NULL: none */
+	void *tls_client_ctx;
 	struct ts_link dns_streams;
 	size_t dns_stream_count;
 	struct ts_dgrams *dgrams;       /* app_datagram.h */
@@ -386,6 +387,8 @@ void ts_inbound_accepted(struct ts_host *host,
 			 struct ts_broker_reply *rep);
 void ts_inbounds_end(struct ts_member *member); /* all there are now */
 void ts_inbounds_close(struct ts_host *host);
+/* Bytes of programs that the peers' handshakes hold up. */
+size_t ts_inbounds_undelivered(const struct ts_host *host);
 
 /* -- other_end.c --------------------------------------------------------- */
 int ts_other_end_open(void); /* what to ask by; fd or -errno */

@@ -154,7 +154,7 @@ static void join(void *user)
 		stack_tcp_set_options(tcp, &options);
 	if (f->tls_name) {
 		ts_tls_join(member, tcp, ends[0].fd, &f->remote, &wish,
-			    ends[1].fd, on_ended, f);
+			    ends[1].fd, NULL, on_ended, f);
 	} else if (tcp) {
 		ts_splice_forward(member, ends[1].fd, tcp, on_ended, f);
 	} else {

@@ -15,10 +15,10 @@
 #include <string.h>
 
 #include "core/base/err.h"
+#include "core/base/http_trailers.h"
 #include "core/host/serve_backend.h"
 #include "core/host/serve_internal.h"
 #include "core/model/json_fields.h"
-#include "core/base/http_trailers.h"
 
 /* -- who is calling -------------------------------------------------------- */
 
@@ -106,7 +106,7 @@ static bool try_again(struct serve_conn *conn)
 
 	if (!old->is_reused || old->has_spoken || !old->resend)
 		return false;
-	b = serve_backend_new(conn, &old->dial.target);
+	b = serve_backend_new(conn, &old->dial.target, old->wants_h2);
 	ok = b && ts_byte_queue_push(&b->out, old->resend,
 				     old->resend_len) == 0;
 	if (!ok) {
@@ -151,6 +151,21 @@ static void reset_exchange(struct serve_backend *b)
 	ts_byte_queue_clear(&b->trailers);
 	free(b->resend);
 	b->resend = NULL;
+	if (b->h2)
+		ts_h2_backend_begin(b->h2);
+}
+
+/* "application/grpc", or that and a suffix or a parameter. */
+static bool is_grpc(const struct ts_serve_request *req)
+{
+	const struct ts_http1_field *f =
+		ts_http1_find(&req->head, "Content-Type");
+	size_t len = strlen("application/grpc");
+
+	return f && f->value_len >= len &&
+	       memcmp(f->value, "application/grpc", len) == 0 &&
+	       (f->value_len == len || f->value[len] == '+' ||
+		f->value[len] == ';');
 }
 
 /* By the method, or as the client says (net/http does the same). */
@@ -169,11 +184,11 @@ static bool may_be_made_twice(const struct ts_serve_request *req)
 }
 
 static bool may_reuse(const struct serve_conn *conn,
-		      const struct ts_serve_target *target)
+		      const struct ts_serve_target *target, bool wants_h2)
 {
 	const struct serve_backend *b = conn->backend;
 
-	if (!b || !serve_backend_fits(b, target))
+	if (!b || !serve_backend_fits(b, target, wants_h2))
 		return false;
 	return may_be_made_twice(&conn->req) ||
 	       ts_host_now_ms(conn->member->host) - b->idle_from_ms <
@@ -183,13 +198,17 @@ static bool may_reuse(const struct serve_conn *conn,
 static int connect_backend(struct serve_conn *conn,
 			   const struct ts_serve_target *target)
 {
+	bool wants_h2 = conn->stream.h2 && is_grpc(&conn->req);
 	struct serve_backend *b = conn->backend;
 
-	if (may_reuse(conn, target)) {
+	if (!b)
+		b = conn->backend = serve_h2_take_backend(conn, target,
+							  wants_h2);
+	if (may_reuse(conn, target, wants_h2)) {
 		b->is_reused = true;
 	} else {
 		serve_backend_free(b);
-		b = conn->backend = serve_backend_new(conn, target);
+		b = conn->backend = serve_backend_new(conn, target, wants_h2);
 	}
 	if (!b)
 		return -ENOMEM;
@@ -367,10 +386,12 @@ static void finish(struct serve_conn *conn)
 	struct serve_backend *b = conn->backend;
 
 	if (!b->keeps_alive || !b->body_is_sent || b->has_ended ||
-	    b->body.kind == TS_BODY_TO_END)
+	    b->body.kind == TS_BODY_TO_END) {
 		drop_backend(conn);
-	else
+	} else {
 		b->idle_from_ms = ts_host_now_ms(conn->member->host);
+		serve_h2_keep_backend(conn);
+	}
 	serve_http_answered(conn);
 }
 

@@ -13,9 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/http_trailers.h"
 #include "core/host/serve_backend.h"
 #include "core/host/serve_internal.h"
-#include "core/base/http_trailers.h"
 
 /* A step moves what a buffer holds at most. */
 enum { SWEEP_MS = 1000, TURN_STEPS = 4 };
@@ -92,14 +92,22 @@ static bool drain(struct serve_conn *conn)
 	return n > 0;
 }
 
+/* A call of gRPC that both ends know to be under way may be silent, as what was
+ * upgraded may. */
+static bool is_call(const struct serve_conn *conn)
+{
+	return conn->backend && conn->backend->h2 && conn->backend->has_head;
+}
+
 /* While an answer is awaited or sent: who is waited for? Backends may take
  * their time; a client that neither sends nor takes may not. */
 static void follow_due(struct serve_conn *conn, bool has_moved)
 {
 	bool is_clients_turn = ts_byte_queue_len(&conn->out) > 0 ||
-			       serve_stream_is_pending(&conn->stream) ||
 			       (conn->state == SERVE_PROXY &&
-				!conn->req.body.is_done);
+				!conn->req.body.is_done && !is_call(conn)) ||
+			       (conn->state == SERVE_LAST &&
+				serve_stream_is_pending(&conn->stream));
 
 	if (conn->state == SERVE_HEAD || conn->state == SERVE_LINGER)
 		return;
@@ -354,6 +362,8 @@ size_t ts_serve_undelivered(const struct ts_host *host)
 				TS_LINK_OWNER(at, struct serve_conn, link);
 
 			total += ts_byte_queue_len(&conn->out);
+			if (conn->stream.h2)
+				total += ts_h2_stream_waiting(conn->stream.h2);
 			if (conn->stream.tcp)
 				total += stack_tcp_pending(conn->stream.tcp);
 		}
@@ -388,9 +398,14 @@ void ts_serve_end(struct ts_member *member)
 	struct ts_serve *serve = member->serve;
 
 	serve_forwards_end(member);
-	while (!ts_list_is_empty(&serve->conns))
-		free_conn(TS_LINK_OWNER(serve->conns.next, struct serve_conn,
-					link));
+	while (!ts_list_is_empty(&serve->conns)) {
+		struct serve_conn *conn = TS_LINK_OWNER(
+			serve->conns.next, struct serve_conn, link);
+
+		if (serve_h2_end(conn))
+			serve_stream_close(&conn->stream);
+		free_conn(conn);
+	}
 }
 
 void ts_serve_close(struct ts_member *member)

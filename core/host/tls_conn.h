@@ -38,6 +38,7 @@ struct ts_tls_server {
 	BIO_METHOD *bio_method;
 	struct ts_tls_tickets *tickets;
 	struct ts_link conns, ready;
+	struct ts_link joins; /* tls_join.c */
 	size_t count;
 	struct ts_timer *pump;	/* set while somebody is in ready */
 	struct ts_timer *sweep; /* set while there are any */

@@ -446,6 +446,7 @@ int ts_tls_server_open(struct ts_host *host)
 	host->tls = server;
 	ts_list_init(&server->conns);
 	ts_list_init(&server->ready);
+	ts_list_init(&server->joins);
 	server->ctx = ts_tls_make_ctx();
 	server->bio_method = ts_tls_wire_method();
 	server->tickets = ts_tls_tickets_new(host->loop);

@@ -21,6 +21,7 @@
 #include "core/base/addr.h"
 #include "netstack/stack.h"
 
+struct ts_entry;
 struct ts_host;
 struct ts_member; /* the node whose connection, and certificate, it is */
 struct ts_tls_conn;
@@ -107,12 +108,19 @@ struct ts_addr ts_tls_conn_remote(const struct ts_tls_conn *conn);
 
 /* -- a program's listener (tls_join.c) ------------------------------------ */
 /* A connection whose plain bytes are a program's: the TLS side is tcp, or
- * cipher_fd when tcp is NULL. Takes all of them, and ends by itself;
+ * cipher_fd when tcp is NULL. near: the program's entry, which lives as long, or
+ * NULL for a backend that is nobody of ours. Takes all of them, and ends by itself;
  * ended(ctx), which may be NULL, is called once it is over, or could not even
  * begin. */
 void ts_tls_join(struct ts_member *member, struct stack_tcp *tcp, int cipher_fd,
 		 const struct ts_addr *remote, const struct ts_tls_wish *wish,
-		 int plain_fd, void (*ended)(void *ctx), void *ctx);
+		 int plain_fd, const struct ts_entry *near,
+		 void (*ended)(void *ctx), void *ctx);
+/* Of the plain side, as ts_host_finish(), ts_host_undelivered() and
+ * ts_host_is_lingering() have it. */
+void ts_tls_joins_finish(struct ts_host *host);
+size_t ts_tls_joins_undelivered(const struct ts_host *host);
+bool ts_tls_joins_linger(const struct ts_host *host);
 
 /* -- app_inbound.c (tls_inbound.c) ---------------------------------------- */
 struct ts_listener;

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "core/base/decimal.h"
 #include "core/base/err.h"
 #include "core/base/http_trailers.h"
 
@@ -102,12 +103,12 @@ static int set(char **out, const uint8_t *value, size_t len)
 static int set_status(struct ts_h2_head *head, const uint8_t *value,
 		      size_t len)
 {
-	head->status = 0;
-	for (size_t i = 0; i < len; i++) {
-		if (len != 3 || value[i] < '0' || value[i] > '9')
-			return -EBADMSG;
-		head->status = head->status * 10 + (value[i] - '0');
-	}
+	uint64_t status;
+
+	if (len != 3 || ts_decimal_parse((const char *)value, len, 999,
+					 &status))
+		return -EBADMSG;
+	head->status = (int)status;
 	return 0;
 }
 
@@ -228,27 +229,6 @@ int ts_h2_head_answer(const struct ts_h2_head *head, bool has_body,
 	if (!err)
 		err = push_text(out, line);
 	return err ? err : write_fields(head, has_body, out);
-}
-
-int ts_h2_put_chunk(struct ts_byte_queue *out, const uint8_t *data, size_t len)
-{
-	char size[24];
-	int n = snprintf(size, sizeof(size), "%zx\r\n", len);
-	int err = ts_byte_queue_push(out, size, (size_t)n);
-
-	if (!err)
-		err = ts_byte_queue_push(out, data, len);
-	return err ? err : push_text(out, "\r\n");
-}
-
-int ts_h2_put_end(struct ts_byte_queue *out, const struct ts_h2_head *head)
-{
-	struct ts_byte_queue none;
-
-	ts_byte_queue_init(&none, 0);
-	if (head && head->err)
-		return head->err;
-	return ts_http_trailers_write(out, head ? &head->lines : &none);
 }
 
 /* -- to HTTP/2 ------------------------------------------------------------- */

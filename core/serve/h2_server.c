@@ -3,9 +3,7 @@
  *
  * A stream lives from its first HEADERS until nghttp2 closes it; its owner may
  * let go of it earlier, and what still comes is then thrown away. Its window is
- * given back as its owner reads, byte for byte: text is never shorter than what
- * it was made from. An answer is taken out of its framing when nghttp2 has room
- * for it, so no second copy of it waits.
+ * given back as its owner reads, byte for byte.
  */
 #include "core/serve/h2_server.h"
 
@@ -16,9 +14,9 @@
 #include <string.h>
 
 #include "core/base/err.h"
+#include "core/serve/h2_body.h"
 #include "core/serve/h2_head.h"
-#include "core/base/http_body.h"
-#include "core/base/http_trailers.h"
+#include "core/serve/h2_text.h"
 
 enum {
 	/* Resets: so many at once, so many each second. */
@@ -26,8 +24,6 @@ enum {
 	RESETS_RATE = 50,
 	ACKS_MAX = 200,
 	SETTINGS_MAX = 32,
-	/* The smallest chunk is six bytes for one. */
-	REQUEST_BYTES = TS_H2_STREAM_WINDOW * 6 + 2 * TS_HTTP1_HEAD_MAX,
 };
 
 struct ts_h2_server {
@@ -49,13 +45,12 @@ struct ts_h2_stream {
 	void *owner; /* NULL: none yet, or none any more */
 	/* The request. */
 	struct ts_h2_head head; /* then its trailers */
-	struct ts_byte_queue in;
+	struct ts_h2_text in;
 	size_t unread; /* bytes of the client's windows */
-	bool is_head, is_chunked, has_request, in_ended;
+	bool is_head, has_request, in_ended;
 	/* The answer. */
-	struct ts_byte_queue out, trailers;
-	struct ts_http_body body;
-	bool has_answer, out_ended, is_deferred, is_sent;
+	struct ts_h2_body answer;
+	bool has_answer, is_sent;
 };
 
 /* -- streams --------------------------------------------------------------- */
@@ -69,9 +64,8 @@ static struct ts_h2_stream *stream_new(struct ts_h2_server *server, int32_t id)
 	st->server = server;
 	st->id = id;
 	ts_h2_head_init(&st->head);
-	ts_byte_queue_init(&st->in, REQUEST_BYTES);
-	ts_byte_queue_init(&st->out, TS_H2_ANSWER_BYTES);
-	ts_byte_queue_init(&st->trailers, TS_HTTP_TRAILERS_MAX);
+	ts_h2_text_init(&st->in, TS_H2_STREAM_WINDOW);
+	ts_h2_body_init(&st->answer, TS_H2_ANSWER_BYTES);
 	st->next = server->streams;
 	server->streams = st;
 	server->count++;
@@ -87,9 +81,8 @@ static void stream_free(struct ts_h2_stream *st)
 	*at = st->next;
 	st->server->count--;
 	ts_h2_head_deinit(&st->head);
-	ts_byte_queue_deinit(&st->in);
-	ts_byte_queue_deinit(&st->out);
-	ts_byte_queue_deinit(&st->trailers);
+	ts_h2_text_deinit(&st->in);
+	ts_h2_body_deinit(&st->answer);
 	free(st);
 }
 
@@ -137,16 +130,31 @@ static bool costs_nothing(const nghttp2_frame *frame)
 	}
 }
 
-static void count_frame(struct ts_h2_server *server,
-			const nghttp2_frame *frame)
+static void charge(struct ts_h2_server *server)
 {
-	if (!costs_nothing(frame))
-		return;
 	if (server->credit > 0)
 		server->credit--;
 	else
 		nghttp2_session_terminate_session(server->session,
 						  NGHTTP2_ENHANCE_YOUR_CALM);
+}
+
+static void count_frame(struct ts_h2_server *server,
+			const nghttp2_frame *frame)
+{
+	if (costs_nothing(frame))
+		charge(server);
+}
+
+/* It makes us break off a stream, as a reset of the client's would. */
+static int on_invalid_frame(nghttp2_session *session,
+			    const nghttp2_frame *frame, int code, void *user)
+{
+	(void)session;
+	(void)frame;
+	(void)code;
+	charge(user);
+	return 0;
 }
 
 /* -- the request ----------------------------------------------------------- */
@@ -172,10 +180,12 @@ static int on_begin_headers(nghttp2_session *session,
 	}
 	st = server->count < TS_H2_STREAMS_MAX
 		     ? stream_new(server, frame->hd.stream_id) : NULL;
-	if (!st)
+	if (!st) {
+		charge(server);
 		nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE,
 					  frame->hd.stream_id,
 					  NGHTTP2_REFUSED_STREAM);
+	}
 	nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, st);
 	return 0;
 }
@@ -202,32 +212,34 @@ static void answer_alone(struct ts_h2_stream *st, const char *status)
 	ts_h2_fields_add(&fields, ":status", status, strlen(status));
 	nghttp2_submit_response(st->server->session, st->id, fields.nv,
 				fields.count, NULL);
-	st->has_answer = st->out_ended = true;
+	st->has_answer = true;
 }
 
 static void begin(struct ts_h2_stream *st, bool has_body)
 {
 	struct ts_h2_server *server = st->server;
-	int err = ts_h2_head_request(&st->head, has_body, &st->in);
+	int err = ts_h2_head_request(&st->head, has_body, &st->in.head);
 
 	st->has_request = true;
 	st->is_head = st->head.method && strcmp(st->head.method, "HEAD") == 0;
-	st->is_chunked = ts_h2_head_is_chunked(&st->head, has_body);
+	st->in.is_chunked = ts_h2_head_is_chunked(&st->head, has_body);
 	if (err) {
 		answer_alone(st, err == -EMSGSIZE ? "431" :
 				 err == -EBADMSG ? "400" : "500");
 		return;
 	}
 	st->owner = server->ops.opened(server->ctx, st);
-	if (!st->owner)
+	if (!st->owner) {
+		charge(server);
 		reset(st, NGHTTP2_REFUSED_STREAM);
+	}
 }
 
 static void end_request(struct ts_h2_stream *st, bool has_trailers)
 {
 	st->in_ended = true;
-	if (st->is_chunked && st->owner &&
-	    ts_h2_put_end(&st->in, has_trailers ? &st->head : NULL))
+	if (st->in.is_chunked && st->owner &&
+	    ts_h2_text_end(&st->in, has_trailers ? &st->head : NULL))
 		reset(st, NGHTTP2_PROTOCOL_ERROR);
 }
 
@@ -256,7 +268,6 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id,
 		   const uint8_t *data, size_t len, void *user)
 {
 	struct ts_h2_stream *st = stream_of(session, id);
-	int err = 0;
 
 	(void)flags;
 	(void)user;
@@ -265,9 +276,7 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id,
 		return 0;
 	}
 	st->unread += len;
-	err = st->is_chunked ? ts_h2_put_chunk(&st->in, data, len)
-			     : ts_byte_queue_push(&st->in, data, len);
-	if (err)
+	if (ts_byte_queue_push(&st->in.body, data, len))
 		reset(st, NGHTTP2_INTERNAL_ERROR);
 	return 0;
 }
@@ -291,8 +300,6 @@ static int on_close(nghttp2_session *session, int32_t id, uint32_t code,
 /* A window is given back to who has nothing more to send, too. */
 static void give_back(struct ts_h2_stream *st, size_t n)
 {
-	if (n > st->unread)
-		n = st->unread;
 	if (n == 0)
 		return;
 	st->unread -= n;
@@ -303,91 +310,26 @@ static void give_back(struct ts_h2_stream *st, size_t n)
 size_t ts_h2_stream_read(struct ts_h2_stream *st, void *out, size_t cap,
 			 bool *has_ended)
 {
-	size_t len = ts_byte_queue_len(&st->in), n = len < cap ? len : cap;
+	size_t payload, n = ts_h2_text_read(&st->in, out, cap, &payload);
 
-	if (n > 0)
-		memcpy(out, ts_byte_queue_data(&st->in), n);
-	ts_byte_queue_drop(&st->in, n);
-	give_back(st, n);
-	*has_ended = st->in_ended && n == len;
+	give_back(st, payload);
+	*has_ended = st->in_ended && ts_h2_text_is_empty(&st->in);
 	return n;
 }
 
 /* -- the answer ------------------------------------------------------------ */
-
-/* What comes after the body; 0, or there are no trailers to speak of. */
-static int submit_trailers(struct ts_h2_stream *st)
-{
-	struct ts_h2_fields fields = {0};
-	struct ts_http1_head head;
-	char *text;
-	int err = ts_http_trailers_read(&st->trailers, &head, &text);
-
-	if (!err) {
-		ts_h2_fields_copy(&fields, &head);
-		err = fields.count == 0 ||
-		      nghttp2_submit_trailer(st->server->session, st->id,
-					     fields.nv, fields.count);
-	}
-	free(text);
-	return err;
-}
-
-/* As much payload as is there, and goes into room. */
-static ssize_t unframe(struct ts_h2_stream *st, uint8_t *out, size_t room)
-{
-	size_t done = 0;
-
-	while (done < room && !st->body.is_done) {
-		size_t len = ts_byte_queue_len(&st->out), payload_len;
-		const uint8_t *payload;
-		ssize_t n = ts_http_body_next(
-			&st->body, ts_byte_queue_data(&st->out),
-			len < room - done ? len : room - done, &payload,
-			&payload_len);
-
-		if (n < 0)
-			return n;
-		if (n == 0)
-			break;
-		memcpy(out + done, payload, payload_len);
-		done += payload_len;
-		ts_byte_queue_drop(&st->out, (size_t)n);
-	}
-	return (ssize_t)done;
-}
-
-/* Of what ends when its owner ends it. */
-static void see_end(struct ts_h2_stream *st)
-{
-	if (st->body.kind == TS_BODY_TO_END && st->out_ended &&
-	    ts_byte_queue_len(&st->out) == 0)
-		st->body.is_done = true;
-}
 
 static ssize_t read_answer(nghttp2_session *session, int32_t id, uint8_t *out,
 			   size_t room, uint32_t *flags,
 			   nghttp2_data_source *source, void *user)
 {
 	struct ts_h2_stream *st = source->ptr;
-	ssize_t n = unframe(st, out, room);
+	ssize_t n = ts_h2_body_send(&st->answer, session, id, out, room,
+				    flags);
 
-	(void)session;
-	(void)id;
 	(void)user;
-	see_end(st);
-	if (n < 0 || (n == 0 && !st->body.is_done && st->out_ended))
-		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-	tell(st);
-	if (st->body.is_done) {
-		*flags |= NGHTTP2_DATA_FLAG_EOF;
-		if (ts_byte_queue_len(&st->trailers) > 0 &&
-		    submit_trailers(st) == 0)
-			*flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
-	} else if (n == 0) {
-		st->is_deferred = true;
-		return NGHTTP2_ERR_DEFERRED;
-	}
+	if (n > 0)
+		tell(st); /* there is room again */
 	return n;
 }
 
@@ -408,22 +350,21 @@ static int submit_head(struct ts_h2_stream *st,
 		return nghttp2_submit_headers(session, NGHTTP2_FLAG_NONE,
 					      st->id, NULL, fields.nv,
 					      fields.count, NULL);
-	err = ts_http_body_of_response(head, st->is_head, &st->body);
+	err = ts_http_body_of_response(head, st->is_head, &st->answer.frame);
 	if (err)
 		return err;
-	st->body.trailers = &st->trailers;
 	st->has_answer = true;
 	return nghttp2_submit_response(session, st->id, fields.nv,
 				       fields.count,
-				       st->body.is_done ? NULL : &body);
+				       st->answer.frame.is_done ? NULL : &body);
 }
 
 /* -EAGAIN: not there yet. */
 static int read_head(struct ts_h2_stream *st)
 {
 	struct ts_http1_head head;
-	size_t len = ts_byte_queue_len(&st->out);
-	int err = len ? ts_http1_read_response(ts_byte_queue_data(&st->out),
+	size_t len = ts_byte_queue_len(&st->answer.text);
+	int err = len ? ts_http1_read_response(ts_byte_queue_data(&st->answer.text),
 					       len, &head)
 		      : -EAGAIN;
 
@@ -432,43 +373,42 @@ static int read_head(struct ts_h2_stream *st)
 	if (!err)
 		err = submit_head(st, &head);
 	if (!err)
-		ts_byte_queue_drop(&st->out, head.head_len);
+		ts_byte_queue_drop(&st->answer.text, head.head_len);
 	return err;
 }
 
 size_t ts_h2_stream_write(struct ts_h2_stream *st, const void *data,
 			  size_t len)
 {
-	size_t room = TS_H2_ANSWER_BYTES - ts_byte_queue_len(&st->out);
+	size_t room = TS_H2_ANSWER_BYTES - ts_byte_queue_len(&st->answer.text);
 	int err;
 
-	if (st->has_answer && st->body.is_done)
+	if (st->has_answer && st->answer.frame.is_done)
 		return len; /* after its end */
 	if (len > room)
 		len = room;
-	err = ts_byte_queue_push(&st->out, data, len);
+	err = ts_byte_queue_push(&st->answer.text, data, len);
 	while (!err && !st->has_answer)
 		err = read_head(st);
 	if (err && err != -EAGAIN) {
 		reset(st, NGHTTP2_INTERNAL_ERROR);
 		return len;
 	}
-	if (st->is_deferred && len > 0) {
-		st->is_deferred = false;
-		nghttp2_session_resume_data(st->server->session, st->id);
-	}
+	ts_h2_body_resume(&st->answer, st->server->session, st->id);
 	st->server->ops.wants_output(st->server->ctx);
 	return len;
 }
 
 void ts_h2_stream_end(struct ts_h2_stream *st)
 {
-	st->out_ended = true;
-	if (st->is_deferred) {
-		st->is_deferred = false;
-		nghttp2_session_resume_data(st->server->session, st->id);
-	}
+	st->answer.has_ended = true;
+	ts_h2_body_resume(&st->answer, st->server->session, st->id);
 	st->server->ops.wants_output(st->server->ctx);
+}
+
+size_t ts_h2_stream_waiting(const struct ts_h2_stream *st)
+{
+	return ts_byte_queue_len(&st->answer.text);
 }
 
 bool ts_h2_stream_is_pending(const struct ts_h2_stream *st)
@@ -479,7 +419,7 @@ bool ts_h2_stream_is_pending(const struct ts_h2_stream *st)
 void ts_h2_stream_close(struct ts_h2_stream *st)
 {
 	st->owner = NULL;
-	ts_byte_queue_clear(&st->in);
+	ts_h2_text_clear(&st->in);
 	give_back(st, st->unread);
 	/* RFC 9113, 8.1: a whole answer to half a request is no error. */
 	if (!st->is_sent)
@@ -523,6 +463,8 @@ static int new_session(struct ts_h2_server *server, nghttp2_option *option)
 	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_data);
 	nghttp2_session_callbacks_set_on_frame_recv_callback(cb, on_frame);
 	nghttp2_session_callbacks_set_on_frame_send_callback(cb, on_sent);
+	nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(
+		cb, on_invalid_frame);
 	nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_close);
 	err = nghttp2_session_server_new2(&server->session, cb, server, option);
 	nghttp2_session_callbacks_del(cb);
@@ -633,7 +575,12 @@ bool ts_h2_server_is_over(const struct ts_h2_server *server)
 		!nghttp2_session_want_write(server->session));
 }
 
+/* Of what has only begun to come nobody knows when it will end. */
 size_t ts_h2_server_streams(const struct ts_h2_server *server)
 {
-	return server->count;
+	size_t count = 0;
+
+	for (const struct ts_h2_stream *st = server->streams; st; st = st->next)
+		count += st->owner != NULL;
+	return count;
 }

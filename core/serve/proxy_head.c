@@ -7,13 +7,13 @@
  */
 #include "core/serve/proxy_head.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/base/err.h"
+#include "core/base/http_reason.h"
 
 /* Of one connection, not of the message. */
 static const char *const hop_fields[] = {
@@ -29,28 +29,12 @@ static const char *const our_fields[] = {
 	"Tailscale-Headers-Info", "Tailscale-App-Capabilities",
 };
 
-/* CGI and WSGI give a program its fields as variables, whose names have an
- * underscore for all that is no letter or digit: Tailscale_User_Login is
- * Tailscale-User-Login there. */
-static bool is_same_variable(const struct ts_http1_field *f, const char *name)
-{
-	if (f->name_len != strlen(name))
-		return false;
-	for (size_t i = 0; i < f->name_len; i++) {
-		unsigned char c = (unsigned char)f->name[i];
-
-		if (isalnum(c) ? tolower(c) != tolower((unsigned char)name[i])
-			       : name[i] != '-')
-			return false;
-	}
-	return true;
-}
-
 static bool is_in(const struct ts_http1_field *f, const char *const *names,
 		  size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		if (is_same_variable(f, names[i]))
+		if (f->name_len == strlen(names[i]) &&
+		    ts_http1_begins_alike(f, names[i]))
 			return true;
 	return false;
 }
@@ -120,9 +104,7 @@ static void put_encoded(struct out *o, const char *name, const char *value)
 static void put_announced(struct out *o, const struct ts_http1_head *head)
 {
 	for (size_t i = 0; i < head->field_count; i++)
-		if (head->fields[i].name_len == strlen("Trailer") &&
-		    strncasecmp(head->fields[i].name, "Trailer",
-				head->fields[i].name_len) == 0)
+		if (ts_http1_is_named(&head->fields[i], "Trailer"))
 			copy_field(o, &head->fields[i]);
 }
 
@@ -220,7 +202,7 @@ int ts_serve_write_answer(struct ts_byte_queue *out,
 
 	snprintf(line, sizeof(line), "HTTP/1.1 %03d ", head->status);
 	put_text(&o, line);
-	put_text(&o, ts_serve_reason(head->status));
+	put_text(&o, ts_http_reason(head->status));
 	put(&o, "\r\n", 2);
 	for (size_t i = 0; i < head->field_count; i++) {
 		const struct ts_http1_field *f = &head->fields[i];
@@ -244,38 +226,6 @@ int ts_serve_write_answer(struct ts_byte_queue *out,
 		put_field(&o, "Connection", "close");
 	put(&o, "\r\n", 2);
 	return o.err;
-}
-
-const char *ts_serve_reason(int status)
-{
-	static const struct {
-		int status;
-		const char *text;
-	} reasons[] = {
-		{100, "Continue"}, {101, "Switching Protocols"},
-		{103, "Early Hints"}, {200, "OK"}, {201, "Created"},
-		{202, "Accepted"}, {204, "No Content"},
-		{206, "Partial Content"}, {301, "Moved Permanently"},
-		{302, "Found"}, {303, "See Other"}, {304, "Not Modified"},
-		{307, "Temporary Redirect"}, {308, "Permanent Redirect"},
-		{400, "Bad Request"}, {401, "Unauthorized"},
-		{403, "Forbidden"}, {404, "Not Found"},
-		{405, "Method Not Allowed"}, {408, "Request Timeout"},
-		{409, "Conflict"}, {410, "Gone"},
-		{412, "Precondition Failed"}, {413, "Content Too Large"},
-		{414, "URI Too Long"}, {415, "Unsupported Media Type"},
-		{416, "Range Not Satisfiable"}, {422, "Unprocessable Content"},
-		{429, "Too Many Requests"},
-		{431, "Request Header Fields Too Large"},
-		{500, "Internal Server Error"}, {501, "Not Implemented"},
-		{502, "Bad Gateway"}, {503, "Service Unavailable"},
-		{504, "Gateway Timeout"}, {505, "HTTP Version Not Supported"},
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(reasons); i++)
-		if (reasons[i].status == status)
-			return reasons[i].text;
-	return "Status";
 }
 
 /* -- values ---------------------------------------------------------------- */

@@ -1,13 +1,19 @@
 """Serve by HTTP/2, and what comes after a body."""
+import contextlib
 import hashlib
 import socket
+import subprocess
 import threading
+from pathlib import Path
+
+import pytest
 
 from harness import needs
-from test_serve import NAME, backend, big, curl, handlers, python, serve
-from test_serve_tls import acme, https, web
+from test_serve import (NAME, Backend, backend, big, curl, handlers, output,
+                        python, serve)
+from test_serve_tls import acme, https, ingress, visit, web
 
-__all__ = ["acme", "backend", "web"]  # fixtures
+__all__ = ["acme", "backend", "ingress", "web"]  # fixtures
 pytestmark = needs("openssl", "curl")
 
 
@@ -92,3 +98,158 @@ print(got.decode())
     seen = raw.seen[0]
     assert "Trailer: X-Mine\r\n" in seen
     assert seen.endswith("\r\n\r\n3\r\nabc\r\n0\r\nX-Mine: 7\r\n\r\n")
+
+
+# -- many, and too many -----------------------------------------------------------
+
+
+class Busy(Backend):
+    request_queue_size = 512
+
+
+@pytest.fixture
+def busy():
+    server = Busy()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@needs("h2load")
+def test_many_streams_of_many_connections(web, call, acme, busy):
+    serve(web, https(**{"/": {"Proxy": str(busy.port)},
+                        "/text": {"Text": "hello"}}))
+    for path, count in (("/text", 4000), ("/a", 400)):
+        program = call("laptop", "h2load", "-n", str(count), "-c", "4", "-m",
+                       "50", f"https://{NAME}{path}", key="key-bob")
+        assert program.code == 0, program.err
+        assert f"{count} done, {count} succeeded, 0 failed" in output(program)
+    # a stream's backend is kept for the next one
+    assert len({seen[4] for seen in busy.seen}) < 400
+    curl(call, "--cacert", acme.ca, f"https://{NAME}/text")
+
+
+FRAMES = r"""
+import ssl, struct
+def frame(kind, flags, stream, data):
+    return (struct.pack(">I", len(data))[1:] + bytes((kind, flags)) +
+            struct.pack(">I", stream) + data)
+name = b"web.lab.ts.net"
+head = b"\x82\x87\x84\x01" + bytes((len(name),)) + name
+hello = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b"")
+"""
+
+
+def test_funnel_by_http2(ingress, call, acme, backend):
+    config = https(**{"/": {"Proxy": str(backend.port)}})
+    config["AllowFunnel"] = {f"{NAME}:443": True}
+    serve(ingress, config)
+    # GET /, and a field that a client may not set
+    out = visit(call, ingress, acme, FRAMES + f"""
+s = visit("203.0.113.9:4444", "{NAME}:443", "h2")
+s.sendall(hello + frame(1, 5, 1, head + b"\\x00\\x14tailscale-user-login"
+                        b"\\x04root"))
+got = b""
+while b"GET /" not in got:
+    got += s.recv(1000)
+print(s.selected_alpn_protocol())
+""")
+    assert out.split("\n")[1] == "h2"
+    fields = dict(backend.seen[0][2])
+    assert fields["X-Forwarded-For"] == "203.0.113.9"
+    assert fields["X-Forwarded-Proto"] == "https"
+    assert fields["Tailscale-Funnel-Request"] == "?1"
+    assert not any(name.startswith("Tailscale-User") for name in fields)
+
+
+# A request that is taken back at once, as often as it is let.
+RESETS = FRAMES + r"""
+tls = ssl.create_default_context(cafile=%r)
+tls.set_alpn_protocols(["h2"])
+s = tls.wrap_socket(socket.create_connection((%r, 443), 20),
+                    server_hostname=%r)
+assert s.selected_alpn_protocol() == "h2"
+s.sendall(hello)
+try:
+    for i in range(1, 20000, 2):
+        s.sendall(frame(1, 5, i, head) + frame(3, 0, i, bytes(4)))
+except OSError:
+    pass
+got = b""
+try:
+    while data := s.recv(65536):
+        got += data
+except OSError:
+    pass
+kinds, reason = [], None
+while len(got) >= 9:
+    size = int.from_bytes(got[:3], "big")
+    kinds.append(got[3])
+    if got[3] == 7:
+        reason = int.from_bytes(got[13:17], "big")
+    got = got[9 + size:]
+print(7 in kinds, reason)
+"""
+
+
+def test_who_takes_back_all_requests_is_sent_away(web, call, acme, backend):
+    serve(web, https(**{"/": {"Proxy": str(backend.port)}}))
+    out = python(call, RESETS % (str(acme.ca), NAME, NAME))
+    assert out.split()[0] == "True"
+    assert curl(call, "--cacert", acme.ca, f"https://{NAME}/a") == "GET /a"
+
+
+# -- gRPC -----------------------------------------------------------------------
+
+PYTHON = "/usr/bin/python3"
+ECHO = str(Path(__file__).with_name("grpc_echo.py"))
+HAS_GRPC = subprocess.run([PYTHON, "-c", "import grpc"], check=False,
+                          capture_output=True).returncode == 0
+needs_grpc = pytest.mark.skipif(not HAS_GRPC, reason="no python3-grpcio")
+SAID = ("once 3000000 bob@example.com True\nmany 490000\nboth ABC\n"
+        "fail NOT_FOUND no such thing")
+
+
+@contextlib.contextmanager
+def grpc_server(*args):
+    with subprocess.Popen([PYTHON, ECHO, "server", *args], text=True,
+                          stdout=subprocess.PIPE) as server:
+        try:
+            yield int(server.stdout.readline())
+        finally:
+            server.kill()
+
+
+def grpc_client(call, acme):
+    program = call("laptop", PYTHON, ECHO, "client", f"{NAME}:443",
+                   str(acme.ca), key="key-bob")
+    assert program.code == 0, program.err
+    return output(program).strip()
+
+
+@needs_grpc
+def test_grpc_goes_through(web, call, acme):
+    with grpc_server() as port:
+        serve(web, https(**{"/": {"Proxy": f"http://127.0.0.1:{port}"}}))
+        assert grpc_client(call, acme) == SAID
+
+
+@needs_grpc
+def test_grpc_to_a_backend_behind_tls(web, call, acme, tmp_path):
+    cert, key = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048",
+                    "-nodes", "-keyout", key, "-out", cert, "-days", "2",
+                    "-subj", "/CN=localhost"],
+                   check=True, capture_output=True)
+    with grpc_server(cert, key) as port:
+        serve(web, https(**{
+            "/": {"Proxy": f"https+insecure://127.0.0.1:{port}"}}))
+        assert grpc_client(call, acme) == SAID
+
+
+def test_grpc_to_nobody(web, call, acme):
+    serve(web, https(**{"/": {"Proxy": "http://127.0.0.1:1"}}))
+    assert curl(call, "--cacert", acme.ca, "-o", "/dev/null", "-w",
+                "%{http_code} %{http_version}", "-H",
+                "Content-Type: application/grpc", "-d", "x",
+                f"https://{NAME}/") == "502 2"

@@ -156,3 +156,145 @@ print(s.recv(1000).split(b" ")[1].decode())
     assert out == "502\n"
     fields = {name.lower() for name, _ in backend.seen[0][2]}
     assert "upgrade" not in fields and "connection" not in fields
+
+
+# -- TLS ------------------------------------------------------------------------
+
+
+def test_handshakes_are_no_work_for_the_disk(web, run, acme):
+    """What is stored and not fit is looked at once, however many knock while
+    the CA is asked."""
+    acme.polls = 10000
+    certs = os.path.join(web.state, "certs")
+    os.makedirs(certs, exist_ok=True)
+    for name, kind in (("server.pem", ".crt"), ("server.key", ".key")):
+        with open(acme.path(name), "rb") as f, \
+                open(os.path.join(certs, NAME + kind), "wb") as out:
+            out.write(f.read())
+    config = https(**{"/": {"Text": "hello"}})
+    config["TCP"]["80"] = {"HTTP": True}
+    config["Web"][f"{NAME}:80"] = config["Web"][f"{NAME}:443"]
+    serve(web, config)
+    client = run("laptop", "python3", "-uc", f"""
+import socket, ssl
+context = ssl.create_default_context(cafile={acme.ca!r})
+conns = []
+for i in range(25):
+    s = context.wrap_socket(socket.create_connection(("{web.ip}", 443), 20),
+                            server_hostname="{NAME}",
+                            do_handshake_on_connect=False)
+    s.setblocking(False)
+    try:
+        s.do_handshake()
+    except ssl.SSLWantReadError:
+        conns.append(s)
+s = socket.create_connection(("{web.ip}", 80), 20)
+s.sendall(b"GET / HTTP/1.0\\r\\nHost: {NAME}\\r\\n\\r\\n")
+print(s.makefile("rb").read()[-5:], len(conns), flush=True)
+s.recv(1)
+import time; time.sleep(1000)
+""", key="key-bob")
+    wait_until(lambda: client.alive() and "hello" in client.out, "the client")
+    assert "25" in client.out
+    wait_until(lambda: "not fit any more" in web.log, "the first look")
+    assert web.log.count("not fit any more") <= 2
+    client.stop()
+
+
+# -- HTTP/2 ---------------------------------------------------------------------
+
+# Frames by hand, over TLS.
+H2 = """
+import socket, ssl, struct, sys, time
+def dial():
+    context = ssl.create_default_context(cafile=%r)
+    context.set_alpn_protocols(["h2"])
+    s = context.wrap_socket(socket.create_connection((%r, 443), 20),
+                            server_hostname=%r)
+    assert s.selected_alpn_protocol() == "h2"
+    s.sendall(b"PRI * HTTP/2.0\\r\\n\\r\\nSM\\r\\n\\r\\n" + frame(4, 0, 0))
+    return s
+def frame(kind, flags, stream, data=b""):
+    return (struct.pack(">I", len(data))[1:] + bytes([kind, flags]) +
+            struct.pack(">I", stream) + data)
+# GET / of https and some authority, without an end of the stream
+def get(stream, flags=4):
+    return frame(1, flags, stream, b"\\x82\\x84\\x87\\x41\\x01a")
+def goaway(s):
+    s.settimeout(20)
+    data = b""
+    try:
+        while more := s.recv(65536):
+            data += more
+    except OSError:
+        pass
+    while len(data) >= 9:
+        length = int.from_bytes(data[:3], "big")
+        if data[3] == 7:
+            return int.from_bytes(data[13:17], "big")
+        data = data[9 + length:]
+    return None
+"""
+
+
+def memory(program):
+    with open(f"/proc/{program.process.pid}/status", encoding="ascii") as f:
+        return next(int(x.split()[1]) for x in f if x.startswith("VmRSS"))
+
+
+@pytest.fixture
+def h2(web, call, acme):
+    serve(web, https(**{"/": {"Text": "hello"}}))
+    curl(call, "--cacert", acme.ca, f"https://{NAME}/")
+
+    def program(text):
+        return H2 % (acme.ca, web.ip, NAME) + text
+    return program
+
+
+def test_streams_that_are_refused_do_not_pile_up(web, run, h2):
+    """Who opens one after the other and hardly reads makes no more wait for
+    him than his connection holds."""
+    before = memory(web)
+    client = run("laptop", "python3", "-uc", h2("""
+s = dial()
+s.setblocking(False)
+opened, stream, stuck = b"", 1, 0
+while stream < 1200001 and stuck < 200:
+    if not opened:
+        opened = b"".join(get(i) for i in range(stream, stream + 8000, 2))
+        stream += 8000
+    try:
+        opened = opened[s.send(opened[:16384]):]
+        stuck = 0
+    except (ssl.SSLWantWriteError, BlockingIOError):
+        stuck += 1
+        time.sleep(0.005)
+    except OSError:
+        break
+    try:
+        s.recv(512)
+    except (ssl.SSLWantReadError, BlockingIOError):
+        pass
+print("sent", stream)
+time.sleep(1000)
+"""), key="key-bob")
+    wait_until(lambda: client.alive() and "sent" in client.out, "the flood", 60)
+    assert memory(web) < before + 16384
+    client.stop()
+
+
+def test_frames_that_make_no_sense_are_not_for_free(web, call, h2):
+    """They make us break off what was begun: as many resets."""
+    out = python(call, h2("""
+s = dial()
+out = b""
+for i in range(1, 8001, 2):
+    out += get(i) + frame(8, 0, i, b"\\x7f\\xff\\xff\\xff")
+try:
+    s.sendall(out)
+except OSError:
+    pass
+print(goaway(s))
+"""))
+    assert out == "11\n"  # ENHANCE_YOUR_CALM

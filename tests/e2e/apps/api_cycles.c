@@ -84,7 +84,11 @@ static void compare(const struct use *a, const struct use *b, int turns)
 		a->mappings, b->mappings, a->resident_kb, b->resident_kb);
 	CHECK(NULL, b->descriptors <= a->descriptors);
 	CHECK(NULL, b->threads <= a->threads);
+#ifdef __SANITIZE_THREAD__ /* it has mappings of its own */
+	(void)turns;
+#else
 	CHECK(NULL, b->mappings < a->mappings + turns);
+#endif
 }
 
 /* -- a turn --------------------------------------------------------------- */
@@ -92,9 +96,14 @@ static void talk(struct tsnet *from, struct tsnet *to, int listener,
 		 const char *address)
 {
 	char peer[TSNET_ADDR_CAP];
-	int a = tsnet_dial(from, "tcp", address, UP_S);
-	int b;
+	int a = -EHOSTUNREACH, b;
 
+	/* until it has heard of the new one */
+	for (int i = 0; a == -EHOSTUNREACH && i < UP_S * 100; i++) {
+		a = tsnet_dial(from, "tcp", address, UP_S);
+		if (a == -EHOSTUNREACH)
+			usleep(10 * 1000);
+	}
 	CHECK(from, a >= 0);
 	b = tsnet_accept(to, listener, peer, sizeof(peer));
 	CHECK(to, b >= 0);

@@ -123,7 +123,7 @@ static void join(struct fixture *f, void *ctx)
 
 	ts_ip_parse(PEER, &remote.ip);
 	ts_tls_join(ts_host_first(f->host), NULL, b->host_cipher, &remote,
-		    &b->wish, b->host_plain, on_ended, b);
+		    &b->wish, b->host_plain, NULL, on_ended, b);
 }
 
 static void make_pair(int *test_end, int *host_end)
