@@ -65,11 +65,11 @@ TSNET_API int tsnet_set(struct tsnet *ts, const char *key, const char *value);
 
 /* -- what the program does itself ----------------------------------------- *
  *
- * These functions are called on a thread that the library has for them, one at a
- * time, from the start to tsnet_close(), which waits for them. That thread has
- * the program's descriptors and all signals blocked; it may take its time, and
- * must not call functions of the same server (-EDEADLK). Before the start: 0,
- * -EINVAL, -EBUSY (started). */
+ * These functions are called on a thread that the library has for them, one at
+ * a time, from the start to tsnet_close(), which waits for them. That thread
+ * has the program's descriptors and all signals blocked; it may take its time,
+ * and must not call functions of the same server (-EDEADLK). Before the start:
+ * 0, -EINVAL, -EBUSY (started). */
 
 enum tsnet_log_level {
 	TSNET_LOG_ERROR,
@@ -91,8 +91,8 @@ TSNET_API int tsnet_set_log(struct tsnet *ts, tsnet_log_fn fn, void *ctx);
 TSNET_API int tsnet_set_user_log(struct tsnet *ts, tsnet_log_fn fn,
 				 void *ctx);
 
-/* Where the state is kept, in place of a file in state_dir: values by keys, both
- * of them tsnet's. Values are secrets.
+/* Where the state is kept, in place of a file in state_dir: values by keys,
+ * both of them tsnet's. Values are secrets.
  *   read    at most cap bytes of the value into buf; its length, which may be
  *           more than cap (then it is called again, with more room), or a
  *           negative errno, -ENOENT when there is none

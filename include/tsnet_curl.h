@@ -42,7 +42,7 @@ static inline int tsnet_curl_setup(struct tsnet *ts, CURL *easy)
 	if (code)
 		return code;
 	snprintf(url, sizeof(url), "socks5h://%s", addr);
-	/* An empty list of exceptions: what the environment has is not meant. */
+	/* An empty list of exceptions: the environment's is not meant. */
 	if (curl_easy_setopt(easy, CURLOPT_PROXY, url) ||
 	    curl_easy_setopt(easy, CURLOPT_NOPROXY, "") ||
 	    curl_easy_setopt(easy, CURLOPT_PROXYUSERNAME, "tsnet") ||

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * acme_jws.c - what an account signs: requests, and answers to challenges
- * Source: RFC 7515 (3.2, 5.1, A.3), RFC 7638, RFC 8555 (6.2, 8.1, 8.4), RFC 8737;
+ * Source: RFC 7515 (3.2, 5.1, A.3), RFC 7638, RFC 8555 (6.2, 8.1, 8.4), RFC
+ * 8737;
  * tempfork/acme/jws.go
  */
 #include "core/acme/acme_jws.h"

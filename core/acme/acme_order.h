@@ -2,8 +2,8 @@
  * acme_order.h - one certificate, obtained from an ACME server (RFC 8555)
  *
  * No I/O: next() says what to send, or which DNS record to have set (or what to
- * show, by TLS), and is told what came of it. One thing at a time. The account is made when the
- * server does not know its key yet.
+ * show, by TLS), and is told what came of it. One thing at a time. The account
+ * is made when the server does not know its key yet.
  */
 #ifndef CORE_ACME_ACME_ORDER_H
 #define CORE_ACME_ACME_ORDER_H

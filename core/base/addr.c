@@ -219,7 +219,8 @@ char *ts_addr_format(const struct ts_addr *a, char out[static TS_ADDR_TEXT_CAP])
 {
 	char ip[TS_IP_TEXT_CAP];
 
-	snprintf(out, TS_ADDR_TEXT_CAP, ts_ip_is_v4(&a->ip) ? "%s:%u" : "[%s]:%u",
+	snprintf(out, TS_ADDR_TEXT_CAP,
+		 ts_ip_is_v4(&a->ip) ? "%s:%u" : "[%s]:%u",
 		 ts_ip_format(&a->ip, ip), a->port);
 	return out;
 }

@@ -114,7 +114,8 @@ bool ts_prefix_equal(const struct ts_prefix *a, const struct ts_prefix *b);
 
 /* Formatters write NUL-terminated text and return out. */
 char *ts_ip_format(const struct ts_ip *ip, char out[static TS_IP_TEXT_CAP]);
-char *ts_addr_format(const struct ts_addr *a, char out[static TS_ADDR_TEXT_CAP]);
+char *ts_addr_format(const struct ts_addr *a,
+		     char out[static TS_ADDR_TEXT_CAP]);
 char *ts_prefix_format(const struct ts_prefix *p,
 		       char out[static TS_PREFIX_TEXT_CAP]);
 

@@ -2,9 +2,9 @@
  * multipart.c - a multipart/form-data body, part by part, as it comes
  *
  * CONTENT is searched for the delimiter, CR LF "--" boundary; what stands in
- * front of the first one is content of nobody's, and begins as if behind a line.
- * LINE is the rest of a delimiter's line: "--" for the last one, or nothing.
- * HEAD are a part's header lines.
+ * front of the first one is content of nobody's, and begins as if behind a
+ * line. LINE is the rest of a delimiter's line: "--" for the last one, or
+ * nothing. HEAD are a part's header lines.
  *
  * A delimiter may come in pieces. How much of it was there is counted, not
  * kept: when it goes on differently, these bytes were content, and are in the
@@ -21,7 +21,7 @@
 
 enum { LINE_MAX_LEN = 64, CRLF_LEN = 2 };
 
-/* -- header values --------------------------------------------------------- */
+/* -- header values -------------------------------------------------------- */
 
 static const char *skip_blanks(const char *at)
 {
@@ -75,7 +75,7 @@ static bool read_param(const char *text, const char *name, char *out,
 	return false;
 }
 
-/* -- a part's head --------------------------------------------------------- */
+/* -- a part's head -------------------------------------------------------- */
 
 static void read_file_name(const char *disposition,
 			   char out[static TS_MULTIPART_VALUE_CAP])
@@ -144,7 +144,7 @@ static bool head_is_whole(const struct ts_multipart *m)
 		memcmp(end - 2 * CRLF_LEN, "\r\n\r\n", 2 * CRLF_LEN) == 0);
 }
 
-/* -- byte by byte ---------------------------------------------------------- */
+/* -- byte by byte --------------------------------------------------------- */
 
 static ssize_t take_head(struct ts_multipart *m, const char *data, size_t len)
 {
@@ -254,7 +254,7 @@ static ssize_t take_content(struct ts_multipart *m, const char *data,
 	return (ssize_t)used;
 }
 
-/* -- for the owner --------------------------------------------------------- */
+/* -- for the owner -------------------------------------------------------- */
 
 int ts_multipart_init(struct ts_multipart *m, const char *content_type,
 		      const struct ts_multipart_ops *ops, void *ctx)

@@ -46,7 +46,7 @@ struct drawing {
 	bool fixed[TS_QR_SIZE_MAX][TS_QR_SIZE_MAX]; /* not data */
 };
 
-/* -- codewords -------------------------------------------------------------- */
+/* -- codewords ------------------------------------------------------------ */
 
 struct bits {
 	uint8_t bytes[CODEWORDS_MAX];
@@ -156,7 +156,8 @@ static size_t interleave(const struct layout *l, const uint8_t *data,
 
 	make_generator(l->ec, generator);
 	for (size_t b = 0; b < l->blocks; b++) {
-		size_t len = block_len(l, b), extra = l->blocks - l->long_blocks;
+		size_t len = block_len(l, b);
+		size_t extra = l->blocks - l->long_blocks;
 
 		for (size_t i = 0; i < len; i++) {
 			/* Only the last blocks have a byte in the last row. */
@@ -174,7 +175,7 @@ static size_t interleave(const struct layout *l, const uint8_t *data,
 	return ec_start + (size_t)l->ec * l->blocks;
 }
 
-/* -- fixed patterns --------------------------------------------------------- */
+/* -- fixed patterns ------------------------------------------------------- */
 
 static void set_fixed(struct drawing *d, int x, int y, bool is_dark)
 {
@@ -280,7 +281,7 @@ static void draw_fixed(struct drawing *d)
 	draw_format(d, 0); /* to keep the place */
 }
 
-/* -- data ------------------------------------------------------------------- */
+/* -- data ----------------------------------------------------------------- */
 
 /* Columns of two, from the right, upwards and downwards in turn. */
 static void draw_data(struct drawing *d, const uint8_t *codewords, size_t len)
@@ -336,7 +337,7 @@ static void apply_mask(struct drawing *d, int mask)
 				d->qr.dark[y][x] = !d->qr.dark[y][x];
 }
 
-/* -- the choice of a mask --------------------------------------------------- */
+/* -- the choice of a mask ------------------------------------------------- */
 
 static bool dark_at(const struct ts_qr *qr, int line, int i, bool by_column)
 {
@@ -450,7 +451,7 @@ int ts_qr_encode(const char *text, struct ts_qr *out)
 	return 0;
 }
 
-/* -- drawing ---------------------------------------------------------------- */
+/* -- drawing -------------------------------------------------------------- */
 
 static bool is_light(const struct ts_qr *qr, int x, int y)
 {
@@ -461,7 +462,7 @@ static bool is_light(const struct ts_qr *qr, int x, int y)
 void ts_qr_draw(const struct ts_qr *qr, bool has_utf8,
 		void (*fn)(void *ctx, const char *line), void *ctx)
 {
-	/* by upper and lower half: light ones are drawn, dark ones are ground */
+	/* by upper and lower half: light ones are drawn, dark is ground */
 	static const char *const blocks[2][2] = {{" ", "\u2584"},
 						 {"\u2580", "\u2588"}};
 	int end = qr->size + TS_QR_MARGIN;

@@ -40,8 +40,9 @@ struct ts_aws_profile {
 };
 
 /* config, credentials: the files' texts, or NULL. name NULL: the default one,
- * which need not be there. region_only: credentials come from elsewhere. 0; -EINVAL with the reason in error, or -ENOMEM. out
- * is the caller's to deinit after 0 only. */
+ * which need not be there. region_only: credentials come from elsewhere. 0;
+ * -EINVAL with the reason in error, or -ENOMEM. out is the caller's to deinit
+ * after 0 only. */
 int ts_aws_profile_read(const char *config, const char *credentials,
 			const char *name, bool region_only,
 			struct ts_aws_profile *out,

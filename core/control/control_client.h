@@ -89,7 +89,7 @@ struct ts_control_ops {
 			     const struct ts_ip *ip);
 	/* What the server asks of us by HTTP; NULL: nothing is answered. */
 	ts_c2n_fn c2n;
-	/* The server wants a person to visit url, each one once. May be NULL. */
+	/* A person is to visit url, each one once. May be NULL. */
 	void (*browse)(void *ctx, const char *url);
 };
 

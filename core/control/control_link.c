@@ -4,11 +4,12 @@
  *   DOWN -> KEY -> DIAL -> OPEN -> UP, and back to DOWN by any failure
  *
  * The server's key is fetched once and again after a failed handshake, for it
- * may have changed. A failed upgrade, or a dial less than two minutes after
- * the one before, makes the next one use HTTPS only: what broke the plain one
- * is most likely still there. When nothing answers there, the next dial tries
- * both again: a server may well have no HTTPS port. An idle link is probed with an HTTP/2 PING, so
- * that waiting for a person's login does not hang on a dead connection.
+ * may have changed. A failed upgrade, or a dial less than two minutes after the
+ * one before, makes the next one use HTTPS only: what broke the plain one is
+ * most likely still there. When nothing answers there, the next dial tries both
+ * again: a server may well have no HTTPS port. An idle link is probed with an
+ * HTTP/2 PING, so that waiting for a person's login does not hang on a dead
+ * connection.
  * Source: control/ts2021/client.go, control/controlclient/direct.go
  */
 #include <errno.h>
@@ -64,7 +65,7 @@ void ts_control_link_fail(struct ts_control *c, const char *fmt, ...)
 	ts_clean_text(link->reason, ' ');
 }
 
-/* -- the byte stream and HTTP/2 ---------------------------------------- */
+/* -- the byte stream and HTTP/2 ------------------------------------------- */
 
 static void on_write(void *ctx, const uint8_t *data, size_t len)
 {
@@ -151,7 +152,7 @@ void ts_control_link_flush(struct ts_control *c)
 		ts_control_link_fail(c, "http2: %s", ts_strerror(err));
 }
 
-/* -- up ---------------------------------------------------------------- */
+/* -- up ------------------------------------------------------------------- */
 
 static void dial(struct ts_control *c)
 {
@@ -259,7 +260,7 @@ void ts_control_link_start_upgrade(struct ts_control *c)
 		ts_control_link_fail(c, "%s", ts_ts2021_error(link->conn));
 }
 
-/* -- down -------------------------------------------------------------- */
+/* -- down ----------------------------------------------------------------- */
 
 static void tear_down(struct ts_control *c)
 {

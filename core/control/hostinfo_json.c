@@ -41,8 +41,9 @@ static void set_text(json_t *obj, const char *name, const char *text)
 static void set_tristate(json_t *obj, const char *name, enum ts_tristate value)
 {
 	json_object_set_new(obj, name,
-			    value == TS_UNKNOWN ? json_null()
-						: json_boolean(value == TS_YES));
+			    value == TS_UNKNOWN
+				    ? json_null()
+				    : json_boolean(value == TS_YES));
 }
 
 /* {"1-v4": seconds} */

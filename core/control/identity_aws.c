@@ -326,8 +326,8 @@ static enum ts_aws_asked ask_container(struct ts_aws *aws, const char *relative,
 	if (!relative && !is_allowed(full)) {
 		ts_aws_fail(
 			aws, TS_IDENTITY_REFUSED,
-			"AWS_CONTAINER_CREDENTIALS_FULL_URI is neither https nor "
-			"a container's own");
+			"AWS_CONTAINER_CREDENTIALS_FULL_URI is neither https "
+			"nor a container's own");
 		return TS_AWS_ASKED_NOTHING;
 	}
 	ts_web_call_init(out, "GET", "%s%s", relative ? CONTAINER_HOST : "",

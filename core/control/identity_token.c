@@ -126,7 +126,7 @@ void ts_identity_free(struct ts_identity *id)
 	free(id);
 }
 
-/* -- requests --------------------------------------------------------------- */
+/* -- requests ------------------------------------------------------------- */
 
 static void ask_github(struct ts_identity *id, const char *audience,
 		       struct ts_web_call *out)
@@ -194,7 +194,7 @@ bool ts_identity_next(struct ts_identity *id, int64_t wall_s,
 	return false;
 }
 
-/* -- replies ---------------------------------------------------------------- */
+/* -- replies -------------------------------------------------------------- */
 
 static void fail(struct ts_identity *id, const char *who,
 		 const struct ts_web_reply *reply)

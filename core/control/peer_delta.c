@@ -99,7 +99,7 @@ static int upsert(struct ts_peer_delta *d, struct ts_map_node *node)
 	return err ? err : touch(d, next);
 }
 
-/* -- PeersChanged ------------------------------------------------------ */
+/* -- PeersChanged --------------------------------------------------------- */
 
 static bool same_text(const char *a, const char *b)
 {
@@ -191,7 +191,8 @@ static void carry_over(struct ts_peer *old, struct ts_map_node *node)
 
 static int apply_changed(struct ts_peer_delta *d, struct ts_map_node *node)
 {
-	struct ts_peer *old = ts_netmap_known_peer_by_id(d->map, node->peer->id);
+	struct ts_peer *old =
+		ts_netmap_known_peer_by_id(d->map, node->peer->id);
 
 	/* The mark is ours to compute: compare and carry it alike. */
 	node->peer->expired |= key_expired(d, node->peer);
@@ -200,7 +201,7 @@ static int apply_changed(struct ts_peer_delta *d, struct ts_map_node *node)
 	return upsert(d, node);
 }
 
-/* -- PeersChangedPatch ------------------------------------------------- */
+/* -- PeersChangedPatch ---------------------------------------------------- */
 
 /* A server that only relays an old disco key must not undo a newer one. */
 static bool is_stale_disco(const struct ts_peer *peer,
@@ -260,7 +261,7 @@ static int apply_patch(struct ts_peer_delta *d, struct ts_peer_patch *patch)
 	return err ? err : touch(d, peer);
 }
 
-/* -- the whole message ------------------------------------------------- */
+/* -- the whole message ---------------------------------------------------- */
 
 /* Remove whom this message has not touched. */
 static int remove_untouched(struct ts_peer_delta *d)

@@ -11,8 +11,8 @@
 
 #include "core/dns/dns_wire.h"
 
-/* name: UTF-8; an ASCII name comes out as it is. false: not a name, or one whose
- * form takes more of Unicode than there is here. */
+/* name: UTF-8; an ASCII name comes out as it is. false: not a name, or one
+ * whose form takes more of Unicode than there is here. */
 bool ts_dns_to_ascii(const char *name, char out[static DNS_TEXT_CAP]);
 
 #endif

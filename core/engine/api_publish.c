@@ -47,7 +47,7 @@ void api_free_published(struct tsnet *ts)
 	}
 }
 
-/* -- taking it back, under publish_lock ------------------------------------ */
+/* -- taking it back, under publish_lock ----------------------------------- */
 
 static bool has_another_port(const struct tsnet *ts,
 			     const struct api_published *gone)
@@ -139,7 +139,7 @@ int api_forget_leftovers(struct tsnet *ts)
 	return code;
 }
 
-/* -- what the node is ------------------------------------------------------ */
+/* -- what the node is ----------------------------------------------------- */
 
 /* The node runs, and its status says what is needed of it. New, or NULL. */
 json_t *api_running_status(struct tsnet *ts, unsigned wait_s, int *code)
@@ -162,7 +162,7 @@ json_t *api_running_status(struct tsnet *ts, unsigned wait_s, int *code)
 	return status;
 }
 
-/* -- TLS ------------------------------------------------------------------- */
+/* -- TLS ------------------------------------------------------------------ */
 
 static const char *first_cert_domain(const json_t *status)
 {
@@ -235,7 +235,7 @@ int tsnet_listen_tls(struct tsnet *ts, const char *network,
 	return fd;
 }
 
-/* -- Funnel ---------------------------------------------------------------- */
+/* -- Funnel --------------------------------------------------------------- */
 
 static const char no_https[] = "Funnel not available; HTTPS must be enabled. "
 			       "See https://tailscale.com/s/https";
@@ -251,8 +251,8 @@ static int open_funnel(struct tsnet *ts, const char *domain, uint16_t port,
 	*p = calloc(1, sizeof(**p));
 	if (!*p)
 		return api_fail(ts, -ENOMEM, "out of memory");
-	snprintf((*p)->target, sizeof((*p)->target), "%.*s:%u", API_FQDN_CAP - 1,
-		 domain, port);
+	snprintf((*p)->target, sizeof((*p)->target), "%.*s:%u",
+		 API_FQDN_CAP - 1, domain, port);
 	code = api_serve_funnel(ts, (*p)->target, true, &was_on);
 	if (code || was_on) {
 		free(*p);

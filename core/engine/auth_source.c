@@ -54,7 +54,7 @@ static uint64_t now_of(const struct auth_source *source)
 	return ts_loop_now_ms(source->engine->loop);
 }
 
-/* -- one attempt ------------------------------------------------------------ */
+/* -- one attempt ---------------------------------------------------------- */
 
 static void step(struct auth_source *source);
 
@@ -193,7 +193,7 @@ void auth_source_want(void *ctx)
 	ts_timer_set(source->timer, next_ms(source));
 }
 
-/* -- the settings ----------------------------------------------------------- */
+/* -- the settings --------------------------------------------------------- */
 
 static int read_text(const char *path, char **out)
 {

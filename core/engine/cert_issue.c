@@ -2,9 +2,9 @@
  * cert_issue.c - questions to the CA: a certificate, and when to renew one
  *
  * What to ask is core/acme's; here are the requests, by HTTPS to the CA and by
- * the control connection for the DNS record. The control connection may be
- * gone for a moment: that is waited for. With tls-alpn-01 there is a certificate
- * to show instead, to a CA that comes by Funnel, as long as the order lives.
+ * the control connection for the DNS record. The control connection may be gone
+ * for a moment: that is waited for. With tls-alpn-01 there is a certificate to
+ * show instead, to a CA that comes by Funnel, as long as the order lives.
  */
 #include "core/engine/cert_issue.h"
 

@@ -90,6 +90,7 @@ int config_load_alone(struct ts_config *out, char **env, char err[static 256])
 }
 
 /* -- once more ------------------------------------------------------------ */
+
 static bool names_secret(const char *entry)
 {
 	size_t count;
@@ -183,7 +184,8 @@ int config_load_again(struct ts_config *out, const struct ts_config *before,
 		*found = (struct ts_config){.next = out->next};
 		out->next = NULL;
 	} else {
-		snprintf(err, 256, "node \"%.60s\" is not among `nodes` any more: "
+		snprintf(err, 256,
+			 "node \"%.60s\" is not among `nodes` any more: "
 			 "that takes a new start",
 			 before->node_name ? before->node_name : "");
 		code = -EINVAL;

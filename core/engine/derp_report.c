@@ -75,8 +75,8 @@ static void sum_up(struct derp_report *r, const struct derp_node_report *n)
 	if (n->key_count > 1)
 		derp_report_say(
 			r, "Errors",
-			"Node \"%s\" has shown %zu different public keys; is the "
-			"DERP server behind a load balancer?",
+			"Node \"%s\" has shown %zu different public keys; is "
+			"the DERP server behind a load balancer?",
 			n->name, n->key_count);
 }
 
@@ -220,7 +220,8 @@ static bool open_timers(struct derp_report *r)
 	if (!r->timer || !r->again)
 		return false;
 	ts_timer_set(r->timer, ts_loop_now_ms(loop) + DERP_REPORT_MS);
-	ts_timer_set(r->again, ts_loop_now_ms(loop) + DERP_REPORT_STUN_AGAIN_MS);
+	ts_timer_set(r->again,
+		     ts_loop_now_ms(loop) + DERP_REPORT_STUN_AGAIN_MS);
 	return true;
 }
 
@@ -250,7 +251,8 @@ void engine_derp_report(void *ctx, const struct ts_derp_region *region,
 		finish(r);
 		return;
 	}
-	for (size_t i = 0; i < region->node_count && i < DERP_REPORT_NODES_MAX; i++)
+	for (size_t i = 0; i < region->node_count && i < DERP_REPORT_NODES_MAX;
+	     i++)
 		start_node(r, &region->nodes[i]);
 	r->has_all = true;
 	finish_soon(r);

@@ -144,8 +144,8 @@ static void on_page(void *ctx, int status, const char *body, size_t len,
 	if (status == 0)
 		derp_report_say(
 			t->report, "Warnings",
-			"Error making request to the captive portal check of node "
-			"\"%s\": %s; is port 80 blocked?",
+			"Error making request to the captive portal check of "
+			"node \"%s\": %s; is port 80 blocked?",
 			t->node->name, error ? error : "no answer");
 	derp_task_end(t);
 }
@@ -158,8 +158,8 @@ void derp_task_page(struct derp_report *r, struct derp_node_report *n)
 	if (!t)
 		return;
 	snprintf(url, sizeof(url), "http://%.255s/generate_204", n->name);
-	t->http = ts_http_get(r->engine->http, url, PAGE_MAX, DERP_REPORT_MS / 2,
-			      on_page, t);
+	t->http = ts_http_get(r->engine->http, url, PAGE_MAX,
+			      DERP_REPORT_MS / 2, on_page, t);
 	if (!t->http)
 		derp_task_end(t);
 }

@@ -79,7 +79,8 @@ static struct server *get_by_listener(int fd)
 	struct server *s;
 
 	pthread_mutex_lock(&servers.lock);
-	for (s = servers.first; s && !api_find_listener(s->ts, fd, NULL); s = s->next)
+	for (s = servers.first; s && !api_find_listener(s->ts, fd, NULL);
+	     s = s->next)
 		;
 	if (s)
 		s->users++;

@@ -211,7 +211,8 @@ int local_client_send(const char *socket_path, const char *method,
 	return code;
 }
 
-/* -- streams --------------------------------------------------------------- */
+/* -- streams -------------------------------------------------------------- */
+
 struct taking {
 	CURL *curl;
 	int (*take)(void *ctx, const char *data, size_t len);
@@ -280,7 +281,8 @@ int local_client_stream(const char *socket_path, const char *method,
 	return t.code;
 }
 
-/* -- finding a node -------------------------------------------------------- */
+/* -- finding a node ------------------------------------------------------- */
+
 /* The node's hostname if it answers there. */
 static bool answers(const char *socket_path, char name[static HOSTNAME_CAP])
 {
@@ -387,8 +389,8 @@ int local_client_find(const char *hostname, char **out, char err[static 256])
 	}
 	/* scripts/tsrun has named its socket if there is one. */
 	if (names_directory(state)) {
-		snprintf(err, 256, "no node runs with the state directory %.180s",
-			 state);
+		snprintf(err, 256,
+			 "no node runs with the state directory %.180s", state);
 		return -ENOENT;
 	}
 	search_all(&found, hostname);
@@ -402,7 +404,7 @@ int local_client_find(const char *hostname, char **out, char err[static 256])
 			 "with --hostname or --socket", found.names);
 		return -EEXIST;
 	}
-	snprintf(err, 256, "no running node found%s%s", hostname ? " named " : "",
-		 hostname ? hostname : "");
+	snprintf(err, 256, "no running node found%s%s",
+		 hostname ? " named " : "", hostname ? hostname : "");
 	return -ENOENT;
 }

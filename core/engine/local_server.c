@@ -23,17 +23,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/base/byte_queue.h"
 #include "core/base/err.h"
 #include "core/base/heap.h"
 #include "core/base/log.h"
 #include "core/crypto/secret.h"
-#include "core/engine/engine_internal.h"
 #include "core/engine/local_caller.h"
-#include "core/engine/local_server_loop.h"
-#include "core/engine/local_server_stream.h"
-#include "core/engine/local_server_upgrade.h"
-#include "core/localapi/localapi.h"
+#include "core/engine/local_server_internal.h"
 
 enum {
 	BODY_MAX = 1024 * 1024,
@@ -47,31 +42,6 @@ enum {
 	MUCH = 1024 * 1024, /* bytes of a reply */
 };
 
-struct request {
-	struct local_server *server; /* NULL: closed meanwhile */
-	struct MHD_Connection *conn;
-	struct ts_byte_queue body;
-	uint64_t begin_ms;
-	bool too_large, handled, replied, suspended, is_recording;
-	struct ts_localapi_reply reply;
-	struct local_stream *stream; /* of a reply that is one */
-	struct local_upgrade upgrade; /* of a reply with a descriptor */
-	/* A body that is taken as it comes; NULL: it is answered already. */
-	bool is_upload;
-	struct ts_localapi_upload *upload;
-	struct request *next; /* of the suspended ones */
-};
-
-struct local_server {
-	struct ts_engine *engine;
-	struct local_server_loop loop;
-	struct request *suspended;
-	struct local_streams streams;
-	bool sent_much; /* memory that malloc is to give back */
-	unsigned strangers;
-	char path[ENGINE_PATH_CAP];
-};
-
 static void before_sleep(void *ctx)
 {
 	struct local_server *server = ctx;
@@ -82,8 +52,9 @@ static void before_sleep(void *ctx)
 	ts_heap_trim();
 }
 
-/* -- one request ----------------------------------------------------------- */
-static void free_request(struct request *r)
+/* -- one request ---------------------------------------------------------- */
+
+static void free_request(struct local_request *r)
 {
 	if (r->server && r->reply.body_len > MUCH)
 		r->server->sent_much = true;
@@ -105,9 +76,9 @@ static void free_request(struct request *r)
 	free(r);
 }
 
-static void unlink_suspended(struct request *r)
+static void unlink_suspended(struct local_request *r)
 {
-	struct request **at = &r->server->suspended;
+	struct local_request **at = &r->server->suspended;
 
 	while (*at && *at != r)
 		at = &(*at)->next;
@@ -116,7 +87,7 @@ static void unlink_suspended(struct request *r)
 	r->suspended = false;
 }
 
-static void suspend(struct request *r)
+static void suspend(struct local_request *r)
 {
 	r->suspended = true;
 	r->next = r->server->suspended;
@@ -124,7 +95,7 @@ static void suspend(struct request *r)
 	MHD_suspend_connection(r->conn);
 }
 
-static void resume(struct request *r)
+static void resume(struct local_request *r)
 {
 	if (!r->suspended)
 		return;
@@ -134,7 +105,7 @@ static void resume(struct request *r)
 
 static void on_done(void *ctx, const struct ts_localapi_reply *reply)
 {
-	struct request *r = ctx;
+	struct local_request *r = ctx;
 
 	r->reply = *reply;
 	r->replied = true;
@@ -183,76 +154,7 @@ static bool may_have_certs(const struct local_server *server, int fd)
 	return local_caller_is(fd, server->engine->config.permit_cert_uid);
 }
 
-static void wipe_body(void *body)
-{
-	ts_wipe_free_text(body);
-}
-
-static struct MHD_Response *make_response(struct request *r)
-{
-	struct MHD_Response *response;
-
-	if (r->reply.stream) {
-		r->stream = local_stream_new(&r->server->streams, r->conn,
-					     r->reply.stream);
-		return r->stream ? local_stream_response(r->stream) : NULL;
-	}
-	if (r->reply.is_file) {
-		response = MHD_create_response_from_fd64(r->reply.file_len,
-							 r->reply.fd);
-		r->reply.has_fd = !response; /* else it is the response's */
-		return response;
-	}
-	if (r->reply.has_fd) {
-		r->upgrade.host = r->server->engine->host;
-		r->upgrade.loop = &r->server->loop;
-		r->upgrade.fd = r->reply.fd;
-		return local_upgrade_response(&r->upgrade);
-	}
-	if (r->reply.is_secret)
-		response = MHD_create_response_from_buffer_with_free_callback_cls(
-			r->reply.body_len, r->reply.body, wipe_body,
-			r->reply.body);
-	else
-		response = MHD_create_response_from_buffer(
-			r->reply.body_len, r->reply.body,
-			MHD_RESPMEM_MUST_FREE);
-	if (response)
-		r->reply.body = NULL; /* the response owns it */
-	return response;
-}
-
-static enum MHD_Result send_reply(struct request *r)
-{
-	struct MHD_Response *response = make_response(r);
-	enum MHD_Result result;
-	char seconds[24];
-
-	if (!response)
-		return MHD_NO;
-	MHD_add_response_header(response, "Tailscale-Cap", "145");
-	if (r->reply.content_type)
-		MHD_add_response_header(response, "Content-Type",
-					r->reply.content_type);
-	if (r->reply.etag[0])
-		MHD_add_response_header(response, "Etag", r->reply.etag);
-	if (r->reply.retry_after_s > 0) {
-		snprintf(seconds, sizeof(seconds), "%lld",
-			 (long long)r->reply.retry_after_s);
-		MHD_add_response_header(response, "Retry-After", seconds);
-	}
-	if (r->reply.dial_self[0]) {
-		MHD_add_response_header(response, "Dial-Self", "true");
-		MHD_add_response_header(response, "Dial-Addr",
-					r->reply.dial_self);
-	}
-	result = MHD_queue_response(r->conn, (unsigned)r->reply.status,
-				    response);
-	MHD_destroy_response(response);
-	return result;
-}
-
-static void reply_too_large(struct request *r)
+static void reply_too_large(struct local_request *r)
 {
 	static const char text[] = "request body is larger than 1 MiB\n";
 
@@ -263,9 +165,8 @@ static void reply_too_large(struct request *r)
 	r->replied = true;
 }
 
-static struct ts_localapi_request request_of(struct request *r,
-					     const char *method,
-					     const char *path)
+static struct ts_localapi_request
+request_of(struct local_request *r, const char *method, const char *path)
 {
 	int fd = connection_fd(r->conn);
 
@@ -283,7 +184,8 @@ static struct ts_localapi_request request_of(struct request *r,
 	};
 }
 
-static void handle(struct request *r, const char *method, const char *path)
+static void handle(struct local_request *r, const char *method,
+		   const char *path)
 {
 	struct ts_engine *engine = r->server->engine;
 	struct ts_localapi_request lr = request_of(r, method, path);
@@ -302,14 +204,14 @@ static void handle(struct request *r, const char *method, const char *path)
 }
 
 /* Each byte in time would still hold the connection for ever. */
-static bool is_too_slow(const struct request *r)
+static bool is_too_slow(const struct local_request *r)
 {
 	return !r->is_recording &&
 	       ts_loop_now_ms(r->server->engine->loop) - r->begin_ms > BODY_MS;
 }
 
 /* Before its body, which ends when the recording does. */
-static void begin_recording(struct request *r, const char *method,
+static void begin_recording(struct local_request *r, const char *method,
 			    const char *path)
 {
 	struct ts_engine *engine = r->server->engine;
@@ -325,7 +227,7 @@ static void begin_recording(struct request *r, const char *method,
 					  (unsigned)RECORDING_S);
 }
 
-static void end_recording(struct request *r)
+static void end_recording(struct local_request *r)
 {
 	if (!r->is_recording)
 		return;
@@ -333,13 +235,14 @@ static void end_recording(struct request *r)
 	ts_localapi_end_recording(r->server->engine->localapi);
 }
 
-/* -- bodies that are taken as they come ------------------------------------ */
+/* -- bodies that are taken as they come ----------------------------------- */
+
 static void on_room(void *ctx)
 {
 	resume(ctx);
 }
 
-static void begin_upload(struct request *r, const char *method,
+static void begin_upload(struct local_request *r, const char *method,
 			 const char *path)
 {
 	struct ts_engine *engine = r->server->engine;
@@ -358,7 +261,7 @@ static void begin_upload(struct request *r, const char *method,
 
 /* After the answer the rest is passed over, for a while: a caller who is still
  * writing would not see it. */
-static enum MHD_Result take_upload(struct request *r, const char *data,
+static enum MHD_Result take_upload(struct local_request *r, const char *data,
 				   size_t *data_len)
 {
 	if (!r->replied) {
@@ -372,10 +275,10 @@ static enum MHD_Result take_upload(struct request *r, const char *data,
 	return is_too_slow(r) ? MHD_NO : MHD_YES;
 }
 
-static struct request *new_request(struct local_server *server,
-				   struct MHD_Connection *conn)
+static struct local_request *new_request(struct local_server *server,
+					 struct MHD_Connection *conn)
 {
-	struct request *r = calloc(1, sizeof(*r));
+	struct local_request *r = calloc(1, sizeof(*r));
 
 	if (!r)
 		return NULL;
@@ -391,7 +294,7 @@ static enum MHD_Result on_access(void *ctx, struct MHD_Connection *conn,
 				 const char *version, const char *data,
 				 size_t *data_len, void **con_ctx)
 {
-	struct request *r = *con_ctx;
+	struct local_request *r = *con_ctx;
 
 	(void)version;
 	if (!r) {
@@ -418,13 +321,13 @@ static enum MHD_Result on_access(void *ctx, struct MHD_Connection *conn,
 	end_recording(r);
 	if (!r->handled)
 		handle(r, method, path);
-	return r->replied ? send_reply(r) : MHD_YES;
+	return r->replied ? local_request_send_reply(r) : MHD_YES;
 }
 
 static void on_completed(void *ctx, struct MHD_Connection *conn,
 			 void **con_ctx, enum MHD_RequestTerminationCode why)
 {
-	struct request *r = *con_ctx;
+	struct local_request *r = *con_ctx;
 
 	(void)ctx;
 	(void)conn;
@@ -439,7 +342,8 @@ static void on_completed(void *ctx, struct MHD_Connection *conn,
 		free_request(r);
 }
 
-/* -- who is too many ------------------------------------------------------- */
+/* -- who is too many ------------------------------------------------------ */
+
 /* *is_stranger: counted as one, until it closes. */
 static void on_connection(void *ctx, struct MHD_Connection *conn,
 			  void **is_stranger,
@@ -462,7 +366,8 @@ static void on_connection(void *ctx, struct MHD_Connection *conn,
 	server->strangers++;
 }
 
-/* -- the socket ------------------------------------------------------------ */
+/* -- the socket ----------------------------------------------------------- */
+
 static int open_socket(const char *path, char err[static 256])
 {
 	struct sockaddr_un sun = {.sun_family = AF_UNIX};
@@ -543,7 +448,7 @@ void local_server_close(struct local_server *server)
 	ts_loop_before_sleep_remove(server->engine->loop, before_sleep,
 				    server);
 	while (server->suspended) {
-		struct request *r = server->suspended;
+		struct local_request *r = server->suspended;
 
 		unlink_suspended(r);
 		local_server_loop_resume(&server->loop, r->conn);

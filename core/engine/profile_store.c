@@ -57,7 +57,8 @@ static char *join(const char *dir, const char *name)
 	return path;
 }
 
-/* -- the log ID ---------------------------------------------------------------- */
+/* -- the log ID ----------------------------------------------------------- */
+
 static bool read_log_id(struct profile_store *store)
 {
 	uint8_t *text = NULL;
@@ -105,7 +106,8 @@ static void make_log_id(struct profile_store *store)
 		ts_wipe_free_text(text);
 }
 
-/* -- directories ------------------------------------------------------------------ */
+/* -- directories ---------------------------------------------------------- */
+
 /* A directory of our own for sockets, under the user's runtime directory or
  * /tmp; mkdtemp makes it unguessable and 0700. */
 static int make_runtime_dir(struct profile_store *store)
@@ -312,7 +314,8 @@ static int open_kept(struct profile_store *store, struct ts_config *config,
 	return code;
 }
 
-/* -- prefs ----------------------------------------------------------------------- */
+/* -- prefs ---------------------------------------------------------------- */
+
 static char *copy(const char *text)
 {
 	return text ? strdup(text) : NULL;

@@ -27,8 +27,8 @@ int profile_store_switch(struct ts_engine *engine, const char *id,
 /* Go on as a profile that has yet to log in, as a person says: the auth key is
  * not used for it. As above. */
 int profile_store_new_empty(struct ts_engine *engine, char err[static 256]);
-/* Go on as a profile that has yet to log in, with these preferences and at their
- * control server: by the auth key, or (NULL) as a person says. Takes the
+/* Go on as a profile that has yet to log in, with these preferences and at
+ * their control server: by the auth key, or (NULL) as a person says. Takes the
  * contents of prefs. As above. */
 int profile_store_log_in_elsewhere(struct ts_engine *engine,
 				   struct ts_prefs *prefs, const char *auth_key,

@@ -16,7 +16,7 @@
 #include "core/host/app_datagram.h"
 #include "core/host/dns_service.h"
 
-/* -- the way out ----------------------------------------------------------- */
+/* -- the way out ---------------------------------------------------------- */
 
 int ts_dgram_route(const struct ts_member *member, const struct ts_addr *remote,
 		   enum dgram_route *out)
@@ -142,7 +142,7 @@ void ts_dgram_from_program(struct ts_dgram *flow, const uint8_t *data,
 	carry(flow, data, len, marks);
 }
 
-/* -- the way in ------------------------------------------------------------ */
+/* -- the way in ----------------------------------------------------------- */
 
 /* Another peer with the same address and port, in another tailnet, has spoken
  * since: what the program sends there now is for this one. */
@@ -169,7 +169,8 @@ bool ts_dgram_to_program(struct ts_dgram *flow, const void *data, size_t len,
 	answer_here(flow);
 	ts_dgram_batch_add(flow, data, len, marks);
 	if (flow->was_sent && !flow->keeps_dup)
-		ts_dgram_drop_dup(flow); /* it answered, it will hardly refuse */
+		/* It answered, it will hardly refuse. */
+		ts_dgram_drop_dup(flow);
 	return true;
 }
 
@@ -322,7 +323,7 @@ size_t ts_dgrams_undelivered(const struct ts_host *host)
 	       unread_of(&all->answered) + unread_of(&all->unanswered);
 }
 
-/* -- the node changed ------------------------------------------------------ */
+/* -- the node changed ----------------------------------------------------- */
 
 /* As long as it waits, another member may be the one that knows the address. */
 static int choose_again(struct ts_dgram *flow)
@@ -378,7 +379,7 @@ void ts_dgrams_node_changed(struct ts_host *host)
 		send_queue(to_send);
 }
 
-/* -- open, close ----------------------------------------------------------- */
+/* -- open, close ---------------------------------------------------------- */
 
 static void before_sleep(void *ctx)
 {

@@ -195,7 +195,7 @@ void ts_dgrams_reap(struct ts_host *host);
 void ts_dgrams_init_maps(struct ts_dgrams *all);
 void ts_dgrams_free_maps(struct ts_dgrams *all);
 
-/* -- app_datagram.c ------------------------------------------------------ */
+/* -- app_datagram.c ------------------------------------------------------- */
 /* Who would carry a datagram to ip; 0 or -ENETDOWN, -ENETUNREACH,
  * -EHOSTUNREACH. */
 int ts_dgram_route(const struct ts_member *member, const struct ts_addr *remote,
@@ -215,13 +215,13 @@ void ts_dgram_arrived(struct ts_member *member, struct ts_dgram_port *port,
 void ts_dgram_drop_queue(struct ts_dgram *flow);
 
 /* -- datagram_listener.c -------------------------------------------------- */
-/* The flow of a new remote end, whose socket is on its way to the program. NULL:
- * there is no room for more of them. */
+/* The flow of a new remote end, whose socket is on its way to the program.
+ * NULL: there is no room for more of them. */
 struct ts_dgram *ts_flow_listener_begin(struct ts_flow_listener *flows,
 					struct ts_dgram_port *port,
 					const struct ts_addr *from);
 
-/* -- datagram_port.c ----------------------------------------------------- */
+/* -- datagram_port.c ------------------------------------------------------ */
 struct ts_dgram_port *ts_dgram_port_find(const struct ts_member *member,
 					 uint16_t number);
 /* The port that a socket bound like this sends from; counted. */
@@ -233,7 +233,7 @@ void ts_dgram_ports_reap(struct ts_host *host);
 void ts_dgram_ports_leave(struct ts_member *member);
 void ts_dgram_ports_enter(struct ts_member *member);
 
-/* -- datagram_socket.c --------------------------------------------------- */
+/* -- datagram_socket.c ---------------------------------------------------- */
 int ts_dgram_sockets_open(struct ts_host *host);
 void ts_dgram_sockets_close(struct ts_host *host);
 /* D for flow: sets fd, watch, virtual. */
@@ -245,14 +245,14 @@ void ts_dgram_socket_drain(struct ts_dgram *flow);
 /* Connects D to its program again (after a refusal). */
 void ts_dgram_socket_join(const struct ts_dgram *flow);
 
-/* -- datagram_batch.c ---------------------------------------------------- */
+/* -- datagram_batch.c ----------------------------------------------------- */
 int ts_dgram_batch_open(struct ts_host *host);
 void ts_dgram_batch_close(struct ts_host *host);
 void ts_dgram_batch_add(struct ts_dgram *flow, const void *data, size_t len,
 			const struct dgram_marks *marks);
 void ts_dgram_flush(struct ts_host *host);
 
-/* -- datagram_refuse.c --------------------------------------------------- */
+/* -- datagram_refuse.c ---------------------------------------------------- */
 /* The far end refused, err as of ICMP: tells the program where it can be
  * told. */
 void ts_dgram_refuse(struct ts_dgram *flow, int err);
@@ -264,12 +264,12 @@ void ts_dgram_drop_dup(struct ts_dgram *flow);
 /* The program's socket is gone: so is the flow, and the peer is told. */
 void ts_dgram_program_gone(struct ts_dgram *flow);
 
-/* -- datagram_sweep.c ---------------------------------------------------- */
+/* -- datagram_sweep.c ----------------------------------------------------- */
 void ts_dgram_sweep(void *host);
 /* Ends the flows of programs that are gone, unless that was just done. */
 void ts_dgram_look_for_gone(struct ts_host *host);
 
-/* -- datagram_echo.c ----------------------------------------------------- */
+/* -- datagram_echo.c ------------------------------------------------------ */
 int ts_dgram_echo_open(struct ts_dgram *flow);
 void ts_dgram_echo_send(struct ts_dgram *flow, const uint8_t *data,
 			size_t len);

@@ -7,8 +7,8 @@
  * once but for those that give others a start (dns_routes.c), by UDP, and by
  * TCP too when two seconds have brought nothing. The system's are asked in
  * turn, twice, as libc does. Whoever has been asked may still answer when
- * others are asked; and when nobody is left who could, the next step of the plan
- * need not wait for its time.
+ * others are asked; and when nobody is left who could, the next step of the
+ * plan need not wait for its time.
  *
  * The tailnet may want no TCP (dns-forwarder-disable-tcp-retries): then an
  * answer that was cut off is all there is.
@@ -60,7 +60,7 @@ struct ts_dns_forward {
 	size_t excuse_len;
 };
 
-/* -- ends ---------------------------------------------------------------- */
+/* -- ends ----------------------------------------------------------------- */
 
 static void end_try(struct ts_dns_forward *q, struct step *step)
 {
@@ -98,7 +98,7 @@ static void deliver(struct ts_dns_forward *q, uint8_t *answer, size_t len,
 	ts_dns_forward_cancel(q);
 }
 
-/* -- the plan ------------------------------------------------------------ */
+/* -- the plan ------------------------------------------------------------- */
 
 static void add_step(struct ts_dns_forward *q, size_t upstream,
 		     enum ts_dns_way way, uint64_t at_ms)
@@ -139,7 +139,7 @@ static void plan_race(struct ts_dns_forward *q, uint64_t now_ms)
 	}
 }
 
-/* -- answers ------------------------------------------------------------- */
+/* -- answers -------------------------------------------------------------- */
 
 static bool is_refusal(const uint8_t *msg)
 {
@@ -216,7 +216,7 @@ static void on_try(struct ts_dns_try *try, void *ctx,
 	go_on_soon(q);
 }
 
-/* -- in time ------------------------------------------------------------- */
+/* -- in time -------------------------------------------------------------- */
 
 static void begin(struct ts_dns_forward *q, struct step *step)
 {
@@ -274,7 +274,7 @@ static bool has_attribute(const struct ts_node *node, const char *name)
 	return self && ts_peer_has_cap(self, name);
 }
 
-/* -- for the service ----------------------------------------------------- */
+/* -- for the service ------------------------------------------------------ */
 
 struct ts_dns_forward *ts_dns_forward_start(struct ts_dns_forwarder *f,
 					    struct ts_member *member,

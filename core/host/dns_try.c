@@ -4,7 +4,8 @@
  *
  * Where the resolver is decides the way: behind a peer, inside the tunnel; the
  * host's network otherwise; a program of ours, by the address where it listens
- * natively, or as another program of ours would call it. HTTPS is the engine's business, which has a client for it.
+ * natively, or as another program of ours would call it. HTTPS is the engine's
+ * business, which has a client for it.
  *
  * Every try has a socket (or a port of the stack) of its own, so its source
  * port is a random choice and only the server's datagrams arrive there; the
@@ -22,7 +23,7 @@
 
 enum { HTTP_OK = 200 };
 
-/* -- what comes ---------------------------------------------------------- */
+/* -- what comes ----------------------------------------------------------- */
 
 bool ts_dns_try_take(struct ts_dns_try *t, uint8_t *msg, size_t len)
 {
@@ -54,7 +55,7 @@ void ts_dns_try_fail(struct ts_dns_try *t)
 	t->fn(t, t->ctx, DNS_ANSWER_FOREIGN, NULL, 0);
 }
 
-/* -- by HTTPS ------------------------------------------------------------ */
+/* -- by HTTPS ------------------------------------------------------------- */
 
 static void on_https(void *ctx, int status, const uint8_t *body, size_t len)
 {
@@ -83,7 +84,7 @@ static int by_https(struct ts_dns_try *t, const struct ts_dns_upstream *up)
 	return t->https ? 0 : -ENOMEM;
 }
 
-/* -- to an address ------------------------------------------------------- */
+/* -- to an address -------------------------------------------------------- */
 
 /* A program of our own node's. */
 static int by_program(struct ts_dns_try *t)
@@ -122,7 +123,7 @@ static int by_address(struct ts_dns_try *t, const struct ts_dns_upstream *up)
 	return ts_dns_try_by_socket(t, up->scope);
 }
 
-/* -- life ---------------------------------------------------------------- */
+/* -- life ----------------------------------------------------------------- */
 
 static int write_query(struct ts_dns_try *t, const uint8_t *query, size_t len)
 {

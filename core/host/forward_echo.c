@@ -44,7 +44,7 @@ struct forward_echo {
 	struct echo_slots slots;
 };
 
-/* -- the socket ------------------------------------------------------------- */
+/* -- the socket ----------------------------------------------------------- */
 
 /* Of all that arrives at this machine, only replies. */
 static void want_replies_only(const struct forward_echo *e)
@@ -134,7 +134,7 @@ void ts_forward_echo_close(struct ts_member *member)
 	close_echo(member->forwards->echo6);
 }
 
-/* -- replies and errors ----------------------------------------------------- */
+/* -- replies and errors --------------------------------------------------- */
 
 /* An ICMP message: one of ours, or the answer to it. NULL: neither. */
 static struct echo_slot *find(struct forward_echo *e, const uint8_t *msg,
@@ -236,7 +236,7 @@ static void on_socket(void *ctx, unsigned events)
 	}
 }
 
-/* -- requests --------------------------------------------------------------- */
+/* -- requests ------------------------------------------------------------- */
 
 /* The kernel sets the identifier of ping sockets, and all checksums but that of
  * a raw socket of IPv4. */

@@ -66,7 +66,7 @@ static void touch(struct forward_flow *flow)
 	ts_list_insert(&flow->member->forwards->udp, &flow->link);
 }
 
-/* -- what comes back -------------------------------------------------------- */
+/* -- what comes back ------------------------------------------------------ */
 
 static void tell_errors(struct forward_flow *flow)
 {
@@ -109,7 +109,7 @@ static void on_socket(void *ctx, unsigned events)
 	}
 }
 
-/* -- flows ------------------------------------------------------------------ */
+/* -- flows ---------------------------------------------------------------- */
 
 static struct forward_flow *oldest(struct ts_member *member,
 				   const struct forward_share *share)
@@ -251,7 +251,7 @@ void ts_host_forward_udp(struct ts_member *member, const struct ts_addr *from,
 					 data, len, err);
 }
 
-/* -- ends ------------------------------------------------------------------- */
+/* -- ends ----------------------------------------------------------------- */
 
 static void on_sweep(void *ctx)
 {

@@ -96,7 +96,7 @@ struct notify_tree {
 	size_t request_size, response_size;
 };
 
-/* -- notify_tree.c ------------------------------------------------------- */
+/* -- notify_tree.c -------------------------------------------------------- */
 /* NOTIFY. Owns fd. */
 void ts_notify_request(struct ts_host *host, int fd, pid_t pid,
 		       struct ts_broker_reply *rep);
@@ -110,7 +110,7 @@ void ts_notify_answer(const struct notify_call *call, int result);
  * -ENOENT when it does not wait any more, -EMFILE, ... */
 int ts_notify_answer_fd(const struct notify_call *call, int fd, bool cloexec);
 
-/* -- notify_target.c ----------------------------------------------------- */
+/* -- notify_target.c ------------------------------------------------------ */
 /* 0, -EFAULT (not all of it is there), -ESRCH (the call is over), or -EPERM:
  * we may not look into that process. */
 int ts_notify_read(const struct notify_call *call, uint64_t at, void *out,
@@ -151,7 +151,7 @@ int ts_notify_write_sockaddr(const struct notify_call *call, uint64_t addr_at,
 			     uint64_t len_at, const struct sockaddr_storage *ss,
 			     socklen_t len);
 
-/* -- notify_socket.c ----------------------------------------------------- */
+/* -- notify_socket.c ------------------------------------------------------ */
 int ts_notify_option(int fd, int level, int name); /* value or -errno */
 int ts_notify_domain(int fd);
 bool ts_notify_is_tcp(int fd);
@@ -176,12 +176,12 @@ bool ts_notify_find_bind(const struct ts_host *host, uint8_t proto,
 			 const struct ts_addr *local,
 			 struct ts_flow_entry *out);
 
-/* -- notify_node.c ------------------------------------------------------- */
+/* -- notify_node.c -------------------------------------------------------- */
 /* The node that the caller has named, as in struct ts_broker_request. 0, or
  * -ENETDOWN: there is none of that name. */
 int ts_notify_node(struct ts_host *host, uint8_t *node);
 
-/* -- notify_made.c ------------------------------------------------------- */
+/* -- notify_made.c -------------------------------------------------------- */
 int ts_notify_socket(const struct notify_call *call);
 int ts_notify_made_fetch(const struct notify_call *call, int fd);
 /* The two ends of a connection whose file is not ours any more. */
@@ -201,7 +201,7 @@ void ts_notify_made_sweep(struct ts_notify *notify);
 void ts_notify_made_look(struct ts_notify *notify);
 void ts_notify_made_close(struct ts_notify *notify);
 
-/* -- notify_wait.c ------------------------------------------------------- */
+/* -- notify_wait.c -------------------------------------------------------- */
 struct notify_wait;
 /* The result, or NOTIFY_LATER: not yet. */
 typedef int (*ts_notify_try_fn)(const struct notify_call *call, int fd);
@@ -209,7 +209,7 @@ struct notify_hold {
 	ts_notify_try_fn fn;
 	int fd;		 /* owned from here; -1: none */
 	unsigned events; /* of fd, to try again at; 0: when the node changes */
-	uint64_t queue;	 /* the same: who has waited longest is first; 0: none */
+	uint64_t queue; /* the same: who has waited longest is first; 0: none */
 	uint64_t limit_ms; /* 0: none */
 	int limit_result;
 };
@@ -223,7 +223,7 @@ void ts_notify_drop_waits(struct ts_notify *notify,
 			  const struct notify_tree *tree);
 void ts_notify_retry_waits(struct ts_notify *notify);
 
-/* -- the calls ----------------------------------------------------------- */
+/* -- the calls ------------------------------------------------------------ */
 bool ts_notify_claims(const struct ts_host *host, const struct ts_addr *addr);
 int ts_notify_connect(const struct notify_call *call);
 /* To a claimed address, without waiting: 0, -EINPROGRESS, ... Then, when its
@@ -249,7 +249,7 @@ int ts_notify_receive(const struct notify_call *call);
  * -EADDRINUSE. */
 int ts_notify_meet_datagrams(struct ts_host *host, int fd);
 
-/* -- notify_way.c -------------------------------------------------------- */
+/* -- notify_way.c --------------------------------------------------------- */
 /* What stands for to at this datagram socket: its length, or -errno. */
 int ts_notify_way(const struct notify_call *call, int fd,
 		  const struct ts_addr *to, struct sockaddr_storage *out);

@@ -3,7 +3,8 @@
  *
  * OpenSSL reads from the tunnel's connection where the bytes lie, and gives
  * back the window for what it took; what it writes is queued and sent once a
- * turn of the loop. A turn moves so much and no more, for others to have theirs.
+ * turn of the loop. A turn moves so much and no more, for others to have
+ * theirs.
  */
 #include <errno.h>
 #include <openssl/bio.h>

@@ -45,8 +45,8 @@ struct ts_http_request *ts_http_call_near(struct ts_http_client *client,
 					  ts_http_fn fn, void *ctx);
 /* DNS over HTTPS: a POST of a query, by HTTP/2 if the server speaks it; the
  * connection is kept for the next one. ips: where the server is; none: its name
- * is looked up. By the tunnel if that is the way, then by no proxy. An answer of another type than DNS fails. Otherwise as
- * ts_http_get(). */
+ * is looked up. By the tunnel if that is the way, then by no proxy. An answer
+ * of another type than DNS fails. Otherwise as ts_http_get(). */
 struct ts_http_request *ts_http_ask_dns(struct ts_http_client *client,
 					const char *url,
 					const struct ts_ip *ips, size_t count,

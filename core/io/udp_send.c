@@ -68,7 +68,8 @@ static unsigned bundle_size(const struct udp_socket *s, unsigned first)
 	       total + out->iov[first + n].iov_len <= BUNDLE_SEND_MAX &&
 	       ts_addr_equal(&out->to[first], &out->to[first + n]))
 		total += out->iov[first + n++].iov_len;
-	if (offload->no_equal_bundles && out->iov[first + n - 1].iov_len == each)
+	if (offload->no_equal_bundles &&
+	    out->iov[first + n - 1].iov_len == each)
 		return 1;
 	return n;
 }

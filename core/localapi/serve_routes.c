@@ -54,7 +54,7 @@ void localapi_get_serve_config(const struct localapi_call *call)
 	call->done(call->ctx, &reply);
 }
 
-/* -- replacing it ---------------------------------------------------------------- */
+/* -- replacing it --------------------------------------------------------- */
 
 static int store(const struct ts_localapi *api, const json_t *config,
 		 char err[static TS_SERVE_ERROR_CAP])
@@ -172,7 +172,7 @@ void localapi_serve_session_gone(struct ts_localapi *api, const char *session,
 			  next ? err : "out of memory");
 }
 
-/* -- the request ------------------------------------------------------------------- */
+/* -- the request ---------------------------------------------------------- */
 
 static const char *header(const struct localapi_call *call, const char *name)
 {

@@ -105,8 +105,10 @@ static json_t *peer_status(const struct localapi_call *call,
 	json_object_set_new(s, "CurAddr", json_string(addr));
 	json_object_set_new(s, "Relay", relay_code(map, peer->home_derp));
 	json_object_set_new(s, "PeerRelay", json_string(relay));
-	json_object_set_new(s, "RxBytes", json_integer((json_int_t)st.rx_bytes));
-	json_object_set_new(s, "TxBytes", json_integer((json_int_t)st.tx_bytes));
+	json_object_set_new(s, "RxBytes",
+			    json_integer((json_int_t)st.rx_bytes));
+	json_object_set_new(s, "TxBytes",
+			    json_integer((json_int_t)st.tx_bytes));
 	json_object_set_new(s, "LastWrite", localapi_time(last_write));
 	json_object_set_new(s, "LastSeen",
 			    localapi_time(peer->last_seen_unix));

@@ -228,7 +228,7 @@ void localapi_tka_status(const struct localapi_call *call)
 	localapi_reply_text(call, 200, "application/json", text);
 }
 
-/* -- the log ----------------------------------------------------------- */
+/* -- the log -------------------------------------------------------------- */
 
 static json_t *update_json(const struct ts_tka_aum *aum)
 {
@@ -282,7 +282,7 @@ void localapi_tka_log(const struct localapi_call *call)
 	localapi_reply_json(call, 200, list);
 }
 
-/* -- links ---------------------------------------------------------------------- */
+/* -- links ---------------------------------------------------------------- */
 
 /* tka.DeeplinkValidationResult; its Version is never set. */
 static json_t *link_json(const struct ts_tka_link *link, const char *error)

@@ -64,7 +64,8 @@ struct ts_user_profile {
 
 struct ts_derp_node {
 	char *name, *host_name, *cert_name, *ipv4, *ipv6, *stun_test_ip;
-	int region_id, stun_port, derp_port; /* defaults filled in; stun -1: off */
+	/* Defaults filled in; stun -1: off. */
+	int region_id, stun_port, derp_port;
 	bool stun_only, insecure_for_tests, can_port80;
 };
 

@@ -26,11 +26,11 @@ static json_t *default_unknown(void)
 	return json_pack("{s:b, s:b, s:b, s:n, s:n, s:b, s:b, s:i,"
 			 " s:{s:b, s:n}, s:{s:b}, s:b, s:s, s:b, s:n}",
 			 "RunSSH", 0, "RunWebClient", 0, "NotepadURLs", 0,
-			 "AdvertiseServices", "Sync", "NoSNAT", 0, "NoStatefulFiltering", 1,
-			 "NetfilterMode", NETFILTER_ON, "AutoUpdate", "Check",
-			 1, "Apply", "AppConnector", "Advertise", 0,
-			 "PostureChecking", 0, "NetfilterKind", "",
-			 "RemoteConfig", 0, "DriveShares");
+			 "AdvertiseServices", "Sync", "NoSNAT", 0,
+			 "NoStatefulFiltering", 1, "NetfilterMode",
+			 NETFILTER_ON, "AutoUpdate", "Check", 1, "Apply",
+			 "AppConnector", "Advertise", 0, "PostureChecking", 0,
+			 "NetfilterKind", "", "RemoteConfig", 0, "DriveShares");
 }
 
 void ts_prefs_init_default(struct ts_prefs *prefs)

@@ -24,7 +24,8 @@
 enum ts_capture_format {
 	TS_CAPTURE_PCAP,
 	TS_CAPTURE_PCAPNG,
-	TS_CAPTURE_PCAPNG_DISCO, /* with discovery: some cannot read two kinds */
+	/* With discovery, too: some readers cannot read two kinds. */
+	TS_CAPTURE_PCAPNG_DISCO,
 };
 
 /* Upstream's CapturePath. */

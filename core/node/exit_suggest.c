@@ -122,7 +122,7 @@ static const struct ts_peer *pick(const struct candidates *c,
 	return c->at[view->random_below((uint32_t)c->count)];
 }
 
-/* -- traffic steering ------------------------------------------------------- */
+/* -- traffic steering ----------------------------------------------------- */
 
 static uint64_t mix_be64(uint64_t h, uint64_t value)
 {
@@ -164,7 +164,7 @@ static const struct ts_peer *by_score(const struct candidates *c, int64_t self)
 	return best;
 }
 
-/* -- by relay -------------------------------------------------------------- */
+/* -- by relay ------------------------------------------------------------- */
 
 static uint32_t latency_of(const struct ts_net_info *net, int region)
 {
@@ -209,7 +209,7 @@ static void keep_nearest_region(struct candidates *c,
 	filter(c, is_in_region, &region);
 }
 
-/* -- by place -------------------------------------------------------------- */
+/* -- by place ------------------------------------------------------------- */
 
 struct place {
 	double latitude, longitude; /* degrees */
@@ -279,7 +279,7 @@ static void keep_near(struct candidates *c, const struct node_exit_view *view)
 	keep_highest_priority(c);
 }
 
-/* -- all ------------------------------------------------------------------- */
+/* -- all ------------------------------------------------------------------ */
 
 static int by_home(struct candidates *c, const struct node_exit_view *view,
 		   const struct ts_peer **out)

@@ -35,7 +35,8 @@ struct ts_capture_sink {
 	uint64_t packets, dropped_in_all;
 };
 
-/* -- records --------------------------------------------------------------- */
+/* -- records -------------------------------------------------------------- */
+
 /* In one piece or not at all. */
 static bool push_record(struct ts_capture_sink *sink,
 			const struct ts_capture_packet *p, const uint8_t *data)
@@ -85,7 +86,8 @@ static void give_all(struct ts_node *node, struct ts_capture_packet *p,
 			give(s, p, data);
 }
 
-/* -- comments -------------------------------------------------------------- */
+/* -- comments ------------------------------------------------------------- */
+
 static void write_derp(const struct ts_node *node, int region, char *out,
 		       size_t cap)
 {
@@ -142,7 +144,8 @@ static void write_comment(char out[static TS_CAPTURE_COMMENT_MAX],
 		snprintf(out, TS_CAPTURE_COMMENT_MAX, "%s nobody", direction);
 }
 
-/* -- packets --------------------------------------------------------------- */
+/* -- packets -------------------------------------------------------------- */
+
 void node_capture_out(struct ts_node *node, enum ts_capture_path path,
 		      const struct ts_peer *peer, const uint8_t *data,
 		      size_t len)
@@ -158,7 +161,8 @@ void node_capture_out(struct ts_node *node, enum ts_capture_path path,
 }
 
 void node_capture_in(struct ts_node *node, const struct ts_peer *peer,
-		     const struct ts_packet *pkt, const struct ts_ip *dst_before)
+		     const struct ts_packet *pkt,
+		     const struct ts_ip *dst_before)
 {
 	char comment[TS_CAPTURE_COMMENT_MAX], way[128] = "?";
 	struct ts_capture_packet p = {
@@ -225,7 +229,8 @@ void node_capture_disco(struct ts_node *node, const struct ts_path_peer *peer,
 	give_all(node, &p, frame);
 }
 
-/* -- listeners ------------------------------------------------------------- */
+/* -- listeners ------------------------------------------------------------ */
+
 static size_t count_sinks(const struct ts_node *node)
 {
 	size_t n = 0;

@@ -142,7 +142,7 @@ bool node_forward_set_lans(struct ts_node *node, const struct ts_prefix *lans,
 	return true;
 }
 
-/* -- where to --------------------------------------------------------------- */
+/* -- where to ------------------------------------------------------------- */
 
 static bool is_somewhere(const struct ts_ip *ip)
 {
@@ -170,7 +170,8 @@ static bool is_our_site(const struct ts_node *node, const struct ts_ip *ip)
 int ts_node_forward_target(const struct ts_node *node, const struct ts_ip *dst,
 			   struct ts_ip *out)
 {
-	bool is_via = !ts_ip_is_v4(dst) && ts_prefix_contains(&TS_VIA_RANGE, dst);
+	bool is_via =
+		!ts_ip_is_v4(dst) && ts_prefix_contains(&TS_VIA_RANGE, dst);
 
 	if (!node->is_open || node->forward.route_count == 0 ||
 	    !ts_filter_is_local(node->filter, dst) || node_is_self(node, dst))

@@ -90,12 +90,13 @@ json_t *ts_profiles_list(const struct ts_state *s, char err[static 128])
 
 static json_t *zero_profile(void)
 {
-	return json_pack("{s:s, s:s, s:{s:s, s:s, s:s}, s:s, s:{s:i, s:s, s:s}, "
-			 "s:s, s:s, s:s}",
-			 "ID", "", "Name", "", "NetworkProfile", "MagicDNSName",
-			 "", "DomainName", "", "DisplayName", "", "Key", "",
-			 "UserProfile", "ID", 0, "LoginName", "", "DisplayName",
-			 "", "NodeID", "", "LocalUserID", "", "ControlURL", "");
+	return json_pack(
+		"{s:s, s:s, s:{s:s, s:s, s:s}, s:s, s:{s:i, s:s, s:s}, "
+		"s:s, s:s, s:s}",
+		"ID", "", "Name", "", "NetworkProfile", "MagicDNSName", "",
+		"DomainName", "", "DisplayName", "", "Key", "", "UserProfile",
+		"ID", 0, "LoginName", "", "DisplayName", "", "NodeID", "",
+		"LocalUserID", "", "ControlURL", "");
 }
 
 json_t *ts_profiles_current(const struct ts_state *s, char err[static 128])

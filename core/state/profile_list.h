@@ -23,7 +23,8 @@ int ts_profiles_prefs(const struct ts_state *s, const char *id,
 int ts_profiles_choose(struct ts_state *s, const char *id,
 		       char err[static 128]);
 /* Makes the last one that was made for this control server the current one,
- * unless that is for it anyway; nothing happens when there is none. As above. */
+ * unless that is for it anyway; nothing happens when there is none. As above.
+ */
 int ts_profiles_choose_server(struct ts_state *s, const char *control_url,
 			      char err[static 128]);
 /* No profile is the current one until one is chosen or a login is stored as a

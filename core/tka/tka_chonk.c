@@ -65,7 +65,7 @@ struct ts_tka_aum *ts_tka_chonk_next(const struct ts_tka_chonk *chonk,
 	return ts_key_map_next(&chonk->by_hash, pos);
 }
 
-/* -- memory ------------------------------------------------------------------- */
+/* -- memory --------------------------------------------------------------- */
 
 int ts_tka_chonk_add(struct ts_tka_chonk *chonk, struct ts_tka_aum *aum)
 {
@@ -115,7 +115,7 @@ void ts_tka_chonk_drop(struct ts_tka_chonk *chonk, struct ts_tka_aum *aum)
 	ts_tka_aum_free(aum);
 }
 
-/* -- files -------------------------------------------------------------------- */
+/* -- files ---------------------------------------------------------------- */
 
 static const char *file_name(const struct ts_tka_hash *hash,
 			     char out[static TS_TKA_FILE_NAME_CAP])

@@ -133,7 +133,8 @@ static void a_dns_record_is_a_hash_of_token_and_thumbprint(void **state)
 		key, "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA");
 
 	(void)state;
-	assert_string_equal(record, "ZaJgFtIV4WA0t2MzN7kbSk0sfRd2GZjaxRqaSTAK6lI");
+	assert_string_equal(record,
+			    "ZaJgFtIV4WA0t2MzN7kbSk0sfRd2GZjaxRqaSTAK6lI");
 	free(record);
 	ts_acme_key_free(key);
 }

@@ -309,8 +309,10 @@ static void a_rate_limit_says_until_when(void **state)
 
 	begin(b, DOMAIN, NULL);
 	up_to_order(b);
-	reply_all(b, 429, "{\"type\":\"urn:ietf:params:acme:error:rateLimited\","
-		  "\"detail\":\"too many\"}", "", "86400", true);
+	reply_all(b, 429,
+		  "{\"type\":\"urn:ietf:params:acme:error:rateLimited\","
+		  "\"detail\":\"too many\"}",
+		  "", "86400", true);
 	fails(b, "new order: rateLimited: too many");
 	assert_true(ts_acme_order_is_limited(b->order, &after_s));
 	assert_int_equal(after_s, 86400);
@@ -328,7 +330,8 @@ static void a_renewal_is_named_unless_the_ca_minds(void **state)
 		json_string_value(json_object_get(payload, "replaces")),
 		"aa.bb");
 	json_decref(payload);
-	reply(b, 409, "{\"type\":\"urn:ietf:params:acme:error:alreadyReplaced\"}");
+	reply(b, 409,
+	      "{\"type\":\"urn:ietf:params:acme:error:alreadyReplaced\"}");
 	wants(b, "POST", CA "/order");
 	payload = part_of(b, "payload");
 	assert_null(json_object_get(payload, "replaces"));

@@ -57,7 +57,8 @@ static inline void ca_open(struct test_ca *ca, int64_t now)
 	X509_NAME_add_entry_by_NID(name, NID_commonName, MBSTRING_ASC,
 				   (const unsigned char *)"root", -1, -1, 0);
 	ca->root = ca_sign(ca, name, ca->key, now - 86400, now + 8640000);
-	ca_extend(ca->root, ca->root, NID_basic_constraints, "critical,CA:TRUE");
+	ca_extend(ca->root, ca->root, NID_basic_constraints,
+		  "critical,CA:TRUE");
 	ca_extend(ca->root, ca->root, NID_subject_key_identifier, "hash");
 	X509_sign(ca->root, ca->key, EVP_sha256());
 	X509_NAME_free(name);

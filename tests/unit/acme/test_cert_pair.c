@@ -57,8 +57,8 @@ static void a_wildcard_has_both_names(void **state)
 static void a_long_name_is_in_the_request_all_the_same(void **state)
 {
 	static const char name[] =
-		"a-node-with-a-name-that-is-as-long-as-labels-may-be-0123456789."
-		"tail-scale-name.ts.net";
+		"a-node-with-a-name-that-is-as-long-as-labels-may-be-0123456789"
+		".tail-scale-name.ts.net";
 	struct ts_cert_pair pair = pair_for(name);
 
 	(void)state;

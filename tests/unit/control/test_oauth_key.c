@@ -136,7 +136,7 @@ static void told(const struct flow *f, const char *words)
 	assert_null(strstr(ts_oauth_key_error(f->k), "ACCESS"));
 }
 
-/* -- an OAuth client --------------------------------------------------- */
+/* -- an OAuth client ------------------------------------------------------ */
 
 static void a_client_makes_a_key(void **state)
 {
@@ -369,7 +369,7 @@ static void answers_cut_anywhere_are_refused(void **state)
 	}
 }
 
-/* -- identity tokens --------------------------------------------------- */
+/* -- identity tokens ------------------------------------------------------ */
 
 static void a_given_token_is_exchanged(void **state)
 {
@@ -495,7 +495,7 @@ static void nowhere_is_said(void **state)
 	flow_close(&f);
 }
 
-/* -- AWS --------------------------------------------------------------- */
+/* -- AWS ------------------------------------------------------------------ */
 
 #define STS_OK                                                                 \
 	"<GetWebIdentityTokenResponse><GetWebIdentityTokenResult>"             \
@@ -717,7 +717,8 @@ static void a_profile_takes_on_its_role(void **state)
 	flow_close(&f);
 	open_with_profile(&f, profile);
 	next(&f);
-	answer(&f, 403, "<E><Code>AccessDenied</Code><Message>no</Message></E>");
+	answer(&f, 403,
+	       "<E><Code>AccessDenied</Code><Message>no</Message></E>");
 	no_more(&f, TS_OAUTH_REFUSED);
 	told(&f, "aws sts:AssumeRole failed: http 403: AccessDenied: no");
 	flow_close(&f);

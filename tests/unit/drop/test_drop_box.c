@@ -107,7 +107,8 @@ static void what_comes_waits(void **state)
 	size_t count;
 	int fd;
 
-	assert_int_equal(access(b->dir, F_OK), -1); /* not before it is needed */
+	/* Not before it is needed. */
+	assert_int_equal(access(b->dir, F_OK), -1);
 	assert_int_equal(ts_drop_box_waiting(b->box, &files, &count), 0);
 	assert_int_equal(count, 0);
 	receive(b, "b.txt", "hello");

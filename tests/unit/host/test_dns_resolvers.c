@@ -24,7 +24,7 @@ struct bench {
 
 static struct message m;
 
-/* -- life ---------------------------------------------------------------- */
+/* -- life ----------------------------------------------------------------- */
 
 static struct ts_dns_routes *make_routes(const char *json)
 {
@@ -91,7 +91,7 @@ static void close_bench(struct bench *b)
 		close(b->udp[i]);
 }
 
-/* -- the resolvers ------------------------------------------------------- */
+/* -- the resolvers -------------------------------------------------------- */
 
 struct heard {
 	struct sockaddr_in from;
@@ -148,7 +148,7 @@ static void say_address(const struct heard *h, const char *owner)
 	reply(h);
 }
 
-/* -- the program --------------------------------------------------------- */
+/* -- the program ---------------------------------------------------------- */
 
 static int begin_resolve(const struct bench *b, const char *name, uint8_t want)
 {
@@ -526,7 +526,7 @@ static void look_ups_may_be_left(void **state)
 	close(fd);
 }
 
-/* -- too much of it ------------------------------------------------------ */
+/* -- too much of it ------------------------------------------------------- */
 
 enum { FLOOD = 3000 };
 
@@ -582,7 +582,7 @@ static void a_flood_of_queries_is_turned_away(void **state)
 	close_bench(&b);
 }
 
-/* -- by HTTPS ------------------------------------------------------------ */
+/* -- by HTTPS ------------------------------------------------------------- */
 
 struct https {
 	char url[256];
@@ -647,7 +647,8 @@ static void fail_https(struct fixture *f, void *ctx)
 static void known_servers_are_asked_by_https(void **state)
 {
 	struct https h = {.len = 0};
-	const struct ts_host_config config = {.doh = &https_ops, .first.doh_ctx = &h};
+	const struct ts_host_config config = {.doh = &https_ops,
+					      .first.doh_ctx = &h};
 	struct bench b;
 	int fd;
 
@@ -675,7 +676,7 @@ static void known_servers_are_asked_by_https(void **state)
 	close(fd);
 }
 
-/* -- by a peer, inside the tunnel ---------------------------------------- */
+/* -- by a peer, inside the tunnel ----------------------------------------- */
 
 static void look_at_request(struct fixture *f, void *ctx)
 {

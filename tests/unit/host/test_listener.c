@@ -539,7 +539,7 @@ static void ipv6_only_listener_is_apart(void **state)
 	free(refused.syn);
 }
 
-/* -- BIND ---------------------------------------------------------------- */
+/* -- BIND ----------------------------------------------------------------- */
 
 static struct ts_broker_reply say_bind(struct fixture *f, const char *tailnet,
 				       uint8_t flags)
@@ -591,7 +591,7 @@ static void bind_checks_the_address(void **state)
 {
 	struct ts_broker_request sctp = {.type = TS_BROKER_BIND,
 					 .proto = IPPROTO_SCTP,
-						 .tailnet = fake_addr(SELF ":80")};
+					 .tailnet = fake_addr(SELF ":80")};
 	struct fixture f;
 
 	(void)state;
@@ -735,7 +735,7 @@ static void a_dual_stack_wildcard_replaces_a_dead_one_of_ipv6(void **state)
 	close_fixture(&f);
 }
 
-/* -- from here to here --------------------------------------------------- */
+/* -- from here to here ---------------------------------------------------- */
 
 static void connects_to_itself(void **state)
 {

@@ -399,7 +399,8 @@ static void take_reply(void *ctx, const struct ts_http_reply *reply)
 
 	answer(b, reply->status, reply->body, reply->len, reply->error);
 	if (!reply->error)
-		snprintf(b->error, sizeof(b->error), "field %s", reply->fields[0]);
+		snprintf(b->error, sizeof(b->error), "field %s",
+			 reply->fields[0]);
 }
 
 static void serve_flavour(struct peer *p, int fd, SSL *ssl)
@@ -419,10 +420,14 @@ static void a_call_has_its_own_method_fields_and_body(void **state)
 	struct bench *b = *state;
 	struct peer peer;
 	char url[64];
-	struct ts_http_call call = {.method = "PUT", .url = url,
-				    .fields = fields, .field_count = 2,
-				    .body = "{}", .want_fields = {"Metadata-Flavor"},
-				    .body_max = 100, .timeout_ms = 2000};
+	struct ts_http_call call = {.method = "PUT",
+				    .url = url,
+				    .fields = fields,
+				    .field_count = 2,
+				    .body = "{}",
+				    .want_fields = {"Metadata-Flavor"},
+				    .body_max = 100,
+				    .timeout_ms = 2000};
 
 	peer_start(&peer, NULL, serve_flavour);
 	snprintf(url, sizeof(url), "http://127.0.0.1:%u/put", peer.port);
@@ -511,7 +516,7 @@ static void a_dns_query_is_a_post_to_a_known_place(void **state)
 	peer_join(&peer);
 }
 
-/* -- a network beside the host's ------------------------------------------- */
+/* -- a network beside the host's ------------------------------------------ */
 
 struct beside {
 	struct peer *peer;

@@ -147,7 +147,8 @@ static void check_keys(const json_t *json, const char *keys)
 	}
 }
 
-/* -- status ---------------------------------------------------------------- */
+/* -- status --------------------------------------------------------------- */
+
 #define PEER_KEYS                                                              \
 	"ID NodeID PublicKey HostName DNSName OS UserID AltSharerUserID? "     \
 	"TailscaleIPs AllowedIPs? Tags? PrimaryRoutes? Addrs CurAddr Relay "   \
@@ -279,7 +280,8 @@ static void test_status_without_peers(void **state)
 	sim_free(sim);
 }
 
-/* Go's readers take no year but of four digits, and give up the whole answer. */
+/* Go's readers take no year but of four digits, and give up the whole answer.
+ */
 static void test_status_of_all_times(void **state)
 {
 	struct sim *sim = sim_up(2, NULL);
@@ -347,7 +349,8 @@ static void test_health_names_the_lock(void **state)
 	sim_free(sim);
 }
 
-/* -- whois ----------------------------------------------------------------- */
+/* -- whois ---------------------------------------------------------------- */
+
 static struct answer whois(struct sim *sim, const char *addr)
 {
 	struct args args = {{"addr"}, {addr}};
@@ -468,7 +471,8 @@ static void test_whois_errors(void **state)
 	sim_free(sim);
 }
 
-/* -- prefs, derpmap, serve-config -------------------------------------- */
+/* -- prefs, derpmap, serve-config ----------------------------------------- */
+
 /* Every key of that kind is all zeros, and there is one. */
 static bool is_zeroed(const char *text, const char *prefix)
 {
@@ -525,7 +529,8 @@ static void test_small_routes(void **state)
 	sim_free(sim);
 }
 
-/* -- ping -------------------------------------------------------------- */
+/* -- ping ----------------------------------------------------------------- */
+
 static void ask_ping(struct sim *sim, const char *ip, const char *type,
 		     const char *size, struct answer *a)
 {
@@ -641,7 +646,8 @@ static void test_ping_errors(void **state)
 	sim_free(sim);
 }
 
-/* -- netcheck ---------------------------------------------------------- */
+/* -- netcheck ------------------------------------------------------------- */
+
 static void ask_netcheck(struct sim *sim, struct answer *a)
 {
 	struct ts_localapi_request request = {
@@ -673,7 +679,8 @@ static void test_netcheck(void **state)
 	sim_free(sim);
 }
 
-/* -- who may ask ------------------------------------------------------- */
+/* -- who may ask ---------------------------------------------------------- */
+
 static void test_unknown_routes_and_methods(void **state)
 {
 	struct sim *sim = sim_up(1, NULL);

@@ -80,7 +80,7 @@ static int post(struct sim *sim, const char *route, const char *body)
 	return a.status;
 }
 
-/* -- a lock whose key is node 0's own ---------------------------------- */
+/* -- a lock whose key is node 0's own ------------------------------------- */
 
 static struct sim *locked(void)
 {
@@ -347,8 +347,8 @@ static void a_change_waits_for_the_server(void **state)
 	assert_int_equal(a.status, 500);
 	assert_non_null(strstr(a.text, "central tka head differs"));
 	ask(sim, &a, "POST", "sign",
-	    "{\"NodeKey\":\"nodekey:01010101010101010101010101010101010101010101"
-	    "01010101010101010101\",\"RotationPublic\":null}",
+	    "{\"NodeKey\":\"nodekey:0101010101010101010101010101010101010101"
+	    "010101010101010101010101\",\"RotationPublic\":null}",
 	    true, NULL);
 	assert_int_equal(a.calls, 0);
 	sim_answer(n, 403, "no\x1b", NULL);
@@ -356,8 +356,8 @@ static void a_change_waits_for_the_server(void **state)
 	assert_string_equal(a.text,
 			    "signing failed: request returned (403): no \n");
 	ask(sim, &a, "POST", "sign",
-	    "{\"NodeKey\":\"nodekey:01010101010101010101010101010101010101010101"
-	    "01010101010101010101\"}",
+	    "{\"NodeKey\":\"nodekey:0101010101010101010101010101010101010101"
+	    "010101010101010101010101\"}",
 	    true, NULL);
 	sim_answer(n, 200, "{}", NULL);
 	assert_int_equal(a.status, 200);

@@ -11,7 +11,7 @@
 
 static const char secret[] = "the secret";
 
-/* -- a server's side --------------------------------------------------- */
+/* -- a server's side ------------------------------------------------------ */
 
 struct server {
 	struct ts_nl_private_key signer;
@@ -140,7 +140,7 @@ static struct sim *locked(struct server *s)
 	return sim;
 }
 
-/* -- tests ------------------------------------------------------------- */
+/* -- tests ---------------------------------------------------------------- */
 
 static void a_signature_decides(void **state)
 {
@@ -367,10 +367,10 @@ static void updates_that_lie_change_nothing(void **state)
 		"",
 		"{}",
 		"{\"Head\":\"x\"}",
-		"{\"Head\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
-		"\",\"Ancestors\":[7]}",
-		"{\"Head\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
-		"\",\"Ancestors\":[],\"MissingAUMs\":[\"AAAA\"]}",
+		"{\"Head\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+		"AAA\",\"Ancestors\":[7]}",
+		"{\"Head\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+		"AAA\",\"Ancestors\":[],\"MissingAUMs\":[\"AAAA\"]}",
 	};
 	struct server s, other;
 	struct sim *sim = locked(&s);

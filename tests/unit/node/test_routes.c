@@ -189,7 +189,7 @@ static void a_connectors_addresses(void **state)
 	}
 }
 
-/* -- the exit node ---------------------------------------------------------- */
+/* -- the exit node -------------------------------------------------------- */
 
 static void use_exit(struct sim *sim, const char *text)
 {
@@ -371,7 +371,7 @@ static void one_that_only_speaks_wireguard(void **state)
 	sim_free(sim);
 }
 
-/* -- suggestions ------------------------------------------------------------ */
+/* -- suggestions ---------------------------------------------------------- */
 
 static uint32_t the_last(uint32_t limit)
 {

@@ -254,7 +254,8 @@ static inline void ssdp(struct bench *b)
 	static const char text[] =
 		"HTTP/1.1 200 OK\r\n"
 		"ST: urn:schemas-upnp-org:device:InternetGatewayDevice:1\r\n"
-		"USN: u::urn:schemas-upnp-org:device:InternetGatewayDevice:1\r\n"
+		"USN: u::urn:schemas-upnp-org:device:InternetGatewayDevice:1"
+		"\r\n"
 		"LOCATION: http://192.168.1.1:5000/root.xml\r\n\r\n";
 
 	input(b, "192.168.1.1:1900", text, sizeof(text) - 1);

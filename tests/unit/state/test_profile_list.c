@@ -218,8 +218,8 @@ static void made_up_lists_lead_nowhere(void **state)
 	static const char list[] =
 		"{\"m\": {\"ID\": \"m\", \"Key\": \"_machinekey\"},"
 		"\"i\": {\"ID\": \"other\", \"Key\": \"profile-i\"},"
-		"\"\": {\"Key\": \"profile-\"}, \"n\": 7, \"o\": {}, \"p\": null, "
-		"\"k\": {\"ID\": \"k\"}}";
+		"\"\": {\"Key\": \"profile-\"}, \"n\": 7, \"o\": {}, "
+		"\"p\": null, \"k\": {\"ID\": \"k\"}}";
 	static const char *const ids[] = {"m", "i", "other", "n", "o", "p",
 					  "k", "", "_machinekey"};
 	struct ts_state *s = *state;
