@@ -39,7 +39,7 @@ static bool binds_loopback6(int fd, int domain, const struct ts_addr *asked)
 		return false;
 	if (shim_native_is_v6_only(fd))
 		return true;
-	return !ts_ip_is_unspecified(&asked->ip) &&
+	return !ts_ip_is_unspecified(&asked->ip) && !ts_ip_is_v4(&asked->ip) &&
 	       shim_native_protocol(fd) == IPPROTO_UDP &&
 	       ts_table_read_info(atomic_load(&shim.table), &info) &&
 	       info.has_loopback6;

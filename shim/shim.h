@@ -271,7 +271,8 @@ struct shim_interface {
 	unsigned index;
 	uint16_t mtu;
 };
-unsigned shim_interface_index(void); /* the first's */
+/* Of the node that has this address; else the first's. */
+unsigned shim_interface_of(const struct ts_ip *own);
 /* The i-th; false: there is none, as there is no host, or no such node. */
 bool shim_interface_get(unsigned i, struct shim_interface *out);
 /* By its name, or (NULL) its number. */

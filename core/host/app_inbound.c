@@ -9,7 +9,7 @@
  * token to say it.
  *
  * Who listens at all other ports (ts_listener_fallback()) decides before the
- * far end hears anything: it is answered with ACCEPTED, and refused when the
+ * far end hears anything: it is answered with ACCEPTED. When the program resets
  * program resets the connection, which has its ends' names by then.
  *
  * The far end is a peer's SYN, or a program here that connected to one of our
@@ -26,6 +26,9 @@
 #include "core/host/peerapi.h"
 #include "core/host/serve.h"
 #include "core/host/tls_server.h"
+
+/* Connections from the internet that no program has accepted yet. */
+enum { PUBLIC_WAITS_MAX = 512, PUBLIC_WAITS_EACH = 64 };
 
 /* -- ends ----------------------------------------------------------------- */
 
@@ -205,7 +208,7 @@ static struct ts_inbound *new_inbound(struct ts_member *member,
 				      const struct ts_addr *remote,
 				      enum ts_funnel refused, int *err)
 {
-	const struct ts_listener *listener = ts_inbound_taker(member, local);
+	const struct ts_listener *listener = ts_inbound_taker(member, local, 0);
 	struct ts_inbound *in;
 
 	if (!listener || listener->funnel == refused) {
@@ -217,9 +220,7 @@ static struct ts_inbound *new_inbound(struct ts_member *member,
 	if (!in)
 		return NULL;
 	in->refused = refused;
-	in->native = listener->native;
-	in->is_tls = ts_tls_is_for(member, listener);
-	in->asks_first = listener->is_fallback;
+	ts_inbound_goes_to(in, listener);
 	*err = ts_inbound_connect(in);
 	if (!*err)
 		return in;
@@ -294,18 +295,38 @@ static void take_syn(struct ts_inbound *in, struct stack_syn *syn)
 		ts_inbound_fail(in, err);
 }
 
+/* What waits for a program to accept it has no SYN that would be counted. */
+static bool has_room_for_public(const struct ts_host *host,
+				const struct ts_ip *caller)
+{
+	size_t all = 0, his = 0;
+
+	for (const struct ts_link *at = host->inbounds.next;
+	     at != &host->inbounds; at = at->next) {
+		const struct ts_inbound *in =
+			TS_LINK_OWNER(at, const struct ts_inbound, link);
+
+		all += in->is_public;
+		his += in->is_public &&
+		       ts_ip_is_same_caller(&in->remote.ip, caller);
+	}
+	return all < PUBLIC_WAITS_MAX && his < PUBLIC_WAITS_EACH;
+}
+
 void ts_inbound_from_funnel(struct ts_member *member, struct stack_tcp *tcp,
 			    const struct ts_addr *local,
 			    const struct ts_addr *remote)
 {
+	struct ts_inbound *in = NULL;
 	int err;
-	struct ts_inbound *in = new_inbound(member, local, remote,
-					    TS_FUNNEL_NONE, &err);
 
+	if (has_room_for_public(member->host, &remote->ip))
+		in = new_inbound(member, local, remote, TS_FUNNEL_NONE, &err);
 	if (!in) {
 		stack_tcp_abort(tcp);
 		return;
 	}
+	in->is_public = true;
 	in->tcp = tcp;
 	in->is_answered = true;
 	in->is_far_end_up = true;
@@ -328,7 +349,7 @@ void ts_host_inbound_syn(struct ts_member *member, struct stack_syn *syn,
 		return;
 	}
 	is_own = ts_node_route(member->node, &local->ip, NULL) == TS_ROUTE_SELF;
-	if (!is_own && !ts_inbound_taker(member, local)) {
+	if (!is_own && !ts_inbound_taker(member, local, 0)) {
 		ts_forward_syn(member, syn, local, remote);
 		return;
 	}
@@ -416,6 +437,17 @@ void ts_inbounds_end(struct ts_member *member)
 		if (in->member == member)
 			ts_inbound_fail(in, -ENETDOWN);
 	}
+}
+
+size_t ts_inbounds_undelivered(const struct ts_host *host)
+{
+	const struct ts_link *head = &host->inbounds;
+	size_t total = 0;
+
+	for (struct ts_link *at = head->next; at != head; at = at->next)
+		total += ts_sock_unread(
+			TS_LINK_OWNER(at, struct ts_inbound, link)->fd);
+	return total;
 }
 
 void ts_inbounds_close(struct ts_host *host)

@@ -20,10 +20,13 @@ struct ts_inbound {
 	struct ts_watch *watch;	      /* while connecting */
 	struct ts_hup_item hup;	      /* afterwards */
 	struct ts_entry *entry;
-	/* The program says first whether it wants the connection. */
+	/* The program says first whether it wants the connection; which of the
+	 * fallbacks that is (an id), else 0. */
 	bool asks_first;
+	uint64_t fallback_id;
 	enum ts_funnel refused; /* listeners of that kind are nothing for it */
 	bool is_answered, is_far_end_up, is_accepted;
+	bool is_public; /* from the internet */
 	bool is_tls;	/* TLS is ended on the way */
 	bool has_ended; /* the listener's side, without an error */
 	uint64_t look_ms, look_at_ms; /* is the listener's side still there? */
@@ -44,9 +47,12 @@ void ts_inbound_fail(struct ts_inbound *in, int err);
 void ts_inbound_answer(struct ts_inbound *in);
 
 /* -- inbound_native.c ----------------------------------------------------- */
-/* Whose connection it is when nobody but programs listens there, or NULL. */
+/* Whose connection it is when nobody but programs listens there, or NULL.
+ * asked: the last fallback that was, or 0. */
 const struct ts_listener *ts_inbound_taker(const struct ts_member *member,
-					   const struct ts_addr *local);
+					   const struct ts_addr *local,
+					   uint64_t asked);
+void ts_inbound_goes_to(struct ts_inbound *in, const struct ts_listener *l);
 /* Begins the connection to in->native, or to the next listener's. 0 or -errno:
  * in is not freed. */
 int ts_inbound_connect(struct ts_inbound *in);

@@ -267,7 +267,7 @@ static enum ts_funnel funnel_of(const struct ts_broker_request *req)
 	return req->flags & TS_BROKER_FUNNEL ? TS_FUNNEL_TOO : TS_FUNNEL_NONE;
 }
 
-/* The one record without a port in the tailnet: no other overlaps it. */
+/* Fallbacks alone have no port in the tailnet, and no address. */
 static bool is_port_ok(const struct ts_broker_request *req)
 {
 	const struct ts_addr none = {.port = 0};

@@ -164,8 +164,10 @@ struct ts_dgram *ts_flow_listener_begin(struct ts_flow_listener *flows,
 {
 	struct ts_host *host = flows->host;
 	struct dgram_wish wish = {.member = port->member,
-				  .remote = *from, .shown = *from,
-				  .is_connected = true, .pid = getpid()};
+				  .remote = *from,
+				  .shown = *from,
+				  .is_connected = true,
+				  .pid = getpid()};
 	struct ts_dgram *flow;
 	int err;
 

@@ -67,6 +67,10 @@ struct ts_host_cert_ops {
 	void *(*start)(void *ctx, const char *name, unsigned limit_ms,
 		       ts_host_cert_fn fn, void *fn_ctx);
 	void (*cancel)(void *request);
+	/* What is shown for this name to a CA that asks whether it is ours
+	 * (tls-alpn-01), valid until the loop runs on. false: nothing. */
+	bool (*proof)(void *ctx, const char *name, const char **key_pem,
+		      const char **chain_pem);
 	/* A program listens behind TLS: clients will come. */
 	void (*listened)(void *ctx);
 };

@@ -6,7 +6,8 @@
  * come with the same tuple and be taken for the peer.
  *
  * A listener that refuses may have left a record that hid another one: that is
- * tried next.
+ * tried next. So is, of those that listen at all other ports and are asked in
+ * turn, the one after who has reset the connection without ACCEPTED.
  *
  * A connection that stands and is not accepted is looked at now and then: the
  * kernel may have lost the listener's side of it (other_end.c). Then it is made
@@ -24,7 +25,8 @@ enum { SOURCE_TRIES = 8, LOOK_MIN_MS = 1000, LOOK_MAX_MS = 16000 };
 /* -- who listens ---------------------------------------------------------- */
 
 const struct ts_listener *ts_inbound_taker(const struct ts_member *member,
-					   const struct ts_addr *local)
+					   const struct ts_addr *local,
+					   uint64_t asked)
 {
 	const struct ts_listener *l =
 		ts_listener_for(member, IPPROTO_TCP, local);
@@ -33,7 +35,16 @@ const struct ts_listener *ts_inbound_taker(const struct ts_member *member,
 	if (l && !ts_ip_equal(&l->tailnet.ip, &local->ip) &&
 	    ts_node_route(member->node, &local->ip, NULL) != TS_ROUTE_SELF)
 		l = NULL;
-	return l ? l : ts_listener_fallback(member->host);
+	return l ? l : ts_listener_fallback(member, asked);
+}
+
+void ts_inbound_goes_to(struct ts_inbound *in, const struct ts_listener *l)
+{
+	in->native = l->native;
+	in->is_tls = ts_tls_is_for(in->member, l);
+	in->asks_first = l->is_fallback;
+	if (l->is_fallback)
+		in->fallback_id = l->id;
 }
 
 /* The listener of our choice is gone. One that was bound to the address alone
@@ -43,17 +54,16 @@ static int try_next_listener(struct ts_inbound *in)
 	const struct ts_listener *next;
 
 	ts_listener_refused(in->host, IPPROTO_TCP, &in->native);
-	next = ts_inbound_taker(in->member, &in->local);
+	next = ts_inbound_taker(in->member, &in->local, in->fallback_id);
 	if (!next || next->funnel == in->refused ||
 	    ts_addr_equal(&next->native, &in->native))
 		return -ECONNREFUSED;
-	in->asks_first = next->is_fallback;
+	ts_inbound_goes_to(in, next);
+	ts_hup_remove(in->host, &in->hup);
 	ts_entry_drop(in->host, in->entry);
 	ts_sock_close(in->fd);
 	in->entry = NULL;
 	in->fd = -1;
-	in->native = next->native;
-	in->is_tls = ts_tls_is_for(in->member, next);
 	return ts_inbound_connect(in);
 }
 
@@ -66,10 +76,16 @@ static int try_and_await_next(struct ts_inbound *in)
 
 /* -- it stands, or does not ----------------------------------------------- */
 
+/* Of fallbacks: no answer is there, and the far end waits. */
+static bool is_undecided(const struct ts_inbound *in)
+{
+	return in->asks_first && !in->is_answered;
+}
+
 /* What the far end hears of it: who was asked has said no. */
 static int reset_by_program(const struct ts_inbound *in)
 {
-	return in->asks_first && !in->is_answered ? -ECONNREFUSED : -ECONNRESET;
+	return is_undecided(in) ? -ECONNREFUSED : -ECONNRESET;
 }
 
 /* The listener was closed; or somebody took the connection from its queue and
@@ -82,7 +98,8 @@ static void on_hup(void *ctx)
 	struct ts_inbound *in = ctx;
 
 	if (ts_sock_error(in->fd)) {
-		ts_inbound_fail(in, reset_by_program(in));
+		if (!is_undecided(in) || try_and_await_next(in))
+			ts_inbound_fail(in, reset_by_program(in));
 		return;
 	}
 	in->has_ended = true;
@@ -133,12 +150,13 @@ static void on_native(void *ctx, unsigned events)
 	(void)events;
 	ts_watch_free(in->watch);
 	in->watch = NULL;
-	if (err == -ECONNREFUSED) {
+	/* A reset is an answer that was faster than this event. */
+	if (err == -ECONNREFUSED || (err == -ECONNRESET && is_undecided(in))) {
 		err = try_and_await_next(in);
 		if (!err)
 			return;
 	}
-	if (err == -ECONNRESET) /* it was faster than this event */
+	if (err == -ECONNRESET)
 		err = reset_by_program(in);
 	if (err)
 		ts_inbound_fail(in, err);

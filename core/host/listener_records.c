@@ -206,6 +206,7 @@ struct ts_listener *ts_listener_new(struct ts_host *host,
 		return NULL;
 	}
 	l->made_ms = ts_host_now_ms(host);
+	l->id = ++host->next_id;
 	ts_list_insert(&host->listeners, &l->link);
 	host->listener_count++;
 	return l;
@@ -222,6 +223,12 @@ void ts_listeners_close(struct ts_host *host)
 
 /* -- which is it? --------------------------------------------------------- */
 
+/* A fallback's: there may be several, and each is asked. */
+static bool is_portless(const struct ts_listener *l)
+{
+	return l->tailnet.port == 0;
+}
+
 struct ts_listener *ts_listener_find(const struct ts_host *host,
 				     const struct ts_listen_place *p)
 {
@@ -230,7 +237,8 @@ struct ts_listener *ts_listener_find(const struct ts_host *host,
 
 	while ((l = next_listener(host, &at)))
 		if (l->proto == p->proto && l->servers & p->servers &&
-		    ts_addr_equal(&l->tailnet, &p->tailnet))
+		    ts_addr_equal(&l->tailnet, &p->tailnet) &&
+		    (!is_portless(l) || ts_addr_equal(&l->native, &p->native)))
 			return l;
 	return NULL;
 }
@@ -283,13 +291,16 @@ struct ts_listener *ts_listener_for(const struct ts_member *member,
 	return best;
 }
 
-struct ts_listener *ts_listener_fallback(const struct ts_host *host)
+struct ts_listener *ts_listener_fallback(const struct ts_member *member,
+					 uint64_t after_id)
 {
+	const struct ts_host *host = member->host;
 	struct ts_link *at = host->listeners.next;
 	struct ts_listener *l;
 
 	while ((l = next_listener(host, &at)))
-		if (l->is_fallback)
+		if (l->is_fallback && l->id > after_id &&
+		    l->servers & 1u << member->index)
 			return l;
 	return NULL;
 }
@@ -339,7 +350,7 @@ static bool may_share(const struct ts_listener *l,
 {
 	uint8_t both = l->shares & p->shares;
 
-	if (both & TS_BROKER_REUSE_PORT)
+	if (both & TS_BROKER_REUSE_PORT || is_portless(l))
 		return true;
 	return both & TS_BROKER_REUSE &&
 	       (l->proto == IPPROTO_UDP || !l->is_listening);

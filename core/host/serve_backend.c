@@ -9,7 +9,7 @@
 #include <strings.h>
 #include <sys/socket.h>
 
-#include "core/serve/http_trailers.h"
+#include "core/base/http_trailers.h"
 
 static void on_socket(void *ctx, unsigned events)
 {

@@ -30,6 +30,7 @@ struct serve_backend {
 	/* serve_proxy.c: the exchange */
 	bool is_reused, has_spoken, has_head, is_chunked, keeps_alive;
 	bool body_is_sent;
+	uint64_t idle_from_ms; /* kept for the next request since */
 	struct ts_http_body body; /* of the answer */
 	struct ts_byte_queue trailers;
 	uint8_t *resend; /* the head, for a connection that was given up */

@@ -170,10 +170,13 @@ static bool give_output(struct serve_conn *conn)
 	return had_some;
 }
 
+/* First out with what there is to say: while there is some, nothing new that
+ * has to be answered is taken, or who hardly reads would have it pile up. */
 bool serve_h2_step(struct serve_conn *conn)
 {
-	bool more = take_input(conn);
+	bool more = give_output(conn);
 
+	more |= take_input(conn);
 	more |= give_output(conn);
 	look_at_idle(conn);
 	if (!ts_h2_server_is_over(conn->h2) &&

@@ -15,6 +15,7 @@
 
 #include "core/host/serve_backend.h"
 #include "core/host/serve_internal.h"
+#include "core/serve/funnel_rule.h"
 
 void serve_http_forget(struct serve_conn *conn)
 {
@@ -67,6 +68,24 @@ static void redirect(struct serve_conn *conn, const char *redirect_text)
 	free(to);
 }
 
+/* Who came while it was open to the internet must not see what is the
+ * tailnet's alone by now, nor another name's handlers. */
+static bool is_open_to(const struct serve_conn *conn, const char *name)
+{
+	char target[TS_SERVE_HOST_CAP + 8];
+
+	if (!conn->is_funnel)
+		return true;
+	snprintf(target, sizeof(target), "%s:%u", name, conn->port);
+	return ts_serve_lets_funnel(ts_node_serve(conn->member->node), target);
+}
+
+static void refuse_to_go_on(struct serve_conn *conn)
+{
+	conn->closes = true;
+	serve_answer_status(conn, 403);
+}
+
 static void dispatch(struct serve_conn *conn)
 {
 	const json_t *config = ts_node_serve(conn->member->node), *handlers;
@@ -81,7 +100,9 @@ static void dispatch(struct serve_conn *conn)
 		  (unsigned long long)conn->id, (int)conn->req.head.method_len,
 		  conn->req.head.method, (int)conn->req.raw_path_len,
 		  conn->req.raw_path, name);
-	if (!ts_serve_find_handler(handlers, conn->req.path, &h))
+	if (!is_open_to(conn, name))
+		refuse_to_go_on(conn);
+	else if (!ts_serve_find_handler(handlers, conn->req.path, &h))
 		serve_answer_status(conn, 404);
 	else if (h.text)
 		answer_text(conn, h.text);

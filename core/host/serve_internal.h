@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * serve_internal.h - what the files of the node's own servers ask of each other
  *
- *   serve_server   connections: which they are, how many, how long
+ *   serve_server   connections: which they are, how long
+ *   serve_places   how many there may be, of whom
  *   serve_stream   a client's bytes, plain or out of TLS
  *   serve_h2       a connection that carries others, as streams of HTTP/2
  *   serve_http     one request after the other: which handler has it
@@ -29,9 +30,11 @@
 enum {
 	SERVE_CONNS_MAX = 2048, /* and an eighth of our descriptors */
 	SERVE_CONNS_EACH = 512, /* of one peer, or of what an ingress brings */
+	SERVE_CONNS_CALLER = 128, /* of which of one caller from the internet */
 	SERVE_HEAD_MS = 30 * 1000, /* for a request's head, once it began */
 	SERVE_IDLE_MS = 300 * 1000, /* between two requests */
 	SERVE_STALL_MS = 300 * 1000, /* nothing of an answer is taken */
+	SERVE_FRESH_MS = 1500, /* no backend is tired of a connection then */
 	SERVE_LINGER_MS = 1000, /* of who still sends after our last word */
 	SERVE_BUFFER_BYTES = 64 * 1024, /* of bodies, each way */
 	SERVE_QUEUE_BYTES = 256 * 1024,
@@ -79,11 +82,23 @@ void serve_stream_end(struct serve_stream *s); /* our side, in order */
 void serve_stream_close(struct serve_stream *s);
 void serve_stream_abort(struct serve_stream *s);
 
+/* -- serve_places.c --------------------------------------------------------- */
+struct ts_serve;
+struct serve_place {
+	struct ts_link link; /* in serve->places, or in no list */
+	struct ts_ip peer, caller; /* the same, but of what an ingress brings */
+};
+/* false: there is none for him now. */
+bool serve_place_take(struct ts_serve *serve, struct serve_place *place,
+		      const struct ts_ip *peer, const struct ts_ip *caller);
+void serve_place_leave(struct ts_serve *serve, struct serve_place *place);
+size_t serve_places_max(void);
+
 /* -- serve_server.c -------------------------------------------------------- */
 struct ts_serve {
 	struct ts_member *member;
-	struct ts_link conns, ready, forwards;
-	size_t count, count_max;
+	struct ts_link conns, ready, forwards, places;
+	size_t count, count_max; /* of places */
 	struct ts_timer *ready_timer, *sweep;
 	struct ts_log_limit backend_limit;
 };
@@ -106,7 +121,7 @@ struct serve_conn {
 	uint64_t id;
 	struct serve_stream stream;
 	struct ts_addr remote; /* the client, also of Funnel */
-	struct ts_ip peer;     /* who is counted: the peer's address */
+	struct serve_place place;
 	uint16_t port;	       /* of ours */
 	char service[SERVE_SERVICE_CAP]; /* "": the node itself */
 	bool is_tls, is_funnel;
@@ -128,6 +143,7 @@ struct serve_conn {
 	/* serve_files.c */
 	int file_fd; /* -1: none */
 	uint64_t file_left;
+	struct serve_parts *parts; /* NULL: it is sent in one */
 	/* serve_proxy.c; kept for the next request */
 	struct serve_backend *backend;
 };
@@ -202,9 +218,9 @@ void serve_forward_syn(struct ts_member *member, struct stack_syn *syn,
 void serve_forward_fd(struct ts_member *member, int fd,
 		      const struct ts_addr *remote,
 		      const struct ts_serve_tcp *tcp);
-/* One that is up already. */
+/* From the internet, brought by peer; it is up already. */
 void serve_forward_tcp(struct ts_member *member, struct stack_tcp *up,
-		       const struct ts_addr *remote,
+		       const struct ts_addr *remote, const struct ts_ip *peer,
 		       const struct ts_serve_tcp *tcp);
 bool serve_forward_syn_gone(struct ts_member *member,
 			    const struct stack_syn *syn);

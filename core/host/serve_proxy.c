@@ -3,9 +3,10 @@
  *
  * Both bodies stream, each as fast as its reader takes it. A backend's
  * connection that stands from an earlier request may have been given up by the
- * backend just now: a request without a body is then made once more, on a new
- * one. An answer that breaks off breaks the client's connection, as there is no
- * other way to say so.
+ * backend just now. A request that may be made twice is then made once more, on
+ * a new one. Any other might have been heard, so it goes by a connection that
+ * was used a moment ago, or by a new one. An answer that breaks off breaks the
+ * client's connection, as there is no other way to say so.
  * Source: ipn/ipnlocal/serve.go (reverseProxy), net/http/httputil
  */
 #include <errno.h>
@@ -13,10 +14,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/err.h"
+#include "core/base/http_trailers.h"
 #include "core/host/serve_backend.h"
 #include "core/host/serve_internal.h"
 #include "core/model/json_fields.h"
-#include "core/serve/http_trailers.h"
 
 /* -- who is calling -------------------------------------------------------- */
 
@@ -166,6 +168,33 @@ static bool is_grpc(const struct ts_serve_request *req)
 		f->value[len] == ';');
 }
 
+/* By the method, or as the client says (net/http does the same). */
+static bool may_be_made_twice(const struct ts_serve_request *req)
+{
+	static const char *const methods[] = {"GET", "HEAD", "OPTIONS",
+					      "TRACE"};
+
+	if (!req->body.is_done)
+		return false;
+	for (size_t i = 0; i < ARRAY_LEN(methods); i++)
+		if (ts_serve_request_is(req, methods[i]))
+			return true;
+	return ts_http1_find(&req->head, "Idempotency-Key") ||
+	       ts_http1_find(&req->head, "X-Idempotency-Key");
+}
+
+static bool may_reuse(const struct serve_conn *conn,
+		      const struct ts_serve_target *target, bool wants_h2)
+{
+	const struct serve_backend *b = conn->backend;
+
+	if (!b || !serve_backend_fits(b, target, wants_h2))
+		return false;
+	return may_be_made_twice(&conn->req) ||
+	       ts_host_now_ms(conn->member->host) - b->idle_from_ms <
+		       SERVE_FRESH_MS;
+}
+
 static int connect_backend(struct serve_conn *conn,
 			   const struct ts_serve_target *target)
 {
@@ -175,12 +204,11 @@ static int connect_backend(struct serve_conn *conn,
 	if (!b)
 		b = conn->backend = serve_h2_take_backend(conn, target,
 							  wants_h2);
-	if (b && serve_backend_fits(b, target, wants_h2)) {
+	if (may_reuse(conn, target, wants_h2)) {
 		b->is_reused = true;
 	} else {
 		serve_backend_free(b);
-		b = conn->backend = serve_backend_new(conn, target,
-							wants_h2);
+		b = conn->backend = serve_backend_new(conn, target, wants_h2);
 	}
 	if (!b)
 		return -ENOMEM;
@@ -206,7 +234,8 @@ void serve_proxy(struct serve_conn *conn, const struct ts_serve_handler *h)
 	err = connect_backend(conn, &target);
 	if (!err)
 		err = write_head(conn, &target, path, h->caps);
-	if (!err && conn->backend->is_reused && conn->req.body.is_done)
+	if (!err && conn->backend->is_reused &&
+	    may_be_made_twice(&conn->req))
 		err = keep_for_resend(conn->backend);
 	free(path);
 	if (err) {
@@ -357,10 +386,12 @@ static void finish(struct serve_conn *conn)
 	struct serve_backend *b = conn->backend;
 
 	if (!b->keeps_alive || !b->body_is_sent || b->has_ended ||
-	    b->body.kind == TS_BODY_TO_END)
+	    b->body.kind == TS_BODY_TO_END) {
 		drop_backend(conn);
-	else
+	} else {
+		b->idle_from_ms = ts_host_now_ms(conn->member->host);
 		serve_h2_keep_backend(conn);
+	}
 	serve_http_answered(conn);
 }
 

@@ -66,7 +66,8 @@ static int put_tls(struct serve_stream *s)
 	struct stack_tcp *tcp = s->tcp;
 
 	s->tcp = NULL;
-	s->tls = ts_tls_accept_tcp(s->owner->member, tcp, &wish, &tls_ops, s);
+	s->tls = ts_tls_accept_tcp(s->owner->member, tcp, &s->owner->remote,
+				   &wish, &tls_ops, s);
 	return s->tls ? 0 : -ENOMEM;
 }
 

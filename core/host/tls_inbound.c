@@ -68,5 +68,5 @@ void ts_tls_inbound_start(struct ts_member *member,
 	}
 	*kept = entries;
 	ts_tls_join(member, tcp, ends[1].fd, remote, &wish, ends[0].fd,
-		    on_ended, kept);
+		    ends[0].entry, on_ended, kept);
 }

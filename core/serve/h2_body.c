@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/http_trailers.h"
 #include "core/serve/h2_head.h"
-#include "core/serve/http_trailers.h"
 
 void ts_h2_body_init(struct ts_h2_body *body, size_t limit)
 {

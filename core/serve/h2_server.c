@@ -130,16 +130,31 @@ static bool costs_nothing(const nghttp2_frame *frame)
 	}
 }
 
-static void count_frame(struct ts_h2_server *server,
-			const nghttp2_frame *frame)
+static void charge(struct ts_h2_server *server)
 {
-	if (!costs_nothing(frame))
-		return;
 	if (server->credit > 0)
 		server->credit--;
 	else
 		nghttp2_session_terminate_session(server->session,
 						  NGHTTP2_ENHANCE_YOUR_CALM);
+}
+
+static void count_frame(struct ts_h2_server *server,
+			const nghttp2_frame *frame)
+{
+	if (costs_nothing(frame))
+		charge(server);
+}
+
+/* It makes us break off a stream, as a reset of the client's would. */
+static int on_invalid_frame(nghttp2_session *session,
+			    const nghttp2_frame *frame, int code, void *user)
+{
+	(void)session;
+	(void)frame;
+	(void)code;
+	charge(user);
+	return 0;
 }
 
 /* -- the request ----------------------------------------------------------- */
@@ -165,10 +180,12 @@ static int on_begin_headers(nghttp2_session *session,
 	}
 	st = server->count < TS_H2_STREAMS_MAX
 		     ? stream_new(server, frame->hd.stream_id) : NULL;
-	if (!st)
+	if (!st) {
+		charge(server);
 		nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE,
 					  frame->hd.stream_id,
 					  NGHTTP2_REFUSED_STREAM);
+	}
 	nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, st);
 	return 0;
 }
@@ -212,8 +229,10 @@ static void begin(struct ts_h2_stream *st, bool has_body)
 		return;
 	}
 	st->owner = server->ops.opened(server->ctx, st);
-	if (!st->owner)
+	if (!st->owner) {
+		charge(server);
 		reset(st, NGHTTP2_REFUSED_STREAM);
+	}
 }
 
 static void end_request(struct ts_h2_stream *st, bool has_trailers)
@@ -444,6 +463,8 @@ static int new_session(struct ts_h2_server *server, nghttp2_option *option)
 	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_data);
 	nghttp2_session_callbacks_set_on_frame_recv_callback(cb, on_frame);
 	nghttp2_session_callbacks_set_on_frame_send_callback(cb, on_sent);
+	nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(
+		cb, on_invalid_frame);
 	nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_close);
 	err = nghttp2_session_server_new2(&server->session, cb, server, option);
 	nghttp2_session_callbacks_del(cb);
@@ -554,7 +575,12 @@ bool ts_h2_server_is_over(const struct ts_h2_server *server)
 		!nghttp2_session_want_write(server->session));
 }
 
+/* Of what has only begun to come nobody knows when it will end. */
 size_t ts_h2_server_streams(const struct ts_h2_server *server)
 {
-	return server->count;
+	size_t count = 0;
+
+	for (const struct ts_h2_stream *st = server->streams; st; st = st->next)
+		count += st->owner != NULL;
+	return count;
 }

@@ -8,7 +8,8 @@
  *
  * Bounds: streams at once, the size of a head, bytes of bodies that wait each
  * way, and frames that cost the client nothing (resets, pings, settings, empty
- * ones): who sends more of those than any client needs gets GOAWAY.
+ * ones, those that make no sense, streams that are too many): who sends more of
+ * those than any client needs gets GOAWAY.
  * Source: RFC 9113; nghttp2's documentation
  */
 #ifndef CORE_SERVE_H2_SERVER_H
@@ -61,6 +62,7 @@ ssize_t ts_h2_server_output(struct ts_h2_server *server,
 void ts_h2_server_end(struct ts_h2_server *server);
 /* Nothing more will come of it, once it has no output. */
 bool ts_h2_server_is_over(const struct ts_h2_server *server);
+/* Those that somebody answers. */
 size_t ts_h2_server_streams(const struct ts_h2_server *server);
 
 /* -- one stream, by its owner ---------------------------------------------- */

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/serve/http_trailers.h"
+#include "core/base/http_trailers.h"
 
 void ts_h2_text_init(struct ts_h2_text *text, size_t window)
 {

@@ -10,6 +10,7 @@
 #include <strings.h>
 
 #include "core/base/encode.h"
+#include "core/base/err.h"
 
 /* -- the target ------------------------------------------------------------ */
 
@@ -129,6 +130,33 @@ static int read_version(struct ts_serve_request *req)
 	return req->head.minor > 1 ? -ERANGE : 0;
 }
 
+static bool has_text(const struct ts_http1_field *f, const char *text)
+{
+	size_t len = strlen(text);
+
+	for (size_t at = 0; at + len <= f->value_len; at++)
+		if (strncasecmp(f->value + at, text, len) == 0)
+			return true;
+	return false;
+}
+
+/* "h2c", "HTTP/2.0", "TLS/1.0": another way to make requests. */
+static bool upgrades_to_http(const struct ts_http1_head *head)
+{
+	static const char *const others[] = {"h2", "http/", "tls/"};
+
+	for (size_t i = 0; i < head->field_count; i++) {
+		const struct ts_http1_field *f = &head->fields[i];
+
+		if (f->name_len != 7 || strncasecmp(f->name, "Upgrade", 7) != 0)
+			continue;
+		for (size_t k = 0; k < ARRAY_LEN(others); k++)
+			if (has_text(f, others[k]))
+				return true;
+	}
+	return false;
+}
+
 static void read_connection(struct ts_serve_request *req)
 {
 	const struct ts_http1_head *head = &req->head;
@@ -142,9 +170,12 @@ static void read_connection(struct ts_serve_request *req)
 	req->expects_continue = !req->is_http10 &&
 		ts_http1_value_is(ts_http1_find(head, "Expect"),
 				  "100-continue");
+	/* After one to HTTP/2 in the clear a client would speak to the backend
+	 * by itself, and say that he is anybody. RFC 9113 has it no more. */
 	req->is_upgrade = !req->is_http10 &&
 			  ts_http1_find(head, "Upgrade") &&
-			  ts_http_lists(head, "Connection", "upgrade");
+			  ts_http_lists(head, "Connection", "upgrade") &&
+			  !upgrades_to_http(head);
 }
 
 int ts_serve_request_read(const void *data, size_t len,

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from acme_server import PROBLEM, AcmeServer
-from harness import needs, wait_until
+from harness import SANITIZERS, needs, wait_until
 from kube_server import KubeServer
 from test_localapi import ask
 
@@ -529,6 +529,41 @@ for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
         s.unwrap()
 """)
     assert client.out.split() == ["False", "True", "True"] * 2, client.err
+
+
+LAST_WORDS = """
+import os, socket, sys
+listener = socket.create_server(("0.0.0.0", 7000))
+conn, peer = listener.accept()
+if sys.argv[1] == "asked":
+    conn.recv(1)
+conn.sendall(b"x" * (1 << 20))
+os._exit(0)
+"""
+
+
+@pytest.mark.skipif(bool(SANITIZERS),
+                    reason="a stock program has no sanitizer runtime")
+@pytest.mark.parametrize("when", ["asked", "unasked"])
+def test_what_was_written_at_the_end_arrives(acme, node, call, when):
+    """The node is in the program, and ends with it."""
+    program = node("python3", "-c", LAST_WORDS, when,
+                   options=["--in-process"], env={"TSNET_LISTEN_TLS": "7000"})
+    wait_until(lambda: "is served" in program.log, "the listener")
+    client = call("peer", "python3", "-c", f"""
+import socket, ssl, time
+context = ssl.create_default_context(cafile="{acme.ca}")
+s = context.wrap_socket(socket.create_connection(("{program.ip}", 7000)),
+                        server_hostname="{name_of(program)}",
+                        suppress_ragged_eofs=False)
+s.sendall(b"!")
+count = 0
+while more := s.recv(65536):
+    count += len(more)
+    time.sleep(0.005)
+print(count, s.version())
+""")
+    assert client.out == f"{1 << 20} TLSv1.3\n", client.err + program.log
 
 
 @needs("curl")

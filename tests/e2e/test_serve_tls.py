@@ -216,14 +216,18 @@ for change in ({{}}, {{"Tailscale-Ingress-Target": "{NAME}:8443"}},
                {{"Tailscale-Ingress-Target": ""}},
                {{"Tailscale-Ingress-Src": "1.2.3.4"}},
                {{"Tailscale-Ingress-Src": "x:5"}},
+               {{"Tailscale-Ingress-Src": "100.64.0.1:5"}},
+               {{"Tailscale-Ingress-Src": "[fd7a:115c:a1e0::1]:5"}},
+               {{"Tailscale-Ingress-Src": "127.0.0.1:5"}},
                {{"Origin": "https://evil"}}):
     print(ask(dict(good, **change))[1].split(" ")[1])
 print(ask(good, "GET")[1].split(" ")[1])
 """
-    assert visit(call, web, acme, asks).split() == ["403"] * 9
+    assert visit(call, web, acme, asks).split() == ["403"] * 12
     allow_ingress(lab, lab.node("ingress")["ips"][0])
     assert visit(call, web, acme, asks).split() == [
-        "101", "403", "403", "400", "400", "400", "400", "403", "405"]
+        "101", "403", "403", "400", "400", "400", "400", "400", "400", "400",
+        "403", "405"]
     # shields and Funnel exclude each other
     status, _, reply = ask(web, "POST", "serve-config", {})
     patch(web, ShieldsUp=True)

@@ -9,6 +9,7 @@
 #include <openssl/ssl.h>
 #include <time.h>
 
+#include "core/acme/alpn_cert.h"
 #include "core/host/tls_server.h"
 #include "unit/acme/test_ca.h"
 
@@ -20,6 +21,7 @@ struct bench {
 	struct fixture f;
 	struct test_ca ca;
 	struct ts_cert_pair pair;
+	struct ts_cert_pair proof; /* NULLs: no CA is looking */
 	/* The engine's part. */
 	char asked[256];
 	ts_host_cert_fn fn;
@@ -67,9 +69,22 @@ static void cancel_cert(void *request)
 	b->fn = NULL;
 }
 
+static bool show_proof(void *ctx, const char *name, const char **key_pem,
+		       const char **chain_pem)
+{
+	const struct bench *b = ctx;
+
+	if (!b->proof.key_pem || strcmp(name, NAME) != 0)
+		return false;
+	*key_pem = b->proof.key_pem;
+	*chain_pem = b->proof.chain_pem;
+	return true;
+}
+
 static const struct ts_host_cert_ops cert_ops = {
 	.start = start_cert,
 	.cancel = cancel_cert,
+	.proof = show_proof,
 };
 
 static void set_certs(struct fixture *f, void *ctx)
@@ -92,6 +107,7 @@ static void close_bench(struct bench *b)
 {
 	close_fixture(&b->f);
 	ts_cert_pair_deinit(&b->pair);
+	ts_cert_pair_deinit(&b->proof);
 	ca_close(&b->ca);
 }
 
@@ -107,7 +123,7 @@ static void join(struct fixture *f, void *ctx)
 
 	ts_ip_parse(PEER, &remote.ip);
 	ts_tls_join(ts_host_first(f->host), NULL, b->host_cipher, &remote,
-		    &b->wish, b->host_plain, on_ended, b);
+		    &b->wish, b->host_plain, NULL, on_ended, b);
 }
 
 static void make_pair(int *test_end, int *host_end)
@@ -335,6 +351,78 @@ static void protocols_are_those_of_the_owner(void **state)
 	begin(&b);
 	fails_by(&b, new_client(&b, NAME, TLS1_3_VERSION, "\x02h3"),
 		 SSL_AD_NO_APPLICATION_PROTOCOL);
+	close_bench(&b);
+}
+
+/* -- a CA that looks (tls-alpn-01) ----------------------------------------- */
+
+/* Is the proof shown, and the end after it? */
+static void check_look(struct bench *b, int version)
+{
+	const unsigned char *chosen;
+	unsigned len;
+	char byte;
+	SSL *ssl;
+	X509 *leaf;
+
+	begin(b);
+	ssl = new_client(b, NAME, version, TS_ACME_ALPN_LIST);
+	SSL_set_verify(ssl, SSL_VERIFY_NONE, NULL);
+	assert_int_equal(SSL_connect(ssl), 1);
+	SSL_get0_alpn_selected(ssl, &chosen, &len);
+	assert_int_equal(len, 10);
+	assert_memory_equal(chosen, "acme-tls/1", 10);
+	leaf = SSL_get1_peer_certificate(ssl);
+	assert_int_equal(X509_get_ext_count(leaf), 2);
+	X509_free(leaf);
+	assert_int_equal(SSL_read(ssl, &byte, 1), 0);
+	assert_int_equal(SSL_get_error(ssl, 0), SSL_ERROR_ZERO_RETURN);
+	wait_ended(b, 1);
+	assert_int_equal(recv(b->program, &byte, 1, 0), 0);
+	SSL_free(ssl);
+	end_pair(b);
+}
+
+static void a_ca_is_shown_the_proof_and_nobody_else(void **state)
+{
+	static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+	static const uint8_t digest[TS_SHA256_LEN] = {1, 2, 3};
+	struct bench b;
+	SSL *ssl;
+
+	(void)state;
+	open_bench(&b);
+	for (size_t i = 0; i < 2; i++) {
+		/* Nobody is expected. */
+		begin(&b);
+		fails_by(&b, new_client(&b, NAME, versions[i],
+					TS_ACME_ALPN_LIST),
+			 i ? SSL_AD_NO_APPLICATION_PROTOCOL
+			   : SSL_AD_INTERNAL_ERROR);
+		assert_int_equal(b.starts, 0);
+		ts_acme_alpn_cert(NAME, digest, time(NULL), &b.proof);
+		check_look(&b, versions[i]);
+		b.wish.name = NAME; /* a port whose certificate is fixed */
+		check_look(&b, versions[i]);
+		b.wish.name = NULL;
+		begin(&b);
+		fails_by(&b, new_client(&b, "other.ts.net", versions[i],
+					TS_ACME_ALPN_LIST),
+			 i ? SSL_AD_NO_APPLICATION_PROTOCOL
+			   : SSL_AD_INTERNAL_ERROR);
+		assert_int_equal(b.starts, 0);
+		/* A client with other words besides has the usual one. */
+		begin(&b);
+		ssl = new_client(&b, NAME, versions[i],
+				 TS_ACME_ALPN_LIST TS_ALPN_HTTP1);
+		assert_int_equal(SSL_connect(ssl), 1);
+		SSL_free(ssl);
+		end_pair(&b);
+		wait_ended(&b, 1);
+		assert_int_equal(b.starts, 1);
+		b.starts = 0;
+		ts_cert_pair_deinit(&b.proof);
+	}
 	close_bench(&b);
 }
 
@@ -612,6 +700,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(handshakes_of_one_address_are_bounded),
 	cmocka_unit_test(a_session_is_taken_up_for_its_name_alone),
 	cmocka_unit_test(strange_tickets_are_whole_handshakes),
+	cmocka_unit_test(a_ca_is_shown_the_proof_and_nobody_else),
 };
 
 RUN_IN_EMPTY_NET(tests)

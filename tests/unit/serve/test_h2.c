@@ -534,6 +534,52 @@ static void who_does_not_speak_it_is_refused(void **state)
 	ts_h2_server_free(server);
 }
 
+/* Its time is that of a silent connection, not of an answer. */
+static void half_a_head_is_nobodys_stream(void **state)
+{
+	static const uint8_t half[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+		"\0\0\0\4\0\0\0\0\0"
+		"\0\0\1\1\0\0\0\0\1\x82"; /* HEADERS without their end */
+	static const uint8_t rest[] = "\0\0\5\x9\4\0\0\0\1\x84\x87\x41\1a";
+	struct ts_h2_server *server = ts_h2_server_new(&ops, NULL);
+
+	(void)state;
+	assert_non_null(server);
+	assert_int_equal(ts_h2_server_input(server, half, sizeof(half) - 1, 1),
+			 0);
+	assert_int_equal(ts_h2_server_streams(server), 0);
+	assert_int_equal(ts_h2_server_input(server, rest, sizeof(rest) - 1, 1),
+			 0);
+	assert_int_equal(ts_h2_server_streams(server), 1);
+	ts_h2_server_free(server);
+}
+
+/* A client that has not heard yet how many streams there may be. */
+static void what_is_refused_is_bounded(void **state)
+{
+	static const uint8_t preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+					 "\0\0\0\4\0\0\0\0\0";
+	struct ts_h2_server *server = ts_h2_server_new(&ops, NULL);
+	uint8_t get[] = "\0\0\6\1\4\0\0\0\0\x82\x84\x87\x41\1a";
+	const uint8_t *data;
+	int i, id = 1;
+
+	(void)state;
+	assert_non_null(server);
+	assert_int_equal(ts_h2_server_input(server, preface,
+					    sizeof(preface) - 1, 1), 0);
+	for (i = 0; i < 5000 && !ts_h2_server_is_over(server); i++, id += 2) {
+		get[7] = (uint8_t)(id >> 8);
+		get[8] = (uint8_t)id;
+		if (ts_h2_server_input(server, get, sizeof(get) - 1, 1))
+			break;
+		while (ts_h2_server_output(server, &data) > 0)
+			;
+	}
+	assert_in_range(i, 1000, 1200);
+	ts_h2_server_free(server);
+}
+
 static void the_end_is_said(void **state)
 {
 	(void)state;
@@ -566,6 +612,8 @@ int main(void)
 		TEST(pings_are_bounded),
 		TEST(resets_are_bounded),
 		TEST(who_does_not_speak_it_is_refused),
+		TEST(half_a_head_is_nobodys_stream),
+		TEST(what_is_refused_is_bounded),
 		TEST(the_end_is_said),
 	};
 

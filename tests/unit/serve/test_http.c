@@ -62,6 +62,36 @@ static void an_absolute_target_names_the_host(void **state)
 	ts_serve_request_deinit(&req);
 }
 
+/* The backend would take what follows for requests of ours. */
+static void no_upgrade_leads_to_other_requests(void **state)
+{
+	static const struct {
+		const char *fields;
+		bool is_upgrade;
+	} cases[] = {
+		{"Upgrade: websocket\r\n", true},
+		{"Upgrade: SPDY/3.1\r\n", true},
+		{"Upgrade: h2c\r\n", false},
+		{"Upgrade: H2C\r\nHTTP2-Settings: AAMAAABkAAQ\r\n", false},
+		{"Upgrade: websocket, h2c\r\n", false},
+		{"Upgrade: websocket\r\nUpgrade: h2c\r\n", false},
+		{"Upgrade: HTTP/2.0\r\n", false},
+		{"Upgrade: TLS/1.0\r\n", false},
+	};
+	struct ts_serve_request req;
+	char text[256];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		snprintf(text, sizeof(text), HEAD "Connection: Upgrade, "
+			 "HTTP2-Settings\r\n%s\r\n", cases[i].fields);
+		assert_int_equal(read_request(text, &req), 0);
+		if (req.is_upgrade != cases[i].is_upgrade)
+			fail_msg("%s", cases[i].fields);
+		ts_serve_request_deinit(&req);
+	}
+}
+
 static void http_1_0_ends_unless_asked(void **state)
 {
 	struct ts_serve_request req;
@@ -133,6 +163,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_request_is_read),
 		cmocka_unit_test(an_absolute_target_names_the_host),
+		cmocka_unit_test(no_upgrade_leads_to_other_requests),
 		cmocka_unit_test(http_1_0_ends_unless_asked),
 		cmocka_unit_test(what_two_could_read_differently_is_refused),
 	};

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "core/serve/proxy_head.h"
 
@@ -47,6 +48,43 @@ static void the_nearest_mount_answers(void **state)
 	handlers = json_loads("{\"/foo\":{\"Text\":\"a\"}}", 0, NULL);
 	check_mount(handlers, "/", NULL);
 	check_mount(handlers, "/fo", NULL);
+	json_decref(handlers);
+}
+
+/* Of the processor's time, whatever else runs: by the square of its length a
+ * path would take minutes here. */
+static void a_long_path_takes_little_time(void **state)
+{
+	enum { LEN = 16000, TIMES = 200 };
+	json_t *handlers = json_loads("{\"/a/a/\":{\"Text\":\"a\"},"
+				      "\"/a/b\":{\"Text\":\"b\"}}", 0, NULL);
+	char *path = malloc(LEN + 1);
+	clock_t begin = clock();
+
+	(void)state;
+	for (int i = 0; i < LEN; i += 2)
+		memcpy(path + i, "/a", 3);
+	for (int i = 0; i < TIMES; i++)
+		check_mount(handlers, path, "/a/a/");
+	path[3] = 'b';
+	check_mount(handlers, path, "/a/b");
+	path[3] = 'c';
+	check_mount(handlers, path, NULL);
+	assert_true((clock() - begin) / CLOCKS_PER_SEC < 5);
+	free(path);
+	json_decref(handlers);
+}
+
+static void a_mount_may_be_as_long_as_the_path(void **state)
+{
+	json_t *handlers = json_loads("{\"/abc/de\":{\"Text\":\"a\"},"
+				      "\"/abc/\":{\"Text\":\"b\"}}", 0, NULL);
+
+	(void)state;
+	check_mount(handlers, "/abc/de", "/abc/de");
+	check_mount(handlers, "/abc/de/f", "/abc/de");
+	check_mount(handlers, "/abc/def", "/abc/");
+	check_mount(handlers, "/abcdefgh/i", NULL);
 	json_decref(handlers);
 }
 
@@ -369,6 +407,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_nearest_mount_answers),
+		cmocka_unit_test(a_long_path_takes_little_time),
+		cmocka_unit_test(a_mount_may_be_as_long_as_the_path),
 		cmocka_unit_test(paths_are_cleaned_as_go_does),
 		cmocka_unit_test(names_are_completed),
 		cmocka_unit_test(requests_go_below_the_target),

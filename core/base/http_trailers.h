@@ -6,8 +6,8 @@
  * is calling: that was settled when the head was read.
  * Source: RFC 9110 section 6.5
  */
-#ifndef CORE_SERVE_HTTP_TRAILERS_H
-#define CORE_SERVE_HTTP_TRAILERS_H
+#ifndef CORE_BASE_HTTP_TRAILERS_H
+#define CORE_BASE_HTTP_TRAILERS_H
 
 #include "core/base/byte_queue.h"
 #include "core/base/http1.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * http_trailers.c - fields that come after a chunked body
  */
-#include "core/serve/http_trailers.h"
+#include "core/base/http_trailers.h"
 
 #include <errno.h>
 #include <stdlib.h>
