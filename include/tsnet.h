@@ -218,14 +218,16 @@ TSNET_API int tsnet_unlisten(struct tsnet *ts, int listener);
 
 /* Is a connection from src to dst, "ip:port" each, wanted? 0: no, it is
  * refused. Called by tsnet_accept(), on its thread; the peer waits, some
- * seconds. */
+ * seconds. It may ask the server who that is, but not close it (tsnet_close()
+ * does nothing there). */
 typedef int (*tsnet_wants_fn)(void *ctx, const char *src, const char *dst);
 
 /* Listen for TCP at all ports that nobody else listens at, and for whatever the
- * node routes for others, like tsnet's RegisterFallbackTCPHandler: one such
- * listener a server, until it is closed. tsnet_accept() takes what wants (NULL:
- * everything) says yes to; tsnet_local_addr() of the connection tells where it
- * went. The listener or a negative errno: -EADDRINUSE (there is one), ... */
+ * node routes for others, like tsnet's RegisterFallbackTCPHandler, until it is
+ * closed. tsnet_accept() takes what wants (NULL: everything) says yes to;
+ * tsnet_local_addr() of the connection tells where it went. Of several such
+ * listeners the one that was made first is asked first, and the next when it
+ * says no: each has to be accepted from. The listener or a negative errno. */
 TSNET_API int tsnet_listen_fallback(struct tsnet *ts, tsnet_wants_fn wants,
 				    void *ctx);
 

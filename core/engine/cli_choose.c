@@ -3,7 +3,8 @@
  *
  * In a tree of tsrun's TSNET_LOCALAPIS says where each of them answers, as
  * NAME=PATH:NAME=PATH. Outside of it the section that is named (--node), or
- * those of the `nodes` setting, say where its state directory is.
+ * those of the `nodes` setting, say where its state directory is, or (its state
+ * is in memory) which of the running nodes it is, by its hostname.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 
 #include "core/engine/cli_internal.h"
 #include "core/engine/config_load.h"
+#include "core/engine/local_client.h"
 
 /* "frontend" of "frontend,backend"; its length. */
 static size_t first_name(const char *names)
@@ -85,13 +87,9 @@ static const struct ts_config *find(const struct ts_config *config,
 
 static int use_config(struct cli *cli, const struct ts_config *config)
 {
-	if (!config->state_dir) {
-		snprintf(cli->no_node, sizeof(cli->no_node),
-			 "node %.60s has no state directory, where its socket "
-			 "would be: name that with --socket",
-			 config->node_name);
-		return -ENOENT;
-	}
+	if (!config->state_dir)
+		return local_client_find(config->hostname, &cli->socket,
+					 cli->no_node);
 	return asprintf(&cli->socket, "%s/tailscaled.sock", config->state_dir) <
 			       0
 		       ? -ENOMEM

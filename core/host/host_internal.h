@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * host_internal.h - struct ts_host, and what its files ask of each other
  *
- *   broker_server -> app_connect, app_listener, names   requests
+ *   broker_answer -> app_connect, app_listener, names   requests
  *   app_connect   -> rendezvous, app_inbound (own address), app_splice
  *   app_listener  -> app_inbound -> app_splice | app_relay
  *   datagram_*    -> app_listener (ports), names (DNS)
@@ -324,6 +324,7 @@ struct ts_listener {
 	struct ts_dgram_port *ports[TS_HOST_NODES_MAX];
 	struct ts_flow_listener *flows; /* UDP by connected sockets, or NULL */
 	uint64_t made_ms;
+	uint64_t id; /* grows */
 };
 /* false: hold the request until the node has its addresses. */
 bool ts_listener_bind(struct ts_host *host, const struct ts_broker_request *req,
@@ -335,8 +336,10 @@ void ts_listener_bound(struct ts_host *host,
 void ts_listener_listen(struct ts_host *host,
 			const struct ts_broker_request *req, int fd,
 			struct ts_broker_reply *rep);
-/* Who takes the connections that nobody listens for, or NULL. */
-struct ts_listener *ts_listener_fallback(const struct ts_host *host);
+/* Who is asked for connections that nobody listens for: the first to have
+ * registered after the one of that id (0: of all), or NULL. */
+struct ts_listener *ts_listener_fallback(const struct ts_member *member,
+					 uint64_t after_id);
 /* Its program has closed it. */
 void ts_listener_end(struct ts_host *host, struct ts_listener *l);
 /* The best listener for an own address of member, or NULL. */
@@ -383,6 +386,8 @@ void ts_inbound_accepted(struct ts_host *host,
 			 struct ts_broker_reply *rep);
 void ts_inbounds_end(struct ts_member *member); /* all there are now */
 void ts_inbounds_close(struct ts_host *host);
+/* Bytes of programs that the peers' handshakes hold up. */
+size_t ts_inbounds_undelivered(const struct ts_host *host);
 
 /* -- other_end.c --------------------------------------------------------- */
 int ts_other_end_open(void); /* what to ask by; fd or -errno */

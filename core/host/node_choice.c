@@ -17,7 +17,7 @@
  * that starts. After that those that are there go on without it.
  *
  * What nobody knows goes to an exit node: the first node's, or that of one
- *whose destinations are a whole default route.
+ * whose destinations are a whole default route.
  */
 #include "core/host/node_choice.h"
 

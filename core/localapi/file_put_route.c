@@ -5,30 +5,22 @@
  * The caller's bytes go to core/drop/drop_send as fast as the peer takes them;
  * watchers of the bus hear how far it is, once a second. Of the transfers that
  * are over the last ones are remembered, as watchers that come later want to
- * know of them.
+ * know of them. Several files in one POST are file_post_route.c's.
  */
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/drop/drop_rights.h"
-#include "core/drop/drop_send.h"
-#include "core/localapi/localapi_internal.h"
+#include "core/localapi/file_put.h"
 #include "core/model/json_fields.h"
 
 enum { TELL_MS = 1000, REMEMBERED_MAX = 32 };
 
-struct file_put {
-	struct ts_localapi_upload upload;
-	struct localapi_call call;
-	struct ts_drop_send *send; /* NULL: it is over */
-	struct file_put *next, **pprev;
-	json_t *news; /* ipn.OutgoingFile, in api->outgoing */
-	uint64_t told_ms;
-};
-
 /* -- news ------------------------------------------------------------------ */
 
-static void tell(struct file_put *put)
+void file_put_tell(struct file_put *put)
 {
 	struct ts_localapi *api = put->call.api;
 
@@ -42,7 +34,7 @@ static void tell_progress(struct file_put *put)
 
 	json_object_set_new(put->news, "Sent", json_integer((json_int_t)sent));
 	if (ts_loop_now_ms(put->call.api->env.loop) - put->told_ms >= TELL_MS)
-		tell(put);
+		file_put_tell(put);
 }
 
 static void forget_old(json_t *list)
@@ -58,53 +50,57 @@ static void forget_old(json_t *list)
 	}
 }
 
-static void remember(struct file_put *put, const char *peer, const char *name,
-		     int64_t length)
+json_t *file_put_announce(struct file_put *put, const char *id,
+			  const char *name, int64_t length)
 {
 	struct ts_localapi *api = put->call.api;
-	char id[LOCALAPI_SESSION_CAP];
+	char random_id[LOCALAPI_SESSION_CAP];
+	json_t *news;
 
-	localapi_random_hex(id);
-	put->news = json_pack(
-		"{s:s, s:s, s:s, s:o, s:I, s:I, s:b, s:b}", "ID", id,
-		"PeerID", peer, "Name", name, "Started",
-		localapi_time(put->call.now_unix), "DeclaredSize",
-		(json_int_t)length, "Sent", (json_int_t)0, "Finished", 0,
-		"Succeeded", 0);
+	localapi_random_hex(random_id);
+	news = json_pack("{s:s, s:s, s:s, s:o, s:I, s:I, s:b, s:b}", "ID",
+			 id ? id : random_id, "PeerID", put->peer_id, "Name",
+			 name, "Started", localapi_time(put->call.now_unix),
+			 "DeclaredSize", (json_int_t)length, "Sent",
+			 (json_int_t)0, "Finished", 0, "Succeeded", 0);
 	if (!api->outgoing)
 		api->outgoing = json_array();
-	json_array_append(api->outgoing, put->news);
+	if (json_array_append_new(api->outgoing, news))
+		return NULL;
 	forget_old(api->outgoing);
-	tell(put);
+	return news;
 }
 
-/* -- the end --------------------------------------------------------------- */
+/* -- a transfer ------------------------------------------------------------ */
 
-static void finish(struct file_put *put, bool is_success)
+void file_put_fail(json_t *news)
 {
+	json_object_set_new(news, "Finished", json_true());
+	json_object_set_new(news, "Succeeded", json_false());
+}
+
+void file_put_finish(struct file_put *put, bool is_success)
+{
+	uint64_t sent;
+
 	if (!put->send)
 		return;
-	json_object_set_new(
-		put->news, "Sent",
-		json_integer((json_int_t)ts_drop_send_progress(put->send)));
+	sent = ts_drop_send_progress(put->send);
+	json_object_set_new(put->news, "Sent", json_integer((json_int_t)sent));
 	json_object_set_new(put->news, "Finished", json_true());
 	json_object_set_new(put->news, "Succeeded", json_boolean(is_success));
 	ts_drop_send_free(put->send);
 	put->send = NULL;
-	*put->pprev = put->next;
-	if (put->next)
-		put->next->pprev = put->pprev;
-	tell(put);
+	json_decref(put->news);
+	put->news = NULL;
+	file_put_tell(put);
 }
 
 static void on_done(void *ctx, int status, const char *text)
 {
 	struct file_put *put = ctx;
-	char *copy = strdup(text); /* goes with the transfer */
 
-	finish(put, status == 200);
-	localapi_reply_text(&put->call, status, "text/plain; charset=utf-8",
-			    copy);
+	put->file_done(put, status, text);
 }
 
 static void on_room(void *ctx)
@@ -120,34 +116,45 @@ static const struct ts_drop_send_ops send_ops = {
 	.done = on_done,
 };
 
-/* -- the caller's bytes ---------------------------------------------------- */
-
-static size_t put_write(void *ctx, const char *data, size_t len)
+int file_put_begin(struct file_put *put, json_t *news, const char *name,
+		   int64_t length)
 {
-	struct file_put *put = ctx;
-	size_t n;
-
+	put->send = ts_drop_send_new(put->call.node, put->call.api->env.loop,
+				     &put->to, name, length, &send_ops, put);
 	if (!put->send)
-		return len;
-	n = ts_drop_send_write(put->send, data, len);
+		return -ENOMEM;
+	put->news = json_incref(news);
+	file_put_tell(put);
+	return 0;
+}
+
+size_t file_put_write(struct file_put *put, const char *data, size_t len)
+{
+	size_t n = ts_drop_send_write(put->send, data, len);
+
 	tell_progress(put);
 	return n;
 }
 
-static void put_end(void *ctx)
-{
-	struct file_put *put = ctx;
+/* -- the request ----------------------------------------------------------- */
 
-	if (put->send)
-		ts_drop_send_end(put->send);
+void file_put_end(struct file_put *put)
+{
+	if (put->is_over)
+		return;
+	put->is_over = true;
+	file_put_finish(put, false);
+	if (put->post)
+		file_post_unsent(put->post);
+	*put->pprev = put->next;
+	if (put->next)
+		put->next->pprev = put->pprev;
 }
 
-static void put_close(void *ctx)
+void file_put_free(struct file_put *put)
 {
-	struct file_put *put = ctx;
-
-	finish(put, false);
-	json_decref(put->news);
+	file_put_end(put);
+	file_post_free(put->post);
 	free(put);
 }
 
@@ -156,26 +163,10 @@ void localapi_file_puts_end(struct ts_localapi *api)
 	while (api->file_puts) {
 		struct file_put *put = api->file_puts;
 
-		finish(put, false);
+		file_put_end(put);
 		localapi_reply_error(&put->call, 503,
 				     "the node ends, or is another one now");
 	}
-}
-
-/* -- the request ----------------------------------------------------------- */
-
-/* "NODE/NAME"; false: it is not. */
-static bool split(const char *path, char *node, size_t node_cap,
-		  const char **name)
-{
-	const char *slash = strchr(path, '/');
-
-	if (!slash || slash == path || (size_t)(slash - path) >= node_cap)
-		return false;
-	memcpy(node, path, (size_t)(slash - path));
-	node[slash - path] = '\0';
-	*name = slash + 1;
-	return true;
 }
 
 static const struct ts_peer *find_target(const struct localapi_call *call,
@@ -191,6 +182,62 @@ static const struct ts_peer *find_target(const struct localapi_call *call,
 	return peer && ts_drop_is_target(call->node, peer) ? peer : NULL;
 }
 
+struct file_put *file_put_new(const struct localapi_call *call,
+			      const char *stable_id)
+{
+	struct ts_localapi *api = call->api;
+	const struct ts_peer *peer = find_target(call, stable_id);
+	struct file_put *put = peer ? calloc(1, sizeof(*put)) : NULL;
+
+	if (!put) {
+		localapi_reply_error(call, peer ? 500 : 404,
+				     peer ? "out of memory" : "node not found");
+		return NULL;
+	}
+	put->call = *call;
+	put->call.request = NULL; /* it is not for long */
+	snprintf(put->peer_id, sizeof(put->peer_id), "%s", stable_id);
+	ts_node_peerapi_of(call->node, peer, &put->to);
+	put->next = api->file_puts;
+	put->pprev = &api->file_puts;
+	if (put->next)
+		put->next->pprev = &put->next;
+	api->file_puts = put;
+	return put;
+}
+
+/* -- one file -------------------------------------------------------------- */
+
+static void put_done(struct file_put *put, int status, const char *text)
+{
+	char *copy = strdup(text); /* goes with the transfer */
+
+	file_put_finish(put, status == 200);
+	file_put_end(put);
+	localapi_reply_text(&put->call, status, "text/plain; charset=utf-8",
+			    copy);
+}
+
+static size_t put_write(void *ctx, const char *data, size_t len)
+{
+	struct file_put *put = ctx;
+
+	return put->send ? file_put_write(put, data, len) : len;
+}
+
+static void put_end(void *ctx)
+{
+	struct file_put *put = ctx;
+
+	if (put->send)
+		ts_drop_send_end(put->send);
+}
+
+static void put_close(void *ctx)
+{
+	file_put_free(ctx);
+}
+
 static int64_t declared_length(const struct localapi_call *call)
 {
 	const struct ts_localapi_request *rq = call->request;
@@ -204,37 +251,43 @@ static int64_t declared_length(const struct localapi_call *call)
 		       : -1;
 }
 
-static struct ts_localapi_upload *begin(const struct localapi_call *call,
-					const struct ts_peer *peer,
-					const char *name)
+static struct ts_localapi_upload *put_file(const struct localapi_call *call,
+					   const char *stable_id,
+					   const char *name)
 {
-	struct ts_localapi *api = call->api;
-	struct file_put *put = calloc(1, sizeof(*put));
 	int64_t length = declared_length(call);
-	struct ts_addr to;
+	struct file_put *put = file_put_new(call, stable_id);
+	json_t *news;
 
-	ts_node_peerapi_of(call->node, peer, &to);
-	if (put)
-		put->send = ts_drop_send_new(call->node, api->env.loop, &to,
-					     name, length, &send_ops, put);
-	if (!put || !put->send) {
-		free(put);
-		localapi_reply_error(call, 500, "out of memory");
+	if (!put)
 		return NULL;
-	}
-	put->call = *call;
-	put->call.request = NULL;
 	put->upload = (struct ts_localapi_upload){.write = put_write,
 						  .end = put_end,
 						  .close = put_close,
 						  .ctx = put};
-	put->next = api->file_puts;
-	put->pprev = &api->file_puts;
-	if (put->next)
-		put->next->pprev = &put->next;
-	api->file_puts = put;
-	remember(put, peer->stable_id, name, length);
-	return &put->upload;
+	put->file_done = put_done;
+	news = file_put_announce(put, NULL, name, length);
+	if (news && file_put_begin(put, news, name, length) == 0)
+		return &put->upload;
+	if (news)
+		file_put_fail(news);
+	file_put_free(put);
+	localapi_reply_error(call, 500, "out of memory");
+	return NULL;
+}
+
+/* "NODE/NAME"; false: it is not. */
+static bool split(const char *path, char *node, size_t node_cap,
+		  const char **name)
+{
+	const char *slash = strchr(path, '/');
+
+	if (!slash || slash == path || (size_t)(slash - path) >= node_cap)
+		return false;
+	memcpy(node, path, (size_t)(slash - path));
+	node[slash - path] = '\0';
+	*name = slash + 1;
+	return true;
 }
 
 struct ts_localapi_upload *localapi_file_put(const struct localapi_call *call)
@@ -242,22 +295,20 @@ struct ts_localapi_upload *localapi_file_put(const struct localapi_call *call)
 	const char *path = strstr(call->request->path, "/file-put/") +
 			   strlen("/file-put/");
 	const char *obstacle = localapi_drop_obstacle(call->node);
-	const struct ts_peer *peer;
-	char node[128];
+	char node[sizeof(((struct file_put *)0)->peer_id)];
 	const char *name;
 
-	if (obstacle) {
+	if (obstacle)
 		localapi_reply_error(call, 500, obstacle);
-	} else if (!call->api->env.loop || !split(path, node, sizeof(node),
-						  &name)) {
+	else if (!call->api->env.loop)
 		localapi_reply_error(call, 400, "bogus URL");
-	} else if (!ts_drop_name_is_good(name)) {
+	else if (strcmp(call->request->method, "POST") == 0)
+		return localapi_file_post(call, path);
+	else if (!split(path, node, sizeof(node), &name))
+		localapi_reply_error(call, 400, "bogus URL");
+	else if (!ts_drop_name_is_good(name))
 		localapi_reply_error(call, 400, "invalid filename");
-	} else {
-		peer = find_target(call, node);
-		if (peer)
-			return begin(call, peer, name);
-		localapi_reply_error(call, 404, "node not found");
-	}
+	else
+		return put_file(call, node, name);
 	return NULL;
 }

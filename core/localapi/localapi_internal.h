@@ -32,6 +32,7 @@ struct ts_localapi {
 	uint64_t log_quota_ms; /* log_routes.c: whose lines those are */
 	unsigned log_quota_used, log_readers;
 	unsigned recordings; /* bugreport_route.c: that are under way */
+	json_t *caller_metrics; /* caller_metrics.c: by name; NULL: none yet */
 	struct localapi_move *move; /* login_routes.c: a start elsewhere */
 };
 
@@ -185,6 +186,8 @@ void localapi_log_tap(const struct localapi_call *call);
 void localapi_component_logging(const struct localapi_call *call);
 void localapi_debug_log(const struct localapi_call *call);
 void localapi_threads(const struct localapi_call *call);
+/* Of lines that any local user may cause: so many a second. */
+bool localapi_may_log(struct ts_localapi *api, uint64_t now_ms);
 /* As env->log_component; in err why not. env NULL: there is none. */
 int localapi_show_component(const struct ts_localapi_env *env, void *env_ctx,
 			    const char *component, int64_t secs,
@@ -228,6 +231,13 @@ void localapi_netcheck(const struct localapi_call *call);
 /* metrics_routes.c */
 void localapi_user_metrics(const struct localapi_call *call);
 void localapi_client_metrics(const struct localapi_call *call);
+/* portmap_route.c */
+void localapi_debug_portmap(const struct localapi_call *call);
+/* caller_metrics.c */
+void localapi_upload_metrics(const struct localapi_call *call);
+void localapi_push_message(const struct localapi_call *call);
+/* Prometheus' text; heap, NULL: out of memory. */
+char *localapi_caller_metrics(const struct ts_localapi *api);
 /* drop_routes.c */
 void localapi_files(const struct localapi_call *call);
 void localapi_file_targets(const struct localapi_call *call);

@@ -20,6 +20,10 @@ def test_ports_that_nobody_listens_at(build, lab, tmp_path):
     check(build, lab, tmp_path, "fallback")
 
 
+def test_several_fallbacks(build, lab, tmp_path):
+    check(build, lab, tmp_path, "several")
+
+
 def test_udp_by_connections(build, lab, tmp_path):
     check(build, lab, tmp_path, "flows")
 

@@ -281,11 +281,13 @@ def test_a_sender_that_says_the_wrong_length(lab, pair):
     raw.close()
     for fields in (["Content-Length: 5", "Content-Length: 6"],
                    ["Content-Length: -1"], ["Content-Length: 0x5"],
-                   ["Content-Length: 5", "Transfer-Encoding: chunked"],
-                   ["Transfer-Encoding: gzip"]):
+                   ["Content-Length: 5", "Transfer-Encoding: chunked"]):
         assert send_raw(lab, a, b, head("PUT", "bad", *fields),
                         b"hello")[0] == 400, fields
-    for chunks in b"z\r\nx\r\n", b"5\r\nhelloX", b"\r\n", b"f" * 40:
+    assert send_raw(lab, a, b, head("PUT", "bad", "Transfer-Encoding: gzip"),
+                    b"hello")[0] == 501
+    for chunks in (b"z\r\nx\r\n", b"5\r\nhelloX", b"\r\n", b"f" * 40,
+                   b"5\nhello"):
         raw = Raw(lab, a, b).send(
             head("PUT", "bad", "Transfer-Encoding: chunked"), chunks)
         assert raw.file.read() == b""
@@ -624,3 +626,135 @@ def test_a_peer_that_answers_as_it_likes(lab, run):
     status, _, text = put(a, b, "large", data)
     assert status == 500 and len(text) < 1100
     assert ask(a, "GET", "files/")[0] == 200
+
+
+# -- several at once -------------------------------------------------------------
+
+def form(parts, boundary="-edge-"):
+    """multipart/form-data, as Go's writer makes it."""
+    out = b""
+    for name, data in parts:
+        head = ("Content-Type: application/json" if name is None else
+                'Content-Disposition: form-data; name="f"; filename="%s"'
+                % name.replace("\\", "\\\\").replace('"', '\\"'))
+        out += f"--{boundary}\r\n{head}\r\n\r\n".encode() + data + b"\r\n"
+    return out + f"--{boundary}--\r\n".encode()
+
+
+def post(a, b, files, manifest=None, body=None):
+    """All of files, {name: data}, in one request."""
+    if manifest is None:
+        manifest = [{"ID": f"id-{n}", "Name": n, "DeclaredSize": len(d)}
+                    for n, d in files.items()]
+    if body is None:
+        body = form([(None, json.dumps(manifest).encode()), *files.items()])
+    return ask(a, "POST", f"file-put/{peer_id(a, b)}", body,
+               {"Content-Type": "multipart/form-data; boundary=-edge-"})
+
+
+def outgoing(news):
+    return {f["Name"]: f for f in news.get("OutgoingFiles") or []}
+
+
+def test_several_files_at_once(pair):
+    """One after the other; watchers know of all from the beginning."""
+    a, b = pair
+    files = {"large": os.urandom(2_500_000), 'an (odd); name=x': b"one",
+             "empty": b"", "März.txt": b"\r\n---edge+\r\n--\r\n" * 30_000}
+    news = Watch(a)
+    status, _, text = post(a, b, files)
+    assert (status, text) == (200, 4 * b"{}\n")
+    assert {n: sha(take(b, n)) for n in waiting(b)} == \
+        {n: sha(d) for n, d in files.items()}
+    seen = outgoing(news.until(lambda n: outgoing(n), "the manifest"))
+    assert set(seen) == set(files)
+    assert not any(f["Finished"] for f in seen.values())
+    done = outgoing(news.until(
+        lambda n: outgoing(n) and all(f["Finished"] for f in
+                                      outgoing(n).values()), "all of them"))
+    for name, data in files.items():
+        assert done[name]["Succeeded"], name
+        assert done[name]["Sent"] == len(data)
+        assert done[name]["ID"] == f"id-{name}"
+        assert done[name]["PeerID"] == peer_id(a, b)
+    news.close()
+
+
+def test_several_of_which_one_is_refused(pair):
+    """It is the end; those behind it are not sent, and nobody waits for them."""
+    a, b = pair
+    files = {"first": b"1", "wrong": b"123", "last": b"2"}
+    manifest = [{"Name": n, "DeclaredSize": len(d) + (n == "wrong")}
+                for n, d in files.items()]
+    news = Watch(a)
+    status, _, text = post(a, b, files, manifest)
+    assert status == 502 and b"shorter than it said" in text
+    assert waiting(b) == {"first": 1}
+    done = outgoing(news.until(
+        lambda n: outgoing(n) and all(f["Finished"] for f in
+                                      outgoing(n).values()), "the end"))
+    assert {n: f["Succeeded"] for n, f in done.items()} == \
+        {"first": True, "wrong": False, "last": False}
+    news.close()
+    # What its manifest says of a length goes to the peer; more never does.
+    manifest[1]["DeclaredSize"] = 2
+    status, _, text = post(a, b, files, manifest)
+    assert status == 400 and b"longer than the manifest says" in text
+    # Without a length it is as long as it is.
+    files["unknown"] = files.pop("wrong")
+    status, _, _ = post(a, b, files, [{"Name": n} for n in files])
+    assert status == 200
+    assert waiting(b) == {"first": 1, "unknown": 3, "last": 1}
+
+
+def test_bodies_that_are_no_form(pair):
+    a, b = pair
+    one = json.dumps([{"Name": "x", "DeclaredSize": 1}]).encode()
+    twice = json.dumps(2 * [{"Name": "x", "DeclaredSize": 1}]).encode()
+    for body, words in (
+            (b"", "unexpected EOF"), (b"hello", "unexpected EOF"),
+            (form([("x", b"1")]), "first MIME part"),
+            (form([(None, b"{")]), "invalid manifest"),
+            (form([(None, b"{}")]), "invalid manifest"),
+            (form([(None, b'[{"Name": "../x"}]')]), "invalid manifest"),
+            (form([(None, twice)]), "twice"),
+            (form([(None, b'[{"Name": "x"},' + b" " * 300_000)]), "too long"),
+            (form([(None, json.dumps([{"Name": f"f{i}"} for i in range(257)])
+                    .encode())]), "more than 256"),
+            (form([(None, one), ("y", b"1")]), '"y" is not in the manifest'),
+            (form([(None, one), ("x", b"1"), ("x", b"1")]), "manifest twice"),
+            (form([(None, one), ("x", b"1")])[:-6], "unexpected EOF"),
+            (form([(None, one)]).replace(b"json\r", b"\x01\r"), "malformed"),
+            (b"---edge-\r\nA: " + b"x" * 9000, "head is too long")):
+        status, _, text = post(a, b, None, manifest=(), body=body)
+        assert status == 400, (body[:60], text)
+        assert words.encode() in text, (body[:60], text)
+    assert waiting(b) in ({}, {"x": 1})
+    path = f"file-put/{peer_id(a, b)}"
+    status, _, text = ask(a, "POST", path, b"x", {"Content-Type": "text/plain"})
+    assert status == 400 and b"invalid Content-Type" in text
+    assert ask(a, "POST", "file-put/nobody", form([]))[0] == 404
+    assert post(a, b, {"after": b"that"})[0] == 200
+    assert take(b, "after") == b"that"
+
+
+def test_several_whose_sender_goes_away(pair):
+    """In the middle of the second: the first is there."""
+    a, b = pair
+    manifest = [{"Name": n, "DeclaredSize": 1_000_000} for n in "xyz"]
+    body = form([(None, json.dumps(manifest).encode()),
+                 *((n, bytes(1_000_000)) for n in "xyz")])
+    news = Watch(a)
+    conn = Connection(a.localapi)
+    conn.putrequest("POST", f"{API}file-put/{peer_id(a, b)}")
+    conn.putheader("Content-Length", str(len(body)))
+    conn.putheader("Content-Type", "multipart/form-data; boundary=-edge-")
+    conn.endheaders()
+    conn.send(body[:1_500_000])
+    wait_until(lambda: waiting(b) == {"x": 1_000_000}, "the first")
+    conn.close()
+    done = outgoing(news.until(
+        lambda n: outgoing(n) and all(f["Finished"] for f in
+                                      outgoing(n).values()), "the end"))
+    assert [done[n]["Succeeded"] for n in "xyz"] == [True, False, False]
+    news.close()

@@ -1,4 +1,5 @@
 """tsrun as a parent: status, signals, environment, checks, quietness."""
+import fcntl
 import os
 import shutil
 import signal
@@ -288,3 +289,43 @@ def test_socket_activation_names_the_command(call):
                    wrap=["sh", "-c", 'export LISTEN_PID=$$; exec "$@"', "sh"])
     listen_pid, own = program.out.split()
     assert listen_pid == own
+
+
+def full_pipe(path):
+    """That nobody reads."""
+    os.mkfifo(path)
+    fd = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+    size = fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, 4096)
+    assert os.write(fd, b"x" * size) == size
+    return fd
+
+
+def read_some(fd):
+    try:
+        return os.read(fd, 65536)
+    except BlockingIOError:
+        return b""
+
+
+@pytest.mark.parametrize("place", ["log_file", "stderr"])
+def test_a_log_that_nobody_reads_holds_nobody_up(run, tmp_path, place):
+    path = tmp_path / "pipe"
+    pipe = full_pipe(path)
+    if place == "log_file":
+        program = run("a", "sleep", "60", options=["--log-file", path])
+    else:
+        program = run("a", "sleep", "60", options=["--log-file", ""],
+                      wrap=["sh", "-c", 'exec "$@" 2>"$0"', path])
+    program.wait_running()
+    assert set(os.read(pipe, 65536)) == {ord("x")}
+    program.cli("down")  # which makes lines
+    wait_until(lambda: b"lines were lost: nobody read them" in read_some(pipe),
+               "a line that tells of those that were lost")
+    os.close(pipe)
+
+
+def test_a_log_pipe_without_a_reader_is_an_error(call, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    program = call("a", "true", options=["--log-file", tmp_path / "pipe"])
+    assert program.code != 0
+    assert f"log_file {tmp_path}/pipe: nobody reads" in program.err

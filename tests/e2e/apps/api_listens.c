@@ -2,6 +2,7 @@
  * api_listens.c - the listeners of tsnet.h, between two servers of one process
  *
  *	api_listens URL KEY fallback   ports that nobody listens at
+ *	api_listens URL KEY several    more than one for these
  *	api_listens URL KEY flows      UDP by connected sockets
  *	api_listens URL KEY routed     addresses that the node routes; says "ready"
  *				       and waits for a line on stdin first
@@ -20,6 +21,7 @@
 struct wish {
 	char src[TSNET_ADDR_CAP], dst[TSNET_ADDR_CAP];
 	int asked;
+	struct tsnet *ts; /* that asks */
 };
 
 /* Odd ports only. */
@@ -28,6 +30,8 @@ static int wants_odd(void *ctx, const char *src, const char *dst)
 	struct wish *wish = ctx;
 
 	wish->asked++;
+	tsnet_close(wish->ts); /* would wait for this, and is not done */
+	CHECK_SAID(wish->ts, "from a function that the server waits for");
 	snprintf(wish->src, sizeof(wish->src), "%s", src);
 	snprintf(wish->dst, sizeof(wish->dst), "%s", dst);
 	return strtoul(strrchr(dst, ':') + 1, NULL, 10) % 2;
@@ -83,12 +87,14 @@ static void wanted(struct tsnet *a, struct tsnet *b, int fallback,
 
 /* Refused as by nobody; the listener waits for the next. */
 static void unwanted(struct tsnet *a, struct tsnet *b, int fallback,
-		     struct wish *wish)
+		     struct wish *wish, const char *a4)
 {
-	struct call call = {.ts = b, .address = "alpha:7778"};
+	char to[80]; /* one address: a name's others would be tried as well */
+	struct call call = {.ts = b, .address = to};
 	struct pollfd p = {.fd = fallback, .events = POLLIN};
 	pthread_t thread;
 
+	snprintf(to, sizeof(to), "%s:7778", a4);
 	wish->asked = 0;
 	begin(&call, &thread);
 	CHECK_CODE(NULL, 1, poll(&p, 1, UP_S * 1000));
@@ -122,19 +128,17 @@ static void listened_for(struct tsnet *a, struct tsnet *b, struct wish *wish)
 static void fallback(void)
 {
 	struct tsnet *a = up("alpha"), *b = up("bravo");
-	struct wish wish = {.asked = 0};
+	struct wish wish = {.ts = a};
 	char a4[TSNET_ADDR_CAP], a6[TSNET_ADDR_CAP], name[TSNET_ADDR_CAP];
 	int fd = tsnet_listen_fallback(a, wants_odd, &wish);
 
 	CHECK(a, fd >= 0);
 	CHECK_CODE(NULL, FD_CLOEXEC, fcntl(fd, F_GETFD));
-	CHECK_CODE(a, -EADDRINUSE, tsnet_listen_fallback(a, NULL, NULL));
-	CHECK_SAID(a, "has a fallback listener already");
 	CHECK_CODE(a, -ENOTCONN,
 		   tsnet_local_addr(a, fd, name, sizeof(name)));
 	tsnet_ips(a, a4, a6, sizeof(a4));
 	wanted(a, b, fd, &wish, a4);
-	unwanted(a, b, fd, &wish);
+	unwanted(a, b, fd, &wish, a4);
 	listened_for(a, b, &wish);
 	wanted(a, a, fd, &wish, a4); /* from itself */
 	close(fd);
@@ -142,6 +146,94 @@ static void fallback(void)
 	fd = tsnet_listen_fallback(a, NULL, NULL); /* wants all */
 	CHECK(a, fd >= 0);
 	close(fd);
+	tsnet_close(b);
+	tsnet_close(a);
+}
+
+/* -- several of them ------------------------------------------------------- */
+
+struct asked {
+	int listener, from, to; /* it wants these ports */
+	int count;
+};
+
+static int wants_range(void *ctx, const char *src, const char *dst)
+{
+	struct asked *asked = ctx;
+	int port = atoi(strrchr(dst, ':') + 1);
+
+	(void)src;
+	asked->count++;
+	return port >= asked->from && port <= asked->to;
+}
+
+/* Those who are asked say no, in turn, up to the one who says yes. By one
+ * address: a name has two, and the second is tried when the first is refused. */
+static void call_asks(struct tsnet *a, struct tsnet *b, int port,
+		      struct asked *const order[], int takes)
+{
+	char v4[TSNET_ADDR_CAP], v6[TSNET_ADDR_CAP], address[80];
+	struct call call = {.ts = b, .address = address};
+	pthread_t thread;
+	int far = -1;
+
+	CHECK_CODE(a, 0, tsnet_ips(a, v4, v6, sizeof(v4)));
+	snprintf(address, sizeof(address), "%s:%d", v4, port);
+	begin(&call, &thread);
+	for (int i = 0; order[i]; i++) {
+		struct pollfd p = {.fd = order[i]->listener, .events = POLLIN};
+
+		order[i]->count = 0;
+		if (takes >= 0 && i > takes)
+			continue;
+		CHECK_CODE(NULL, 1, poll(&p, 1, UP_S * 1000));
+		far = tsnet_accept(a, order[i]->listener, NULL, 0);
+		if (i != takes)
+			CHECK_CODE(a, -EAGAIN, far);
+	}
+	pthread_join(thread, NULL);
+	for (int i = 0; order[i]; i++)
+		CHECK_CODE(NULL, takes < 0 || i <= takes, order[i]->count);
+	if (takes < 0) {
+		CHECK_CODE(b, -ECONNREFUSED, call.fd);
+		return;
+	}
+	CHECK(a, far >= 0);
+	CHECK(b, call.fd >= 0);
+	says(call.fd, far, address);
+	says(far, call.fd, "taken");
+	close(far);
+	close(call.fd);
+}
+
+static void listen_range(struct tsnet *a, struct asked *asked)
+{
+	asked->listener = tsnet_listen_fallback(a, wants_range, asked);
+	CHECK(a, asked->listener >= 0);
+	CHECK_CODE(NULL, 0, fcntl(asked->listener, F_SETFL, O_NONBLOCK));
+}
+
+static void several(void)
+{
+	struct tsnet *a = up("alpha"), *b = up("bravo");
+	struct asked first = {.from = 7000, .to = 7999},
+		     second = {.from = 7500, .to = 8999}, third = {.to = 0};
+	struct asked *made[] = {&first, &second, &third, NULL};
+	struct asked *left[] = {&second, &third, NULL};
+	struct asked *again[] = {&second, &third, &first, NULL};
+
+	listen_range(a, &first);
+	listen_range(a, &second);
+	listen_range(a, &third);
+	call_asks(a, b, 7777, made, 0);
+	call_asks(a, b, 8000, made, 1);
+	call_asks(a, b, 9000, made, -1);
+	call_asks(a, a, 8001, made, 1); /* from itself */
+	close(first.listener);
+	call_asks(a, b, 7777, left, 0);
+	listen_range(a, &first); /* behind the others now */
+	call_asks(a, b, 7778, again, 0);
+	call_asks(a, b, 7001, again, 2);
 	tsnet_close(b);
 	tsnet_close(a);
 }
@@ -331,6 +423,10 @@ static void nonsense(struct tsnet *ts)
 	CHECK(ts, !tsnet_local_send(ts, NULL, "/", "{}"));
 	CHECK(ts, !tsnet_local_send(ts, "POST", NULL, "{}"));
 	CHECK(ts, !tsnet_whois(ts, NULL));
+	CHECK_CODE(ts, -EINVAL, tsnet_listen_tls(ts, "tcp", NULL));
+	CHECK_CODE(ts, -EINVAL, tsnet_listen_funnel(ts, NULL, ":443", 0));
+	CHECK_CODE(ts, -EINVAL, tsnet_listen_service(ts, NULL, NULL, NULL, 0));
+	CHECK_CODE(ts, -EINVAL, tsnet_capture_pcap(ts, NULL));
 	CHECK_CODE(ts, -EINVAL, tsnet_loopback(ts, NULL, 9, cred, cred));
 	CHECK_CODE(ts, -EINVAL,
 		   tsnet_loopback(ts, text, sizeof(text), NULL, cred));
@@ -360,6 +456,15 @@ static void arguments(void)
 	CHECK_CODE(a, -EPROTONOSUPPORT, tsnet_listen(a, long_text, ":1"));
 	CHECK(a, !tsnet_whois(a, long_text));
 	CHECK(a, !tsnet_local_request(a, "GET", long_text));
+	CHECK(a, !tsnet_local_request(a, "GET", "localapi/v0/status"));
+	CHECK_SAID(a, "localapi/v0/status: not a path of the LocalAPI");
+	memcpy(long_text, "/localapi/v0/status?", 20);
+	CHECK(a, !tsnet_local_request(a, "GET", long_text)); /* not cut off */
+	CHECK_SAID(a, "xxx...: not a path of the LocalAPI");
+	CHECK_CODE(a, -EBADF, tsnet_unlisten(a, -1));
+	CHECK_CODE(a, -ENOENT, tsnet_capture_pcap(a, "/no/such/directory"));
+	CHECK_SAID(a, "/no/such/directory: no such file or directory");
+	CHECK(a, tsnet_capture_pcap(a, long_text) < 0);
 	CHECK(a, !tsnet_local_request(a, "GET\r\nX: y", "/"));
 	CHECK(a, !tsnet_local_request(a, "GET", "/ HTTP/1.1\r\n\r\n"));
 	memcpy(long_text + sizeof(long_text) - 3, ":1", 3);
@@ -383,8 +488,9 @@ int main(int argc, char **argv)
 		const char *name;
 		void (*run)(void);
 	} parts[] = {
-		{"fallback", fallback}, {"flows", flows},
-		{"routed", routed}, {"arguments", arguments},
+		{"fallback", fallback}, {"several", several},
+		{"flows", flows}, {"routed", routed},
+		{"arguments", arguments},
 	};
 
 	if (argc != 4)
