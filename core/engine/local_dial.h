@@ -10,6 +10,9 @@
 /* As in struct ts_localapi_env; ctx: the engine. */
 void engine_local_dial(void *ctx, const struct ts_addr *to,
 		       ts_localapi_dialled_fn done, void *done_ctx);
+void engine_local_dial_host(void *ctx, const struct ts_addr *to,
+			    ts_localapi_dialled_fn done, void *done_ctx);
+void engine_local_dial_cancel(void *ctx, const void *done_ctx);
 void engine_local_resolve(void *ctx, const char *name,
 			  ts_localapi_resolved_fn done, void *done_ctx);
 /* Those that wait fail. */

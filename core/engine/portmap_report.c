@@ -26,8 +26,7 @@ enum {
 	LINE_CAP = 256,
 	RELEASE_MS = 1500,
 	LOOK_MS = 50,
-	/* Who has not answered by then is not there. */
-	SEARCH_MS = PORTMAP_SSDP_MS + 250,
+	LATE_MS = 250,
 };
 
 struct portmap_report {
@@ -243,6 +242,15 @@ static void begin(struct portmap_report *r,
 		ts_port_mapper_set_network(r->mapper, &network);
 }
 
+/* Who has not answered by then is not there. */
+static uint64_t search_ms(const struct ts_localapi_portmap *wish)
+{
+	bool by_upnp = wish->kind < 0 || wish->kind == PORTMAP_UPNP;
+
+	return (uint64_t)LATE_MS +
+	       (by_upnp ? (uint64_t)PORTMAP_SSDP_MS : PORTMAP_PROBE_MS);
+}
+
 int engine_portmap_report(void *ctx, const struct ts_localapi_portmap *wish,
 			  void (*line)(void *line_ctx, const char *text),
 			  void *line_ctx)
@@ -259,7 +267,7 @@ int engine_portmap_report(void *ctx, const struct ts_localapi_portmap *wish,
 		return -ENOMEM;
 	*r = (struct portmap_report){
 		.engine = engine, .line = line, .line_ctx = line_ctx, .fd = -1,
-		.search_end_ms = now_ms + SEARCH_MS,
+		.search_end_ms = now_ms + search_ms(wish),
 		.end_ms = now_ms + (uint64_t)wish->duration_s * 1000};
 	engine->portmap_report = r;
 	r->mapper = ts_port_mapper_new(engine->loop, engine->http, &mapper_ops,

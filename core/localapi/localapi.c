@@ -67,6 +67,7 @@ static const struct {
 	{"POST", API "debug-packet-filter-matches", true,
 	 localapi_debug_filter_matches},
 	{"POST", API "debug-derp-region", true, localapi_derp_region},
+	{"POST", API "debug-dial-types", true, localapi_dial_types},
 	{"GET", API "debug-portmap", true, localapi_debug_portmap},
 	{"GET", API "debug-peer-endpoint-changes", false,
 	 localapi_peer_endpoint_changes},

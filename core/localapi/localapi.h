@@ -111,6 +111,11 @@ struct ts_localapi_env {
 	/* A connection to an address of the tailnet's. */
 	void (*dial)(void *ctx, const struct ts_addr *to,
 		     ts_localapi_dialled_fn done, void *done_ctx);
+	/* The same by the host's network. */
+	void (*dial_host)(void *ctx, const struct ts_addr *to,
+			  ts_localapi_dialled_fn done, void *done_ctx);
+	/* Of one of both that waits: done() with -ETIMEDOUT, inside. */
+	void (*dial_cancel)(void *ctx, const void *done_ctx);
 	/* This node's TLS certificate for a name, valid for that long. */
 	void (*cert)(void *ctx, const char *domain, int64_t min_validity_s,
 		     ts_localapi_cert_fn done, void *done_ctx);

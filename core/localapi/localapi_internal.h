@@ -231,6 +231,8 @@ void localapi_netcheck(const struct localapi_call *call);
 /* metrics_routes.c */
 void localapi_user_metrics(const struct localapi_call *call);
 void localapi_client_metrics(const struct localapi_call *call);
+/* dial_types_route.c */
+void localapi_dial_types(const struct localapi_call *call);
 /* portmap_route.c */
 void localapi_debug_portmap(const struct localapi_call *call);
 /* caller_metrics.c */

@@ -1,4 +1,7 @@
 """The LocalAPI's debug routes that do something."""
+import os
+import socket
+
 import pytest
 
 from harness import wait_until
@@ -56,6 +59,48 @@ def test_a_push_message_is_logged(run):
     assert len(line) < 700
     assert ask(a, "POST", "handle-push-message", "nonsense")[0] == 400
     assert ask(a, "GET", "handle-push-message")[0] == 405
+
+
+# -- ways to an address ----------------------------------------------------------
+
+def dial_types(program, ip, port, network="tcp"):
+    status, _, text = ask(program, "POST", f"debug-dial-types?ip={ip}"
+                          f"&port={port}&network={network}")
+    assert status == 200, text
+    return {x[1:].split("]")[0]: x.split("] ")[1]
+            for x in text.decode().splitlines()}
+
+
+def test_which_dialer_gets_there(run):
+    a = run("a", "sleep", "600").wait_running()
+    b = run("b", "python3", "-m", "http.server", "8000",
+            options=["--listen", "tailnet", "--wait"])
+    wait_until(lambda: "is served" in b.log, "the server")
+    wait_until(lambda: a.status().get("Peer"), "the peer")
+    by_host = "SystemDial", "PeerDial", "BareDial"
+    ways = dial_types(a, b.ip, 8000)
+    assert set(ways) == {"UserDial", *by_host}
+    assert ways["UserDial"] == "connected=true err=<nil>"
+    for name in by_host:
+        assert ways[name].startswith("connected=false err="), ways
+    assert "refused" in dial_types(a, b.ip, 8001)["UserDial"].lower()
+    # What is not the tailnet's goes by the host for all of them.
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        ways = dial_types(a, "127.0.0.1", server.getsockname()[1])
+        assert set(ways.values()) == {"connected=true err=<nil>"}
+    for query in ("ip=x&port=1", "ip=100.64.0.1&port=0", "ip=::1&port=99999",
+                  "port=1", "ip=1.2.3.4&port=1&network=udp"):
+        assert ask(a, "POST", "debug-dial-types?" + query)[0] == 400, query
+
+
+def test_a_dial_that_nobody_answers(internet, inside):
+    """After five seconds it is said; nothing is left of it."""
+    before = len(os.listdir(f"/proc/{inside.process.pid}/fd"))
+    internet.server.router("nft", "insert", "rule", "ip", "filter", "forward",
+                           "ip", "daddr", "203.0.120.77", "drop")
+    ways = dial_types(inside, "203.0.120.77", 80)
+    assert all("timed out" in w.lower() for w in ways.values()), ways
+    assert len(os.listdir(f"/proc/{inside.process.pid}/fd")) <= before + 1
 
 
 # -- ports of the gateway --------------------------------------------------------

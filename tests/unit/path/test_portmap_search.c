@@ -308,11 +308,34 @@ static void upnp_can_be_switched_off_at_any_time(void **state)
 	assert_int_equal(b->found.by_kind[PORTMAP_UPNP], TS_NO);
 }
 
+/* Whoever else answers is not believed. */
+static void one_kind_alone_is_asked(void **state)
+{
+	struct bench *b = *state;
+
+	ts_portmap_allow_only(&b->p, PORTMAP_PCP);
+	set_network(b, "192.168.1.1", "192.168.1.2");
+	assert_int_equal(b->sent_count, 1);
+	assert_int_equal(asked(b, 2, 0), 1);
+	pmp_external(b, 0, "203.0.113.9");
+	ssdp(b);
+	pass(b, PORTMAP_PROBE_MS);
+	for (int i = 0; i < PORTMAP_KINDS; i++)
+		assert_int_equal(b->found.by_kind[i], TS_NO);
+	assert_int_equal(b->p.state, PORTMAP_RESTING);
+	pass(b, PORTMAP_REST_MS);
+	pcp_announce(b, 0);
+	pass(b, PORTMAP_PROBE_MS);
+	assert_int_equal(b->found.by_kind[PORTMAP_PCP], TS_YES);
+	assert_int_equal(asked(b, 2, 1), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(without_a_private_gateway_nothing_is_sent),
 		CASE(a_search_is_five_packets),
+		CASE(one_kind_alone_is_asked),
 		CASE(silence_is_asked_again_ever_more_rarely),
 		CASE(nat_pmp_is_taken_at_once),
 		CASE(the_two_answers_may_come_in_any_order),
