@@ -77,11 +77,16 @@ SHIM_SRC := $(sort $(wildcard shim/*.c)) $(SHIM_CORE)
 SHIM_OBJ := $(SHIM_SRC:%.c=$(BUILD)/shim-obj/%.o)
 # On aarch64 glibc has the stack protector's canary in ld.so, and libgcc's choice
 # of atomics asks a private function of glibc: musl has neither.
-# Small rather than fast: it is in every program, and is not where time goes.
+# Small rather than fast: it is in every program, and is not where time goes. Its
+# files are compiled as one, for what that saves; in one part, as the assembler
+# names versions (old_glibc.h). All names are bound at the start, so calls into libc
+# need no stubs: on x86-64 that is shorter.
+SHIM_MACHINE := $(shell $(CC) -dumpmachine)
 SHIM_CFLAGS := $(PLAIN_CFLAGS) -Os -ftls-model=initial-exec \
 	-ffunction-sections -fdata-sections -fno-jump-tables \
-	--param=max-inline-insns-auto=0 \
-	$(if $(findstring aarch64,$(shell $(CC) -dumpmachine)),\
+	--param=max-inline-insns-auto=0 -flto -flto-partition=none \
+	$(if $(findstring x86_64,$(SHIM_MACHINE)),-fno-plt) \
+	$(if $(findstring aarch64,$(SHIM_MACHINE)),\
 	-fno-stack-protector -mno-outline-atomics)
 LAB_SRC := $(sort $(wildcard tests/lab/*.c))
 LAB_OBJ := $(LAB_SRC:%.c=$(BUILD)/obj/%.o)
@@ -157,7 +162,8 @@ $(BUILD)/libtailscale.so: $(CORE_OBJ) $(LWIP_OBJ) core/engine/libtailscale.map
 
 $(BUILD)/libtsnet_shim.so: $(SHIM_OBJ) shim/libtsnet_shim.map
 	$(call say,LD,$@)
-	$(Q)$(CC) -shared -Wl,-z,relro,-z,now -Wl,--gc-sections \
+	$(Q)$(CC) $(SHIM_CFLAGS) $(WARN) -shared \
+		-Wl,-z,relro,-z,now -Wl,--gc-sections \
 		-Wl,--version-script,shim/libtsnet_shim.map \
 		-Wl,--as-needed -Wl,-soname,libtsnet_shim.so -o $@ $(SHIM_OBJ)
 

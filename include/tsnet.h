@@ -218,7 +218,8 @@ TSNET_API int tsnet_unlisten(struct tsnet *ts, int listener);
 
 /* Is a connection from src to dst, "ip:port" each, wanted? 0: no, it is
  * refused. Called by tsnet_accept(), on its thread; the peer waits, some
- * seconds. */
+ * seconds. It may ask the server who that is, but not close it (tsnet_close()
+ * does nothing there). */
 typedef int (*tsnet_wants_fn)(void *ctx, const char *src, const char *dst);
 
 /* Listen for TCP at all ports that nobody else listens at, and for whatever the

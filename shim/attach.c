@@ -51,11 +51,11 @@ static int fetch_table_once(const struct shim_broker *broker,
 		return err;
 	if (rep.error || fd < 0) {
 		if (fd >= 0)
-			close(fd);
+			shim_close(fd);
 		return rep.error ? -EACCES : -EMFILE; /* it did not fit */
 	}
 	table = ts_table_map(fd, &err);
-	close(fd);
+	shim_close(fd);
 	if (!table)
 		return err;
 	/* Another thread was faster: its table is as good. */
@@ -135,9 +135,12 @@ static int fetch_from_new_host(const struct shim_broker *broker, int err,
 static int attach_from(const struct ts_table_layout *seen)
 {
 	const struct shim_broker *broker = current_broker();
+	int cancels = shim_cancel_put_off();
 	int err = broker ? fetch_table(broker, seen) : -ENOENT;
 
-	return as_network_error(fetch_from_new_host(broker, err, seen));
+	err = as_network_error(fetch_from_new_host(broker, err, seen));
+	shim_cancel_set(cancels);
+	return err;
 }
 
 int shim_attach(void)
@@ -215,12 +218,15 @@ static int ask(struct ts_broker_request *req, int pass_fd,
 static int move_to_new_host(const struct shim_broker *broker, int err,
 			    const struct ts_table_layout *old)
 {
+	int cancels = shim_cancel_put_off();
+
 	if (!err) /* who answers is another, or about to end (EACCES) */
 		err = fetch_table(current_broker(), old);
 	if (err)
 		err = fetch_from_new_host(broker, err, old);
 	if (!err)
 		shim_listeners_move(old);
+	shim_cancel_set(cancels);
 	return err;
 }
 

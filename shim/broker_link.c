@@ -16,6 +16,7 @@
  */
 #include "shim/broker_link.h"
 
+#include <pthread.h>
 #include <string.h>
 #include <sys/time.h>
 #include <sys/un.h>
@@ -62,7 +63,7 @@ static int connect_unix(const struct sockaddr_un *sun, socklen_t len)
 			err = -errno;
 	if (!err)
 		return fd;
-	close(fd);
+	shim_close(fd);
 	return err;
 }
 
@@ -105,7 +106,7 @@ static int connect_abstract(const char *name)
 					    1 + len));
 	if (fd >= 0 && !is_trusted(fd)) {
 		shim_note("broker: a stranger listens on @%s", name);
-		close(fd);
+		shim_close(fd);
 		return -ECONNREFUSED;
 	}
 	return fd;
@@ -183,24 +184,39 @@ static int passed_fd(struct msghdr *msg)
 	for (size_t i = 1; i < count; i++) {
 		memcpy(&surplus, CMSG_DATA(cmsg) + i * sizeof(surplus),
 		       sizeof(surplus));
-		close(surplus);
+		shim_close(surplus);
 	}
 	return fd;
 }
 
+static ssize_t receive_now(int fd, struct msghdr *msg, int cancels)
+{
+	int put_off = shim_cancel_set(cancels);
+	ssize_t len = libc.recvmsg(fd, msg, MSG_CMSG_CLOEXEC);
+
+	shim_cancel_set(put_off);
+	return len;
+}
+
 /* One message; signals may interrupt it, but not prolong it. */
-static ssize_t receive(int fd, struct msghdr *msg, int limit_s)
+static ssize_t receive(int fd, struct msghdr *msg, int limit_s, int cancels)
 {
 	int64_t end_ms = now_ms() + limit_s * 1000;
 	ssize_t len;
 
-	while ((len = libc.recvmsg(fd, msg, MSG_CMSG_CLOEXEC)) < 0) {
+	while ((len = receive_now(fd, msg, cancels)) < 0) {
 		if (errno == EAGAIN || (errno == EINTR && now_ms() > end_ms))
 			return -ETIMEDOUT;
 		if (errno != EINTR)
 			return -errno;
 	}
 	return len;
+}
+
+static bool is_about_names(uint8_t type)
+{
+	return type == TS_BROKER_RESOLVE || type == TS_BROKER_REVERSE ||
+	       type == TS_BROKER_DNS;
 }
 
 static int answer_limit_s(uint8_t type)
@@ -230,8 +246,9 @@ static int parse_reply(const uint8_t *bytes, size_t len,
 	return rep->type == req->type && len - head_len == got ? 0 : -EBADMSG;
 }
 
+/* cancels: may the thread be cancelled while it waits? */
 static int receive_reply(int fd, const struct ts_broker_request *req,
-			 struct ts_broker_reply *rep, int *got_fd)
+			 struct ts_broker_reply *rep, int *got_fd, int cancels)
 {
 	bool is_dns = req->type == TS_BROKER_DNS;
 	uint8_t bytes[TS_BROKER_MESSAGE_MAX];
@@ -248,7 +265,7 @@ static int receive_reply(int fd, const struct ts_broker_request *req,
 			     .msg_controllen = got_fd ? sizeof(control) : 0};
 	int limit_s = answer_limit_s(req->type);
 	int err = set_limit(fd, SO_RCVTIMEO, limit_s);
-	ssize_t len = err ? err : receive(fd, &msg, limit_s);
+	ssize_t len = err ? err : receive(fd, &msg, limit_s, cancels);
 
 	if (len < 0)
 		return (int)len;
@@ -276,30 +293,39 @@ static int tell_by_datagram(const struct shim_broker *broker,
 	if (fd < 0)
 		return -errno;
 	err = send_request(fd, req, pass_fd, &sun);
-	close(fd);
+	shim_close(fd);
 	return err;
 }
 
 /* What was sent waits for the host when we have closed our end. */
-int shim_broker_tell(const struct shim_broker *broker,
-		     const struct ts_broker_request *req, int pass_fd)
+static int tell_by_connection(const struct shim_broker *broker,
+			      const struct ts_broker_request *req, int pass_fd)
 {
-	int err = tell_by_datagram(broker, req, pass_fd);
-	int fd;
+	int fd = connect_broker(broker);
+	int err;
 
-	if (!err)
-		return 0;
-	/* The queue is full, or there is none. */
-	fd = connect_broker(broker);
-	err = fd < 0 ? fd : send_request(fd, req, pass_fd, NULL);
-	if (fd >= 0)
-		close(fd);
+	if (fd < 0)
+		return fd;
+	err = send_request(fd, req, pass_fd, NULL);
+	shim_close(fd);
 	return err;
 }
 
-int shim_broker_exchange(const struct shim_broker *broker,
-			 const struct ts_broker_request *req, int pass_fd,
-			 struct ts_broker_reply *rep, int *got_fd)
+int shim_broker_tell(const struct shim_broker *broker,
+		     const struct ts_broker_request *req, int pass_fd)
+{
+	int cancels = shim_cancel_put_off();
+	int err = tell_by_datagram(broker, req, pass_fd);
+
+	if (err) /* the queue is full, or there is none */
+		err = tell_by_connection(broker, req, pass_fd);
+	shim_cancel_set(cancels);
+	return err;
+}
+
+static int exchange(const struct shim_broker *broker,
+		    const struct ts_broker_request *req, int pass_fd,
+		    struct ts_broker_reply *rep, int *got_fd, int cancels)
 {
 	int fd = connect_broker(broker);
 	int err;
@@ -310,11 +336,24 @@ int shim_broker_exchange(const struct shim_broker *broker,
 		return fd;
 	err = send_request(fd, req, pass_fd, NULL);
 	if (!err)
-		err = receive_reply(fd, req, rep, got_fd);
-	close(fd);
+		err = receive_reply(fd, req, rep, got_fd, cancels);
+	shim_close(fd);
 	if (err && got_fd && *got_fd >= 0) {
-		close(*got_fd);
+		shim_close(*got_fd);
 		*got_fd = -1;
 	}
+	return err;
+}
+
+int shim_broker_exchange(const struct shim_broker *broker,
+			 const struct ts_broker_request *req, int pass_fd,
+			 struct ts_broker_reply *rep, int *got_fd)
+{
+	int cancels = shim_cancel_put_off();
+	int err = exchange(broker, req, pass_fd, rep, got_fd,
+			   is_about_names(req->type) ? cancels
+						     : PTHREAD_CANCEL_DISABLE);
+
+	shim_cancel_set(cancels);
 	return err;
 }

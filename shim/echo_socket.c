@@ -91,7 +91,7 @@ static bool has_other_way(int domain, int type, int protocol)
 
 	if (fd < 0)
 		return false;
-	close(fd);
+	shim_close(fd);
 	return true;
 }
 
@@ -110,7 +110,7 @@ int shim_echo_open(int domain, int type, int protocol, int err)
 		return -err;
 	if (put_mark(fd, domain, type & TYPE_MASK, err) == 0)
 		return fd;
-	close(fd);
+	shim_close(fd);
 	return -err;
 }
 

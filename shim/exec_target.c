@@ -69,7 +69,7 @@ static bool is_out_of_reach(const char *path)
 			return false;
 		kind = ts_elf_kind_of(fd, next);
 		set_id = is_set_id(fd);
-		close(fd);
+		shim_close(fd);
 		if (set_id) {
 			shim_note("exec: %s is set-id: not on the tailnet",
 				  path);
@@ -158,7 +158,7 @@ bool shim_exec_needs_host(struct shim_exec_target *t, const char *program,
 			  size_t size)
 {
 	char *found = room + host_size();
-	int saved_errno = errno;
+	int saved_errno = errno, cancels = shim_cancel_put_off();
 	bool needs = true;
 
 	t->host = room;
@@ -172,6 +172,7 @@ bool shim_exec_needs_host(struct shim_exec_target *t, const char *program,
 		is_out_of_reach(t->path) && has_host(room, host_size());
 	for (t->count = 0; needs && argv && argv[t->count]; t->count++)
 		;
+	shim_cancel_set(cancels);
 	errno = saved_errno;
 	return needs;
 }

@@ -274,9 +274,15 @@ static ssize_t send_control(int fd, const struct msghdr *msg, int flags)
 	return err ? shim_to_libc(err) : libc.sendmsg(fd, &copy, flags);
 }
 
+/* A length of 0 is as good as no name to the kernel. */
+static bool has_name(const struct msghdr *msg)
+{
+	return msg->msg_name && msg->msg_namelen > 0;
+}
+
 static bool is_plain(const struct msghdr *msg)
 {
-	return !msg->msg_name &&
+	return !has_name(msg) &&
 	       ((!msg->msg_control && !has_size_rules(SIZE_MAX)) ||
 		!atomic_load(&shim.table) || shim_is_engine_thread());
 }
@@ -286,7 +292,7 @@ ssize_t hook_sendmsg(int fd, const struct msghdr *msg, int flags)
 	shim_libc_ready();
 	if (is_bad(msg, sizeof(*msg)) || is_plain(msg))
 		return libc.sendmsg(fd, msg, flags);
-	return msg->msg_name ? send_message(fd, msg, flags)
+	return has_name(msg) ? send_message(fd, msg, flags)
 			     : send_control(fd, msg, flags);
 }
 
@@ -296,7 +302,7 @@ static bool is_claimed(int fd, const struct msghdr *msg)
 {
 	struct ts_addr dst;
 
-	return msg->msg_name &&
+	return has_name(msg) &&
 	       claims(fd, msg->msg_name, msg->msg_namelen, &dst);
 }
 
@@ -352,7 +358,7 @@ static unsigned native_run(int fd, const struct mmsghdr *msgs, unsigned count)
 	unsigned n = 0;
 
 	while (n < count && !is_claimed(fd, &msgs[n].msg_hdr) &&
-	       (is_plain(&msgs[n].msg_hdr) || msgs[n].msg_hdr.msg_name))
+	       (is_plain(&msgs[n].msg_hdr) || has_name(&msgs[n].msg_hdr)))
 		n++;
 	return n;
 }

@@ -17,6 +17,7 @@
 #include <alloca.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -29,6 +30,17 @@
 
 typedef int (*exec_fn)(const char *program, char *const argv[],
 		       char *const env[]);
+
+/* What was sent is delivered first, unless there is no such program: shells
+ * try directory by directory. A name that libc looks for is there mostly. */
+static void deliver(bool searches, const char *program)
+{
+	if (!shim_host_is_here())
+		return;
+	if ((searches && program && !strchr(program, '/')) ||
+	    access(program, X_OK) == 0)
+		shim_host_drain(false);
+}
 
 /* Where libc's own would go on as the program, this one does. */
 static int exec_by(exec_fn exec, bool searches, const char *program,
@@ -48,8 +60,7 @@ static int exec_by(exec_fn exec, bool searches, const char *program,
 		program = target.host;
 		exec = libc.execve;
 	}
-	if (shim_host_is_here() && access(program, X_OK) == 0)
-		shim_host_drain(false);
+	deliver(searches, program);
 	errno = saved_errno;
 	return exec(program, argv, env);
 }
@@ -98,7 +109,7 @@ static bool exec_open_by_host(int fd, char *const argv[], char *const env[])
 		    env);
 	saved_errno = errno;
 	if (copy >= 0)
-		close(copy);
+		shim_close(copy);
 	errno = saved_errno;
 	return true;
 }
@@ -123,7 +134,7 @@ int hook_execveat(int fd, const char *path, char *const argv[],
 	if (was_tried)
 		saved_errno = errno;
 	if (file >= 0 && file != fd)
-		close(file);
+		shim_close(file);
 	errno = saved_errno;
 	return was_tried ? -1
 			 : (int)libc.syscall(SYS_execveat, fd, (long)path,

@@ -39,7 +39,7 @@ static bool binds_loopback6(int fd, int domain, const struct ts_addr *asked)
 		return false;
 	if (shim_native_is_v6_only(fd))
 		return true;
-	return !ts_ip_is_unspecified(&asked->ip) &&
+	return !ts_ip_is_unspecified(&asked->ip) && !ts_ip_is_v4(&asked->ip) &&
 	       shim_native_protocol(fd) == IPPROTO_UDP &&
 	       ts_table_read_info(atomic_load(&shim.table), &info) &&
 	       info.has_loopback6;
@@ -326,7 +326,7 @@ static int accept_welcome(struct arrival *in, const int *flags)
 			return err;
 		shim_note("accept: fd %d: not from the tailnet: closed",
 			  in->fd);
-		close(in->fd);
+		shim_close(in->fd);
 	}
 }
 
@@ -356,7 +356,7 @@ static int accept_any(int listener, struct sockaddr *addr, socklen_t *len,
 	if (!err) {
 		err = tell_peer(&in, addr, len);
 		if (err) /* it is lost, as the kernel would have lost it */
-			close(in.fd);
+			shim_close(in.fd);
 	}
 	errno = saved_errno;
 	return err ? shim_to_libc(err) : in.fd;

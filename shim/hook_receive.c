@@ -105,9 +105,14 @@ ssize_t hook_recvfrom_chk(int fd, void *buf, size_t len, size_t buf_len,
 
 /* -- recvmsg ------------------------------------------------------------- */
 
-static unsigned interface_of(const struct msghdr *msg)
+static void show_control(const struct msghdr *msg,
+			 const struct ts_flow_entry *entry)
 {
-	return ts_control_has_source(msg) ? shim_interface_index() : 0;
+	unsigned interface = 0;
+
+	if (ts_control_has_source(msg))
+		interface = shim_interface_of(&entry->tailnet_local.ip);
+	ts_control_show(msg, entry, interface);
 }
 
 /* What the kernel delivered; cap: of the name, before. */
@@ -123,7 +128,7 @@ static void show_message(struct msghdr *msg, socklen_t cap)
 		sa_family_t family =
 			((struct sockaddr *)msg->msg_name)->sa_family;
 
-		ts_control_show(msg, &entry, interface_of(msg));
+		show_control(msg, &entry);
 		if (shim_write_addr(&entry.tailnet_remote, family,
 				    msg->msg_name, &cap) == 0)
 			msg->msg_namelen = cap;
@@ -144,6 +149,8 @@ static ssize_t receive_nameless(int fd, struct msghdr *msg, int flags)
 	if (ret < 0)
 		return ret;
 	show_message(&copy, sizeof(name));
+	if (msg->msg_name) /* without room for any of it */
+		msg->msg_namelen = copy.msg_namelen;
 	msg->msg_control = copy.msg_control;
 	msg->msg_controllen = copy.msg_controllen;
 	msg->msg_flags = copy.msg_flags;
@@ -160,7 +167,7 @@ ssize_t hook_recvmsg(int fd, struct msghdr *msg, int flags)
 	    (!msg->msg_name && !msg->msg_control))
 		return libc.recvmsg(fd, msg, flags);
 	look_around(fd);
-	if (!msg->msg_name)
+	if (!msg->msg_name || msg->msg_namelen == 0)
 		return receive_nameless(fd, msg, flags);
 	cap = msg->msg_namelen;
 	ret = libc.recvmsg(fd, msg, flags);
@@ -196,7 +203,7 @@ static void show_messages(int fd, struct mmsghdr *msgs, int count,
 
 		if (caps[i] > 0)
 			show_message(msg, caps[i]);
-		if (msg->msg_name || !msg->msg_control)
+		if (caps[i] > 0 || !msg->msg_control)
 			continue;
 		if (!has_asked)
 			is_connected =
@@ -204,7 +211,7 @@ static void show_messages(int fd, struct mmsghdr *msgs, int count,
 				shim_way_peer(fd, &peer);
 		has_asked = true;
 		if (is_connected)
-			ts_control_show(msg, &peer, interface_of(msg));
+			show_control(msg, &peer);
 	}
 	errno = saved_errno;
 }

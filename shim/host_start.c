@@ -186,12 +186,14 @@ static int start(const struct shim_broker *dead)
 
 int shim_host_start(const struct shim_broker *dead)
 {
+	int cancels = shim_cancel_put_off();
 	int err = lock();
 
-	if (err)
-		return err;
-	if (atomic_load(&shim.broker) == dead) /* nobody was faster */
-		err = start(dead);
-	unlock();
+	if (!err) {
+		if (atomic_load(&shim.broker) == dead) /* nobody was faster */
+			err = start(dead);
+		unlock();
+	}
+	shim_cancel_set(cancels);
 	return err;
 }

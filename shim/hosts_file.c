@@ -3,9 +3,10 @@
  *
  * Whoever wrote it there wants that address, or that name: containers name
  * their neighbours so, and a node of the tailnet with the same name must not
- * take their place. No name looks like an address, so all words count. What the entry says is libc's to read. The file is read in pieces, into the
- * stack, for each name that could be the tailnet's; nothing is remembered,
- * because it may change.
+ * take their place. No name looks like an address, so all words count. What
+ * the entry says is libc's to read. The file is read in pieces, into the stack,
+ * for each name that could be the tailnet's; nothing is remembered, because it
+ * may change.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -82,12 +83,12 @@ static bool scan_file(int fd, const char *name)
 
 bool shim_hosts_file_has(const char *name)
 {
+	int cancels = shim_cancel_put_off();
 	int fd = open("/etc/hosts", O_RDONLY | O_CLOEXEC);
-	bool has;
+	bool has = fd >= 0 && scan_file(fd, name);
 
-	if (fd < 0)
-		return false;
-	has = scan_file(fd, name);
-	close(fd);
+	if (fd >= 0)
+		shim_close(fd);
+	shim_cancel_set(cancels);
 	return has;
 }

@@ -46,7 +46,7 @@ static unsigned choose_index(void)
 	return index;
 }
 
-unsigned shim_interface_index(void)
+static unsigned first_index(void)
 {
 	unsigned index = atomic_load(&shim.interface_index);
 
@@ -69,7 +69,7 @@ bool shim_interface_get(unsigned i, struct shim_interface *out)
 	is_there = table && ts_table_get_interface(table, i, &out->its);
 	if (is_there) {
 		out->order = (int)i;
-		out->index = shim_interface_index() + i;
+		out->index = first_index() + i;
 		out->mtu = ts_table_mtu(table);
 	}
 	errno = saved_errno;
@@ -84,6 +84,17 @@ bool shim_interface_find(const char *name, unsigned index,
 			 : index == out->index)
 			return true;
 	return false;
+}
+
+unsigned shim_interface_of(const struct ts_ip *own)
+{
+	struct shim_interface it;
+
+	for (unsigned i = 0; shim_interface_get(i, &it); i++)
+		if (ts_ip_equal(own, &it.its.v4) ||
+		    ts_ip_equal(own, &it.its.v6))
+			return it.index;
+	return first_index();
 }
 
 /* -- sockets that are tied to it ------------------------------------------ */

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "core/base/err.h"
 #include "shim/elf_symbols.h"
@@ -21,11 +22,12 @@ struct shim_libc libc;
 #define ENTRY(name) {#name, offsetof(struct shim_libc, name)}
 
 #define LATE(name, library, member)                                            \
-	{#name, "__" #name, library, offsetof(struct shim_libc, member)}
+	{"__" #name, library, offsetof(struct shim_libc, member)}
 
+/* Names, not pointers to names: those would be relocated in every program. */
 static const struct {
-	const char *name;
-	size_t at;
+	char name[18];
+	uint16_t at;
 } entries[] = {
 	ENTRY(accept),	       ENTRY(accept4),
 	ENTRY(bind),	       ENTRY(connect),
@@ -53,8 +55,9 @@ static const struct {
 
 /* Before 2.34 glibc has them under the name with underscores only. */
 static const struct {
-	const char *name, *old_name, *library;
-	size_t at;
+	char old_name[20];
+	char library[16];
+	uint16_t at;
 } late_entries[] = {
 	LATE(res_query, "libresolv.so.2", resolver.query),
 	LATE(res_search, "libresolv.so.2", resolver.search),
@@ -104,8 +107,8 @@ static void *symbol_in(const struct shim_dl *dl, const char *library,
 /* musl has no second library, and may have no GNU hash table. */
 static void *late_symbol(const struct shim_dl *dl, size_t i)
 {
-	const char *name = late_entries[i].name;
 	const char *old_name = late_entries[i].old_name;
+	const char *name = old_name + strlen("__");
 	void *fn;
 
 	if (libc.is_musl)

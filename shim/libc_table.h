@@ -119,7 +119,7 @@ void shim_libc_look_up_late(void);
 
 /* First line of every hook: allocators and other libraries' constructors call
  * us before our own constructor ran. */
-static inline void shim_libc_ready(void)
+static inline __attribute__((always_inline)) void shim_libc_ready(void)
 {
 	if (!atomic_load_explicit(&libc.is_ready, memory_order_acquire))
 		shim_libc_look_up();

@@ -26,7 +26,7 @@ __attribute__((format(printf, 1, 0))) static void say(const char *fmt,
 {
 	static const char prefix[] = "tsnet: ";
 	char line[LINE_CAP];
-	int saved_errno = errno;
+	int saved_errno = errno, cancels = shim_cancel_put_off();
 	size_t len = sizeof(prefix) - 1;
 	int n;
 
@@ -41,6 +41,7 @@ __attribute__((format(printf, 1, 0))) static void say(const char *fmt,
 	if (!is_network_socket(STDERR_FILENO) &&
 	    write(STDERR_FILENO, line, len) < 0)
 		len = 0; /* nobody to tell */
+	shim_cancel_set(cancels);
 	errno = saved_errno;
 }
 

@@ -29,7 +29,7 @@ static int run(void *ctx)
 
 	for (int fd = 0; fd <= ROOM; fd++)
 		if (fd != errand->keep_fd)
-			close(fd);
+			shim_close(fd);
 	errand->result = errand->fn(errand->arg);
 	return 0;
 }
@@ -40,12 +40,14 @@ static int run_elsewhere(struct errand *errand, char *stack)
 	const int flags = CLONE_VM | CLONE_FS | CLONE_SIGHAND | CLONE_THREAD |
 			  CLONE_SYSVSEM | CLONE_VFORK;
 	sigset_t all, before;
+	int cancels = shim_cancel_put_off(); /* nobody may leave that stack */
 	int tid;
 
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &before);
 	tid = clone(run, stack + STACK_BYTES, flags, errand);
 	sigprocmask(SIG_SETMASK, &before, NULL);
+	shim_cancel_set(cancels);
 	return tid < 0 ? -EMFILE : errand->result;
 }
 

@@ -14,6 +14,7 @@
  *   echo_socket   a UDP socket in place of one of ping's
  *   attach        requests to the host;  host_start: a host where none is
  *   environment   what tsrun told us;    note: words for a person
+ *   cancellation  our own work is no cancellation point
  *   exec_*        what a new program must be told (exec.h)
  *
  * Functions return 0 or a negative errno unless they say otherwise; hooks
@@ -116,6 +117,13 @@ int shim_mark_engine_thread(int on); /* returns what it was */
 void shim_note(const char *fmt, ...) /* with TSNET_SHIM_DEBUG=1 only */
 	__attribute__((format(printf, 1, 2)));
 void shim_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* -- cancellation.c ------------------------------------------------------- */
+/* Both return what it was, for shim_cancel_set(). */
+int shim_cancel_put_off(void);
+int shim_cancel_set(int state);
+/* Without errno, and no cancellation point. */
+void shim_close(int fd);
 
 /* -- attach.c ------------------------------------------------------------ */
 /* Makes sure that the table is there; starts a host where one may. */
@@ -263,7 +271,8 @@ struct shim_interface {
 	unsigned index;
 	uint16_t mtu;
 };
-unsigned shim_interface_index(void); /* the first's */
+/* Of the node that has this address; else the first's. */
+unsigned shim_interface_of(const struct ts_ip *own);
 /* The i-th; false: there is none, as there is no host, or no such node. */
 bool shim_interface_get(unsigned i, struct shim_interface *out);
 /* By its name, or (NULL) its number. */

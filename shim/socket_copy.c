@@ -94,6 +94,6 @@ int shim_socket_replace(int fd, int domain)
 	    fcntl(fresh, F_SETFL, flags & (O_NONBLOCK | O_ASYNC)) == -1 ||
 	    dup3(fresh, fd, fd_flags & FD_CLOEXEC ? O_CLOEXEC : 0) < 0)
 		err = -errno;
-	close(fresh);
+	shim_close(fresh);
 	return err;
 }

@@ -230,7 +230,7 @@ static int read_challenge(const json_t *challenge, const char *base,
 }
 
 static int find_challenge(const json_t *root, const char *base,
-			  struct ts_acme_authz *out)
+			  const char *wanted, struct ts_acme_authz *out)
 {
 	const json_t *list = ts_json_array(root, "challenges");
 	size_t count = json_array_size(list);
@@ -239,14 +239,14 @@ static int find_challenge(const json_t *root, const char *base,
 		const json_t *challenge = json_array_get(list, i);
 		const char *type = ts_json_text(challenge, "type");
 
-		if (type && strcmp(type, "dns-01") == 0)
+		if (type && strcmp(type, wanted) == 0)
 			return read_challenge(challenge, base, out);
 	}
 	return 0;
 }
 
 int ts_acme_read_authz(const char *body, size_t len, const char *base,
-		       struct ts_acme_authz *out)
+		       const char *challenge, struct ts_acme_authz *out)
 {
 	json_t *root = load(body, len);
 	const json_t *id = ts_json_object(root, "identifier");
@@ -256,7 +256,7 @@ int ts_acme_read_authz(const char *body, size_t len, const char *base,
 
 	memset(out, 0, sizeof(*out));
 	if (!err)
-		err = find_challenge(root, base, out);
+		err = find_challenge(root, base, challenge, out);
 	if (!err) {
 		out->status = read_status(root);
 		out->domain = strdup(strncmp(domain, "*.", 2) == 0 ? domain + 2

@@ -52,12 +52,13 @@ void ts_acme_order_answer_deinit(struct ts_acme_order_answer *o);
 struct ts_acme_authz {
 	enum ts_acme_status status;
 	char *domain;		 /* without "*." */
-	char *url, *token;	 /* of the dns-01 challenge; NULL: none */
+	char *url, *token;	 /* of the challenge; NULL: there is none */
 	bool is_accepted;	 /* the challenge is being looked at, or over */
 	char words[TS_ACME_WORDS_CAP]; /* of the challenge's error */
 };
+/* challenge: "dns-01", "tls-alpn-01" */
 int ts_acme_read_authz(const char *body, size_t len, const char *base,
-		       struct ts_acme_authz *out);
+		       const char *challenge, struct ts_acme_authz *out);
 void ts_acme_authz_deinit(struct ts_acme_authz *a);
 
 /* RFC 7807 */

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * acme_jws.c - what an account signs: requests, and answers to challenges
- * Source: RFC 7515 (3.2, 5.1, A.3), RFC 7638, RFC 8555 (6.2, 8.1, 8.4);
+ * Source: RFC 7515 (3.2, 5.1, A.3), RFC 7638, RFC 8555 (6.2, 8.1, 8.4), RFC 8737;
  * tempfork/acme/jws.go
  */
 #include "core/acme/acme_jws.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,20 +75,30 @@ char *ts_acme_jws(const struct ts_acme_key *key, const char *kid,
 	return text;
 }
 
-char *ts_acme_dns_record(const struct ts_acme_key *key, const char *token)
+int ts_acme_challenge_digest(const struct ts_acme_key *key, const char *token,
+			     uint8_t out[static TS_SHA256_LEN])
 {
 	uint8_t digest[TS_SHA256_LEN];
 	char *jwk = ts_acme_key_jwk(key), *thumb = NULL, *answer = NULL;
-	char *record = NULL;
+	int err = -ENOMEM;
 
 	if (jwk && ts_sha256(jwk, strlen(jwk), digest) == 0)
 		thumb = ts_base64url_encode(digest, sizeof(digest));
 	if (thumb && asprintf(&answer, "%s.%s", token, thumb) < 0)
 		answer = NULL;
-	if (answer && ts_sha256(answer, strlen(answer), digest) == 0)
-		record = ts_base64url_encode(digest, sizeof(digest));
+	if (answer && ts_sha256(answer, strlen(answer), out) == 0)
+		err = 0;
 	free(jwk);
 	free(thumb);
 	free(answer);
-	return record;
+	return err;
+}
+
+char *ts_acme_dns_record(const struct ts_acme_key *key, const char *token)
+{
+	uint8_t digest[TS_SHA256_LEN];
+
+	if (ts_acme_challenge_digest(key, token, digest))
+		return NULL;
+	return ts_base64url_encode(digest, sizeof(digest));
 }

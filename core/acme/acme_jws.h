@@ -14,6 +14,9 @@ char *ts_acme_jws(const struct ts_acme_key *key, const char *kid,
 /* What protected header and payload are signed as: base64url, '.', base64url.
  */
 char *ts_acme_signing_input(const char *header, const char *payload);
+/* SHA-256 of the key authorization (RFC 8555 8.1). 0 or -ENOMEM. */
+int ts_acme_challenge_digest(const struct ts_acme_key *key, const char *token,
+			     uint8_t out[static TS_SHA256_LEN]);
 /* RFC 8555 8.4: the TXT record that answers a dns-01 challenge. Heap text. */
 char *ts_acme_dns_record(const struct ts_acme_key *key, const char *token);
 

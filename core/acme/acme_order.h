@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * acme_order.h - one certificate, obtained from an ACME server (RFC 8555)
  *
- * No I/O: next() says what to send, or which DNS record to have set, and is
- * told what came of it. One thing at a time. The account is made when the
+ * No I/O: next() says what to send, or which DNS record to have set (or what to
+ * show, by TLS), and is told what came of it. One thing at a time. The account is made when the
  * server does not know its key yet.
  */
 #ifndef CORE_ACME_ACME_ORDER_H
@@ -24,12 +24,14 @@ struct ts_acme_want {
 	const char *directory_url;
 	const char *domain;   /* "*.x": x as well */
 	const char *replaces; /* RFC 9773: what is renewed; NULL: nothing */
+	bool by_alpn;	      /* tls-alpn-01 (RFC 8737); else dns-01 */
 };
 
 enum ts_acme_step_kind {
 	TS_ACME_IDLE, /* an answer is awaited, or the deadline */
 	TS_ACME_CALL,
 	TS_ACME_DNS,
+	TS_ACME_ALPN, /* the digest is to be shown to who asks for it */
 	TS_ACME_DONE,
 	TS_ACME_FAILED,
 };
@@ -42,6 +44,7 @@ struct ts_acme_step {
 	char *body;			   /* NULL: none */
 	size_t answer_max;
 	const char *dns_name, *dns_value;
+	const uint8_t *digest; /* ALPN: TS_SHA256_LEN bytes, the order's */
 };
 
 /* status 0: none came, error says why. Texts are "" when the answer lacks
@@ -64,8 +67,8 @@ void ts_acme_order_next(struct ts_acme_order *o, uint64_t now_ms,
 void ts_acme_order_reply(struct ts_acme_order *o,
 			 const struct ts_acme_reply *reply, uint64_t now_ms,
 			 int64_t now_unix);
-/* error NULL: the record is there. */
-void ts_acme_order_dns_reply(struct ts_acme_order *o, const char *error);
+/* error NULL: the record is there, or the digest is shown. */
+void ts_acme_order_proof_reply(struct ts_acme_order *o, const char *error);
 /* Ask next() again then; UINT64_MAX: after the answer. */
 uint64_t ts_acme_order_deadline_ms(const struct ts_acme_order *o);
 

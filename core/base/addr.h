@@ -74,6 +74,17 @@ static inline bool ts_ip_equal(const struct ts_ip *a, const struct ts_ip *b)
 	return memcmp(a->bytes, b->bytes, TS_IP_LEN) == 0;
 }
 
+/* Whoever has one IPv6 address of the internet has the 2^64 of its network:
+ * where callers are counted, they are one. */
+static inline bool ts_ip_is_same_caller(const struct ts_ip *a,
+					const struct ts_ip *b)
+{
+	bool has_v4 = ts_ip_is_v4(a) || ts_ip_is_v4(b);
+
+	return memcmp(a->bytes, b->bytes, has_v4 ? TS_IP_LEN : TS_IP_LEN / 2) ==
+	       0;
+}
+
 /* FNV-1a. A secret seed keeps others from choosing what collides. */
 static inline uint32_t ts_ip_hash(const struct ts_ip *ip, uint32_t seed)
 {

@@ -34,6 +34,14 @@ int ts_hex_digit(char c)
 	return -1;
 }
 
+int ts_hex_byte(const char *text)
+{
+	int high = ts_hex_digit(text[0]);
+	int low = high < 0 ? -1 : ts_hex_digit(text[1]);
+
+	return low < 0 ? -1 : high << 4 | low;
+}
+
 int ts_hex_decode(const char *text, size_t text_len, void *out, size_t len)
 {
 	uint8_t *to = out;
@@ -41,12 +49,11 @@ int ts_hex_decode(const char *text, size_t text_len, void *out, size_t len)
 	if (text_len != 2 * len)
 		return -EBADMSG;
 	for (size_t i = 0; i < len; i++) {
-		int hi = ts_hex_digit(text[2 * i]);
-		int lo = ts_hex_digit(text[2 * i + 1]);
+		int byte = ts_hex_byte(text + 2 * i);
 
-		if (hi < 0 || lo < 0)
+		if (byte < 0)
 			return -EBADMSG;
-		to[i] = (uint8_t)(hi << 4 | lo);
+		to[i] = (uint8_t)byte;
 	}
 	return 0;
 }

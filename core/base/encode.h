@@ -11,6 +11,8 @@
 char *ts_hex_encode(const void *data, size_t len, char *out);
 /* 0 to 15, either case; -1: none. */
 int ts_hex_digit(char c);
+/* Two of them, of which text has that many: 0 to 255; -1: they are none. */
+int ts_hex_byte(const char *text);
 /* Exactly 2 * len hex digits (either case) at text; 0 or -EBADMSG. */
 int ts_hex_decode(const char *text, size_t text_len, void *out, size_t len);
 

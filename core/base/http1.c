@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * http1.c - the head of one HTTP/1.1 message
  *
- * Source: RFC 9112 sections 3 to 5. Strict where leniency has been an attack
- * (no obs-fold, no space before the colon), lenient in a bare LF line end.
+ * Source: RFC 9112 sections 2 to 5
  */
 #include "core/base/http1.h"
 
@@ -43,9 +42,42 @@ static bool next_line(const char **at, const char *end, struct line *out)
 	return true;
 }
 
-static bool is_token_char(char c)
+/* Line ends that only some readers would see. */
+static bool has_odd_line_end(const char *data, size_t len)
 {
-	return c > ' ' && c < 0x7f && !strchr("()<>@,;:\\\"/[]?={}", c);
+	for (size_t i = 0; i < len; i++) {
+		if (data[i] == '\n' && (i == 0 || data[i - 1] != '\r'))
+			return true;
+		if (data[i] == '\r' && (i + 1 == len || data[i + 1] != '\n'))
+			return true;
+	}
+	return false;
+}
+
+static bool is_token(const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (text[i] <= ' ' || text[i] >= 0x7f ||
+		    strchr("()<>@,;:\\\"/[]?={}", text[i]))
+			return false;
+	return len > 0;
+}
+
+static bool has_control(const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (((unsigned char)text[i] < ' ' && text[i] != '\t') ||
+		    text[i] == 0x7f)
+			return true;
+	return false;
+}
+
+static int read_minor(char digit, struct ts_http1_head *out)
+{
+	if (digit < '0' || digit > '9')
+		return -EBADMSG;
+	out->minor = digit - '0';
+	return 0;
 }
 
 static int read_field(const struct line *line, struct ts_http1_field *out)
@@ -53,21 +85,18 @@ static int read_field(const struct line *line, struct ts_http1_field *out)
 	const char *colon = memchr(line->at, ':', line->len);
 	const char *end = line->at + line->len;
 
-	if (!colon || colon == line->at)
+	if (!colon || !is_token(line->at, (size_t)(colon - line->at)))
 		return -EBADMSG;
 	out->name = line->at;
 	out->name_len = (size_t)(colon - line->at);
-	for (size_t i = 0; i < out->name_len; i++) {
-		if (!is_token_char(out->name[i]))
-			return -EBADMSG;
-	}
 	for (colon++; colon < end && (*colon == ' ' || *colon == '\t');)
 		colon++;
 	while (end > colon && (end[-1] == ' ' || end[-1] == '\t'))
 		end--;
 	out->value = colon;
 	out->value_len = (size_t)(end - colon);
-	if (memchr(out->value, '\0', out->value_len))
+	if (memchr(out->value, '\0', out->value_len) ||
+	    memchr(out->value, '\r', out->value_len))
 		return -EBADMSG;
 	return 0;
 }
@@ -90,7 +119,7 @@ static int read_fields(const char *at, const char *end,
 static int read_status_line(const struct line *line, struct ts_http1_head *out)
 {
 	if (line->len < 12 || strncmp(line->at, "HTTP/1.", 7) != 0 ||
-	    line->at[8] != ' ' || (line->len > 12 && line->at[12] != ' '))
+	    read_minor(line->at[7], out) || line->at[8] != ' ' || (line->len > 12 && line->at[12] != ' '))
 		return -EBADMSG;
 	for (int i = 9; i < 12; i++) {
 		if (line->at[i] < '0' || line->at[i] > '9')
@@ -106,12 +135,14 @@ static int read_request_line(const struct line *line, struct ts_http1_head *out)
 	const char *target = memchr(line->at, ' ', line->len);
 	const char *version;
 
-	if (!target || target == line->at)
+	if (!target || !is_token(line->at, (size_t)(target - line->at)))
 		return -EBADMSG;
 	target++;
 	version = memchr(target, ' ', (size_t)(end - target));
 	if (!version || version == target || end - version != 9 ||
-	    strncmp(version, " HTTP/1.", 8) != 0)
+	    strncmp(version, " HTTP/1.", 8) != 0 || read_minor(end[-1], out) ||
+	    has_control(target, (size_t)(version - target)) ||
+	    memchr(target, '\t', (size_t)(version - target)))
 		return -EBADMSG;
 	out->method = line->at;
 	out->method_len = (size_t)(target - line->at) - 1;
@@ -149,20 +180,38 @@ int ts_http1_read_response(const void *data, size_t len,
 int ts_http1_read_request(const void *data, size_t len,
 			  struct ts_http1_head *out)
 {
-	return read_head(data, len, out, read_request_line);
+	int err = read_head(data, len, out, read_request_line);
+
+	if (!err && has_odd_line_end(data, out->head_len))
+		err = -EBADMSG;
+	for (size_t i = 0; !err && i < out->field_count; i++)
+		if (has_control(out->fields[i].value, out->fields[i].value_len))
+			err = -EBADMSG;
+	return err;
+}
+
+bool ts_http1_is_named(const struct ts_http1_field *f, const char *name)
+{
+	return f->name_len == strlen(name) &&
+	       strncasecmp(f->name, name, f->name_len) == 0;
 }
 
 const struct ts_http1_field *ts_http1_find(const struct ts_http1_head *head,
 					   const char *name)
 {
-	for (size_t i = 0; i < head->field_count; i++) {
-		const struct ts_http1_field *f = &head->fields[i];
-
-		if (f->name_len == strlen(name) &&
-		    strncasecmp(f->name, name, f->name_len) == 0)
-			return f;
-	}
+	for (size_t i = 0; i < head->field_count; i++)
+		if (ts_http1_is_named(&head->fields[i], name))
+			return &head->fields[i];
 	return NULL;
+}
+
+size_t ts_http1_count(const struct ts_http1_head *head, const char *name)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < head->field_count; i++)
+		count += ts_http1_is_named(&head->fields[i], name);
+	return count;
 }
 
 bool ts_http1_value_is(const struct ts_http1_field *field, const char *text)

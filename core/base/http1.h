@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * http1.h - the head of one HTTP/1.1 message
  *
- * Only what the upgrades need (ts2021, DERP): start line and header lines up
- * to the empty line. Whoever needs more of HTTP uses libcurl or
- * libmicrohttpd. Source: RFC 9112.
+ * Start line and header lines up to the empty line; http_body.h has what comes
+ * then. What two readers could understand in two ways is no head: folded lines,
+ * a space before the colon, a CR or NUL within a line. Requests, which may be
+ * passed on, end each line by CR LF and have no other control characters
+ * either; of servers a bare LF is taken, as their devices and proxies are.
+ * Source: RFC 9112 sections 2 to 5.
  */
 #ifndef CORE_BASE_HTTP1_H
 #define CORE_BASE_HTTP1_H
@@ -21,6 +24,7 @@ struct ts_http1_field {
 /* Views into the caller's bytes. */
 struct ts_http1_head {
 	int status; /* response: 100..599; request: 0 */
+	int minor;  /* of the version: HTTP/1.minor */
 	const char *method, *target; /* request only */
 	size_t method_len, target_len;
 	struct ts_http1_field fields[TS_HTTP1_HEADERS_MAX];
@@ -36,6 +40,9 @@ int ts_http1_read_request(const void *data, size_t len,
 /* The field of that name (case-insensitive) or NULL. */
 const struct ts_http1_field *ts_http1_find(const struct ts_http1_head *head,
 					   const char *name);
+/* How many fields of that name there are. */
+size_t ts_http1_count(const struct ts_http1_head *head, const char *name);
+bool ts_http1_is_named(const struct ts_http1_field *field, const char *name);
 /* Case-insensitive compare of a field's value with text. */
 bool ts_http1_value_is(const struct ts_http1_field *field, const char *text);
 

@@ -35,17 +35,16 @@ static bool is_set(const char *text)
 static int unescape(char *text)
 {
 	char *to = text;
+	int byte;
 
 	for (; *text; text++, to++) {
 		*to = *text == '+' ? ' ' : *text;
 		if (*text != '%')
 			continue;
-		if (ts_hex_digit(text[1]) < 0 || ts_hex_digit(text[2]) < 0)
+		byte = ts_hex_byte(text + 1);
+		if (byte <= 0)
 			return -EINVAL;
-		*to = (char)(ts_hex_digit(text[1]) << 4 |
-			     ts_hex_digit(text[2]));
-		if (!*to)
-			return -EINVAL;
+		*to = (char)byte;
 		text += 2;
 	}
 	*to = '\0';

@@ -4,7 +4,8 @@
  *   control_client  the public functions, the state, the order of steps
  *   control_link    key fetch, dial, upgrade, HTTP/2 session, reconnecting
  *   control_rpc     one request whose whole answer is collected
- *   control_login   register, AuthURL, expiry, logout
+ *   control_login   register, expiry, logout
+ *   login_answer    what comes of it: a key, an AuthURL, an error
  *   control_auth_key  the auth key of a login
  *   control_poll    the map stream
  *   control_update  lite updates
@@ -223,6 +224,16 @@ void ts_login_again(struct ts_control *c);
 void ts_login_renew(struct ts_control *c, bool is_expired);
 void ts_login_not_expired(struct ts_control *c);
 uint64_t ts_login_deadline_ms(const struct ts_control *c);
+
+/* login_answer.c, and what it needs of control_login.c */
+void ts_login_on_reply(struct ts_control *c, struct ts_rpc *rpc,
+		       const char *error);
+void ts_login_forget_followup(struct ts_control_login *login);
+/* While the map is followed it says what state we are in. */
+void ts_login_show_state(struct ts_control *c, enum ts_control_state state,
+			 const char *error);
+/* Out of the tailnet: the keys first, for they are what is stored. */
+void ts_login_forget(struct ts_control *c, const char *error);
 
 /* control_auth_key.c; 0, -EINVAL (none), -ENOMEM */
 int ts_auth_key_set(struct ts_control *c, const char *auth_key, bool was_made);

@@ -2,9 +2,10 @@
  * identity_aws.c - an identity token from AWS (STS GetWebIdentityToken)
  *
  * No sequence of steps: next() asks for the first thing that is missing, in the
- * order region, credentials, roles to be taken on with them, token; what was asked for says how the answer is
- * to be read. Each answer fills in one thing or ends the attempt, so it cannot
- * go round in circles.
+ * order region, credentials, roles to be taken on with them, token; what was
+ * asked for says how the answer is to be read (identity_aws_reply.c). Each
+ * answer fills in one thing or ends the attempt, so it cannot go round in
+ * circles.
  *
  * The credentials service's address comes from the environment, and what goes
  * there is a token: so it has to be https, or one of the addresses that AWS's
@@ -13,55 +14,23 @@
 #include "core/control/identity_aws.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/clean_text.h"
 #include "core/base/err.h"
-#include "core/control/aws_profile.h"
+#include "core/control/identity_aws_internal.h"
 #include "core/crypto/secret.h"
-#include "core/model/json_fields.h"
 
-enum { ERROR_CAP = 256, REGION_CAP = 40, HOST_CAP = 200, NEAR_MS = 3000 };
+enum { HOST_CAP = 200, NEAR_MS = 3000 };
 
 #define IMDS "http://169.254.169.254/latest"
 #define CONTAINER_HOST "http://169.254.170.2"
 #define STS_VERSION "2011-06-15"
 #define SESSION_NAME "tsnet-shim"
 
-enum asked {
-	ASKED_NOTHING,
-	ASKED_IMDS_TOKEN,
-	ASKED_REGION,
-	ASKED_ROLE,
-	ASKED_INSTANCE, /* credentials */
-	ASKED_CONTAINER,
-	ASKED_ASSUME,
-	ASKED_NEXT_ROLE,
-	ASKED_TOKEN,
-};
-
-struct ts_aws {
-	const struct ts_identity_place *place;
-	char *audience;
-	enum asked asked;
-	enum ts_identity_outcome outcome;
-	char region[REGION_CAP];
-	char *imds_token, *role, *token;
-	bool uses_profile; /* for credentials */
-	size_t roles_left; /* of the profile */
-	struct ts_aws_profile profile; /* its credentials are moved out */
-	struct ts_aws_credentials credentials;
-	char error[ERROR_CAP];
-};
-
-static void fail(struct ts_aws *aws, enum ts_identity_outcome outcome,
-		 const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-
-static void fail(struct ts_aws *aws, enum ts_identity_outcome outcome,
+void ts_aws_fail(struct ts_aws *aws, enum ts_identity_outcome outcome,
 		 const char *fmt, ...)
 {
 	va_list args;
@@ -74,8 +43,7 @@ static void fail(struct ts_aws *aws, enum ts_identity_outcome outcome,
 	aws->outcome = outcome;
 }
 
-/* It becomes part of a host's name. */
-static int set_region(struct ts_aws *aws, const char *text)
+int ts_aws_set_region(struct ts_aws *aws, const char *text)
 {
 	size_t len = strlen(text);
 
@@ -131,8 +99,8 @@ static void read_profile(struct ts_aws *aws)
 	ts_wipe_free_text(config);
 	ts_wipe_free_text(keys);
 	if (err)
-		fail(aws, TS_IDENTITY_REFUSED, "%s",
-		     err == -ENOMEM ? "out of memory" : error);
+		ts_aws_fail(aws, TS_IDENTITY_REFUSED, "%s",
+			    err == -ENOMEM ? "out of memory" : error);
 }
 
 static void read_environment(struct ts_aws *aws)
@@ -149,8 +117,9 @@ static void read_environment(struct ts_aws *aws)
 		region = ts_identity_env(aws->place, "AWS_DEFAULT_REGION");
 	if (!region)
 		region = aws->profile.region;
-	if (region && set_region(aws, region))
-		fail(aws, TS_IDENTITY_REFUSED, "AWS_REGION is not a region");
+	if (region && ts_aws_set_region(aws, region))
+		ts_aws_fail(aws, TS_IDENTITY_REFUSED,
+			    "AWS_REGION is not a region");
 	if (aws->uses_profile) {
 		aws->roles_left = aws->profile.role_count;
 		aws->credentials = aws->profile.credentials;
@@ -199,7 +168,7 @@ void ts_aws_set_imds_token(struct ts_aws *aws, const char *token)
 	aws->imds_token = strdup(token);
 }
 
-/* -- requests --------------------------------------------------------------- */
+/* -- requests ------------------------------------------------------------- */
 
 void ts_aws_imds_token_call(struct ts_web_call *out)
 {
@@ -211,20 +180,21 @@ void ts_aws_imds_token_call(struct ts_web_call *out)
 }
 
 /* A question to the instance; the token for it comes first. */
-static enum asked ask_instance(struct ts_aws *aws, enum asked what,
-			       struct ts_web_call *out)
+static enum ts_aws_asked ask_instance(struct ts_aws *aws,
+				      enum ts_aws_asked what,
+				      struct ts_web_call *out)
 {
 	if (!aws->imds_token) {
 		ts_aws_imds_token_call(out);
-		return ASKED_IMDS_TOKEN;
+		return TS_AWS_ASKED_IMDS_TOKEN;
 	}
-	if (what == ASKED_REGION)
+	if (what == TS_AWS_ASKED_REGION)
 		ts_web_call_init(out, "GET",
 				 IMDS "/dynamic/instance-identity/document");
 	else
 		ts_web_call_init(out, "GET",
 				 IMDS "/meta-data/iam/security-credentials/%s",
-				 what == ASKED_ROLE ? "" : aws->role);
+				 what == TS_AWS_ASKED_ROLE ? "" : aws->role);
 	ts_web_call_field(out, "X-aws-ec2-metadata-token: %s",
 			  aws->imds_token);
 	out->is_near = true;
@@ -268,13 +238,14 @@ static int read_token_file(const struct ts_aws *aws, const char *path,
 }
 
 /* With the token in a file: of the profile, or of the environment. */
-static enum asked ask_assume(struct ts_aws *aws, struct ts_web_call *out)
+static enum ts_aws_asked ask_assume(struct ts_aws *aws, struct ts_web_call *out)
 {
 	bool ours = aws->uses_profile;
 	const struct ts_aws_role *role = &aws->profile.token_role;
-	const char *path = ours ? aws->profile.token_file
-				: ts_identity_env(aws->place,
-						  "AWS_WEB_IDENTITY_TOKEN_FILE");
+	const char *path =
+		ours ? aws->profile.token_file
+		     : ts_identity_env(aws->place,
+				       "AWS_WEB_IDENTITY_TOKEN_FILE");
 	const char *arn = ours ? role->arn
 			       : ts_identity_env(aws->place, "AWS_ROLE_ARN");
 	const char *session =
@@ -285,10 +256,11 @@ static enum asked ask_assume(struct ts_aws *aws, struct ts_web_call *out)
 	char *jwt;
 
 	if (read_token_file(aws, path, &jwt)) {
-		fail(aws, TS_IDENTITY_REFUSED, "%.120s (%s) holds no token",
-		     path, ours ? "web_identity_token_file"
-				: "AWS_WEB_IDENTITY_TOKEN_FILE");
-		return ASKED_NOTHING;
+		ts_aws_fail(aws, TS_IDENTITY_REFUSED,
+			    "%.120s (%s) holds no token", path,
+			    ours ? "web_identity_token_file"
+				 : "AWS_WEB_IDENTITY_TOKEN_FILE");
+		return TS_AWS_ASKED_NOTHING;
 	}
 	sts_url(aws, url, host);
 	ts_web_call_init(out, "POST", "%s/", url);
@@ -301,7 +273,7 @@ static enum asked ask_assume(struct ts_aws *aws, struct ts_web_call *out)
 	ts_web_form_add(&form, "WebIdentityToken", jwt);
 	ts_web_call_take_body(out, ts_web_form_take(&form));
 	ts_wipe_free_text(jwt);
-	return ASKED_ASSUME;
+	return TS_AWS_ASKED_ASSUME;
 }
 
 static bool begins_with_host(const char *url, const char *host)
@@ -333,8 +305,8 @@ static bool is_allowed(const char *url)
 static void add_container_token(const struct ts_aws *aws,
 				struct ts_web_call *out)
 {
-	const char *token = ts_identity_env(aws->place,
-					    "AWS_CONTAINER_AUTHORIZATION_TOKEN");
+	const char *token = ts_identity_env(
+		aws->place, "AWS_CONTAINER_AUTHORIZATION_TOKEN");
 	const char *path = ts_identity_env(
 		aws->place, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
 	char *text = NULL;
@@ -347,23 +319,26 @@ static void add_container_token(const struct ts_aws *aws,
 	ts_wipe_free_text(text);
 }
 
-static enum asked ask_container(struct ts_aws *aws, const char *relative,
-				const char *full, struct ts_web_call *out)
+static enum ts_aws_asked ask_container(struct ts_aws *aws, const char *relative,
+				       const char *full,
+				       struct ts_web_call *out)
 {
 	if (!relative && !is_allowed(full)) {
-		fail(aws, TS_IDENTITY_REFUSED,
-		     "AWS_CONTAINER_CREDENTIALS_FULL_URI is neither https nor "
-		     "a container's own");
-		return ASKED_NOTHING;
+		ts_aws_fail(
+			aws, TS_IDENTITY_REFUSED,
+			"AWS_CONTAINER_CREDENTIALS_FULL_URI is neither https nor "
+			"a container's own");
+		return TS_AWS_ASKED_NOTHING;
 	}
 	ts_web_call_init(out, "GET", "%s%s", relative ? CONTAINER_HOST : "",
 			 relative ? relative : full);
 	add_container_token(aws, out);
 	out->is_near = strncmp(out->url ? out->url : "", "http:", 5) == 0;
-	return ASKED_CONTAINER;
+	return TS_AWS_ASKED_CONTAINER;
 }
 
-static enum asked ask_credentials(struct ts_aws *aws, struct ts_web_call *out)
+static enum ts_aws_asked ask_credentials(struct ts_aws *aws,
+					 struct ts_web_call *out)
 {
 	const char *relative = ts_identity_env(
 		aws->place, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
@@ -375,18 +350,22 @@ static enum asked ask_credentials(struct ts_aws *aws, struct ts_web_call *out)
 		return ask_assume(aws, out);
 	if (source == TS_AWS_ENVIRONMENT ||
 	    (source == TS_AWS_CONTAINER && !relative && !full)) {
-		fail(aws, TS_IDENTITY_REFUSED, "AWS: the environment has no "
-		     "credentials, as the profile says (credential_source)");
-		return ASKED_NOTHING;
+		ts_aws_fail(
+			aws, TS_IDENTITY_REFUSED,
+			"AWS: the environment has no "
+			"credentials, as the profile says (credential_source)");
+		return TS_AWS_ASKED_NOTHING;
 	}
 	if ((relative || full) && source != TS_AWS_INSTANCE)
 		return ask_container(aws, relative, full, out);
-	return ask_instance(aws, aws->role ? ASKED_INSTANCE : ASKED_ROLE, out);
+	return ask_instance(
+		aws, aws->role ? TS_AWS_ASKED_INSTANCE : TS_AWS_ASKED_ROLE,
+		out);
 }
 
 /* The next role of the profile, by the credentials that there are. */
-static enum asked ask_next_role(struct ts_aws *aws, int64_t wall_s,
-				struct ts_web_call *out)
+static enum ts_aws_asked ask_next_role(struct ts_aws *aws, int64_t wall_s,
+				       struct ts_web_call *out)
 {
 	const struct ts_aws_role *role =
 		&aws->profile.roles[aws->roles_left - 1];
@@ -405,11 +384,11 @@ static enum asked ask_next_role(struct ts_aws *aws, int64_t wall_s,
 		ts_web_form_add(&form, "ExternalId", role->external_id);
 	ts_web_call_take_body(out, ts_web_form_take(&form));
 	ts_aws_sign(out, host, aws->region, "sts", &aws->credentials, wall_s);
-	return ASKED_NEXT_ROLE;
+	return TS_AWS_ASKED_NEXT_ROLE;
 }
 
-static enum asked ask_token(struct ts_aws *aws, int64_t wall_s,
-			    struct ts_web_call *out)
+static enum ts_aws_asked ask_token(struct ts_aws *aws, int64_t wall_s,
+				   struct ts_web_call *out)
 {
 	char url[HOST_CAP], host[HOST_CAP];
 	struct ts_web_form form;
@@ -424,7 +403,7 @@ static enum asked ask_token(struct ts_aws *aws, int64_t wall_s,
 	ts_web_form_add(&form, "SigningAlgorithm", "ES384");
 	ts_web_call_take_body(out, ts_web_form_take(&form));
 	ts_aws_sign(out, host, aws->region, "sts", &aws->credentials, wall_s);
-	return ASKED_TOKEN;
+	return TS_AWS_ASKED_TOKEN;
 }
 
 bool ts_aws_next(struct ts_aws *aws, int64_t wall_s, struct ts_web_call *out)
@@ -433,195 +412,22 @@ bool ts_aws_next(struct ts_aws *aws, int64_t wall_s, struct ts_web_call *out)
 	if (aws->outcome != TS_IDENTITY_BUSY)
 		return false;
 	if (!aws->region[0])
-		aws->asked = ask_instance(aws, ASKED_REGION, out);
+		aws->asked = ask_instance(aws, TS_AWS_ASKED_REGION, out);
 	else if (!aws->credentials.key_id || !aws->credentials.secret)
 		aws->asked = ask_credentials(aws, out);
 	else if (aws->roles_left > 0)
 		aws->asked = ask_next_role(aws, wall_s, out);
 	else
 		aws->asked = ask_token(aws, wall_s, out);
-	if (aws->asked != ASKED_NOTHING && !out->is_bad)
+	if (aws->asked != TS_AWS_ASKED_NOTHING && !out->is_bad)
 		return true;
 	ts_web_call_deinit(out);
 	if (aws->outcome == TS_IDENTITY_BUSY)
-		fail(aws, TS_IDENTITY_REFUSED,
-		     "AWS: a credential or an address of the environment "
-		     "cannot be sent");
+		ts_aws_fail(
+			aws, TS_IDENTITY_REFUSED,
+			"AWS: a credential or an address of the environment "
+			"cannot be sent");
 	return false;
-}
-
-/* -- replies ---------------------------------------------------------------- */
-
-/* The text of the first such element: STS's answers have each of those that
- * are looked for once, and without attributes. */
-static const char *find_element(const struct ts_web_reply *reply,
-				const char *name, size_t *len)
-{
-	char open[40], close[40];
-	const char *from, *to;
-
-	snprintf(open, sizeof(open), "<%s>", name);
-	snprintf(close, sizeof(close), "</%s>", name);
-	from = reply->len ? strstr(reply->body, open) : NULL;
-	if (!from)
-		return NULL;
-	from += strlen(open);
-	to = strstr(from, close);
-	*len = to ? (size_t)(to - from) : 0;
-	return to ? from : NULL;
-}
-
-static int read_element(const struct ts_web_reply *reply, const char *name,
-			char **out)
-{
-	size_t len;
-	const char *text = find_element(reply, name, &len);
-
-	*out = NULL;
-	return text ? ts_web_read_token(text, len, out) : -EBADMSG;
-}
-
-static int read_json_credentials(struct ts_aws_credentials *out,
-				 const struct ts_web_reply *reply)
-{
-	int err = ts_web_read_json_token(reply, "AccessKeyId", &out->key_id);
-
-	if (!err)
-		err = ts_web_read_json_token(reply, "SecretAccessKey",
-					     &out->secret);
-	/* Keys of a user, as a service of one's own may hand out, have none. */
-	if (!err && ts_web_read_json_token(reply, "Token", &out->session) ==
-			    -ENOMEM)
-		err = -ENOMEM;
-	return err;
-}
-
-static int read_xml_credentials(struct ts_aws_credentials *out,
-				const struct ts_web_reply *reply)
-{
-	int err = read_element(reply, "AccessKeyId", &out->key_id);
-
-	if (!err)
-		err = read_element(reply, "SecretAccessKey", &out->secret);
-	if (!err)
-		err = read_element(reply, "SessionToken", &out->session);
-	return err;
-}
-
-/* In place of those that asked for them. */
-static int read_next_credentials(struct ts_aws *aws,
-				 const struct ts_web_reply *reply)
-{
-	struct ts_aws_credentials next = {0};
-	int err = read_xml_credentials(&next, reply);
-
-	if (err) {
-		ts_aws_credentials_deinit(&next);
-		return err;
-	}
-	ts_aws_credentials_deinit(&aws->credentials);
-	aws->credentials = next;
-	aws->roles_left--;
-	return 0;
-}
-
-static int read_region(struct ts_aws *aws, const struct ts_web_reply *reply)
-{
-	json_t *root = json_loadb(reply->body, reply->len, TS_JSON_READ_FLAGS,
-				  NULL);
-	const char *text = ts_json_text(root, "region");
-	int err = text ? set_region(aws, text) : -EBADMSG;
-
-	json_decref(root);
-	return err;
-}
-
-static const char *what_was_asked(const struct ts_aws *aws)
-{
-	static const char *const names[] = {
-		[ASKED_NOTHING] = "",
-		[ASKED_IMDS_TOKEN] = "EC2 metadata",
-		[ASKED_REGION] = "EC2 metadata: region",
-		[ASKED_ROLE] = "EC2 metadata: the instance's role",
-		[ASKED_INSTANCE] = "EC2 metadata: credentials",
-		[ASKED_CONTAINER] = "the container's credentials",
-		[ASKED_ASSUME] = "aws sts:AssumeRoleWithWebIdentity",
-		[ASKED_NEXT_ROLE] = "aws sts:AssumeRole",
-		[ASKED_TOKEN] = "aws sts:GetWebIdentityToken",
-	};
-
-	return names[aws->asked];
-}
-
-static void take_refusal(struct ts_aws *aws, const struct ts_web_reply *reply)
-{
-	const char *what = what_was_asked(aws), *code, *message;
-	size_t code_len = 0, message_len = 0;
-	char words[TS_WEB_WORDS_CAP];
-
-	if (reply->status == 0) {
-		fail(aws, TS_IDENTITY_UNREACHED, "%s cannot be reached: %s",
-		     what, reply->error);
-		return;
-	}
-	code = find_element(reply, "Code", &code_len);
-	message = find_element(reply, "Message", &message_len);
-	if (code) {
-		snprintf(words, sizeof(words), "%.*s: %.*s", (int)code_len,
-			 code, (int)message_len, message ? message : "");
-		ts_clean_text(words, ' ');
-	} else {
-		ts_web_words(reply, words);
-	}
-	fail(aws,
-	     ts_web_is_passing(reply) ? TS_IDENTITY_UNREACHED
-				      : TS_IDENTITY_REFUSED,
-	     "%s failed: http %d: %s", what, reply->status, words);
-}
-
-static int take_answer(struct ts_aws *aws, const struct ts_web_reply *reply)
-{
-	switch (aws->asked) {
-	case ASKED_IMDS_TOKEN:
-		return ts_web_read_token(reply->body, reply->len,
-					 &aws->imds_token);
-	case ASKED_REGION:
-		return read_region(aws, reply);
-	case ASKED_ROLE:
-		return ts_web_read_token(reply->body, reply->len, &aws->role);
-	case ASKED_INSTANCE:
-	case ASKED_CONTAINER:
-		return read_json_credentials(&aws->credentials, reply);
-	case ASKED_ASSUME:
-		return read_xml_credentials(&aws->credentials, reply);
-	case ASKED_NEXT_ROLE:
-		return read_next_credentials(aws, reply);
-	case ASKED_TOKEN:
-		return read_element(reply, "WebIdentityToken", &aws->token);
-	case ASKED_NOTHING:
-		break;
-	}
-	return -EPROTO;
-}
-
-void ts_aws_reply(struct ts_aws *aws, const struct ts_web_reply *reply)
-{
-	int err;
-
-	if (aws->outcome != TS_IDENTITY_BUSY)
-		return;
-	if (!ts_web_is_success(reply)) {
-		take_refusal(aws, reply);
-		return;
-	}
-	err = take_answer(aws, reply);
-	if (err == -ENOMEM)
-		fail(aws, TS_IDENTITY_UNREACHED, "out of memory");
-	else if (err)
-		fail(aws, TS_IDENTITY_REFUSED, "%s: an answer that makes no "
-		     "sense", what_was_asked(aws));
-	else if (aws->token)
-		aws->outcome = TS_IDENTITY_FOUND;
 }
 
 enum ts_identity_outcome ts_aws_outcome(const struct ts_aws *aws)

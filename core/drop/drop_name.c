@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/encode.h"
 #include "core/base/err.h"
 
 #define PARTIAL ".partial"
@@ -225,14 +226,6 @@ void ts_drop_name_escape(const char *name, char out[static TS_DROP_ESCAPED_CAP])
 	*out = '\0';
 }
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = (char)(c | 0x20);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : BAD;
-}
-
 int ts_drop_name_unescape(const char *text, size_t len,
 			  char out[static TS_DROP_NAME_CAP])
 {
@@ -242,15 +235,10 @@ int ts_drop_name_unescape(const char *text, size_t len,
 		int c = (uint8_t)text[i];
 
 		if (c == '%') {
-			int high = len - i > 2 ? hex_value(text[i + 1]) : BAD;
-			int low = len - i > 2 ? hex_value(text[i + 2]) : BAD;
-
-			if (high == BAD || low == BAD)
-				return -EINVAL;
-			c = high << 4 | low;
+			c = len - i > 2 ? ts_hex_byte(text + i + 1) : BAD;
 			i += 2;
 		}
-		if (c == '\0' || used == TS_DROP_NAME_MAX)
+		if (c == BAD || c == '\0' || used == TS_DROP_NAME_MAX)
 			return -EINVAL;
 		out[used++] = (char)c;
 	}

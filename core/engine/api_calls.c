@@ -278,19 +278,23 @@ static struct timespec deadline(unsigned wait_ms)
 	return end;
 }
 
-/* The job is ours again, or -ETIMEDOUT: the thread's. */
-static int await(struct api_calls *c, struct job *job, unsigned wait_ms)
+/* What it came to, and the job is ours again; -ETIMEDOUT and NULL: it is the
+ * thread's, which may have freed it by now. */
+static int await(struct api_calls *c, struct job **job, unsigned wait_ms)
 {
 	const struct timespec end = deadline(wait_ms);
-	int late = 0;
+	int late = 0, code;
 
 	pthread_mutex_lock(&c->lock);
-	while (!job->is_done && !late)
+	while (!(*job)->is_done && !late)
 		late = pthread_cond_timedwait(&c->changed, &c->lock, &end);
-	job->is_left = !job->is_done;
-	late = job->is_left;
+	code = (*job)->is_done ? (*job)->code : -ETIMEDOUT;
+	if (!(*job)->is_done) {
+		(*job)->is_left = true;
+		*job = NULL;
+	}
 	pthread_mutex_unlock(&c->lock);
-	return late ? -ETIMEDOUT : job->code;
+	return code;
 }
 
 static int read_op(void *ctx, const char *key, unsigned wait_ms,
@@ -305,8 +309,8 @@ static int read_op(void *ctx, const char *key, unsigned wait_ms,
 	job->is_read = true;
 	code = push_job(ctx, job);
 	if (!code)
-		code = await(ctx, job, wait_ms);
-	if (code == -ETIMEDOUT && job->is_left)
+		code = await(ctx, &job, wait_ms);
+	if (!job)
 		return code;
 	if (!code) {
 		*out = job->data;
@@ -332,10 +336,9 @@ static int write_op(void *ctx, const char *key, const void *data, size_t len,
 	if (!code && then)
 		return 0;
 	if (!code)
-		code = await(ctx, job, wait_ms);
-	if (code == -ETIMEDOUT && job->is_left)
-		return code;
-	free_job(job);
+		code = await(ctx, &job, wait_ms);
+	if (job)
+		free_job(job);
 	return code;
 }
 

@@ -93,7 +93,8 @@ static void *run(void *ctx)
 	struct tsnet *ts = c->ts;
 	int code = write_file(c);
 
-	if (c->has_begun) {
+	if (c->has_begun) { /* nobody waits for us any more */
+		pthread_detach(pthread_self());
 		free_capture(c);
 		api_leave(ts);
 		return NULL;

@@ -2,6 +2,7 @@
  * api_internal.h - struct tsnet, and what the files behind tsnet.h share
  *
  *   api         settings, start, end
+ *   api_wait    for the node, for a descriptor
  *   api_host    questions to the server's own host, and its table
  *   api_dial    connections to others
  *   api_listen  connections from others
@@ -94,6 +95,8 @@ int api_check_open(struct tsnet *ts, const char *what);
 void api_stop(struct tsnet *ts);
 void api_free(struct tsnet *ts);
 bool api_is_closing(struct tsnet *ts);
+
+/* -- api_wait.c ----------------------------------------------------------- */
 struct timespec api_deadline(unsigned timeout_s);
 /* Milliseconds until then, for poll(). */
 int api_left_ms(const struct timespec *end);
@@ -157,6 +160,8 @@ int api_bind_tailnet(struct tsnet *ts, uint8_t proto, int family,
 int api_remember(struct tsnet *ts, const struct api_listener *l);
 /* Is fd a listener of this server's? out may be NULL. */
 bool api_find_listener(struct tsnet *ts, int fd, struct api_listener *out);
+/* Is this the thread of an accept that asks the program what it wants? */
+bool api_is_asking(const struct tsnet *ts);
 /* From now on they accept nothing, and who waits there is told. */
 void api_end_listeners(struct tsnet *ts);
 

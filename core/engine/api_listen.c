@@ -311,14 +311,29 @@ int tsnet_listen_fallback(struct tsnet *ts, tsnet_wants_fn wants, void *ctx)
 
 /* -- accepting ------------------------------------------------------------ */
 
-static bool is_wanted(const struct api_listener *l,
+/* The server that waits for the program's answer; NULL: none. */
+static __thread const struct tsnet *asking;
+
+bool api_is_asking(const struct tsnet *ts)
+{
+	return asking == ts;
+}
+
+static bool is_wanted(const struct tsnet *ts, const struct api_listener *l,
 		      const struct ts_flow_entry *entry)
 {
 	char src[TS_ADDR_TEXT_CAP], dst[TS_ADDR_TEXT_CAP];
+	const struct tsnet *before = asking;
+	bool yes;
 
+	if (!l->wants)
+		return true;
 	ts_addr_format(&entry->tailnet_remote, src);
 	ts_addr_format(&entry->tailnet_local, dst);
-	return !l->wants || l->wants(l->wants_ctx, src, dst);
+	asking = ts;
+	yes = l->wants(l->wants_ctx, src, dst);
+	asking = before;
+	return yes;
 }
 
 /* false: it is a stranger's, or not wanted. */
@@ -336,7 +351,7 @@ static bool welcome(struct tsnet *ts, const struct api_listener *l, int fd,
 	    api_native_peer(fd, &req.native_remote) ||
 	    !api_host_find(ts, IPPROTO_TCP, &req.native_local,
 			   &req.native_remote, &entry) ||
-	    entry.kind != TS_FLOW_ACCEPT || !is_wanted(l, &entry))
+	    entry.kind != TS_FLOW_ACCEPT || !is_wanted(ts, l, &entry))
 		return false;
 	*peer = entry.tailnet_remote;
 	api_send_at_once(fd);

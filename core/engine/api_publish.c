@@ -115,8 +115,9 @@ int tsnet_unlisten(struct tsnet *ts, int listener)
 	if (code)
 		return code;
 	if (!api_find_listener(ts, listener, NULL)) {
+		code = api_fail(ts, -EBADF, "not a listener of this server");
 		api_leave(ts);
-		return api_fail(ts, -EBADF, "not a listener of this server");
+		return code;
 	}
 	pthread_mutex_lock(&ts->publish_lock);
 	code = take_back_of(ts, listener);

@@ -3,7 +3,8 @@
  *
  * What to ask is core/acme's; here are the requests, by HTTPS to the CA and by
  * the control connection for the DNS record. The control connection may be
- * gone for a moment: that is waited for.
+ * gone for a moment: that is waited for. With tls-alpn-01 there is a certificate
+ * to show instead, to a CA that comes by Funnel, as long as the order lives.
  */
 #include "core/engine/cert_issue.h"
 
@@ -14,6 +15,7 @@
 #include <time.h>
 
 #include "core/acme/acme_json.h"
+#include "core/acme/alpn_cert.h"
 #include "core/base/err.h"
 #include "core/base/log.h"
 #include "core/engine/cert_store.h"
@@ -41,6 +43,8 @@ struct cert_issue {
 	struct dns_wait *dns;
 	unsigned dns_tries;
 	char dns_name[320], dns_value[64]; /* not set yet; "": none */
+	char *domain;
+	struct ts_cert_pair proof; /* NULLs: none is wanted */
 	cert_issue_fn fn;
 	void *ctx;
 };
@@ -109,7 +113,7 @@ static void on_dns(void *ctx, const char *error)
 	issue->dns_name[0] = '\0';
 	if (!error)
 		log_info("acme: the control server has set a DNS record");
-	ts_acme_order_dns_reply(issue->order, error);
+	ts_acme_order_proof_reply(issue->order, error);
 	/* Not at once: we are inside a call of the node's. */
 	ts_timer_set(issue->timer, now_of(issue));
 }
@@ -134,7 +138,7 @@ static void set_dns(struct cert_issue *issue)
 	    ++issue->dns_tries < DNS_TRIES)
 		return; /* with the timer */
 	issue->dns_name[0] = '\0';
-	ts_acme_order_dns_reply(issue->order,
+	ts_acme_order_proof_reply(issue->order,
 				err == -ENETDOWN
 					? "not connected to the control server"
 					: ts_strerror(err));
@@ -148,6 +152,25 @@ static void begin_dns(struct cert_issue *issue, const struct ts_acme_step *step)
 		 step->dns_value);
 	issue->dns_tries = 0;
 	set_dns(issue);
+}
+
+/* -- what is shown -------------------------------------------------------- */
+
+static void begin_alpn(struct cert_issue *issue,
+		       const struct ts_acme_step *step)
+{
+	int err;
+
+	ts_cert_pair_deinit(&issue->proof);
+	err = ts_acme_alpn_cert(issue->domain, step->digest, time(NULL),
+				&issue->proof);
+	ts_acme_order_proof_reply(issue->order, err ? ts_strerror(err) : NULL);
+	log_info("acme: %s: the CA may look, by tls-alpn-01", issue->domain);
+}
+
+const struct ts_cert_pair *cert_issue_proof(const struct cert_issue *issue)
+{
+	return issue->proof.key_pem ? &issue->proof : NULL;
 }
 
 /* -- steps ---------------------------------------------------------------- */
@@ -194,6 +217,9 @@ static void step(struct cert_issue *issue)
 	case TS_ACME_DNS:
 		begin_dns(issue, &next);
 		break;
+	case TS_ACME_ALPN:
+		begin_alpn(issue, &next);
+		break;
 	default:
 		break;
 	}
@@ -213,14 +239,15 @@ static void on_timer(void *ctx)
 }
 
 struct cert_issue *cert_issue_start(struct ts_engine *engine,
-				    const char *domain, const char *replaces,
+				    const struct cert_issue_want *wanted,
 				    cert_issue_fn fn, void *ctx,
 				    char err[static 256])
 {
 	struct ts_acme_want want = {
 		.directory_url = engine->config.acme_directory,
-		.domain = domain,
-		.replaces = replaces,
+		.domain = wanted->domain,
+		.replaces = wanted->replaces,
+		.by_alpn = wanted->challenge == TS_CERT_TLS_ALPN01,
 	};
 	struct cert_issue *issue = calloc(1, sizeof(*issue));
 	int code = issue ? 0 : -ENOMEM;
@@ -235,7 +262,9 @@ struct cert_issue *cert_issue_start(struct ts_engine *engine,
 		issue->timer = ts_timer_new(engine->loop, on_timer, issue);
 		issue->order = ts_acme_order_new(&want, issue->account,
 						 now_of(issue));
-		code = issue->timer && issue->order ? 0 : -ENOMEM;
+		issue->domain = strdup(wanted->domain);
+		code = issue->timer && issue->order && issue->domain ? 0
+								     : -ENOMEM;
 	}
 	if (!code) {
 		ts_timer_set(issue->timer, now_of(issue));
@@ -255,6 +284,8 @@ void cert_issue_cancel(struct cert_issue *issue)
 	ts_timer_free(issue->timer);
 	ts_acme_order_free(issue->order);
 	ts_acme_key_free(issue->account);
+	ts_cert_pair_deinit(&issue->proof);
+	free(issue->domain);
 	free(issue);
 }
 

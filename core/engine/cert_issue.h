@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "core/acme/acme_order.h"
+#include "core/node/cert_report.h"
 
 struct ts_engine;
 struct cert_issue;
@@ -22,12 +23,18 @@ struct cert_outcome {
 };
 typedef void (*cert_issue_fn)(void *ctx, struct cert_outcome *outcome);
 
-/* replaces: the ARI ID of what is renewed, or NULL. fn is called once, never
- * inside. NULL: err says why. */
+struct cert_issue_want {
+	const char *domain;
+	const char *replaces; /* the ARI ID of what is renewed, or NULL */
+	enum ts_cert_challenge challenge;
+};
+/* fn is called once, never inside. NULL: err says why. */
 struct cert_issue *cert_issue_start(struct ts_engine *engine,
-				    const char *domain, const char *replaces,
+				    const struct cert_issue_want *want,
 				    cert_issue_fn fn, void *ctx,
 				    char err[static 256]);
+/* What the CA is to be shown by TLS now; NULL: nothing. */
+const struct ts_cert_pair *cert_issue_proof(const struct cert_issue *issue);
 void cert_issue_cancel(struct cert_issue *issue); /* NULL is fine */
 
 /* RFC 9773: when the CA wants it renewed (0: it does not say). fn as above. */

@@ -9,6 +9,11 @@
  * CA is left in peace: half a minute, then twice as long each time, an hour at
  * most, or as long as it asked for. Meanwhile the answer is the same error.
  *
+ * The CA is given its proof in the DNS, by the control server. Where that cannot
+ * be, and where Funnel brings the CA to us anyway, by TLS (tls-alpn-01): for a
+ * funnel's name that is not the tailnet's, and for renewals. If a renewal fails
+ * so, it is tried by the DNS.
+ *
  * A certificate whose issuer this system does not know is taken for none, as
  * upstream has it, so that a leftover of some test CA does not stay; unless the
  * directory is one that was chosen, or we have got it ourselves.
@@ -28,6 +33,8 @@
 #include "core/engine/cert_store.h"
 #include "core/engine/engine_internal.h"
 #include "core/model/json_fields.h"
+#include "core/node/node_serve.h"
+#include "core/serve/funnel_rule.h"
 
 enum { REST_FIRST_MS = 30 * 1000, REST_MAX_MS = 3600 * 1000 };
 
@@ -39,6 +46,32 @@ static bool has_wildcards(const struct ts_netmap *map)
 	       json_object_get(map->self->cap_map, "dns-subdomain-resolve");
 }
 
+static bool has_funnel(const struct ts_engine *engine, const char *domain)
+{
+	char target[TS_CERT_DOMAIN_CAP + 4];
+
+	snprintf(target, sizeof(target), "%s:443", domain);
+	return domain[0] != '*' &&
+	       ts_serve_lets_funnel(ts_node_serve(engine->node), target);
+}
+
+static const json_t *domains_of(const struct ts_engine *engine)
+{
+	const struct ts_netmap *map = ts_node_netmap(engine->node);
+
+	return map->dns ? ts_json_array(map->dns->raw, "CertDomains") : NULL;
+}
+
+/* A name of the user's own, of which the tailnet knows nothing. */
+static bool is_funnels_own(const struct ts_engine *engine, const char *domain)
+{
+	char err[CERT_ERROR_CAP];
+
+	return ts_cert_domain_looks_fine(domain) &&
+	       has_funnel(engine, domain) &&
+	       ts_cert_domain_check(domain, domains_of(engine), false, err);
+}
+
 int cert_name_check(const struct ts_engine *engine, const char *domain,
 			char err[static CERT_ERROR_CAP])
 {
@@ -48,10 +81,10 @@ int cert_name_check(const struct ts_engine *engine, const char *domain,
 		snprintf(err, CERT_ERROR_CAP, "no netmap available");
 		return -EACCES;
 	}
-	return ts_cert_domain_check(
-		domain,
-		map->dns ? ts_json_array(map->dns->raw, "CertDomains") : NULL,
-		has_wildcards(map), err);
+	if (is_funnels_own(engine, domain))
+		return 0;
+	return ts_cert_domain_check(domain, domains_of(engine),
+				    has_wildcards(map), err);
 }
 
 /* -- what is there -------------------------------------------------------- */
@@ -149,39 +182,82 @@ static void succeed(struct cert_name *name, struct ts_cert_pair *pair)
 		 (long long)(name->info.not_after - time(NULL)) / 3600);
 }
 
+static enum ts_cert_challenge choose(const struct cert_name *name)
+{
+	const struct ts_engine *engine = name->engine;
+
+	if (is_funnels_own(engine, name->domain) ||
+	    (has_funnel(engine, name->domain) && cert_name_is_fit(name, 0)))
+		return TS_CERT_TLS_ALPN01;
+	return TS_CERT_DNS01;
+}
+
+static void start(struct cert_name *name, enum ts_cert_challenge challenge);
+
+/* By the DNS, where that may help. */
+static bool try_otherwise(struct cert_name *name,
+			  const struct cert_outcome *outcome)
+{
+	if (name->challenge == TS_CERT_DNS01 || outcome->is_limited ||
+	    is_funnels_own(name->engine, name->domain))
+		return false;
+	log_info("cert: %s: %s: now by dns-01", name->domain, outcome->error);
+	start(name, TS_CERT_DNS01);
+	return name->issue != NULL;
+}
+
 static void on_issued(void *ctx, struct cert_outcome *outcome)
 {
 	struct cert_name *name = ctx;
+	struct ts_cert_counts *counts =
+		certs_counts(name->engine, name->challenge);
 
 	name->issue = NULL;
-	if (outcome->error)
-		rest(name, outcome);
-	else
+	if (!outcome->error) {
+		counts->success++;
 		succeed(name, &outcome->pair);
+	} else {
+		counts->failure++;
+		if (try_otherwise(name, outcome))
+			return;
+		rest(name, outcome);
+	}
 	ts_cert_pair_deinit(&outcome->pair);
 	name->issued(name);
+}
+
+static void start(struct cert_name *name, enum ts_cert_challenge challenge)
+{
+	const struct cert_issue_want want = {
+		.domain = name->domain,
+		.replaces = cert_name_is_fit(name, 0) ? name->info.ari_id
+						      : NULL,
+		.challenge = challenge,
+	};
+	struct cert_outcome none = {.error = NULL};
+	char err[256];
+
+	name->challenge = challenge;
+	name->issue = cert_issue_start(name->engine, &want, on_issued, name,
+				       err);
+	if (name->issue) {
+		certs_counts(name->engine, challenge)->start++;
+		return;
+	}
+	none.error = err;
+	rest(name, &none);
 }
 
 /* What is fit is served meanwhile. */
 void cert_name_obtain(struct cert_name *name)
 {
-	struct cert_outcome none = {.error = NULL};
-	const char *replaces;
-	char err[256];
-
 	if (name->issue ||
 	    ts_loop_now_ms(name->engine->loop) < name->rest_until_ms)
 		return;
 	log_info("cert: %s: asking %s for %s", name->domain,
 		 name->engine->config.acme_directory,
 		 name->pair.key_pem ? "a new one" : "one");
-	replaces = cert_name_is_fit(name, 0) ? name->info.ari_id : NULL;
-	name->issue = cert_issue_start(name->engine, name->domain, replaces,
-				       on_issued, name, err);
-	if (name->issue)
-		return;
-	none.error = err;
-	rest(name, &none);
+	start(name, choose(name));
 }
 
 /* -- renewal -------------------------------------------------------------- */

@@ -26,6 +26,7 @@ struct cert_name {
 	int64_t renew_at; /* 0: to be found out */
 	struct cert_window *window;
 	struct cert_issue *issue;
+	enum ts_cert_challenge challenge; /* of the issue */
 	void (*issued)(struct cert_name *name); /* its waits can be answered */
 	struct ts_link waits; /* certs.c: until the issue is over */
 	size_t wait_count;    /* these, and those that are being answered */

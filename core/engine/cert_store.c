@@ -143,6 +143,16 @@ int cert_store_read(struct ts_engine *engine, const char *domain,
 	return err;
 }
 
+bool cert_store_has(struct ts_engine *engine, const char *domain)
+{
+	struct ts_cert_pair pair;
+
+	if (cert_store_read(engine, domain, &pair))
+		return false;
+	ts_cert_pair_deinit(&pair);
+	return true;
+}
+
 int cert_store_write(struct ts_engine *engine, const char *domain,
 		     const struct ts_cert_pair *pair)
 {

@@ -16,6 +16,7 @@ struct ts_engine;
 /* 0, -ENOENT (one of both is missing), or what the system said. */
 int cert_store_read(struct ts_engine *engine, const char *domain,
 		    struct ts_cert_pair *out);
+bool cert_store_has(struct ts_engine *engine, const char *domain);
 int cert_store_write(struct ts_engine *engine, const char *domain,
 		     const struct ts_cert_pair *pair);
 /* A chain that this system has no root for is not fit, as upstream has it, so

@@ -13,6 +13,8 @@
 #include <string.h>
 
 #include "core/engine/cert_name.h"
+#include "core/engine/cert_refresh.h"
+#include "core/engine/cert_store.h"
 #include "core/engine/engine_internal.h"
 
 enum {
@@ -38,6 +40,8 @@ struct certs {
 	size_t name_count, wait_count;
 	struct ts_timer *timer; /* answers what is ready, ends what waits */
 	struct ts_timer *look;
+	bool has_listeners; /* programs', behind TLS */
+	struct ts_cert_counts orders[TS_CERT_CHALLENGES];
 };
 
 static uint64_t now_of(const struct certs *certs)
@@ -209,10 +213,92 @@ static void on_look(void *ctx)
 {
 	struct certs *certs = ctx;
 
+	cert_refresh(certs->engine, certs->has_listeners);
 	for (struct ts_link *at = certs->names.next; at != &certs->names;
 	     at = at->next)
 		cert_name_look_after(name_at(at));
 	ts_timer_set(certs->look, now_of(certs) + LOOK_MS);
+}
+
+void certs_keep_fresh(struct ts_engine *engine, const char *domain,
+		      bool obtains)
+{
+	char err[CERT_ERROR_CAP];
+	struct cert_name *name;
+
+	if (cert_name_check(engine, domain, err) ||
+	    (!obtains && !certs_find(engine, domain) &&
+	     !cert_store_has(engine, domain)))
+		return;
+	name = get_name(engine->certs, domain);
+	if (!name)
+		return;
+	cert_name_load(name);
+	if (obtains && !cert_name_is_fit(name, 0))
+		cert_name_obtain(name);
+}
+
+void certs_changed(struct ts_engine *engine)
+{
+	if (engine->certs)
+		ts_timer_set(engine->certs->look, now_of(engine->certs));
+}
+
+void certs_listened(struct ts_engine *engine)
+{
+	if (!engine->certs || engine->certs->has_listeners)
+		return;
+	engine->certs->has_listeners = true;
+	certs_changed(engine);
+}
+
+/* -- what is said of them ------------------------------------------------- */
+
+struct ts_cert_counts *certs_counts(struct ts_engine *engine,
+				    enum ts_cert_challenge challenge)
+{
+	return &engine->certs->orders[challenge];
+}
+
+static int compare_texts(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static void list_pending(const struct certs *certs,
+			 struct ts_cert_report *out)
+{
+	const char *pending[NAMES_MAX];
+	size_t count = 0, at = 0;
+
+	for (struct ts_link *l = certs->names.next; l != &certs->names;
+	     l = l->next)
+		if (name_at(l)->issue && !cert_name_is_fit(name_at(l), 0))
+			pending[count++] = name_at(l)->domain;
+	qsort(pending, count, sizeof(pending[0]), compare_texts);
+	for (size_t i = 0; i < count; i++) {
+		size_t room = sizeof(out->pending) - at;
+		int n = snprintf(out->pending + at, room, "%s%s",
+				 i > 0 ? ", " : "", pending[i]);
+
+		if (n < 0 || (size_t)n >= room) {
+			out->pending[at] = '\0';
+			return;
+		}
+		at += (size_t)n;
+	}
+}
+
+void certs_report(void *ctx, struct ts_cert_report *out)
+{
+	const struct ts_engine *engine = ctx;
+	const struct certs *certs = engine->certs;
+
+	*out = (struct ts_cert_report){.pending = ""};
+	if (!certs)
+		return;
+	memcpy(out->orders, certs->orders, sizeof(out->orders));
+	list_pending(certs, out);
 }
 
 /* -- who asks ------------------------------------------------------------- */

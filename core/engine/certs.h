@@ -12,6 +12,7 @@
 
 #include "core/acme/cert_pair.h"
 #include "core/host/host.h"
+#include "core/node/cert_report.h"
 
 struct ts_engine;
 struct certs;
@@ -36,6 +37,19 @@ struct cert_wait *certs_get(struct ts_engine *engine, const char *domain,
 			    int64_t min_validity_s, unsigned limit_ms,
 			    cert_answer_fn fn, void *ctx);
 void certs_cancel(struct cert_wait *wait); /* NULL is fine */
+/* The node runs, has another name, or serves something else: what that needs is
+ * asked for soon. Also before certs_open(). */
+void certs_changed(struct ts_engine *engine);
+/* A program listens behind TLS. */
+void certs_listened(struct ts_engine *engine);
+/* One that is used, or (obtains false) may be: it is renewed when it is time.
+ * obtains: and had from the CA, where there is none. */
+void certs_keep_fresh(struct ts_engine *engine, const char *domain,
+		      bool obtains);
+/* As in ts_node_io; ctx: the engine. */
+void certs_report(void *ctx, struct ts_cert_report *out);
+struct ts_cert_counts *certs_counts(struct ts_engine *engine,
+				    enum ts_cert_challenge challenge);
 /* tailcfg.C2NTLSCertInfo of what is stored. NULL: out of memory. */
 json_t *certs_status(struct ts_engine *engine, const char *domain);
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/base/err.h"
+#include "core/engine/cert_issue.h"
 #include "core/engine/cert_name.h"
 #include "core/engine/cert_store.h"
 #include "core/engine/engine_internal.h"
@@ -65,8 +66,33 @@ static void host_cancel(void *handle)
 	free(wanted);
 }
 
-const struct ts_host_cert_ops engine_cert_ops = {.start = host_start,
-						 .cancel = host_cancel};
+static bool host_proof(void *ctx, const char *name, const char **key_pem,
+		       const char **chain_pem)
+{
+	const struct ts_engine *engine = ctx;
+	const struct cert_name *known =
+		engine->certs ? certs_find(engine, name) : NULL;
+	const struct ts_cert_pair *proof =
+		known && known->issue ? cert_issue_proof(known->issue) : NULL;
+
+	if (!proof)
+		return false;
+	*key_pem = proof->key_pem;
+	*chain_pem = proof->chain_pem;
+	return true;
+}
+
+static void host_listened(void *ctx)
+{
+	certs_listened(ctx);
+}
+
+const struct ts_host_cert_ops engine_cert_ops = {
+	.start = host_start,
+	.cancel = host_cancel,
+	.proof = host_proof,
+	.listened = host_listened,
+};
 
 /* -- for the control server ----------------------------------------------- */
 

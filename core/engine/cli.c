@@ -254,7 +254,9 @@ static int parse(struct cli *cli, const struct command *c,
 		} else if (!o) {
 			code = take_word(cli, c, argv[i]);
 		} else if (!set_option(cli, o, value)) {
-			code = wrong_use(c, "needs a value:", argv[i]);
+			code = wrong_use(c, value ? "not a number from 1:"
+						  : "needs a value:",
+					 value ? value : argv[i]);
 		} else if (o->kind != OPTION_FLAG) {
 			i++;
 		}

@@ -190,9 +190,11 @@ static int log_in_anew(const struct cli *cli, const char *key)
 {
 	json_t *before = NULL, *prefs = NULL;
 	int code = cli_ask(cli, "GET", API "prefs", &before);
+	bool is_new;
 
 	if (!code)
 		code = cli_send(cli, "PUT", API "profiles/", NULL);
+	is_new = code == 0;
 	if (!code)
 		code = cli_ask(cli, "GET", API "prefs", &prefs);
 	if (!code)
@@ -201,6 +203,9 @@ static int log_in_anew(const struct cli *cli, const char *key)
 				      ? cli->login_server
 				      : cli_text(before, "ControlURL"),
 			      key);
+	if (code && is_new)
+		cli_fail("the node has a new profile, which is not logged in: "
+			 "tsrun switch PROFILE goes back to another");
 	json_decref(before);
 	return code;
 }

@@ -11,14 +11,15 @@
 #include "core/base/addr.h"
 #include "core/base/err.h"
 #include "core/engine/cli_internal.h"
+#include "core/state/conf_file.h"
 
-enum kind { TEXT, BOOL, LIST, ROUTES, OFFER_EXIT, EXIT_NODE };
+enum kind { TEXT, HOSTNAME, BOOL, LIST, ROUTES, OFFER_EXIT, EXIT_NODE };
 
 static const struct setting {
 	const char *name, *field;
 	enum kind kind;
 } settings[] = {
-	{"hostname", "Hostname", TEXT},
+	{"hostname", "Hostname", HOSTNAME},
 	{"tags", "AdvertiseTags", LIST},
 	{"shields_up", "ShieldsUp", BOOL},
 	{"accept_routes", "RouteAll", BOOL},
@@ -104,6 +105,20 @@ static bool offers_exit(const json_t *routes)
 	return false;
 }
 
+/* As tsnet.conf reads it; empty: as the machine is called. */
+static int put_hostname(json_t *edit, const char *field, const char *text)
+{
+	char *label = ts_config_sanitize_hostname(text);
+	bool is_one = label && (*label || !*text);
+
+	if (is_one)
+		put(edit, field, json_string(label));
+	free(label);
+	return is_one ? 0
+		      : cli_fail("hostname: a name with letters or digits in "
+				 "it");
+}
+
 /* -- exit node ------------------------------------------------------------- */
 static int choose_exit_node(const struct cli *cli, json_t *edit,
 			    const char *text)
@@ -130,6 +145,15 @@ static int choose_exit_node(const struct cli *cli, json_t *edit,
 		put(edit, "ExitNodeID", json_string(cli_text(node, "ID")));
 	json_decref(status);
 	return node ? 0 : cli_fail("exit_node: no such node");
+}
+
+/* Else a value of it would be left out, and what was set be unset. */
+static bool is_utf8(const char *word)
+{
+	json_t *text = json_string(word);
+
+	json_decref(text);
+	return text;
 }
 
 /* -- the edit -------------------------------------------------------------- */
@@ -160,6 +184,8 @@ static int set_one(const struct cli *cli, const struct setting *s,
 	case TEXT:
 		put(edit, s->field, json_string(value));
 		return 0;
+	case HOSTNAME:
+		return put_hostname(edit, s->field, value);
 	case LIST:
 		put(edit, s->field, read_list(value));
 		return 0;
@@ -196,7 +222,9 @@ int cli_set(const struct cli *cli)
 		size_t len = strcspn(word, "=");
 		const struct setting *s = find(word, len);
 
-		if (!s || !word[len])
+		if (!is_utf8(word))
+			code = cli_fail("a value is not UTF-8");
+		else if (!s || !word[len])
 			code = cli_fail("not NAME=VALUE of a setting that can "
 					"change: tsrun set --help has them");
 		else

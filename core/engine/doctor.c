@@ -78,8 +78,8 @@ static void check_settings(struct doctor *d)
 {
 	char err[256];
 
-	if (d->program)
-		name_program(d->program);
+	/* Else our own name would stand there, as the node's. */
+	name_program(d->program ? d->program : "COMMAND");
 	if (config_load_from_environment(&d->config, err)) {
 		doctor_say(d, "settings", DOCTOR_FAILED,
 			   "correct it, see tsnet.conf(5)", "%s", err);

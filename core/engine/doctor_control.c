@@ -15,6 +15,7 @@
 
 #include "core/base/addr.h"
 #include "core/base/err.h"
+#include "core/base/http_date.h"
 #include "core/control/control_targets.h"
 #include "core/control/derp_map_json.h"
 #include "core/control/server_key_json.h"
@@ -114,18 +115,13 @@ static const char *advice_for(const char *error)
 static void check_clock(struct doctor *d, const struct fetch *f)
 {
 	const struct ts_http1_field *date = ts_http1_find(&f->head, "Date");
-	char text[64];
-	struct tm tm = {0};
 	long long ahead_s;
+	time_t theirs;
 
-	if (!date)
+	if (!date ||
+	    ts_http_date_parse(date->value, date->value_len, &theirs))
 		return;
-	snprintf(text, sizeof(text), "%.*s",
-		 date->value_len < sizeof(text) ? (int)date->value_len : 0,
-		 date->value);
-	if (!strptime(text, "%a, %d %b %Y %H:%M:%S", &tm))
-		return;
-	ahead_s = (long long)(time(NULL) - timegm(&tm));
+	ahead_s = (long long)(time(NULL) - theirs);
 	if (llabs(ahead_s) > SKEW_WARN_S)
 		doctor_say(d, "clock", DOCTOR_WARNING,
 			   "set it, or let NTP keep it: certificates and keys "

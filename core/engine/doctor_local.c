@@ -138,7 +138,8 @@ void doctor_check_names(struct doctor *d)
 		return;
 	}
 	doctor_say(d, "names", DOCTOR_OK, NULL,
-		   "%zu name servers, the first is %s", conf.count,
+		   "%zu name server%s, the first is %s", conf.count,
+		   conf.count == 1 ? "" : "s",
 		   ts_addr_format(&conf.servers[0].addr, first));
 }
 

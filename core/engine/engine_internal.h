@@ -109,14 +109,16 @@ struct ts_engine {
 	void *state_ctx;
 };
 
+/* The clock that the node is told. */
+static inline uint64_t engine_now_ms(const struct ts_engine *engine)
+{
+	return ts_loop_now_ms(engine->loop);
+}
+
 /* node_io.c */
 extern const struct ts_node_io engine_node_io;
 void engine_io_close(struct ts_engine *engine);
 void engine_publish_endpoints(struct ts_engine *engine);
-/* The network changed: what hangs at an address that has gone is closed. */
-void engine_leave_stranded(struct ts_engine *engine);
-/* All relays' streams; the node opens them anew. */
-void engine_break_derps(struct ts_engine *engine);
 void engine_on_udp_refused(void *ctx, const struct ts_addr *to);
 void engine_on_udp(void *ctx, const struct ts_addr *from,
 		   struct ts_packet *pkt);
@@ -124,9 +126,21 @@ void engine_on_udp_reuse(void *ctx);
 
 /* As in ts_node_io; ctx: the engine. */
 uint64_t engine_monotonic_us(void *ctx);
+
+/* derp_stream.c: as in ts_node_io; ctx: the engine */
+void engine_derp_open(void *ctx, int region, const struct ts_derp_node *node);
+void engine_derp_write(void *ctx, int region, const uint8_t *data, size_t len);
+void engine_derp_close(void *ctx, int region);
+size_t engine_derp_queued(void *ctx, int region);
 /* How a DERP node is called; room for what lc points to is the node's. */
 void engine_derp_link(const struct ts_derp_node *node,
 		      struct ts_link_config *lc);
+/* The network changed: what hangs at an address that has gone is closed. */
+void engine_leave_stranded(struct ts_engine *engine);
+/* All of them; the node opens them anew. */
+void engine_break_derps(struct ts_engine *engine);
+/* The same at the end, without a word to the node. */
+void engine_close_derps(struct ts_engine *engine);
 
 /* derp_latency.c: as in ts_node_io */
 void engine_derp_latency(void *ctx, int region,
@@ -212,7 +226,7 @@ int engine_reload_config(void *ctx, char err[static 256]);
 /* node_switch.c: what waits to begin is forgotten. */
 void profile_store_forget_next(struct profile_store *store);
 
-/* engine.c */
+/* node_make.c */
 /* With these keys, which are moved; NULL: out of memory. */
 struct ts_node *engine_make_node(struct ts_engine *engine,
 				 const struct ts_private_key *machine_key,

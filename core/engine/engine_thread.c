@@ -234,6 +234,7 @@ static void open_with_messenger(struct ts_engine_control *s, pthread_t *helper)
 static void *run(void *ctx)
 {
 	struct ts_engine_control *s = ctx;
+	bool is_wanted;
 	pthread_t helper;
 
 	if (s->begin)
@@ -243,9 +244,11 @@ static void *run(void *ctx)
 	if (s->engine)
 		ts_loop_around_wait(ts_engine_loop(s->engine),
 				    fork_gate_leave, fork_gate_enter);
-	if (s->engine && s->state)
+	is_wanted = report(s);
+	/* Who has gone may have freed what its function would be given. */
+	if (is_wanted && s->state)
 		ts_engine_watch_state(s->engine, s->state, s->state_ctx);
-	if (!report(s) && s->engine) /* nobody waits for it */
+	if (!is_wanted && s->engine)
 		wish_stop(s);
 	if (s->engine) {
 		ts_engine_run(s->engine);

@@ -190,6 +190,22 @@ static void tell_approvals(const struct run *run)
 	}
 }
 
+/* As tsnet's Up(): who was refused will hardly be let in by waiting. */
+static void tell_refused(struct run *run, const char *error)
+{
+	const char *advice = login_notice_advice(run->engine);
+	const char *sign = *advice ? "; " : "";
+
+	if (run->wait_s == 0 || run->started) {
+		log_error("the node cannot log in: %s%s%s", error, sign,
+			  advice);
+		return;
+	}
+	fprintf(stderr, "tsrun: the node cannot log in: %s%s%s\n", error, sign,
+		advice);
+	give_up(run);
+}
+
 static void on_state(void *ctx, enum ts_node_state state, const char *error,
 		     const char *url)
 {
@@ -202,14 +218,10 @@ static void on_state(void *ctx, enum ts_node_state state, const char *error,
 	if (state == TS_NEEDS_MACHINE_AUTH && !url &&
 	    ts_log_get_level() < TS_LOG_WARN)
 		tell_approvals(run);
-	if (error)
+	if (error && state == TS_NEEDS_LOGIN)
+		tell_refused(run, error);
+	else if (error)
 		log_error("%s", error);
-	/* As tsnet's Up(): who was refused will hardly be let in by waiting. */
-	if (error && state == TS_NEEDS_LOGIN && run->wait_s > 0 &&
-	    !run->started) {
-		fprintf(stderr, "tsrun: the node cannot log in: %s\n", error);
-		give_up(run);
-	}
 	if (run->wait_s > 0 && are_up(run->engine))
 		start_command(run);
 }

@@ -51,7 +51,8 @@ static int read_account(const struct kube_store *k, const char *name,
 	if (asprintf(&path, "%s/%s", k->account_dir, name) >= 0)
 		code = ts_disk_read(path, ACCOUNT_FILE_MAX, &data, &len);
 	if (code) {
-		snprintf(err, 256, "cannot read the service account's %s: %s",
+		snprintf(err, 256, "cannot read the service account's %s: %s "
+			 "(a state in kube:NAME is for a pod of Kubernetes)",
 			 path ? path : name, ts_strerror(code));
 	} else { /* an editor's newline, which no header may have */
 		while (len && strchr(" \t\r\n", data[len - 1]))

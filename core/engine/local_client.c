@@ -35,15 +35,27 @@ static curl_socket_t open_socket(void *ctx, curlsocktype purpose,
 	return socket(at->family, at->socktype | SOCK_CLOEXEC, at->protocol);
 }
 
-static CURL *prepare(const char *socket_path, const char *method,
-		     const char *path)
+/* A path that was cut off would be another request. */
+static int write_url(char url[static URL_CAP], const char *path,
+		     char err[static 256])
 {
-	char url[URL_CAP];
+	int len = snprintf(url, URL_CAP, "http://local-tailscaled.sock%s",
+			   path);
+
+	if (*path == '/' && len > 0 && len < URL_CAP)
+		return 0;
+	snprintf(err, 256, "%.60s%s: not a path of the LocalAPI", path,
+		 strlen(path) > 60 ? "..." : "");
+	return -EINVAL;
+}
+
+static CURL *prepare(const char *socket_path, const char *method,
+		     const char *url)
+{
 	CURL *curl = curl_easy_init();
 
 	if (!curl)
 		return NULL;
-	snprintf(url, sizeof(url), "http://local-tailscaled.sock%s", path);
 	curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket_path);
 	curl_easy_setopt(curl, CURLOPT_URL, url);
 	curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
@@ -95,6 +107,7 @@ static int perform(const char *socket_path, const char *method,
 		   char err[static 256])
 {
 	struct curl_slist *fields = NULL;
+	char url[URL_CAP];
 	CURL *curl = NULL;
 	CURLcode code;
 
@@ -102,7 +115,9 @@ static int perform(const char *socket_path, const char *method,
 		snprintf(err, 256, "no such method");
 		return -EINVAL;
 	}
-	curl = prepare(socket_path, method, path);
+	if (write_url(url, path, err))
+		return -EINVAL;
+	curl = prepare(socket_path, method, url);
 	if (!curl)
 		return -ENOMEM;
 	curl_easy_setopt(curl, CURLOPT_TIMEOUT,
@@ -236,11 +251,14 @@ int local_client_stream(const char *socket_path, const char *method,
 			int (*take)(void *ctx, const char *data, size_t len),
 			void *ctx, char err[static 256])
 {
-	struct taking t = {.curl = prepare(socket_path, method, path),
-			   .take = take, .ctx = ctx};
+	struct taking t = {.take = take, .ctx = ctx};
+	char url[URL_CAP];
 	long status = 0;
 	CURLcode code;
 
+	if (write_url(url, path, err))
+		return -EINVAL;
+	t.curl = prepare(socket_path, method, url);
 	if (!t.curl)
 		return -ENOMEM;
 	ts_byte_queue_init(&t.refusal, REFUSAL_MAX);
@@ -281,16 +299,16 @@ static bool answers(const char *socket_path, char name[static HOSTNAME_CAP])
 	return true;
 }
 
-static bool is_mine(const char *path)
+static bool is_mine(const char *path, struct stat *st)
 {
-	struct stat st;
-
-	return stat(path, &st) == 0 && S_ISSOCK(st.st_mode) &&
-	       st.st_uid == geteuid();
+	return stat(path, st) == 0 && S_ISSOCK(st->st_mode) &&
+	       st->st_uid == geteuid();
 }
 
 struct found {
 	char *path;
+	dev_t dev; /* which socket that is */
+	ino_t inode;
 	size_t count;
 	char names[160];
 };
@@ -300,10 +318,17 @@ static void look_at(struct found *found, const char *path,
 {
 	char name[HOSTNAME_CAP];
 	size_t len = strlen(found->names);
+	struct stat st;
 
-	if (!is_mine(path) || !answers(path, name) ||
+	if (!is_mine(path, &st) || !answers(path, name) ||
 	    (hostname && strcmp(hostname, name) != 0))
 		return;
+	/* By another name: /tmp may be the runtime directory, too. */
+	if (found->path && found->dev == st.st_dev &&
+	    found->inode == st.st_ino)
+		return;
+	found->dev = st.st_dev;
+	found->inode = st.st_ino;
 	found->count++;
 	snprintf(found->names + len, sizeof(found->names) - len, "%s%s",
 		 len ? ", " : "", name);

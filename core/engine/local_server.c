@@ -6,6 +6,10 @@
  * stream is suspended while there is nothing to send (local_server_stream.c).
  * When the server closes first, the request outlives it as an orphan until its
  * answer comes.
+ *
+ * Where there is an operator, or somebody who may have certificates, all users
+ * of the machine reach the socket. Those who may only read have a share of the
+ * connections, and so of the watchers of the bus, that leaves room for others.
  */
 #include "core/engine/local_server.h"
 
@@ -34,6 +38,7 @@
 enum {
 	BODY_MAX = 1024 * 1024,
 	CONNECTIONS_MAX = 64,
+	STRANGERS_MAX = 16, /* of them, who may only read */
 	IDLE_TIMEOUT_S = 60,
 	UPLOAD_TIMEOUT_S = 3600, /* a file may come out of a slow pipe */
 	BODY_MS = 30000, /* for all of it */
@@ -63,6 +68,7 @@ struct local_server {
 	struct request *suspended;
 	struct local_streams streams;
 	bool sent_much; /* memory that malloc is to give back */
+	unsigned strangers;
 	char path[ENGINE_PATH_CAP];
 };
 
@@ -159,28 +165,22 @@ static const char *operator_user(const struct local_server *server)
 	return ts_node_prefs(server->engine->node)->operator_user;
 }
 
-static int connection_fd(const struct request *r)
+static int connection_fd(struct MHD_Connection *conn)
 {
 	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
-		r->conn, MHD_CONNECTION_INFO_CONNECTION_FD);
+		conn, MHD_CONNECTION_INFO_CONNECTION_FD);
 
 	return info ? info->connect_fd : -1;
 }
 
-static bool may_write(const struct request *r)
+static bool may_write(const struct local_server *server, int fd)
 {
-	return local_caller_may_write(connection_fd(r),
-				      operator_user(r->server));
+	return local_caller_may_write(fd, operator_user(server));
 }
 
-static bool may_have_certs(const struct request *r)
+static bool may_have_certs(const struct local_server *server, int fd)
 {
-	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
-		r->conn, MHD_CONNECTION_INFO_CONNECTION_FD);
-
-	return info && local_caller_is(info->connect_fd,
-				       r->server->engine->config
-					       .permit_cert_uid);
+	return local_caller_is(fd, server->engine->config.permit_cert_uid);
 }
 
 static void wipe_body(void *body)
@@ -267,6 +267,8 @@ static struct ts_localapi_request request_of(struct request *r,
 					     const char *method,
 					     const char *path)
 {
+	int fd = connection_fd(r->conn);
+
 	return (struct ts_localapi_request){
 		.method = method,
 		.path = path,
@@ -275,9 +277,9 @@ static struct ts_localapi_request request_of(struct request *r,
 		.query_ctx = r->conn,
 		.body = (const char *)ts_byte_queue_data(&r->body),
 		.body_len = ts_byte_queue_len(&r->body),
-		.may_write = may_write(r),
-		.is_owner = local_caller_is_owner(connection_fd(r)),
-		.may_have_certs = may_have_certs(r),
+		.may_write = may_write(r->server, fd),
+		.is_owner = local_caller_is_owner(fd),
+		.may_have_certs = may_have_certs(r->server, fd),
 	};
 }
 
@@ -310,12 +312,13 @@ static bool is_too_slow(const struct request *r)
 static void begin_recording(struct request *r, const char *method,
 			    const char *path)
 {
+	struct ts_engine *engine = r->server->engine;
 	const struct ts_localapi_request head = {
 		.method = method, .path = path, .query = query_value,
 		.query_ctx = r->conn};
 
-	r->is_recording =
-		ts_localapi_begin_recording(r->server->engine->localapi, &head);
+	r->is_recording = ts_localapi_begin_recording(
+		engine->localapi, &head, ts_loop_now_ms(engine->loop));
 	if (r->is_recording)
 		MHD_set_connection_option(r->conn,
 					  MHD_CONNECTION_OPTION_TIMEOUT,
@@ -436,7 +439,30 @@ static void on_completed(void *ctx, struct MHD_Connection *conn,
 		free_request(r);
 }
 
-/* -- the socket -------------------------------------------------------- */
+/* -- who is too many ------------------------------------------------------- */
+/* *is_stranger: counted as one, until it closes. */
+static void on_connection(void *ctx, struct MHD_Connection *conn,
+			  void **is_stranger,
+			  enum MHD_ConnectionNotificationCode what)
+{
+	struct local_server *server = ctx;
+	int fd = connection_fd(conn);
+
+	if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
+		server->strangers -= *is_stranger != NULL;
+		return;
+	}
+	if (may_write(server, fd) || may_have_certs(server, fd))
+		return;
+	if (server->strangers >= STRANGERS_MAX) {
+		(void)shutdown(fd, SHUT_RDWR);
+		return;
+	}
+	*is_stranger = server;
+	server->strangers++;
+}
+
+/* -- the socket ------------------------------------------------------------ */
 static int open_socket(const char *path, char err[static 256])
 {
 	struct sockaddr_un sun = {.sun_family = AF_UNIX};
@@ -483,6 +509,7 @@ int local_server_open(struct local_server **out, struct ts_engine *engine,
 		MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE, 0,
 		NULL, NULL, on_access, server, MHD_OPTION_LISTEN_SOCKET, fd,
 		MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
+		MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,
 		MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
 		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_TIMEOUT_S,
 		MHD_OPTION_END);

@@ -8,11 +8,16 @@
  * what the program put in its place; so the program's is fetched for each
  * line (pidfd_getfd, Linux 5.6, always permitted within one process, but a
  * sandbox may deny the call: then the thread keeps its own).
+ *
+ * The loop must not wait for whoever reads the log: where a pipe or a terminal
+ * has no room a line is dropped, and the next one that fits is preceded by how
+ * many were. (A line is shorter than what a pipe takes at once.)
  */
 #include "core/engine/log_sink.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -39,6 +44,7 @@ enum { LINE_CAP = 2048 };
 static __thread int log_file = -1;
 static __thread int program = -1; /* pidfd */
 static __thread enum ts_log_format log_format;
+static __thread size_t lost; /* lines that did not fit */
 /* Who takes the lines in place of all that; NULL: nobody. */
 static __thread const struct ts_program_ops *taker;
 
@@ -77,21 +83,54 @@ static int fetch_stderr(void)
 	return fd < 0 ? -errno : fd;
 }
 
-static void write_to_stderr(const char *text, size_t len)
+/* -1: none. To be let go of. */
+static int take_destination(void)
 {
-	int fd = program < 0 ? STDERR_FILENO : fetch_stderr();
+	int fd = log_file >= 0 ? log_file
+		 : program < 0 ? STDERR_FILENO
+			       : fetch_stderr();
 
-	if (fd >= 0 && !is_network(fd) && write(fd, text, len) < 0)
-		len = 0; /* nowhere left to complain */
-	if (fd >= 0 && program >= 0)
+	if (log_file >= 0 || fd < 0 || !is_network(fd))
+		return fd;
+	if (program >= 0)
 		close(fd);
+	return -1;
+}
+
+static void let_go(int fd)
+{
+	if (log_file < 0 && program >= 0)
+		close(fd);
+}
+
+/* false: not without waiting. */
+static bool write_line(int fd, enum ts_log_level level, const char *line)
+{
+	struct pollfd p = {.fd = fd, .events = POLLOUT};
+	char text[LINE_CAP];
+	size_t len = format_line(text, level, line);
+
+	if (poll(&p, 1, 0) == 0)
+		return false;
+	/* Other errors: nowhere left to complain. */
+	return write(fd, text, len) >= 0 || errno != EAGAIN;
+}
+
+static bool write_lost(int fd)
+{
+	char words[80];
+
+	if (lost == 0)
+		return true;
+	snprintf(words, sizeof(words), "log: %zu lines were lost: nobody read "
+		 "them", lost);
+	return write_line(fd, TS_LOG_WARN, words);
 }
 
 /* One write a line, so that lines of several processes do not mix. */
 static void sink(void *ctx, enum ts_log_level level, const char *line)
 {
-	char text[LINE_CAP];
-	size_t len;
+	int fd;
 
 	(void)ctx;
 	log_taps_tell(level, line);
@@ -101,11 +140,14 @@ static void sink(void *ctx, enum ts_log_level level, const char *line)
 		taker->log(taker->ctx, level, line);
 		return;
 	}
-	len = format_line(text, level, line);
-	if (log_file < 0)
-		write_to_stderr(text, len);
-	else if (write(log_file, text, len) < 0)
-		return; /* nowhere left to complain */
+	fd = take_destination();
+	if (fd < 0)
+		return;
+	if (write_lost(fd))
+		lost = write_line(fd, level, line) ? 0 : 1;
+	else
+		lost++;
+	let_go(fd);
 }
 
 int log_sink_open(const struct ts_config *config, char err[static 256])
@@ -118,13 +160,16 @@ int log_sink_open(const struct ts_config *config, char err[static 256])
 	if (taker || !config->log_file)
 		return 0;
 	log_file = open(config->log_file,
-			O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY,
+			O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY |
+				O_NONBLOCK,
 			0600);
 	if (log_file < 0) {
 		int code = -errno;
 
 		snprintf(err, 256, "cannot open log_file %.160s: %s",
-			 config->log_file, ts_strerror(code));
+			 config->log_file,
+			 code == -ENXIO ? "nobody reads this pipe"
+					: ts_strerror(code));
 		return code;
 	}
 	return 0;

@@ -81,6 +81,16 @@ void login_notice_approval(const char *control_url,
 					 : control_url);
 }
 
+const char *login_notice_advice(const struct ts_engine *engine)
+{
+	if (auth_source_makes(engine->auth) ||
+	    !auth_source_given(engine->auth))
+		return "";
+	return "make another auth key (Tailscale's admin console, Settings, "
+	       "Keys; headscale preauthkeys create), or start without one to "
+	       "log in by a browser";
+}
+
 void login_notice_state(struct ts_engine *engine, enum ts_node_state state)
 {
 	char text[LOGIN_NOTICE_CAP];

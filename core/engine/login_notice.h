@@ -22,4 +22,7 @@ void login_notice_approval(const char *control_url,
 /* The address as a QR code, for a terminal. */
 void login_notice_draw(FILE *to, const char *url);
 
+/* What to do when the server refuses a login; "": its own words say it. */
+const char *login_notice_advice(const struct ts_engine *engine);
+
 #endif

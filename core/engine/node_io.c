@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * node_io.c - the node's requests for I/O, carried out
  *
- * Control: one GET for the key, one stream at a time. DERP: one stream a
- * region. UDP: one port. Every callback of a stream is turned into the node's
- * function of the same meaning; the clock of the call is the loop's.
+ * Control: one GET for the key, one stream at a time. UDP: one port. DERP: one
+ * stream a region (derp_stream.c). Every callback of a stream is turned into
+ * the node's function of the same meaning; the clock of the call is the loop's.
  */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "core/base/encode.h"
 #include "core/base/heap.h"
 #include "core/base/log.h"
 #include "core/engine/auth_source.h"
+#include "core/engine/certs.h"
 #include "core/engine/engine_internal.h"
 #include "core/engine/local_server.h"
 #include "core/engine/login_notice.h"
@@ -24,19 +24,12 @@ enum {
 	KEY_BODY_MAX = 64 * 1024,
 	KEY_TIMEOUT_MS = 15000,
 	CONTROL_DIAL_MS = 10000,
-	DERP_DIAL_MS = 10000,
-	DERP_PORT = 443,
-	DERP_QUEUE_MAX = 128 * 1024, /* more would only add delay */
 	TARGETS_MAX = 8,
 	LOCAL_ADDRS_MAX = 32,
 };
 
-static uint64_t now_of(const struct ts_engine *engine)
-{
-	return ts_loop_now_ms(engine->loop);
-}
+/* -- control -------------------------------------------------------------- */
 
-/* -- control --------------------------------------------------------------- */
 static void on_key(void *ctx, int status, const char *body, size_t len,
 		   const char *error)
 {
@@ -44,7 +37,7 @@ static void on_key(void *ctx, int status, const char *body, size_t len,
 
 	engine->key_request = NULL;
 	ts_node_control_key_fetched(engine->node, status, body, len, error,
-				    now_of(engine));
+				    engine_now_ms(engine));
 }
 
 static void control_fetch_key(void *ctx, const char *url)
@@ -57,7 +50,8 @@ static void control_fetch_key(void *ctx, const char *url)
 					  KEY_TIMEOUT_MS, on_key, engine);
 	if (!engine->key_request)
 		ts_node_control_key_fetched(engine->node, 0, NULL, 0,
-					    "out of memory", now_of(engine));
+					    "out of memory",
+					    engine_now_ms(engine));
 }
 
 static void on_head(void *ctx, const struct ts_http_reply *reply)
@@ -87,14 +81,14 @@ static void on_control_connected(void *ctx, struct ts_link *link)
 	struct ts_engine *engine = ctx;
 
 	engine->control_link = link;
-	ts_node_control_connected(engine->node, now_of(engine));
+	ts_node_control_connected(engine->node, engine_now_ms(engine));
 }
 
 static void on_control_input(void *ctx, const uint8_t *data, size_t len)
 {
 	struct ts_engine *engine = ctx;
 
-	ts_node_control_input(engine->node, data, len, now_of(engine));
+	ts_node_control_input(engine->node, data, len, engine_now_ms(engine));
 }
 
 static void on_control_closed(void *ctx, const char *error)
@@ -102,7 +96,7 @@ static void on_control_closed(void *ctx, const char *error)
 	struct ts_engine *engine = ctx;
 
 	engine->control_link = NULL;
-	ts_node_control_closed(engine->node, error, now_of(engine));
+	ts_node_control_closed(engine->node, error, engine_now_ms(engine));
 }
 
 static const struct ts_link_ops control_link_ops = {
@@ -145,7 +139,7 @@ static void control_dial(void *ctx, const struct ts_control_target *targets,
 			     &control_link_ops, engine);
 	if (!engine->control_link)
 		ts_node_control_closed(engine->node, "out of memory",
-				       now_of(engine));
+				       engine_now_ms(engine));
 }
 
 static void control_write(void *ctx, const uint8_t *data, size_t len)
@@ -157,7 +151,8 @@ static void control_write(void *ctx, const uint8_t *data, size_t len)
 		ts_link_write(engine->control_link, data, len);
 }
 
-/* -- UDP ------------------------------------------------------------------- */
+/* -- UDP ------------------------------------------------------------------ */
+
 static void udp_send(void *ctx, const struct ts_addr *to, const uint8_t *pkt,
 		     size_t len)
 {
@@ -188,7 +183,7 @@ void engine_on_udp(void *ctx, const struct ts_addr *from,
 {
 	struct ts_engine *engine = ctx;
 
-	ts_node_udp_input(engine->node, from, pkt, now_of(engine));
+	ts_node_udp_input(engine->node, from, pkt, engine_now_ms(engine));
 }
 
 void engine_on_udp_reuse(void *ctx)
@@ -199,6 +194,13 @@ void engine_on_udp_reuse(void *ctx)
 		ts_node_udp_reuse(engine->node);
 }
 
+void engine_on_udp_refused(void *ctx, const struct ts_addr *to)
+{
+	struct ts_engine *engine = ctx;
+
+	ts_node_udp_refused(engine->node, to, engine_now_ms(engine));
+}
+
 /* With the bits of our own addresses in them. */
 static void publish_lans(struct ts_engine *engine)
 {
@@ -206,7 +208,7 @@ static void publish_lans(struct ts_engine *engine)
 
 	ts_node_set_lans(engine->node, lans,
 			 ts_local_networks(lans, LOCAL_ADDRS_MAX),
-			 now_of(engine));
+			 engine_now_ms(engine));
 }
 
 void engine_publish_endpoints(struct ts_engine *engine)
@@ -221,199 +223,13 @@ void engine_publish_endpoints(struct ts_engine *engine)
 		addrs[i].ip = ips[i];
 		addrs[i].port = ts_udp_port_number(engine->udp);
 	}
-	ts_node_local_endpoints(engine->node, addrs, count, now_of(engine));
+	ts_node_local_endpoints(engine->node, addrs, count,
+				engine_now_ms(engine));
 	publish_lans(engine);
 	engine_update_mapper(engine);
 }
 
-/* -- DERP ------------------------------------------------------------------ */
-static struct derp_stream *find_derp(const struct ts_engine *engine,
-				     int region)
-{
-	struct derp_stream *d = engine->derps;
-
-	while (d && d->region != region)
-		d = d->next;
-	return d;
-}
-
-static void forget_derp(struct derp_stream *derp)
-{
-	struct derp_stream **at = &derp->engine->derps;
-
-	while (*at != derp)
-		at = &(*at)->next;
-	*at = derp->next;
-	free(derp);
-}
-
-static void on_derp_connected(void *ctx, struct ts_link *link)
-{
-	struct derp_stream *derp = ctx;
-	struct ts_public_key key;
-	bool fast = ts_link_derp_meta_key(link, &key);
-
-	derp->link = link;
-	ts_node_derp_opened(derp->engine->node, derp->region,
-			    fast ? &key : NULL, now_of(derp->engine));
-}
-
-static void on_derp_drained(void *ctx)
-{
-	struct derp_stream *derp = ctx;
-
-	ts_node_derp_drained(derp->engine->node, derp->region,
-			     now_of(derp->engine));
-}
-
-static void on_derp_input(void *ctx, const uint8_t *data, size_t len)
-{
-	struct derp_stream *derp = ctx;
-
-	ts_node_derp_input(derp->engine->node, derp->region, data, len,
-			   now_of(derp->engine));
-}
-
-static void on_derp_closed(void *ctx, const char *error)
-{
-	struct derp_stream *derp = ctx;
-	struct ts_engine *engine = derp->engine;
-	int region = derp->region;
-
-	forget_derp(derp);
-	ts_node_derp_closed(engine->node, region, error, now_of(engine));
-}
-
-static const struct ts_link_ops derp_link_ops = {
-	.connected = on_derp_connected,
-	.input = on_derp_input,
-	.closed = on_derp_closed,
-	.drained = on_derp_drained,
-};
-
-static void derp_close(void *ctx, int region)
-{
-	struct ts_engine *engine = ctx;
-	struct derp_stream *derp = find_derp(engine, region);
-
-	if (!derp)
-		return;
-	if (derp->link)
-		ts_link_close(derp->link);
-	forget_derp(derp);
-}
-
-static void set_derp_tls(struct ts_link_config *lc,
-			 const struct ts_derp_node *node)
-{
-	static const char pin[] = "sha256-raw:";
-	const char *name = node->cert_name;
-
-	lc->tls = TS_LINK_TLS;
-	if (node->insecure_for_tests) {
-		lc->tls = TS_LINK_TLS_UNVERIFIED;
-	} else if (name && strncmp(name, pin, sizeof(pin) - 1) == 0 &&
-		   ts_hex_decode(name + sizeof(pin) - 1,
-				 strlen(name + sizeof(pin) - 1), lc->pin,
-				 sizeof(lc->pin)) == 0) {
-		lc->tls = TS_LINK_TLS_PINNED;
-	} else if (name && *name) {
-		lc->verify_name = name;
-	}
-}
-
-void engine_derp_link(const struct ts_derp_node *node,
-		      struct ts_link_config *lc)
-{
-	*lc = (struct ts_link_config){
-		.host = node->host_name,
-		.ipv4 = node->ipv4,
-		.ipv6 = node->ipv6,
-		.port = (uint16_t)(node->derp_port ? node->derp_port
-						   : DERP_PORT),
-		.timeout_ms = DERP_DIAL_MS,
-	};
-	set_derp_tls(lc, node);
-}
-
-static void derp_open(void *ctx, int region, const struct ts_derp_node *node)
-{
-	struct ts_engine *engine = ctx;
-	struct derp_stream *derp = calloc(1, sizeof(*derp));
-	struct ts_link_config lc;
-
-	derp_close(engine, region);
-	if (!derp)
-		return;
-	engine_derp_link(node, &lc);
-	lc.write_queue_max = DERP_QUEUE_MAX;
-	lc.drop_when_full = true; /* as a network would */
-	derp->engine = engine;
-	derp->region = region;
-	derp->next = engine->derps;
-	engine->derps = derp;
-	derp->link = ts_link_open(engine->loop, engine->resolver, &lc,
-				  &derp_link_ops, derp);
-	if (!derp->link)
-		log_warn("derp-%d: out of memory", region);
-}
-
-static void derp_write(void *ctx, int region, const uint8_t *data, size_t len)
-{
-	struct ts_engine *engine = ctx;
-	struct derp_stream *derp = find_derp(engine, region);
-
-	if (derp && derp->link)
-		ts_link_write(derp->link, data, len);
-}
-
-static size_t derp_queued(void *ctx, int region)
-{
-	const struct derp_stream *derp = find_derp(ctx, region);
-
-	return derp && derp->link ? ts_link_queued(derp->link) : 0;
-}
-
-/* Connections from an address that we have no more would stay silent until they
- * time out. */
-void engine_leave_stranded(struct ts_engine *engine)
-{
-	struct derp_stream *derp = engine->derps, *next;
-
-	for (; derp; derp = next) {
-		int region = derp->region;
-
-		next = derp->next;
-		if (!derp->link || !ts_link_is_stranded(derp->link))
-			continue;
-		derp_close(engine, region);
-		ts_node_derp_closed(engine->node, region,
-				    "its address is not ours any more",
-				    now_of(engine));
-	}
-}
-
-void engine_break_derps(struct ts_engine *engine)
-{
-	struct derp_stream *derp = engine->derps, *next;
-
-	for (; derp; derp = next) {
-		int region = derp->region;
-
-		next = derp->next;
-		derp_close(engine, region);
-		ts_node_derp_closed(engine->node, region,
-				    "closed as somebody asked for it",
-				    now_of(engine));
-	}
-}
-
-void engine_on_udp_refused(void *ctx, const struct ts_addr *to)
-{
-	struct ts_engine *engine = ctx;
-
-	ts_node_udp_refused(engine->node, to, now_of(engine));
-}
+/* -- the end -------------------------------------------------------------- */
 
 void engine_io_close(struct ts_engine *engine)
 {
@@ -424,11 +240,11 @@ void engine_io_close(struct ts_engine *engine)
 	control_hangup(engine);
 	engine_derp_latency_cancel(engine);
 	engine_derp_resolve_cancel(engine);
-	while (engine->derps)
-		derp_close(engine, engine->derps->region);
+	engine_close_derps(engine);
 }
 
-/* -- news ------------------------------------------------------------------ */
+/* -- news ----------------------------------------------------------------- */
+
 static uint64_t wall_clock_ns(void *ctx)
 {
 	struct timespec ts;
@@ -440,7 +256,7 @@ static uint64_t wall_clock_ns(void *ctx)
 
 static uint64_t loop_now_ms(void *ctx)
 {
-	return now_of(ctx);
+	return engine_now_ms(ctx);
 }
 
 uint64_t engine_monotonic_us(void *ctx)
@@ -473,13 +289,20 @@ static void on_state_changed(void *ctx, enum ts_node_state state,
 	struct ts_engine *engine = ctx;
 
 	login_notice_state(engine, state);
+	if (state == TS_RUNNING)
+		certs_changed(engine);
 	if (engine->host)
 		ts_host_state_changed(engine->host);
 	if (engine->localapi)
 		ts_localapi_state_changed(engine->localapi, state, error,
-					  now_of(engine));
+					  engine_now_ms(engine));
 	if (engine->state_fn)
 		engine->state_fn(engine->state_ctx, state, error, NULL);
+}
+
+static void on_serve_changed(void *ctx)
+{
+	certs_changed(ctx);
 }
 
 static void on_auth_url(void *ctx, const char *url)
@@ -521,7 +344,7 @@ static void follow_port(void *ctx)
 			  engine->config.hostname);
 	engine_publish_endpoints(engine);
 	engine_update_mapper(engine);
-	ts_node_network_changed(engine->node, now_of(engine));
+	ts_node_network_changed(engine->node, engine_now_ms(engine));
 }
 
 static void on_netmap_changed(void *ctx, unsigned changes)
@@ -540,6 +363,8 @@ static void on_netmap_changed(void *ctx, unsigned changes)
 		ts_loop_post(engine->loop, engine_follow_tka_profile, engine);
 	if (changes & (TS_CHANGED_SELF | TS_CHANGED_FIRST))
 		ts_loop_post(engine->loop, engine_follow_mapper_attrs, engine);
+	if (changes & (TS_CHANGED_SELF | TS_CHANGED_DNS))
+		certs_changed(engine);
 	/* Later, when the message that is being read has been freed too. */
 	if (changes & TS_CHANGED_FIRST)
 		ts_loop_post(engine->loop, give_memory_back, NULL);
@@ -608,10 +433,10 @@ const struct ts_node_io engine_node_io = {
 	.udp_send = udp_send,
 	.udp_send_whole = udp_send_whole,
 	.udp_room = udp_room,
-	.derp_open = derp_open,
-	.derp_write = derp_write,
-	.derp_close = derp_close,
-	.derp_queued = derp_queued,
+	.derp_open = engine_derp_open,
+	.derp_write = engine_derp_write,
+	.derp_close = engine_derp_close,
+	.derp_queued = engine_derp_queued,
 	.derp_latency = engine_derp_latency,
 	.derp_latency_cancel = engine_derp_latency_cancel,
 	.resolve = engine_derp_resolve,
@@ -621,6 +446,8 @@ const struct ts_node_io engine_node_io = {
 	.want_auth_key = auth_source_want,
 	.persist = persist,
 	.state_trouble = state_trouble,
+	.cert_report = certs_report,
+	.serve_changed = on_serve_changed,
 	.state_changed = on_state_changed,
 	.auth_url = on_auth_url,
 	.netmap_changed = on_netmap_changed,

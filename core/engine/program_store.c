@@ -38,13 +38,14 @@ struct program_store {
 	struct state_store base;
 	const struct ts_program_ops *ops;
 	struct ts_loop *loop;
-	struct ts_timer *timer;
+	struct ts_timer *timer, *limit;
 	struct ts_state *kept; /* as the program's store has it */
 	unsigned failures;     /* in a row */
 	/* Under way: the key, and the value that it will have. NULL: none */
 	char *key;
 	uint8_t *data; /* NULL: it goes */
 	size_t len;
+	bool is_awaited; /* the loop runs until that is written */
 	/* The end is near: so many may still fail. */
 	bool is_ending;
 	unsigned tries_left;
@@ -229,6 +230,15 @@ static void retry_later(struct program_store *p)
 	ts_timer_set(p->timer, ts_loop_now_ms(p->loop) + wait_ms);
 }
 
+static void stop_waiting(void *ctx)
+{
+	struct program_store *p = ctx;
+
+	if (p->is_awaited)
+		ts_loop_stop(p->loop);
+	p->is_awaited = false;
+}
+
 static void on_written(void *ctx, int code)
 {
 	struct program_store *p = ctx;
@@ -236,7 +246,9 @@ static void on_written(void *ctx, int code)
 
 	note(p, code, why);
 	state_store_set_trouble(&p->base, why);
-	if (!why[0]) {
+	if (p->is_awaited) {
+		stop_waiting(p);
+	} else if (!why[0]) {
 		p->failures = 0;
 		pump(p);
 	} else if (!p->is_ending) {
@@ -278,13 +290,30 @@ static void save(struct state_store *s)
 		ts_timer_set(p->timer, ts_loop_now_ms(p->loop));
 }
 
+/* One at a time: what is under way tells its end by the loop. */
+static int wait_for_write(struct program_store *p, char err[static 256])
+{
+	if (!p->key)
+		return 0;
+	p->is_awaited = true;
+	ts_loop_update(p->loop);
+	ts_timer_set(p->limit, ts_loop_now_ms(p->loop) + SAVE_NOW_MS);
+	ts_loop_run(p->loop);
+	ts_timer_set(p->limit, UINT64_MAX);
+	if (!p->key)
+		return 0;
+	snprintf(err, 256, "the program's store: still writes %.80s", p->key);
+	return -ETIMEDOUT;
+}
+
 static int save_now(struct state_store *s, char err[static 256])
 {
 	struct program_store *p = (struct program_store *)s;
 	const char *key;
-	int code = 0;
+	int code;
 
 	err[0] = '\0';
+	code = wait_for_write(p, err);
 	while (!err[0] && (key = next_key(p))) {
 		code = begin(p, key);
 		if (code) {
@@ -326,6 +355,7 @@ static void free_store(struct state_store *s)
 
 	forget(p);
 	ts_timer_free(p->timer);
+	ts_timer_free(p->limit);
 	ts_state_free(p->kept);
 	free(p->base.name);
 	free(p);
@@ -354,8 +384,9 @@ struct state_store *program_store_new(struct ts_state *state,
 	p->ops = ops;
 	p->loop = loop;
 	p->timer = ts_timer_new(loop, on_timer, p);
+	p->limit = ts_timer_new(loop, stop_waiting, p);
 	p->kept = ts_state_new();
-	if (p->base.name && p->timer && p->kept)
+	if (p->base.name && p->timer && p->limit && p->kept)
 		return &p->base;
 	free_store(&p->base);
 	return NULL;

@@ -4,11 +4,13 @@
 #include "core/engine/engine_internal.h"
 #include "core/io/link_tls.h"
 
-static void *open_tls(int fd, const char *host, bool is_verified)
+static void *open_tls(int fd, const char *host, bool is_verified,
+		      bool wants_h2)
 {
 	const struct ts_link_config config = {
 		.host = host,
 		.tls = is_verified ? TS_LINK_TLS : TS_LINK_TLS_UNVERIFIED,
+		.alpn_h2 = wants_h2,
 	};
 	char err[TS_TLS_ERROR_CAP] = "";
 
@@ -30,6 +32,11 @@ static int handshake(void *tls, char err[static 256])
 static bool wants_write(const void *tls)
 {
 	return ts_tls_wants_write(tls);
+}
+
+static bool is_h2(const void *tls)
+{
+	return ts_tls_is_h2(tls);
 }
 
 static void readable(void *tls)
@@ -56,6 +63,7 @@ const struct ts_tls_client_ops engine_tls_client_ops = {
 	.close = close_tls,
 	.handshake = handshake,
 	.wants_write = wants_write,
+	.is_h2 = is_h2,
 	.readable = readable,
 	.read = read_tls,
 	.write = write_tls,

@@ -24,11 +24,8 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
-#include <unistd.h>
 
-#include "core/host/host_internal.h"
-#include "core/host/serve.h"
-#include "core/host/tls_server.h"
+#include "core/host/app_splice.h"
 
 enum {
 	VIEWS_MAX = 128,
@@ -38,27 +35,7 @@ enum {
 	KEEPALIVE_S = 60, /* finds orphans in FIN_WAIT2: see look_for_orphan() */
 };
 
-struct ts_splice {
-	struct ts_link link;  /* in host->splices */
-	struct ts_link ready; /* in host->ready, or in no list */
-	struct ts_host *host;
-	struct ts_member *member;
-	struct ts_watch *watch;
-	struct ts_hup_item hup;
-	int fd;		       /* -1: both directions are done */
-	struct stack_tcp *tcp; /* NULL: gone */
-	struct ts_entry *entry;
-	uint8_t *rest; /* read from the program, refused by the stack */
-	size_t rest_at, rest_len;
-	bool is_up_done, is_down_done;
-	bool is_up_full, is_down_full; /* waits for room */
-	bool is_broken; /* the program reset it, and the error has been read */
-	bool is_pumping, is_over; /* over while pumping: freed afterwards */
-	void (*ended)(void *ctx); /* of one that we route for others */
-	void *ended_ctx;
-};
-
-/* -- ends ---------------------------------------------------------------- */
+/* -- ends ----------------------------------------------------------------- */
 
 static void close_fd(struct ts_splice *s, bool reset)
 {
@@ -145,7 +122,7 @@ static void finish_up(struct ts_splice *s)
 	after_direction(s);
 }
 
-/* -- up: program -> tunnel ----------------------------------------------- */
+/* -- up: program -> tunnel ------------------------------------------------ */
 
 static void drop_rest(struct ts_splice *s)
 {
@@ -237,7 +214,7 @@ static void pump_up(struct ts_splice *s)
 		stack_tcp_flush(s->tcp);
 }
 
-/* -- down: tunnel -> program --------------------------------------------- */
+/* -- down: tunnel -> program ---------------------------------------------- */
 
 static void line_up(struct ts_splice *s)
 {
@@ -303,7 +280,7 @@ static void pump_down(struct ts_splice *s)
 	}
 }
 
-/* -- events -------------------------------------------------------------- */
+/* -- events --------------------------------------------------------------- */
 
 static void on_hup(void *ctx);
 
@@ -458,7 +435,7 @@ static const struct stack_tcp_ops splice_ops = {
 	.gone = on_gone,
 };
 
-/* -- for the other files ------------------------------------------------- */
+/* -- for the other files -------------------------------------------------- */
 
 /* NULL: out of memory, and all is closed. */
 static struct ts_splice *new_splice(struct ts_member *member, int fd,
@@ -523,75 +500,16 @@ void ts_splice_forward(struct ts_member *member, int fd, struct stack_tcp *tcp,
 	start(s);
 }
 
-static bool is_of_another(const struct ts_splice *s)
-{
-	return s->entry && s->entry->pid != 0 && s->entry->pid != getpid();
-}
-
-bool ts_host_serves_others(const struct ts_host *host)
-{
-	for (const struct ts_link *at = host->splices.next;
-	     at != &host->splices; at = at->next)
-		if (is_of_another(TS_LINK_OWNER(at, struct ts_splice, link)))
-			return true;
-	return ts_conns_are_held_for_others(host);
-}
-
-void ts_host_take_no_more(struct ts_host *host)
-{
-	host->is_ending = true;
-}
-
-/* Our process ends its own; what another one still writes would be cut off, and
- * look whole to the peer. That one is reset when the host is closed. */
 static void finish_if_read(struct ts_splice *s)
 {
-	if (is_of_another(s))
-		return;
 	pump_up(s);
 	if (can_read(s) && ts_sock_unread(s->fd) == 0)
 		finish_up(s);
 }
 
-void ts_host_finish(struct ts_host *host)
+void ts_splice_finish(struct ts_splice *s)
 {
-	struct ts_link *at, *next;
-
-	for (at = host->splices.next; at != &host->splices; at = next) {
-		next = at->next;
-		run(TS_LINK_OWNER(at, struct ts_splice, link), finish_if_read);
-	}
-}
-
-/* The program's side has ended in order and the peer's has not yet. */
-bool ts_host_is_lingering(const struct ts_host *host)
-{
-	for (const struct ts_link *at = host->splices.next;
-	     at != &host->splices; at = at->next)
-		if (TS_LINK_OWNER(at, struct ts_splice, link)->is_up_done)
-			return true;
-	return false;
-}
-
-size_t ts_host_undelivered(const struct ts_host *host)
-{
-	size_t total = ts_relays_undelivered(host) +
-		       ts_dgrams_undelivered(host) +
-		       ts_tls_undelivered(host) + ts_serve_undelivered(host);
-
-	for (unsigned i = 0; i < host->member_count; i++)
-		total += ts_node_unsent(host->members[i].node,
-					ts_host_now_ms(host));
-	for (const struct ts_link *at = host->splices.next;
-	     at != &host->splices; at = at->next) {
-		const struct ts_splice *s =
-			TS_LINK_OWNER(at, struct ts_splice, link);
-
-		total += s->rest_len + ts_sock_unread(s->fd);
-		if (s->tcp)
-			total += stack_tcp_pending(s->tcp);
-	}
-	return total;
+	run(s, finish_if_read);
 }
 
 void ts_splices_close(struct ts_member *member)

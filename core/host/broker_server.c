@@ -6,14 +6,10 @@
  * those who say nothing, since they give way. Requests that need the netmap may
  * be held until it is there or the node's timeout is over.
  *
- * The abstract name can be reached by every uid of the network namespace, so
- * who may speak is decided per request (see broker_wire.h), and those who are
- * not known by their uid share a small number of places, the oldest leaving
- * first.
+ * Those who are not known by their uid share a small number of places, the
+ * oldest leaving first. What becomes of a request is in broker_answer.c.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,33 +17,14 @@
 #include <unistd.h>
 
 #include "core/base/err.h"
-#include "core/crypto/secret.h"
-#include "core/host/ascii_name.h"
 #include "core/host/broker_server.h"
 #include "core/host/name_lookup.h"
-#include "core/host/node_choice.h"
-#include "core/host/notify.h"
 
 enum {
 	CLIENTS_MAX = 1024,
 	STRANGERS_MAX = 64, /* of them, while not known to be allowed */
 	READ_LIMIT_MS = 2000,
 	FDS_MAX = 4,	   /* what a hostile client may send; we take one */
-	ANCESTORS_MAX = 64, /* a longer line of parents is not followed */
-};
-
-struct ts_client {
-	struct ts_link link; /* in reading, held or looking */
-	struct ts_host *host;
-	struct ts_watch *watch;
-	int fd;
-	pid_t pid;
-	bool is_trusted; /* by its uid */
-	bool is_held;
-	uint64_t deadline_ms;
-	struct ts_broker_request req; /* when held */
-	uint8_t *held_data;	      /* req.data points to it */
-	struct ts_name_lookup *lookup; /* NULL: none on its way */
 };
 
 static struct ts_client *first_of(const struct ts_link *head)
@@ -57,54 +34,9 @@ static struct ts_client *first_of(const struct ts_link *head)
 	return TS_LINK_OWNER(head->next, struct ts_client, link);
 }
 
-/* -- who may speak ------------------------------------------------------- */
+/* -- clients -------------------------------------------------------------- */
 
-/* The parent of pid, or 0. */
-static pid_t parent_of(pid_t pid)
-{
-	char path[32], text[512];
-	const char *at;
-	ssize_t len;
-	int parent = 0;
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return 0;
-	len = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	if (len <= 0)
-		return 0;
-	text[len] = '\0';
-	/* The name in front may hold anything, but no later ')'. */
-	at = strrchr(text, ')');
-	if (!at || sscanf(at + 1, " %*c %d", &parent) != 1)
-		return 0;
-	return parent;
-}
-
-static bool is_descendant(pid_t pid)
-{
-	for (int i = 0; i < ANCESTORS_MAX && pid > 0; i++) {
-		if (pid == getpid())
-			return true;
-		pid = parent_of(pid);
-	}
-	return false;
-}
-
-static bool may_speak(const struct ts_client *client,
-		      const struct ts_broker_request *req)
-{
-	return client->is_trusted ||
-	       ts_view_of_token(client->host, req->token) >= 0 ||
-	       is_descendant(client->pid);
-}
-
-/* -- clients ------------------------------------------------------------- */
-
-static void free_client(struct ts_client *client)
+void ts_broker_free_client(struct ts_client *client)
 {
 	struct ts_broker_server *server = client->host->server;
 
@@ -132,9 +64,8 @@ void ts_broker_arm_timer(struct ts_broker_server *server)
 	ts_timer_set(server->timer, at_ms);
 }
 
-/* Sends rep, with pass_fd when >= 0. A client that cannot take it loses it. */
-static void reply(const struct ts_client *client,
-		  const struct ts_broker_reply *rep, int pass_fd)
+void ts_broker_reply_to(const struct ts_client *client,
+			const struct ts_broker_reply *rep, int pass_fd)
 {
 	union {
 		char bytes[CMSG_SPACE(sizeof(int))];
@@ -164,119 +95,6 @@ static void reply(const struct ts_client *client,
 	(void)sendmsg(client->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-static void on_looked_up(void *ctx, const struct ts_broker_reply *rep)
-{
-	struct ts_client *client = ctx;
-
-	client->lookup = NULL; /* it ends itself */
-	reply(client, rep, -1);
-	free_client(client);
-}
-
-/* false: hold the request. What the netmap does not have, others may. */
-static bool answer_name(struct ts_client *client,
-			const struct ts_broker_request *req,
-			struct ts_broker_reply *rep)
-{
-	if (!ts_names_answer(client->host, req, rep))
-		return false;
-	if (rep->error || rep->answer != TS_ANSWER_NOT_OURS)
-		return true;
-	client->lookup = ts_name_lookup_start(client->host, req, on_looked_up,
-					      client);
-	return !client->lookup;
-}
-
-/* NULL: of no such node. */
-static struct ts_table *table_for(struct ts_host *host,
-				  const struct ts_broker_request *req)
-{
-	struct ts_member *member;
-
-	if (!*req->name)
-		return host->table;
-	member = ts_member_named(host, req->name);
-	return member ? ts_view_open(member) : NULL;
-}
-
-/* What only we can say of a request: whose view it comes from. */
-static void complete(struct ts_host *host, struct ts_broker_request *req,
-		     int fd)
-{
-	int view = ts_view_of_token(host, req->token);
-
-	if (host->member_count == 1)
-		return;
-	req->node = view > 0 ? (uint8_t)view : 0;
-	req->interface = ts_choice_interface(fd);
-}
-
-/* Takes fd. false: hold the request. */
-static bool answer(struct ts_client *client,
-		   const struct ts_broker_request *req, int fd)
-{
-	struct ts_host *host = client->host;
-	struct ts_broker_reply rep = {.type = req->type};
-	const struct ts_table *table = NULL;
-	bool is_done = true;
-
-	switch ((enum ts_broker_type)req->type) {
-	case TS_BROKER_ATTACH:
-		table = table_for(host, req);
-		rep.error = table ? 0 : ENODEV;
-		break;
-	case TS_BROKER_CONNECT:
-		if (req->proto == IPPROTO_TCP)
-			ts_conn_request(host, req, fd, client->pid, &rep);
-		else
-			ts_dgram_connect(host, req, fd, client->pid, &rep);
-		fd = -1;
-		break;
-	case TS_BROKER_SEND:
-		ts_dgram_send(host, req, fd, client->pid, &rep);
-		fd = -1;
-		break;
-	case TS_BROKER_BIND:
-		is_done = ts_listener_bind(host, req, &rep);
-		break;
-	case TS_BROKER_BOUND:
-		ts_listener_bound(host, req, &rep);
-		break;
-	case TS_BROKER_LISTEN:
-		ts_listener_listen(host, req, fd, &rep);
-		fd = -1;
-		break;
-	case TS_BROKER_ACCEPTED:
-		ts_inbound_accepted(host, req, fd, client->pid, &rep);
-		break;
-	case TS_BROKER_OPTIONS:
-		ts_tunnel_options(host, req, fd, &rep);
-		break;
-	case TS_BROKER_INFO:
-		ts_tunnel_info(host, req, &rep);
-		break;
-	case TS_BROKER_RESOLVE:
-	case TS_BROKER_REVERSE:
-	case TS_BROKER_DNS:
-		is_done = answer_name(client, req, &rep);
-		break;
-	case TS_BROKER_NOTIFY:
-		ts_notify_request(host, fd, client->pid, &rep);
-		fd = -1;
-		break;
-	case TS_BROKER_DRAIN:
-		is_done = ts_drain_answer(host, req, client->pid, &rep);
-		break;
-	default:
-		rep.error = EOPNOTSUPP;
-		break;
-	}
-	ts_sock_close(fd);
-	if (is_done && !ts_broker_is_unanswered(req))
-		reply(client, &rep, table ? ts_table_fd(table) : -1);
-	return is_done;
-}
-
 static void on_client(void *ctx, unsigned events);
 
 /* false: out of memory. */
@@ -288,25 +106,12 @@ static bool watch(struct ts_client *client)
 	return client->watch;
 }
 
-static void refuse(const struct ts_client *client,
-		   const struct ts_broker_request *req, int error)
+void ts_broker_refuse(const struct ts_client *client,
+		      const struct ts_broker_request *req, int error)
 {
 	const struct ts_broker_reply rep = {.type = req->type, .error = error};
 
-	reply(client, &rep, -1);
-}
-
-/* Takes fd. */
-static void turn_away(const struct ts_client *client,
-		      const struct ts_broker_request *req, int fd, int error)
-{
-	if (req->type == TS_BROKER_CONNECT && ts_broker_is_unanswered(req)) {
-		ts_conn_turn_away(client->host, req, fd, client->pid);
-		return;
-	}
-	ts_sock_close(fd);
-	if (!ts_broker_is_unanswered(req))
-		refuse(client, req, error);
+	ts_broker_reply_to(client, &rep, -1);
 }
 
 static void hold(struct ts_client *client, const struct ts_broker_request *req)
@@ -315,8 +120,8 @@ static void hold(struct ts_client *client, const struct ts_broker_request *req)
 
 	client->held_data = malloc(req->data_len + 1);
 	if (!client->held_data || !watch(client)) {
-		refuse(client, req, ENOMEM);
-		free_client(client);
+		ts_broker_refuse(client, req, ENOMEM);
+		ts_broker_free_client(client);
 		return;
 	}
 	if (req->data_len)
@@ -339,30 +144,11 @@ static void give_up(struct ts_client *client)
 	struct ts_broker_reply rep = {.type = client->req.type};
 
 	rep.error = rep.type == TS_BROKER_BIND ? EADDRNOTAVAIL : ETIMEDOUT;
-	reply(client, &rep, -1);
-	free_client(client);
+	ts_broker_reply_to(client, &rep, -1);
+	ts_broker_free_client(client);
 }
 
-/* -- requests ------------------------------------------------------------ */
-
-/* The table, and what is to last longer than we do. */
-static bool is_for_the_next(const struct ts_client *client,
-			    const struct ts_broker_request *req)
-{
-	if (!client->host->is_ending || client->pid == getpid())
-		return false;
-	switch ((enum ts_broker_type)req->type) {
-	case TS_BROKER_ATTACH:
-	case TS_BROKER_CONNECT:
-	case TS_BROKER_SEND:
-	case TS_BROKER_BIND:
-	case TS_BROKER_BOUND:
-	case TS_BROKER_LISTEN:
-		return true;
-	default:
-		return false;
-	}
-}
+/* -- requests ------------------------------------------------------------- */
 
 int ts_broker_take_fd(const struct ts_host *host, struct msghdr *msg)
 {
@@ -411,56 +197,6 @@ static ssize_t receive(const struct ts_client *client, uint8_t *in, size_t cap,
 	return msg.msg_flags & MSG_TRUNC ? -EMSGSIZE : len;
 }
 
-static void complain(const struct ts_client *client, int err)
-{
-	struct ts_broker_server *server = client->host->server;
-
-	if (ts_log_allowed(&server->limit, ts_host_now_ms(client->host)))
-		log_warn("broker: request of pid %d: %s", (int)client->pid,
-			 ts_strerror(err));
-}
-
-/* Attached to a host that was here before us: its table says nothing of us. */
-static bool is_stale(const struct ts_client *client,
-		     const struct ts_broker_request *req)
-{
-	static const uint8_t none[TS_TABLE_TOKEN_LEN];
-
-	return req->type != TS_BROKER_ATTACH &&
-	       memcmp(req->token, none, sizeof(none)) != 0 &&
-	       ts_view_of_token(client->host, req->token) < 0;
-}
-
-/* Takes fd. false: req is to be held. */
-static bool handle(struct ts_client *client, const uint8_t *in, ssize_t len,
-		   int fd, struct ts_broker_request *req)
-{
-	int err = len < 0 ? (int)len : 0;
-
-	if (!err && len > 0)
-		err = ts_broker_read_request(in, (size_t)len, req);
-	if (!err && len > 0 && req->type == TS_BROKER_RESOLVE)
-		ts_make_ascii_name(req->name, sizeof(req->name));
-	if (!err && client->fd < 0 && !ts_broker_is_unanswered(req))
-		err = -EPROTO;
-	if (err || len == 0) {
-		if (err)
-			complain(client, err);
-		ts_sock_close(fd);
-	} else if (!may_speak(client, req)) {
-		complain(client, -EACCES);
-		turn_away(client, req, fd, EACCES);
-	} else if (is_stale(client, req) || is_for_the_next(client, req)) {
-		turn_away(client, req, fd, ESTALE);
-	} else if ((err = ts_request_prove(client->host, req, fd))) {
-		turn_away(client, req, fd, -err);
-	} else {
-		complete(client->host, req, fd);
-		return answer(client, req, fd);
-	}
-	return true;
-}
-
 /* false: nothing there yet. Otherwise the client was served, held or freed. */
 static bool serve(struct ts_client *client)
 {
@@ -474,8 +210,8 @@ static bool serve(struct ts_client *client)
 	len = receive(client, in, sizeof(in), &fd);
 	if (len == -EAGAIN)
 		return false;
-	if (handle(client, in, len, fd, &req))
-		free_client(client);
+	if (ts_broker_handle(client, in, len, fd, &req))
+		ts_broker_free_client(client);
 	else
 		hold(client, &req);
 	return true;
@@ -494,7 +230,7 @@ void ts_broker_hear(struct ts_broker_server *server, const struct ucred *who,
 				   .is_trusted = is_trusted(who)};
 	struct ts_broker_request req;
 
-	(void)handle(&teller, in, len, fd, &req);
+	(void)ts_broker_handle(&teller, in, len, fd, &req);
 }
 
 static void on_client(void *ctx, unsigned events)
@@ -505,7 +241,7 @@ static void on_client(void *ctx, unsigned events)
 	ts_hurry_begin();
 	/* One request is all: more, or the end, ends a held client. */
 	if (client->is_held)
-		free_client(client);
+		ts_broker_free_client(client);
 	else if (ts_broker_has_descriptors(client->host->server))
 		(void)serve(client);
 	else
@@ -525,7 +261,7 @@ void ts_broker_set_reading(struct ts_broker_server *server, bool on)
 	}
 }
 
-/* -- coming and going ---------------------------------------------------- */
+/* -- coming and going ----------------------------------------------------- */
 
 /* The one that has said nothing for longest goes. (It may just have.) */
 static void drop_silent(struct ts_broker_server *server, bool of_strangers)
@@ -539,7 +275,7 @@ static void drop_silent(struct ts_broker_server *server, bool of_strangers)
 		if (of_strangers && client->is_trusted)
 			continue;
 		if (!serve(client))
-			free_client(client);
+			ts_broker_free_client(client);
 		return;
 	}
 }
@@ -580,7 +316,7 @@ void ts_broker_add_client(struct ts_broker_server *server, int fd)
 	if (watch(client))
 		ts_broker_arm_timer(server);
 	else
-		free_client(client);
+		ts_broker_free_client(client);
 }
 
 static void on_timer(void *ctx)
@@ -592,7 +328,7 @@ static void on_timer(void *ctx)
 	ts_hurry_begin();
 	while ((client = first_of(&server->reading)) &&
 	       client->deadline_ms <= now_ms)
-		free_client(client);
+		ts_broker_free_client(client);
 	ts_hurry_end();
 	while ((client = first_of(&server->held)) &&
 	       client->deadline_ms <= now_ms)
@@ -636,7 +372,7 @@ void ts_broker_close(struct ts_host *host)
 	if (!server)
 		return;
 	while ((client = first_of(&server->reading)))
-		free_client(client);
+		ts_broker_free_client(client);
 	while ((client = first_of(&server->held)))
 		give_up(client);
 	while ((client = first_of(&server->looking)))
@@ -657,8 +393,8 @@ void ts_broker_retry_held(struct ts_host *host)
 			TS_LINK_OWNER(at, struct ts_client, link);
 
 		next = at->next;
-		if (answer(client, &client->req, -1)) {
-			free_client(client);
+		if (ts_broker_answer(client, &client->req, -1)) {
+			ts_broker_free_client(client);
 		} else if (client->lookup) {
 			ts_list_remove(&client->link);
 			ts_list_insert(&server->looking, &client->link);

@@ -163,8 +163,11 @@ struct ts_dgram *ts_flow_listener_begin(struct ts_flow_listener *flows,
 					const struct ts_addr *from)
 {
 	struct ts_host *host = flows->host;
-	struct dgram_wish wish = {.member = port->member, .remote = *from,
-				  .is_connected = true, .pid = getpid()};
+	struct dgram_wish wish = {.member = port->member,
+				  .remote = *from,
+				  .shown = *from,
+				  .is_connected = true,
+				  .pid = getpid()};
 	struct ts_dgram *flow;
 	int err;
 

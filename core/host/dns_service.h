@@ -46,7 +46,7 @@ void ts_dns_service_cancel(struct ts_host *host, const void *ctx);
 /* The netmap is there, or will never be. */
 void ts_dns_service_node_changed(struct ts_host *host);
 
-/* -- dns_stream.c -------------------------------------------------------- */
+/* -- dns_stream.c --------------------------------------------------------- */
 /* A program's connection to the name server: owns fd and entry from here, in
  * every case. only: as in ts_dns_service_ask(). */
 void ts_dns_stream_start(struct ts_host *host, struct ts_member *only, int fd,

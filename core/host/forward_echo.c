@@ -6,7 +6,7 @@
  * peer; nothing is answered for a host that is silent. One socket a version
  * does for all: an unprivileged one where the kernel lets us have it, else a
  * raw one. Requests are told apart by a sequence number of our own, and wait in
- * a ring; an answer that comes four thousand requests late is nobody's.
+ * slots of which each peer has its share (echo_slots.c).
  */
 #include <errno.h>
 #include <netinet/icmp6.h>
@@ -17,13 +17,12 @@
 #include "core/base/err.h"
 #include "core/base/wire.h"
 #include "core/crypto/secret.h"
+#include "core/host/echo_slots.h"
 #include "core/host/forward.h"
 #include "core/host/serve.h"
 #include "netstack/checksum.h"
 
 enum {
-	PENDING_MAX = 4096,
-	PENDING_MS = 30 * 1000,
 	READS_A_TURN = 64,
 	ICMP_HEAD = 8,
 	MESSAGE_MAX = 65535 - 20,
@@ -35,23 +34,14 @@ enum {
 	ICMP4_FILTER = 1,
 };
 
-struct pending {
-	struct ts_ip peer, dst; /* in the tailnet */
-	struct ts_ip target;
-	uint16_t id, seq; /* the peer's */
-	uint16_t own_seq;
-	uint64_t sent_ms; /* 0: nobody waits */
-};
-
 struct forward_echo {
 	struct ts_member *member;
 	int fd;
 	bool v6, is_raw;
 	bool is_denied; /* there is no such socket for us */
 	uint16_t id;	/* raw: ours */
-	uint16_t next_seq;
 	struct ts_watch *watch;
-	struct pending pending[PENDING_MAX];
+	struct echo_slots slots;
 };
 
 /* -- the socket ------------------------------------------------------------- */
@@ -100,6 +90,7 @@ static void close_echo(struct forward_echo *e)
 		return;
 	ts_watch_free(e->watch);
 	ts_sock_close(e->fd);
+	echo_slots_deinit(&e->slots);
 	free(e);
 }
 
@@ -114,7 +105,7 @@ static struct forward_echo *new_echo(struct ts_member *member,
 	e->member = member;
 	e->v6 = !ts_ip_is_v4(towards);
 	e->id = (uint16_t)ts_random_u32();
-	e->next_seq = (uint16_t)ts_random_u32();
+	echo_slots_init(&e->slots);
 	err = open_socket(e, towards);
 	if (err) {
 		e->is_denied = true;
@@ -146,23 +137,21 @@ void ts_forward_echo_close(struct ts_member *member)
 /* -- replies and errors ----------------------------------------------------- */
 
 /* An ICMP message: one of ours, or the answer to it. NULL: neither. */
-static struct pending *find(struct forward_echo *e, const uint8_t *msg,
-			    size_t len, uint8_t type, struct ts_reader *body)
+static struct echo_slot *find(struct forward_echo *e, const uint8_t *msg,
+			      size_t len, uint8_t type, struct ts_reader *body)
 {
 	struct ts_reader r = ts_reader_init(msg, len);
 	uint8_t found_type = ts_read_u8(&r);
 	uint16_t id, seq;
-	struct pending *p;
 
 	ts_read_skip(&r, 3); /* code, checksum: the kernel's */
 	id = ts_read_be16(&r);
 	seq = ts_read_be16(&r);
-	p = &e->pending[seq % PENDING_MAX];
-	if (r.bad || found_type != type || (e->is_raw && id != e->id) ||
-	    p->sent_ms == 0 || p->own_seq != seq)
+	if (r.bad || found_type != type || (e->is_raw && id != e->id))
 		return NULL;
 	*body = r;
-	return p;
+	return echo_slots_find(&e->slots, seq,
+			       ts_host_now_ms(e->member->host));
 }
 
 /* A raw socket of IPv4 has the IP header in front. */
@@ -181,22 +170,21 @@ static void take_reply(struct forward_echo *e, const uint8_t *msg, size_t len,
 		       const struct ts_ip *from)
 {
 	struct ts_reader body;
-	struct pending *p;
+	struct echo_slot *p;
 
 	msg = skip_ip(e, msg, &len);
 	p = find(e, msg, len, e->v6 ? V6_ECHO_REPLY : V4_ECHO_REPLY, &body);
-	if (!p || !ts_ip_equal(&p->target, from) ||
-	    ts_host_now_ms(e->member->host) > p->sent_ms + PENDING_MS)
+	if (!p || !ts_ip_equal(&p->target, from))
 		return;
-	p->sent_ms = 0;
+	echo_slots_give(&e->slots, p);
 	(void)stack_forward_echo_reply(ts_node_stack(e->member->node), &p->dst,
 				       &p->peer, p->id, p->seq, body.at,
 				       body.left);
 }
 
-static void fail(const struct forward_echo *e, struct pending *p, int err)
+static void fail(struct forward_echo *e, struct echo_slot *p, int err)
 {
-	p->sent_ms = 0;
+	echo_slots_give(&e->slots, p);
 	stack_forward_echo_failed(ts_node_stack(e->member->node), &p->peer,
 				  &p->dst, p->id, p->seq, err);
 }
@@ -207,7 +195,7 @@ static void take_errors(struct forward_echo *e)
 
 	for (int i = 0; i < READS_A_TURN; i++) {
 		struct ts_reader body;
-		struct pending *p;
+		struct echo_slot *p;
 		int err;
 		ssize_t len = ts_forward_error(e->fd, msg, HOST_SCRATCH_BYTES,
 					       &err);
@@ -252,28 +240,31 @@ static void on_socket(void *ctx, unsigned events)
 
 /* The kernel sets the identifier of ping sockets, and all checksums but that of
  * a raw socket of IPv4. */
-static size_t write_request(const struct forward_echo *e, uint8_t *out,
-			    size_t cap, const uint8_t *data, size_t len)
+static size_t write_request(const struct forward_echo *e, uint16_t seq,
+			    uint8_t *out, size_t cap, const uint8_t *data,
+			    size_t len)
 {
 	struct ts_writer w = ts_writer_init(out, cap), sum;
 
 	ts_write_u8(&w, e->v6 ? V6_ECHO : V4_ECHO);
 	ts_write_zeros(&w, 3);
 	ts_write_be16(&w, e->id);
-	ts_write_be16(&w, e->next_seq);
+	ts_write_be16(&w, seq);
 	ts_write_bytes(&w, data, len);
 	sum = ts_writer_init(out + 2, 2);
 	ts_write_be16(&sum, stack_sum_finish(stack_sum(out, w.len)));
 	return w.bad ? 0 : w.len;
 }
 
-static int send_request(struct forward_echo *e, const struct ts_ip *to,
+static int send_request(struct forward_echo *e, const struct echo_slot *p,
 			const uint8_t *data, size_t len)
 {
-	struct ts_addr addr = {.ip = *to};
+	struct ts_addr addr = {.ip = p->target};
+	uint16_t seq = p->own_seq;
 	struct sockaddr_storage ss;
 	uint8_t *msg = e->member->host->scratch;
-	size_t msg_len = write_request(e, msg, MESSAGE_MAX, data, len);
+	size_t msg_len = write_request(e, seq, msg, MESSAGE_MAX, data,
+				       len);
 	int ss_len = ts_addr_to_sockaddr(&addr, ts_addr_family(&addr), &ss);
 
 	if (msg_len == 0 || ss_len < 0)
@@ -286,8 +277,8 @@ static int send_request(struct forward_echo *e, const struct ts_ip *to,
 			int err = -errno;
 
 			take_errors(e);
-			msg_len = write_request(e, msg, MESSAGE_MAX, data,
-						len);
+			msg_len = write_request(e, seq, msg, MESSAGE_MAX,
+						data, len);
 			if (err == -EAGAIN || err == -ENOBUFS)
 				return 0; /* lost, as on any network */
 		}
@@ -295,38 +286,46 @@ static int send_request(struct forward_echo *e, const struct ts_ip *to,
 	return -errno;
 }
 
+static struct echo_slot *take_slot(struct forward_echo *e,
+				   const struct ts_ip *from)
+{
+	const struct ts_member *member = e->member;
+	const struct ts_peer *peer = ts_node_whois(member->node, from);
+
+	return peer ? echo_slots_take(&e->slots, peer->id,
+				      ts_host_now_ms(member->host))
+		    : NULL;
+}
+
 void ts_host_forward_echo(struct ts_member *member, const struct ts_ip *from,
 			  const struct ts_ip *to, uint16_t id, uint16_t seq,
 			  const uint8_t *data, size_t len)
 {
-	struct pending next = {.peer = *from,
-			       .dst = *to,
-			       .id = id,
-			       .seq = seq,
-			       .sent_ms = ts_host_now_ms(member->host)};
+	struct stack *stack = ts_node_stack(member->node);
 	struct forward_echo *e;
-	struct pending *p;
+	struct echo_slot *p;
+	struct ts_ip target;
 	int err;
 
 	if (ts_serve_hosts(member, to)) { /* a service of ours answers itself */
-		(void)stack_forward_echo_reply(ts_node_stack(member->node), to,
-					       from, id, seq, data, len);
+		(void)stack_forward_echo_reply(stack, to, from, id, seq, data,
+					       len);
 		return;
 	}
-	err = ts_node_forward_target(member->node, to, &next.target);
-	e = err ? NULL : echo_for(member, &next.target);
+	if (ts_node_forward_target(member->node, to, &target)) {
+		stack_forward_echo_failed(stack, from, to, id, seq, -EACCES);
+		return;
+	}
+	e = echo_for(member, &target);
+	p = e ? take_slot(e, from) : NULL;
+	if (!p)
+		return;
+	p->peer = *from;
+	p->dst = *to;
+	p->target = target;
+	p->id = id;
+	p->seq = seq;
+	err = send_request(e, p, data, len);
 	if (err)
-		stack_forward_echo_failed(ts_node_stack(member->node), from, to,
-					  id, seq, -EACCES);
-	if (!e)
-		return;
-	p = &e->pending[e->next_seq % PENDING_MAX];
-	next.own_seq = e->next_seq;
-	err = send_request(e, &next.target, data, len);
-	e->next_seq++;
-	if (err) {
-		fail(e, &next, err);
-		return;
-	}
-	*p = next;
+		fail(e, p, err);
 }

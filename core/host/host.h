@@ -40,12 +40,15 @@ struct ts_doh_ops {
 /* TLS towards a server, over a connected socket that stays the caller's, by
  * whoever has a client and the system's roots (core/io/link_tls.h). */
 struct ts_tls_client_ops {
-	void *(*open)(int fd, const char *host, bool is_verified);
+	/* wants_h2: HTTP/2 is offered, before HTTP/1.1. */
+	void *(*open)(int fd, const char *host, bool is_verified,
+		      bool wants_h2);
 	void (*close)(void *tls); /* NULL is fine */
 	/* 0: done; -EAGAIN: wait as wants_write() says; else failed: err has
 	 * one line why. */
 	int (*handshake)(void *tls, char err[static 256]);
 	bool (*wants_write)(const void *tls);
+	bool (*is_h2)(const void *tls); /* after that: it is spoken */
 	/* > 0 bytes, 0: the end, -EAGAIN, else failed. After an event of the
 	 * socket until -EAGAIN. */
 	void (*readable)(void *tls);
@@ -64,6 +67,12 @@ struct ts_host_cert_ops {
 	void *(*start)(void *ctx, const char *name, unsigned limit_ms,
 		       ts_host_cert_fn fn, void *fn_ctx);
 	void (*cancel)(void *request);
+	/* What is shown for this name to a CA that asks whether it is ours
+	 * (tls-alpn-01), valid until the loop runs on. false: nothing. */
+	bool (*proof)(void *ctx, const char *name, const char **key_pem,
+		      const char **chain_pem);
+	/* A program listens behind TLS: clients will come. */
+	void (*listened)(void *ctx);
 };
 
 /* What one of the nodes has of its own. */

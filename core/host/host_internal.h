@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * host_internal.h - struct ts_host, and what its files ask of each other
  *
- *   broker_server -> app_connect, app_listener, names   requests
+ *   broker_answer -> app_connect, app_listener, names   requests
  *   app_connect   -> rendezvous, app_inbound (own address), app_splice
  *   app_listener  -> app_inbound -> app_splice | app_relay
  *   datagram_*    -> app_listener (ports), names (DNS)
@@ -386,6 +386,8 @@ void ts_inbound_accepted(struct ts_host *host,
 			 struct ts_broker_reply *rep);
 void ts_inbounds_end(struct ts_member *member); /* all there are now */
 void ts_inbounds_close(struct ts_host *host);
+/* Bytes of programs that the peers' handshakes hold up. */
+size_t ts_inbounds_undelivered(const struct ts_host *host);
 
 /* -- other_end.c --------------------------------------------------------- */
 int ts_other_end_open(void); /* what to ask by; fd or -errno */

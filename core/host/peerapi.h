@@ -53,11 +53,12 @@ struct ts_peerapi_conn {
 	bool is_up, is_busy; /* busy: a request is being answered */
 	bool is_head;	     /* whose answer has no body */
 	bool closes; /* when out is empty */
+	bool is_last; /* this request: no other is read */
 	bool in_body; /* of the request, which is taken or passed over */
 	bool is_ended; /* ... and is whole, as its taker knows */
 	bool is_lingering; /* all is said, and the peer still speaks */
 	bool wants_turn;
-	struct ts_http1_body body;
+	struct ts_http_body body;
 	const struct ts_peerapi_taker *taker; /* NULL: nobody wants it */
 	void *taker_ctx;
 	const struct ts_peerapi_source *source; /* NULL: none */
@@ -89,18 +90,20 @@ void ts_peerapi_reply_text(struct ts_peerapi_conn *conn, int status,
 /* -- peerapi_ingress.c ----------------------------------------------------- */
 void ts_peerapi_ingress(struct ts_peerapi_conn *conn,
 			const struct ts_peerapi_request *req);
-/* -- peerapi_server.c ------------------------------------------------------ */
+/* -- peerapi_answer.c ------------------------------------------------------ */
 void ts_peerapi_reply(struct ts_peerapi_conn *conn, int status,
 		      const char *type, const void *body, size_t len);
-/* Within a route that takes bodies, in place of an answer, which follows. */
-void ts_peerapi_take_body(struct ts_peerapi_conn *conn,
-			  const struct ts_peerapi_taker *taker, void *ctx);
-/* taker->turn() once others had their turn. */
-void ts_peerapi_want_turn(struct ts_peerapi_conn *conn);
 /* An answer of 200; source is closed when it is said, or cannot be. */
 void ts_peerapi_reply_source(struct ts_peerapi_conn *conn, const char *type,
 			     const struct ts_peerapi_source *source,
 			     void *ctx);
+/* -- peerapi_body.c -------------------------------------------------------- */
+/* Within a route that takes bodies, in place of an answer, which follows. */
+void ts_peerapi_take_body(struct ts_peerapi_conn *conn,
+			  const struct ts_peerapi_taker *taker, void *ctx);
+/* -- peerapi_server.c ------------------------------------------------------ */
+/* It goes on, and taker->turn(), once others had their turn. */
+void ts_peerapi_want_turn(struct ts_peerapi_conn *conn);
 /* -- peerapi_debug.c: for those who may look inside ------------------------ */
 void ts_peerapi_paths(struct ts_peerapi_conn *conn,
 		      const struct ts_peerapi_request *req);
@@ -114,6 +117,7 @@ void ts_peerapi_interfaces(struct ts_peerapi_conn *conn,
 void ts_peerapi_put(struct ts_peerapi_conn *conn,
 		    const struct ts_peerapi_request *req);
 
+/* -- peerapi_conn.c -------------------------------------------------------- */
 /* While it serves a request: its connection, which is somebody else's from now
  * on. */
 struct stack_tcp *ts_peerapi_hijack(struct ts_peerapi_conn *conn);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/base/decimal.h"
 #include "core/host/peerapi.h"
 #include "core/host/serve.h"
 
@@ -48,16 +49,21 @@ static bool read_field(const struct ts_peerapi_request *req, const char *name,
 
 static bool read_port(const char *target, uint16_t *out)
 {
-	const char *at = strrchr(target, ':');
-	unsigned port = 0;
+	const char *colon = strrchr(target, ':');
+	uint64_t port;
 
-	for (at = at ? at + 1 : target; *at; at++) {
-		if (*at < '0' || *at > '9' || port > UINT16_MAX)
-			return false;
-		port = port * 10 + (unsigned)(*at - '0');
-	}
+	if (!colon || ts_decimal_parse(colon + 1, strlen(colon + 1),
+				       UINT16_MAX, &port))
+		return false;
 	*out = (uint16_t)port;
-	return port > 0 && port <= UINT16_MAX && strchr(target, ':');
+	return port > 0;
+}
+
+/* Programs know a peer, or themselves, by such an address. */
+static bool is_of_internet(const struct ts_ip *ip)
+{
+	return !ts_ip_is_tailscale(ip) && !ts_ip_is_loopback(ip) &&
+	       !ts_ip_is_unspecified(ip);
 }
 
 /* NULL: it is all there. */
@@ -70,7 +76,7 @@ static const char *read_request(const struct ts_peerapi_request *req,
 	if (!ts_http1_find(&req->head, "Tailscale-Ingress-Src"))
 		return "Tailscale-Ingress-Src header not set\n";
 	if (!read_field(req, "Tailscale-Ingress-Src", src, sizeof(src)) ||
-	    ts_addr_parse(src, &out->src))
+	    ts_addr_parse(src, &out->src) || !is_of_internet(&out->src.ip))
 		return "Tailscale-Ingress-Src header invalid; want ip:port\n";
 	if (!ts_http1_find(&req->head, "Tailscale-Ingress-Target"))
 		return "Tailscale-Ingress-Target header not set\n";

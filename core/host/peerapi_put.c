@@ -174,7 +174,8 @@ static bool read_offset(const struct ts_peerapi_request *req, uint64_t *out)
 static void begin_put(struct ts_peerapi_conn *conn,
 		      const struct ts_peerapi_request *req, const char *name)
 {
-	uint64_t length = ts_http1_body_length(&req->framing), offset;
+	const struct ts_http_body *framing = &req->framing;
+	uint64_t offset;
 	struct put *p;
 	int err;
 
@@ -185,7 +186,8 @@ static void begin_put(struct ts_peerapi_conn *conn,
 	p = calloc(1, sizeof(*p));
 	err = p ? ts_drop_in_open(conn->member->drop_box, name, node_of(conn),
 				  offset,
-				  length == UINT64_MAX ? -1 : (int64_t)length,
+				  framing->kind == TS_BODY_CHUNKED
+					  ? -1 : (int64_t)framing->left,
 				  &p->in)
 		: -ENOMEM;
 	if (err) {

@@ -19,21 +19,6 @@ bool ts_peerapi_method_is(const struct ts_peerapi_request *req,
 	       memcmp(req->head.method, method, req->head.method_len) == 0;
 }
 
-/* Two of them are two opinions about whom the request is for. */
-static bool is_given_twice(const struct ts_http1_head *head, const char *name)
-{
-	const struct ts_http1_field *first = ts_http1_find(head, name);
-	size_t count = 0;
-
-	for (size_t i = 0; first && i < head->field_count; i++) {
-		struct ts_http1_head one = {.field_count = 1};
-
-		one.fields[0] = head->fields[i];
-		count += ts_http1_find(&one, name) != NULL;
-	}
-	return count > 1;
-}
-
 static void split_target(struct ts_peerapi_request *req)
 {
 	const char *mark = memchr(req->head.target, '?', req->head.target_len);
@@ -55,13 +40,14 @@ int ts_peerapi_read_head(const uint8_t *data, size_t len,
 	memset(out, 0, sizeof(*out));
 	err = ts_http1_read_request(data, len, &out->head);
 	if (!err)
-		err = ts_http1_body_init(&out->framing, &out->head);
+		err = ts_http_body_of_request(&out->head, &out->framing);
 	if (err)
 		return err;
-	if (is_given_twice(&out->head, "Host"))
+	/* Two opinions about whom the request is for. */
+	if (ts_http1_count(&out->head, "Host") > 1)
 		return -EBADMSG;
-	out->keep_alive = !ts_http1_value_is(
-		ts_http1_find(&out->head, "Connection"), "close");
+	out->keep_alive = out->head.minor > 0 &&
+			  !ts_http_lists(&out->head, "Connection", "close");
 	split_target(out);
 	return 0;
 }
@@ -73,7 +59,7 @@ int ts_peerapi_read(const uint8_t *data, size_t len,
 
 	if (err)
 		return err;
-	if (out->framing.framing != TS_HTTP1_BY_LENGTH)
+	if (out->framing.kind == TS_BODY_CHUNKED)
 		return -EBADMSG;
 	if (out->framing.left > PEERAPI_BODY_MAX)
 		return -EMSGSIZE;

@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/base/http1_body.h"
+#include "core/base/http_body.h"
 
 enum {
 	PEERAPI_BODY_MAX = 65535, /* the longest DNS message */
@@ -23,14 +23,15 @@ struct ts_peerapi_request {
 	struct ts_http1_head head;
 	const char *path, *query; /* query: behind the question mark, or NULL */
 	size_t path_len, query_len;
-	struct ts_http1_body framing;
+	struct ts_http_body framing;
 	const uint8_t *body; /* by ts_peerapi_read(), as the next two */
 	size_t body_len;
 	size_t len; /* bytes of the whole request */
 	bool keep_alive;
 };
 
-/* 0; -EAGAIN: not all of it is there; -EBADMSG, -EMSGSIZE: no request. */
+/* 0; -EAGAIN: not all of it is there; -EBADMSG, -EMSGSIZE, -EOPNOTSUPP: no
+ * request of ours. */
 int ts_peerapi_read(const uint8_t *data, size_t len,
 		    struct ts_peerapi_request *out);
 /* The head alone: its body comes bit by bit. */

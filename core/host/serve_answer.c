@@ -6,6 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "core/base/http_date.h"
+#include "core/base/http_reason.h"
 #include "core/host/serve_internal.h"
 
 static void put(struct serve_conn *conn, const void *data, size_t len)
@@ -22,14 +24,11 @@ static void put_text(struct serve_conn *conn, const char *text)
 void serve_answer_head(struct serve_conn *conn, int status, const char *type,
 		       const char *more, uint64_t len)
 {
-	char head[256], date[48];
-	time_t now = time(NULL);
-	struct tm tm;
+	char head[256], date[TS_HTTP_DATE_CAP];
 
-	gmtime_r(&now, &tm);
-	strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", &tm);
 	snprintf(head, sizeof(head), "HTTP/1.1 %d %s\r\nDate: %s\r\n%s",
-		 status, ts_serve_reason(status), date,
+		 status, ts_http_reason(status),
+		 ts_http_date_format(time(NULL), date),
 		 conn->closes ? "Connection: close\r\n" :
 		 conn->req.is_http10 ? "Connection: keep-alive\r\n" : "");
 	put_text(conn, head);
@@ -58,7 +57,7 @@ void serve_answer_status(struct serve_conn *conn, int status)
 	int n = status == 404
 			? snprintf(text, sizeof(text), "404 page not found\n")
 			: snprintf(text, sizeof(text), "%d %s\n", status,
-				   ts_serve_reason(status));
+				   ts_http_reason(status));
 
 	serve_answer(conn, status, "text/plain; charset=utf-8",
 		     "X-Content-Type-Options: nosniff\r\n", text, (size_t)n);
@@ -113,7 +112,7 @@ void serve_answer_redirect(struct serve_conn *conn, int status, const char *to)
 
 	if (escaped && asprintf(&more, "Location: %s\r\n", to) >= 0)
 		n = asprintf(&page, "<a href=\"%s\">%s</a>.\n\n", escaped,
-			     ts_serve_reason(status));
+			     ts_http_reason(status));
 	if (page && n > 0)
 		serve_answer(conn, status, "text/html; charset=utf-8", more,
 			     page, (size_t)n);

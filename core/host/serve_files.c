@@ -4,8 +4,8 @@
  * A path is cleaned before it is looked for, so it never leaves the root by its
  * own words; links are followed, as whoever set the root can look at them. What
  * is no regular file or directory is not opened. A directory has a slash at the
- * end, and its index.html or a list; a file has none. Ranges are one at a time:
- * who asks for several gets the whole.
+ * end, and its index.html or a list; a file has none. Of a file the parts that
+ * are asked for are sent, and nothing when it did not change.
  *
  * Files are read in small pieces when the client has room for them, from the
  * page cache as a rule. A disk that keeps us waiting makes the node wait;
@@ -20,18 +20,29 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "core/base/encode.h"
 #include "core/base/err.h"
+#include "core/base/http_date.h"
+#include "core/crypto/secret.h"
 #include "core/host/serve_internal.h"
+#include "core/serve/byte_ranges.h"
+#include "core/serve/file_condition.h"
 
 enum { PIECE_BYTES = 64 * 1024, SNIFF_BYTES = 512 };
 
 #define INDEX "/index.html"
 
+static void free_parts(struct serve_conn *conn)
+{
+	free(conn->parts);
+	conn->parts = NULL;
+}
+
 void serve_files_close(struct serve_conn *conn)
 {
+	free_parts(conn);
 	ts_sock_close(conn->file_fd);
 	conn->file_fd = -1;
 }
@@ -79,135 +90,147 @@ static const char *type_of(int fd, const char *path)
 		return type;
 	n = pread(fd, head, sizeof(head), 0);
 	for (ssize_t i = 0; i < n; i++)
-		if (head[i] < ' ' && !strchr("\t\n\f\r\x1b", head[i]))
+		if (head[i] < ' ' && !memchr("\t\n\f\r\x1b", head[i], 5))
 			return "application/octet-stream";
 	return "text/plain; charset=utf-8";
 }
 
-static void format_time(time_t at, char out[static 48])
-{
-	struct tm tm;
-
-	gmtime_r(&at, &tm);
-	strftime(out, 48, "%a, %d %b %Y %H:%M:%S GMT", &tm);
-}
-
-/* -- ranges ---------------------------------------------------------------- */
-
-struct range {
-	uint64_t first, len;
-};
-
-static bool read_number(const char **at, uint64_t *out)
-{
-	const char *start = *at;
-
-	*out = 0;
-	for (; **at >= '0' && **at <= '9'; (*at)++) {
-		if (*out > UINT64_MAX / 10 - 10)
-			return false;
-		*out = *out * 10 + (uint64_t)(**at - '0');
-	}
-	return *at > start;
-}
-
-/* 206 with the range; 200: the whole; 416: it is not in there. */
-static int read_range(const char *text, uint64_t size, struct range *out)
-{
-	uint64_t first = 0, last = 0;
-	bool has_first, has_last;
-	const char *at = text;
-
-	*out = (struct range){0, size};
-	if (strncmp(text, "bytes=", 6) != 0 || strchr(text, ','))
-		return 200;
-	at += 6;
-	has_first = read_number(&at, &first);
-	if (*at++ != '-')
-		return 416;
-	has_last = read_number(&at, &last);
-	if (*at || (!has_first && !has_last))
-		return 416;
-	if (!has_first) { /* the last so many */
-		out->len = last < size ? last : size;
-		out->first = size - out->len;
-		return out->len > 0 ? 206 : 416;
-	}
-	if (first >= size || (has_last && last < first))
-		return 416;
-	out->first = first;
-	out->len = (has_last && last < size - 1 ? last : size - 1) - first + 1;
-	return 206;
-}
-
 /* -- a file ---------------------------------------------------------------- */
 
-static bool is_unchanged(const struct serve_conn *conn, const char *modified)
-{
-	char since[48];
+/* The parts of a file that are sent as one body, with what is between. */
+struct serve_parts {
+	struct ts_byte_ranges ranges;
+	size_t next;
+	char boundary[TS_BYTE_RANGES_BOUNDARY_CAP];
+	const char *type;
+};
 
-	ts_serve_request_field(&conn->req, "If-Modified-Since", since,
-			       sizeof(since));
-	return !ts_http1_find(&conn->req.head, "If-None-Match") &&
-	       strcmp(since, modified) == 0;
+static int begin_parts(struct serve_conn *conn,
+		       const struct ts_byte_ranges *ranges, const char *type)
+{
+	struct serve_parts *parts = calloc(1, sizeof(*parts));
+	uint8_t random[(TS_BYTE_RANGES_BOUNDARY_CAP - 1) / 2];
+
+	if (!parts)
+		return -ENOMEM;
+	parts->ranges = *ranges;
+	parts->type = type;
+	ts_random_bytes(random, sizeof(random));
+	ts_hex_encode(random, sizeof(random), parts->boundary);
+	conn->parts = parts;
+	return 0;
 }
 
-static int range_of(const struct serve_conn *conn, const char *modified,
-		    uint64_t size, struct range *out)
+/* true: there is one more. */
+static bool next_part(struct serve_conn *conn)
 {
-	char text[80], date[48];
+	struct serve_parts *parts = conn->parts;
+	char text[TS_BYTE_RANGES_PART_CAP];
+	const struct ts_byte_range *range;
+	size_t len;
 
-	ts_serve_request_field(&conn->req, "Range", text, sizeof(text));
-	ts_serve_request_field(&conn->req, "If-Range", date, sizeof(date));
-	if (*date && strcmp(date, modified) != 0)
-		text[0] = '\0';
-	return read_range(text, size, out);
+	if (!parts || parts->next > parts->ranges.count)
+		return false;
+	range = &parts->ranges.list[parts->next];
+	len = ts_byte_ranges_part(&parts->ranges, parts->next, parts->boundary,
+				  parts->type, text);
+	if (ts_byte_queue_push(&conn->out, text, len))
+		conn->is_over = true;
+	if (parts->next++ == parts->ranges.count)
+		return true;
+	conn->file_left = range->len;
+	if (lseek(conn->file_fd, (off_t)range->first, SEEK_SET) < 0)
+		conn->is_over = true;
+	return true;
 }
 
-static void refuse_range(struct serve_conn *conn, uint64_t size)
+static void refuse(struct serve_conn *conn, int status, uint64_t size)
 {
 	static const char text[] = "invalid range: failed to overlap\n";
 	char more[64];
 
+	serve_files_close(conn);
 	snprintf(more, sizeof(more), "Content-Range: bytes */%llu\r\n",
 		 (unsigned long long)size);
-	serve_answer(conn, 416, "text/plain; charset=utf-8", more, text,
-		     sizeof(text) - 1);
+	if (status == 416)
+		serve_answer(conn, 416, "text/plain; charset=utf-8", more, text,
+			     sizeof(text) - 1);
+	else
+		serve_answer(conn, status, NULL, "", "", 0);
+}
+
+static int ask_for(const struct serve_conn *conn, const struct stat *st,
+		   struct ts_byte_ranges *out)
+{
+	const struct ts_http1_head *head = &conn->req.head;
+	int status = ts_file_condition(head, st->st_mtime);
+	const struct ts_http1_field *range =
+		ts_file_range_counts(head, st->st_mtime)
+			? ts_http1_find(head, "Range") : NULL;
+
+	return status != 200
+		       ? status
+		       : ts_byte_ranges_read(range, (uint64_t)st->st_size, out);
+}
+
+/* The head, and from where how much follows. */
+static int begin_file(struct serve_conn *conn, int status, const char *type,
+		      const struct ts_byte_ranges *ranges, time_t modified)
+{
+	char more[192] = "Accept-Ranges: bytes\r\n", whole[96];
+	char text[TS_BYTE_RANGE_TEXT_CAP], date[TS_HTTP_DATE_CAP];
+	uint64_t len = ranges->size;
+	size_t n = strlen(more);
+
+	if (ts_file_has_time(modified))
+		n += (size_t)snprintf(more + n, sizeof(more) - n,
+				      "Last-Modified: %s\r\n",
+				      ts_http_date_format(modified, date));
+	if (ranges->count == 1) {
+		ts_byte_range_text(&ranges->list[0], ranges->size, text);
+		snprintf(more + n, sizeof(more) - n, "Content-Range: %s\r\n",
+			 text);
+		len = ranges->list[0].len;
+	} else if (ranges->count > 1) {
+		if (begin_parts(conn, ranges, type))
+			return -ENOMEM;
+		len = ts_byte_ranges_length(ranges, conn->parts->boundary,
+					    type);
+		snprintf(whole, sizeof(whole),
+			 "multipart/byteranges; boundary=%s",
+			 conn->parts->boundary);
+		type = whole;
+	}
+	serve_answer_head(conn, status, type, more, len);
+	conn->file_left = conn->parts ? 0 : len;
+	if (ranges->count == 1 &&
+	    lseek(conn->file_fd, (off_t)ranges->list[0].first, SEEK_SET) < 0)
+		conn->is_over = true;
+	return 0;
 }
 
 /* The descriptor is conn->file_fd. */
 static void send_file(struct serve_conn *conn, const char *path,
 		      const struct stat *st)
 {
-	char more[256], modified[48], content[96] = "";
-	uint64_t size = (uint64_t)st->st_size;
-	struct range range;
-	int status;
+	struct ts_byte_ranges ranges = {.size = (uint64_t)st->st_size};
+	int status = ask_for(conn, st, &ranges);
+	const char *type;
 
-	format_time(st->st_mtime, modified);
-	status = is_unchanged(conn, modified)
-			 ? 304 : range_of(conn, modified, size, &range);
-	if (status == 416) {
-		refuse_range(conn, size);
+	if (status == 416 || status == 412) {
+		refuse(conn, status, (uint64_t)st->st_size);
 		return;
 	}
-	if (status == 206)
-		snprintf(content, sizeof(content),
-			 "Content-Range: bytes %llu-%llu/%llu\r\n",
-			 (unsigned long long)range.first,
-			 (unsigned long long)(range.first + range.len - 1),
-			 (unsigned long long)size);
-	snprintf(more, sizeof(more),
-		 "Accept-Ranges: bytes\r\nLast-Modified: %s\r\n%s", modified,
-		 content);
-	conn->file_left = status == 304 ? 0 : range.len;
-	serve_answer_head(conn, status,
-			  status == 304 ? NULL : type_of(conn->file_fd, path),
-			  more, conn->file_left);
-	if (status == 304 || conn->req.is_head)
+	type = status == 304 ? NULL : type_of(conn->file_fd, path);
+	if (begin_file(conn, status, type, &ranges, st->st_mtime)) {
+		serve_files_close(conn);
+		serve_answer_status(conn, 500);
+		return;
+	}
+	if (status == 304 || conn->req.is_head) {
+		free_parts(conn);
 		conn->file_left = 0;
-	else if (lseek(conn->file_fd, (off_t)range.first, SEEK_SET) < 0)
-		conn->is_over = true;
+	}
 	conn->state = SERVE_FILE;
 }
 
@@ -217,13 +240,15 @@ bool serve_files_step(struct serve_conn *conn)
 	size_t want = PIECE_BYTES;
 	ssize_t n;
 
+	if (ts_byte_queue_len(&conn->out) >= SERVE_BUFFER_BYTES)
+		return false;
+	if (conn->file_left == 0 && next_part(conn))
+		return true;
 	if (conn->file_left == 0) {
 		serve_files_close(conn);
 		serve_http_answered(conn);
 		return true;
 	}
-	if (ts_byte_queue_len(&conn->out) >= SERVE_BUFFER_BYTES)
-		return false;
 	if (want > conn->file_left)
 		want = (size_t)conn->file_left;
 	ts_hurry_begin();

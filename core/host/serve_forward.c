@@ -22,6 +22,7 @@
 
 struct serve_forward {
 	struct ts_link link; /* in serve->forwards */
+	struct serve_place place;
 	struct ts_member *member;
 	uint64_t id;
 	struct ts_addr remote;
@@ -32,12 +33,14 @@ struct serve_forward {
 	struct stack_syn *syn;	/* until it is answered */
 	struct stack_tcp *tcp;	/* afterwards */
 	int client_fd;		/* in place of both: a program here; or -1 */
+	bool is_joined;		/* bytes flow, and it ends by itself */
 };
 
 static void free_forward(struct serve_forward *f)
 {
 	serve_dial_cancel(&f->dial);
 	ts_list_remove(&f->link);
+	serve_place_leave(f->member->serve, &f->place);
 	free(f->tls_name);
 	free(f);
 }
@@ -130,34 +133,34 @@ static int send_header(const struct serve_forward *f)
 
 static void on_ended(void *ctx)
 {
-	struct ts_serve *serve = ctx;
-
-	serve->count--;
+	free_forward(ctx);
 }
 
+/* What joins them has all from here on, and we keep the place. */
 static void join(void *user)
 {
 	const struct stack_tcp_options options = {.keepalive = true};
 	struct serve_forward *f = user;
 	struct ts_member *member = f->member;
 	const struct ts_tls_wish wish = {.name = f->tls_name};
-	struct stack_tcp *tcp = f->tcp;
-
 	const struct ts_relay_end ends[2] = {{.fd = f->client_fd},
 					     {.fd = f->fd}};
+	struct stack_tcp *tcp = f->tcp;
 
+	f->tcp = NULL;
+	f->fd = f->client_fd = -1;
+	f->is_joined = true;
 	if (tcp)
 		stack_tcp_set_options(tcp, &options);
-	if (tcp || f->tls_name)
-		member->serve->count++;
-	if (f->tls_name)
-		ts_tls_join(member, tcp, f->client_fd, &f->remote, &wish,
-			    f->fd, on_ended, member->serve);
-	else if (tcp)
-		ts_splice_forward(member, f->fd, tcp, on_ended, member->serve);
-	else
+	if (f->tls_name) {
+		ts_tls_join(member, tcp, ends[0].fd, &f->remote, &wish,
+			    ends[1].fd, NULL, on_ended, f);
+	} else if (tcp) {
+		ts_splice_forward(member, ends[1].fd, tcp, on_ended, f);
+	} else {
 		ts_relay_start(member->host, member, ends);
-	free_forward(f);
+		free_forward(f);
+	}
 }
 
 /* The splice looks for bytes when it starts. */
@@ -206,6 +209,7 @@ static void on_dialled(void *ctx, int err, int fd)
 /* On its way; NULL: there is no way, or too many are on it. */
 static struct serve_forward *new_forward(struct ts_member *member,
 					 const struct ts_addr *remote,
+					 const struct ts_ip *peer,
 					 const struct ts_serve_tcp *tcp)
 {
 	struct ts_serve *serve = member->serve;
@@ -213,12 +217,13 @@ static struct serve_forward *new_forward(struct ts_member *member,
 	char text[TS_ADDR_TEXT_CAP];
 	struct serve_forward *f;
 
-	if (ts_serve_forward_parse(tcp->forward, &target) ||
-	    serve->count >= serve->count_max)
+	if (ts_serve_forward_parse(tcp->forward, &target))
 		return NULL;
 	f = calloc(1, sizeof(*f));
-	if (!f)
+	if (!f || !serve_place_take(serve, &f->place, peer, &remote->ip)) {
+		free(f);
 		return NULL;
+	}
 	f->member = member;
 	f->id = ++member->host->next_id;
 	f->remote = *remote;
@@ -240,7 +245,7 @@ void serve_forward_syn(struct ts_member *member, struct stack_syn *syn,
 		       const struct ts_addr *remote,
 		       const struct ts_serve_tcp *tcp)
 {
-	struct serve_forward *f = new_forward(member, remote, tcp);
+	struct serve_forward *f = new_forward(member, remote, &remote->ip, tcp);
 
 	if (f)
 		f->syn = syn;
@@ -252,7 +257,7 @@ void serve_forward_fd(struct ts_member *member, int fd,
 		      const struct ts_addr *remote,
 		      const struct ts_serve_tcp *tcp)
 {
-	struct serve_forward *f = new_forward(member, remote, tcp);
+	struct serve_forward *f = new_forward(member, remote, &remote->ip, tcp);
 
 	if (f)
 		f->client_fd = fd;
@@ -261,10 +266,10 @@ void serve_forward_fd(struct ts_member *member, int fd,
 }
 
 void serve_forward_tcp(struct ts_member *member, struct stack_tcp *up,
-		       const struct ts_addr *remote,
+		       const struct ts_addr *remote, const struct ts_ip *peer,
 		       const struct ts_serve_tcp *tcp)
 {
-	struct serve_forward *f = new_forward(member, remote, tcp);
+	struct serve_forward *f = new_forward(member, remote, peer, tcp);
 
 	if (!f) {
 		stack_tcp_abort(up);
@@ -293,9 +298,14 @@ bool serve_forward_syn_gone(struct ts_member *member, const struct stack_syn *sy
 
 void serve_forwards_end(struct ts_member *member)
 {
-	struct ts_link *head = &member->serve->forwards;
+	struct ts_link *head = &member->serve->forwards, *next;
 
-	while (!ts_list_is_empty(head))
-		fail(TS_LINK_OWNER(head->next, struct serve_forward, link),
-		     -ENETDOWN);
+	for (struct ts_link *at = head->next; at != head; at = next) {
+		struct serve_forward *f =
+			TS_LINK_OWNER(at, struct serve_forward, link);
+
+		next = at->next;
+		if (!f->is_joined)
+			fail(f, -ENETDOWN);
+	}
 }

@@ -66,5 +66,6 @@ void ts_serve_funnel(struct ts_member *member, struct stack_tcp *up,
 		serve_web_funnel(member, up, &funnel->src, &funnel->peer,
 				 funnel->port);
 	else
-		serve_forward_tcp(member, up, &funnel->src, &tcp);
+		serve_forward_tcp(member, up, &funnel->src, &funnel->peer,
+				  &tcp);
 }

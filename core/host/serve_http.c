@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * serve_http.c - one request after the other: which handler has it
  *
- * HTTP/1.1 and 1.0; HTTP/2 is not offered. The head of the request that is
+ * HTTP/1.1 and 1.0; streams of HTTP/2 come as HTTP/1.1 (serve_h2.c). The head of the request that is
  * being answered is kept apart from what comes after it, so views into it hold
  * while more is read. A body that no handler wants is read and thrown away up
  * to a bound, so that a client that sends before it listens gets its answer.
@@ -15,12 +15,14 @@
 
 #include "core/host/serve_backend.h"
 #include "core/host/serve_internal.h"
+#include "core/serve/funnel_rule.h"
 
 void serve_http_forget(struct serve_conn *conn)
 {
 	ts_serve_request_deinit(&conn->req);
 	memset(&conn->req, 0, sizeof(conn->req));
 	conn->req.body.is_done = true;
+	ts_byte_queue_clear(&conn->trailers);
 	free(conn->head);
 	conn->head = NULL;
 }
@@ -66,6 +68,24 @@ static void redirect(struct serve_conn *conn, const char *redirect_text)
 	free(to);
 }
 
+/* Who came while it was open to the internet must not see what is the
+ * tailnet's alone by now, nor another name's handlers. */
+static bool is_open_to(const struct serve_conn *conn, const char *name)
+{
+	char target[TS_SERVE_HOST_CAP + 8];
+
+	if (!conn->is_funnel)
+		return true;
+	snprintf(target, sizeof(target), "%s:%u", name, conn->port);
+	return ts_serve_lets_funnel(ts_node_serve(conn->member->node), target);
+}
+
+static void refuse_to_go_on(struct serve_conn *conn)
+{
+	conn->closes = true;
+	serve_answer_status(conn, 403);
+}
+
 static void dispatch(struct serve_conn *conn)
 {
 	const json_t *config = ts_node_serve(conn->member->node), *handlers;
@@ -80,7 +100,9 @@ static void dispatch(struct serve_conn *conn)
 		  (unsigned long long)conn->id, (int)conn->req.head.method_len,
 		  conn->req.head.method, (int)conn->req.raw_path_len,
 		  conn->req.raw_path, name);
-	if (!ts_serve_find_handler(handlers, conn->req.path, &h))
+	if (!is_open_to(conn, name))
+		refuse_to_go_on(conn);
+	else if (!ts_serve_find_handler(handlers, conn->req.path, &h))
 		serve_answer_status(conn, 404);
 	else if (h.text)
 		answer_text(conn, h.text);
@@ -193,6 +215,8 @@ void serve_http_answered(struct serve_conn *conn)
 
 static bool step_head(struct serve_conn *conn)
 {
+	if (!conn->has_begun && serve_h2_begin(conn))
+		return true;
 	if (conn->backend && conn->backend->is_up) {
 		(void)serve_backend_fill(conn->backend);
 		if (conn->backend->has_ended ||
@@ -234,7 +258,8 @@ static bool step_discard(struct serve_conn *conn)
 
 static bool step_last(struct serve_conn *conn)
 {
-	if (ts_byte_queue_len(&conn->out) > 0)
+	if (ts_byte_queue_len(&conn->out) > 0 ||
+	    serve_stream_is_pending(&conn->stream))
 		return false;
 	serve_backend_free(conn->backend);
 	conn->backend = NULL;
@@ -261,6 +286,8 @@ bool serve_http_step(struct serve_conn *conn)
 	switch (conn->state) {
 	case SERVE_HEAD:
 		return step_head(conn);
+	case SERVE_H2:
+		return serve_h2_step(conn);
 	case SERVE_DISCARD:
 		return step_discard(conn);
 	case SERVE_FILE:

@@ -3,9 +3,10 @@
  *
  * Both bodies stream, each as fast as its reader takes it. A backend's
  * connection that stands from an earlier request may have been given up by the
- * backend just now: a request without a body is then made once more, on a new
- * one. An answer that breaks off breaks the client's connection, as there is no
- * other way to say so.
+ * backend just now. A request that may be made twice is then made once more, on
+ * a new one. Any other might have been heard, so it goes by a connection that
+ * was used a moment ago, or by a new one. An answer that breaks off breaks the
+ * client's connection, as there is no other way to say so.
  * Source: ipn/ipnlocal/serve.go (reverseProxy), net/http/httputil
  */
 #include <errno.h>
@@ -13,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/err.h"
+#include "core/base/http_trailers.h"
 #include "core/host/serve_backend.h"
 #include "core/host/serve_internal.h"
 #include "core/model/json_fields.h"
@@ -103,7 +106,7 @@ static bool try_again(struct serve_conn *conn)
 
 	if (!old->is_reused || old->has_spoken || !old->resend)
 		return false;
-	b = serve_backend_new(conn, &old->dial.target);
+	b = serve_backend_new(conn, &old->dial.target, old->wants_h2);
 	ok = b && ts_byte_queue_push(&b->out, old->resend,
 				     old->resend_len) == 0;
 	if (!ok) {
@@ -145,20 +148,67 @@ static void reset_exchange(struct serve_backend *b)
 {
 	b->has_spoken = b->has_head = b->is_chunked = false;
 	b->keeps_alive = b->body_is_sent = false;
+	ts_byte_queue_clear(&b->trailers);
 	free(b->resend);
 	b->resend = NULL;
+	if (b->h2)
+		ts_h2_backend_begin(b->h2);
+}
+
+/* "application/grpc", or that and a suffix or a parameter. */
+static bool is_grpc(const struct ts_serve_request *req)
+{
+	const struct ts_http1_field *f =
+		ts_http1_find(&req->head, "Content-Type");
+	size_t len = strlen("application/grpc");
+
+	return f && f->value_len >= len &&
+	       memcmp(f->value, "application/grpc", len) == 0 &&
+	       (f->value_len == len || f->value[len] == '+' ||
+		f->value[len] == ';');
+}
+
+/* By the method, or as the client says (net/http does the same). */
+static bool may_be_made_twice(const struct ts_serve_request *req)
+{
+	static const char *const methods[] = {"GET", "HEAD", "OPTIONS",
+					      "TRACE"};
+
+	if (!req->body.is_done)
+		return false;
+	for (size_t i = 0; i < ARRAY_LEN(methods); i++)
+		if (ts_serve_request_is(req, methods[i]))
+			return true;
+	return ts_http1_find(&req->head, "Idempotency-Key") ||
+	       ts_http1_find(&req->head, "X-Idempotency-Key");
+}
+
+static bool may_reuse(const struct serve_conn *conn,
+		      const struct ts_serve_target *target, bool wants_h2)
+{
+	const struct serve_backend *b = conn->backend;
+
+	if (!b || !serve_backend_fits(b, target, wants_h2))
+		return false;
+	return may_be_made_twice(&conn->req) ||
+	       ts_host_now_ms(conn->member->host) - b->idle_from_ms <
+		       SERVE_FRESH_MS;
 }
 
 static int connect_backend(struct serve_conn *conn,
 			   const struct ts_serve_target *target)
 {
+	bool wants_h2 = conn->stream.h2 && is_grpc(&conn->req);
 	struct serve_backend *b = conn->backend;
 
-	if (b && serve_backend_fits(b, target)) {
+	if (!b)
+		b = conn->backend = serve_h2_take_backend(conn, target,
+							  wants_h2);
+	if (may_reuse(conn, target, wants_h2)) {
 		b->is_reused = true;
 	} else {
 		serve_backend_free(b);
-		b = conn->backend = serve_backend_new(conn, target);
+		b = conn->backend = serve_backend_new(conn, target, wants_h2);
 	}
 	if (!b)
 		return -ENOMEM;
@@ -184,7 +234,8 @@ void serve_proxy(struct serve_conn *conn, const struct ts_serve_handler *h)
 	err = connect_backend(conn, &target);
 	if (!err)
 		err = write_head(conn, &target, path, h->caps);
-	if (!err && conn->backend->is_reused && conn->req.body.is_done)
+	if (!err && conn->backend->is_reused &&
+	    may_be_made_twice(&conn->req))
 		err = keep_for_resend(conn->backend);
 	free(path);
 	if (err) {
@@ -192,6 +243,7 @@ void serve_proxy(struct serve_conn *conn, const struct ts_serve_handler *h)
 		serve_answer_status(conn, err == -EMSGSIZE ? 431 : 500);
 		return;
 	}
+	conn->req.body.trailers = &conn->trailers;
 	conn->state = SERVE_PROXY;
 }
 
@@ -209,11 +261,6 @@ static int put_chunk(struct ts_byte_queue *to, const uint8_t *data, size_t len)
 	return 0;
 }
 
-static int put_end(struct ts_byte_queue *to)
-{
-	return ts_byte_queue_push(to, "0\r\n\r\n", 5);
-}
-
 static void say_continue(struct serve_conn *conn)
 {
 	static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -228,7 +275,8 @@ static void end_upload(struct serve_conn *conn)
 	struct serve_backend *b = conn->backend;
 
 	b->body_is_sent = true;
-	if (conn->req.body.kind == TS_BODY_CHUNKED && put_end(&b->out))
+	if (conn->req.body.kind == TS_BODY_CHUNKED &&
+	    ts_http_trailers_write(&b->out, &conn->trailers))
 		conn->is_over = true;
 }
 
@@ -285,9 +333,9 @@ static int write_answer(struct serve_conn *conn,
 	return ts_serve_write_answer(&conn->out, &answer);
 }
 
-static bool is_kept(const struct ts_http1_head *head, const uint8_t *text)
+static bool is_kept(const struct ts_http1_head *head)
 {
-	return text[7] == '1' && !ts_http_lists(head, "Connection", "close");
+	return head->minor == 1 && !ts_http_lists(head, "Connection", "close");
 }
 
 /* An interim answer goes on, but for 100, which was ours to say. */
@@ -301,7 +349,8 @@ static int take_head(struct serve_conn *conn, const struct ts_http1_head *head)
 	err = ts_http_body_of_response(head, conn->req.is_head, &b->body);
 	if (err)
 		return err;
-	b->keeps_alive = is_kept(head, ts_byte_queue_data(&b->in));
+	b->body.trailers = &b->trailers;
+	b->keeps_alive = is_kept(head);
 	if (head->status != 100 &&
 	    !(head->status < 200 && conn->req.is_http10))
 		err = write_answer(conn, head);
@@ -337,8 +386,12 @@ static void finish(struct serve_conn *conn)
 	struct serve_backend *b = conn->backend;
 
 	if (!b->keeps_alive || !b->body_is_sent || b->has_ended ||
-	    b->body.kind == TS_BODY_TO_END)
+	    b->body.kind == TS_BODY_TO_END) {
 		drop_backend(conn);
+	} else {
+		b->idle_from_ms = ts_host_now_ms(conn->member->host);
+		serve_h2_keep_backend(conn);
+	}
 	serve_http_answered(conn);
 }
 
@@ -370,7 +423,7 @@ static bool download(struct serve_conn *conn)
 	}
 	if (!b->body.is_done)
 		return n > 0;
-	if (b->is_chunked && put_end(&conn->out))
+	if (b->is_chunked && ts_http_trailers_write(&conn->out, &b->trailers))
 		conn->is_over = true;
 	finish(conn);
 	return true;

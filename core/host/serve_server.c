@@ -12,8 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
+#include "core/base/http_trailers.h"
 #include "core/host/serve_backend.h"
 #include "core/host/serve_internal.h"
 
@@ -26,6 +26,7 @@ static void free_conn(struct serve_conn *conn)
 {
 	struct ts_serve *serve = conn->member->serve;
 
+	serve_h2_close(conn);
 	serve_stream_abort(&conn->stream);
 	serve_backend_free(conn->backend);
 	serve_http_forget(conn);
@@ -34,7 +35,8 @@ static void free_conn(struct serve_conn *conn)
 	ts_list_remove(&conn->ready);
 	ts_byte_queue_deinit(&conn->in);
 	ts_byte_queue_deinit(&conn->out);
-	serve->count--;
+	ts_byte_queue_deinit(&conn->trailers);
+	serve_place_leave(serve, &conn->place);
 	free(conn);
 }
 
@@ -90,13 +92,22 @@ static bool drain(struct serve_conn *conn)
 	return n > 0;
 }
 
+/* A call of gRPC that both ends know to be under way may be silent, as what was
+ * upgraded may. */
+static bool is_call(const struct serve_conn *conn)
+{
+	return conn->backend && conn->backend->h2 && conn->backend->has_head;
+}
+
 /* While an answer is awaited or sent: who is waited for? Backends may take
  * their time; a client that neither sends nor takes may not. */
 static void follow_due(struct serve_conn *conn, bool has_moved)
 {
 	bool is_clients_turn = ts_byte_queue_len(&conn->out) > 0 ||
 			       (conn->state == SERVE_PROXY &&
-				!conn->req.body.is_done);
+				!conn->req.body.is_done && !is_call(conn)) ||
+			       (conn->state == SERVE_LAST &&
+				serve_stream_is_pending(&conn->stream));
 
 	if (conn->state == SERVE_HEAD || conn->state == SERVE_LINGER)
 		return;
@@ -125,7 +136,10 @@ static void work(struct serve_conn *conn)
 		free_conn(conn);
 		return;
 	}
-	follow_due(conn, has_moved);
+	if (conn->state == SERVE_H2)
+		serve_h2_follow_due(conn, has_moved);
+	else
+		follow_due(conn, has_moved);
 	serve_backend_watch(conn->backend);
 	serve_stream_watch(&conn->stream,
 			   !conn->stream.has_ended &&
@@ -174,52 +188,57 @@ static void on_sweep(void *ctx)
 		next = at->next;
 		if (now_ms < conn->due_ms)
 			continue;
-		if (conn->state == SERVE_HEAD && !conn->has_begun)
+		if ((conn->state == SERVE_HEAD && !conn->has_begun) ||
+		    serve_h2_end(conn))
 			serve_stream_close(&conn->stream); /* in order */
 		free_conn(conn);
 	}
-	if (serve->count > 0)
+	if (!ts_list_is_empty(&serve->conns))
 		ts_timer_set(serve->sweep, now_ms + SWEEP_MS);
 }
 
 /* -- new ones -------------------------------------------------------------- */
 
-static size_t count_of(const struct ts_serve *serve, const struct ts_ip *peer)
-{
-	size_t count = 0;
-
-	for (const struct ts_link *at = serve->conns.next;
-	     at != &serve->conns; at = at->next)
-		count += ts_ip_equal(&TS_LINK_OWNER(at, struct serve_conn,
-						    link)->peer, peer);
-	return count;
-}
-
 static struct serve_conn *new_conn(struct ts_member *member,
+				   const struct ts_addr *remote,
 				   const struct ts_ip *peer)
 {
 	struct ts_serve *serve = member->serve;
-	struct serve_conn *conn;
+	struct serve_conn *conn = calloc(1, sizeof(*conn));
 
-	if (serve->count >= serve->count_max ||
-	    count_of(serve, peer) >= SERVE_CONNS_EACH)
+	if (!conn ||
+	    !serve_place_take(serve, &conn->place, peer, &remote->ip)) {
+		free(conn);
 		return NULL;
-	conn = calloc(1, sizeof(*conn));
-	if (!conn)
-		return NULL;
+	}
 	conn->member = member;
 	conn->id = ++member->host->next_id;
-	conn->peer = *peer;
+	conn->remote = *remote;
 	conn->file_fd = -1;
 	conn->stream.owner = conn;
 	conn->stream.fd = -1;
 	ts_byte_queue_init(&conn->in, SERVE_QUEUE_BYTES);
 	ts_byte_queue_init(&conn->out, TS_SERVE_TEXT_MAX + SERVE_QUEUE_BYTES);
+	ts_byte_queue_init(&conn->trailers, TS_HTTP_TRAILERS_MAX);
 	ts_list_init(&conn->ready);
+	if (ts_list_is_empty(&serve->conns))
+		ts_timer_set(serve->sweep, ts_host_now_ms(member->host) + SWEEP_MS);
 	ts_list_insert(&serve->conns, &conn->link);
 	serve_conn_set_due(conn, SERVE_HEAD_MS);
-	if (serve->count++ == 0)
-		ts_timer_set(serve->sweep, ts_host_now_ms(member->host) + SWEEP_MS);
+	return conn;
+}
+
+struct serve_conn *serve_conn_new_stream(struct serve_conn *carrier)
+{
+	struct serve_conn *conn = new_conn(carrier->member, &carrier->remote,
+					   &carrier->place.peer);
+
+	if (!conn)
+		return NULL;
+	conn->port = carrier->port;
+	memcpy(conn->service, carrier->service, sizeof(conn->service));
+	conn->is_tls = carrier->is_tls;
+	conn->is_funnel = carrier->is_funnel;
 	return conn;
 }
 
@@ -228,14 +247,13 @@ static void serve_web(struct ts_member *member, struct stack_syn *syn,
 		      const struct ts_addr *remote, const char *service,
 		      bool is_tls)
 {
-	struct serve_conn *conn = new_conn(member, &remote->ip);
+	struct serve_conn *conn = new_conn(member, remote, &remote->ip);
 	char text[TS_ADDR_TEXT_CAP];
 
 	if (!conn) {
 		stack_syn_refuse(syn);
 		return;
 	}
-	conn->remote = *remote;
 	conn->port = local->port;
 	conn->is_tls = is_tls;
 	if (service)
@@ -251,13 +269,12 @@ void serve_web_funnel(struct ts_member *member, struct stack_tcp *up,
 		      const struct ts_addr *src, const struct ts_ip *peer,
 		      uint16_t port)
 {
-	struct serve_conn *conn = new_conn(member, peer);
+	struct serve_conn *conn = new_conn(member, src, peer);
 
 	if (!conn) {
 		stack_tcp_abort(up);
 		return;
 	}
-	conn->remote = *src;
 	conn->port = port;
 	conn->is_tls = true;
 	conn->is_funnel = true;
@@ -269,13 +286,12 @@ static void serve_web_local(struct ts_member *member, int fd,
 			    const struct ts_addr *local,
 			    const struct ts_addr *remote, bool is_tls)
 {
-	struct serve_conn *conn = new_conn(member, &remote->ip);
+	struct serve_conn *conn = new_conn(member, remote, &remote->ip);
 
 	if (!conn) {
 		ts_sock_close(fd);
 		return;
 	}
-	conn->remote = *remote;
 	conn->port = local->port;
 	conn->is_tls = is_tls;
 	if (serve_stream_take(&conn->stream, fd, is_tls))
@@ -355,16 +371,6 @@ size_t ts_serve_undelivered(const struct ts_host *host)
 
 /* -- life ------------------------------------------------------------------ */
 
-static size_t count_max(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
-	    limit.rlim_cur / 8 < SERVE_CONNS_MAX)
-		return limit.rlim_cur / 8;
-	return SERVE_CONNS_MAX;
-}
-
 int ts_serve_open(struct ts_member *member)
 {
 	struct ts_serve *serve = calloc(1, sizeof(*serve));
@@ -373,10 +379,11 @@ int ts_serve_open(struct ts_member *member)
 		return -ENOMEM;
 	member->serve = serve;
 	serve->member = member;
-	serve->count_max = count_max();
+	serve->count_max = serve_places_max();
 	ts_list_init(&serve->conns);
 	ts_list_init(&serve->ready);
 	ts_list_init(&serve->forwards);
+	ts_list_init(&serve->places);
 	serve->ready_timer = ts_timer_new(member->host->loop, work_on_ready, serve);
 	serve->sweep = ts_timer_new(member->host->loop, on_sweep, serve);
 	if (!serve->ready_timer || !serve->sweep)

@@ -62,17 +62,18 @@ static const struct ts_tls_conn_ops tls_ops = {
 /* TLS has the connection from here, in every case. */
 static int put_tls(struct serve_stream *s)
 {
-	const struct ts_tls_wish wish = {.alpn = TS_ALPN_HTTP1};
+	const struct ts_tls_wish wish = {.alpn = TS_ALPN_HTTP2_HTTP1};
 	struct stack_tcp *tcp = s->tcp;
 
 	s->tcp = NULL;
-	s->tls = ts_tls_accept_tcp(s->owner->member, tcp, &wish, &tls_ops, s);
+	s->tls = ts_tls_accept_tcp(s->owner->member, tcp, &s->owner->remote,
+				   &wish, &tls_ops, s);
 	return s->tls ? 0 : -ENOMEM;
 }
 
 static int put_tls_fd(struct serve_stream *s, int fd)
 {
-	const struct ts_tls_wish wish = {.alpn = TS_ALPN_HTTP1};
+	const struct ts_tls_wish wish = {.alpn = TS_ALPN_HTTP2_HTTP1};
 
 	s->tls = ts_tls_accept_fd(s->owner->member, fd, &s->owner->remote,
 				  &wish, &tls_ops, s);
@@ -136,7 +137,15 @@ void serve_stream_watch(struct serve_stream *s, bool wants_bytes,
 
 const char *serve_stream_name(const struct serve_stream *s)
 {
+	if (s->carrier)
+		return serve_stream_name(&s->carrier->stream);
 	return s->tls ? ts_tls_conn_name(s->tls) : "";
+}
+
+bool serve_stream_is_h2(const struct serve_stream *s)
+{
+	return s->tls && s->is_up &&
+	       strcmp(ts_tls_conn_protocol(s->tls), "h2") == 0;
 }
 
 /* -- bytes ------------------------------------------------------------------ */
@@ -198,6 +207,8 @@ static size_t read_fd(struct serve_stream *s, void *out, size_t cap)
 
 size_t serve_stream_read(struct serve_stream *s, void *out, size_t cap)
 {
+	if (s->h2)
+		return ts_h2_stream_read(s->h2, out, cap, &s->has_ended);
 	if (s->tls)
 		return read_tls(s, out, cap);
 	return s->fd >= 0 ? read_fd(s, out, cap) : read_tcp(s, out, cap);
@@ -207,6 +218,8 @@ size_t serve_stream_write(struct serve_stream *s, const void *data, size_t len)
 {
 	if (!s->is_up)
 		return 0;
+	if (s->h2)
+		return ts_h2_stream_write(s->h2, data, len);
 	if (s->tls)
 		return ts_tls_conn_write(s->tls, data, len);
 	if (s->fd >= 0)
@@ -220,10 +233,19 @@ void serve_stream_flush(struct serve_stream *s)
 		stack_tcp_flush(s->tcp);
 }
 
+bool serve_stream_is_pending(const struct serve_stream *s)
+{
+	return s->h2 && ts_h2_stream_is_pending(s->h2);
+}
+
 /* -- ends ------------------------------------------------------------------- */
 
 void serve_stream_end(struct serve_stream *s)
 {
+	if (s->h2) {
+		ts_h2_stream_end(s->h2);
+		s->has_ended = true; /* there is no second request */
+	}
 	if (s->tls)
 		ts_tls_conn_shutdown_write(s->tls);
 	if (s->fd >= 0)
@@ -240,6 +262,14 @@ static void close_fd(struct serve_stream *s)
 	s->fd = -1;
 }
 
+static void close_h2(struct serve_stream *s)
+{
+	if (s->h2)
+		ts_h2_stream_close(s->h2);
+	s->h2 = NULL;
+	s->carrier = NULL;
+}
+
 void serve_stream_close(struct serve_stream *s)
 {
 	struct stack_tcp *tcp = s->tcp;
@@ -247,6 +277,7 @@ void serve_stream_close(struct serve_stream *s)
 
 	s->tcp = NULL;
 	s->tls = NULL;
+	close_h2(s);
 	if (tls)
 		ts_tls_conn_close(tls);
 	close_fd(s);
@@ -261,6 +292,7 @@ void serve_stream_abort(struct serve_stream *s)
 
 	s->tcp = NULL;
 	s->tls = NULL;
+	close_h2(s);
 	if (tls)
 		ts_tls_conn_abort(tls);
 	close_fd(s);

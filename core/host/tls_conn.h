@@ -3,6 +3,7 @@
  *
  *   tls_wire.c    ciphertext: the tunnel's connection or a socket, as a BIO
  *   tls_handshake.c  certificates, names, protocols
+ *   tls_tickets.c    sessions that are taken up again
  *   tls_server.c  plain bytes, turns, ends
  *   tls_join.c    plain bytes to and from a program's socket
  */
@@ -14,6 +15,7 @@
 #include "core/base/byte_queue.h"
 #include "core/host/host_internal.h"
 #include "core/host/tls_server.h"
+#include "core/host/tls_tickets.h"
 
 enum {
 	TLS_NAME_CAP = 256,
@@ -34,7 +36,9 @@ enum tls_step {
 struct ts_tls_server {
 	SSL_CTX *ctx;
 	BIO_METHOD *bio_method;
+	struct ts_tls_tickets *tickets;
 	struct ts_link conns, ready;
+	struct ts_link joins; /* tls_join.c */
 	size_t count;
 	struct ts_timer *pump;	/* set while somebody is in ready */
 	struct ts_timer *sweep; /* set while there are any */
@@ -59,6 +63,7 @@ struct ts_tls_conn {
 	int fd;		       /* -1: the tunnel, or gone */
 	struct ts_watch *watch;
 	struct ts_addr remote;
+	bool is_public; /* from the internet: an ingress is the other end */
 	struct ts_byte_queue early, out;
 	bool is_up;		     /* the tunnel's handshake is done */
 	bool wants_bytes;	     /* a read found none */
@@ -72,6 +77,7 @@ struct ts_tls_conn {
 	const char *alpn;
 	void *cert_request; /* of host->certs; NULL: none */
 	bool has_cert, cert_failed;
+	bool is_proof; /* a CA looks whether the name is ours */
 	char protocol[16];
 	/* -- plain bytes -- */
 	bool read_ended;  /* the owner has seen the end */

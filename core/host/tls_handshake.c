@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * tls_handshake.c - whose certificate is shown, and what both will speak
- * Source: ipn/ipnlocal/serve.go (serveTLSConfig), client/local/cert.go
+ * Source: ipn/ipnlocal/serve.go (serveTLSConfig), client/local/cert.go, RFC 8737
  *
  * In the middle of a handshake OpenSSL asks for the certificate; it is put off
  * until the engine has it, which may mean that a CA is asked. Who asks for no
  * name gets an alert, and so does who asks for one that this node may not have.
- * Nobody takes up a session: tickets would need a key that has to be changed,
- * and handshakes are few.
+ *
+ * A CA that looks at a tls-alpn-01 challenge offers that protocol alone. It is
+ * shown the proof for the name, and that is all: the owner hears that the client
+ * has gone. Without a challenge under way it is turned away.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -14,6 +16,7 @@
 #include <openssl/pem.h>
 #include <string.h>
 
+#include "core/acme/alpn_cert.h"
 #include "core/base/err.h"
 #include "core/host/tls_conn.h"
 
@@ -79,7 +82,7 @@ static int on_want_certificate(SSL *ssl, void *ctx)
 	(void)ctx;
 	if (conn->has_cert)
 		return 1;
-	if (conn->cert_failed || !member->certs)
+	if (conn->cert_failed || conn->is_proof || !member->certs)
 		return 0;
 	if (conn->cert_request)
 		return -1;
@@ -92,6 +95,18 @@ static int on_want_certificate(SSL *ssl, void *ctx)
 	return conn->cert_request ? -1 : 0;
 }
 
+/* Before the protocol is chosen: so that is not, where there is none. */
+static void use_proof(struct ts_tls_conn *conn)
+{
+	const struct ts_member *member = conn->member;
+	const char *key_pem, *chain_pem;
+
+	if (member->certs && member->certs->proof &&
+	    member->certs->proof(member->certs_ctx, conn->name, &key_pem,
+				 &chain_pem))
+		conn->has_cert = use_pair(conn->ssl, key_pem, chain_pem);
+}
+
 /* Once for each ClientHello, with a name or without. */
 static int on_server_name(SSL *ssl, int *alert, void *ctx)
 {
@@ -100,14 +115,19 @@ static int on_server_name(SSL *ssl, int *alert, void *ctx)
 	size_t len = asked ? strlen(asked) : 0;
 
 	(void)ctx;
-	if (conn->has_fixed_name)
+	if (conn->has_fixed_name) {
+		if (conn->is_proof)
+			use_proof(conn);
 		return SSL_TLSEXT_ERR_OK;
+	}
 	if (len == 0 || len >= sizeof(conn->name)) {
 		*alert = SSL_AD_UNRECOGNIZED_NAME;
 		return SSL_TLSEXT_ERR_ALERT_FATAL;
 	}
 	for (size_t i = 0; i <= len; i++)
 		conn->name[i] = (char)tolower((unsigned char)asked[i]);
+	if (conn->is_proof)
+		use_proof(conn);
 	return SSL_TLSEXT_ERR_OK;
 }
 
@@ -115,18 +135,62 @@ static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
 		   const unsigned char *in, unsigned in_len, void *ctx)
 {
 	const struct ts_tls_conn *conn = SSL_get_app_data(ssl);
+	const char *offer = conn->is_proof ? TS_ACME_ALPN_LIST : conn->alpn;
 	unsigned char *chosen;
 
 	(void)ctx;
-	if (!conn->alpn)
+	if (!offer)
 		return SSL_TLSEXT_ERR_NOACK;
-	if (SSL_select_next_proto(&chosen, out_len,
-				  (const unsigned char *)conn->alpn,
-				  (unsigned)strlen(conn->alpn), in,
+	if ((conn->is_proof && !conn->has_cert) ||
+	    SSL_select_next_proto(&chosen, out_len,
+				  (const unsigned char *)offer,
+				  (unsigned)strlen(offer), in,
 				  in_len) != OPENSSL_NPN_NEGOTIATED)
 		return SSL_TLSEXT_ERR_ALERT_FATAL;
 	*out = chosen;
 	return SSL_TLSEXT_ERR_OK;
+}
+
+/* -- sessions ------------------------------------------------------------- */
+
+/* The list has its length in front, and this protocol alone in it. */
+static bool asks_for_proof(SSL *ssl)
+{
+	static const unsigned char list[] = "\0\x0b" TS_ACME_ALPN_LIST;
+	const unsigned char *asked;
+	size_t len;
+
+	return SSL_client_hello_get0_ext(
+		       ssl,
+		       TLSEXT_TYPE_application_layer_protocol_negotiation,
+		       &asked, &len) == 1 &&
+	       len == sizeof(list) - 1 && memcmp(asked, list, len) == 0;
+}
+
+/* Once, or twice where the client has to say it otherwise. */
+static int on_client_hello(SSL *ssl, int *alert, void *ctx)
+{
+	struct ts_tls_conn *conn = SSL_get_app_data(ssl);
+
+	(void)ctx;
+	conn->is_proof = asks_for_proof(ssl);
+	conn->has_cert = false;
+	if (ts_tls_tickets_bind(ssl, conn->member, conn->has_fixed_name
+							   ? conn->name : ""))
+	{
+		*alert = SSL_AD_INTERNAL_ERROR;
+		return SSL_CLIENT_HELLO_ERROR;
+	}
+	return SSL_CLIENT_HELLO_SUCCESS;
+}
+
+static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv,
+		     EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int is_new)
+{
+	const struct ts_tls_conn *conn = SSL_get_app_data(ssl);
+
+	return ts_tls_tickets_key(conn->host->tls->tickets, name, iv, cipher,
+				  mac, is_new);
 }
 
 /* -- the handshake -------------------------------------------------------- */
@@ -173,6 +237,11 @@ void ts_tls_shake_hands(struct ts_tls_conn *conn)
 		conn->step = TLS_OPEN;
 		conn->due_ms = UINT64_MAX;
 		note_protocol(conn);
+		if (conn->is_proof) { /* it has seen what it came for */
+			(void)SSL_shutdown(conn->ssl);
+			ts_tls_wire_flush(conn);
+			ts_tls_break(conn, 0);
+		}
 		return;
 	}
 	err = ts_tls_failure_of(conn, ret);
@@ -195,10 +264,12 @@ SSL_CTX *ts_tls_make_ctx(void)
 	if (!ctx)
 		return NULL;
 	SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
-	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET |
+	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION |
 					 SSL_OP_IGNORE_UNEXPECTED_EOF);
-	SSL_CTX_set_num_tickets(ctx, 0);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_timeout(ctx, TS_TLS_TICKETS_MS / 1000);
+	SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_ticket);
+	SSL_CTX_set_client_hello_cb(ctx, on_client_hello, NULL);
 	SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE |
 				      SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
 				      SSL_MODE_RELEASE_BUFFERS);

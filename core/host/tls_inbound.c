@@ -6,6 +6,7 @@
  * has accepted before the handshake, as with tsnet: a client whose handshake
  * fails is a connection that is reset.
  */
+#include <netinet/in.h>
 #include <stdlib.h>
 
 #include "core/host/tls_conn.h"
@@ -21,6 +22,19 @@ bool ts_tls_is_for(const struct ts_member *member, const struct ts_listener *l)
 		if (member->tls_ports[i] == l->tailnet.port)
 			return true;
 	return l->is_tls;
+}
+
+void ts_tls_listened(const struct ts_host *host, const struct ts_listener *l)
+{
+	if (l->proto != IPPROTO_TCP)
+		return;
+	for (unsigned i = 0; i < host->member_count; i++) {
+		const struct ts_member *member = &host->members[i];
+
+		if (l->servers & 1u << i && member->certs &&
+		    member->certs->listened && ts_tls_is_for(member, l))
+			member->certs->listened(member->certs_ctx);
+	}
 }
 
 static void end_entries(const struct tls_entries *e)
@@ -54,5 +68,5 @@ void ts_tls_inbound_start(struct ts_member *member,
 	}
 	*kept = entries;
 	ts_tls_join(member, tcp, ends[1].fd, remote, &wish, ends[0].fd,
-		    on_ended, kept);
+		    ends[0].entry, on_ended, kept);
 }

@@ -3,17 +3,21 @@
  *
  * What app_splice.c is for plain connections. Bytes that the program does not
  * take wait here, one record at most; the rest stays in the tunnel. Each end of
- * a stream becomes one on the other side, a broken connection a reset.
+ * a stream becomes one on the other side, a broken connection a reset. When a
+ * process with its node in it ends, what it wrote is taken here first.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "core/host/tls_conn.h"
 
 struct tls_join {
+	struct ts_link link; /* in server->joins */
 	struct ts_host *host;
+	const struct ts_entry *near; /* the program's; NULL: none of ours */
 	struct ts_tls_conn *conn; /* NULL: over */
 	int fd;			  /* the program's connection */
 	struct ts_watch *watch;
@@ -30,6 +34,7 @@ static void free_join(struct tls_join *j)
 	void (*ended)(void *ctx) = j->ended;
 	void *ctx = j->ctx;
 
+	ts_list_remove(&j->link);
 	ts_watch_free(j->watch);
 	free(j);
 	if (ended)
@@ -126,6 +131,65 @@ static int pump_up(struct tls_join *j)
 	return 0;
 }
 
+/* -- the end of the program ----------------------------------------------- */
+
+static bool is_ours(const struct tls_join *j)
+{
+	return j->near && (j->near->pid == 0 || j->near->pid == getpid());
+}
+
+static struct tls_join *join_at(struct ts_link *at)
+{
+	return TS_LINK_OWNER(at, struct tls_join, link);
+}
+
+static void finish_if_read(struct tls_join *j)
+{
+	if (pump_up(j)) {
+		break_off(j);
+		return;
+	}
+	if (j->up_done || ts_sock_unread(j->fd) > 0)
+		return;
+	j->up_done = true;
+	ts_tls_conn_shutdown_write(j->conn);
+}
+
+void ts_tls_joins_finish(struct ts_host *host)
+{
+	struct ts_link *head = &host->tls->joins, *next;
+
+	for (struct ts_link *at = head->next; at != head; at = next) {
+		struct tls_join *j = join_at(at);
+
+		next = at->next; /* it frees itself at most */
+		if (j->is_ready && is_ours(j))
+			finish_if_read(j);
+	}
+}
+
+size_t ts_tls_joins_undelivered(const struct ts_host *host)
+{
+	struct ts_link *head = &host->tls->joins;
+	size_t total = 0;
+
+	for (struct ts_link *at = head->next; at != head; at = at->next)
+		if (join_at(at)->near)
+			total += join_at(at)->rest_len +
+				 ts_sock_unread(join_at(at)->fd);
+	return total;
+}
+
+bool ts_tls_joins_linger(const struct ts_host *host)
+{
+	struct ts_link *head = &host->tls->joins;
+
+	for (struct ts_link *at = head->next; at != head; at = at->next)
+		if (join_at(at)->up_done)
+			return true;
+	return false;
+}
+
 /* -- events --------------------------------------------------------------- */
 
 static void watch_again(struct tls_join *j)
@@ -190,6 +254,7 @@ static const struct ts_tls_conn_ops join_ops = {
 };
 
 static struct tls_join *new_join(struct ts_host *host, int fd,
+				 const struct ts_entry *near,
 				 void (*ended)(void *ctx), void *ctx)
 {
 	struct tls_join *j = calloc(1, sizeof(*j));
@@ -203,16 +268,19 @@ static struct tls_join *new_join(struct ts_host *host, int fd,
 		free(j);
 		return NULL;
 	}
+	j->near = near;
 	j->ended = ended;
 	j->ctx = ctx;
+	ts_list_insert(&host->tls->joins, &j->link);
 	return j;
 }
 
 void ts_tls_join(struct ts_member *member, struct stack_tcp *tcp, int cipher_fd,
 		 const struct ts_addr *remote, const struct ts_tls_wish *wish,
-		 int plain_fd, void (*ended)(void *ctx), void *ctx)
+		 int plain_fd, const struct ts_entry *near,
+		 void (*ended)(void *ctx), void *ctx)
 {
-	struct tls_join *j = new_join(member->host, plain_fd, ended, ctx);
+	struct tls_join *j = new_join(member->host, plain_fd, near, ended, ctx);
 
 	if (!j) {
 		if (tcp)
@@ -223,7 +291,8 @@ void ts_tls_join(struct ts_member *member, struct stack_tcp *tcp, int cipher_fd,
 			ended(ctx);
 		return;
 	}
-	j->conn = tcp ? ts_tls_accept_tcp(member, tcp, wish, &join_ops, j)
+	j->conn = tcp ? ts_tls_accept_tcp(member, tcp, remote, wish, &join_ops,
+					  j)
 		      : ts_tls_accept_fd(member, cipher_fd, remote, wish,
 					 &join_ops, j);
 	if (!j->conn)

@@ -305,21 +305,47 @@ static void on_sweep(void *ctx)
 
 /* -- beginning ------------------------------------------------------------ */
 
-static bool has_room(const struct ts_tls_server *server, const struct ts_ip *ip)
+struct census {
+	size_t all, shaking;
+};
+
+static void count(struct census *c, const struct ts_tls_conn *conn, bool counts)
 {
-	size_t each = 0, shaking = 0;
+	c->all += counts;
+	c->shaking += counts && conn->step == TLS_HANDSHAKE;
+}
+
+/* Peers of the tailnet are each one address. */
+static bool is_same(const struct ts_tls_conn *a, const struct ts_tls_conn *b)
+{
+	if (a->is_public != b->is_public)
+		return false;
+	return a->is_public ? ts_ip_is_same_caller(&a->remote.ip, &b->remote.ip)
+			    : ts_ip_equal(&a->remote.ip, &b->remote.ip);
+}
+
+/* All that an ingress brings comes from its one address: there whoever calls
+ * is counted, so that one of them does not shut the others out, and all of them
+ * together, so that they do not shut out the tailnet. */
+static bool has_room(const struct ts_tls_server *server,
+		     const struct ts_tls_conn *wanted)
+{
+	struct census each = {0, 0}, public = {0, 0};
 
 	for (const struct ts_link *at = server->conns.next;
 	     at != &server->conns; at = at->next) {
 		const struct ts_tls_conn *conn =
 			TS_LINK_OWNER(at, const struct ts_tls_conn, link);
-		bool is_same = ts_ip_equal(&conn->remote.ip, ip);
 
-		each += is_same;
-		shaking += is_same && conn->step == TLS_HANDSHAKE;
+		count(&each, conn, is_same(conn, wanted));
+		count(&public, conn, conn->is_public);
 	}
-	return server->count < TS_TLS_CONNS_MAX && each < TS_TLS_CONNS_EACH &&
-	       shaking < TS_TLS_HANDSHAKES_EACH;
+	return server->count < TS_TLS_CONNS_MAX &&
+	       each.all < TS_TLS_CONNS_EACH &&
+	       each.shaking < TS_TLS_HANDSHAKES_EACH &&
+	       (!wanted->is_public ||
+		(public.all < TS_TLS_PUBLIC_MAX &&
+		 public.shaking < TS_TLS_PUBLIC_HANDSHAKES));
 }
 
 static int open_ssl(struct ts_tls_conn *conn)
@@ -339,6 +365,13 @@ static int open_ssl(struct ts_tls_conn *conn)
 	return 0;
 }
 
+static bool is_public(const struct stack_tcp *tcp, const struct ts_addr *remote)
+{
+	struct ts_addr end = tcp ? stack_tcp_remote(tcp) : *remote;
+
+	return !ts_ip_equal(&end.ip, &remote->ip);
+}
+
 static struct ts_tls_conn *begin(struct ts_member *member,
 				 struct stack_tcp *tcp,
 				 int fd, const struct ts_addr *remote,
@@ -347,10 +380,14 @@ static struct ts_tls_conn *begin(struct ts_member *member,
 {
 	struct ts_host *host = member->host;
 	struct ts_tls_server *server = host->tls;
-	struct ts_tls_conn *conn = has_room(server, &remote->ip)
-					   ? calloc(1, sizeof(*conn)) : NULL;
+	struct ts_tls_conn *conn = calloc(1, sizeof(*conn));
 
-	if (!conn) {
+	if (conn) {
+		conn->remote = *remote;
+		conn->is_public = is_public(tcp, remote);
+	}
+	if (!conn || !has_room(server, conn)) {
+		free(conn);
 		if (tcp)
 			stack_tcp_abort(tcp);
 		ts_sock_reset(fd);
@@ -360,7 +397,6 @@ static struct ts_tls_conn *begin(struct ts_member *member,
 	conn->member = member;
 	conn->tcp = tcp;
 	conn->fd = fd;
-	conn->remote = *remote;
 	conn->alpn = wish->alpn;
 	conn->has_fixed_name = wish->name != NULL;
 	snprintf(conn->name, sizeof(conn->name), "%s",
@@ -382,13 +418,12 @@ static struct ts_tls_conn *begin(struct ts_member *member,
 
 struct ts_tls_conn *ts_tls_accept_tcp(struct ts_member *member,
 				      struct stack_tcp *tcp,
+				      const struct ts_addr *remote,
 				      const struct ts_tls_wish *wish,
 				      const struct ts_tls_conn_ops *ops,
 				      void *user)
 {
-	struct ts_addr remote = stack_tcp_remote(tcp);
-
-	return begin(member, tcp, -1, &remote, wish, ops, user);
+	return begin(member, tcp, -1, remote, wish, ops, user);
 }
 
 struct ts_tls_conn *ts_tls_accept_fd(struct ts_member *member, int fd,
@@ -411,13 +446,15 @@ int ts_tls_server_open(struct ts_host *host)
 	host->tls = server;
 	ts_list_init(&server->conns);
 	ts_list_init(&server->ready);
+	ts_list_init(&server->joins);
 	server->ctx = ts_tls_make_ctx();
 	server->bio_method = ts_tls_wire_method();
+	server->tickets = ts_tls_tickets_new(host->loop);
 	server->pump = ts_timer_new(host->loop, pump, host);
 	server->sweep = ts_timer_new(host->loop, on_sweep, host);
 	ERR_clear_error();
-	if (!server->ctx || !server->bio_method || !server->pump ||
-	    !server->sweep)
+	if (!server->ctx || !server->bio_method || !server->tickets ||
+	    !server->pump || !server->sweep)
 		return -ENOMEM;
 	return ts_loop_before_sleep(host->loop, pump, host);
 }
@@ -427,6 +464,8 @@ void ts_tls_server_leave_node(struct ts_member *member)
 	struct ts_host *host = member->host;
 	struct ts_link *next;
 
+	/* Its names may be another node's from now on. */
+	ts_tls_tickets_forget(host->tls->tickets);
 	for (struct ts_link *at = host->tls->conns.next;
 	     at != &host->tls->conns; at = next) {
 		struct ts_tls_conn *conn =
@@ -467,6 +506,7 @@ void ts_tls_server_close(struct ts_host *host)
 	ts_timer_free(server->pump);
 	ts_timer_free(server->sweep);
 	BIO_meth_free(server->bio_method);
+	ts_tls_tickets_free(server->tickets);
 	SSL_CTX_free(server->ctx);
 	free(server);
 	host->tls = NULL;

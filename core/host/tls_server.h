@@ -21,6 +21,7 @@
 #include "core/base/addr.h"
 #include "netstack/stack.h"
 
+struct ts_entry;
 struct ts_host;
 struct ts_member; /* the node whose connection, and certificate, it is */
 struct ts_tls_conn;
@@ -35,6 +36,8 @@ enum {
 	TS_TLS_CONNS_MAX = 1024,
 	TS_TLS_CONNS_EACH = 256,      /* of one address */
 	TS_TLS_HANDSHAKES_EACH = 32,  /* of which in handshake */
+	TS_TLS_PUBLIC_MAX = 512,      /* from the internet, by ingresses */
+	TS_TLS_PUBLIC_HANDSHAKES = 256, /* of which in handshake */
 };
 
 struct ts_tls_wish {
@@ -63,10 +66,12 @@ struct ts_tls_conn_ops {
 };
 
 /* Each takes the connection in every case, error or not. tcp may still be on
- * its way (stack_syn_accept()), and is the callee's with its callbacks. NULL:
- * out of memory, or too many: it was aborted. */
+ * its way (stack_syn_accept()), and is the callee's with its callbacks; remote
+ * is its other end, or whom that brings from the internet. NULL: out of memory,
+ * or too many: it was aborted. */
 struct ts_tls_conn *ts_tls_accept_tcp(struct ts_member *member,
 				      struct stack_tcp *tcp,
+				      const struct ts_addr *remote,
 				      const struct ts_tls_wish *wish,
 				      const struct ts_tls_conn_ops *ops,
 				      void *user);
@@ -103,17 +108,26 @@ struct ts_addr ts_tls_conn_remote(const struct ts_tls_conn *conn);
 
 /* -- a program's listener (tls_join.c) ------------------------------------ */
 /* A connection whose plain bytes are a program's: the TLS side is tcp, or
- * cipher_fd when tcp is NULL. Takes all of them, and ends by itself;
+ * cipher_fd when tcp is NULL. near: the program's entry, which lives as long, or
+ * NULL for a backend that is nobody of ours. Takes all of them, and ends by itself;
  * ended(ctx), which may be NULL, is called once it is over, or could not even
  * begin. */
 void ts_tls_join(struct ts_member *member, struct stack_tcp *tcp, int cipher_fd,
 		 const struct ts_addr *remote, const struct ts_tls_wish *wish,
-		 int plain_fd, void (*ended)(void *ctx), void *ctx);
+		 int plain_fd, const struct ts_entry *near,
+		 void (*ended)(void *ctx), void *ctx);
+/* Of the plain side, as ts_host_finish(), ts_host_undelivered() and
+ * ts_host_is_lingering() have it. */
+void ts_tls_joins_finish(struct ts_host *host);
+size_t ts_tls_joins_undelivered(const struct ts_host *host);
+bool ts_tls_joins_linger(const struct ts_host *host);
 
 /* -- app_inbound.c (tls_inbound.c) ---------------------------------------- */
 struct ts_listener;
 struct ts_relay_end;
 bool ts_tls_is_for(const struct ts_member *member, const struct ts_listener *l);
+/* A program listens: who serves it behind TLS will need a certificate. */
+void ts_tls_listened(const struct ts_host *host, const struct ts_listener *l);
 /* ends[0] is the program's; tcp is the other end, or ends[1] where tcp is NULL.
  * Takes all of them. */
 void ts_tls_inbound_start(struct ts_member *member,

@@ -40,6 +40,7 @@ struct ts_link_config {
 	size_t write_queue_max; /* bytes; 0: 1 MiB. Above: closed() */
 	bool drop_when_full;	/* no closed() then: -ENOBUFS is enough */
 	bool no_alpn_h1;	/* do not offer "http/1.1" */
+	bool alpn_h2;		/* offer "h2" before it */
 };
 
 struct ts_link;

@@ -148,10 +148,8 @@ static int decode_userinfo(const char *text, size_t len, char *out, size_t cap)
 	for (size_t i = 0; i < len; i++) {
 		char c = text[i];
 
-		if (c == '%' && len - i > 2 && ts_hex_digit(text[i + 1]) >= 0 &&
-		    ts_hex_digit(text[i + 2]) >= 0) {
-			c = (char)(ts_hex_digit(text[i + 1]) << 4 |
-				   ts_hex_digit(text[i + 2]));
+		if (c == '%' && len - i > 2 && ts_hex_byte(text + i + 1) >= 0) {
+			c = (char)ts_hex_byte(text + i + 1);
 			i += 2;
 		}
 		if (used + 1 >= cap)

@@ -166,7 +166,8 @@ static int set_names(struct ts_tls *tls, const struct ts_link_config *config)
 
 static int set_up(struct ts_tls *tls, const struct ts_link_config *config)
 {
-	static const unsigned char alpn[] = "\x08http/1.1";
+	static const unsigned char alpn[] = "\x02h2\x08http/1.1";
+	const unsigned skip = config->alpn_h2 ? 0 : 3;
 	BIO *bio;
 
 	tls->ctx = SSL_CTX_new(TLS_client_method());
@@ -190,7 +191,8 @@ static int set_up(struct ts_tls *tls, const struct ts_link_config *config)
 	SSL_set_bio(tls->ssl, bio, bio);
 	SSL_set_connect_state(tls->ssl);
 	if (!config->no_alpn_h1 &&
-	    SSL_set_alpn_protos(tls->ssl, alpn, sizeof(alpn) - 1))
+	    SSL_set_alpn_protos(tls->ssl, alpn + skip,
+				sizeof(alpn) - 1 - skip))
 		return -ENOMEM;
 	return set_names(tls, config);
 }
@@ -323,6 +325,15 @@ ssize_t ts_tls_write(struct ts_tls *tls, const void *data, size_t len,
 	if (!ret)
 		snprintf(err, TS_TLS_ERROR_CAP, "TLS: the server hung up");
 	return ret ? ret : -EPIPE;
+}
+
+bool ts_tls_is_h2(const struct ts_tls *tls)
+{
+	const unsigned char *name;
+	unsigned len;
+
+	SSL_get0_alpn_selected(tls->ssl, &name, &len);
+	return len == 2 && memcmp(name, "h2", 2) == 0;
 }
 
 bool ts_tls_wants_write(const struct ts_tls *tls)

@@ -32,6 +32,7 @@ void ts_tls_readable(struct ts_tls *tls);
 ssize_t ts_tls_write(struct ts_tls *tls, const void *data, size_t len,
 		     char err[static TS_TLS_ERROR_CAP]);
 bool ts_tls_wants_write(const struct ts_tls *tls);
+bool ts_tls_is_h2(const struct ts_tls *tls); /* the server chose it */
 void ts_tls_shutdown(struct ts_tls *tls); /* close_notify, if it fits */
 bool ts_tls_derp_meta_key(const struct ts_tls *tls, struct ts_public_key *out);
 

@@ -53,11 +53,13 @@ void localapi_reload_config(const struct localapi_call *call)
 
 	json_object_set_new(body, "Reloaded", json_boolean(code == 0));
 	if (err[0])
-		json_object_set_new(body, "Err", json_string(err));
+		json_object_set_new(body, "Err", ts_json_words(err));
 	localapi_reply_json(call, 200, body);
 }
 
-/* Upstream writes it whatever it is; so do we, but for texts alone. */
+/* Upstream writes it whatever it is; so do we, but for texts alone, and for the
+ * owner: what an operator may not ask of serve-config (files, sockets) could
+ * be put here, for the next start. */
 void localapi_set_state_store(const struct localapi_call *call)
 {
 	enum { KEY_MAX = 256, VALUE_MAX = 64 * 1024 };
@@ -66,6 +68,11 @@ void localapi_set_state_store(const struct localapi_call *call)
 	const char *value = localapi_query(call, "value");
 	int code = -ENOSYS;
 
+	if (!call->request->is_owner) {
+		localapi_reply_error(call, 403, "access denied: for root, or "
+				     "the user that this node runs as");
+		return;
+	}
 	if (!key || !*key || strlen(key) > KEY_MAX ||
 	    (value && strlen(value) > VALUE_MAX)) {
 		localapi_reply_error(call, 400, "no key, or too long");

@@ -56,6 +56,10 @@ void localapi_bugreport(const struct localapi_call *call)
 	const struct ts_peer *self = ts_node_netmap(call->node)->self;
 	const char *note = localapi_query(call, "note");
 
+	if (!localapi_may_log(call->api, call->now_ms)) {
+		localapi_reply_error(call, 429, "too many lines at once");
+		return;
+	}
 	log_info("bugreport: node %s, state %s, version %s",
 		 self && self->stable_id ? self->stable_id : "(none)",
 		 ts_node_state_name(ts_node_state(call->node)),
@@ -65,10 +69,10 @@ void localapi_bugreport(const struct localapi_call *call)
 	log_health(call);
 	if (is_true(localapi_query(call, "diagnose")))
 		diagnose(call);
-	localapi_reply_error(call, 200,
-			     is_true(localapi_query(call, "record"))
-				     ? MARKER "\n" MARKER
-				     : MARKER);
+	localapi_reply_text(call, 200, "text/plain",
+			    strdup(is_true(localapi_query(call, "record"))
+					   ? MARKER "\n" MARKER
+					   : MARKER));
 }
 
 /* -- while a bug is recorded ------------------------------------------- */
@@ -80,12 +84,14 @@ static void show(const struct ts_localapi *api, int64_t secs)
 }
 
 bool ts_localapi_begin_recording(struct ts_localapi *api,
-				 const struct ts_localapi_request *head)
+				 const struct ts_localapi_request *head,
+				 uint64_t now_ms)
 {
 	if (strcmp(head->method, "POST") != 0 ||
 	    strcmp(head->path, "/localapi/v0/bugreport") != 0 ||
 	    !is_true(head->query(head->query_ctx, "record")) ||
-	    api->recordings >= RECORDINGS_MAX)
+	    api->recordings >= RECORDINGS_MAX ||
+	    !localapi_may_log(api, now_ms))
 		return false;
 	log_info("bugreport: a recording begins");
 	if (api->recordings++ == 0)

@@ -222,7 +222,8 @@ void ts_localapi_files_changed(struct ts_localapi *api);
 /* Of a request that has only a head yet: is it a recording (of a bug), which
  * lasts until its body has ended? Then more is in the log until the second. */
 bool ts_localapi_begin_recording(struct ts_localapi *api,
-				 const struct ts_localapi_request *head);
+				 const struct ts_localapi_request *head,
+				 uint64_t now_ms);
 void ts_localapi_end_recording(struct ts_localapi *api);
 /* As POST serve-config does, for a caller who may: 0; -EINVAL, -EBADMSG,
  * -ENOENT (err says why), -ESTALE (etag, when not NULL, is another's),

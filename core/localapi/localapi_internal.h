@@ -186,6 +186,8 @@ void localapi_log_tap(const struct localapi_call *call);
 void localapi_component_logging(const struct localapi_call *call);
 void localapi_debug_log(const struct localapi_call *call);
 void localapi_threads(const struct localapi_call *call);
+/* Of lines that any local user may cause: so many a second. */
+bool localapi_may_log(struct ts_localapi *api, uint64_t now_ms);
 /* As env->log_component; in err why not. env NULL: there is none. */
 int localapi_show_component(const struct ts_localapi_env *env, void *env_ctx,
 			    const char *component, int64_t secs,

@@ -165,7 +165,7 @@ void localapi_component_logging(const struct localapi_call *call)
 /* -- a line into it ---------------------------------------------------- */
 enum { LINES_PER_S = 60, LINE_MAX = 512 };
 
-static bool may_log(struct ts_localapi *api, uint64_t now_ms)
+bool localapi_may_log(struct ts_localapi *api, uint64_t now_ms)
 {
 	if (now_ms - api->log_quota_ms >= 1000) {
 		api->log_quota_ms = now_ms;
@@ -186,7 +186,7 @@ void localapi_debug_log(const struct localapi_call *call)
 	json_array_foreach (json_object_get(body, "Lines"), i, line) {
 		const char *text = json_string_value(line);
 
-		all = all && may_log(call->api, call->now_ms);
+		all = all && localapi_may_log(call->api, call->now_ms);
 		if (all && text)
 			log_info("%.40s: %.*s",
 				 prefix && *prefix ? prefix : "debug-log",

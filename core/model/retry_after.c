@@ -4,21 +4,19 @@
  */
 #include "core/model/retry_after.h"
 
-#include <stddef.h>
-#include <time.h>
+#include <string.h>
 
+#include "core/base/http_date.h"
 #include "core/model/json_fields.h"
 
 int64_t ts_retry_after_s(const char *text, int64_t now_unix)
 {
-	struct tm tm = {0};
-	const char *end;
 	int64_t seconds;
+	time_t at;
 
 	if (ts_int_parse(text, &seconds) == 0)
 		return seconds;
-	end = strptime(text, "%a, %d %b %Y %H:%M:%S GMT", &tm);
-	if (!end || *end)
+	if (ts_http_date_parse(text, strlen(text), &at))
 		return 0;
-	return (int64_t)timegm(&tm) - now_unix;
+	return (int64_t)at - now_unix;
 }

@@ -20,6 +20,7 @@
 #include "core/model/netmap.h"
 #include "core/model/prefs.h"
 #include "core/node/capture.h"
+#include "core/node/cert_report.h"
 #include "core/path/path_router.h"
 #include "core/path/portmap.h"
 #include "core/tka/tka.h"
@@ -79,6 +80,10 @@ struct ts_node_io {
 	void (*persist)(void *ctx);
 	/* Why what was to be kept is not, or NULL: it is. May be NULL. */
 	const char *(*state_trouble)(void *ctx);
+	/* For warnings and metrics. May be NULL. */
+	void (*cert_report)(void *ctx, struct ts_cert_report *out);
+	/* What the node serves is something else now. May be NULL. */
+	void (*serve_changed)(void *ctx);
 	/* What others want to know */
 	void (*state_changed)(void *ctx, enum ts_node_state state,
 			      const char *error);

@@ -223,6 +223,20 @@ static void check_state(struct report *r)
 		    "have to log in again.", trouble);
 }
 
+static void check_certs(struct report *r)
+{
+	static const struct warning pending = {
+		"tls-cert-pending", "low", "Fetching TLS certificate", false};
+	const struct ts_node_io *io = &r->node->io;
+	struct ts_cert_report report = {.pending = ""};
+
+	if (io->cert_report)
+		io->cert_report(r->node->io_ctx, &report);
+	if (report.pending[0])
+		add(r, &pending, "TLS clients wait until the CA has given a "
+		    "certificate for: %s", report.pending);
+}
+
 static void check_dns(struct report *r)
 {
 	static const struct warning failing = {"dns-forward-failing", "medium",
@@ -324,6 +338,7 @@ static void examine(struct report *r)
 	check_udp(r);
 	check_dns(r);
 	check_state(r);
+	check_certs(r);
 	add_words(r);
 }
 

@@ -192,6 +192,34 @@ static uint64_t by_filter(const uint64_t counters[static TS_DROPPED_COUNT])
 	       counters[TS_DROPPED_LINK_LOCAL];
 }
 
+static void print_orders(FILE *f, const char *challenge,
+			 const struct ts_cert_counts *orders)
+{
+	const struct {
+		const char *what;
+		uint64_t value;
+	} all[] = {{"start", orders->start},
+		   {"success", orders->success},
+		   {"failure", orders->failure}};
+	char name[64];
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		snprintf(name, sizeof(name), "cert_acme_%s_%s", challenge,
+			 all[i].what);
+		print_counter(f, name, all[i].value);
+	}
+}
+
+static void print_certs(FILE *f, const struct ts_node *node)
+{
+	struct ts_cert_report report = {.pending = ""};
+
+	if (node->io.cert_report)
+		node->io.cert_report(node->io_ctx, &report);
+	print_orders(f, "dns01", &report.orders[TS_CERT_DNS01]);
+	print_orders(f, "tls_alpn01", &report.orders[TS_CERT_TLS_ALPN01]);
+}
+
 static void print_client_metrics(FILE *f, const struct ts_node *node)
 {
 	struct ts_path_traffic t;
@@ -216,6 +244,7 @@ static void print_client_metrics(FILE *f, const struct ts_node *node)
 		      by_filter(node->dropped_in));
 	print_counter(f, "tstun_out_to_wg_drop_filter",
 		      by_filter(node->dropped_out));
+	print_certs(f, node);
 	/* Without a name upstream. */
 	print_counter(f, "tsnet_disco_dropped", t.dropped_disco);
 	print_counter(f, "tsnet_in_dropped_source", node->dropped_source);

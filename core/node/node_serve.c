@@ -162,6 +162,8 @@ void ts_node_set_serve(struct ts_node *node, json_t *config, uint64_t now_ms)
 	json_decref(node->serve.config);
 	node->serve.config = config;
 	node_serve_follow(node);
+	if (node->io.serve_changed)
+		node->io.serve_changed(node->io_ctx);
 }
 
 void node_serve_deinit(struct ts_node *node)

@@ -9,57 +9,10 @@
 #include <string.h>
 #include <strings.h>
 
-/* Line ends of a head that only strict readers would see the same way. */
-static bool has_odd_line_end(const char *data, size_t len)
-{
-	for (size_t i = 0; i < len; i++) {
-		if (data[i] == '\n' && (i == 0 || data[i - 1] != '\r'))
-			return true;
-		if (data[i] == '\r' && (i + 1 == len || data[i + 1] != '\n'))
-			return true;
-	}
-	return false;
-}
-
-static bool is_token(const char *text, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		if (text[i] <= ' ' || text[i] >= 0x7f ||
-		    strchr("()<>@,;:\\\"/[]?={}", text[i]))
-			return false;
-	return len > 0;
-}
-
-static bool is_clean(const char *text, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		if ((unsigned char)text[i] <= ' ' || text[i] == 0x7f)
-			return false;
-	return true;
-}
-
-static bool values_are_clean(const struct ts_http1_head *head)
-{
-	for (size_t i = 0; i < head->field_count; i++) {
-		const struct ts_http1_field *f = &head->fields[i];
-
-		for (size_t k = 0; k < f->value_len; k++)
-			if (((unsigned char)f->value[k] < ' ' &&
-			     f->value[k] != '\t') || f->value[k] == 0x7f)
-				return false;
-	}
-	return true;
-}
+#include "core/base/encode.h"
+#include "core/base/err.h"
 
 /* -- the target ------------------------------------------------------------ */
-
-static int hex_of(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 /* Percent signs undone; a NUL in a path is nobody's file. */
 static int decode_path(const char *raw, size_t len, char **out)
@@ -70,19 +23,19 @@ static int decode_path(const char *raw, size_t len, char **out)
 	if (!path)
 		return -ENOMEM;
 	for (size_t i = 0; i < len; i++) {
-		int high, low;
+		int byte = -1;
 
 		if (raw[i] != '%') {
 			path[n++] = raw[i];
 			continue;
 		}
-		high = len - i > 2 ? hex_of(raw[i + 1]) : -1;
-		low = len - i > 2 ? hex_of(raw[i + 2]) : -1;
-		if (high < 0 || low < 0 || high * 16 + low == 0) {
+		if (len - i > 2)
+			byte = ts_hex_byte(raw + i + 1);
+		if (byte <= 0) {
 			free(path);
 			return -EBADMSG;
 		}
-		path[n++] = (char)(high * 16 + low);
+		path[n++] = (char)byte;
 		i += 2;
 	}
 	path[n] = '\0';
@@ -130,17 +83,10 @@ static int cut_authority(struct ts_serve_request *req, const char **at,
 
 static int read_host(struct ts_serve_request *req)
 {
-	const struct ts_http1_field *host = NULL;
+	const struct ts_http1_field *host = ts_http1_find(&req->head, "Host");
 
-	for (size_t i = 0; i < req->head.field_count; i++) {
-		const struct ts_http1_field *f = &req->head.fields[i];
-
-		if (f->name_len != 4 || strncasecmp(f->name, "Host", 4) != 0)
-			continue;
-		if (host)
-			return -EBADMSG;
-		host = f;
-	}
+	if (ts_http1_count(&req->head, "Host") > 1)
+		return -EBADMSG;
 	if (!host)
 		return req->is_http10 ? 0 : -EBADMSG;
 	return set_host(req, host->value, host->value_len);
@@ -150,10 +96,8 @@ static int read_target(struct ts_serve_request *req)
 {
 	const char *at = req->head.target, *mark;
 	size_t len = req->head.target_len;
-	int err = is_clean(at, len) ? 0 : -EBADMSG;
+	int err = 0;
 
-	if (err)
-		return err;
 	if (ts_serve_request_is(req, "CONNECT") ||
 	    (len == 1 && *at == '*')) {
 		req->raw_path = at;
@@ -182,12 +126,35 @@ static int read_target(struct ts_serve_request *req)
 
 static int read_version(struct ts_serve_request *req)
 {
-	char minor = req->head.target[req->head.target_len + 8];
+	req->is_http10 = req->head.minor == 0;
+	return req->head.minor > 1 ? -ERANGE : 0;
+}
 
-	if (minor != '0' && minor != '1')
-		return -ERANGE;
-	req->is_http10 = minor == '0';
-	return 0;
+static bool has_text(const struct ts_http1_field *f, const char *text)
+{
+	size_t len = strlen(text);
+
+	for (size_t at = 0; at + len <= f->value_len; at++)
+		if (strncasecmp(f->value + at, text, len) == 0)
+			return true;
+	return false;
+}
+
+/* "h2c", "HTTP/2.0", "TLS/1.0": another way to make requests. */
+static bool upgrades_to_http(const struct ts_http1_head *head)
+{
+	static const char *const others[] = {"h2", "http/", "tls/"};
+
+	for (size_t i = 0; i < head->field_count; i++) {
+		const struct ts_http1_field *f = &head->fields[i];
+
+		if (f->name_len != 7 || strncasecmp(f->name, "Upgrade", 7) != 0)
+			continue;
+		for (size_t k = 0; k < ARRAY_LEN(others); k++)
+			if (has_text(f, others[k]))
+				return true;
+	}
+	return false;
 }
 
 static void read_connection(struct ts_serve_request *req)
@@ -196,17 +163,19 @@ static void read_connection(struct ts_serve_request *req)
 
 	if (req->is_http10)
 		req->keep_alive = ts_http_lists(head, "Connection",
-						"keep-alive") &&
-				  req->body.kind != TS_BODY_CHUNKED;
+						"keep-alive");
 	else
 		req->keep_alive = !ts_http_lists(head, "Connection", "close");
 	req->is_head = ts_serve_request_is(req, "HEAD");
 	req->expects_continue = !req->is_http10 &&
 		ts_http1_value_is(ts_http1_find(head, "Expect"),
 				  "100-continue");
+	/* After one to HTTP/2 in the clear a client would speak to the backend
+	 * by itself, and say that he is anybody. RFC 9113 has it no more. */
 	req->is_upgrade = !req->is_http10 &&
 			  ts_http1_find(head, "Upgrade") &&
-			  ts_http_lists(head, "Connection", "upgrade");
+			  ts_http_lists(head, "Connection", "upgrade") &&
+			  !upgrades_to_http(head);
 }
 
 int ts_serve_request_read(const void *data, size_t len,
@@ -218,17 +187,11 @@ int ts_serve_request_read(const void *data, size_t len,
 	err = ts_http1_read_request(data, len, &out->head);
 	if (err)
 		return err;
-	if (has_odd_line_end(data, out->head.head_len) ||
-	    !is_token(out->head.method, out->head.method_len) ||
-	    !values_are_clean(&out->head))
-		return -EBADMSG;
 	err = read_version(out);
 	if (!err)
 		err = read_host(out);
 	if (!err)
 		err = ts_http_body_of_request(&out->head, &out->body);
-	if (!err && out->is_http10 && out->body.kind == TS_BODY_CHUNKED)
-		err = -EBADMSG;
 	if (!err)
 		err = read_target(out);
 	if (!err)

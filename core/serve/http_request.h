@@ -9,7 +9,7 @@
 #ifndef CORE_SERVE_HTTP_REQUEST_H
 #define CORE_SERVE_HTTP_REQUEST_H
 
-#include "core/serve/http_body.h"
+#include "core/base/http_body.h"
 
 enum { TS_SERVE_HOST_CAP = 262 };
 

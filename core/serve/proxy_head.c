@@ -7,13 +7,14 @@
  */
 #include "core/serve/proxy_head.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "core/base/err.h"
+#include "core/base/http_reason.h"
 
 /* Of one connection, not of the message. */
 static const char *const hop_fields[] = {
@@ -29,12 +30,28 @@ static const char *const our_fields[] = {
 	"Tailscale-Headers-Info", "Tailscale-App-Capabilities",
 };
 
+/* CGI and WSGI give a program its fields as variables, whose names have an
+ * underscore for all that is no letter or digit: Tailscale_User_Login is
+ * Tailscale-User-Login there. */
+static bool is_same_variable(const struct ts_http1_field *f, const char *name)
+{
+	if (f->name_len != strlen(name))
+		return false;
+	for (size_t i = 0; i < f->name_len; i++) {
+		unsigned char c = (unsigned char)f->name[i];
+
+		if (isalnum(c) ? tolower(c) != tolower((unsigned char)name[i])
+			       : name[i] != '-')
+			return false;
+	}
+	return true;
+}
+
 static bool is_in(const struct ts_http1_field *f, const char *const *names,
 		  size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		if (f->name_len == strlen(names[i]) &&
-		    strncasecmp(f->name, names[i], f->name_len) == 0)
+		if (is_same_variable(f, names[i]))
 			return true;
 	return false;
 }
@@ -100,13 +117,22 @@ static void put_encoded(struct out *o, const char *name, const char *value)
 	free(encoded);
 }
 
-static void put_framing(struct out *o, const struct ts_http_body *body,
-			bool is_chunked)
+/* Which trailers will come; only after chunks can they. */
+static void put_announced(struct out *o, const struct ts_http1_head *head)
+{
+	for (size_t i = 0; i < head->field_count; i++)
+		if (ts_http1_is_named(&head->fields[i], "Trailer"))
+			copy_field(o, &head->fields[i]);
+}
+
+static void put_framing(struct out *o, const struct ts_http1_head *head,
+			const struct ts_http_body *body, bool is_chunked)
 {
 	char text[24];
 
 	if (is_chunked) {
 		put_field(o, "Transfer-Encoding", "chunked");
+		put_announced(o, head);
 	} else if (body->kind == TS_BODY_LENGTH) {
 		snprintf(text, sizeof(text), "%llu",
 			 (unsigned long long)body->left);
@@ -172,7 +198,8 @@ int ts_serve_write_request(struct ts_byte_queue *out,
 			copy_field(&o, f);
 	}
 	put_caller(&o, req, caller);
-	put_framing(&o, &req->body, req->body.kind == TS_BODY_CHUNKED);
+	put_framing(&o, head, &req->body,
+		    req->body.kind == TS_BODY_CHUNKED);
 	if (ts_http_lists(head, "Te", "trailers"))
 		put_field(&o, "Te", "trailers");
 	if (req->is_upgrade)
@@ -192,7 +219,7 @@ int ts_serve_write_answer(struct ts_byte_queue *out,
 
 	snprintf(line, sizeof(line), "HTTP/1.1 %03d ", head->status);
 	put_text(&o, line);
-	put_text(&o, ts_serve_reason(head->status));
+	put_text(&o, ts_http_reason(head->status));
 	put(&o, "\r\n", 2);
 	for (size_t i = 0; i < head->field_count; i++) {
 		const struct ts_http1_field *f = &head->fields[i];
@@ -208,7 +235,7 @@ int ts_serve_write_answer(struct ts_byte_queue *out,
 		if (answer->body->kind == TS_BODY_NONE && f &&
 		    head->status != 204)
 			copy_field(&o, f);
-		put_framing(&o, answer->body, answer->is_chunked);
+		put_framing(&o, head, answer->body, answer->is_chunked);
 	}
 	if (answer->is_upgrade)
 		put_upgrade(&o, head);
@@ -216,38 +243,6 @@ int ts_serve_write_answer(struct ts_byte_queue *out,
 		put_field(&o, "Connection", "close");
 	put(&o, "\r\n", 2);
 	return o.err;
-}
-
-const char *ts_serve_reason(int status)
-{
-	static const struct {
-		int status;
-		const char *text;
-	} reasons[] = {
-		{100, "Continue"}, {101, "Switching Protocols"},
-		{103, "Early Hints"}, {200, "OK"}, {201, "Created"},
-		{202, "Accepted"}, {204, "No Content"},
-		{206, "Partial Content"}, {301, "Moved Permanently"},
-		{302, "Found"}, {303, "See Other"}, {304, "Not Modified"},
-		{307, "Temporary Redirect"}, {308, "Permanent Redirect"},
-		{400, "Bad Request"}, {401, "Unauthorized"},
-		{403, "Forbidden"}, {404, "Not Found"},
-		{405, "Method Not Allowed"}, {408, "Request Timeout"},
-		{409, "Conflict"}, {410, "Gone"},
-		{412, "Precondition Failed"}, {413, "Content Too Large"},
-		{414, "URI Too Long"}, {415, "Unsupported Media Type"},
-		{416, "Range Not Satisfiable"}, {422, "Unprocessable Content"},
-		{429, "Too Many Requests"},
-		{431, "Request Header Fields Too Large"},
-		{500, "Internal Server Error"}, {501, "Not Implemented"},
-		{502, "Bad Gateway"}, {503, "Service Unavailable"},
-		{504, "Gateway Timeout"}, {505, "HTTP Version Not Supported"},
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(reasons); i++)
-		if (reasons[i].status == status)
-			return reasons[i].text;
-	return "Status";
 }
 
 /* -- values ---------------------------------------------------------------- */

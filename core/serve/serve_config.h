@@ -55,6 +55,12 @@ const json_t *ts_serve_find_web(const json_t *config, const char *service,
 /* Is there any handler for this port (of the node itself)? */
 bool ts_serve_has_port(const json_t *config, uint16_t port);
 
+/* Calls fn with each name that a certificate is shown for: of web servers
+ * behind TLS and of ports that end it, services' and the foreground's too. Some
+ * more than once. */
+void ts_serve_tls_names(const json_t *config,
+			void (*fn)(void *ctx, const char *name), void *ctx);
+
 /* -- foreground ------------------------------------------------------------ */
 bool ts_serve_has_session(const json_t *config, const char *session);
 /* Without it, or without any (NULL). New; NULL: out of memory. */

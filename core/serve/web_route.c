@@ -9,6 +9,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "core/base/decimal.h"
+#include "core/base/encode.h"
 #include "core/base/err.h"
 
 /* -- mounts ---------------------------------------------------------------- */
@@ -65,10 +67,29 @@ static bool found(const json_t *handlers, const char *mount,
 	return true;
 }
 
+/* What is longer than any mount is none: to look for each of a long path's
+ * prefixes would take time by its square. */
+static void cut_to_longest(const json_t *handlers, char *path)
+{
+	json_t *root = (json_t *)(uintptr_t)handlers;
+	size_t longest = 1;
+
+	for (void *it = json_object_iter(root); it;
+	     it = json_object_iter_next(root, it))
+		if (json_object_iter_key_len(it) > longest)
+			longest = json_object_iter_key_len(it);
+	if (strlen(path) <= longest)
+		return;
+	while (longest > 0 && path[longest] != '/')
+		longest--;
+	path[longest ? longest : 1] = '\0';
+}
+
 /* at: an absolute path without a slash at its end, but for "/". */
 static bool found_above(const json_t *handlers, char *at,
 			struct ts_serve_handler *out)
 {
+	cut_to_longest(handlers, at);
 	for (;;) {
 		size_t len = strlen(at);
 		char *slash;
@@ -212,16 +233,9 @@ static int set_host(struct ts_serve_target *out, const char *at, size_t len)
 
 static int set_port(struct ts_serve_target *out, const char *at, size_t len)
 {
-	unsigned port = 0;
+	uint64_t port;
 
-	if (len > 5)
-		return -EINVAL;
-	for (size_t i = 0; i < len; i++) {
-		if (!is_digit(at[i]))
-			return -EINVAL;
-		port = port * 10 + (unsigned)(at[i] - '0');
-	}
-	if (port == 0 || port > UINT16_MAX)
+	if (ts_decimal_parse(at, len, UINT16_MAX, &port) || port == 0)
 		return -EINVAL;
 	out->port = (uint16_t)port;
 	return 0;
@@ -324,11 +338,6 @@ int ts_serve_forward_parse(const char *forward, struct ts_serve_target *out)
 
 /* -- the way of a request -------------------------------------------------- */
 
-static int hex_of(char c)
-{
-	return is_digit(c) ? c - '0' : (c | 0x20) - 'a' + 10;
-}
-
 /* How much of the raw path is mount, which is decoded; -1: it is not. The path
  * was decoded before, so its percent signs are in order. */
 static ssize_t skip_mount(const struct ts_serve_request *req,
@@ -344,7 +353,7 @@ static ssize_t skip_mount(const struct ts_serve_request *req,
 			return -1;
 		c = raw[at++];
 		if (c == '%') {
-			c = (char)(hex_of(raw[at]) * 16 + hex_of(raw[at + 1]));
+			c = (char)ts_hex_byte(raw + at);
 			at += 2;
 		}
 		if (c != mount[i])

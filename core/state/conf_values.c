@@ -24,13 +24,9 @@
 enum {
 	ERR_CAP = 256,
 	SECONDS_MAX = 24 * 3600,
-	TAGS_MAX = 64,
-	INTERFACE_MAX_LEN = 15, /* the kernel's */
 	VALUE_SHOWN = 60,
 };
 
-#define SECRET_FILE_PREFIX "file:"
-#define SECRET_VARIABLE_PREFIX "env:"
 #define STATE_IN_MEMORY "mem:"
 #define STATE_IN_SECRET "kube:"
 
@@ -141,7 +137,7 @@ static int read_number(const char *text, const char *suffix,
 	return 0;
 }
 
-static int read_port(const char *text, uint16_t *out)
+int ts_conf_read_port(const char *text, uint16_t *out)
 {
 	unsigned long value;
 
@@ -172,7 +168,7 @@ static int replace(char **out, char *fresh)
 	return 0;
 }
 
-static int read_text(const char *text, char **out)
+int ts_conf_read_text(const char *text, char **out)
 {
 	if (!*text) {
 		free(*out);
@@ -237,7 +233,7 @@ static int read_url(const char *text, char **out)
 
 static int read_secret_name(const char *name, struct ts_config *config)
 {
-	int code = read_text("", &config->state_dir);
+	int code = ts_conf_read_text("", &config->state_dir);
 
 	if (!ts_kube_name_is_valid(name))
 		return -EINVAL;
@@ -256,7 +252,7 @@ static int read_dir(const char *text, char **env, struct ts_config *config)
 	if (strncmp(text, STATE_IN_SECRET, strlen(STATE_IN_SECRET)) == 0)
 		return read_secret_name(text + strlen(STATE_IN_SECRET), config);
 	if (config->state_in_memory || !*text)
-		return read_text("", &config->state_dir);
+		return ts_conf_read_text("", &config->state_dir);
 	if (strncmp(text, "~/", 2) != 0)
 		return replace(&config->state_dir, strdup(text));
 	if (!home)
@@ -264,107 +260,6 @@ static int read_dir(const char *text, char **env, struct ts_config *config)
 	if (asprintf(&path, "%s%s", home, text + 1) < 0)
 		path = NULL;
 	return replace(&config->state_dir, path);
-}
-
-/* -- tags ----------------------------------------------------------------- */
-
-static void free_tags(struct ts_config *config)
-{
-	for (size_t i = 0; i < config->tag_count; i++)
-		free(config->tags[i]);
-	free(config->tags);
-	config->tags = NULL;
-	config->tag_count = 0;
-}
-
-/* "tag:", a letter, then letters, digits and dashes. */
-static bool is_tag(const char *text, size_t len)
-{
-	if (len < 5 || strncmp(text, "tag:", 4) != 0 ||
-	    !isalpha((unsigned char)text[4]))
-		return false;
-	for (size_t i = 5; i < len; i++)
-		if (!isalnum((unsigned char)text[i]) && text[i] != '-')
-			return false;
-	return true;
-}
-
-static int read_tags(const char *text, struct ts_config *config)
-{
-	char **tags = calloc(TAGS_MAX, sizeof(*tags));
-
-	if (!tags)
-		return -ENOMEM;
-	free_tags(config);
-	config->tags = tags;
-	while (*text) {
-		size_t len;
-
-		text += strspn(text, ", \t");
-		len = strcspn(text, ", \t");
-		if (!len)
-			break;
-		if (!is_tag(text, len) || config->tag_count == TAGS_MAX)
-			return -EINVAL;
-		tags[config->tag_count] = strndup(text, len);
-		if (!tags[config->tag_count])
-			return -ENOMEM;
-		config->tag_count++;
-		text += len;
-	}
-	return 0;
-}
-
-/* -- endpoints ------------------------------------------------------------ */
-
-static int read_endpoints(const char *text, struct ts_config *config)
-{
-	config->endpoint_count = 0;
-	while (*text) {
-		char one[TS_ADDR_TEXT_CAP];
-		struct ts_addr addr;
-		size_t len;
-
-		text += strspn(text, ", \t");
-		len = strcspn(text, ", \t");
-		if (!len)
-			break;
-		if (len >= sizeof(one) ||
-		    config->endpoint_count == TS_CONF_ENDPOINTS_MAX)
-			return -EINVAL;
-		memcpy(one, text, len);
-		one[len] = '\0';
-		if (ts_addr_parse(one, &addr) || addr.port == 0)
-			return -EINVAL;
-		config->endpoints[config->endpoint_count++] = addr;
-		text += len;
-	}
-	return 0;
-}
-
-static int read_tls_ports(const char *text, struct ts_config *config)
-{
-	config->tls_port_count = 0;
-	while (*text) {
-		char one[8];
-		uint16_t port;
-		size_t len;
-
-		text += strspn(text, ", \t");
-		len = strcspn(text, ", \t");
-		if (!len)
-			break;
-		if (len >= sizeof(one) ||
-		    config->tls_port_count == TS_CONF_TLS_PORTS_MAX)
-			return -EINVAL;
-		memcpy(one, text, len);
-		one[len] = '\0';
-		if (read_port(one, &port) || port == 0)
-			return -EINVAL;
-		config->tls_ports[config->tls_port_count++] = port;
-		text += len;
-	}
-	return 0;
 }
 
 /* Where others than this machine's programs can reach, it must not be. */
@@ -379,227 +274,6 @@ static int read_loopback(const char *text, struct ts_addr *out)
 	return 0;
 }
 
-/* -- secrets -------------------------------------------------------------- */
-
-/* First line without blanks around it; text is wiped and freed. */
-static char *take_first_line(char *text)
-{
-	char *start = text + strspn(text, " \t\r\n");
-	size_t len = strcspn(start, "\r\n");
-	char *line;
-
-	while (len && isspace((unsigned char)start[len - 1]))
-		len--;
-	line = strndup(start, len);
-	ts_wipe_free_text(text);
-	return line;
-}
-
-static int read_secret_file(const char *path, char **out,
-			    const struct ts_config_option *option,
-			    const char *source,
-			    const struct ts_config_input *in,
-			    char err[static ERR_CAP])
-{
-	char *text = NULL;
-	int code = in->read_file ? in->read_file(path, &text) : -ENOSYS;
-
-	if (code) {
-		snprintf(err, ERR_CAP, "%s: %s: cannot read %.120s: %s",
-			 source, option->key, path, ts_strerror(code));
-		return code == -ENOENT ? -ENOENT : -EINVAL;
-	}
-	text = take_first_line(text);
-	if (text && !*text) {
-		free(text);
-		snprintf(err, ERR_CAP, "%s: %s: %.120s holds no key", source,
-			 option->key, path);
-		return -EINVAL;
-	}
-	*out = text;
-	return text ? 0 : -ENOMEM;
-}
-
-/* Remembered, so that whoever has an environment of its own takes it out. */
-static int remember_variable(struct ts_config *config, const char *name)
-{
-	char **list = reallocarray(config->secret_variables,
-				   config->secret_variable_count + 1,
-				   sizeof(*list));
-
-	if (!list)
-		return -ENOMEM;
-	config->secret_variables = list;
-	list[config->secret_variable_count] = strdup(name);
-	if (!list[config->secret_variable_count])
-		return -ENOMEM;
-	config->secret_variable_count++;
-	return 0;
-}
-
-static int read_secret_variable(const char *name, char **out,
-				struct ts_config *config,
-				const struct ts_config_option *option,
-				const char *source,
-				const struct ts_config_input *in,
-				char err[static ERR_CAP])
-{
-	const char *value = ts_environment_get(in->env, name);
-
-	if (!value) {
-		snprintf(err, ERR_CAP, "%s: %s: the variable \"%.60s\" is not "
-			 "set", source, option->key, name);
-		return -EINVAL;
-	}
-	*out = strdup(value);
-	return *out ? remember_variable(config, name) : -ENOMEM;
-}
-
-static void forget_variables(struct ts_config *config)
-{
-	for (size_t i = 0; i < config->secret_variable_count; i++)
-		free(config->secret_variables[i]);
-	free(config->secret_variables);
-}
-
-static int read_secret(const char *text, char **out, struct ts_config *config,
-		       const struct ts_config_option *option,
-		       const char *source, const struct ts_config_input *in,
-		       char err[static ERR_CAP])
-{
-	size_t prefix = strlen(SECRET_FILE_PREFIX);
-	size_t variable = strlen(SECRET_VARIABLE_PREFIX);
-	bool is_file = strncmp(text, SECRET_FILE_PREFIX, prefix) == 0;
-	char *secret = NULL;
-	int code = 0;
-
-	if (is_file)
-		code = read_secret_file(text + prefix, &secret, option, source,
-					in, err);
-	else if (strncmp(text, SECRET_VARIABLE_PREFIX, variable) == 0)
-		code = read_secret_variable(text + variable, &secret, config,
-					    option, source, in, err);
-	else if (*text)
-		secret = strdup(text);
-	if (code || (*text && !secret)) {
-		ts_wipe_free_text(secret);
-		return code ? code : -ENOMEM;
-	}
-	ts_wipe_free_text(*out);
-	*out = secret;
-	if (out != &config->id_token)
-		return 0;
-	return read_text(is_file ? text + prefix : "", &config->id_token_file);
-}
-
-/* -- several nodes -------------------------------------------------------- */
-
-static bool is_node_char(char c)
-{
-	return isalnum((unsigned char)c) || c == '.' || c == '_' || c == '-';
-}
-
-static int add_node(const char *name, size_t len, struct ts_config *config)
-{
-	char *to = config->node_names[config->node_name_count];
-
-	if (len >= TS_CONF_NODE_NAME_CAP ||
-	    config->node_name_count == TS_CONF_NODES_MAX)
-		return -EINVAL;
-	for (size_t i = 0; i < len; i++)
-		if (!is_node_char(name[i]))
-			return -EINVAL;
-	memcpy(to, name, len);
-	to[len] = '\0';
-	for (size_t i = 0; i < config->node_name_count; i++)
-		if (strcmp(config->node_names[i], to) == 0)
-			return -EINVAL;
-	config->node_name_count++;
-	return 0;
-}
-
-static int read_nodes(const char *text, struct ts_config *config)
-{
-	int code = 0;
-
-	config->node_name_count = 0;
-	while (!code) {
-		size_t len;
-
-		text += strspn(text, ", \t");
-		len = strcspn(text, ", \t");
-		if (!len)
-			break;
-		code = add_node(text, len, config);
-		text += len;
-	}
-	return code;
-}
-
-static int read_rules(const char *text, struct ts_config *config,
-		      const struct ts_config_option *option, const char *source,
-		      char err[static ERR_CAP])
-{
-	char why[160] = "";
-	int code = option->kind == TS_CONF_PORTS
-			   ? ts_node_rules_set_ports(&config->rules, text, why)
-			   : ts_node_rules_set_destinations(&config->rules,
-							    text, why);
-
-	if (code == -EINVAL)
-		snprintf(err, ERR_CAP, "%.80s: %s: %s", source, option->key,
-			 why);
-	return code;
-}
-
-/* Large enough for those that are in use, and nobody else's. */
-static int read_stand_in(const char *text, bool v4, struct ts_prefix *out)
-{
-	const unsigned first = v4 ? 96 + 8 : 32, last = v4 ? 96 + 24 : 96;
-	struct ts_prefix p;
-
-	if (ts_prefix_parse(text, &p) || ts_ip_is_v4(&p.ip) != v4 ||
-	    p.bits < first || p.bits > last || ts_ip_is_tailscale(&p.ip) ||
-	    ts_ip_is_loopback(&p.ip) || ts_ip_is_multicast(&p.ip))
-		return -EINVAL;
-	*out = p;
-	return 0;
-}
-
-static int read_stand_ins(const char *text, struct ts_config *config)
-{
-	struct ts_prefix v4, v6;
-	char first[TS_PREFIX_TEXT_CAP];
-	size_t len = strcspn(text, ", ");
-	int code;
-
-	snprintf(first, sizeof(first), "%.*s", (int)len, text);
-	text += len;
-	text += strspn(text, ", ");
-	code = read_stand_in(first, true, &v4);
-	if (!code)
-		code = read_stand_in(text, false, &v6);
-	if (code)
-		return code;
-	config->stand_in4 = v4;
-	config->stand_in6 = v6;
-	return 0;
-}
-
-static int read_interface(const char *text, char **out)
-{
-	static const char stem[] = "tailscale";
-	size_t len = strlen(text);
-
-	if (*text && (len > INTERFACE_MAX_LEN || len == sizeof(stem) - 1 ||
-		      strncmp(text, stem, sizeof(stem) - 1) != 0))
-		return -EINVAL;
-	for (size_t i = 0; i < len; i++)
-		if (!is_node_char(text[i]))
-			return -EINVAL;
-	return read_text(text, out);
-}
-
 /* -- the door ------------------------------------------------------------- */
 
 static int read_value(struct ts_config *config,
@@ -611,14 +285,14 @@ static int read_value(struct ts_config *config,
 
 	switch (option->kind) {
 	case TS_CONF_TEXT:
-		return read_text(value, out);
+		return ts_conf_read_text(value, out);
 	case TS_CONF_HOSTNAME:
 		return read_hostname(value, out);
 	case TS_CONF_SECRET:
 		if (in->skips_secrets)
 			return 0;
-		return read_secret(value, out, config, option, source, in,
-				   err);
+		return ts_conf_read_secret(value, out, config, option, source,
+					   in, err);
 	case TS_CONF_URL:
 		config->has_default_server = strcmp(source, "default") == 0;
 		return read_url(value, out);
@@ -627,7 +301,7 @@ static int read_value(struct ts_config *config,
 	case TS_CONF_BOOL:
 		return read_bool(value, out);
 	case TS_CONF_PORT:
-		return read_port(value, out);
+		return ts_conf_read_port(value, out);
 	case TS_CONF_SECONDS:
 		return read_seconds(value, out);
 	case TS_CONF_LISTEN:
@@ -635,9 +309,9 @@ static int read_value(struct ts_config *config,
 	case TS_CONF_DNS:
 		return read_dns(value, out);
 	case TS_CONF_ENDPOINTS:
-		return read_endpoints(value, config);
+		return ts_conf_read_endpoints(value, config);
 	case TS_CONF_TAGS:
-		return read_tags(value, config);
+		return ts_conf_read_tags(value, config);
 	case TS_CONF_ROUTES:
 		return ts_conf_read_routes(value, config, source, err);
 	case TS_CONF_LOG_LEVEL:
@@ -645,20 +319,20 @@ static int read_value(struct ts_config *config,
 	case TS_CONF_LOG_FORMAT:
 		return read_log_format(value, out);
 	case TS_CONF_TLS_PORTS:
-		return read_tls_ports(value, config);
+		return ts_conf_read_tls_ports(value, config);
 	case TS_CONF_LOOPBACK:
 		return read_loopback(value, out);
 	case TS_CONF_CONGESTION:
 		return read_congestion(value, out);
 	case TS_CONF_NODES:
-		return read_nodes(value, config);
+		return ts_conf_read_nodes(value, config);
 	case TS_CONF_DESTINATIONS:
 	case TS_CONF_PORTS:
-		return read_rules(value, config, option, source, err);
+		return ts_conf_read_rules(value, config, option, source, err);
 	case TS_CONF_STAND_INS:
-		return read_stand_ins(value, config);
+		return ts_conf_read_stand_ins(value, config);
 	case TS_CONF_INTERFACE:
-		return read_interface(value, out);
+		return ts_conf_read_interface(value, out);
 	}
 	return -EINVAL;
 }
@@ -715,13 +389,13 @@ void ts_config_deinit(struct ts_config *config)
 	ts_wipe_free_text(config->client_id);
 	ts_wipe_free_text(config->id_token);
 	free(config->id_token_file);
-	forget_variables(config);
+	ts_conf_forget_variables(config);
 	free(config->audience);
 	free(config->control_url);
 	free(config->state_dir);
 	free(config->kube_secret);
 	free(config->kube_account);
-	free_tags(config);
+	ts_conf_free_tags(config);
 	free(config->advertise_routes);
 	free(config->exit_node);
 	free(config->log_file);

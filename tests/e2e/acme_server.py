@@ -1,7 +1,9 @@
 """A scripted CA that speaks ACME (RFC 8555, 9773) over TLS.
 
 Signatures, nonces and URLs are checked as the RFC wants it; a dns-01 challenge
-is valid when the lab's control server has been given the right TXT record. A
+is valid when the lab's control server has been given the right TXT record, a
+tls-alpn-01 challenge when `look`, a function(name) of the test, brings back (the
+protocol, the certificate) with the right digest in it. A
 test changes what is answered by `script`: step -> function(server) that returns
 (status, headers, body) or None for the usual answer. What was asked is kept in
 `seen` as (step, payload)."""
@@ -15,6 +17,8 @@ import subprocess
 import threading
 import time
 
+# acmeIdentifier, critical, an octet string of 32 bytes in another (RFC 8737).
+ACME_IDENTIFIER = bytes.fromhex("06082b0601050507011f0101ff04220420")
 PROBLEM = "urn:ietf:params:acme:error:"
 # SubjectPublicKeyInfo of a P-256 key, up to its coordinates.
 SPKI = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d03010703420004")
@@ -61,6 +65,7 @@ class AcmeServer:
         self.script, self.seen = {}, []
         self.accounts, self.orders, self.nonces = {}, [], set()
         self.window = None  # (start, end) of ARI, seconds since 1970
+        self.look = None    # tls-alpn-01 is offered where there is one
         self.polls = 0      # an order is pending for so many looks
         self.lock = threading.Lock()
         self.make_ca()
@@ -158,6 +163,7 @@ class AcmeServer:
         names = [i["value"] for i in payload["identifiers"]]
         order = {"names": names, "key": key, "status": "pending",
                  "authz": {n: "pending" for n in names}, "polls": 0,
+                 "looked": False,
                  "replaces": payload.get("replaces")}
         self.orders.append(order)
         n = len(self.orders) - 1
@@ -186,15 +192,18 @@ class AcmeServer:
         name = order["names"][i]
         challenge = {"type": "dns-01", "url": f"{self.base}/chall/{n}/{i}",
                      "token": f"token-{n}-{i}", "status": "pending"}
+        by_tls = {"type": "tls-alpn-01", "url": f"{self.base}/look/{n}/{i}",
+                  "token": f"look-{n}-{i}", "status": "pending"}
         if order["authz"][name] == "invalid":
-            challenge.update(status="invalid", error={
-                "type": PROBLEM + "unauthorized",
-                "detail": order["detail"]})
+            (by_tls if order["looked"] else challenge).update(
+                status="invalid", error={"type": PROBLEM + "unauthorized",
+                                         "detail": order["detail"]})
         return {"status": order["authz"][name], "identifier": {
             "type": "dns", "value": name.removeprefix("*.")},
             "wildcard": name.startswith("*."),
             "challenges": [{"type": "http-01", "url": "https://elsewhere/",
-                            "token": "x", "status": "pending"}, challenge]}
+                            "token": "x", "status": "pending"}, challenge,
+                           *([by_tls] if self.look else [])]}
 
     def challenge(self, n, i):
         """Looks for the record, as a CA would ask the DNS."""
@@ -207,6 +216,19 @@ class AcmeServer:
         found = [r["Value"] for r in records if r["Name"] == where]
         order["authz"][name] = "valid" if want in found else "invalid"
         order["detail"] = f"no record at {where}"
+        return 200, {}, {"status": "processing"}
+
+    def look_at(self, n, i):
+        """Calls at the name, as a CA does."""
+        order = self.orders[n]
+        name = order["names"][i]
+        answer = f"look-{n}-{i}.{order['key']}".encode()
+        want = ACME_IDENTIFIER + hashlib.sha256(answer).digest()
+        order["looked"] = True
+        protocol, certificate = self.look(name)
+        order["authz"][name] = "valid" if protocol == "acme-tls/1" and \
+            want in certificate else "invalid"
+        order["detail"] = f"no proof is shown by {name}"
         return 200, {}, {"status": "processing"}
 
     def serve(self, step, jwk, key, payload, rest):
@@ -223,6 +245,8 @@ class AcmeServer:
             return 200, {}, self.show_authz(n, int(rest[1]))
         if step == "chall":
             return self.challenge(n, int(rest[1]))
+        if step == "look":
+            return self.look_at(n, int(rest[1]))
         if step == "finalize":
             if self.orders[n]["status"] != "ready":
                 raise Problem(403, "orderNotReady", "not yet")

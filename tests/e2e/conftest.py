@@ -5,6 +5,7 @@ but loopback. A test that only "connects" proves nothing: check content, peer
 identity and path.
 """
 import ctypes
+import signal
 import stat
 
 import pytest
@@ -24,6 +25,13 @@ def reachable(tmp_path_factory):
         mode = directory.stat().st_mode
         if not mode & (stat.S_ISVTX | 0o001):  # not /tmp itself
             directory.chmod(mode | 0o055)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interrupts():
+    """A shell's job in the background ignores them, and so would all that it
+    starts."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

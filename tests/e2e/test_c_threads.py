@@ -1,4 +1,5 @@
 """tsnet.h and tailscale.h in programs of many threads, and that fork."""
+import os
 import subprocess
 
 import pytest
@@ -35,3 +36,8 @@ def test_what_an_exec_leaves_open(build, lab, tmp_path):
 def test_children_with_servers_of_their_own(build, lab, tmp_path):
     check(build("tests/e2e/apps/api_forks.c"), tmp_path, lab.url, "key-alice",
           "children")
+
+
+def test_servers_leave_nothing_behind(build, lab, tmp_path):
+    print(check(build("tests/e2e/apps/api_cycles.c"), tmp_path, lab.url,
+                "key-alice", os.environ.get("TURNS", "6")))

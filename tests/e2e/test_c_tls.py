@@ -169,6 +169,57 @@ def test_tls_of_the_programs_own(start, said, run, acme, lab):
     said("first byte 22\n", server)
 
 
+# Says how many of 100 of one address stay, and of 10 of another.
+MANY = '''
+import socket
+def bring(src):
+    s = socket.create_connection(("%(ip)s", %(port)d), 20)
+    s.sendall(("POST /v0/ingress HTTP/1.1\\r\\nHost: peer\\r\\n"
+               f"Tailscale-Ingress-Src: {src}\\r\\n"
+               "Tailscale-Ingress-Target: %(name)s:443\\r\\n"
+               "Content-Length: 0\\r\\n\\r\\n").encode())
+    try:
+        while not s.recv(1000).endswith(b"\\r\\n\\r\\n"):
+            pass
+    except ConnectionResetError:
+        pass
+    return s
+def stays(s):
+    s.setblocking(False)
+    try:
+        return s.recv(1) != b""
+    except BlockingIOError:
+        return True
+    except ConnectionResetError:
+        return False
+first = [bring(f"203.0.113.9:{1000 + i}") for i in range(100)]
+others = [bring(f"203.0.113.10:{1000 + i}") for i in range(10)]
+print(sum(map(stays, first)), sum(map(stays, others)))
+'''
+
+
+def test_who_is_not_accepted_waits_in_small_numbers(start, said, run, acme,
+                                                    lab):
+    run("ingress", "true", key="key-bob", options=["--wait"]).wait()
+    server = start("tests/e2e/apps/api_funnel.c", "raw")
+    said("up\n", server)
+    let_funnel(lab, "web")
+    server.stdin.write(b"\n")
+    server.stdin.flush()
+    said("listening\n", server)
+    wait_until(lambda: lab.node("web")["hostinfo"].get("IngressEnabled"),
+               "the server to hear of it")
+    visit(run, lab, acme)
+    said("first byte 22\n", server)  # and it accepts no more
+    node = lab.node("web")
+    client = run("ingress", "python3", "-c", MANY % {
+        "ip": node["ips"][0], "name": NAME, "port": next(
+            s["Port"] for s in node["hostinfo"]["Services"]
+            if s["Proto"] == "peerapi4")}, key="key-bob")
+    assert client.wait(2 * PATIENCE) == 0, client.err
+    assert client.out.split()[-2:] == ["64", "10"]
+
+
 def test_what_may_not_be(start, lab, tmp_path):
     del lab
     server = start("tests/e2e/apps/api_funnel.c", "wrong")

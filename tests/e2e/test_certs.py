@@ -9,7 +9,7 @@ import time
 import pytest
 
 from acme_server import PROBLEM, AcmeServer
-from harness import needs, wait_until
+from harness import SANITIZERS, needs, wait_until
 from kube_server import KubeServer
 from test_localapi import ask
 
@@ -282,8 +282,11 @@ def test_it_is_renewed_when_the_ca_wants_it(acme, node):
     first = split(get_cert(program)[2])[1]
     program.stop()
     acme.window = (time.time() - 7200, time.time() - 3600)
+    may_go_on = threading.Event()
+    acme.script["finalize"] = lambda server: may_go_on.wait(20) and None
     program = node(key=None)
     assert split(get_cert(program)[2])[1] == first
+    may_go_on.set()
     wait_until(lambda: acme.steps().count("finalize") == 2, "a renewal")
     wait_until(lambda: serial(split(get_cert(program)[2])[1]) !=
                serial(first), "the new certificate")
@@ -414,6 +417,10 @@ def app(name):
 
 @pytest.fixture
 def https(acme, node):
+    return serve_https(node)
+
+
+def serve_https(node):
     """A stock server that knows nothing of TLS, at port 8443."""
     program = node("python3", "-u", "-m", "http.server", "8443",
                    env={"TSNET_LISTEN_TLS": "8443"})
@@ -499,6 +506,66 @@ s.unwrap()
     assert client.out == "True TLSv1.3\n", client.err + program.log
 
 
+def test_a_session_is_taken_up(acme, https, call):
+    """By a stock client, on another connection."""
+    client = call("peer", "python3", "-c", f"""
+import socket, ssl
+context = ssl.create_default_context(cafile="{acme.ca}")
+session = None
+for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+    context.minimum_version = context.maximum_version = version
+    session = None
+    for i in range(3):
+        s = context.wrap_socket(
+            socket.create_connection(("{https.ip}", 8443)),
+            server_hostname="{name_of(https)}", session=session)
+        s.sendall(b"GET /page HTTP/1.0\\r\\n\\r\\n")
+        got = b""
+        while more := s.recv(65536):
+            got += more
+        assert got.endswith(b"plain inside " * 40000)
+        print(s.session_reused)
+        session = s.session
+        s.unwrap()
+""")
+    assert client.out.split() == ["False", "True", "True"] * 2, client.err
+
+
+LAST_WORDS = """
+import os, socket, sys
+listener = socket.create_server(("0.0.0.0", 7000))
+conn, peer = listener.accept()
+if sys.argv[1] == "asked":
+    conn.recv(1)
+conn.sendall(b"x" * (1 << 20))
+os._exit(0)
+"""
+
+
+@pytest.mark.skipif(bool(SANITIZERS),
+                    reason="a stock program has no sanitizer runtime")
+@pytest.mark.parametrize("when", ["asked", "unasked"])
+def test_what_was_written_at_the_end_arrives(acme, node, call, when):
+    """The node is in the program, and ends with it."""
+    program = node("python3", "-c", LAST_WORDS, when,
+                   options=["--in-process"], env={"TSNET_LISTEN_TLS": "7000"})
+    wait_until(lambda: "is served" in program.log, "the listener")
+    client = call("peer", "python3", "-c", f"""
+import socket, ssl, time
+context = ssl.create_default_context(cafile="{acme.ca}")
+s = context.wrap_socket(socket.create_connection(("{program.ip}", 7000)),
+                        server_hostname="{name_of(program)}",
+                        suppress_ragged_eofs=False)
+s.sendall(b"!")
+count = 0
+while more := s.recv(65536):
+    count += len(more)
+    time.sleep(0.005)
+print(count, s.version())
+""")
+    assert client.out == f"{1 << 20} TLSv1.3\n", client.err + program.log
+
+
 @needs("curl")
 def test_its_own_programs_reach_it_too(acme, node):
     """By the relay of one host: no packet is made."""
@@ -515,10 +582,11 @@ sleep 300""", env={"TSNET_LISTEN_TLS": "8443"})
         assert f"{program.ip} - - " in f.read()
 
 
-def test_a_certificate_that_cannot_be_had(acme, https, call):
+def test_a_certificate_that_cannot_be_had(acme, node, call):
     """The client is told by an alert, soon."""
     acme.script["order"] = lambda server: problem(403, "rejectedIdentifier",
                                                   "no")
+    https = serve_https(node)
     domain = name_of(https)
     client = call("peer", "openssl", "s_client", "-connect",
                   f"{https.ip}:8443", "-servername", domain)

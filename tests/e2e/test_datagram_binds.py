@@ -75,6 +75,33 @@ say([data.decode(), *peer[:2]])
     assert from_peer[2] == kinds
 
 
+def test_our_ipv4_address_on_an_ipv6_socket(python):
+    server = python("server", 0, """
+s = udp()
+s.bind(("0.0.0.0", 7000))
+data, peer = s.recvfrom(100)
+s.sendto(data + b" back", peer)
+""")
+    server.wait_running()
+    there = server.status()["Self"]["TailscaleIPs"][0]
+    client = python("client", 0, f"""
+s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+s.settimeout(30)
+s.bind(("::ffff:" + own(), 0))
+for i in range(20):
+    s.sendto(b"there and", ("::ffff:{there}", 7000))
+    try:
+        s.settimeout(1)
+        data, peer = s.recvfrom(100)
+        break
+    except TimeoutError:
+        pass
+say([data.decode(), *peer[:2], s.getsockname()[0] == "::ffff:" + own()])
+""")
+    assert said(client) == [["there and back", "::ffff:" + there, 7000, True]]
+    said(server)
+
+
 def test_binds_exclude_each_other_as_on_the_host(run):
     """But a wildcard beside an own address: listen() says so, not bind()."""
     pairs = ["python3", os.path.join(os.path.dirname(__file__), "apps",

@@ -563,6 +563,45 @@ def test_only_the_operator_among_others_may_write(run):
     assert stat.S_IMODE(os.stat(program.localapi).st_mode) == 0o600
 
 
+AS_MANY = """
+import os, socket, sys
+os.setgid(65534); os.setuid(65534)
+ask = b"GET /localapi/v0/watch-ipn-bus?mask=2 HTTP/1.1\\r\\nHost: \\r\\n\\r\\n"
+kept = []
+for i in range(200):
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(20)
+    try:
+        s.connect(sys.argv[1])
+        s.sendall(ask)
+        if s.recv(100):
+            kept.append(s)
+    except OSError:
+        pass
+print(len(kept), flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to be others")
+def test_others_leave_room_for_those_who_may_write(run, watch):
+    program = run("a", "sleep", "60").wait_running()
+    for directory in (program.state, program.dir, os.path.dirname(program.dir)):
+        os.chmod(directory, 0o755)
+    patch(program, OperatorUser="somebody-else")
+    with subprocess.Popen([sys.executable, "-c", AS_MANY, program.localapi],
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          text=True) as crowd:
+        kept = int(crowd.stdout.readline())
+        assert 8 <= kept <= 32
+        news = watch(program, 2)
+        news.until(lambda n: "State" in n, "a state")
+        assert ask(program, "GET", "status")[0] == 200
+        crowd.stdin.close()
+    # They have gone, and are not counted any more.
+    wait_until(lambda: as_nobody(program, "GET", "status") == 200, "room")
+
+
 def test_browsers_and_other_hosts_are_kept_out(run):
     program = run("a", "sleep", "60").wait_running()
     for headers in ({"Origin": "https://evil.example"},

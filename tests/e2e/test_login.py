@@ -17,7 +17,9 @@ def test_a_wrong_key_ends_wait(call):
     program = call("a", "true", key="key-nobody-knows",
                    options=["--wait"])
     assert program.code == 125
-    assert "invalid" in program.err.lower(), program.err
+    assert "tsrun: the node cannot log in: invalid key: API key does not " \
+        "exist; make another auth key (" in program.err, program.err
+    assert program.err.count("cannot log in") == 1
     assert "key-nobody-knows" not in program.err
 
 

@@ -633,3 +633,41 @@ def test_nodes_of_the_configuration(tailnets, conf, tmp_path):
         capture_output=True, text=True, timeout=3 * PATIENCE,
         env=dict(CLEAN_ENV, TSNET_CONF=str(tmp_path / "tsnet.conf")))
     assert done.stdout == "in the back\nin the front\n", done.stderr
+
+
+WHICH = """
+u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+u.setsockopt(socket.IPPROTO_IP, 8, 1) # IP_PKTINFO
+u.bind(("0.0.0.0", 9000))
+print("ready", flush=True)
+while True:
+    data, control, _, peer = u.recvmsg(100, 100)
+    index = int.from_bytes(control[0][2][:4], sys.byteorder)
+    own = socket.inet_ntoa(control[0][2][4:8])
+    u.sendto(f"{own} at {socket.if_indextoname(index)}".encode(), peer)
+"""
+
+
+def test_which_interface_a_datagram_came_by(tailnets, python, run):
+    """The second node's address is none of the first's tailnet."""
+    labs, _ = tailnets
+    for name in ("other", "another"):
+        run(name, "sleep", "60", lab=labs[1], options=["--wait"]
+            ).wait_running()
+    server = python("tree", WHICH, TSNET_LISTEN="tailnet")
+    try:
+        assert server.stdout.readline() == "ready\n"
+        wait_until(lambda: labs[0].node("frontend") and
+                   labs[1].node("backend"), "the nodes")
+        owns = [lab.node(n)["ips"][0]
+                for lab, n in zip(labs, ("frontend", "backend"))]
+        assert owns[0] != owns[1]
+        for i, (lab, own) in enumerate(zip(labs, owns)):
+            client = run(f"ask-{i}", "python3", "-c", ASK, own, "9000",
+                         lab=lab, options=["--wait"])
+            client.wait(3 * PATIENCE)
+            assert client.out.splitlines()[1:] == [
+                f"{own} at tailscale{i}"], client.err
+    finally:
+        stop(server)
+        server.communicate()

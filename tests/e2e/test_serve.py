@@ -426,6 +426,7 @@ def test_files_and_directories(web, call, tmp_path):
     (site / "page" / "index.html").write_text("<p>index</p>")
     (site / "a.txt").write_text("0123456789")
     os.mkfifo(site / "pipe")
+    (site / "zeros").write_bytes(b"a\0b")
     (tmp_path / "secret").write_text("secret")
     serve(web, handlers(**{"/f/": {"Path": str(site)},
                            "/one": {"Path": str(site / "a.txt")}}))
@@ -435,13 +436,15 @@ def test_files_and_directories(web, call, tmp_path):
                f"{base}/f/page", f"{base}/f/page/index.html", f"{base}/f",
                f"{base}/one", f"{base}/one/x", f"{base}/f/none",
                f"{base}/f/pipe", "--path-as-is", f"{base}/f/../secret",
-               f"{base}/f/%2e%2e/secret", f"{base}/f/..%2f..%2fsecret")
+               f"{base}/f/%2e%2e/secret", f"{base}/f/..%2f..%2fsecret",
+               f"{base}/f/zeros")
     text = "text/plain; charset=utf-8"
     parts = [line for line in out.split("\n") if line]
     assert parts[:3] == ["0123456789", f"200 {text} ", "<p>index</p>"]
     assert f"301 text/html; charset=utf-8 {base}/f/page/" in parts
     assert f"301 text/html; charset=utf-8 {base}/f/" in parts
     assert parts.count("0123456789") == 2
+    assert "200 application/octet-stream " in parts
     assert parts.count("404 page not found") == 5 and "secret" not in parts
     assert parts.count("500 Internal Server Error") == 1  # the pipe
     out = curl(call, f"{base}/f/", f"{base}/f/sub%20dir/")
@@ -706,7 +709,7 @@ def test_hosts_that_are_not_ours(web, call):
                          ("evil.example.com", "404"), ("", "404")):
         out = raw(call, f"GET / HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())
         assert out.split(" ")[1] == status, host
-    assert "501" in raw(call, f"CONNECT x:1 HTTP/1.0\r\nHost: {NAME}\r\n"
+    assert "501" in raw(call, f"CONNECT x:1 HTTP/1.1\r\nHost: {NAME}\r\n"
                               "Transfer-Encoding: x\r\n\r\n".encode())
     for target in ("*", "x:1"):
         method = "OPTIONS" if target == "*" else "CONNECT"

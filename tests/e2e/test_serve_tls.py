@@ -46,7 +46,7 @@ def test_https_handlers(web, call, acme, backend, tmp_path):
     out = curl(call, "--cacert", acme.ca, "-w", "|%{http_version}|",
                f"{base}/text", f"{base}/a", "--next", "-sS", "--cacert",
                acme.ca, "-T", str(data), f"{base}/sum")
-    assert out == f"hello|1.1|GET /a|1.1|{want}"
+    assert out == f"hello|2|GET /a|2|{want}"
     fields = dict(backend.seen[0][2])
     assert fields["X-Forwarded-Proto"] == "https"
     assert fields["Tailscale-User-Login"] == "bob@example.com"
@@ -215,14 +215,18 @@ for change in ({{}}, {{"Tailscale-Ingress-Target": "{NAME}:8443"}},
                {{"Tailscale-Ingress-Target": ""}},
                {{"Tailscale-Ingress-Src": "1.2.3.4"}},
                {{"Tailscale-Ingress-Src": "x:5"}},
+               {{"Tailscale-Ingress-Src": "100.64.0.1:5"}},
+               {{"Tailscale-Ingress-Src": "[fd7a:115c:a1e0::1]:5"}},
+               {{"Tailscale-Ingress-Src": "127.0.0.1:5"}},
                {{"Origin": "https://evil"}}):
     print(ask(dict(good, **change))[1].split(" ")[1])
 print(ask(good, "GET")[1].split(" ")[1])
 """
-    assert visit(call, web, acme, asks).split() == ["403"] * 9
+    assert visit(call, web, acme, asks).split() == ["403"] * 12
     allow_ingress(lab, lab.node("ingress")["ips"][0])
     assert visit(call, web, acme, asks).split() == [
-        "101", "403", "403", "400", "400", "400", "400", "403", "405"]
+        "101", "403", "403", "400", "400", "400", "400", "400", "400", "400",
+        "403", "405"]
     # shields and Funnel exclude each other
     status, _, reply = ask(web, "POST", "serve-config", {})
     patch(web, ShieldsUp=True)

@@ -281,11 +281,13 @@ def test_a_sender_that_says_the_wrong_length(lab, pair):
     raw.close()
     for fields in (["Content-Length: 5", "Content-Length: 6"],
                    ["Content-Length: -1"], ["Content-Length: 0x5"],
-                   ["Content-Length: 5", "Transfer-Encoding: chunked"],
-                   ["Transfer-Encoding: gzip"]):
+                   ["Content-Length: 5", "Transfer-Encoding: chunked"]):
         assert send_raw(lab, a, b, head("PUT", "bad", *fields),
                         b"hello")[0] == 400, fields
-    for chunks in b"z\r\nx\r\n", b"5\r\nhelloX", b"\r\n", b"f" * 40:
+    assert send_raw(lab, a, b, head("PUT", "bad", "Transfer-Encoding: gzip"),
+                    b"hello")[0] == 501
+    for chunks in (b"z\r\nx\r\n", b"5\r\nhelloX", b"\r\n", b"f" * 40,
+                   b"5\nhello"):
         raw = Raw(lab, a, b).send(
             head("PUT", "bad", "Transfer-Encoding: chunked"), chunks)
         assert raw.file.read() == b""

@@ -32,7 +32,7 @@ def test_settings_are_changed(lab, run):
     wait_until(lambda: any(p.get("ExitNodeOption") for p in
                            (program.status().get("Peer") or {}).values()),
                "the exit node")
-    program.cli("set", "hostname=new", "shields_up=yes", "tags=tag:a,tag:b",
+    program.cli("set", "hostname=New!", "shields_up=yes", "tags=tag:a,tag:b",
                 "advertise_routes=10.1.0.0/16", "advertise_exit_node=yes",
                 "exit_node=exit")
     now = prefs(program)
@@ -58,6 +58,9 @@ def test_what_cannot_be_set_is_said(run):
                           (["port=7"], "NAME=VALUE"),
                           (["shields_up=perhaps"], "yes or no"),
                           (["exit_node=nobody"], "no such node"),
+                          (["hostname=!!!"], "letters or digits"),
+                          ([b"nickname=\xff"], "not UTF-8"),
+                          (["tags=tag:a", b"tags=tag:\xff"], "not UTF-8"),
                           (["hostname=x", "tags=web"], "tag")):
         result = program.cli("set", *words, check=False)
         assert result.returncode == 1 and reason in result.stderr, result
@@ -95,6 +98,7 @@ def test_profiles(make_lab, run, tmp_path):
 def test_a_wrong_key_is_said(run):
     program = run("a", "sleep", "600").wait_running()
     result = program.cli("login", "--auth-key", "key-wrong", check=False)
+    assert "tsrun switch PROFILE goes back" in result.stderr
     assert result.returncode == 1 and "invalid" in result.stderr
     program.cli("switch", "alice@example.com")
     wait_until(lambda: state(program) == "Running", "the first again")

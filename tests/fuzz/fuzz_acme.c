@@ -84,7 +84,12 @@ static void read_alone(const uint8_t *data, size_t len)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-	const struct ts_acme_want want = {"https://ca/dir", DOMAIN, "a.b"};
+	const struct ts_acme_want want = {
+		.directory_url = "https://ca/dir",
+		.domain = DOMAIN,
+		.replaces = "a.b",
+		.by_alpn = len > 0 && data[len - 1] == 'A',
+	};
 	struct ts_acme_order *o;
 	struct ts_reader r = {.at = data, .left = len};
 	uint64_t now_ms = 0;
@@ -100,8 +105,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 			abort(); /* nobody can sign for our new key */
 		if (step.kind == TS_ACME_FAILED)
 			break;
-		if (step.kind == TS_ACME_DNS)
-			ts_acme_order_dns_reply(o, NULL);
+		if (step.kind == TS_ACME_DNS || step.kind == TS_ACME_ALPN)
+			ts_acme_order_proof_reply(o, NULL);
 		if (step.kind == TS_ACME_CALL && r.left > 0) {
 			check_call(&step);
 			answer(o, &r, now_ms);

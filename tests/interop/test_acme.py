@@ -4,6 +4,7 @@ It looks for the TXT record in a DNS server that answers what the lab's control
 server was told by set-dns, and refuses a fifth of all nonces."""
 import json
 import os
+import socket
 import ssl
 import subprocess
 import urllib.request
@@ -17,7 +18,7 @@ from name_server import NameServer, record
 from test_localapi import ask
 
 PEBBLE = f"{PEERS}/pebble"
-TXT = 16
+A, TXT = 1, 16
 DIRECTORY = "https://localhost:14000/dir"
 
 pytestmark = pytest.mark.skipif(
@@ -25,13 +26,16 @@ pytestmark = pytest.mark.skipif(
 
 
 class Records(NameServer):
-    """The TXT records that the control server has been given."""
+    """The TXT records that the control server has been given, and the address
+    of the forwarder that stands for Funnel."""
 
     def __init__(self, log, lab):
         super().__init__(log, {})
         self.lab = lab
 
     def look_up(self, name, kind, way):
+        if kind == A:
+            return 0, [record(name, A, bytes([127, 0, 0, 1]))], []
         records = self.lab.command("txt-records")["records"]
         found = [r["Value"].encode() for r in records
                  if r["Name"].lower() == name]
@@ -115,3 +119,52 @@ def test_a_certificate_from_pebble(lab, pebble, tmp_path, keep):
         capture_output=True, check=True, timeout=60)
     key, sep, chain = pair.partition(b"-----END EC PRIVATE KEY-----\n")
     assert cli.stdout == chain + key + sep
+
+
+# What Pebble finds at the name: a way into the tailnet, as Funnel is one.
+FORWARD = """
+import socket, sys, threading
+def move(a, b):
+    while data := a.recv(65536):
+        b.sendall(data)
+    b.shutdown(socket.SHUT_WR)
+server = socket.create_server(("127.0.0.1", 5001))
+while True:
+    client, _ = server.accept()
+    node = socket.create_connection((sys.argv[1], 443))
+    for pair in (client, node), (node, client):
+        threading.Thread(target=move, args=pair, daemon=True).start()
+"""
+
+
+def test_pebble_looks_by_tls(lab, pebble, tmp_path, keep):
+    """A name of the user's own, by tls-alpn-01"""
+    name = "shop.example"
+    env = {"TS_DEBUG_ACME_DIRECTORY_URL": DIRECTORY,
+           "SSL_CERT_FILE": pebble.root}
+    program = keep(start_ours(LabControl(lab), tmp_path, "web", "sleep", "300",
+                              env=env))
+    ip = program.wait_running().status()["Self"]["TailscaleIPs"][0]
+    forward = keep(start_ours(LabControl(lab), tmp_path, "forward", "python3",
+                              "-c", FORWARD, ip))
+    forward.wait_running()
+    wait_until(lambda: listens(5001), "the forwarder")
+    status, _, reply = ask(program, "POST", "serve-config", {
+        "TCP": {"443": {"HTTPS": True}},
+        "Web": {f"{name}:443": {"Handlers": {"/": {"Text": "inside"}}}},
+        "AllowFunnel": {f"{name}:443": True}})
+    assert status == 200, reply
+    status, _, pair = ask(program, "GET", f"cert/{name}?type=pair")
+    assert status == 200, pair.decode() + program.log
+    assert not lab.command("txt-records")["records"]
+    root = pebble.roots(tmp_path / "root.pem")
+    client = keep(start_ours(
+        LabControl(lab), tmp_path, "peer", "curl", "-sS", "--cacert", root,
+        "--connect-to", f"{name}:443:{ip}:443", f"https://{name}/"))
+    assert client.wait() == 0, client.err
+    assert client.out == "inside"
+
+
+def listens(port):
+    with socket.socket() as s:
+        return s.connect_ex(("127.0.0.1", port)) == 0

@@ -21,6 +21,7 @@
 struct wish {
 	char src[TSNET_ADDR_CAP], dst[TSNET_ADDR_CAP];
 	int asked;
+	struct tsnet *ts; /* that asks */
 };
 
 /* Odd ports only. */
@@ -29,6 +30,8 @@ static int wants_odd(void *ctx, const char *src, const char *dst)
 	struct wish *wish = ctx;
 
 	wish->asked++;
+	tsnet_close(wish->ts); /* would wait for this, and is not done */
+	CHECK_SAID(wish->ts, "from a function that the server waits for");
 	snprintf(wish->src, sizeof(wish->src), "%s", src);
 	snprintf(wish->dst, sizeof(wish->dst), "%s", dst);
 	return strtoul(strrchr(dst, ':') + 1, NULL, 10) % 2;
@@ -86,13 +89,12 @@ static void wanted(struct tsnet *a, struct tsnet *b, int fallback,
 static void unwanted(struct tsnet *a, struct tsnet *b, int fallback,
 		     struct wish *wish, const char *a4)
 {
-	char address[80];
-	struct call call = {.ts = b, .address = address};
+	char to[80]; /* one address: a name's others would be tried as well */
+	struct call call = {.ts = b, .address = to};
 	struct pollfd p = {.fd = fallback, .events = POLLIN};
 	pthread_t thread;
 
-	/* By one of its addresses, or the other one is tried as well. */
-	snprintf(address, sizeof(address), "%s:7778", a4);
+	snprintf(to, sizeof(to), "%s:7778", a4);
 	wish->asked = 0;
 	begin(&call, &thread);
 	CHECK_CODE(NULL, 1, poll(&p, 1, UP_S * 1000));
@@ -126,7 +128,7 @@ static void listened_for(struct tsnet *a, struct tsnet *b, struct wish *wish)
 static void fallback(void)
 {
 	struct tsnet *a = up("alpha"), *b = up("bravo");
-	struct wish wish = {.asked = 0};
+	struct wish wish = {.ts = a};
 	char a4[TSNET_ADDR_CAP], a6[TSNET_ADDR_CAP], name[TSNET_ADDR_CAP];
 	int fd = tsnet_listen_fallback(a, wants_odd, &wish);
 
@@ -421,6 +423,10 @@ static void nonsense(struct tsnet *ts)
 	CHECK(ts, !tsnet_local_send(ts, NULL, "/", "{}"));
 	CHECK(ts, !tsnet_local_send(ts, "POST", NULL, "{}"));
 	CHECK(ts, !tsnet_whois(ts, NULL));
+	CHECK_CODE(ts, -EINVAL, tsnet_listen_tls(ts, "tcp", NULL));
+	CHECK_CODE(ts, -EINVAL, tsnet_listen_funnel(ts, NULL, ":443", 0));
+	CHECK_CODE(ts, -EINVAL, tsnet_listen_service(ts, NULL, NULL, NULL, 0));
+	CHECK_CODE(ts, -EINVAL, tsnet_capture_pcap(ts, NULL));
 	CHECK_CODE(ts, -EINVAL, tsnet_loopback(ts, NULL, 9, cred, cred));
 	CHECK_CODE(ts, -EINVAL,
 		   tsnet_loopback(ts, text, sizeof(text), NULL, cred));
@@ -450,6 +456,15 @@ static void arguments(void)
 	CHECK_CODE(a, -EPROTONOSUPPORT, tsnet_listen(a, long_text, ":1"));
 	CHECK(a, !tsnet_whois(a, long_text));
 	CHECK(a, !tsnet_local_request(a, "GET", long_text));
+	CHECK(a, !tsnet_local_request(a, "GET", "localapi/v0/status"));
+	CHECK_SAID(a, "localapi/v0/status: not a path of the LocalAPI");
+	memcpy(long_text, "/localapi/v0/status?", 20);
+	CHECK(a, !tsnet_local_request(a, "GET", long_text)); /* not cut off */
+	CHECK_SAID(a, "xxx...: not a path of the LocalAPI");
+	CHECK_CODE(a, -EBADF, tsnet_unlisten(a, -1));
+	CHECK_CODE(a, -ENOENT, tsnet_capture_pcap(a, "/no/such/directory"));
+	CHECK_SAID(a, "/no/such/directory: no such file or directory");
+	CHECK(a, tsnet_capture_pcap(a, long_text) < 0);
 	CHECK(a, !tsnet_local_request(a, "GET\r\nX: y", "/"));
 	CHECK(a, !tsnet_local_request(a, "GET", "/ HTTP/1.1\r\n\r\n"));
 	memcpy(long_text + sizeof(long_text) - 3, ":1", 3);

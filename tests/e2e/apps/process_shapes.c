@@ -12,6 +12,7 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -146,6 +147,12 @@ static void then_exec(void)
 	execl("/bin/true", "true", NULL);
 }
 
+static void then_execlp(void)
+{
+	send_megabyte();
+	execlp("true", "true", NULL);
+}
+
 /* Its node is the parent's. */
 static void then__exit_in_child(void)
 {
@@ -226,16 +233,25 @@ static int lowest_fd(void)
 	return fd;
 }
 
+static int open_fds(void)
+{
+	int count = 0;
+
+	for (int fd = 0; fd < 1024; fd++)
+		count += fcntl(fd, F_GETFD) != -1;
+	return count;
+}
+
 static void cancelled_connects(void)
 {
 	pthread_t threads[THREADS];
-	int fds[THREADS], first;
+	int fds[THREADS], before;
 	void *result;
 
 	now();
 	for (int i = 0; i < THREADS; i++)
 		CHECK((fds[i] = socket(AF_INET, SOCK_STREAM, 0)) >= 0);
-	first = lowest_fd();
+	before = open_fds();
 	for (int i = 0; i < THREADS; i++)
 		CHECK(pthread_create(&threads[i], NULL, held, &fds[i]) == 0);
 	usleep(200000);
@@ -244,7 +260,7 @@ static void cancelled_connects(void)
 	for (int i = 0; i < THREADS; i++)
 		CHECK(pthread_join(threads[i], &result) == 0 &&
 		      result == PTHREAD_CANCELED);
-	CHECK(lowest_fd() == first);
+	CHECK(open_fds() == before);
 	for (int i = 0; i < THREADS; i++)
 		close(fds[i]);
 	resumed();
@@ -255,10 +271,10 @@ static void cancelled_connects(void)
 /* Cancelled anywhere in it: no lock is left behind, no descriptor either. */
 static void cancelled_anywhere(void)
 {
-	int first;
+	int before;
 
 	call_and_talk();
-	first = lowest_fd();
+	before = open_fds();
 	for (int i = 0; i < 200; i++) {
 		int fd = socket(AF_INET, SOCK_STREAM, 0);
 		pthread_t thread;
@@ -269,8 +285,44 @@ static void cancelled_anywhere(void)
 		pthread_join(thread, NULL);
 		close(fd);
 	}
-	CHECK(lowest_fd() == first);
+	CHECK(open_fds() == before);
 	call_and_talk();
+	puts("ok");
+}
+
+/* Calls that ask the host, and are no cancellation points. */
+static void *cancelled_after(void *arg)
+{
+	struct sockaddr_in own = {.sin_family = AF_INET};
+	int fd = *(int *)arg, listener = socket(AF_INET, SOCK_STREAM, 0);
+	socklen_t len = sizeof(own);
+	const int on = 1;
+	char info[104];
+
+	*(int *)arg = -1;
+	pthread_cancel(pthread_self());
+	CHECK(getsockname(fd, (struct sockaddr *)&own, &len) == 0);
+	CHECK(setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)) == 0);
+	len = sizeof(info);
+	CHECK(getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, &len) == 0);
+	own.sin_port = 0;
+	CHECK(bind(listener, (struct sockaddr *)&own, sizeof(own)) == 0);
+	CHECK(listen(listener, 1) == 0);
+	*(int *)arg = listener;
+	close(fd); /* is one */
+	return NULL;
+}
+
+static void cancelled_where_posix_says(void)
+{
+	int fd = connected(), arg = fd;
+	pthread_t thread;
+	void *result;
+
+	CHECK(pthread_create(&thread, NULL, cancelled_after, &arg) == 0);
+	CHECK(pthread_join(thread, &result) == 0);
+	CHECK(result == PTHREAD_CANCELED && arg >= 0);
+	talk(fd);
 	puts("ok");
 }
 
@@ -457,8 +509,10 @@ static const struct {
 } shapes[] = {
 	SHAPE(then_exit), SHAPE(then__exit), SHAPE(then__Exit),
 	SHAPE(then_quick_exit), SHAPE(then_kill), SHAPE(then_exec),
+	SHAPE(then_execlp),
 	SHAPE(then__exit_in_child), SHAPE(longjmp_from_connect),
 	SHAPE(cancelled_connects), SHAPE(cancelled_anywhere),
+	SHAPE(cancelled_where_posix_says),
 	SHAPE(connect_in_handler), SHAPE(sixteen_fds), SHAPE(sixty_four_fds),
 	SHAPE(all_closed_in_child), SHAPE(first_number_is_three),
 	SHAPE(daemonized), SHAPE(sandboxed), SHAPE(plain),

@@ -24,6 +24,7 @@ struct bench {
 	uint64_t now_ms;
 	unsigned nonces;
 	char *csr;
+	bool by_alpn;
 };
 
 static int setup(void **state)
@@ -39,7 +40,12 @@ static int setup(void **state)
 
 static void begin(struct bench *b, const char *domain, const char *replaces)
 {
-	const struct ts_acme_want want = {CA "/dir", domain, replaces};
+	const struct ts_acme_want want = {
+		.directory_url = CA "/dir",
+		.domain = domain,
+		.replaces = replaces,
+		.by_alpn = b->by_alpn,
+	};
 
 	b->order = ts_acme_order_new(&want, b->account, b->now_ms);
 	assert_non_null(b->order);
@@ -173,7 +179,7 @@ static void up_to_wait(struct bench *b)
 	wants(b, "POST", CA "/authz/1");
 	reply(b, 200, authz);
 	next(b, TS_ACME_DNS);
-	ts_acme_order_dns_reply(b->order, NULL);
+	ts_acme_order_proof_reply(b->order, NULL);
 	wants(b, "POST", CA "/c/1");
 	reply(b, 200, "{\"status\":\"processing\"}");
 	wants(b, "POST", CA "/order/1");
@@ -208,7 +214,7 @@ static void a_certificate_is_obtained(void **state)
 	assert_string_equal(b->step.dns_value, record);
 	free(record);
 	next(b, TS_ACME_IDLE);
-	ts_acme_order_dns_reply(b->order, NULL);
+	ts_acme_order_proof_reply(b->order, NULL);
 	wants(b, "POST", CA "/c/1");
 	reply(b, 200, "{}");
 	wants(b, "POST", CA "/order/1");
@@ -355,7 +361,7 @@ static void a_record_that_cannot_be_set_is_the_end(void **state)
 	wants(b, "POST", CA "/authz/1");
 	reply(b, 200, authz);
 	next(b, TS_ACME_DNS);
-	ts_acme_order_dns_reply(b->order, "set-dns response: 403");
+	ts_acme_order_proof_reply(b->order, "set-dns response: 403");
 	fails(b, "DNS record: set-dns response: 403");
 }
 
@@ -470,6 +476,49 @@ static void a_wildcard_is_ordered_with_its_base(void **state)
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+static const char both[] =
+	"{\"status\":\"pending\",\"identifier\":{\"type\":\"dns\",\"value\":\""
+	DOMAIN "\"},\"challenges\":[{\"type\":\"dns-01\",\"url\":\"" CA
+	"/c/0\",\"token\":\"t0\"},{\"type\":\"tls-alpn-01\",\"status\":"
+	"\"pending\",\"url\":\"" CA "/c/2\",\"token\":\"t2\"}]}";
+
+static void a_proof_by_tls(void **state)
+{
+	struct bench *b = *state;
+	char *digest, *record;
+
+	b->by_alpn = true;
+	begin(b, DOMAIN, NULL);
+	up_to_order(b);
+	reply_all(b, 201, order_text("pending"), CA "/order/1", "", true);
+	wants(b, "POST", CA "/authz/1");
+	reply(b, 200, both);
+	next(b, TS_ACME_ALPN);
+	digest = ts_base64url_encode(b->step.digest, TS_SHA256_LEN);
+	record = ts_acme_dns_record(b->account, "t2");
+	assert_string_equal(digest, record);
+	free(digest);
+	free(record);
+	next(b, TS_ACME_IDLE);
+	ts_acme_order_proof_reply(b->order, NULL);
+	wants(b, "POST", CA "/c/2");
+	reply(b, 200, "{}");
+	wants(b, "POST", CA "/order/1");
+}
+
+static void a_proof_by_tls_has_to_be_offered(void **state)
+{
+	struct bench *b = *state;
+
+	b->by_alpn = true;
+	begin(b, DOMAIN, NULL);
+	up_to_order(b);
+	reply_all(b, 201, order_text("pending"), CA "/order/1", "", true);
+	wants(b, "POST", CA "/authz/1");
+	reply(b, 200, authz);
+	fails(b, "tls-alpn-01 challenge not offered");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -487,6 +536,8 @@ int main(void)
 		CASE(an_order_that_is_cut_anywhere_makes_no_sense),
 		CASE(a_chain_for_another_key_is_refused),
 		CASE(a_wildcard_is_ordered_with_its_base),
+		CASE(a_proof_by_tls),
+		CASE(a_proof_by_tls_has_to_be_offered),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

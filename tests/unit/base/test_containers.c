@@ -136,7 +136,9 @@ static void bad_heads_are_refused(void **state)
 		"HTTP/2 200 OK\r\n\r\n", "HTTP/1.1 20 OK\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
 		"HTTP/1.1 200 OK\r\n folded: x\r\n\r\n",
-		"HTTP/1.1 200 OK\r\nspace : x\r\n\r\n", "\r\n\r\n"};
+		"HTTP/1.1 200 OK\r\nspace : x\r\n\r\n", "\r\n\r\n",
+		"HTTP/1.x 200 OK\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nX: a\rB: b\r\n\r\n"};
 	static char huge[TS_HTTP1_HEAD_MAX + 2];
 	struct ts_http1_head head;
 
@@ -158,8 +160,31 @@ static void a_request_head_is_read(void **state)
 	assert_int_equal(ts_http1_read_request(in, sizeof(in) - 1, &head), 0);
 	assert_memory_equal(head.method, "POST", head.method_len);
 	assert_memory_equal(head.target, "/ts2021", head.target_len);
-	assert_int_equal(ts_http1_read_request("GET  HTTP/1.1\r\n\r\n", 17,
-					       &head), -EBADMSG);
+	assert_int_equal(head.minor, 1);
+	assert_int_equal(ts_http1_count(&head, "hOST"), 1);
+}
+
+/* What the next reader could take for something else. */
+static void bad_request_heads_are_refused(void **state)
+{
+	static const char *const bad[] = {
+		"GET  HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\n\n",
+		"GET / HTTP/1.1\r\nX: y\n\r\n", "GET / HTTP/1.1\r\nX: y\r\n\n",
+		"GET / HTTP/1.1\r\nX: a\rB: b\r\n\r\n",
+		"GET / HTTP/1.1\r\nX: a\r\r\n\r\n",
+		"GET / HTTP/1.1\r\nX: a\x01\r\n\r\n",
+		"GET / HTTP/1.1\r\nX : a\r\n\r\n",
+		"GET / HTTP/1.1\r\nX: a\r\n b\r\n\r\n",
+		"GET / HTTP/1.1\r\n: a\r\n\r\n",
+		"GET /\x01 HTTP/1.1\r\n\r\n", "GET /\ta HTTP/1.1\r\n\r\n",
+		"G(T / HTTP/1.1\r\n\r\n", "GET / HTTP/1.x\r\n\r\n"};
+	struct ts_http1_head head;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		if (ts_http1_read_request(bad[i], strlen(bad[i]), &head) !=
+		    -EBADMSG)
+			fail_msg("%s", bad[i]);
 }
 
 static char last_line[256];
@@ -205,6 +230,7 @@ int main(void)
 		cmocka_unit_test(a_cut_response_head_wants_more),
 		cmocka_unit_test(bad_heads_are_refused),
 		cmocka_unit_test(a_request_head_is_read),
+		cmocka_unit_test(bad_request_heads_are_refused),
 		cmocka_unit_test(a_log_line_cannot_be_forged),
 		cmocka_unit_test(
 			a_log_limit_lets_a_burst_through_then_one_a_second),

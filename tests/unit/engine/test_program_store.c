@@ -303,6 +303,36 @@ static void a_value_that_must_be_kept_is_waited_for(void **state)
 	assert_non_null(strstr(b->err, "cannot write _machinekey"));
 }
 
+static void on_answer_time(void *ctx)
+{
+	answer(ctx);
+}
+
+/* Its end is waited for: there is one write at a time, whoever asks. */
+static void what_is_under_way_comes_first(void **state)
+{
+	struct bench *b = *state;
+	struct ts_timer *timer = ts_timer_new(b->loop, on_answer_time, b);
+	const uint8_t *data;
+	size_t len;
+
+	b->is_slow = true;
+	put(b->state, "_daemon", "one");
+	state_store_save(b->store);
+	run_for(b, 20);
+	assert_string_equal(b->seen, "+_daemon");
+	put(b->state, "_daemon", "two");
+	put(b->state, "_machinekey", "privkey:1");
+	ts_timer_set(timer, ts_loop_now_ms(b->loop) + 20);
+	assert_int_equal(state_store_save_now(b->store, b->err), 0);
+	assert_string_equal(b->err, "");
+	data = ts_state_get(b->shelf, "_daemon", &len);
+	assert_memory_equal(data, "two", 3);
+	assert_non_null(ts_state_get(b->shelf, "_machinekey", &len));
+	assert_true(state_store_is_finished(b->store));
+	ts_timer_free(timer);
+}
+
 /* A store that goes while a write is under way has nobody to tell. */
 static void it_may_go_in_the_middle(void **state)
 {
@@ -331,6 +361,7 @@ int main(void)
 		TEST(a_try_under_way_at_the_end_is_not_the_last),
 		TEST(a_slow_write_is_followed_by_the_newer_value),
 		TEST(a_value_that_must_be_kept_is_waited_for),
+		TEST(what_is_under_way_comes_first),
 		TEST(it_may_go_in_the_middle),
 	};
 

@@ -9,6 +9,7 @@
 #include <openssl/ssl.h>
 #include <time.h>
 
+#include "core/acme/alpn_cert.h"
 #include "core/host/tls_server.h"
 #include "unit/acme/test_ca.h"
 
@@ -20,6 +21,7 @@ struct bench {
 	struct fixture f;
 	struct test_ca ca;
 	struct ts_cert_pair pair;
+	struct ts_cert_pair proof; /* NULLs: no CA is looking */
 	/* The engine's part. */
 	char asked[256];
 	ts_host_cert_fn fn;
@@ -67,7 +69,23 @@ static void cancel_cert(void *request)
 	b->fn = NULL;
 }
 
-static const struct ts_host_cert_ops cert_ops = {start_cert, cancel_cert};
+static bool show_proof(void *ctx, const char *name, const char **key_pem,
+		       const char **chain_pem)
+{
+	const struct bench *b = ctx;
+
+	if (!b->proof.key_pem || strcmp(name, NAME) != 0)
+		return false;
+	*key_pem = b->proof.key_pem;
+	*chain_pem = b->proof.chain_pem;
+	return true;
+}
+
+static const struct ts_host_cert_ops cert_ops = {
+	.start = start_cert,
+	.cancel = cancel_cert,
+	.proof = show_proof,
+};
 
 static void set_certs(struct fixture *f, void *ctx)
 {
@@ -89,6 +107,7 @@ static void close_bench(struct bench *b)
 {
 	close_fixture(&b->f);
 	ts_cert_pair_deinit(&b->pair);
+	ts_cert_pair_deinit(&b->proof);
 	ca_close(&b->ca);
 }
 
@@ -104,7 +123,7 @@ static void join(struct fixture *f, void *ctx)
 
 	ts_ip_parse(PEER, &remote.ip);
 	ts_tls_join(ts_host_first(f->host), NULL, b->host_cipher, &remote,
-		    &b->wish, b->host_plain, on_ended, b);
+		    &b->wish, b->host_plain, NULL, on_ended, b);
 }
 
 static void make_pair(int *test_end, int *host_end)
@@ -335,6 +354,216 @@ static void protocols_are_those_of_the_owner(void **state)
 	close_bench(&b);
 }
 
+/* -- a CA that looks (tls-alpn-01) ----------------------------------------- */
+
+/* Is the proof shown, and the end after it? */
+static void check_look(struct bench *b, int version)
+{
+	const unsigned char *chosen;
+	unsigned len;
+	char byte;
+	SSL *ssl;
+	X509 *leaf;
+
+	begin(b);
+	ssl = new_client(b, NAME, version, TS_ACME_ALPN_LIST);
+	SSL_set_verify(ssl, SSL_VERIFY_NONE, NULL);
+	assert_int_equal(SSL_connect(ssl), 1);
+	SSL_get0_alpn_selected(ssl, &chosen, &len);
+	assert_int_equal(len, 10);
+	assert_memory_equal(chosen, "acme-tls/1", 10);
+	leaf = SSL_get1_peer_certificate(ssl);
+	assert_int_equal(X509_get_ext_count(leaf), 2);
+	X509_free(leaf);
+	assert_int_equal(SSL_read(ssl, &byte, 1), 0);
+	assert_int_equal(SSL_get_error(ssl, 0), SSL_ERROR_ZERO_RETURN);
+	wait_ended(b, 1);
+	assert_int_equal(recv(b->program, &byte, 1, 0), 0);
+	SSL_free(ssl);
+	end_pair(b);
+}
+
+static void a_ca_is_shown_the_proof_and_nobody_else(void **state)
+{
+	static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+	static const uint8_t digest[TS_SHA256_LEN] = {1, 2, 3};
+	struct bench b;
+	SSL *ssl;
+
+	(void)state;
+	open_bench(&b);
+	for (size_t i = 0; i < 2; i++) {
+		/* Nobody is expected. */
+		begin(&b);
+		fails_by(&b, new_client(&b, NAME, versions[i],
+					TS_ACME_ALPN_LIST),
+			 i ? SSL_AD_NO_APPLICATION_PROTOCOL
+			   : SSL_AD_INTERNAL_ERROR);
+		assert_int_equal(b.starts, 0);
+		ts_acme_alpn_cert(NAME, digest, time(NULL), &b.proof);
+		check_look(&b, versions[i]);
+		b.wish.name = NAME; /* a port whose certificate is fixed */
+		check_look(&b, versions[i]);
+		b.wish.name = NULL;
+		begin(&b);
+		fails_by(&b, new_client(&b, "other.ts.net", versions[i],
+					TS_ACME_ALPN_LIST),
+			 i ? SSL_AD_NO_APPLICATION_PROTOCOL
+			   : SSL_AD_INTERNAL_ERROR);
+		assert_int_equal(b.starts, 0);
+		/* A client with other words besides has the usual one. */
+		begin(&b);
+		ssl = new_client(&b, NAME, versions[i],
+				 TS_ACME_ALPN_LIST TS_ALPN_HTTP1);
+		assert_int_equal(SSL_connect(ssl), 1);
+		SSL_free(ssl);
+		end_pair(&b);
+		wait_ended(&b, 1);
+		assert_int_equal(b.starts, 1);
+		b.starts = 0;
+		ts_cert_pair_deinit(&b.proof);
+	}
+	close_bench(&b);
+}
+
+/* -- sessions that are taken up ------------------------------------------- */
+
+static SSL_SESSION *last_session;
+
+static int keep_session(SSL *ssl, SSL_SESSION *session)
+{
+	(void)ssl;
+	SSL_SESSION_free(last_session);
+	last_session = session;
+	return 1;
+}
+
+/* One connection with its ticket, which the client keeps. Was the session that
+ * it brought taken up? */
+static bool resumes(struct bench *b, const char *name, int version,
+		    SSL_SESSION *session)
+{
+	char got[8];
+	bool was_taken_up;
+	SSL *ssl;
+
+	begin(b);
+	ssl = new_client(b, name, version, NULL);
+	SSL_set1_host(ssl, NULL);
+	SSL_set_verify(ssl, SSL_VERIFY_NONE, NULL);
+	SSL_CTX_set_session_cache_mode(SSL_get_SSL_CTX(ssl),
+				       SSL_SESS_CACHE_CLIENT |
+				       SSL_SESS_CACHE_NO_INTERNAL);
+	SSL_CTX_sess_set_new_cb(SSL_get_SSL_CTX(ssl), keep_session);
+	if (session) { /* OpenSSL uses each once */
+		session = SSL_SESSION_dup(session);
+		assert_int_equal(SSL_set_session(ssl, session), 1);
+		SSL_SESSION_free(session);
+	}
+	assert_int_equal(SSL_connect(ssl), 1);
+	was_taken_up = SSL_session_reused(ssl);
+	assert_int_equal(send(b->program, "x", 1, 0), 1);
+	assert_int_equal(SSL_read(ssl, got, sizeof(got)), 1);
+	SSL_shutdown(ssl);
+	SSL_free(ssl);
+	end_pair(b);
+	wait_ended(b, 1);
+	return was_taken_up;
+}
+
+static SSL_SESSION *take_session(void)
+{
+	SSL_SESSION *session = last_session;
+
+	last_session = NULL;
+	assert_non_null(session);
+	return session;
+}
+
+static void leave_node(struct fixture *f, void *ctx)
+{
+	(void)ctx;
+	ts_tls_server_leave_node(ts_host_first(f->host));
+}
+
+static void a_session_is_taken_up_for_its_name_alone(void **state)
+{
+	static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+	struct bench b;
+
+	(void)state;
+	open_bench(&b);
+	for (size_t i = 0; i < 2; i++) {
+		SSL_SESSION *session;
+
+		b.wish.name = NULL;
+		b.starts = 0;
+		assert_false(resumes(&b, NAME, versions[i], NULL));
+		session = take_session();
+		assert_true(resumes(&b, NAME, versions[i], session));
+		assert_true(resumes(&b, NAME, versions[i], session));
+		/* No certificate is needed for that, */
+		assert_int_equal(b.starts, 1);
+		/* and for another name there is no other way. */
+		assert_false(resumes(&b, "other.ts.net", versions[i], session));
+		assert_string_equal(b.asked, "other.ts.net");
+		b.wish.name = "fixed.ts.net";
+		assert_false(resumes(&b, NAME, versions[i], session));
+		assert_string_equal(b.asked, "fixed.ts.net");
+		assert_int_equal(b.starts, 3);
+		b.wish.name = NULL;
+		/* Another node takes this one's place. */
+		on_loop(&b.f, leave_node, NULL);
+		assert_false(resumes(&b, NAME, versions[i], session));
+		SSL_SESSION_free(session);
+	}
+	SSL_SESSION_free(last_session);
+	last_session = NULL;
+	close_bench(&b);
+}
+
+static void strange_tickets_are_whole_handshakes(void **state)
+{
+	uint8_t *der = NULL;
+	const unsigned char *at;
+	SSL_SESSION *session;
+	struct bench b;
+	size_t len;
+
+	(void)state;
+	open_bench(&b);
+	resumes(&b, NAME, TLS1_3_VERSION, NULL);
+	session = take_session();
+	len = (size_t)i2d_SSL_SESSION(session, &der);
+	SSL_SESSION_get0_ticket(session, &at, &(size_t){0});
+	for (size_t i = 0; i + 20 < len; i++) {
+		/* The ticket's key, and a byte of what it seals. */
+		static const size_t bits[] = {3, 20, 60};
+		const unsigned char *copy = der;
+
+		if (memcmp(der + i, at, 20) != 0)
+			continue;
+		for (size_t k = 0; k < 3; k++) {
+			SSL_SESSION *bad;
+
+			der[i + bits[k]] ^= 1;
+			copy = der;
+			bad = d2i_SSL_SESSION(NULL, &copy, (long)len);
+			assert_non_null(bad);
+			assert_false(resumes(&b, NAME, TLS1_3_VERSION, bad));
+			SSL_SESSION_free(bad);
+			der[i + bits[k]] ^= 1;
+		}
+		i = len;
+	}
+	assert_true(resumes(&b, NAME, TLS1_3_VERSION, session));
+	SSL_SESSION_free(session);
+	SSL_SESSION_free(last_session);
+	last_session = NULL;
+	OPENSSL_free(der);
+	close_bench(&b);
+}
+
 /* A client that goes while its certificate is obtained costs no more. */
 static void a_wait_is_called_off(void **state)
 {
@@ -469,6 +698,9 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(what_is_cut_or_no_tls_is_the_end),
 	cmocka_unit_test(early_bytes_are_the_first),
 	cmocka_unit_test(handshakes_of_one_address_are_bounded),
+	cmocka_unit_test(a_session_is_taken_up_for_its_name_alone),
+	cmocka_unit_test(strange_tickets_are_whole_handshakes),
+	cmocka_unit_test(a_ca_is_shown_the_proof_and_nobody_else),
 };
 
 RUN_IN_EMPTY_NET(tests)

@@ -323,6 +323,11 @@ static void the_engine_is_asked(void **state)
 			      .value = "k"}, &s);
 	assert_int_equal(s.status, 200);
 	said_clear(&s);
+	/* else who may not have files served could have them stored so */
+	ask(&b, (struct asks){.path = "dev-set-state-store", .name = "key",
+			      .value = "_serve/x", .is_operator = true}, &s);
+	assert_int_equal(s.status, 403);
+	said_clear(&s);
 	bench_close(&b);
 }
 

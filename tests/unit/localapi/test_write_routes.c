@@ -795,6 +795,31 @@ static void services_are_what_the_tailnet_lets_us_see(void **state)
 	bench_close(&b);
 }
 
+/* Any local user may send them, and each leaves lines in the log. */
+static void reports_do_not_fill_the_log(void **state)
+{
+	struct bench b;
+	int answered = 0;
+	struct said s;
+
+	(void)state;
+	bench_open(&b, sim_up(1, NULL), NULL, NULL);
+	for (int i = 0; i < 200; i++) {
+		bench_ask(&b, (struct asks){.method = "POST",
+					    .path = "bugreport",
+					    .is_reader = true}, &s);
+		assert_true(s.status == 200 || s.status == 429);
+		answered += s.status == 200;
+		said_clear(&s);
+	}
+	assert_in_range(answered, 1, 100);
+	b.sim->now_ms += 1000;
+	s = ask(&b, "POST", "bugreport", NULL);
+	assert_int_equal(s.status, 200);
+	said_clear(&s);
+	bench_close(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -805,6 +830,7 @@ int main(void)
 		cmocka_unit_test(what_would_have_no_effect_is_refused),
 		cmocka_unit_test(bodies_that_are_no_objects_are_refused),
 		cmocka_unit_test(readers_change_nothing),
+		cmocka_unit_test(reports_do_not_fill_the_log),
 		cmocka_unit_test(a_start_takes_preferences_and_a_key),
 		cmocka_unit_test(a_login_anew_uses_the_key_of_the_start),
 		cmocka_unit_test(a_start_that_cannot_be_changes_nothing),

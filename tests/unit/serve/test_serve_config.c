@@ -329,6 +329,36 @@ static void addresses_name_services(void **state)
 	json_decref(caps);
 }
 
+static void list(void *ctx, const char *name)
+{
+	char *all = ctx;
+
+	strcat(strcat(all, name), " ");
+}
+
+static void names_of_certificates_are_those_behind_tls(void **state)
+{
+	char all[256] = "";
+	json_t *config = config_of(
+		"{\"TCP\":{\"443\":{\"HTTPS\":true},\"80\":{\"HTTP\":true},"
+		"\"90\":{\"TCPForward\":\"x:1\",\"TerminateTLS\":\"t.x\"},"
+		"\"91\":{\"TCPForward\":\"x:1\"}},"
+		"\"Web\":{\"w.x:443\":{},\"h.x:80\":{},\"none\":{},"
+		"\"n.x:444\":{}},"
+		"\"Foreground\":{\"s\":{\"TCP\":{\"444\":{\"HTTPS\":true}},"
+		"\"Web\":{\"f.x:444\":{}}}},"
+		"\"Services\":{\"svc:a\":{\"TCP\":{\"443\":{\"HTTPS\":true},"
+		"\"5\":{\"TCPForward\":\"x:1\",\"TerminateTLS\":\"v.x\"}},"
+		"\"Web\":{\"a.x:443\":{}}}}}");
+
+	(void)state;
+	ts_serve_tls_names(config, list, all);
+	assert_string_equal(all, "w.x t.x f.x a.x v.x ");
+	ts_serve_tls_names(NULL, list, all);
+	assert_string_equal(all, "w.x t.x f.x a.x v.x ");
+	json_decref(config);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -342,6 +372,7 @@ int main(void)
 		cmocka_unit_test(funnel_is_switched_by_target),
 		cmocka_unit_test(services_are_listed_and_hashed_as_upstream_does),
 		cmocka_unit_test(addresses_name_services),
+		cmocka_unit_test(names_of_certificates_are_those_behind_tls),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

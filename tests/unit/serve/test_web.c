@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "core/serve/proxy_head.h"
 
@@ -47,6 +48,43 @@ static void the_nearest_mount_answers(void **state)
 	handlers = json_loads("{\"/foo\":{\"Text\":\"a\"}}", 0, NULL);
 	check_mount(handlers, "/", NULL);
 	check_mount(handlers, "/fo", NULL);
+	json_decref(handlers);
+}
+
+/* Of the processor's time, whatever else runs: by the square of its length a
+ * path would take minutes here. */
+static void a_long_path_takes_little_time(void **state)
+{
+	enum { LEN = 16000, TIMES = 200 };
+	json_t *handlers = json_loads("{\"/a/a/\":{\"Text\":\"a\"},"
+				      "\"/a/b\":{\"Text\":\"b\"}}", 0, NULL);
+	char *path = malloc(LEN + 1);
+	clock_t begin = clock();
+
+	(void)state;
+	for (int i = 0; i < LEN; i += 2)
+		memcpy(path + i, "/a", 3);
+	for (int i = 0; i < TIMES; i++)
+		check_mount(handlers, path, "/a/a/");
+	path[3] = 'b';
+	check_mount(handlers, path, "/a/b");
+	path[3] = 'c';
+	check_mount(handlers, path, NULL);
+	assert_true((clock() - begin) / CLOCKS_PER_SEC < 5);
+	free(path);
+	json_decref(handlers);
+}
+
+static void a_mount_may_be_as_long_as_the_path(void **state)
+{
+	json_t *handlers = json_loads("{\"/abc/de\":{\"Text\":\"a\"},"
+				      "\"/abc/\":{\"Text\":\"b\"}}", 0, NULL);
+
+	(void)state;
+	check_mount(handlers, "/abc/de", "/abc/de");
+	check_mount(handlers, "/abc/de/f", "/abc/de");
+	check_mount(handlers, "/abc/def", "/abc/");
+	check_mount(handlers, "/abcdefgh/i", NULL);
 	json_decref(handlers);
 }
 
@@ -255,6 +293,27 @@ static void nobody_says_who_he_is(void **state)
 	free(head);
 }
 
+/* What CGI and WSGI would hand to a program under the same name. */
+static void nor_with_underscores(void **state)
+{
+	const struct ts_serve_caller caller = {.ip = "100.64.0.9"};
+	char *head = proxied(
+		"GET / HTTP/1.1\r\nHost: h\r\nTailscale_User_Login: root\r\n"
+		"Tailscale-User_Name: root\r\ntailscale.user.login: root\r\n"
+		"X_Forwarded_For: 1.2.3.4\r\nX-Forwarded_Proto: https\r\n"
+		"Tailscale_Funnel_Request: ?1\r\nContent_Length: 5\r\n"
+		"Tailscale_App_Capabilities: {}\r\nTransfer_Encoding: "
+		"chunked\r\nTailscale_User: x\r\nX_Own: y\r\n\r\n",
+		"3000", &caller);
+
+	(void)state;
+	assert_string_equal(head,
+		"GET / HTTP/1.1\r\nHost: h\r\nTailscale_User: x\r\n"
+		"X_Own: y\r\nX-Forwarded-For: 100.64.0.9\r\n"
+		"X-Forwarded-Host: h\r\n\r\n");
+	free(head);
+}
+
 static void funnel_and_tags_have_no_user(void **state)
 {
 	const struct ts_serve_caller funnel = {.ip = "9.9.9.9", .is_funnel = true,
@@ -348,12 +407,15 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_nearest_mount_answers),
+		cmocka_unit_test(a_long_path_takes_little_time),
+		cmocka_unit_test(a_mount_may_be_as_long_as_the_path),
 		cmocka_unit_test(paths_are_cleaned_as_go_does),
 		cmocka_unit_test(names_are_completed),
 		cmocka_unit_test(requests_go_below_the_target),
 		cmocka_unit_test(targets_have_many_forms),
 		cmocka_unit_test(redirects_expand),
 		cmocka_unit_test(nobody_says_who_he_is),
+		cmocka_unit_test(nor_with_underscores),
 		cmocka_unit_test(funnel_and_tags_have_no_user),
 		cmocka_unit_test(answers_are_framed_anew),
 		cmocka_unit_test(values_are_encoded_as_go_does),

@@ -491,6 +491,34 @@ static void pktinfo_names_the_tailnet(void)
 	send_from(fd, &info, NULL);
 	info = receive_pktinfo(fd, false);
 	check_in_addr(&info.ipi_addr, FAKE_OWN);
+	to.len = 0; /* a name of no length is none */
+	send_from(fd, &info, &to);
+	info = receive_pktinfo(fd, false);
+	check_in_addr(&info.ipi_addr, FAKE_OWN);
+}
+
+/* What is delivered is the tailnet's, also where nobody asked for the name. */
+static void a_name_without_room_is_only_measured(void)
+{
+	struct name to = name_of(FAKE_PEER, FAKE_ECHO, AF_INET);
+	struct sockaddr_in nothing = {0};
+	union control control;
+	char buf[8];
+	struct iovec iov = {buf, sizeof(buf)};
+	struct msghdr msg = {.msg_name = &nothing, .msg_iov = &iov,
+			     .msg_iovlen = 1, .msg_control = &control,
+			     .msg_controllen = sizeof(control)};
+	struct cmsghdr *cmsg;
+	int fd = udp(AF_INET);
+
+	set(fd, IPPROTO_IP, IP_PKTINFO, 1);
+	send_text(fd, "abc", FAKE_PEER, FAKE_ECHO, AF_INET);
+	CHECK(recvmsg(fd, &msg, 0) == 3 && to.len == sizeof(nothing));
+	CHECK(msg.msg_namelen == to.len && nothing.sin_family == 0);
+	cmsg = find(&msg, IPPROTO_IP, IP_PKTINFO);
+	CHECK(cmsg != NULL);
+	check_in_addr(&((struct in_pktinfo *)CMSG_DATA(cmsg))->ipi_addr,
+		      FAKE_OWN);
 }
 
 static void v6_pktinfo_names_the_tailnet(void)
@@ -961,6 +989,7 @@ static void who_may_not_ping_can_ping_the_tailnet(void)
 	X(refusal_reaches_who_waits)                                           \
 	X(connections_change_networks)                                         \
 	X(pktinfo_names_the_tailnet)                                           \
+	X(a_name_without_room_is_only_measured)                                \
 	X(v6_pktinfo_names_the_tailnet)                                        \
 	X(errors_name_the_tailnet)                                             \
 	X(batches_keep_order_and_count)                                        \

@@ -2,18 +2,20 @@
  * http_body.h - where the body of an HTTP/1.1 message ends
  *
  * Bytes in, payload out; no I/O. What two readers could understand in two ways
- * is refused: Content-Length beside Transfer-Encoding, several lengths, codings
- * other than chunked, chunk sizes that are not plain hex, bare line feeds.
+ * is refused: Content-Length beside Transfer-Encoding (of a server, the length
+ * is void), several lengths, codings other than chunked, or in HTTP/1.0, chunk
+ * sizes that are not plain hex, bare line feeds.
  * Source: RFC 9112 sections 6 and 7
  */
-#ifndef CORE_SERVE_HTTP_BODY_H
-#define CORE_SERVE_HTTP_BODY_H
+#ifndef CORE_BASE_HTTP_BODY_H
+#define CORE_BASE_HTTP_BODY_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "core/base/byte_queue.h"
 #include "core/base/http1.h"
 
 enum ts_http_body_kind {
@@ -31,6 +33,7 @@ struct ts_http_body {
 	unsigned state; /* enum chunk_state */
 	unsigned digits;
 	size_t line_len; /* of extensions and trailers, all together */
+	struct ts_byte_queue *trailers; /* lines go there; NULL: nowhere */
 };
 
 /* 0; -EBADMSG: refused; -EOPNOTSUPP: a coding that we do not know. */
@@ -41,7 +44,7 @@ int ts_http_body_of_response(const struct ts_http1_head *head, bool is_head,
 			     struct ts_http_body *out);
 /* Takes bytes from the front of data: how many, and which of them (*payload,
  * *payload_len) are the body's. 0: it is done, or more is needed. -EBADMSG,
- * -EMSGSIZE (extensions or trailers without end). Trailers are passed over. */
+ * -EMSGSIZE (extensions or trailers without end), -ENOMEM. */
 ssize_t ts_http_body_next(struct ts_http_body *body, const uint8_t *data,
 			  size_t len, const uint8_t **payload,
 			  size_t *payload_len);

@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * http_body.c - where the body of an HTTP/1.1 message ends
  */
-#include "core/serve/http_body.h"
+#include "core/base/http_body.h"
 
 #include <errno.h>
 #include <string.h>
 #include <strings.h>
 
+#include "core/base/decimal.h"
+#include "core/base/encode.h"
+
 enum { LINES_MAX = 16384, SIZE_DIGITS_MAX = 15 };
 
 enum chunk_state {
 	CHUNK_SIZE,	/* hex digits */
+	CHUNK_SIZE_SPACE, /* behind them */
 	CHUNK_EXTENSION, /* up to the CR */
 	CHUNK_SIZE_LF,
 	CHUNK_DATA,
@@ -23,12 +27,6 @@ enum chunk_state {
 };
 
 /* -- fields ---------------------------------------------------------------- */
-
-static bool is_named(const struct ts_http1_field *f, const char *name)
-{
-	return f->name_len == strlen(name) &&
-	       strncasecmp(f->name, name, f->name_len) == 0;
-}
 
 static bool field_lists(const struct ts_http1_field *f, const char *name)
 {
@@ -55,35 +53,10 @@ bool ts_http_lists(const struct ts_http1_head *head, const char *field,
 		   const char *name)
 {
 	for (size_t i = 0; i < head->field_count; i++)
-		if (is_named(&head->fields[i], field) &&
+		if (ts_http1_is_named(&head->fields[i], field) &&
 		    field_lists(&head->fields[i], name))
 			return true;
 	return false;
-}
-
-static size_t count_of(const struct ts_http1_head *head, const char *name)
-{
-	size_t count = 0;
-
-	for (size_t i = 0; i < head->field_count; i++)
-		count += is_named(&head->fields[i], name);
-	return count;
-}
-
-/* Digits only, so that nobody else counts otherwise. */
-static int read_length(const struct ts_http1_field *f, uint64_t *out)
-{
-	*out = 0;
-	if (f->value_len == 0 || f->value_len > 18)
-		return -EBADMSG;
-	for (size_t i = 0; i < f->value_len; i++) {
-		char c = f->value[i];
-
-		if (c < '0' || c > '9')
-			return -EBADMSG;
-		*out = *out * 10 + (uint64_t)(c - '0');
-	}
-	return 0;
 }
 
 static int set_length(const struct ts_http1_head *head,
@@ -91,16 +64,17 @@ static int set_length(const struct ts_http1_head *head,
 {
 	const struct ts_http1_field *f = ts_http1_find(head, "Content-Length");
 
-	if (count_of(head, "Content-Length") > 1)
+	if (ts_http1_count(head, "Content-Length") > 1)
 		return -EBADMSG;
 	out->kind = TS_BODY_LENGTH;
-	return read_length(f, &out->left);
+	return ts_decimal_parse(f->value, f->value_len, INT64_MAX,
+				&out->left);
 }
 
 static int set_coding(const struct ts_http1_head *head,
 		      struct ts_http_body *out)
 {
-	if (count_of(head, "Transfer-Encoding") > 1)
+	if (head->minor == 0 || ts_http1_count(head, "Transfer-Encoding") > 1)
 		return -EBADMSG;
 	out->kind = TS_BODY_CHUNKED;
 	return ts_http1_value_is(ts_http1_find(head, "Transfer-Encoding"),
@@ -153,14 +127,6 @@ int ts_http_body_of_response(const struct ts_http1_head *head, bool is_head,
 
 /* -- chunks ---------------------------------------------------------------- */
 
-static int hex_of(uint8_t c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static int expect(struct ts_http_body *b, uint8_t c, uint8_t wanted,
 		  enum chunk_state next)
 {
@@ -168,21 +134,28 @@ static int expect(struct ts_http_body *b, uint8_t c, uint8_t wanted,
 	return c == wanted ? 0 : -EBADMSG;
 }
 
+static int step_size_space(struct ts_http_body *b, uint8_t c)
+{
+	if (c == ' ' || c == '\t') {
+		b->state = CHUNK_SIZE_SPACE;
+		return ++b->line_len > LINES_MAX ? -EMSGSIZE : 0;
+	}
+	if (c == ';') {
+		b->state = CHUNK_EXTENSION;
+		return 0;
+	}
+	return expect(b, c, '\r', CHUNK_SIZE_LF);
+}
+
 static int step_size(struct ts_http_body *b, uint8_t c)
 {
-	int digit = hex_of(c);
+	int digit = ts_hex_digit((char)c);
 
 	if (digit >= 0) {
 		b->left = b->left * 16 + (uint64_t)digit;
 		return ++b->digits > SIZE_DIGITS_MAX ? -EBADMSG : 0;
 	}
-	if (b->digits == 0)
-		return -EBADMSG;
-	if (c == ';' || c == ' ' || c == '\t') {
-		b->state = CHUNK_EXTENSION;
-		return 0;
-	}
-	return expect(b, c, '\r', CHUNK_SIZE_LF);
+	return b->digits == 0 ? -EBADMSG : step_size_space(b, c);
 }
 
 /* In extensions and trailers. */
@@ -193,6 +166,25 @@ static int step_line(struct ts_http_body *b, uint8_t c, enum chunk_state next)
 	if (c == '\r')
 		b->state = next;
 	return c == '\n' || c == '\0' ? -EBADMSG : 0;
+}
+
+static int keep(struct ts_http_body *b, uint8_t c)
+{
+	return b->trailers ? ts_byte_queue_push(b->trailers, &c, 1) : 0;
+}
+
+static int step_trailer(struct ts_http_body *b, uint8_t c)
+{
+	int err = step_line(b, c, CHUNK_TRAILER_LF);
+
+	return err ? err : keep(b, c);
+}
+
+static int end_of_trailer(struct ts_http_body *b, uint8_t c)
+{
+	int err = expect(b, c, '\n', CHUNK_TRAILER);
+
+	return err ? err : keep(b, c);
 }
 
 static int end_of_size(struct ts_http_body *b, uint8_t c)
@@ -206,6 +198,8 @@ static int step(struct ts_http_body *b, uint8_t c)
 	switch ((enum chunk_state)b->state) {
 	case CHUNK_SIZE:
 		return step_size(b, c);
+	case CHUNK_SIZE_SPACE:
+		return step_size_space(b, c);
 	case CHUNK_EXTENSION:
 		return step_line(b, c, CHUNK_SIZE_LF);
 	case CHUNK_SIZE_LF:
@@ -220,11 +214,11 @@ static int step(struct ts_http_body *b, uint8_t c)
 			return 0;
 		}
 		b->state = CHUNK_TRAILER_LINE;
-		return step_line(b, c, CHUNK_TRAILER_LF);
+		return step_trailer(b, c);
 	case CHUNK_TRAILER_LINE:
-		return step_line(b, c, CHUNK_TRAILER_LF);
+		return step_trailer(b, c);
 	case CHUNK_TRAILER_LF:
-		return expect(b, c, '\n', CHUNK_TRAILER);
+		return end_of_trailer(b, c);
 	case CHUNK_LAST_LF:
 		b->is_done = true;
 		return c == '\n' ? 0 : -EBADMSG;
