@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -266,6 +267,22 @@ static void call_and_greet(struct tsnet *a, struct tsnet *b, int listener,
 	close(call.fd);
 }
 
+static void await_route(struct tsnet *ts, const char *route)
+{
+	bool is_there = false;
+
+	for (int i = 0; !is_there && i < UP_S * 20; i++) {
+		char *status = tsnet_local_request(ts, "GET",
+						   "/localapi/v0/status");
+
+		is_there = status && strstr(status, route);
+		free(status);
+		if (!is_there)
+			usleep(50 * 1000);
+	}
+	CHECK(ts, is_there);
+}
+
 static void routed(void)
 {
 	struct tsnet *a = new_server("alpha", key);
@@ -287,6 +304,7 @@ static void routed(void)
 			usleep(50 * 1000);
 	}
 	CHECK(a, listener >= 0);
+	await_route(b, "10.7.0.0/24"); /* it is told by itself */
 	CHECK_CODE(a, -EADDRNOTAVAIL, tsnet_listen(a, "tcp", "10.8.0.5:80"));
 	CHECK_CODE(a, -EADDRNOTAVAIL, tsnet_listen(a, "udp", "10.7.0.5:80"));
 	all = tsnet_listen(a, "tcp", ":81"); /* of the node's own alone */
