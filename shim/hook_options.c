@@ -11,12 +11,16 @@
  */
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <string.h>
 
 #include "core/broker/rendezvous_rule.h"
 #include "shim/hooks.h"
 #include "shim/libc_table.h"
 #include "shim/shim.h"
 
+#ifndef SO_PEERNAME
+#define SO_PEERNAME 28
+#endif
 #ifndef SO_BINDTOIFINDEX
 #define SO_BINDTOIFINDEX 62
 #endif
@@ -148,9 +152,25 @@ static void put_right(int fd, int level, int name, int *value)
 		*value = shim_size_mtu(fd, *value);
 }
 
-/* Which interface a socket is tied to; others are the kernel's alone. */
-static int tell_device(int fd, int name, void *value, socklen_t *len)
+/* SO_PEERNAME: the kernel has filled in as much as was asked for. */
+static void tell_peer(int fd, void *value, socklen_t len)
 {
+	struct sockaddr_storage ss;
+	struct ts_addr name;
+	int whole;
+
+	if (is_native(value, &len) || !find_peer_name(fd, &name))
+		return;
+	whole = ts_addr_to_sockaddr(&name, shim_native_domain(fd), &ss);
+	if (whole >= (int)len)
+		memcpy(value, &ss, len);
+}
+
+/* Whom a socket is connected and which interface it is tied to. */
+static int tell_name(int fd, int name, void *value, socklen_t *len)
+{
+	if (name == SO_PEERNAME)
+		tell_peer(fd, value, *len);
 	if (name == SO_BINDTODEVICE)
 		return *len > 0 ? shim_tied_name(fd, value, len) : 0;
 	if (name == SO_BINDTOIFINDEX)
@@ -168,7 +188,7 @@ int hook_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 	if (ret != 0 || !value || shim_is_engine_thread())
 		return ret;
 	if (level == SOL_SOCKET)
-		ret = tell_device(fd, name, value, len);
+		ret = tell_name(fd, name, value, len);
 	else
 		shim_option_was_read(fd, level, name, value, len);
 	if (is_int_option(value, *len))

@@ -10,7 +10,7 @@
  * keeps it off every other interface, for all who ever have it, and what goes
  * to the tailnet goes by lo. That it is our interface and not lo that was
  * asked for is told by IP_MULTICAST_ALL, which is without meaning for TCP and
- * for a socket on lo, and which nobody else switches off there; which of
+ * for a socket on lo, and which nobody else switches off there; and which of
  * several it is, by TS_INTERFACE_MARK.
  */
 #include <net/if.h>
@@ -109,29 +109,35 @@ static bool is_tied_to_lo(int fd)
 	       strncmp(name, "lo", sizeof(name)) == 0;
 }
 
-bool shim_is_tied(int fd)
+/* To which: 1, 2, ... or 0. */
+static unsigned tied_number(int fd)
 {
-	int saved_errno = errno;
-	bool is_tied = atomic_load(&shim.table) && is_tied_to_lo(fd) &&
-		       shim_native_option(fd, IPPROTO_IP, IP_MULTICAST_ALL) ==
-			       0;
+	int saved_errno = errno, number = 0;
 
+	if (atomic_load(&shim.table) && is_tied_to_lo(fd) &&
+	    shim_native_option(fd, IPPROTO_IP, IP_MULTICAST_ALL) == 0)
+		number = shim_native_option(fd, IPPROTO_IP, TS_INTERFACE_MARK);
 	errno = saved_errno;
-	return is_tied;
+	return number > 0 ? (unsigned)number : 0;
 }
 
-static void mark(int fd, int all, int order)
+bool shim_is_tied(int fd)
+{
+	return tied_number(fd) > 0;
+}
+
+static void mark(int fd, int all, int number)
 {
 	libc.setsockopt(fd, IPPROTO_IP, IP_MULTICAST_ALL, &all, sizeof(all));
-	libc.setsockopt(fd, IPPROTO_IP, TS_INTERFACE_MARK, &order,
-			sizeof(order));
+	libc.setsockopt(fd, IPPROTO_IP, TS_INTERFACE_MARK, &number,
+			sizeof(number));
 }
 
 static int tie(int fd, const struct shim_interface *it)
 {
 	if (libc.setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", 2) != 0)
 		return -errno;
-	mark(fd, 0, it->order);
+	mark(fd, 0, it->order + 1);
 	atomic_store(&shim.has_tied, true);
 	return 0;
 }
@@ -166,10 +172,9 @@ void shim_untie(int fd)
 /* false: to none of ours. */
 static bool find_tied(int fd, struct shim_interface *out)
 {
-	return shim_is_tied(fd) &&
-	       shim_interface_get((unsigned)shim_native_option(
-					  fd, IPPROTO_IP, TS_INTERFACE_MARK),
-				  out);
+	unsigned number = tied_number(fd);
+
+	return number > 0 && shim_interface_get(number - 1, out);
 }
 
 int shim_tied_name(int fd, void *value, socklen_t *len)

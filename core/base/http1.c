@@ -5,6 +5,7 @@
  */
 #include "core/base/http1.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <string.h>
 #include <strings.h>
@@ -194,6 +195,22 @@ bool ts_http1_is_named(const struct ts_http1_field *f, const char *name)
 {
 	return f->name_len == strlen(name) &&
 	       strncasecmp(f->name, name, f->name_len) == 0;
+}
+
+bool ts_http1_begins_alike(const struct ts_http1_field *f, const char *name)
+{
+	size_t len = strlen(name);
+
+	if (f->name_len < len)
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		unsigned char c = (unsigned char)f->name[i];
+
+		if (isalnum(c) ? tolower(c) != tolower((unsigned char)name[i])
+			       : name[i] != '-')
+			return false;
+	}
+	return true;
 }
 
 const struct ts_http1_field *ts_http1_find(const struct ts_http1_head *head,

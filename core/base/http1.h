@@ -43,6 +43,12 @@ const struct ts_http1_field *ts_http1_find(const struct ts_http1_head *head,
 /* How many fields of that name there are. */
 size_t ts_http1_count(const struct ts_http1_head *head, const char *name);
 bool ts_http1_is_named(const struct ts_http1_field *field, const char *name);
+/* Does the field's name begin so, or in a way that a program would take for it?
+ * CGI and WSGI give fields as variables, whose names have an underscore for all
+ * that is no letter or digit: Tailscale_User_Login is Tailscale-User-Login
+ * there. */
+bool ts_http1_begins_alike(const struct ts_http1_field *field,
+			   const char *name);
 /* Case-insensitive compare of a field's value with text. */
 bool ts_http1_value_is(const struct ts_http1_field *field, const char *text);
 

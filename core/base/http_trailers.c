@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "core/base/err.h"
 
@@ -29,15 +28,12 @@ static const char *const kept_back_families[] = {
 static bool goes_on(const struct ts_http1_field *f)
 {
 	for (size_t i = 0; i < ARRAY_LEN(kept_back); i++)
-		if (ts_http1_is_named(f, kept_back[i]))
+		if (f->name_len == strlen(kept_back[i]) &&
+		    ts_http1_begins_alike(f, kept_back[i]))
 			return false;
-	for (size_t i = 0; i < ARRAY_LEN(kept_back_families); i++) {
-		size_t len = strlen(kept_back_families[i]);
-
-		if (f->name_len >= len &&
-		    strncasecmp(f->name, kept_back_families[i], len) == 0)
+	for (size_t i = 0; i < ARRAY_LEN(kept_back_families); i++)
+		if (ts_http1_begins_alike(f, kept_back_families[i]))
 			return false;
-	}
 	for (size_t i = 0; i < f->value_len; i++)
 		if (((unsigned char)f->value[i] < ' ' && f->value[i] != '\t') ||
 		    f->value[i] == 0x7f)

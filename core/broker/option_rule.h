@@ -37,8 +37,9 @@ enum {
 };
 
 /* A socket that is tied to a tailnet's interface is tied to lo, and its
- * IP_MULTICAST_ALL is off. Which of several is told by this option, IP_MINTTL:
- * its order (0, 1, ...). What comes by lo has a larger TTL. */
+ * IP_MULTICAST_ALL is off, as an AF_INET6 socket's always is. Which of several
+ * is told by this option, IP_MINTTL: its number (1, 2, ...); 0: none of them.
+ * What comes by lo has a larger TTL. */
 enum { TS_INTERFACE_MARK = 21 };
 
 enum { TS_CC_NAME_CAP = 16 };

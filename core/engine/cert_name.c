@@ -30,13 +30,18 @@
 #include "core/base/log.h"
 #include "core/crypto/secret.h"
 #include "core/engine/cert_issue.h"
+#include "core/engine/cert_share.h"
 #include "core/engine/cert_store.h"
 #include "core/engine/engine_internal.h"
 #include "core/model/json_fields.h"
 #include "core/node/node_serve.h"
 #include "core/serve/funnel_rule.h"
 
-enum { REST_FIRST_MS = 30 * 1000, REST_MAX_MS = 3600 * 1000 };
+enum {
+	REST_FIRST_MS = 30 * 1000,
+	REST_MAX_MS = 3600 * 1000,
+	LOOK_AGAIN_MS = 2000,
+};
 
 /* -- which names ---------------------------------------------------------- */
 
@@ -105,27 +110,38 @@ static void keep_pair(struct cert_name *name, struct ts_cert_pair *pair)
 	name->renew_at = 0;
 }
 
+bool cert_name_take(struct cert_name *name, struct ts_cert_pair *pair)
+{
+	if (cert_store_judge(name->engine, pair, name->domain, name->is_ours) !=
+	    TS_CERT_FINE)
+		return false;
+	keep_pair(name, pair);
+	return true;
+}
+
 /* From the store, when none is here. */
+/* From the store, when none is here. Clients' handshakes lead here: what was
+ * not fit a moment ago is not judged again for each. */
 void cert_name_load(struct cert_name *name)
 {
 	struct ts_engine *engine = name->engine;
+	uint64_t now_ms = ts_loop_now_ms(engine->loop);
 	struct ts_cert_pair pair;
-	enum ts_cert_verdict verdict;
 	int err;
 
-	if (cert_name_is_fit(name, 0))
+	if (cert_name_is_fit(name, 0) || now_ms < name->look_ms ||
+	    cert_share_is_on(engine, name->domain))
 		return;
 	err = cert_store_read(engine, name->domain, &pair);
+	if (err == -ENOENT)
+		return;
+	name->look_ms = now_ms + LOOK_AGAIN_MS;
 	if (err) {
-		if (err != -ENOENT)
-			log_warn("cert: %s: cannot read what is stored: %s",
-				 name->domain, ts_strerror(err));
+		log_warn("cert: %s: cannot read what is stored: %s",
+			 name->domain, ts_strerror(err));
 		return;
 	}
-	verdict = cert_store_judge(engine, &pair, name->domain, name->is_ours);
-	if (verdict == TS_CERT_FINE)
-		keep_pair(name, &pair);
-	else
+	if (!cert_name_take(name, &pair))
 		log_info("cert: %s: what is stored is not fit any more",
 			 name->domain);
 	ts_cert_pair_deinit(&pair);
@@ -164,13 +180,17 @@ static void rest(struct cert_name *name, const struct cert_outcome *outcome)
 
 static void succeed(struct cert_name *name, struct ts_cert_pair *pair)
 {
-	int err = cert_store_write(name->engine, name->domain, pair);
+	bool is_shared = cert_share_is_on(name->engine, name->domain);
+	int err = is_shared ? 0 : cert_store_write(name->engine, name->domain,
+						   pair);
 
 	if (err)
 		log_error("cert: %s: cannot keep it, and the next start will "
 			  "ask the CA again: %s", name->domain,
 			  ts_strerror(err));
 	keep_pair(name, pair);
+	if (is_shared)
+		cert_name_write_shared(name);
 	name->is_ours = true;
 	name->failures = 0;
 	name->error[0] = '\0';
@@ -230,8 +250,9 @@ static void start(struct cert_name *name, enum ts_cert_challenge challenge)
 {
 	const struct cert_issue_want want = {
 		.domain = name->domain,
-		.replaces = cert_name_is_fit(name, 0) ? name->info.ari_id
-						      : NULL,
+		.replaces = cert_name_is_fit(name, 0) &&
+					    cert_name_is_of_account(name)
+				    ? name->info.ari_id : NULL,
 		.challenge = challenge,
 	};
 	struct cert_outcome none = {.error = NULL};
@@ -251,6 +272,14 @@ static void start(struct cert_name *name, enum ts_cert_challenge challenge)
 /* What is fit is served meanwhile. */
 void cert_name_obtain(struct cert_name *name)
 {
+	if (cert_share_only_reads(name->engine)) {
+		if (!cert_name_is_fit(name, 0))
+			snprintf(name->error, sizeof(name->error),
+				 "there is no certificate yet, and this "
+				 "replica obtains none "
+				 "(TS_CERT_SHARE_MODE=ro)");
+		return;
+	}
 	if (name->issue ||
 	    ts_loop_now_ms(name->engine->loop) < name->rest_until_ms)
 		return;
@@ -287,6 +316,12 @@ static void on_window(void *ctx, int64_t first, int64_t last)
 }
 
 void cert_name_look_after(struct cert_name *name)
+{
+	if (!cert_name_refresh_shared(name))
+		cert_name_check_renewal(name);
+}
+
+void cert_name_check_renewal(struct cert_name *name)
 {
 	char err[CERT_ERROR_CAP];
 
@@ -328,5 +363,6 @@ void cert_name_deinit(struct cert_name *name)
 {
 	cert_issue_cancel(name->issue);
 	cert_window_cancel(name->window);
+	cert_name_leave_shared(name);
 	ts_cert_pair_deinit(&name->pair);
 }

@@ -237,3 +237,14 @@ int cert_store_account(struct ts_engine *engine, struct ts_acme_key **out,
 					   : ts_strerror(code));
 	return code;
 }
+
+bool cert_store_account_hash(struct ts_engine *engine,
+			     uint8_t out[static TS_SHA256_LEN])
+{
+	char *text;
+	bool ok = read_text(engine, ACCOUNT_NAME, KEY_MAX, &text) == 0 &&
+		  ts_sha256(text, strlen(text), out) == 0;
+
+	ts_wipe_free_text(text);
+	return ok;
+}

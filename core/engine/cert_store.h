@@ -28,5 +28,8 @@ enum ts_cert_verdict cert_store_judge(const struct ts_engine *engine,
 /* The stored one, or a new one, which is stored first. err says why not. */
 int cert_store_account(struct ts_engine *engine, struct ts_acme_key **out,
 		       char err[static 256]);
+/* SHA-256 of its text; false: there is none. */
+bool cert_store_account_hash(struct ts_engine *engine,
+			     uint8_t out[static TS_SHA256_LEN]);
 
 #endif

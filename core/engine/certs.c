@@ -184,7 +184,8 @@ static void make_room(struct certs *certs)
 		struct cert_name *name = name_at(at);
 
 		next = at->next;
-		if (!name->issue && !name->window && name->wait_count == 0)
+		if (!name->issue && !name->window && !name->reading &&
+		    !name->writing && name->wait_count == 0)
 			free_name(certs, name);
 	}
 }
@@ -207,6 +208,13 @@ static struct cert_name *get_name(struct certs *certs, const char *domain)
 	ts_list_insert(&certs->names, &name->link);
 	certs->name_count++;
 	return name;
+}
+
+/* Another replica may have it. */
+static void obtain(struct cert_name *name, int64_t min_validity_s)
+{
+	if (!cert_name_read_shared(name, min_validity_s))
+		cert_name_obtain(name);
 }
 
 static void on_look(void *ctx)
@@ -235,7 +243,7 @@ void certs_keep_fresh(struct ts_engine *engine, const char *domain,
 		return;
 	cert_name_load(name);
 	if (obtains && !cert_name_is_fit(name, 0))
-		cert_name_obtain(name);
+		obtain(name, 0);
 }
 
 void certs_changed(struct ts_engine *engine)
@@ -346,10 +354,11 @@ static void begin(struct cert_wait *wait, const char *domain)
 	name = wait->name;
 	cert_name_load(name);
 	if (!cert_name_is_fit(name, wait->min_validity_s))
-		cert_name_obtain(name);
+		obtain(name, wait->min_validity_s);
 	else if (wait->min_validity_s == 0)
 		cert_name_look_after(name);
-	if (cert_name_is_fit(name, wait->min_validity_s) || !name->issue) {
+	if (cert_name_is_fit(name, wait->min_validity_s) ||
+	    (!name->issue && !name->reading)) {
 		be_ready(wait);
 		return;
 	}

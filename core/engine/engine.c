@@ -26,6 +26,7 @@
 #include "core/engine/local_server_metrics.h"
 #include "core/engine/log_sink.h"
 #include "core/host/proxy.h"
+#include "core/io/link_cert.h"
 
 static void before_sleep(void *ctx)
 {
@@ -107,6 +108,7 @@ static int open_host(struct ts_engine *engine, char err[static 256])
 		.stand_in6 = engine->config.stand_in6,
 		.doh = &engine_doh_ops,
 		.tls_client = &engine_tls_client_ops,
+		.tls_client_ctx = engine,
 		.timeout_s = engine->config.timeout_s,
 		.in_process = engine->place != TS_ENGINE_ALONE,
 		.shares_files = engine->place == TS_ENGINE_SHARES_FILES,
@@ -359,6 +361,7 @@ void ts_engine_close(struct ts_engine *engine)
 	for (; engine; engine = next) {
 		next = engine->next;
 		ts_config_deinit(&engine->config);
+		ts_cert_roots_free(engine->backend_roots);
 		free(engine);
 	}
 }

@@ -69,6 +69,8 @@ struct ts_engine {
 	struct ts_http_client *http;
 	struct auth_source *auth;
 	struct certs *certs;
+	struct x509_store_st *backend_roots; /* serve_tls.c; NULL: not read */
+	uint64_t backend_roots_ms;	     /* until then they are kept */
 	struct ts_http_request *key_request;
 	struct ts_http_request *head_request; /* of a ping; NULL: none */
 	struct ts_link *control_link;

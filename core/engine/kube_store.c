@@ -329,6 +329,7 @@ static void free_store(struct state_store *s)
 	free(k->server);
 	free(k->account_dir);
 	free(k->ca_pem);
+	free(k->namespace);
 	free(s->name);
 	free(k);
 }
@@ -349,31 +350,29 @@ static int open_account(struct kube_store *k, const struct ts_config *config,
 {
 	const char *dir = config->kube_account;
 	const char *secret = config->kube_secret;
-	char *namespace = NULL;
 	int code;
 
 	k->account_dir = strdup(dir ? dir : ACCOUNT_DIR);
 	k->server = find_server(env);
 	code = k->account_dir && k->server ? 0 : -ENOMEM;
 	if (!code)
-		code = read_account(k, "namespace", &namespace, err);
+		code = read_account(k, "namespace", &k->namespace, err);
 	if (!code)
 		code = read_account(k, "ca.crt", &k->ca_pem, err);
-	if (!code && !ts_kube_name_is_valid(namespace)) {
+	if (!code && !ts_kube_name_is_valid(k->namespace)) {
 		snprintf(err, 256, "%s/namespace names no namespace",
 			 k->account_dir);
 		code = -EINVAL;
 	}
 	if (!code) {
-		k->secret = ts_kube_secret_new(namespace, secret,
+		k->secret = ts_kube_secret_new(k->namespace, secret,
 					       k->base.state);
 		if (!k->secret ||
-		    asprintf(&k->base.name, "%s/%s", namespace, secret) < 0)
+		    asprintf(&k->base.name, "%s/%s", k->namespace, secret) < 0)
 			code = -ENOMEM;
 	}
 	if (!code)
-		code = kube_reports_open(k, namespace, env);
-	free(namespace);
+		code = kube_reports_open(k, k->namespace, env);
 	return code;
 }
 

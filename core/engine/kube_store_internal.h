@@ -21,7 +21,7 @@ struct kube_store {
 	struct ts_http_request *request;
 	bool is_writing;	/* the request changes the Secret */
 	struct ts_timer *timer; /* ask what there is to ask */
-	char *server, *account_dir, *ca_pem;
+	char *server, *account_dir, *ca_pem, *namespace;
 	/* Somebody waits and the loop runs for them: until done() or limit. */
 	bool (*done)(const struct ts_kube_secret *k);
 	bool is_over; /* the loop has been told to stop */

@@ -1,16 +1,37 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * serve_tls.c - TLS to backends of what the node serves, for core/host
+ *
+ * How many connections there are is up to clients. All share the roots, which
+ * take megabytes, and tens of milliseconds to read; now and then they are read
+ * again, as who runs the node may have added one.
  */
 #include "core/engine/engine_internal.h"
+#include "core/io/link_cert.h"
 #include "core/io/link_tls.h"
 
-static void *open_tls(int fd, const char *host, bool is_verified,
+enum { ROOTS_MS = 60 * 1000 };
+
+/* NULL: no memory; then each reads its own. */
+static struct x509_store_st *roots_of(struct ts_engine *engine)
+{
+	uint64_t now_ms = ts_loop_now_ms(engine->loop);
+
+	if (engine->backend_roots && now_ms < engine->backend_roots_ms)
+		return engine->backend_roots;
+	ts_cert_roots_free(engine->backend_roots);
+	engine->backend_roots = ts_cert_roots();
+	engine->backend_roots_ms = now_ms + ROOTS_MS;
+	return engine->backend_roots;
+}
+
+static void *open_tls(void *ctx, int fd, const char *host, bool is_verified,
 		      bool wants_h2)
 {
 	const struct ts_link_config config = {
 		.host = host,
 		.tls = is_verified ? TS_LINK_TLS : TS_LINK_TLS_UNVERIFIED,
 		.alpn_h2 = wants_h2,
+		.roots = is_verified ? roots_of(ctx) : NULL,
 	};
 	char err[TS_TLS_ERROR_CAP] = "";
 

@@ -199,6 +199,7 @@ struct ts_host *ts_host_open(struct ts_loop *loop, struct ts_node *node,
 	host->shares_files = config->shares_files;
 	host->doh = config->doh;
 	host->tls_client = config->tls_client;
+	host->tls_client_ctx = config->tls_client_ctx;
 	host->hup.epoll_fd = -1;
 	host->rv.fd4 = host->rv.fd6 = -1;
 	host->rv.dummy4 = host->rv.dummy6 = -1;

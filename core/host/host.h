@@ -41,7 +41,7 @@ struct ts_doh_ops {
  * whoever has a client and the system's roots (core/io/link_tls.h). */
 struct ts_tls_client_ops {
 	/* wants_h2: HTTP/2 is offered, before HTTP/1.1. */
-	void *(*open)(int fd, const char *host, bool is_verified,
+	void *(*open)(void *ctx, int fd, const char *host, bool is_verified,
 		      bool wants_h2);
 	void (*close)(void *tls); /* NULL is fine */
 	/* 0: done; -EAGAIN: wait as wants_write() says; else failed: err has
@@ -100,6 +100,7 @@ struct ts_host_config {
 	const char *resolv_conf; /* NULL: the system's */
 	const struct ts_doh_ops *doh; /* NULL: no DNS over HTTPS */
 	const struct ts_tls_client_ops *tls_client; /* NULL: no TLS */
+	void *tls_client_ctx;
 	unsigned timeout_s; /* how long a connect or a name waits for a node
 			     * that is not running yet */
 	bool in_process; /* same process as (the first of) the programs */

@@ -163,6 +163,7 @@ struct ts_host {
 	struct ts_dns_service *dns;
 	const struct ts_doh_ops *doh; /* NULL: none */
 	const struct ts_tls_client_ops *tls_client; /* NULL: none */
+	void *tls_client_ctx;
 	struct ts_link dns_streams;
 	size_t dns_stream_count;
 	struct ts_dgrams *dgrams;       /* app_datagram.h */

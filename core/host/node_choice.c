@@ -45,7 +45,7 @@ uint8_t ts_choice_interface(int fd)
 {
 	char name[IFNAMSIZ] = "";
 	socklen_t len = sizeof(name);
-	int all = 1, order = 0;
+	int all = 1, number = 0;
 
 	if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, &len) ||
 	    strncmp(name, "lo", sizeof(name)) != 0)
@@ -53,11 +53,11 @@ uint8_t ts_choice_interface(int fd)
 	len = sizeof(all);
 	if (getsockopt(fd, IPPROTO_IP, IP_MULTICAST_ALL, &all, &len) || all)
 		return 0;
-	len = sizeof(order);
-	if (getsockopt(fd, IPPROTO_IP, TS_INTERFACE_MARK, &order, &len) ||
-	    order >= TS_HOST_NODES_MAX)
-		order = 0;
-	return (uint8_t)(1 + order);
+	len = sizeof(number);
+	if (getsockopt(fd, IPPROTO_IP, TS_INTERFACE_MARK, &number, &len) ||
+	    number > TS_HOST_NODES_MAX)
+		return 0;
+	return (uint8_t)number;
 }
 
 struct ts_choice ts_choice_of(const struct ts_host *host,

@@ -56,7 +56,8 @@ static int begin_tls(struct serve_backend *b)
 
 	if (!tls_ops(b))
 		return -EPROTONOSUPPORT;
-	b->tls = tls_ops(b)->open(b->fd, target->host,
+	b->tls = tls_ops(b)->open(b->conn->member->host->tls_client_ctx, b->fd,
+				  target->host,
 				  target->scheme == TS_SERVE_HTTPS,
 				  b->wants_h2);
 	b->shake_timer = ts_timer_new(loop, on_shake_timer, b);
@@ -229,6 +230,12 @@ static int make_frames(struct serve_backend *b)
 	return n < 0 ? (int)n : 0;
 }
 
+static bool has_room(const struct serve_backend *b)
+{
+	return ts_byte_queue_len(&b->in) + TS_H2_CHUNK_MIN <=
+	       SERVE_BUFFER_BYTES;
+}
+
 /* What the answer has is passed on before its end is. */
 static bool read_text(struct serve_backend *b)
 {
@@ -236,7 +243,7 @@ static bool read_text(struct serve_backend *b)
 	size_t len = ts_byte_queue_len(&b->in);
 	ssize_t n;
 
-	if (len >= SERVE_BUFFER_BYTES)
+	if (!has_room(b))
 		return false;
 	n = ts_h2_backend_read(b->h2, scratch, SERVE_BUFFER_BYTES - len);
 	if (n > 0 && ts_byte_queue_push(&b->in, scratch, (size_t)n))
@@ -265,7 +272,7 @@ static bool fill_h2(struct serve_backend *b)
 	if (b->has_ended || !b->is_up)
 		return more;
 	if (b->fd < 0) {
-		if (more || ts_byte_queue_len(&b->in) >= SERVE_BUFFER_BYTES)
+		if (more || !has_room(b))
 			return more;
 		die(b, b->lost);
 		return true;

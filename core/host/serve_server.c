@@ -362,6 +362,8 @@ size_t ts_serve_undelivered(const struct ts_host *host)
 				TS_LINK_OWNER(at, struct serve_conn, link);
 
 			total += ts_byte_queue_len(&conn->out);
+			if (conn->stream.h2)
+				total += ts_h2_stream_waiting(conn->stream.h2);
 			if (conn->stream.tcp)
 				total += stack_tcp_pending(conn->stream.tcp);
 		}
@@ -396,9 +398,14 @@ void ts_serve_end(struct ts_member *member)
 	struct ts_serve *serve = member->serve;
 
 	serve_forwards_end(member);
-	while (!ts_list_is_empty(&serve->conns))
-		free_conn(TS_LINK_OWNER(serve->conns.next, struct serve_conn,
-					link));
+	while (!ts_list_is_empty(&serve->conns)) {
+		struct serve_conn *conn = TS_LINK_OWNER(
+			serve->conns.next, struct serve_conn, link);
+
+		if (serve_h2_end(conn))
+			serve_stream_close(&conn->stream);
+		free_conn(conn);
+	}
 }
 
 void ts_serve_close(struct ts_member *member)

@@ -9,8 +9,8 @@
  * told.
  *
  * They are given in turn, so that one that was forgotten does not soon mean
- * somebody else: of the 131,000 of IPv4 4,096 are in use at most. The one used
- * least goes, but never one that a flow has.
+ * somebody else: of the 131,000 of IPv4 4,096 are in use at most, of a narrow
+ * range all. The one used least goes, but never one that a flow has.
  */
 #include "core/host/stand_ins.h"
 
@@ -36,6 +36,7 @@ enum {
 struct range {
 	struct ts_prefix prefix;
 	uint32_t next; /* the low bits of the next one */
+	size_t count;  /* in use */
 };
 
 struct ts_stand_ins {
@@ -78,6 +79,11 @@ static void make_key(uint8_t key[static REAL_KEY_LEN],
 	memcpy(key + 1, real->bytes, TS_IP_LEN);
 }
 
+static struct range *range_of(struct ts_stand_ins *all, const struct ts_ip *ip)
+{
+	return ts_ip_is_v4(ip) ? &all->v4 : &all->v6;
+}
+
 static void forget(struct ts_stand_ins *all, struct ts_stand_in *s)
 {
 	uint8_t key[REAL_KEY_LEN];
@@ -87,6 +93,7 @@ static void forget(struct ts_stand_ins *all, struct ts_stand_in *s)
 	ts_key_map_take(&all->by_ip, s->ip.bytes);
 	ts_list_remove(&s->link);
 	all->count--;
+	range_of(all, &s->ip)->count--;
 	s->is_over = true;
 	if (s->users == 0)
 		free(s);
@@ -195,28 +202,38 @@ static struct ts_ip next_ip(struct range *r)
 	return ip;
 }
 
-static bool pick_ip(struct ts_stand_ins *all, bool v4, struct ts_ip *out)
+static bool pick_ip(struct ts_stand_ins *all, struct range *r,
+		    struct ts_ip *out)
 {
 	for (int i = 0; i < TRIES; i++) {
-		*out = next_ip(v4 ? &all->v4 : &all->v6);
+		*out = next_ip(r);
 		if (!ts_key_map_get(&all->by_ip, out->bytes))
 			return true;
 	}
 	return false;
 }
 
+/* Neither is the network's first and last address counted. */
+static bool is_used_up(const struct range *r)
+{
+	uint32_t size = size_of(r);
+
+	return size > 0 && r->count >= size - 2;
+}
+
 /* false: flows have them all. */
-static bool make_room(struct ts_stand_ins *all)
+static bool make_room(struct ts_stand_ins *all, const struct range *r)
 {
 	struct ts_link *at = all->list.next;
+	bool is_narrow = is_used_up(r);
 
-	if (all->count < STAND_INS_MAX)
+	if (!is_narrow && all->count < STAND_INS_MAX)
 		return true;
 	for (; at != &all->list; at = at->next) {
 		struct ts_stand_in *s =
 			TS_LINK_OWNER(at, struct ts_stand_in, link);
 
-		if (s->users > 0)
+		if (s->users > 0 || (is_narrow && range_of(all, &s->ip) != r))
 			continue;
 		forget(all, s);
 		return true;
@@ -228,10 +245,12 @@ static struct ts_stand_in *add(struct ts_stand_ins *all,
 			       struct ts_member *member,
 			       const struct ts_ip *real, const char *name)
 {
-	struct ts_stand_in *s = make_room(all) ? calloc(1, sizeof(*s)) : NULL;
+	struct range *r = range_of(all, real);
+	struct ts_stand_in *s =
+		make_room(all, r) ? calloc(1, sizeof(*s)) : NULL;
 	uint8_t key[REAL_KEY_LEN];
 
-	if (!s || !pick_ip(all, ts_ip_is_v4(real), &s->ip)) {
+	if (!s || !pick_ip(all, r, &s->ip)) {
 		free(s);
 		return NULL;
 	}
@@ -250,6 +269,7 @@ static struct ts_stand_in *add(struct ts_stand_ins *all,
 	}
 	ts_list_insert(&all->list, &s->link);
 	all->count++;
+	r->count++;
 	return s;
 }
 

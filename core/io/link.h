@@ -41,6 +41,8 @@ struct ts_link_config {
 	bool drop_when_full;	/* no closed() then: -ENOBUFS is enough */
 	bool no_alpn_h1;	/* do not offer "http/1.1" */
 	bool alpn_h2;		/* offer "h2" before it */
+	/* ts_cert_roots(), for many links; NULL: read for this one. */
+	struct x509_store_st *roots;
 };
 
 struct ts_link;

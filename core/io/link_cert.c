@@ -76,6 +76,26 @@ void ts_cert_load_roots(SSL_CTX *ctx)
 			return;
 }
 
+struct x509_store_st *ts_cert_roots(void)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+	X509_STORE *store = NULL;
+
+	if (ctx) {
+		ts_cert_load_roots(ctx);
+		store = SSL_CTX_get_cert_store(ctx);
+		X509_STORE_up_ref(store);
+	}
+	SSL_CTX_free(ctx);
+	ERR_clear_error(); /* of files that are not there */
+	return store;
+}
+
+void ts_cert_roots_free(struct x509_store_st *roots)
+{
+	X509_STORE_free(roots);
+}
+
 bool ts_cert_load_pem(SSL_CTX *ctx, const char *pem)
 {
 	BIO *bio = BIO_new_mem_buf(pem, -1);

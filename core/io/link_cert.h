@@ -13,6 +13,10 @@
 
 /* The roots of SSL_CERT_FILE and SSL_CERT_DIR, else the system's. */
 void ts_cert_load_roots(SSL_CTX *ctx);
+/* The same, read once for many: to read them takes as long as a hundred
+ * handshakes. NULL: no memory. */
+struct x509_store_st *ts_cert_roots(void);
+void ts_cert_roots_free(struct x509_store_st *roots);
 /* The certificates in this text, and no others. false: there is none. */
 bool ts_cert_load_pem(SSL_CTX *ctx, const char *pem);
 /* For the end of a message that says that a certificate was not believed; ""

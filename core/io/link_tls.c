@@ -182,7 +182,10 @@ static int set_up(struct ts_tls *tls, const struct ts_link_config *config)
 	SSL_CTX_set_session_cache_mode(tls->ctx, SSL_SESS_CACHE_OFF);
 	if (config->tls == TS_LINK_TLS) {
 		SSL_CTX_set_verify(tls->ctx, SSL_VERIFY_PEER, NULL);
-		ts_cert_load_roots(tls->ctx);
+		if (config->roots)
+			SSL_CTX_set1_cert_store(tls->ctx, config->roots);
+		else
+			ts_cert_load_roots(tls->ctx);
 	}
 	tls->ssl = SSL_new(tls->ctx);
 	bio = tls->ssl ? make_bio(tls) : NULL;

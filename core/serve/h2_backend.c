@@ -14,12 +14,9 @@
 #include "core/base/err.h"
 #include "core/serve/h2_body.h"
 #include "core/serve/h2_head.h"
+#include "core/serve/h2_text.h"
 
-enum {
-	/* The smallest chunk is six bytes for one. */
-	ANSWER_BYTES = TS_H2_BACKEND_WINDOW * 6 + 2 * TS_HTTP1_HEAD_MAX,
-	ACKS_MAX = 200,
-};
+enum { ACKS_MAX = 200 };
 
 struct ts_h2_backend {
 	nghttp2_session *session;
@@ -31,9 +28,9 @@ struct ts_h2_backend {
 	bool has_request, is_head;
 	/* The answer. */
 	struct ts_h2_head head; /* then its trailers */
-	struct ts_byte_queue answer;
+	struct ts_h2_text answer;
 	size_t unread; /* bytes of the backend's windows */
-	bool has_answer, is_chunked, is_whole;
+	bool has_answer, is_whole;
 };
 
 /* -- the answer ------------------------------------------------------------ */
@@ -91,20 +88,20 @@ static void take_head(struct ts_h2_backend *h2, bool is_end)
 	bool is_final = h2->head.status >= 200;
 
 	h2->has_answer = is_final;
-	h2->is_chunked = is_final &&
-			 ts_h2_head_is_chunked(&h2->head, !is_end);
+	h2->answer.is_chunked = is_final &&
+			ts_h2_head_is_chunked(&h2->head, !is_end);
 	if (is_final && is_end)
 		note(h2, say_empty(h2));
 	note(h2, ts_h2_head_answer(&h2->head, is_final && !is_end,
-				   &h2->answer));
+				   &h2->answer.head));
 }
 
 static void take_end(struct ts_h2_backend *h2, bool has_trailers)
 {
 	h2->is_whole = true;
-	if (h2->is_chunked)
-		note(h2, ts_h2_put_end(&h2->answer,
-				       has_trailers ? &h2->head : NULL));
+	if (h2->answer.is_chunked)
+		note(h2, ts_h2_text_end(&h2->answer,
+					has_trailers ? &h2->head : NULL));
 }
 
 static int on_frame(nghttp2_session *session, const nghttp2_frame *frame,
@@ -138,8 +135,7 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id,
 		return 0;
 	}
 	h2->unread += len;
-	note(h2, h2->is_chunked ? ts_h2_put_chunk(&h2->answer, data, len)
-				: ts_byte_queue_push(&h2->answer, data, len));
+	note(h2, ts_byte_queue_push(&h2->answer.body, data, len));
 	return 0;
 }
 
@@ -161,16 +157,15 @@ static int on_close(nghttp2_session *session, int32_t id, uint32_t code,
 
 ssize_t ts_h2_backend_read(struct ts_h2_backend *h2, void *out, size_t cap)
 {
-	size_t len = ts_byte_queue_len(&h2->answer), n = len < cap ? len : cap;
-	size_t back = n < h2->unread ? n : h2->unread;
+	size_t payload, n = ts_h2_text_read(&h2->answer, out, cap, &payload);
 
-	if (n == 0)
+	if (n == 0 && ts_h2_text_is_empty(&h2->answer))
 		return h2->err;
-	memcpy(out, ts_byte_queue_data(&h2->answer), n);
-	ts_byte_queue_drop(&h2->answer, n);
-	if (back > 0)
-		nghttp2_session_consume(h2->session, h2->id, back);
-	h2->unread -= back;
+	/* Once the stream is closed all is given back. */
+	if (payload > 0 && h2->id) {
+		nghttp2_session_consume(h2->session, h2->id, payload);
+		h2->unread -= payload;
+	}
 	return (ssize_t)n;
 }
 
@@ -257,7 +252,8 @@ void ts_h2_backend_begin(struct ts_h2_backend *h2)
 	ts_byte_queue_clear(&h2->request.trailers);
 	h2->request.is_deferred = false;
 	h2->has_request = h2->has_answer = false;
-	h2->is_chunked = h2->is_whole = false;
+	h2->is_whole = false;
+	ts_h2_text_clear(&h2->answer);
 }
 
 ssize_t ts_h2_backend_write(struct ts_h2_backend *h2, const void *data,
@@ -336,7 +332,7 @@ struct ts_h2_backend *ts_h2_backend_new(bool is_tls)
 	h2->is_tls = is_tls;
 	ts_h2_head_init(&h2->head);
 	ts_h2_body_init(&h2->request, TS_H2_REQUEST_BYTES);
-	ts_byte_queue_init(&h2->answer, ANSWER_BYTES);
+	ts_h2_text_init(&h2->answer, TS_H2_BACKEND_WINDOW);
 	if (open_session(h2)) {
 		ts_h2_backend_free(h2);
 		return NULL;
@@ -351,14 +347,14 @@ void ts_h2_backend_free(struct ts_h2_backend *h2)
 	nghttp2_session_del(h2->session);
 	ts_h2_head_deinit(&h2->head);
 	ts_h2_body_deinit(&h2->request);
-	ts_byte_queue_deinit(&h2->answer);
+	ts_h2_text_deinit(&h2->answer);
 	free(h2);
 }
 
 bool ts_h2_backend_is_free(const struct ts_h2_backend *h2)
 {
 	return !h2->is_over && !h2->err && h2->id == 0 &&
-	       ts_byte_queue_len(&h2->answer) == 0 &&
+	       ts_h2_text_is_empty(&h2->answer) &&
 	       nghttp2_session_check_request_allowed(h2->session);
 }
 

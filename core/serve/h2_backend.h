@@ -15,6 +15,7 @@
 #include <sys/types.h>
 
 enum {
+	TS_H2_CHUNK_MIN = 32, /* of room, for text of a body */
 	TS_H2_REQUEST_BYTES = 64 * 1024, /* that wait */
 	TS_H2_BACKEND_WINDOW = 256 * 1024,
 };

@@ -231,27 +231,6 @@ int ts_h2_head_answer(const struct ts_h2_head *head, bool has_body,
 	return err ? err : write_fields(head, has_body, out);
 }
 
-int ts_h2_put_chunk(struct ts_byte_queue *out, const uint8_t *data, size_t len)
-{
-	char size[24];
-	int n = snprintf(size, sizeof(size), "%zx\r\n", len);
-	int err = ts_byte_queue_push(out, size, (size_t)n);
-
-	if (!err)
-		err = ts_byte_queue_push(out, data, len);
-	return err ? err : push_text(out, "\r\n");
-}
-
-int ts_h2_put_end(struct ts_byte_queue *out, const struct ts_h2_head *head)
-{
-	struct ts_byte_queue none;
-
-	ts_byte_queue_init(&none, 0);
-	if (head && head->err)
-		return head->err;
-	return ts_http_trailers_write(out, head ? &head->lines : &none);
-}
-
 /* -- to HTTP/2 ------------------------------------------------------------- */
 
 static void add_field(struct ts_h2_fields *fields, const char *name,

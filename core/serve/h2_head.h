@@ -48,11 +48,6 @@ int ts_h2_head_request(const struct ts_h2_head *head, bool has_body,
 		       struct ts_byte_queue *out);
 int ts_h2_head_answer(const struct ts_h2_head *head, bool has_body,
 		      struct ts_byte_queue *out);
-/* A chunk, and the last one: head has the trailers, or NULL. 0, -EMSGSIZE,
- * -ENOMEM. */
-int ts_h2_put_chunk(struct ts_byte_queue *out, const uint8_t *data,
-		    size_t len);
-int ts_h2_put_end(struct ts_byte_queue *out, const struct ts_h2_head *head);
 
 /* -- to HTTP/2 ------------------------------------------------------------- */
 /* Views into others' bytes. */

@@ -3,8 +3,7 @@
  *
  * A stream lives from its first HEADERS until nghttp2 closes it; its owner may
  * let go of it earlier, and what still comes is then thrown away. Its window is
- * given back as its owner reads, byte for byte: text is never shorter than what
- * it was made from.
+ * given back as its owner reads, byte for byte.
  */
 #include "core/serve/h2_server.h"
 
@@ -17,6 +16,7 @@
 #include "core/base/err.h"
 #include "core/serve/h2_body.h"
 #include "core/serve/h2_head.h"
+#include "core/serve/h2_text.h"
 
 enum {
 	/* Resets: so many at once, so many each second. */
@@ -24,8 +24,6 @@ enum {
 	RESETS_RATE = 50,
 	ACKS_MAX = 200,
 	SETTINGS_MAX = 32,
-	/* The smallest chunk is six bytes for one. */
-	REQUEST_BYTES = TS_H2_STREAM_WINDOW * 6 + 2 * TS_HTTP1_HEAD_MAX,
 };
 
 struct ts_h2_server {
@@ -47,9 +45,9 @@ struct ts_h2_stream {
 	void *owner; /* NULL: none yet, or none any more */
 	/* The request. */
 	struct ts_h2_head head; /* then its trailers */
-	struct ts_byte_queue in;
+	struct ts_h2_text in;
 	size_t unread; /* bytes of the client's windows */
-	bool is_head, is_chunked, has_request, in_ended;
+	bool is_head, has_request, in_ended;
 	/* The answer. */
 	struct ts_h2_body answer;
 	bool has_answer, is_sent;
@@ -66,7 +64,7 @@ static struct ts_h2_stream *stream_new(struct ts_h2_server *server, int32_t id)
 	st->server = server;
 	st->id = id;
 	ts_h2_head_init(&st->head);
-	ts_byte_queue_init(&st->in, REQUEST_BYTES);
+	ts_h2_text_init(&st->in, TS_H2_STREAM_WINDOW);
 	ts_h2_body_init(&st->answer, TS_H2_ANSWER_BYTES);
 	st->next = server->streams;
 	server->streams = st;
@@ -83,7 +81,7 @@ static void stream_free(struct ts_h2_stream *st)
 	*at = st->next;
 	st->server->count--;
 	ts_h2_head_deinit(&st->head);
-	ts_byte_queue_deinit(&st->in);
+	ts_h2_text_deinit(&st->in);
 	ts_h2_body_deinit(&st->answer);
 	free(st);
 }
@@ -220,11 +218,11 @@ static void answer_alone(struct ts_h2_stream *st, const char *status)
 static void begin(struct ts_h2_stream *st, bool has_body)
 {
 	struct ts_h2_server *server = st->server;
-	int err = ts_h2_head_request(&st->head, has_body, &st->in);
+	int err = ts_h2_head_request(&st->head, has_body, &st->in.head);
 
 	st->has_request = true;
 	st->is_head = st->head.method && strcmp(st->head.method, "HEAD") == 0;
-	st->is_chunked = ts_h2_head_is_chunked(&st->head, has_body);
+	st->in.is_chunked = ts_h2_head_is_chunked(&st->head, has_body);
 	if (err) {
 		answer_alone(st, err == -EMSGSIZE ? "431" :
 				 err == -EBADMSG ? "400" : "500");
@@ -240,8 +238,8 @@ static void begin(struct ts_h2_stream *st, bool has_body)
 static void end_request(struct ts_h2_stream *st, bool has_trailers)
 {
 	st->in_ended = true;
-	if (st->is_chunked && st->owner &&
-	    ts_h2_put_end(&st->in, has_trailers ? &st->head : NULL))
+	if (st->in.is_chunked && st->owner &&
+	    ts_h2_text_end(&st->in, has_trailers ? &st->head : NULL))
 		reset(st, NGHTTP2_PROTOCOL_ERROR);
 }
 
@@ -270,7 +268,6 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id,
 		   const uint8_t *data, size_t len, void *user)
 {
 	struct ts_h2_stream *st = stream_of(session, id);
-	int err = 0;
 
 	(void)flags;
 	(void)user;
@@ -279,9 +276,7 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id,
 		return 0;
 	}
 	st->unread += len;
-	err = st->is_chunked ? ts_h2_put_chunk(&st->in, data, len)
-			     : ts_byte_queue_push(&st->in, data, len);
-	if (err)
+	if (ts_byte_queue_push(&st->in.body, data, len))
 		reset(st, NGHTTP2_INTERNAL_ERROR);
 	return 0;
 }
@@ -305,8 +300,6 @@ static int on_close(nghttp2_session *session, int32_t id, uint32_t code,
 /* A window is given back to who has nothing more to send, too. */
 static void give_back(struct ts_h2_stream *st, size_t n)
 {
-	if (n > st->unread)
-		n = st->unread;
 	if (n == 0)
 		return;
 	st->unread -= n;
@@ -317,13 +310,10 @@ static void give_back(struct ts_h2_stream *st, size_t n)
 size_t ts_h2_stream_read(struct ts_h2_stream *st, void *out, size_t cap,
 			 bool *has_ended)
 {
-	size_t len = ts_byte_queue_len(&st->in), n = len < cap ? len : cap;
+	size_t payload, n = ts_h2_text_read(&st->in, out, cap, &payload);
 
-	if (n > 0)
-		memcpy(out, ts_byte_queue_data(&st->in), n);
-	ts_byte_queue_drop(&st->in, n);
-	give_back(st, n);
-	*has_ended = st->in_ended && n == len;
+	give_back(st, payload);
+	*has_ended = st->in_ended && ts_h2_text_is_empty(&st->in);
 	return n;
 }
 
@@ -416,6 +406,11 @@ void ts_h2_stream_end(struct ts_h2_stream *st)
 	st->server->ops.wants_output(st->server->ctx);
 }
 
+size_t ts_h2_stream_waiting(const struct ts_h2_stream *st)
+{
+	return ts_byte_queue_len(&st->answer.text);
+}
+
 bool ts_h2_stream_is_pending(const struct ts_h2_stream *st)
 {
 	return st->has_answer && !st->is_sent;
@@ -424,7 +419,7 @@ bool ts_h2_stream_is_pending(const struct ts_h2_stream *st)
 void ts_h2_stream_close(struct ts_h2_stream *st)
 {
 	st->owner = NULL;
-	ts_byte_queue_clear(&st->in);
+	ts_h2_text_clear(&st->in);
 	give_back(st, st->unread);
 	/* RFC 9113, 8.1: a whole answer to half a request is no error. */
 	if (!st->is_sent)

@@ -22,7 +22,7 @@
 
 enum {
 	TS_H2_STREAMS_MAX = 100,
-	TS_H2_STREAM_WINDOW = 128 * 1024,
+	TS_H2_STREAM_WINDOW = 256 * 1024,
 	TS_H2_WINDOW = 512 * 1024, /* of all streams of a connection */
 	TS_H2_ANSWER_BYTES = 64 * 1024, /* of one, that wait */
 	/* Frames that cost nothing: so many at once, one more each so often. */
@@ -66,7 +66,8 @@ bool ts_h2_server_is_over(const struct ts_h2_server *server);
 size_t ts_h2_server_streams(const struct ts_h2_server *server);
 
 /* -- one stream, by its owner ---------------------------------------------- */
-/* Text of the request; 0: none now, or, with *has_ended, ever. */
+/* Text of the request; 0: none now, or, with *has_ended, ever, or cap is less
+ * than a small chunk needs. */
 size_t ts_h2_stream_read(struct ts_h2_stream *stream, void *out, size_t cap,
 			 bool *has_ended);
 /* Text of the answer. Bytes taken; less than len: news() tells of room. */
@@ -74,6 +75,8 @@ size_t ts_h2_stream_write(struct ts_h2_stream *stream, const void *data,
 			  size_t len);
 /* Nothing more will be written. */
 void ts_h2_stream_end(struct ts_h2_stream *stream);
+/* Bytes of the answer that the client has no room for yet. */
+size_t ts_h2_stream_waiting(const struct ts_h2_stream *stream);
 /* The answer is not whole on its way yet. */
 bool ts_h2_stream_is_pending(const struct ts_h2_stream *stream);
 /* Not the owner's any more, no callback follows. What is not whole is broken

@@ -7,7 +7,6 @@
  */
 #include "core/serve/proxy_head.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,28 +29,12 @@ static const char *const our_fields[] = {
 	"Tailscale-Headers-Info", "Tailscale-App-Capabilities",
 };
 
-/* CGI and WSGI give a program its fields as variables, whose names have an
- * underscore for all that is no letter or digit: Tailscale_User_Login is
- * Tailscale-User-Login there. */
-static bool is_same_variable(const struct ts_http1_field *f, const char *name)
-{
-	if (f->name_len != strlen(name))
-		return false;
-	for (size_t i = 0; i < f->name_len; i++) {
-		unsigned char c = (unsigned char)f->name[i];
-
-		if (isalnum(c) ? tolower(c) != tolower((unsigned char)name[i])
-			       : name[i] != '-')
-			return false;
-	}
-	return true;
-}
-
 static bool is_in(const struct ts_http1_field *f, const char *const *names,
 		  size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		if (is_same_variable(f, names[i]))
+		if (f->name_len == strlen(names[i]) &&
+		    ts_http1_begins_alike(f, names[i]))
 			return true;
 	return false;
 }

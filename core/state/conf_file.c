@@ -248,6 +248,23 @@ static int complete_account(struct ts_config *config, char **env)
 	return dir && !config->kube_account ? -ENOMEM : 0;
 }
 
+static int complete_share(struct ts_config *config, char **env,
+			  char err[static ERR_CAP])
+{
+	const char *mode = ts_environment_get(env, "TS_CERT_SHARE_MODE");
+
+	if (!mode || !*mode)
+		return 0;
+	if (strcmp(mode, "ro") != 0 && strcmp(mode, "rw") != 0) {
+		snprintf(err, ERR_CAP, "TS_CERT_SHARE_MODE: \"%.80s\" is "
+			 "neither \"ro\" nor \"rw\"", mode);
+		return -EINVAL;
+	}
+	config->cert_share = strcmp(mode, "ro") == 0 ? TS_CERT_SHARE_READ
+						     : TS_CERT_SHARE_WRITE;
+	return 0;
+}
+
 static int complete_secret(struct ts_config *config, const char *name,
 			   char err[static ERR_CAP])
 {
@@ -304,6 +321,9 @@ static int complete(struct ts_config *config, const struct ts_config_input *in,
 		return -ENOMEM;
 	if (complete_account(config, in->env))
 		return -ENOMEM;
+	code = complete_share(config, in->env, err);
+	if (code)
+		return code;
 	if (config->state_in_memory || config->state_dir ||
 	    config->kube_secret)
 		return 0;

@@ -78,6 +78,11 @@ enum {
 	TS_CONF_NODES_MAX = 8,
 	TS_CONF_NODE_NAME_CAP = 64,
 };
+enum ts_cert_share { /* TS_CERT_SHARE_MODE, as upstream's replicas have it */
+	TS_CERT_SHARE_NONE,
+	TS_CERT_SHARE_READ,
+	TS_CERT_SHARE_WRITE,
+};
 struct ts_program_ops;
 
 struct ts_config {
@@ -85,6 +90,7 @@ struct ts_config {
 	char *client_secret, *client_id, *id_token, *audience;
 	char *kube_secret;  /* a Secret's name, in place of state_dir */
 	char *kube_account; /* TSNET_KUBE_ACCOUNT; NULL: where it always is */
+	enum ts_cert_share cert_share;
 	char *id_token_file; /* which had it; such files are written anew */
 	char **secret_variables; /* which had secrets, by "env:NAME" */
 	size_t secret_variable_count;

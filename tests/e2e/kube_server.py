@@ -250,7 +250,12 @@ class KubeServer:
     def do_patch(self, path, body):
         name = self.named(path)
         secret = copy.deepcopy(self.secrets[name])
-        for op in json.loads(body):
+        change = json.loads(body)
+        if isinstance(change, dict):  # a merge patch (RFC 7386)
+            secret.setdefault("data", {}).update(change.pop("data"))
+            assert not change
+            change = []
+        for op in change:
             *folders, last = op["path"].split("/")[1:]
             place = secret
             for folder in folders:

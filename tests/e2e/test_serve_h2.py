@@ -11,9 +11,9 @@ import pytest
 from harness import needs
 from test_serve import (NAME, Backend, backend, big, curl, handlers, output,
                         python, serve)
-from test_serve_tls import acme, https, web
+from test_serve_tls import acme, https, ingress, visit, web
 
-__all__ = ["acme", "backend", "web"]  # fixtures
+__all__ = ["acme", "backend", "ingress", "web"]  # fixtures
 pytestmark = needs("openssl", "curl")
 
 
@@ -129,20 +129,47 @@ def test_many_streams_of_many_connections(web, call, acme, busy):
     curl(call, "--cacert", acme.ca, f"https://{NAME}/text")
 
 
-# A request that is taken back at once, as often as it is let.
-RESETS = r"""
+FRAMES = r"""
 import ssl, struct
 def frame(kind, flags, stream, data):
     return (struct.pack(">I", len(data))[1:] + bytes((kind, flags)) +
             struct.pack(">I", stream) + data)
+name = b"web.lab.ts.net"
+head = b"\x82\x87\x84\x01" + bytes((len(name),)) + name
+hello = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b"")
+"""
+
+
+def test_funnel_by_http2(ingress, call, acme, backend):
+    config = https(**{"/": {"Proxy": str(backend.port)}})
+    config["AllowFunnel"] = {f"{NAME}:443": True}
+    serve(ingress, config)
+    # GET /, and a field that a client may not set
+    out = visit(call, ingress, acme, FRAMES + f"""
+s = visit("203.0.113.9:4444", "{NAME}:443", "h2")
+s.sendall(hello + frame(1, 5, 1, head + b"\\x00\\x14tailscale-user-login"
+                        b"\\x04root"))
+got = b""
+while b"GET /" not in got:
+    got += s.recv(1000)
+print(s.selected_alpn_protocol())
+""")
+    assert out.split("\n")[1] == "h2"
+    fields = dict(backend.seen[0][2])
+    assert fields["X-Forwarded-For"] == "203.0.113.9"
+    assert fields["X-Forwarded-Proto"] == "https"
+    assert fields["Tailscale-Funnel-Request"] == "?1"
+    assert not any(name.startswith("Tailscale-User") for name in fields)
+
+
+# A request that is taken back at once, as often as it is let.
+RESETS = FRAMES + r"""
 tls = ssl.create_default_context(cafile=%r)
 tls.set_alpn_protocols(["h2"])
 s = tls.wrap_socket(socket.create_connection((%r, 443), 20),
                     server_hostname=%r)
 assert s.selected_alpn_protocol() == "h2"
-name = %r.encode()
-head = b"\x82\x87\x84\x01" + bytes((len(name),)) + name
-s.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b""))
+s.sendall(hello)
 try:
     for i in range(1, 20000, 2):
         s.sendall(frame(1, 5, i, head) + frame(3, 0, i, bytes(4)))
@@ -167,7 +194,7 @@ print(7 in kinds, reason)
 
 def test_who_takes_back_all_requests_is_sent_away(web, call, acme, backend):
     serve(web, https(**{"/": {"Proxy": str(backend.port)}}))
-    out = python(call, RESETS % (str(acme.ca), NAME, NAME, NAME))
+    out = python(call, RESETS % (str(acme.ca), NAME, NAME))
     assert out.split()[0] == "True"
     assert curl(call, "--cacert", acme.ca, f"https://{NAME}/a") == "GET /a"
 

@@ -158,6 +158,49 @@ print(s.recv(1000).split(b" ")[1].decode())
     assert "upgrade" not in fields and "connection" not in fields
 
 
+# -- TLS ------------------------------------------------------------------------
+
+
+def test_handshakes_are_no_work_for_the_disk(web, run, acme):
+    """What is stored and not fit is looked at once, however many knock while
+    the CA is asked."""
+    acme.polls = 10000
+    certs = os.path.join(web.state, "certs")
+    os.makedirs(certs, exist_ok=True)
+    for name, kind in (("server.pem", ".crt"), ("server.key", ".key")):
+        with open(acme.path(name), "rb") as f, \
+                open(os.path.join(certs, NAME + kind), "wb") as out:
+            out.write(f.read())
+    config = https(**{"/": {"Text": "hello"}})
+    config["TCP"]["80"] = {"HTTP": True}
+    config["Web"][f"{NAME}:80"] = config["Web"][f"{NAME}:443"]
+    serve(web, config)
+    client = run("laptop", "python3", "-uc", f"""
+import socket, ssl
+context = ssl.create_default_context(cafile={acme.ca!r})
+conns = []
+for i in range(25):
+    s = context.wrap_socket(socket.create_connection(("{web.ip}", 443), 20),
+                            server_hostname="{NAME}",
+                            do_handshake_on_connect=False)
+    s.setblocking(False)
+    try:
+        s.do_handshake()
+    except ssl.SSLWantReadError:
+        conns.append(s)
+s = socket.create_connection(("{web.ip}", 80), 20)
+s.sendall(b"GET / HTTP/1.0\\r\\nHost: {NAME}\\r\\n\\r\\n")
+print(s.makefile("rb").read()[-5:], len(conns), flush=True)
+s.recv(1)
+import time; time.sleep(1000)
+""", key="key-bob")
+    wait_until(lambda: client.alive() and "hello" in client.out, "the client")
+    assert "25" in client.out
+    wait_until(lambda: "not fit any more" in web.log, "the first look")
+    assert web.log.count("not fit any more") <= 2
+    client.stop()
+
+
 # -- HTTP/2 ---------------------------------------------------------------------
 
 # Frames by hand, over TLS.

@@ -11,7 +11,7 @@ from test_taildrop import CAP
 
 __all__ = ["backend", "acme", "tls_web"]  # fixtures
 pytestmark = needs("openssl")
-CONNS = int(os.environ.get("LEAK_CONNS", "60"))
+CONNS = int(os.environ.get("LEAK_CONNS", "24"))
 GROWTH_KB, KEPT = 4096, 4
 
 # Each kind is one function of a number; a third of them reset.

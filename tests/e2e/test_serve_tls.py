@@ -117,12 +117,13 @@ def ask(fields, method="POST"):
     while b"\\r\\n\\r\\n" not in got:
         got += s.recv(1)
     return s, got.decode()
-def visit(src, target):
+def visit(src, target, protocol="http/1.1"):
     s, head = ask({"Tailscale-Ingress-Src": src,
                    "Tailscale-Ingress-Target": target})
     print(head.split("\\r\\n")[0])
-    return ssl.create_default_context(cafile=%(ca)r).wrap_socket(
-        s, server_hostname=target.rpartition(":")[0])
+    context = ssl.create_default_context(cafile=%(ca)r)
+    context.set_alpn_protocols([protocol])
+    return context.wrap_socket(s, server_hostname=target.rpartition(":")[0])
 """
 
 

@@ -3,13 +3,15 @@
  *
  * The input is a row of answers, each with a status and a length before it; a
  * change is made after each, so that changes are refused, lost and merged. The
- * machine key that the node has made must outlive all of them.
+ * machine key that the node has made must outlive all of them. Each answer is read
+ * as a certificate's Secret, too.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/base/wire.h"
 #include "core/crypto/secret.h"
+#include "core/state/kube_cert.h"
 #include "core/state/kube_secret.h"
 
 enum { ANSWERS_MAX = 64 };
@@ -25,6 +27,21 @@ static void check_request(struct ts_kube_request *rq)
 	ts_kube_request_deinit(rq);
 }
 
+static void read_cert(const char *text, size_t len)
+{
+	struct ts_kube_request rq;
+	struct ts_kube_cert cert;
+	char err[128];
+
+	if (ts_kube_cert_read(text, len, &cert, err))
+		return;
+	if (!cert.key_pem[0] || !cert.chain_pem[0] ||
+	    ts_kube_cert_write("ns", "name", &cert, &rq))
+		abort();
+	check_request(&rq);
+	ts_kube_cert_deinit(&cert);
+}
+
 static void answer(struct ts_kube_secret *k, struct ts_reader *r,
 		   uint64_t now_ms)
 {
@@ -36,6 +53,7 @@ static void answer(struct ts_kube_secret *k, struct ts_reader *r,
 
 	memcpy(text, body.at, body.left);
 	text[body.left] = '\0';
+	read_cert(text, body.left);
 	if (kind & 0x80)
 		ts_kube_secret_failed(k, "lost", now_ms);
 	else

@@ -25,6 +25,8 @@ static void add_other(struct fixture *f, void *ctx)
 		abort();
 }
 
+static const char *stand_in4 = "198.18.0.0/15";
+
 static void open_bench(struct bench *b, enum ts_node_state first,
 		       const char *rules_a, const char *rules_b)
 {
@@ -34,8 +36,7 @@ static void open_bench(struct bench *b, enum ts_node_state first,
 	char why[160];
 
 	memset(b, 0, sizeof(*b));
-	assert_int_equal(ts_prefix_parse("198.18.0.0/15", &config.stand_in4),
-			 0);
+	assert_int_equal(ts_prefix_parse(stand_in4, &config.stand_in4), 0);
 	assert_int_equal(ts_prefix_parse("fd5a::/64", &config.stand_in6), 0);
 	assert_int_equal(ts_node_rules_set_destinations(&b->rules[0], rules_a,
 							why),
@@ -307,6 +308,37 @@ static void stand_ins_are_bounded(void **state)
 	close_bench(&b);
 }
 
+/* The range is soon used up: who is idle gives way. */
+static void tell_few(struct fixture *f, void *ctx)
+{
+	struct ts_ip kept = told(f, 1, PEER), ip;
+	struct ts_stand_in *s =
+		ts_stand_in_get(ts_stand_in_find(f->host, &kept));
+
+	(void)ctx;
+	for (unsigned i = 0; i < MANY; i++) {
+		ip = ts_ip_from_v4_host(0x64500000 + i);
+		f->node.also = other.also = ip;
+		assert_true(ts_stand_in_tell(&f->host->members[1], "n", &ip));
+		assert_true(ts_stand_ins_cover(f->host, &ip));
+		assert_false(ts_ip_equal(&ip, &kept));
+	}
+	assert_ptr_equal(ts_stand_in_find(f->host, &kept), s);
+	ts_stand_in_put(s);
+}
+
+static void a_narrow_range_is_used_again(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	stand_in4 = "192.0.2.0/24";
+	open_bench(&b, TS_RUNNING, "", "");
+	stand_in4 = "198.18.0.0/15";
+	on_loop(&b.f, tell_few, NULL);
+	close_bench(&b);
+}
+
 /* -- views ---------------------------------------------------------------- */
 
 static struct ts_broker_reply attach(struct bench *b, const char *name, int *fd)
@@ -364,6 +396,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(an_exit_node_of_one_of_them),
 	cmocka_unit_test(stand_ins_in_turn),
 	cmocka_unit_test(stand_ins_are_bounded),
+	cmocka_unit_test(a_narrow_range_is_used_again),
 	cmocka_unit_test(a_program_that_names_a_node_sees_no_other),
 };
 

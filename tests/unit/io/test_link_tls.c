@@ -9,6 +9,7 @@
 #include <signal.h>
 
 #include "core/base/encode.h"
+#include "core/io/link_cert.h"
 #include "tests/unit/io/link_bench.h"
 #include "tests/unit/io/peer.h"
 
@@ -408,6 +409,29 @@ static void bytes_right_after_the_handshake_are_not_lost(void **state)
 #define CASE(fn)                                                               \
 	cmocka_unit_test_setup_teardown(fn, bench_set_up, bench_tear_down)
 
+static struct x509_store_st *shared_roots;
+
+static void with_shared_roots(struct ts_link_config *config)
+{
+	config->roots = shared_roots;
+}
+
+/* For many: the file may be gone by then. */
+static void roots_are_read_once(void **state)
+{
+	struct bench *b = *state;
+
+	shared_roots = ts_cert_roots();
+	assert_non_null(shared_roots);
+	setenv("SSL_CERT_FILE", "/nonexistent", 1);
+	for (int i = 0; i < 2; i++)
+		expect_ok(b, &leaf, NULL, with_shared_roots);
+	expect_error(b, &stranger, NULL, with_shared_roots,
+		     "unable to get local issuer certificate");
+	setenv("SSL_CERT_FILE", ca_file, 1);
+	ts_cert_roots_free(shared_roots);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -422,6 +446,7 @@ int main(void)
 		CASE(a_silent_server_times_out),
 		CASE(servers_without_tls_are_told),
 		CASE(bytes_right_after_the_handshake_are_not_lost),
+		CASE(roots_are_read_once),
 	};
 
 	signal(SIGPIPE, SIG_DFL);

@@ -17,7 +17,7 @@ enum { OWNERS = 160 };
 /* Who answers a stream. */
 struct owner {
 	struct ts_h2_stream *stream;
-	char text[512 * 1024];
+	char text[600 * 1024];
 	size_t len;
 	bool has_ended, is_gone;
 };
