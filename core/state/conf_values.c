@@ -401,7 +401,6 @@ void ts_config_deinit(struct ts_config *config)
 	free(config->taildrop_dir);
 	free(config->log_file);
 	free(config->acme_directory);
-	free(config->taildrop_dir);
 	free(config->permit_cert_uid);
 	free_given(config);
 	for (char **e = config->environment; e && *e; e++)
