@@ -17,6 +17,7 @@
 #include <alloca.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -29,6 +30,17 @@
 
 typedef int (*exec_fn)(const char *program, char *const argv[],
 		       char *const env[]);
+
+/* What was sent is delivered first, unless there is no such program: shells
+ * try directory by directory. A name that libc looks for is there mostly. */
+static void deliver(bool searches, const char *program)
+{
+	if (!shim_host_is_here())
+		return;
+	if ((searches && program && !strchr(program, '/')) ||
+	    access(program, X_OK) == 0)
+		shim_host_drain(false);
+}
 
 /* Where libc's own would go on as the program, this one does. */
 static int exec_by(exec_fn exec, bool searches, const char *program,
@@ -48,8 +60,7 @@ static int exec_by(exec_fn exec, bool searches, const char *program,
 		program = target.host;
 		exec = libc.execve;
 	}
-	if (shim_host_is_here() && access(program, X_OK) == 0)
-		shim_host_drain(false);
+	deliver(searches, program);
 	errno = saved_errno;
 	return exec(program, argv, env);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "core/base/decimal.h"
 #include "core/base/encode.h"
 
 enum { LINES_MAX = 16384, SIZE_DIGITS_MAX = 15 };
@@ -58,22 +59,6 @@ bool ts_http_lists(const struct ts_http1_head *head, const char *field,
 	return false;
 }
 
-/* Digits only, so that nobody else counts otherwise. */
-static int read_length(const struct ts_http1_field *f, uint64_t *out)
-{
-	*out = 0;
-	if (f->value_len == 0 || f->value_len > 18)
-		return -EBADMSG;
-	for (size_t i = 0; i < f->value_len; i++) {
-		char c = f->value[i];
-
-		if (c < '0' || c > '9')
-			return -EBADMSG;
-		*out = *out * 10 + (uint64_t)(c - '0');
-	}
-	return 0;
-}
-
 static int set_length(const struct ts_http1_head *head,
 		      struct ts_http_body *out)
 {
@@ -82,7 +67,8 @@ static int set_length(const struct ts_http1_head *head,
 	if (ts_http1_count(head, "Content-Length") > 1)
 		return -EBADMSG;
 	out->kind = TS_BODY_LENGTH;
-	return read_length(f, &out->left);
+	return ts_decimal_parse(f->value, f->value_len, INT64_MAX,
+				&out->left);
 }
 
 static int set_coding(const struct ts_http1_head *head,

@@ -12,8 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/decimal.h"
 #include "core/base/form.h"
 #include "core/base/http1.h"
+#include "core/base/http_reason.h"
 #include "core/base/wire.h"
 
 enum { HEAD_CAP = 256 };
@@ -32,18 +34,11 @@ static size_t body_length(const struct ts_http1_head *head, size_t rest)
 {
 	const struct ts_http1_field *field =
 		ts_http1_find(head, "Content-Length");
-	size_t len = 0;
+	uint64_t len;
 
-	if (!field)
-		return rest;
-	for (size_t i = 0; i < field->value_len; i++) {
-		if (field->value[i] < '0' || field->value[i] > '9')
-			return rest;
-		len = len * 10 + (size_t)(field->value[i] - '0');
-		if (len > rest)
-			return rest;
-	}
-	return len;
+	return field && ts_decimal_parse(field->value, field->value_len, rest,
+					 &len) == 0
+		       ? (size_t)len : rest;
 }
 
 static int read_request(const uint8_t *text, size_t len,
@@ -86,29 +81,12 @@ bool ts_c2n_query(const struct ts_c2n_request *request, const char *name,
 }
 
 /* -- the response ------------------------------------------------------ */
-static const char *reason_of(int status)
-{
-	switch (status) {
-	case 200:
-		return "OK";
-	case 204:
-		return "No Content";
-	case 400:
-		return "Bad Request";
-	case 405:
-		return "Method Not Allowed";
-	case 501:
-		return "Not Implemented";
-	default:
-		return "Internal Server Error";
-	}
-}
 
 static size_t write_head(char head[static HEAD_CAP],
 			 const struct ts_c2n_reply *reply)
 {
 	int len = snprintf(head, HEAD_CAP, "HTTP/1.1 %d %s\r\n", reply->status,
-			   reason_of(reply->status));
+			   ts_http_reason(reply->status));
 
 	if (reply->status != 204)
 		len += snprintf(head + len, HEAD_CAP - (size_t)len,

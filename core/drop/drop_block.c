@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/base/decimal.h"
 #include "core/base/encode.h"
 #include "core/model/json_fields.h"
 
@@ -62,16 +63,12 @@ bool ts_drop_block_is(const struct ts_drop_block *block, const void *data,
 int ts_drop_range_parse(const char *text, size_t len, uint64_t *out)
 {
 	static const char unit[] = "bytes=";
-	enum { UNIT_LEN = sizeof(unit) - 1, DIGITS_MAX = 18 };
+	enum { UNIT_LEN = sizeof(unit) - 1 };
 
 	*out = 0;
-	if (len < UNIT_LEN + 2 || len > UNIT_LEN + DIGITS_MAX + 1 ||
-	    memcmp(text, unit, UNIT_LEN) != 0 || text[len - 1] != '-')
+	if (len < UNIT_LEN + 2 || memcmp(text, unit, UNIT_LEN) != 0 ||
+	    text[len - 1] != '-')
 		return -EBADMSG;
-	for (size_t i = UNIT_LEN; i < len - 1; i++) {
-		if (text[i] < '0' || text[i] > '9')
-			return -EBADMSG;
-		*out = *out * 10 + (uint64_t)(text[i] - '0');
-	}
-	return 0;
+	return ts_decimal_parse(text + UNIT_LEN, len - UNIT_LEN - 1, INT64_MAX,
+				out);
 }

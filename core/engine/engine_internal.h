@@ -50,6 +50,7 @@ struct derp_stream {
 
 struct derp_probe;    /* derp_latency.c */
 struct derp_report;   /* derp_report.c */
+struct portmap_report; /* portmap_report.c */
 struct derp_question; /* derp_resolve.c */
 
 enum engine_phase { ENGINE_UP, ENGINE_DRAINING, ENGINE_LOGGING_OUT,
@@ -95,6 +96,7 @@ struct ts_engine {
 	struct local_server *local;
 	struct ts_drop_box *drop_box; /* drop_place.c */
 	struct derp_report *derp_reports;
+	struct portmap_report *portmap_report;
 	struct metrics_server *metrics; /* NULL: nobody asked for it */
 	bool has_proxy_file; /* proxy_port.c's */
 	enum ts_engine_place place;

@@ -18,6 +18,7 @@
 #include "core/engine/engine_internal.h"
 #include "core/engine/local_dial.h"
 #include "core/engine/local_server.h"
+#include "core/engine/portmap_report.h"
 #include "core/engine/profile_store.h"
 #include "core/engine/state_store.h"
 #include "core/localapi/localapi.h"
@@ -195,6 +196,8 @@ const struct ts_localapi_env engine_localapi_env = {
 	.rebind = rebind,
 	.break_derps = break_derps,
 	.derp_report = engine_derp_report,
+	.portmap = engine_portmap_report,
+	.portmap_leave = engine_portmap_leave,
 	.dial = engine_local_dial,
 	.cert = cert,
 	.cert_status = cert_status,
@@ -231,6 +234,7 @@ void engine_close_localapi(struct ts_engine *engine)
 	engine->local = NULL;
 	engine_local_dials_end(engine);
 	engine_derp_reports_end(engine);
+	engine_portmap_report_end(engine);
 	if (engine->localapi)
 		ts_loop_before_sleep_remove(engine->loop, before_sleep, engine);
 	ts_localapi_free(engine->localapi);

@@ -3,6 +3,7 @@
  */
 #include <stdio.h>
 
+#include "core/base/http_reason.h"
 #include "core/host/peerapi_conn.h"
 
 void peerapi_answer_close_source(struct ts_peerapi_conn *conn)
@@ -62,34 +63,6 @@ void peerapi_answer_send(struct ts_peerapi_conn *conn)
 		ts_peerapi_want_turn(conn);
 }
 
-static const char *reason_of(int status)
-{
-	switch (status) {
-	case 200:
-		return "OK";
-	case 400:
-		return "Bad Request";
-	case 403:
-		return "Forbidden";
-	case 404:
-		return "Not Found";
-	case 405:
-		return "Method Not Allowed";
-	case 409:
-		return "Conflict";
-	case 413:
-		return "Content Too Large";
-	case 416:
-		return "Range Not Satisfiable";
-	case 501:
-		return "Not Implemented";
-	case 507:
-		return "Insufficient Storage";
-	default:
-		return "Internal Server Error";
-	}
-}
-
 /* An answer has begun. */
 static void say(struct ts_peerapi_conn *conn, const char *head, size_t head_len,
 		const void *body, size_t len)
@@ -114,7 +87,7 @@ void ts_peerapi_reply(struct ts_peerapi_conn *conn, int status,
 			 "HTTP/1.1 %d %s\r\nContent-Type: %s\r\n"
 			 "Content-Length: %zu\r\n"
 			 "X-Content-Type-Options: nosniff\r\n%s\r\n",
-			 status, reason_of(status), type, len,
+			 status, ts_http_reason(status), type, len,
 			 conn->closes ? "Connection: close\r\n" : "");
 
 	say(conn, head, (size_t)n, body, len);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/base/decimal.h"
 #include "core/host/peerapi.h"
 #include "core/host/serve.h"
 
@@ -48,16 +49,14 @@ static bool read_field(const struct ts_peerapi_request *req, const char *name,
 
 static bool read_port(const char *target, uint16_t *out)
 {
-	const char *at = strrchr(target, ':');
-	unsigned port = 0;
+	const char *colon = strrchr(target, ':');
+	uint64_t port;
 
-	for (at = at ? at + 1 : target; *at; at++) {
-		if (*at < '0' || *at > '9' || port > UINT16_MAX)
-			return false;
-		port = port * 10 + (unsigned)(*at - '0');
-	}
+	if (!colon || ts_decimal_parse(colon + 1, strlen(colon + 1),
+				       UINT16_MAX, &port))
+		return false;
 	*out = (uint16_t)port;
-	return port > 0 && port <= UINT16_MAX && strchr(target, ':');
+	return port > 0;
 }
 
 /* Programs know a peer, or themselves, by such an address. */

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "core/base/decimal.h"
 #include "core/base/encode.h"
 #include "core/base/http1.h"
 #include "core/base/wire.h"
@@ -112,7 +113,7 @@ static bool split_authority(struct ts_proxy_parser *p, const char *text,
 {
 	const char *end = text + len, *host = text, *colon = NULL;
 	size_t host_len = len;
-	unsigned port = 0;
+	uint64_t port = otherwise;
 
 	if (len > 0 && *text == '[') {
 		const char *close = memchr(text, ']', len);
@@ -129,14 +130,11 @@ static bool split_authority(struct ts_proxy_parser *p, const char *text,
 		if (colon)
 			host_len = (size_t)(colon - text);
 	}
-	for (const char *at = colon ? colon + 1 : end; at < end; at++) {
-		if (*at < '0' || *at > '9' || port > UINT16_MAX)
-			return false;
-		port = port * 10 + (unsigned)(*at - '0');
-	}
-	if (!colon || colon + 1 == end)
-		port = otherwise;
-	if (port == 0 || port > UINT16_MAX)
+	if (colon && colon + 1 < end &&
+	    ts_decimal_parse(colon + 1, (size_t)(end - colon) - 1, UINT16_MAX,
+			     &port))
+		return false;
+	if (port == 0)
 		return false;
 	p->port = (uint16_t)port;
 	return ts_proxy_set_name(p->host, host, host_len);

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "core/base/http_date.h"
+#include "core/base/http_reason.h"
 #include "core/host/serve_internal.h"
 
 static void put(struct serve_conn *conn, const void *data, size_t len)
@@ -26,7 +27,7 @@ void serve_answer_head(struct serve_conn *conn, int status, const char *type,
 	char head[256], date[TS_HTTP_DATE_CAP];
 
 	snprintf(head, sizeof(head), "HTTP/1.1 %d %s\r\nDate: %s\r\n%s",
-		 status, ts_serve_reason(status),
+		 status, ts_http_reason(status),
 		 ts_http_date_format(time(NULL), date),
 		 conn->closes ? "Connection: close\r\n" :
 		 conn->req.is_http10 ? "Connection: keep-alive\r\n" : "");
@@ -56,7 +57,7 @@ void serve_answer_status(struct serve_conn *conn, int status)
 	int n = status == 404
 			? snprintf(text, sizeof(text), "404 page not found\n")
 			: snprintf(text, sizeof(text), "%d %s\n", status,
-				   ts_serve_reason(status));
+				   ts_http_reason(status));
 
 	serve_answer(conn, status, "text/plain; charset=utf-8",
 		     "X-Content-Type-Options: nosniff\r\n", text, (size_t)n);
@@ -111,7 +112,7 @@ void serve_answer_redirect(struct serve_conn *conn, int status, const char *to)
 
 	if (escaped && asprintf(&more, "Location: %s\r\n", to) >= 0)
 		n = asprintf(&page, "<a href=\"%s\">%s</a>.\n\n", escaped,
-			     ts_serve_reason(status));
+			     ts_http_reason(status));
 	if (page && n > 0)
 		serve_answer(conn, status, "text/html; charset=utf-8", more,
 			     page, (size_t)n);

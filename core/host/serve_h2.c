@@ -8,6 +8,7 @@
  * Source: net/http (http2Server), ipn/ipnlocal/serve.go (getServeHandler)
  */
 #include "core/base/err.h"
+#include "core/host/serve_backend.h"
 #include "core/host/serve_internal.h"
 
 /* -- streams --------------------------------------------------------------- */
@@ -51,12 +52,69 @@ static const struct ts_h2_server_ops h2_ops = {
 	.wants_output = on_wants_output,
 };
 
+/* -- backends between two streams ------------------------------------------ */
+
+static void drop_idle(struct serve_conn *carrier, unsigned i)
+{
+	serve_backend_free(carrier->idle[i]);
+	carrier->idle[i] = NULL;
+}
+
+void serve_h2_keep_backend(struct serve_conn *conn)
+{
+	struct serve_conn *carrier = conn->stream.carrier;
+
+	for (unsigned i = 0; carrier && i < SERVE_IDLE_BACKENDS; i++) {
+		if (carrier->idle[i])
+			continue;
+		carrier->idle[i] = conn->backend;
+		conn->backend->conn = carrier;
+		serve_backend_watch(conn->backend);
+		conn->backend = NULL;
+		return;
+	}
+}
+
+struct serve_backend *
+serve_h2_take_backend(struct serve_conn *conn,
+		      const struct ts_serve_target *target, bool wants_h2)
+{
+	struct serve_conn *carrier = conn->stream.carrier;
+
+	for (unsigned i = 0; carrier && i < SERVE_IDLE_BACKENDS; i++) {
+		struct serve_backend *b = carrier->idle[i];
+
+		if (!b || !serve_backend_fits(b, target, wants_h2))
+			continue;
+		carrier->idle[i] = NULL;
+		b->conn = conn;
+		return b;
+	}
+	return NULL;
+}
+
+/* What a backend says unasked is its end. */
+static void look_at_idle(struct serve_conn *carrier)
+{
+	for (unsigned i = 0; i < SERVE_IDLE_BACKENDS; i++) {
+		struct serve_backend *b = carrier->idle[i];
+
+		if (!b)
+			continue;
+		(void)serve_backend_fill(b);
+		if (b->has_ended || ts_byte_queue_len(&b->in) > 0)
+			drop_idle(carrier, i);
+	}
+}
+
 void serve_h2_close(struct serve_conn *carrier)
 {
 	struct ts_link *head = &carrier->member->serve->conns;
 
 	if (!carrier->h2)
 		return;
+	for (unsigned i = 0; i < SERVE_IDLE_BACKENDS; i++)
+		drop_idle(carrier, i);
 	for (struct ts_link *at = head->next; at != head; at = at->next) {
 		struct serve_conn *conn =
 			TS_LINK_OWNER(at, struct serve_conn, link);
@@ -120,6 +178,7 @@ bool serve_h2_step(struct serve_conn *conn)
 
 	more |= take_input(conn);
 	more |= give_output(conn);
+	look_at_idle(conn);
 	if (!ts_h2_server_is_over(conn->h2) &&
 	    !(conn->stream.has_ended && ts_byte_queue_len(&conn->in) == 0))
 		return more;

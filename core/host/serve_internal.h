@@ -40,6 +40,7 @@ enum {
 	SERVE_QUEUE_BYTES = 256 * 1024,
 	SERVE_DISCARD_BYTES = 256 * 1024, /* of a body that nobody wants */
 	SERVE_SERVICE_CAP = 68, /* "svc:" and a label */
+	SERVE_IDLE_BACKENDS = 4, /* between two streams, of what carries them */
 };
 
 struct serve_conn;
@@ -138,6 +139,7 @@ struct serve_conn {
 	bool closes; /* after this answer */
 	/* serve_h2.c; NULL: it carries none */
 	struct ts_h2_server *h2;
+	struct serve_backend *idle[SERVE_IDLE_BACKENDS]; /* or NULL */
 	/* serve_files.c */
 	int file_fd; /* -1: none */
 	uint64_t file_left;
@@ -165,6 +167,12 @@ void serve_h2_follow_due(struct serve_conn *conn, bool has_moved);
 /* Says that it is the end, where nothing is under way; false: something is. */
 bool serve_h2_end(struct serve_conn *conn);
 void serve_h2_close(struct serve_conn *conn);
+/* A stream's backend is kept for another stream, if there is room. */
+void serve_h2_keep_backend(struct serve_conn *conn);
+/* One that leads to target, or NULL. */
+struct serve_backend *
+serve_h2_take_backend(struct serve_conn *conn,
+		      const struct ts_serve_target *target, bool wants_h2);
 
 /* -- serve_http.c ---------------------------------------------------------- */
 /* One step; true: something was done, and more may be. */

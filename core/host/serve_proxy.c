@@ -198,9 +198,12 @@ static bool may_reuse(const struct serve_conn *conn,
 static int connect_backend(struct serve_conn *conn,
 			   const struct ts_serve_target *target)
 {
-	struct serve_backend *b = conn->backend;
 	bool wants_h2 = conn->stream.h2 && is_grpc(&conn->req);
+	struct serve_backend *b = conn->backend;
 
+	if (!b)
+		b = conn->backend = serve_h2_take_backend(conn, target,
+							  wants_h2);
 	if (may_reuse(conn, target, wants_h2)) {
 		b->is_reused = true;
 	} else {
@@ -383,10 +386,12 @@ static void finish(struct serve_conn *conn)
 	struct serve_backend *b = conn->backend;
 
 	if (!b->keeps_alive || !b->body_is_sent || b->has_ended ||
-	    b->body.kind == TS_BODY_TO_END)
+	    b->body.kind == TS_BODY_TO_END) {
 		drop_backend(conn);
-	else
+	} else {
 		b->idle_from_ms = ts_host_now_ms(conn->member->host);
+		serve_h2_keep_backend(conn);
+	}
 	serve_http_answered(conn);
 }
 

@@ -281,15 +281,30 @@ static void open_sockets(struct ts_port_mapper *m, const struct ts_ip *own)
 			  ts_strerror(err));
 }
 
+void ts_port_mapper_set_network(struct ts_port_mapper *m,
+				const struct ts_portmap_network *network)
+{
+	if (network->port && ts_ip_is_v4(&network->gateway) &&
+	    ts_ip_is_private(&network->gateway))
+		open_sockets(m, &network->own);
+	ts_portmap_set_network(&m->core, network, now_of(m));
+	settle(m);
+}
+
 void ts_port_mapper_update(struct ts_port_mapper *m, uint16_t port)
 {
 	struct ts_portmap_network network = {.port = port};
 
-	if (port && ts_default_gateway(&network.gateway, &network.own) == 0 &&
-	    ts_ip_is_private(&network.gateway))
-		open_sockets(m, &network.own);
-	ts_portmap_set_network(&m->core, &network, now_of(m));
-	settle(m);
+	if (port &&
+	    ts_default_gateway(&network.gateway, &network.own))
+		network.gateway = network.own = TS_IP_ZERO;
+	ts_port_mapper_set_network(m, &network);
+}
+
+void ts_port_mapper_allow_only(struct ts_port_mapper *m,
+			       enum ts_portmap_kind kind)
+{
+	ts_portmap_allow_only(&m->core, kind);
 }
 
 void ts_port_mapper_allow_upnp(struct ts_port_mapper *m, bool allowed)

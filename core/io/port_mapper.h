@@ -29,8 +29,13 @@ void ts_port_mapper_free(struct ts_port_mapper *m); /* NULL is fine */
 /* Our UDP port (0: nothing to map), at the start and whenever the network may
  * have changed: looks for the gateway. */
 void ts_port_mapper_update(struct ts_port_mapper *m, uint16_t port);
-void ts_port_mapper_allow_upnp(struct ts_port_mapper *m, bool allowed);
+/* The same with a gateway that was named, whoever is the default one. */
+void ts_port_mapper_set_network(struct ts_port_mapper *m,
+				const struct ts_portmap_network *network);
 /* As in portmap.h. */
+void ts_port_mapper_allow_only(struct ts_port_mapper *m,
+			       enum ts_portmap_kind kind);
+void ts_port_mapper_allow_upnp(struct ts_port_mapper *m, bool allowed);
 void ts_port_mapper_release(struct ts_port_mapper *m);
 bool ts_port_mapper_is_released(const struct ts_port_mapper *m);
 

@@ -67,6 +67,7 @@ static const struct {
 	{"POST", API "debug-packet-filter-matches", true,
 	 localapi_debug_filter_matches},
 	{"POST", API "debug-derp-region", true, localapi_derp_region},
+	{"GET", API "debug-portmap", true, localapi_debug_portmap},
 	{"GET", API "debug-peer-endpoint-changes", false,
 	 localapi_peer_endpoint_changes},
 	{"POST", API "debug-rotate-disco-key", true,
@@ -120,6 +121,8 @@ static const struct {
 	{"POST", API "netcheck", false, localapi_netcheck},
 	{"GET", API "usermetrics", false, localapi_user_metrics},
 	{"GET", API "metrics", true, localapi_client_metrics},
+	{"POST", API "upload-client-metrics", false, localapi_upload_metrics},
+	{"POST", API "handle-push-message", true, localapi_push_message},
 	{"POST", API "debug-capture", true, localapi_capture},
 	{"GET", API "files/", true, localapi_files},
 	{"DELETE", API "files/", true, localapi_files},
@@ -278,6 +281,7 @@ void ts_localapi_free(struct ts_localapi *api)
 	localapi_drops_end(api);
 	localapi_file_puts_end(api);
 	json_decref(api->outgoing);
+	json_decref(api->caller_metrics);
 	localapi_move_done(api, "the node was stopped");
 	bus_free(api->bus);
 	localapi_forget_key(api);

@@ -49,6 +49,12 @@ typedef void (*ts_localapi_cert_fn)(void *done_ctx,
 typedef void (*ts_localapi_resolved_fn)(void *done_ctx, const struct ts_ip *ips,
 					size_t count);
 
+struct ts_localapi_portmap {
+	struct ts_ip gateway, own; /* ::: found out */
+	int kind;		   /* an enum ts_portmap_kind; -1: any */
+	unsigned duration_s;
+};
+
 /* What only the engine can do. An op that is NULL is not served, and the
  * caller is told so. err gets one line. */
 struct ts_localapi_env {
@@ -95,6 +101,13 @@ struct ts_localapi_env {
 			    json_t *report,
 			    void (*done)(void *done_ctx, json_t *report),
 			    void *done_ctx);
+	/* Asks a gateway for a port, and gives it back. line() gets what comes
+	 * of it, and NULL last, which is not inside. 0, -EBUSY, -ENOMEM. */
+	int (*portmap)(void *ctx, const struct ts_localapi_portmap *wish,
+		       void (*line)(void *line_ctx, const char *text),
+		       void *line_ctx);
+	/* Nobody listens any more; no line() follows. */
+	void (*portmap_leave)(void *ctx);
 	/* A connection to an address of the tailnet's. */
 	void (*dial)(void *ctx, const struct ts_addr *to,
 		     ts_localapi_dialled_fn done, void *done_ctx);

@@ -32,6 +32,7 @@ struct ts_localapi {
 	uint64_t log_quota_ms; /* log_routes.c: whose lines those are */
 	unsigned log_quota_used, log_readers;
 	unsigned recordings; /* bugreport_route.c: that are under way */
+	json_t *caller_metrics; /* caller_metrics.c: by name; NULL: none yet */
 	struct localapi_move *move; /* login_routes.c: a start elsewhere */
 };
 
@@ -230,6 +231,13 @@ void localapi_netcheck(const struct localapi_call *call);
 /* metrics_routes.c */
 void localapi_user_metrics(const struct localapi_call *call);
 void localapi_client_metrics(const struct localapi_call *call);
+/* portmap_route.c */
+void localapi_debug_portmap(const struct localapi_call *call);
+/* caller_metrics.c */
+void localapi_upload_metrics(const struct localapi_call *call);
+void localapi_push_message(const struct localapi_call *call);
+/* Prometheus' text; heap, NULL: out of memory. */
+char *localapi_caller_metrics(const struct ts_localapi *api);
 /* drop_routes.c */
 void localapi_files(const struct localapi_call *call);
 void localapi_file_targets(const struct localapi_call *call);

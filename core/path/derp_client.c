@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * derp_client.c - our side of one connection to a DERP server
  *
+ * The upgrade, who we are, what we send; derp_client_frames.c has what the
+ * server sends.
+ *
  * ops->write may find the stream broken and lead straight back to
  * ts_derp_client_close(), so after each call out the epoch tells whether the
  * connection that we were serving is still there.
@@ -17,6 +20,7 @@
 #include "core/base/http1.h"
 #include "core/base/log.h"
 #include "core/crypto/secret.h"
+#include "core/path/derp_client_internal.h"
 #include "core/path/derp_info_json.h"
 
 enum {
@@ -24,8 +28,6 @@ enum {
 	REQUEST_CAP = 1024,
 	CLIENT_INFO_CAP =
 		DERP_FRAME_HEADER_LEN + TS_KEY_LEN + TS_BOX_OVERHEAD + 128,
-	/* A server that is wrong about its restart must not cut us off. */
-	RESTART_MAX_MS = 10000,
 };
 
 static const char *state_name(enum ts_derp_client_state state)
@@ -41,7 +43,8 @@ static const char *state_name(enum ts_derp_client_state state)
 	return names[state];
 }
 
-static void set_state(struct ts_derp_client *c, enum ts_derp_client_state next)
+void ts_derp_client_set_state(struct ts_derp_client *c,
+			      enum ts_derp_client_state next)
 {
 	if (c->state != next)
 		log_debug("derp-%d: %s -> %s", c->region, state_name(c->state),
@@ -49,12 +52,12 @@ static void set_state(struct ts_derp_client *c, enum ts_derp_client_state next)
 	c->state = next;
 }
 
-static bool is_introduced(const struct ts_derp_client *c)
+bool ts_derp_client_is_introduced(const struct ts_derp_client *c)
 {
 	return c->state >= DERP_CLIENT_INTRODUCED;
 }
 
-/* -- write queue --------------------------------------------------------- */
+/* -- write queue ---------------------------------------------------------- */
 
 static void drop_oldest(struct ts_derp_client *c)
 {
@@ -81,14 +84,14 @@ static int enqueue(struct ts_derp_client *c, const uint8_t *frame, size_t len)
 	return 0;
 }
 
-static bool is_slow(struct ts_derp_client *c)
+bool ts_derp_client_is_slow(struct ts_derp_client *c)
 {
 	return c->ops->queued(c->ctx) > DERP_STREAM_QUEUED_MAX_BYTES;
 }
 
 static bool can_write(struct ts_derp_client *c)
 {
-	return is_introduced(c) && !is_slow(c);
+	return ts_derp_client_is_introduced(c) && !ts_derp_client_is_slow(c);
 }
 
 /* Over the server's rate the packet is dropped silently, as a network would. */
@@ -112,7 +115,7 @@ static void pump_queue(struct ts_derp_client *c, uint64_t now_ms)
 		write_packet(c, q.frame, q.len, now_ms);
 		free(q.frame);
 	}
-	c->slow_retry_ms = c->queue_len > 0 && is_introduced(c)
+	c->slow_retry_ms = c->queue_len > 0 && ts_derp_client_is_introduced(c)
 				   ? now_ms + DERP_SLOW_RETRY_MS
 				   : UINT64_MAX;
 }
@@ -134,7 +137,8 @@ int ts_derp_client_send(struct ts_derp_client *c,
 		return 0;
 	}
 	err = enqueue(c, frame, len);
-	if (!err && is_introduced(c) && c->slow_retry_ms == UINT64_MAX)
+	if (!err && ts_derp_client_is_introduced(c) &&
+	    c->slow_retry_ms == UINT64_MAX)
 		c->slow_retry_ms = now_ms + DERP_SLOW_RETRY_MS;
 	return err;
 }
@@ -144,7 +148,7 @@ void ts_derp_client_drained(struct ts_derp_client *c, uint64_t now_ms)
 	pump_queue(c, now_ms);
 }
 
-/* -- start --------------------------------------------------------------- */
+/* -- start ---------------------------------------------------------------- */
 
 static void write_note_preferred(struct ts_derp_client *c)
 {
@@ -155,9 +159,8 @@ static void write_note_preferred(struct ts_derp_client *c)
 		c->ops->write(c->ctx, frame, w.len);
 }
 
-/* ClientInfo, and NotePreferred right behind it when this is our home. */
-static int introduce(struct ts_derp_client *c,
-		     const struct ts_public_key *server)
+int ts_derp_client_introduce(struct ts_derp_client *c,
+			     const struct ts_public_key *server)
 {
 	static const struct ts_derp_client_info info = {
 		.version = DERP_PROTOCOL_VERSION,
@@ -179,7 +182,7 @@ static int introduce(struct ts_derp_client *c,
 					json, (size_t)len);
 	if (err)
 		return err;
-	set_state(c, DERP_CLIENT_INTRODUCED);
+	ts_derp_client_set_state(c, DERP_CLIENT_INTRODUCED);
 	c->ops->write(c->ctx, frame, w.len);
 	if (c->epoch == epoch && c->is_home)
 		write_note_preferred(c);
@@ -233,176 +236,16 @@ int ts_derp_client_open(struct ts_derp_client *c,
 	c->now_ms = now_ms;
 	c->last_frame_ms = now_ms;
 	c->handshake_until_ms = now_ms + DERP_HANDSHAKE_TIMEOUT_MS;
-	set_state(c, DERP_CLIENT_UPGRADING);
+	ts_derp_client_set_state(c, DERP_CLIENT_UPGRADING);
 	err = write_request(c, hello);
 	if (c->epoch != epoch)
 		return -ECANCELED;
 	if (!err && hello->meta_key)
-		err = introduce(c, hello->meta_key);
+		err = ts_derp_client_introduce(c, hello->meta_key);
 	return err;
 }
 
-/* -- frames -------------------------------------------------------------- */
-
-static int got_server_key(struct ts_derp_client *c,
-			  const struct ts_derp_frame *frame)
-{
-	struct ts_public_key server;
-	int err;
-
-	if (c->state != DERP_CLIENT_GREETING)
-		return 0; /* after a fast start it comes late, and is known */
-	err = ts_derp_read_server_key(frame, &server);
-	return err ? err : introduce(c, &server);
-}
-
-static int read_server_info(struct ts_derp_client *c,
-			    const struct ts_derp_frame *frame,
-			    struct ts_derp_server_info *info)
-{
-	char json[DERP_INFO_JSON_MAX_LEN + 1];
-	size_t len;
-	int err;
-
-	err = ts_derp_open_info(frame, &c->box, json, &len);
-	return err ? err : ts_derp_server_info_from_json(json, len, info);
-}
-
-static int got_server_info(struct ts_derp_client *c,
-			   const struct ts_derp_frame *frame)
-{
-	struct ts_derp_server_info info = {0};
-	int err;
-
-	if (c->state != DERP_CLIENT_INTRODUCED)
-		return -EPROTO;
-	err = read_server_info(c, frame, &info);
-	if (err)
-		return err;
-	ts_token_bucket_init(&c->rate, info.bucket_bytes_per_s,
-			     info.bucket_burst_bytes, c->now_ms);
-	set_state(c, DERP_CLIENT_READY);
-	c->ops->ready(c->ctx, c->now_ms);
-	return 0;
-}
-
-static int got_packet(struct ts_derp_client *c,
-		      const struct ts_derp_frame *frame)
-{
-	struct ts_public_key src;
-	const uint8_t *pkt;
-	size_t len;
-	int err;
-
-	err = ts_derp_read_packet(frame, &src, &pkt, &len);
-	if (!err)
-		c->ops->packet(c->ctx, &src, pkt, len, c->now_ms);
-	return err;
-}
-
-static int got_peer_gone(struct ts_derp_client *c,
-			 const struct ts_derp_frame *frame)
-{
-	struct ts_public_key peer;
-	uint8_t reason;
-	int err;
-
-	err = ts_derp_read_peer_gone(frame, &peer, &reason);
-	if (!err)
-		c->ops->peer_gone(c->ctx, &peer);
-	return err;
-}
-
-static int got_ping(struct ts_derp_client *c, const struct ts_derp_frame *frame)
-{
-	uint8_t pong[DERP_SMALL_FRAME_CAP], data[DERP_PING_LEN];
-	struct ts_writer w = ts_writer_init(pong, sizeof(pong));
-	int err;
-
-	err = ts_derp_read_ping(frame, data);
-	if (err)
-		return err;
-	if (is_slow(c)) {
-		c->dropped_pongs++;
-		return 0;
-	}
-	err = ts_derp_write_ping(&w, DERP_PONG, data);
-	if (!err)
-		c->ops->write(c->ctx, pong, w.len);
-	return err;
-}
-
-static int got_pong(struct ts_derp_client *c, const struct ts_derp_frame *frame)
-{
-	uint8_t data[DERP_PING_LEN];
-	int err = ts_derp_read_ping(frame, data);
-
-	if (!err && memcmp(data, c->check_data, sizeof(data)) == 0)
-		c->check_until_ms = UINT64_MAX;
-	return err;
-}
-
-/* The server's words go to logs and status pages: printable ASCII only. */
-static int got_health(struct ts_derp_client *c,
-		      const struct ts_derp_frame *frame)
-{
-	struct ts_reader r = ts_reader_init(frame->payload, frame->len);
-	char text[DERP_HEALTH_TEXT_CAP];
-	size_t len = 0;
-
-	while (r.left > 0 && len < sizeof(text) - 1) {
-		char ch = (char)ts_read_u8(&r);
-
-		text[len++] = isprint((unsigned char)ch) ? ch : '?';
-	}
-	text[len] = '\0';
-	if (len > 0 || c->has_problem)
-		c->ops->health(c->ctx, len > 0 ? text : NULL);
-	c->has_problem = len > 0;
-	return 0;
-}
-
-static int got_restarting(struct ts_derp_client *c,
-			  const struct ts_derp_frame *frame)
-{
-	uint32_t reconnect_in_ms, try_for_ms;
-	int err;
-
-	err = ts_derp_read_restarting(frame, &reconnect_in_ms, &try_for_ms);
-	if (err)
-		return err;
-	c->restart_in_ms = reconnect_in_ms < RESTART_MAX_MS ? reconnect_in_ms
-							    : RESTART_MAX_MS;
-	log_info("derp-%d: server restarts, reconnect in %u ms", c->region,
-		 c->restart_in_ms);
-	return 0;
-}
-
-static int dispatch(struct ts_derp_client *c, const struct ts_derp_frame *frame)
-{
-	if (frame->type == DERP_SERVER_KEY)
-		return got_server_key(c, frame);
-	if (!is_introduced(c))
-		return -EPROTO;
-	switch (frame->type) {
-	case DERP_SERVER_INFO:
-		return got_server_info(c, frame);
-	case DERP_RECV_PACKET:
-		return got_packet(c, frame);
-	case DERP_PEER_GONE:
-		return got_peer_gone(c, frame);
-	case DERP_PING:
-		return got_ping(c, frame);
-	case DERP_PONG:
-		return got_pong(c, frame);
-	case DERP_HEALTH:
-		return got_health(c, frame);
-	case DERP_RESTARTING:
-		return got_restarting(c, frame);
-	default:
-		return 0; /* KeepAlive, and what only servers or meshes say */
-	}
-}
+/* -- frames --------------------------------------------------------------- */
 
 static int got_frame(void *ctx, const struct ts_derp_frame *frame)
 {
@@ -411,7 +254,7 @@ static int got_frame(void *ctx, const struct ts_derp_frame *frame)
 	int err;
 
 	c->last_frame_ms = c->now_ms;
-	err = dispatch(c, frame);
+	err = ts_derp_client_take_frame(c, frame);
 	if (c->epoch != epoch)
 		return -ECANCELED;
 	if (err)
@@ -420,7 +263,7 @@ static int got_frame(void *ctx, const struct ts_derp_frame *frame)
 	return err;
 }
 
-/* -- upgrade ------------------------------------------------------------- */
+/* -- upgrade -------------------------------------------------------------- */
 
 /* Puts the answer's head together. Frames may follow it in the same segment:
  * *rest_len bytes at the end of data. -EAGAIN: not complete yet. */
@@ -464,21 +307,21 @@ int ts_derp_client_input(struct ts_derp_client *c, const uint8_t *data,
 		err = read_upgrade(c, data, len, &rest_len);
 		if (err)
 			return err == -EAGAIN ? 0 : err;
-		set_state(c, DERP_CLIENT_GREETING);
+		ts_derp_client_set_state(c, DERP_CLIENT_GREETING);
 		data += len - rest_len;
 		len = rest_len;
 	}
 	return ts_derp_stream_input(&c->stream, data, len, got_frame, c);
 }
 
-/* -- upkeep -------------------------------------------------------------- */
+/* -- upkeep --------------------------------------------------------------- */
 
 void ts_derp_client_set_home(struct ts_derp_client *c, bool is_home)
 {
 	if (c->is_home == is_home)
 		return;
 	c->is_home = is_home;
-	if (is_introduced(c))
+	if (ts_derp_client_is_introduced(c))
 		write_note_preferred(c);
 }
 
@@ -487,7 +330,7 @@ void ts_derp_client_check(struct ts_derp_client *c, uint64_t now_ms)
 	uint8_t ping[DERP_SMALL_FRAME_CAP];
 	struct ts_writer w = ts_writer_init(ping, sizeof(ping));
 
-	if (!is_introduced(c))
+	if (!ts_derp_client_is_introduced(c))
 		return;
 	ts_random_bytes(c->check_data, sizeof(c->check_data));
 	c->check_until_ms = now_ms + DERP_CHECK_TIMEOUT_MS;
@@ -529,7 +372,7 @@ int ts_derp_client_tick(struct ts_derp_client *c, uint64_t now_ms)
 void ts_derp_client_close(struct ts_derp_client *c)
 {
 	c->epoch++;
-	set_state(c, DERP_CLIENT_CLOSED);
+	ts_derp_client_set_state(c, DERP_CLIENT_CLOSED);
 	ts_byte_queue_clear(&c->http);
 	ts_derp_stream_clear(&c->stream);
 	ts_wipe(&c->box, sizeof(c->box));

@@ -358,9 +358,9 @@ void ts_portmap_set_network(struct ts_portmap *p,
 
 void ts_portmap_allow_upnp(struct ts_portmap *p, bool allowed, uint64_t now_ms)
 {
-	if (allowed == !p->no_upnp)
+	if (allowed == !p->is_off[PORTMAP_UPNP])
 		return;
-	p->no_upnp = !allowed;
+	p->is_off[PORTMAP_UPNP] = !allowed;
 	if (p->state == PORTMAP_OFF || p->state == PORTMAP_RELEASING)
 		return;
 	if (p->has_mapping && p->kind != PORTMAP_UPNP)
@@ -369,14 +369,23 @@ void ts_portmap_allow_upnp(struct ts_portmap *p, bool allowed, uint64_t now_ms)
 	release(p, now_ms);
 }
 
+void ts_portmap_allow_only(struct ts_portmap *p, enum ts_portmap_kind kind)
+{
+	for (int i = 0; i < PORTMAP_KINDS; i++)
+		p->is_off[i] = p->is_off[i] || i != (int)kind;
+}
+
 void ts_portmap_input(struct ts_portmap *p, const struct ts_addr *from,
 		      const uint8_t *pkt, size_t len, uint64_t now_ms)
 {
+	enum ts_portmap_kind kind = kind_of(from, pkt, len);
 	struct ts_pxp_response response;
 
 	if (p->state == PORTMAP_OFF)
 		return;
-	count_input(p, kind_of(from, pkt, len), from, now_ms);
+	count_input(p, kind, from, now_ms);
+	if (p->is_off[kind])
+		return;
 	if (from->port != PXP_PORT)
 		portmap_input_ssdp(p, &from->ip, pkt, len, now_ms);
 	else if (ts_ip_equal(&from->ip, &p->network.gateway) &&

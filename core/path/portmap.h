@@ -92,7 +92,7 @@ struct ts_portmap {
 	enum ts_portmap_state state;
 	uint64_t timer_ms; /* of the state; UINT64_MAX: none */
 	struct ts_portmap_network network;
-	bool no_upnp;
+	bool is_off[PORTMAP_KINDS]; /* not to be asked by */
 	bool is_closing; /* after the release: nothing more */
 
 	/* the search */
@@ -133,6 +133,8 @@ void ts_portmap_set_network(struct ts_portmap *p,
 			    uint64_t now_ms);
 /* A mapping by UPnP is released when UPnP is no longer wanted. */
 void ts_portmap_allow_upnp(struct ts_portmap *p, bool allowed, uint64_t now_ms);
+/* By no other kind; before the first network. */
+void ts_portmap_allow_only(struct ts_portmap *p, enum ts_portmap_kind kind);
 /* Give the mapping back, and do nothing any more; is_released() when that is
  * done, within a second. */
 void ts_portmap_release(struct ts_portmap *p, uint64_t now_ms);

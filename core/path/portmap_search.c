@@ -66,11 +66,15 @@ void portmap_probe(struct ts_portmap *p, uint64_t now_ms)
 	memset(p->was_tried, 0, sizeof(p->was_tried));
 	p->pmp_ip = TS_IP_ZERO;
 	ts_upnp_reset(&p->upnp, &p->network.gateway);
-	portmap_send(p, pmp, ts_pmp_write_external(pmp));
-	portmap_send(p, pcp, ts_pcp_write_announce(&p->network.own, pcp));
-	if (p->no_upnp)
-		p->found.by_kind[PORTMAP_UPNP] = TS_NO;
-	else
+	for (int i = 0; i < PORTMAP_KINDS; i++)
+		if (p->is_off[i])
+			p->found.by_kind[i] = TS_NO;
+	if (!p->is_off[PORTMAP_PMP])
+		portmap_send(p, pmp, ts_pmp_write_external(pmp));
+	if (!p->is_off[PORTMAP_PCP])
+		portmap_send(p, pcp,
+			     ts_pcp_write_announce(&p->network.own, pcp));
+	if (!p->is_off[PORTMAP_UPNP])
 		search_upnp(p);
 }
 
@@ -134,8 +138,8 @@ void portmap_look_at_probe(struct ts_portmap *p, uint64_t now_ms)
 	if (now_ms < p->timer_ms)
 		return;
 	if (p->found.by_kind[PORTMAP_PCP] != TS_YES &&
-	    p->found.by_kind[PORTMAP_UPNP] != TS_YES && !p->no_upnp &&
-	    now_ms < ssdp_end_ms)
+	    p->found.by_kind[PORTMAP_UPNP] != TS_YES &&
+	    !p->is_off[PORTMAP_UPNP] && now_ms < ssdp_end_ms)
 		p->timer_ms = ssdp_end_ms;
 	else
 		portmap_ask_next(p, now_ms);
@@ -167,7 +171,7 @@ void portmap_input_ssdp(struct ts_portmap *p, const struct ts_ip *from,
 {
 	struct ts_ssdp_device device;
 
-	if (p->no_upnp || now_ms > p->probed_ms + PORTMAP_SSDP_MS ||
+	if (now_ms > p->probed_ms + PORTMAP_SSDP_MS ||
 	    ts_ssdp_read_answer(pkt, len, &device) != 0)
 		return;
 	if (p->state == PORTMAP_ASKING_UPNP || p->state == PORTMAP_RELEASING)

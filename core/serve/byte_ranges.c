@@ -8,23 +8,18 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/base/decimal.h"
+
 #define UNIT "bytes="
 
 /* -- reading --------------------------------------------------------------- */
 
-/* Digits alone; -1: something else, or too many. */
+/* -1: it is none. */
 static int64_t number(const char *text, size_t len)
 {
-	int64_t n = 0;
+	uint64_t n;
 
-	if (len == 0 || len > 18)
-		return -1;
-	for (size_t i = 0; i < len; i++) {
-		if (text[i] < '0' || text[i] > '9')
-			return -1;
-		n = n * 10 + (text[i] - '0');
-	}
-	return n;
+	return ts_decimal_parse(text, len, INT64_MAX, &n) ? -1 : (int64_t)n;
 }
 
 static void trim(const char **text, size_t *len)

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "core/base/decimal.h"
 #include "core/base/err.h"
 #include "core/base/http_trailers.h"
 
@@ -102,12 +103,12 @@ static int set(char **out, const uint8_t *value, size_t len)
 static int set_status(struct ts_h2_head *head, const uint8_t *value,
 		      size_t len)
 {
-	head->status = 0;
-	for (size_t i = 0; i < len; i++) {
-		if (len != 3 || value[i] < '0' || value[i] > '9')
-			return -EBADMSG;
-		head->status = head->status * 10 + (value[i] - '0');
-	}
+	uint64_t status;
+
+	if (len != 3 || ts_decimal_parse((const char *)value, len, 999,
+					 &status))
+		return -EBADMSG;
+	head->status = (int)status;
 	return 0;
 }
 

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "core/base/err.h"
+#include "core/base/http_reason.h"
 
 /* Of one connection, not of the message. */
 static const char *const hop_fields[] = {
@@ -218,7 +219,7 @@ int ts_serve_write_answer(struct ts_byte_queue *out,
 
 	snprintf(line, sizeof(line), "HTTP/1.1 %03d ", head->status);
 	put_text(&o, line);
-	put_text(&o, ts_serve_reason(head->status));
+	put_text(&o, ts_http_reason(head->status));
 	put(&o, "\r\n", 2);
 	for (size_t i = 0; i < head->field_count; i++) {
 		const struct ts_http1_field *f = &head->fields[i];
@@ -242,38 +243,6 @@ int ts_serve_write_answer(struct ts_byte_queue *out,
 		put_field(&o, "Connection", "close");
 	put(&o, "\r\n", 2);
 	return o.err;
-}
-
-const char *ts_serve_reason(int status)
-{
-	static const struct {
-		int status;
-		const char *text;
-	} reasons[] = {
-		{100, "Continue"}, {101, "Switching Protocols"},
-		{103, "Early Hints"}, {200, "OK"}, {201, "Created"},
-		{202, "Accepted"}, {204, "No Content"},
-		{206, "Partial Content"}, {301, "Moved Permanently"},
-		{302, "Found"}, {303, "See Other"}, {304, "Not Modified"},
-		{307, "Temporary Redirect"}, {308, "Permanent Redirect"},
-		{400, "Bad Request"}, {401, "Unauthorized"},
-		{403, "Forbidden"}, {404, "Not Found"},
-		{405, "Method Not Allowed"}, {408, "Request Timeout"},
-		{409, "Conflict"}, {410, "Gone"},
-		{412, "Precondition Failed"}, {413, "Content Too Large"},
-		{414, "URI Too Long"}, {415, "Unsupported Media Type"},
-		{416, "Range Not Satisfiable"}, {422, "Unprocessable Content"},
-		{429, "Too Many Requests"},
-		{431, "Request Header Fields Too Large"},
-		{500, "Internal Server Error"}, {501, "Not Implemented"},
-		{502, "Bad Gateway"}, {503, "Service Unavailable"},
-		{504, "Gateway Timeout"}, {505, "HTTP Version Not Supported"},
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(reasons); i++)
-		if (reasons[i].status == status)
-			return reasons[i].text;
-	return "Status";
 }
 
 /* -- values ---------------------------------------------------------------- */

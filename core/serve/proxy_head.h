@@ -41,8 +41,6 @@ struct ts_serve_answer {
 int ts_serve_write_answer(struct ts_byte_queue *out,
 			  const struct ts_serve_answer *answer);
 
-const char *ts_serve_reason(int status);
-
 /* RFC 2047, where it needs to be; heap. NULL: no memory. What is not UTF-8 is
  * "". */
 char *ts_serve_encode_value(const char *text);

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "core/base/decimal.h"
 #include "core/base/encode.h"
 #include "core/base/err.h"
 
@@ -232,16 +233,9 @@ static int set_host(struct ts_serve_target *out, const char *at, size_t len)
 
 static int set_port(struct ts_serve_target *out, const char *at, size_t len)
 {
-	unsigned port = 0;
+	uint64_t port;
 
-	if (len > 5)
-		return -EINVAL;
-	for (size_t i = 0; i < len; i++) {
-		if (!is_digit(at[i]))
-			return -EINVAL;
-		port = port * 10 + (unsigned)(at[i] - '0');
-	}
-	if (port == 0 || port > UINT16_MAX)
+	if (ts_decimal_parse(at, len, UINT16_MAX, &port) || port == 0)
 		return -EINVAL;
 	out->port = (uint16_t)port;
 	return 0;

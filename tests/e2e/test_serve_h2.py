@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from harness import needs
-from test_serve import (NAME, backend, big, curl, handlers, output, python,
-                        serve)
+from test_serve import (NAME, Backend, backend, big, curl, handlers, output,
+                        python, serve)
 from test_serve_tls import acme, https, web
 
 __all__ = ["acme", "backend", "web"]  # fixtures
@@ -98,6 +98,78 @@ print(got.decode())
     seen = raw.seen[0]
     assert "Trailer: X-Mine\r\n" in seen
     assert seen.endswith("\r\n\r\n3\r\nabc\r\n0\r\nX-Mine: 7\r\n\r\n")
+
+
+# -- many, and too many -----------------------------------------------------------
+
+
+class Busy(Backend):
+    request_queue_size = 512
+
+
+@pytest.fixture
+def busy():
+    server = Busy()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@needs("h2load")
+def test_many_streams_of_many_connections(web, call, acme, busy):
+    serve(web, https(**{"/": {"Proxy": str(busy.port)},
+                        "/text": {"Text": "hello"}}))
+    for path, count in (("/text", 4000), ("/a", 400)):
+        program = call("laptop", "h2load", "-n", str(count), "-c", "4", "-m",
+                       "50", f"https://{NAME}{path}", key="key-bob")
+        assert program.code == 0, program.err
+        assert f"{count} done, {count} succeeded, 0 failed" in output(program)
+    # a stream's backend is kept for the next one
+    assert len({seen[4] for seen in busy.seen}) < 400
+    curl(call, "--cacert", acme.ca, f"https://{NAME}/text")
+
+
+# A request that is taken back at once, as often as it is let.
+RESETS = r"""
+import ssl, struct
+def frame(kind, flags, stream, data):
+    return (struct.pack(">I", len(data))[1:] + bytes((kind, flags)) +
+            struct.pack(">I", stream) + data)
+tls = ssl.create_default_context(cafile=%r)
+tls.set_alpn_protocols(["h2"])
+s = tls.wrap_socket(socket.create_connection((%r, 443), 20),
+                    server_hostname=%r)
+assert s.selected_alpn_protocol() == "h2"
+name = %r.encode()
+head = b"\x82\x87\x84\x01" + bytes((len(name),)) + name
+s.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b""))
+try:
+    for i in range(1, 20000, 2):
+        s.sendall(frame(1, 5, i, head) + frame(3, 0, i, bytes(4)))
+except OSError:
+    pass
+got = b""
+try:
+    while data := s.recv(65536):
+        got += data
+except OSError:
+    pass
+kinds, reason = [], None
+while len(got) >= 9:
+    size = int.from_bytes(got[:3], "big")
+    kinds.append(got[3])
+    if got[3] == 7:
+        reason = int.from_bytes(got[13:17], "big")
+    got = got[9 + size:]
+print(7 in kinds, reason)
+"""
+
+
+def test_who_takes_back_all_requests_is_sent_away(web, call, acme, backend):
+    serve(web, https(**{"/": {"Proxy": str(backend.port)}}))
+    out = python(call, RESETS % (str(acme.ca), NAME, NAME, NAME))
+    assert out.split()[0] == "True"
+    assert curl(call, "--cacert", acme.ca, f"https://{NAME}/a") == "GET /a"
 
 
 # -- gRPC -----------------------------------------------------------------------

@@ -147,6 +147,12 @@ static void then_exec(void)
 	execl("/bin/true", "true", NULL);
 }
 
+static void then_execlp(void)
+{
+	send_megabyte();
+	execlp("true", "true", NULL);
+}
+
 /* Its node is the parent's. */
 static void then__exit_in_child(void)
 {
@@ -503,6 +509,7 @@ static const struct {
 } shapes[] = {
 	SHAPE(then_exit), SHAPE(then__exit), SHAPE(then__Exit),
 	SHAPE(then_quick_exit), SHAPE(then_kill), SHAPE(then_exec),
+	SHAPE(then_execlp),
 	SHAPE(then__exit_in_child), SHAPE(longjmp_from_connect),
 	SHAPE(cancelled_connects), SHAPE(cancelled_anywhere),
 	SHAPE(cancelled_where_posix_says),
