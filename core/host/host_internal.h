@@ -124,6 +124,7 @@ struct ts_member {
 	struct ts_forwards *forwards;
 	struct ts_peerapi *peerapi;
 	struct ts_drop_box *drop_box; /* NULL: no files are taken */
+	struct ts_log_limit drop_limit, drop_failure_limit;
 	struct ts_serve *serve;
 	struct ts_proxy *proxy; /* NULL: not asked for */
 	char localapi_path[108]; /* where nothing served leads; "": none */

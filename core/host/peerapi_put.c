@@ -76,10 +76,17 @@ static const char *node_of(const struct ts_peerapi_conn *conn)
 	return peer && peer->stable_id ? peer->stable_id : "";
 }
 
+static bool may_log(const struct put *p, struct ts_log_limit *limit)
+{
+	return ts_log_allowed(limit, ts_host_now_ms(p->conn->member->host));
+}
+
 static void log_failure(const struct put *p, int err)
 {
 	char ip[TS_IP_TEXT_CAP];
 
+	if (!may_log(p, &p->conn->member->drop_failure_limit))
+		return;
 	log_warn("taildrop: a file of %s was not received: %s",
 		 ts_ip_format(&p->conn->remote.ip, ip), ts_strerror(err));
 }
@@ -120,9 +127,10 @@ static void finish(struct put *p)
 		fail(p, err);
 		return;
 	}
-	log_info("taildrop: a file of %llu bytes came from %s",
-		 (unsigned long long)(p->in->offset + p->in->received),
-		 ts_ip_format(&conn->remote.ip, ip));
+	if (may_log(p, &conn->member->drop_limit))
+		log_info("taildrop: a file of %llu bytes came from %s",
+			 (unsigned long long)(p->in->offset + p->in->received),
+			 ts_ip_format(&conn->remote.ip, ip));
 	ts_drop_in_close(p->in, false);
 	free(p);
 	ts_peerapi_reply(conn, 200, JSON_TYPE, empty, sizeof(empty) - 1);

@@ -1,6 +1,7 @@
 """Connections that are broken off leave nothing behind, however it is done.
 LEAK_CONNS says how many of each kind; a soak takes 2000."""
 import os
+import time
 
 import pytest
 
@@ -129,7 +130,7 @@ def test_nothing_is_left_of_what_is_broken_off(web, run, backend, tmp_path):
     def rests(before):
         return cost(web)[0] <= before + KEPT
 
-    fds = cost(web)[0]
+    fds, begin = cost(web)[0], time.monotonic()
     for times in 1, 2:  # what is made once is kept
         for kind in KINDS:
             play(kind, times)
@@ -138,4 +139,7 @@ def test_nothing_is_left_of_what_is_broken_off(web, run, backend, tmp_path):
             kb = cost(web)[1]
     print(f"{fds} descriptors, {kb} KB; then {cost(web)[1]} KB")
     assert cost(web)[1] < kb + GROWTH_KB
+    # and the log has five, and one a second
+    assert 0 < web.log.count("was not received") < \
+        10 + time.monotonic() - begin
     os.close(write)
