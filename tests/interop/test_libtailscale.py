@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -233,12 +234,14 @@ def test_python_example(sources, control, env, tmp_path):
     program = os.path.basename(os.path.realpath(sys.executable)).lower()
     with subprocess.Popen(
             [sys.executable, package / "examples/echo.py"],
-            stdout=subprocess.PIPE, text=True,
+            stdout=subprocess.PIPE, text=True, start_new_session=True,
             env=dict(env, PYTHONPATH=str(package), PYTHONUNBUFFERED="1"),
     ) as process:
         try:
             check_hears(process, control, tmp_path, program)
         finally:
+            # The child of each connection reads its end for ever.
+            os.killpg(process.pid, signal.SIGTERM)
             stop(process)
 
 
