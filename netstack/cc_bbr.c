@@ -49,7 +49,7 @@ static const uint16_t cycle_gain[CYCLE_LEN] = {
 	UNIT * 5 / 4, UNIT * 3 / 4, UNIT, UNIT, UNIT, UNIT, UNIT, UNIT,
 };
 
-/* -- the model ------------------------------------------------------------- */
+/* -- the model ------------------------------------------------------------ */
 static uint64_t bandwidth(const struct tcp_cc *cc)
 {
 	return cc->bbr.bw.best[0].value;
@@ -112,7 +112,7 @@ static unsigned cwnd_gain(const struct cc_bbr *b)
 	}
 }
 
-/* -- life ------------------------------------------------------------------ */
+/* -- life ----------------------------------------------------------------- */
 static void first_pacing(struct tcp_cc *cc, uint32_t srtt_us)
 {
 	uint64_t trip_us = srtt_us ? srtt_us : FIRST_RTT_US;
@@ -135,7 +135,7 @@ static void bbr_init(struct tcp_cc *cc, uint32_t srtt_us, uint64_t now_us)
 	first_pacing(cc, srtt_us);
 }
 
-/* -- bandwidth, rounds ----------------------------------------------------- */
+/* -- bandwidth, rounds ---------------------------------------------------- */
 static void update_bandwidth(struct tcp_cc *cc, const struct cc_ack *ack)
 {
 	struct cc_bbr *b = &cc->bbr;
@@ -155,7 +155,7 @@ static void update_bandwidth(struct tcp_cc *cc, const struct cc_ack *ack)
 		stack_best_max(&b->bw, BBR_BW_ROUNDS, b->rounds, bw);
 }
 
-/* -- what arrives beyond the rate ------------------------------------------ */
+/* -- what arrives beyond the rate ----------------------------------------- */
 static void begin_extra(struct cc_bbr *b, const struct cc_ack *ack)
 {
 	b->extra_from_us = ack->now_us;
@@ -202,7 +202,7 @@ static uint64_t extra_window(const struct tcp_cc *cc)
 	return extra < max ? extra : max;
 }
 
-/* -- modes ----------------------------------------------------------------- */
+/* -- modes ---------------------------------------------------------------- */
 void stack_bbr_begin_probe_bw(struct tcp_cc *cc, uint64_t now_us)
 {
 	struct cc_bbr *b = &cc->bbr;
@@ -267,7 +267,7 @@ static void look_for_drained(struct tcp_cc *cc, const struct cc_ack *ack)
 		stack_bbr_begin_probe_bw(cc, ack->now_us);
 }
 
-/* -- what follows from it -------------------------------------------------- */
+/* -- what follows from it ------------------------------------------------- */
 static void set_pacing(struct tcp_cc *cc, const struct cc_ack *ack)
 {
 	uint64_t rate;
@@ -364,7 +364,7 @@ static void bbr_ack(struct tcp_cc *cc, const struct cc_ack *ack,
 	set_cwnd(cc, ack, state);
 }
 
-/* -- events ---------------------------------------------------------------- */
+/* -- events --------------------------------------------------------------- */
 static uint32_t bbr_reduced(struct tcp_cc *cc, uint32_t flight)
 {
 	(void)flight;

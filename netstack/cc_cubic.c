@@ -40,7 +40,7 @@ static void cubic_init(struct tcp_cc *cc, uint32_t srtt_us, uint64_t now_us)
 	cc->cubic.round_min_us = cc->cubic.last_min_us = UINT32_MAX;
 }
 
-/* -- HyStart++ ------------------------------------------------------------- */
+/* -- HyStart++ ------------------------------------------------------------ */
 static void begin_round(struct cc_cubic *c, const struct cc_ack *ack)
 {
 	if (c->has_round && (int32_t)(ack->una - c->round_end) < 0)
@@ -93,7 +93,7 @@ static void hystart(struct tcp_cc *cc, const struct cc_ack *ack)
 	}
 }
 
-/* -- growth ---------------------------------------------------------------- */
+/* -- growth --------------------------------------------------------------- */
 /* Returns the bytes that are left for congestion avoidance. */
 static uint32_t slow_start(struct tcp_cc *cc, uint32_t acked)
 {
@@ -180,7 +180,7 @@ static void cubic_ack(struct tcp_cc *cc, const struct cc_ack *ack,
 		avoid_congestion(cc, ack, acked);
 }
 
-/* -- losses ---------------------------------------------------------------- */
+/* -- losses --------------------------------------------------------------- */
 static uint32_t cubic_reduced(struct tcp_cc *cc, uint32_t flight)
 {
 	struct cc_cubic *c = &cc->cubic;

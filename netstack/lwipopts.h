@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* -- platform -------------------------------------------------------------- */
+/* -- platform ------------------------------------------------------------- */
 #define NO_SYS 1
 #define SYS_LIGHTWEIGHT_PROT 0
 #define LWIP_NETCONN 0
@@ -32,7 +32,7 @@ void stack_pool_give(void *block);
 #define LWIP_DISABLE_TCP_SANITY_CHECKS 1
 #define LWIP_SUPPORT_CUSTOM_PBUF 1
 
-/* -- protocols ------------------------------------------------------------- */
+/* -- protocols ------------------------------------------------------------ */
 #define LWIP_IPV4 1
 #define LWIP_IPV6 1
 #define LWIP_IPV6_SCOPES 0
@@ -66,14 +66,14 @@ void stack_pool_give(void *block);
 #define LWIP_NETIF_LOOPBACK 0
 #define LWIP_HAVE_LOOPIF 0
 
-/* -- checksums: TCP's are made and checked on flat packets by us ----------- */
+/* -- checksums: TCP's are made and checked on flat packets by us ---------- */
 #define CHECKSUM_GEN_TCP 0
 #define CHECKSUM_CHECK_TCP 0
 #define CHECKSUM_CHECK_IP 0
 uint16_t stack_lwip_checksum(const void *data, int len);
 #define LWIP_CHKSUM stack_lwip_checksum
 
-/* -- TCP ------------------------------------------------------------------- */
+/* -- TCP ------------------------------------------------------------------ */
 #define LWIP_TCP 1
 #define LWIP_TCP_KEEPALIVE 1
 #define LWIP_CALLBACK_API 1

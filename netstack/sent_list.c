@@ -23,7 +23,7 @@ void stack_sent_deinit(struct sent_list *l)
 	stack_sent_init(l);
 }
 
-/* -- in order of transmission ---------------------------------------------- */
+/* -- in order of transmission --------------------------------------------- */
 static void link_newest(struct sent_list *l, uint64_t id)
 {
 	struct stack_sent *sent = stack_sent_at(l, id);
@@ -51,7 +51,7 @@ static void unlink_flight(struct sent_list *l, const struct stack_sent *sent)
 	l->flight_bytes -= sent->len;
 }
 
-/* -- states ---------------------------------------------------------------- */
+/* -- states --------------------------------------------------------------- */
 static void leave_state(struct sent_list *l, const struct stack_sent *sent)
 {
 	switch (sent->state) {
@@ -108,7 +108,7 @@ void stack_sent_set_resent(struct sent_list *l, uint64_t id, uint64_t now_us)
 	stack_sent_set_found(l, id);
 }
 
-/* -- in order of sequence -------------------------------------------------- */
+/* -- in order of sequence ------------------------------------------------- */
 static int grow(struct sent_list *l)
 {
 	size_t cap = l->cap ? l->cap * 2 : CAP_FIRST;

@@ -80,7 +80,7 @@ void stack_free(struct stack *s)
 	free(s);
 }
 
-/* -- addresses ------------------------------------------------------------- */
+/* -- addresses ------------------------------------------------------------ */
 static void end_connections(struct stack *s)
 {
 	for (struct stack_tcp *t = s->conns, *next; t; t = next) {
@@ -122,7 +122,7 @@ void stack_routes_changed(struct stack *s)
 	end_time_waits(s);
 }
 
-/* -- packets in ------------------------------------------------------------ */
+/* -- packets in ----------------------------------------------------------- */
 static void dispatch(struct stack *s, const struct stack_dgram *d)
 {
 	switch (d->proto) {
@@ -187,7 +187,7 @@ void stack_input_staying(struct stack *s, uint8_t *ip, size_t len,
 	input(s, ip, len, ip, now_ms);
 }
 
-/* -- time ------------------------------------------------------------------ */
+/* -- time ----------------------------------------------------------------- */
 static uint64_t min_u64(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;

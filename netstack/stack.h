@@ -242,7 +242,7 @@ int stack_echo_send(struct stack_echo *e, const struct ts_ip *to, uint16_t seq,
 		    const void *data, size_t len);
 void stack_echo_close(struct stack_echo *e); /* NULL is fine */
 
-/* -- what we route for others (ops->forwards()) ------------------------ */
+/* -- what we route for others (ops->forwards()) --------------------------- */
 /* From an address that is not ours, and what came from there to a peer: 0,
  * -EMSGSIZE, -ENETUNREACH. */
 int stack_forward_udp(struct stack *s, const struct ts_addr *from,

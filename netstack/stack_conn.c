@@ -24,7 +24,7 @@ enum {
 	UNACKED_MAX = 48,   /* segments, at most, for one ACK: a bundle */
 };
 
-/* -- life ------------------------------------------------------------------ */
+/* -- life ----------------------------------------------------------------- */
 struct stack_tcp *stack_tcp_new(struct stack *s, const struct ts_addr *local,
 				const struct ts_addr *remote,
 				const struct stack_tcp_ops *ops, void *user)
@@ -72,7 +72,7 @@ void stack_tcp_free(struct stack_tcp *t)
 	free(t);
 }
 
-/* -- events ---------------------------------------------------------------- */
+/* -- events --------------------------------------------------------------- */
 void stack_tcp_unqueue(struct stack_tcp *t)
 {
 	struct stack *s = t->s;
@@ -162,7 +162,7 @@ void stack_tell_owners(struct stack *s)
 	s->is_telling = false;
 }
 
-/* -- what lwIP tells us ---------------------------------------------------- */
+/* -- what lwIP tells us --------------------------------------------------- */
 static void on_error(void *arg, err_t err)
 {
 	struct stack_tcp *t = arg;
@@ -268,7 +268,7 @@ void stack_tcp_attach(struct stack_tcp *t, struct tcp_pcb *pcb)
 	t->s->count.tcp_active++;
 }
 
-/* -- on loan --------------------------------------------------------------- */
+/* -- on loan -------------------------------------------------------------- */
 void stack_tcp_enter(struct stack_tcp *t)
 {
 	stack_lwip_use(t->s);

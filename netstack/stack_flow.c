@@ -76,7 +76,7 @@ void stack_tcp_control(struct stack *s, const struct ts_addr *local,
 		      TCP_SUM_AT, NULL, 0);
 }
 
-/* -- TIME-WAIT ------------------------------------------------------------- */
+/* -- TIME-WAIT ------------------------------------------------------------ */
 void stack_tw_remove(struct stack *s, struct stack_tw *tw)
 {
 	stack_flow_take(s, &tw->local, &tw->remote, &tw->flow);
@@ -146,7 +146,7 @@ static bool time_wait_input(struct stack *s, struct stack_tw *tw,
 	return false;
 }
 
-/* -- segments -------------------------------------------------------------- */
+/* -- segments ------------------------------------------------------------- */
 static void read_sacks(struct ts_reader *r, struct stack_segment *seg)
 {
 	while (r->left >= 8 && seg->sack_count < TCP_SACKS_MAX) {

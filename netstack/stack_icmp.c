@@ -111,7 +111,7 @@ void stack_icmp_unreachable(struct stack *s, const struct stack_dgram *d,
 		  d->packet, quote);
 }
 
-/* -- errors about what we sent --------------------------------------------- */
+/* -- errors about what we sent -------------------------------------------- */
 static int v4_errno(uint8_t type, uint8_t code)
 {
 	static const int16_t by_code[] = {
@@ -200,7 +200,7 @@ static void error_input(struct stack *s, struct ts_reader *r, bool v4, int err)
 		echo_error(s, local.port >> 8, &q.dst, seq, err);
 }
 
-/* -- in -------------------------------------------------------------------- */
+/* -- in ------------------------------------------------------------------- */
 static void message_v4(struct stack *s, const struct stack_dgram *d,
 		       uint8_t type, uint8_t code, uint32_t rest,
 		       struct ts_reader *r)

@@ -206,7 +206,7 @@ int stack_ip_parse(struct stack *s, const uint8_t *ip, size_t len,
 	}
 }
 
-/* -- out ------------------------------------------------------------------- */
+/* -- out ------------------------------------------------------------------ */
 /* A datagram on its way out: head then body, as one row of bytes. */
 struct outgoing {
 	const struct ts_ip *src, *dst;

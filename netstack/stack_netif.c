@@ -64,7 +64,7 @@ void stack_lwip_use(struct stack *s)
 	tcp_ticks = stack_tick_now(s);
 }
 
-/* -- out ------------------------------------------------------------------- */
+/* -- out ------------------------------------------------------------------ */
 static void emit(struct stack *s, struct ts_packet *pkt, bool is_to_us)
 {
 	if (s->is_silent)
@@ -148,7 +148,7 @@ static err_t output_v6(struct netif *netif, struct pbuf *p,
 	return output(netif->state, p);
 }
 
-/* -- in -------------------------------------------------------------------- */
+/* -- in ------------------------------------------------------------------- */
 ip_addr_t stack_to_lwip(const struct ts_ip *ip)
 {
 	ip_addr_t out = {0};
@@ -185,7 +185,7 @@ void stack_lwip_input_pbuf(struct stack *s, struct pbuf *p,
 	ip_data.current_input_netif = NULL;
 }
 
-/* -- the netif ------------------------------------------------------------- */
+/* -- the netif ------------------------------------------------------------ */
 static err_t init_netif(struct netif *netif)
 {
 	netif->name[0] = 't';

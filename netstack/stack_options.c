@@ -23,7 +23,7 @@ enum {
 	TTL_DEFAULT = 64,
 };
 
-/* -- options --------------------------------------------------------------- */
+/* -- options -------------------------------------------------------------- */
 static uint32_t within(uint32_t value, uint32_t low, uint32_t high,
 		       uint32_t otherwise)
 {
@@ -148,7 +148,7 @@ void stack_tcp_stalled(struct stack_tcp *t)
 	stack_tcp_free(t);
 }
 
-/* -- measuring ------------------------------------------------------------- */
+/* -- measuring ------------------------------------------------------------ */
 static void follow_bytes(struct stack_tcp *t)
 {
 	const struct tcp_pcb *pcb = t->pcb;
@@ -193,7 +193,7 @@ void stack_tcp_measure(struct stack_tcp *t)
 	follow_bytes(t);
 }
 
-/* -- telling --------------------------------------------------------------- */
+/* -- telling -------------------------------------------------------------- */
 static uint8_t linux_state(enum tcp_state state)
 {
 	switch (state) {

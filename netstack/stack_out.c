@@ -125,7 +125,7 @@ void stack_out_segment(struct stack_tcp *t, struct tcp_seg *seg)
 	note_acknowledged(t);
 }
 
-/* -- ACKs ------------------------------------------------------------------ */
+/* -- ACKs ----------------------------------------------------------------- */
 static uint8_t *write_be32(uint8_t *at, uint32_t value)
 {
 	uint32_t be = lwip_htonl(value);

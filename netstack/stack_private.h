@@ -248,7 +248,7 @@ struct stack {
 	struct stack_counters count;
 };
 
-/* -- stack_netif.c: lwIP's globals and its way out ------------------------- */
+/* -- stack_netif.c: lwIP's globals and its way out ------------------------ */
 int stack_netif_add(struct stack *s);
 void stack_netif_remove(struct stack *s);
 /* Before any call into lwIP: its clock is that of s, its lists are empty. */
@@ -263,7 +263,7 @@ void stack_set_tcp_checksum(uint8_t *ip, size_t len);
 ip_addr_t stack_to_lwip(const struct ts_ip *ip);
 bool stack_lwip_is_busy(void);
 
-/* -- stack_ip.c: IP headers ------------------------------------------------ */
+/* -- stack_ip.c: IP headers ----------------------------------------------- */
 bool stack_is_own(const struct stack *s, const struct ts_ip *ip);
 /* Our own, or one that we route for others. */
 bool stack_is_local(const struct stack *s, const struct ts_ip *ip);
@@ -285,7 +285,7 @@ int stack_ip_send_within(struct stack *s, size_t mtu, const struct ts_ip *src,
 /* A packet that is ready, with room around it. */
 void stack_emit(struct stack *s, struct ts_packet *pkt);
 
-/* -- stack_frag.c ---------------------------------------------------------- */
+/* -- stack_frag.c --------------------------------------------------------- */
 struct stack_frag_key {
 	struct ts_ip src, dst;
 	uint32_t id;
@@ -301,16 +301,16 @@ uint64_t stack_frag_deadline(const struct stack *s);
 void stack_frag_tick(struct stack *s);
 void stack_frag_free_all(struct stack *s);
 
-/* -- stack_loop.c: packets to ourselves ------------------------------------ */
+/* -- stack_loop.c: packets to ourselves ----------------------------------- */
 void stack_loop_push(struct stack *s, const struct ts_packet *pkt);
 void stack_loop_run(struct stack *s);
 void stack_loop_free_all(struct stack *s);
 
-/* -- stack.c --------------------------------------------------------------- */
+/* -- stack.c -------------------------------------------------------------- */
 void stack_tell_owners(struct stack *s);
 void stack_packet(struct stack *s, const uint8_t *ip, size_t len, bool from_us);
 
-/* -- stack_flow.c: segments to connections; TIME-WAIT ---------------------- */
+/* -- stack_flow.c: segments to connections; TIME-WAIT --------------------- */
 void stack_flow_key(uint8_t key[static STACK_FLOW_KEY_LEN],
 		    const struct ts_addr *local, const struct ts_addr *remote);
 struct flow *stack_flow_find(const struct stack *s, const struct ts_addr *local,
@@ -328,7 +328,7 @@ void stack_tcp_control(struct stack *s, const struct ts_addr *local,
 		       const struct ts_addr *remote, uint32_t seq, uint32_t ack,
 		       uint8_t flags);
 
-/* -- stack_conn.c: a connection on loan to lwIP ---------------------------- */
+/* -- stack_conn.c: a connection on loan to lwIP --------------------------- */
 struct stack_tcp *stack_tcp_new(struct stack *s, const struct ts_addr *local,
 				const struct ts_addr *remote,
 				const struct stack_tcp_ops *ops, void *user);
@@ -346,7 +346,7 @@ void stack_tcp_free(struct stack_tcp *t);
 /* Ends lwIP's part without callbacks. */
 void stack_tcp_kill(struct stack_tcp *t, bool send_rst);
 
-/* -- stack_send.c: our own sending side ------------------------------------ */
+/* -- stack_send.c: our own sending side ----------------------------------- */
 void stack_send_begin(struct stack_tcp *t); /* it is up */
 void stack_send_end(struct stack_tcp *t);   /* lwIP is done with it */
 /* Sends what may go, for a connection on loan. */
@@ -359,18 +359,18 @@ struct tcp_seg *stack_send_last_unsent(struct stack_tcp *t);
 uint64_t stack_send_persist_deadline(const struct stack_tcp *t);
 void stack_send_persist(struct stack_tcp *t); /* that has come */
 
-/* -- stack_out.c ----------------------------------------------------------- */
+/* -- stack_out.c ---------------------------------------------------------- */
 void stack_out_segment(struct stack_tcp *t, struct tcp_seg *seg);
 void stack_out_ack(struct stack_tcp *t);
 
-/* -- stack_segment.c ------------------------------------------------------- */
+/* -- stack_segment.c ------------------------------------------------------ */
 /* In sequence numbers. */
 uint32_t stack_segment_len(const struct stack_segment *seg);
 /* On loan; the caller sends afterwards. */
 void stack_segment_input(struct stack_tcp *t, const struct stack_segment *seg,
 			 const struct stack_dgram *d);
 
-/* -- stack_reorder.c ------------------------------------------------------- */
+/* -- stack_reorder.c ------------------------------------------------------ */
 /* Keeps a segment beyond what is next, or notes that it was there already. */
 void stack_reorder_hold(struct stack_tcp *t, const struct stack_segment *in,
 			const struct stack_dgram *d);
@@ -383,7 +383,7 @@ unsigned stack_reorder_sacks(struct stack_tcp *t,
 			     struct tcp_range out[static TCP_SACKS_MAX]);
 void stack_reorder_free(struct stack_tcp *t);
 
-/* -- stack_mtu.c ----------------------------------------------------------- */
+/* -- stack_mtu.c ---------------------------------------------------------- */
 void stack_mtu_find(const struct stack *s, const struct ts_ip *to,
 		    struct stack_mtu *out);
 /* Before lwIP may make a SYN, which says what it takes of the netif. */
@@ -392,11 +392,11 @@ uint16_t stack_mtu_offer(const struct stack_tcp *t);
 /* pcb->mss is as large as way, peer and owner allow. */
 void stack_mtu_follow(struct stack_tcp *t);
 
-/* -- stack_pool.c ---------------------------------------------------------- */
+/* -- stack_pool.c --------------------------------------------------------- */
 /* Nobody has anything to send: what is kept for that is given back. */
 void stack_pool_idle(void);
 
-/* -- stack_options.c ------------------------------------------------------- */
+/* -- stack_options.c ------------------------------------------------------ */
 /* After lwIP worked on it. */
 void stack_tcp_measure(struct stack_tcp *t);
 /* How long the peer must have been silent until stack_tcp_probe(). */
@@ -408,7 +408,7 @@ uint64_t stack_tcp_stall_deadline(const struct stack_tcp *t);
 /* That has come: t may be freed by it. */
 void stack_tcp_stalled(struct stack_tcp *t);
 
-/* -- stack_tcp_recv.c ------------------------------------------------------ */
+/* -- stack_tcp_recv.c ----------------------------------------------------- */
 enum { STACK_RX_FIRST_WINDOW = 256 * 1024 };
 struct pbuf *stack_rx_pbuf(const uint8_t *segment, size_t len);
 /* Of the packet at hand: only a view of it, when it stays. */
@@ -419,14 +419,14 @@ void stack_rx_free(struct stack_tcp *t);
 void stack_rx_first_window(struct stack_tcp *t);
 bool stack_rx_is_full(const struct stack *s, const struct stack_tcp *t);
 
-/* -- stack_timer.c --------------------------------------------------------- */
+/* -- stack_timer.c -------------------------------------------------------- */
 void stack_timer_catch_up(struct stack_tcp *t);
 void stack_timer_schedule(struct stack_tcp *t);
 void stack_timer_cancel(struct stack_tcp *t);
 uint64_t stack_timer_deadline(const struct stack *s);
 void stack_timer_run(struct stack *s);
 
-/* -- stack_syn.c ----------------------------------------------------------- */
+/* -- stack_syn.c ---------------------------------------------------------- */
 void stack_syn_input(struct stack *s, const struct stack_dgram *d,
 		     const struct ts_addr *local, const struct ts_addr *remote);
 /* A further segment of a tuple whose SYN waits. */
@@ -434,7 +434,7 @@ void stack_syn_again(struct stack_syn *syn, const struct stack_dgram *d);
 void stack_syn_tick(struct stack *s);
 void stack_syn_free_all(struct stack *s);
 
-/* -- stack_source.c -------------------------------------------------------- */
+/* -- stack_source.c ------------------------------------------------------- */
 /* One more connection begins: part of its peer's share until it is given back.
  * NULL: it has none left, or no memory. */
 struct stack_source *stack_source_take(struct stack *s, const struct ts_ip *ip);
@@ -442,14 +442,14 @@ void stack_source_give_back(struct stack_source *source); /* NULL is fine */
 /* May one more of its echo requests be answered? */
 bool stack_source_may_echo(struct stack *s, const struct ts_ip *ip);
 
-/* -- stack_echo.c ---------------------------------------------------------- */
+/* -- stack_echo.c --------------------------------------------------------- */
 void stack_echo_reply(struct stack *s, const struct ts_ip *from, uint16_t id,
 		      uint16_t seq, const uint8_t *data, size_t len);
 void stack_echo_unreachable(struct stack *s, const struct ts_ip *to,
 			    uint16_t id, uint16_t seq, int err);
 void stack_echo_free_all(struct stack *s);
 
-/* -- stack_udp.c, stack_icmp.c --------------------------------------------- */
+/* -- stack_udp.c, stack_icmp.c -------------------------------------------- */
 void stack_udp_packet(struct stack *s, const struct stack_dgram *d);
 void stack_icmp_packet(struct stack *s, const struct stack_dgram *d);
 /* err: -ECONNREFUSED, -EHOSTUNREACH, -ENETUNREACH, -EACCES */

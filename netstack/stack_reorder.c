@@ -34,7 +34,7 @@ struct held_range {
 	uint32_t stamp; /* when it grew last */
 };
 
-/* -- segments -------------------------------------------------------------- */
+/* -- segments ------------------------------------------------------------- */
 static size_t cost_of(const struct held_segment *seg)
 {
 	return seg->end - seg->seq + SEGMENT_COST;
@@ -74,7 +74,7 @@ static struct held_segment *segment_new(const struct stack_segment *in,
 	return seg;
 }
 
-/* -- ranges ---------------------------------------------------------------- */
+/* -- ranges --------------------------------------------------------------- */
 static void range_drop_first(struct stack_tcp *t)
 {
 	struct held_range *r = t->held;
@@ -219,7 +219,7 @@ void stack_reorder_free(struct stack_tcp *t)
 	}
 }
 
-/* -- SACK ------------------------------------------------------------------ */
+/* -- SACK ----------------------------------------------------------------- */
 static const struct held_range *newest_before(const struct stack_tcp *t,
 					      const struct held_range *than)
 {

@@ -24,7 +24,7 @@ uint32_t stack_segment_len(const struct stack_segment *seg)
 	       ((seg->flags & TCP_FIN) ? 1 : 0);
 }
 
-/* -- may it be? ------------------------------------------------------------ */
+/* -- may it be? ----------------------------------------------------------- */
 static void challenge(struct stack_tcp *t)
 {
 	if (t->challenge_due_ms > t->s->now_ms)
@@ -75,7 +75,7 @@ static bool check(struct stack_tcp *t, const struct stack_segment *seg)
 	return false;
 }
 
-/* -- to lwIP --------------------------------------------------------------- */
+/* -- to lwIP -------------------------------------------------------------- */
 /* A FIN of ours may be acknowledged: the state moves in lwIP. It sees only the
  * header, as if it were next in sequence and the window were open. */
 static void pass_header(struct stack_tcp *t, const struct stack_segment *seg,
@@ -140,7 +140,7 @@ static void input_text(struct stack_tcp *t, const struct stack_segment *seg,
 	}
 }
 
-/* -- the whole ------------------------------------------------------------- */
+/* -- the whole ------------------------------------------------------------ */
 static void note_alive(struct tcp_pcb *pcb)
 {
 	if (!(pcb->flags & TF_RXCLOSED))

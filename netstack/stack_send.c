@@ -29,7 +29,7 @@ static uint32_t sequence_len(const struct tcp_seg *seg)
 	return TCP_TCPLEN(seg);
 }
 
-/* -- life ------------------------------------------------------------------ */
+/* -- life ----------------------------------------------------------------- */
 void stack_send_begin(struct stack_tcp *t)
 {
 	struct tcp_pcb *pcb = t->pcb;
@@ -80,7 +80,7 @@ struct tcp_seg *stack_send_last_unsent(struct stack_tcp *t)
 	return t->unsent_last;
 }
 
-/* -- what may go ----------------------------------------------------------- */
+/* -- what may go ---------------------------------------------------------- */
 static bool fits_window(const struct tcp_pcb *pcb, const struct tcp_seg *seg)
 {
 	return seq_of(seg) - pcb->lastack + seg->len <= pcb->snd_wnd;
@@ -105,7 +105,7 @@ static uint32_t new_len(const struct stack_tcp *t)
 	return sequence_len(seg);
 }
 
-/* -- sending --------------------------------------------------------------- */
+/* -- sending -------------------------------------------------------------- */
 static struct tcp_seg *last_unacked(const struct stack_tcp *t)
 {
 	const struct sent_list *l = &t->sender.sent;
@@ -224,7 +224,7 @@ void stack_send(struct stack_tcp *t)
 		stack_out_ack(t);
 }
 
-/* -- probes of a shut window ----------------------------------------------- */
+/* -- probes of a shut window ---------------------------------------------- */
 uint64_t stack_send_persist_deadline(const struct stack_tcp *t)
 {
 	if (t->persist_backoff == 0)
@@ -248,7 +248,7 @@ void stack_send_persist(struct stack_tcp *t)
 		stack_send(t);
 }
 
-/* -- an ACK ---------------------------------------------------------------- */
+/* -- an ACK --------------------------------------------------------------- */
 /* Of two that could have overtaken each other the larger window counts; but one
  * that is shut is believed. */
 static bool is_news(const struct tcp_pcb *pcb, const struct stack_segment *seg,

@@ -33,7 +33,7 @@ static struct ts_ip owner_of(const struct stack *s, const struct ts_ip *ip)
 	return owner;
 }
 
-/* -- connections that are not up yet --------------------------------------- */
+/* -- connections that are not up yet -------------------------------------- */
 static void tell_syns(struct stack *s, const struct ts_ip *owner)
 {
 	uint64_t count = ts_flood_count(&s->syn_flood, STACK_SYN_FLOOD_PER_S,
@@ -83,7 +83,7 @@ void stack_source_give_back(struct stack_source *source)
 	free(source);
 }
 
-/* -- echo ------------------------------------------------------------------ */
+/* -- echo ----------------------------------------------------------------- */
 static struct ts_second_quota *share_of(struct stack *s,
 					const struct ts_ip *owner)
 {

@@ -21,7 +21,7 @@ enum {
 	CROWDED_MAX = 64 * 1024,
 };
 
-/* -- dial ------------------------------------------------------------------ */
+/* -- dial ----------------------------------------------------------------- */
 static bool may_use(const struct stack *s, const struct ts_addr *local,
 		    const struct ts_addr *remote, bool even_waiting)
 {
@@ -118,7 +118,7 @@ struct stack_tcp *stack_tcp_dial(struct stack *s, const struct ts_addr *remote,
 	return t;
 }
 
-/* -- write ----------------------------------------------------------------- */
+/* -- write ---------------------------------------------------------------- */
 static size_t bounded(const struct stack_tcp *t, size_t room)
 {
 	size_t queued = stack_tcp_pending(t), left;
@@ -210,7 +210,7 @@ void stack_tcp_shutdown_write(struct stack_tcp *t)
 	stack_tcp_leave(t);
 }
 
-/* -- the end --------------------------------------------------------------- */
+/* -- the end -------------------------------------------------------------- */
 void stack_tcp_abort(struct stack_tcp *t)
 {
 	stack_tcp_kill(t, true);
@@ -256,7 +256,7 @@ void stack_tcp_close(struct stack_tcp *t)
 	close_in_order(t);
 }
 
-/* -- small things ---------------------------------------------------------- */
+/* -- small things --------------------------------------------------------- */
 struct ts_addr stack_tcp_local(const struct stack_tcp *t)
 {
 	return t->local;

@@ -31,7 +31,7 @@ enum {
 	UPDATE_MAX = 64 * 1024, /* tell the peer at the latest after this */
 };
 
-/* -- buffers for lwIP ------------------------------------------------------ */
+/* -- buffers for lwIP ----------------------------------------------------- */
 struct rx_buf {
 	struct pbuf_custom custom; /* first: lwIP frees by its address */
 	uint8_t data[];
@@ -58,7 +58,7 @@ struct pbuf *stack_rx_pbuf(const uint8_t *segment, size_t len)
 				   &buf->custom, buf->data, (uint16_t)len);
 }
 
-/* -- packets that are not ours --------------------------------------------- */
+/* -- packets that are not ours -------------------------------------------- */
 struct rx_borrowed {
 	struct pbuf_custom custom; /* first: lwIP frees by its address */
 	struct stack *s;
@@ -154,7 +154,7 @@ void stack_release(struct stack *s)
 	stack_tell_owners(s);
 }
 
-/* -- the queue ------------------------------------------------------------- */
+/* -- the queue ------------------------------------------------------------ */
 static void push_back(struct stack_tcp *t, struct pbuf *p, size_t tail_room)
 {
 	if (t->rx_tail)
@@ -250,7 +250,7 @@ int stack_tcp_read_view(struct stack_tcp *t, struct iovec *iov, int iov_cap)
 	return n;
 }
 
-/* -- the window ------------------------------------------------------------ */
+/* -- the window ----------------------------------------------------------- */
 static size_t window_max(const struct stack_tcp *t)
 {
 	size_t max = TCP_WND_MAX(t->pcb);

@@ -24,7 +24,7 @@ enum {
 	SYN_RCVD_MS = 20000,	/* lwIP's TCP_SYN_RCVD_TIMEOUT */
 };
 
-/* -- heap of connections by due_ms ----------------------------------------- */
+/* -- heap of connections by due_ms ---------------------------------------- */
 static void heap_set(struct stack *s, size_t pos, struct stack_tcp *t)
 {
 	s->heap[pos - 1] = t;
@@ -97,7 +97,7 @@ void stack_timer_cancel(struct stack_tcp *t)
 	sift_down(s, last);
 }
 
-/* -- deadlines ------------------------------------------------------------- */
+/* -- deadlines ------------------------------------------------------------ */
 void stack_timer_catch_up(struct stack_tcp *t)
 {
 	struct tcp_pcb *pcb = t->pcb;
@@ -226,7 +226,7 @@ uint64_t stack_timer_deadline(const struct stack *s)
 	return s->heap_len ? s->heap[0]->due_ms : STACK_NEVER;
 }
 
-/* -- running them ---------------------------------------------------------- */
+/* -- running them --------------------------------------------------------- */
 /* lwIP skips a connection whose last_timer equals its 8-bit count of runs,
  * which after runs for others happens by accident: then once more. */
 static void run_lwip_timer(struct stack_tcp *t, void (*timer)(void),

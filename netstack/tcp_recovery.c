@@ -34,7 +34,7 @@ struct work {
 	bool has_newest;
 };
 
-/* -- arrivals -------------------------------------------------------------- */
+/* -- arrivals ------------------------------------------------------------- */
 static void take_sample(struct tcp_sender *s, struct work *w,
 			const struct stack_sent *sent)
 {
@@ -83,7 +83,7 @@ static void take_acknowledged(struct tcp_sender *s, struct work *w)
 		s->una = ack;
 }
 
-/* -- SACK ------------------------------------------------------------------ */
+/* -- SACK ----------------------------------------------------------------- */
 /* Segments that are wholly within the block, and begin or end in from..to. */
 static void mark_range(struct tcp_sender *s, struct work *w,
 		       const struct tcp_range *block, uint32_t from,
@@ -177,7 +177,7 @@ static void take_sacks(struct tcp_sender *s, struct work *w)
 		memcpy(s->seen, seen, sizeof(seen));
 }
 
-/* -- without SACK (RFC 6582) ----------------------------------------------- */
+/* -- without SACK (RFC 6582) ---------------------------------------------- */
 static void lose_first(struct tcp_sender *s, struct work *w)
 {
 	const struct stack_sent *sent;
@@ -209,7 +209,7 @@ static void count_duplicates(struct tcp_sender *s, struct work *w)
 	}
 }
 
-/* -- states ---------------------------------------------------------------- */
+/* -- states --------------------------------------------------------------- */
 static void set_state(struct tcp_sender *s, enum cc_state state)
 {
 	s->state = state;
@@ -311,7 +311,7 @@ static void judge_probe(struct tcp_sender *s, const struct work *w)
 	}
 }
 
-/* -- the window ------------------------------------------------------------ */
+/* -- the window ----------------------------------------------------------- */
 static void reduce_in_proportion(struct tcp_sender *s, const struct work *w)
 {
 	uint32_t flight = s->sent.flight_bytes, ssthresh = s->cc.ssthresh;
@@ -386,7 +386,7 @@ static void tell_cc(struct tcp_sender *s, const struct work *w)
 		s->cc.ops->ack(&s->cc, &out, s->state);
 }
 
-/* -- the whole ------------------------------------------------------------- */
+/* -- the whole ------------------------------------------------------------ */
 void stack_recovery_ack(struct tcp_sender *s, const struct tcp_ack *ack,
 			uint64_t now_us)
 {

@@ -67,7 +67,7 @@ void stack_sender_set_mss(struct tcp_sender *s, uint32_t mss)
 	s->cc.mss = mss;
 }
 
-/* -- deadlines ------------------------------------------------------------- */
+/* -- deadlines ------------------------------------------------------------ */
 /* Doubled each time; but it waits at a second for a while, as one segment a
  * second is no burden, and a path that is being changed comes back. */
 uint64_t stack_sender_timeout_us(const struct tcp_sender *s)
@@ -130,7 +130,7 @@ uint64_t stack_sender_deadline_us(const struct tcp_sender *s)
 	return earlier(due, s->rack.due_us);
 }
 
-/* -- what is due ----------------------------------------------------------- */
+/* -- what is due ---------------------------------------------------------- */
 static void on_timeout(struct tcp_sender *s, uint64_t now_us)
 {
 	stack_recovery_timeout(s);
@@ -171,7 +171,7 @@ bool stack_sender_tick(struct tcp_sender *s, uint64_t now_us)
 	return true;
 }
 
-/* -- an ACK ---------------------------------------------------------------- */
+/* -- an ACK --------------------------------------------------------------- */
 void stack_sender_ack(struct tcp_sender *s, const struct tcp_ack *ack,
 		      uint64_t now_us)
 {
@@ -187,7 +187,7 @@ void stack_sender_ack(struct tcp_sender *s, const struct tcp_ack *ack,
 		arm_probe(s, now_us);
 }
 
-/* -- what may go out ------------------------------------------------------- */
+/* -- what may go out ------------------------------------------------------ */
 static bool fits_cwnd(struct tcp_sender *s, uint32_t len)
 {
 	if (s->sent.flight_bytes == 0 ||
@@ -242,7 +242,7 @@ enum tcp_next stack_sender_next(struct tcp_sender *s, uint32_t new_len,
 	return *id != SENT_NONE ? NEXT_AGAIN : NEXT_NEW;
 }
 
-/* -- what went out --------------------------------------------------------- */
+/* -- what went out -------------------------------------------------------- */
 static void spend_pace(struct tcp_sender *s, uint32_t len)
 {
 	if (s->cc.pacing_rate)

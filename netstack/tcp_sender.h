@@ -114,7 +114,7 @@ void stack_sender_resent(struct tcp_sender *s, uint64_t id, uint64_t now_us);
 /* All there is has been sent, or the peer's window is full. */
 void stack_sender_ran_dry(struct tcp_sender *s);
 
-/* -- tcp_rack.c ------------------------------------------------------------ */
+/* -- tcp_rack.c ----------------------------------------------------------- */
 /* A segment has arrived; before its record changes. */
 void stack_rack_arrived(struct tcp_sender *s, const struct stack_sent *sent,
 			uint64_t now_us);

@@ -36,7 +36,7 @@ struct asking {
 	const struct ts_addr *tailnet;
 };
 
-/* -- the question -------------------------------------------------------- */
+/* -- the question --------------------------------------------------------- */
 
 static bool is_tied_to_device(int fd)
 {
@@ -145,7 +145,7 @@ static int ask(const struct asking *a, uint8_t type, struct ts_addr *virtual)
 	return 0;
 }
 
-/* -- addressed ----------------------------------------------------------- */
+/* -- addressed ------------------------------------------------------------ */
 
 /* As the kernel does when an unbound socket sends. */
 static int bind_if_unbound(struct asking *a)
@@ -228,7 +228,7 @@ int shim_way_find(int fd, uint8_t proto, struct shim_way *way)
 	return 0;
 }
 
-/* -- connected ----------------------------------------------------------- */
+/* -- connected ------------------------------------------------------------ */
 
 bool shim_way_peer(int fd, struct ts_flow_entry *out)
 {
@@ -312,7 +312,7 @@ void shim_way_leave(int fd, bool lets_go)
 		let_go(fd, shim_native_domain(fd));
 }
 
-/* -- back ---------------------------------------------------------------- */
+/* -- back ----------------------------------------------------------------- */
 
 bool shim_way_back(const struct sockaddr *addr, socklen_t len,
 		   struct ts_flow_entry *out)
@@ -329,7 +329,7 @@ bool shim_way_back(const struct sockaddr *addr, socklen_t len,
 	       shim_flow_find_datagram(&virtual, out);
 }
 
-/* -- another host -------------------------------------------------------- */
+/* -- another host --------------------------------------------------------- */
 
 static bool find_old_peer(int fd, const struct ts_table_layout *old,
 			  struct ts_flow_entry *out)

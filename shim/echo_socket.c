@@ -73,7 +73,7 @@ static int mark_of(int fd)
 	return mark > 0 && (mark & MARK_MASK) == MARK ? mark : 0;
 }
 
-/* -- where the kernel refuses -------------------------------------------- */
+/* -- where the kernel refuses --------------------------------------------- */
 
 static bool is_echo(int domain, int type, int protocol)
 {
@@ -122,7 +122,7 @@ int shim_echo_replace(int fd, int domain)
 	return err ? err : put_mark(fd, domain, type, ENETUNREACH);
 }
 
-/* -- what it is ---------------------------------------------------------- */
+/* -- what it is ----------------------------------------------------------- */
 
 uint8_t shim_echo_protocol(int fd)
 {

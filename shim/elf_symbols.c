@@ -30,7 +30,7 @@ enum {
 	VERSION_HIDDEN = 0x8000,	   /* not the default version */
 };
 
-/* -- one object ---------------------------------------------------------- */
+/* -- one object ----------------------------------------------------------- */
 
 struct object {
 	ElfW(Addr) base;
@@ -108,7 +108,7 @@ static void *find_in(const struct object *o, const char *name)
 	}
 }
 
-/* -- all of them --------------------------------------------------------- */
+/* -- all of them ---------------------------------------------------------- */
 
 struct search {
 	const char *name; /* NULL: only who we are */
@@ -168,7 +168,7 @@ const char *shim_own_path(void)
 	return search.own_path;
 }
 
-/* -- as libdl has it ----------------------------------------------------- */
+/* -- as libdl has it ------------------------------------------------------ */
 
 void *shim_next_symbol(const char *name)
 {

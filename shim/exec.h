@@ -12,7 +12,7 @@
 
 enum { SHIM_EXEC_ENV_MAX = 16384 };
 
-/* -- exec_environment.c -------------------------------------------------- */
+/* -- exec_environment.c --------------------------------------------------- */
 struct shim_exec_env {
 	char *const *env;
 	size_t count;
@@ -30,7 +30,7 @@ bool shim_exec_env_plan(struct shim_exec_env *e, const char *program,
 /* The whole environment, in room, which is aligned for pointers. */
 char **shim_exec_env_make(const struct shim_exec_env *e, void *room);
 
-/* -- exec_target.c ------------------------------------------------------- */
+/* -- exec_target.c -------------------------------------------------------- */
 struct shim_exec_target {
 	const char *path; /* of what is to run in the end */
 	const char *host; /* of tsnet-host */

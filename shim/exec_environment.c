@@ -63,7 +63,7 @@ static bool is_setting(const char *entry)
 	return begins(entry, "TSNET_") || begins(entry, "TS_CONTROL_URL=");
 }
 
-/* -- once, at the start -------------------------------------------------- */
+/* -- once, at the start --------------------------------------------------- */
 
 /* One that does not fit is not carried. */
 static void remember(const char *entry)
@@ -116,7 +116,7 @@ void shim_exec_read_environment(void)
 	}
 }
 
-/* -- at each exec -------------------------------------------------------- */
+/* -- at each exec --------------------------------------------------------- */
 
 static bool is_off(char *const env[])
 {

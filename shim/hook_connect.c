@@ -60,7 +60,7 @@ struct attempt {
 	bool is_announced; /* the host took it */
 };
 
-/* -- before -------------------------------------------------------------- */
+/* -- before --------------------------------------------------------------- */
 
 /* The tailnet is not behind another interface that the socket is tied to. Tied
  * to lo, by the program or in place of the tailnet's own, it reaches us. */
@@ -178,7 +178,7 @@ static int prepare(struct attempt *a)
 	return a->local.port ? 0 : -EADDRNOTAVAIL;
 }
 
-/* -- the call ------------------------------------------------------------ */
+/* -- the call ------------------------------------------------------------- */
 
 /* A wildcard goes as it is: the host knows what this kernel makes of it. */
 static int announce(const struct attempt *a)
@@ -305,7 +305,7 @@ static int connect_first(int fd, int domain, const struct ts_addr *dst)
 	return err;
 }
 
-/* -- how did the first one go? ------------------------------------------- */
+/* -- how did the first one go? -------------------------------------------- */
 
 /* The address is of no importance any more; nobody listens on port 0, should
  * the socket fail in this very moment. */
@@ -399,7 +399,7 @@ int shim_connect_tailnet(int fd, const struct sockaddr *addr, socklen_t len,
 	return err;
 }
 
-/* -- elsewhere ----------------------------------------------------------- */
+/* -- elsewhere ------------------------------------------------------------ */
 
 /* A socket that failed in the tailnet, or one of datagrams that was connected
  * to it, and now tries the host network must not go there from 127.x.y.z; the

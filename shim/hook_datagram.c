@@ -35,7 +35,7 @@ static bool is_bad(const void *memory, size_t len)
 	return !shim_can_read(memory, len);
 }
 
-/* -- to whom ------------------------------------------------------------- */
+/* -- to whom -------------------------------------------------------------- */
 
 /* An AF_INET socket takes AF_UNSPEC for AF_INET. */
 static bool claims(int fd, const struct sockaddr *addr, socklen_t len,
@@ -126,7 +126,7 @@ static int decide(int fd, const struct sockaddr *addr, socklen_t len, int flags,
 	return err ? err : CONNECTED;
 }
 
-/* -- how large ----------------------------------------------------------- */
+/* -- how large ------------------------------------------------------------ */
 
 static bool has_size_rules(size_t len)
 {
@@ -163,7 +163,7 @@ static int check_message_size(int fd, const struct msghdr *msg,
 		  : shim_size_check_connected(fd, len, segment);
 }
 
-/* -- one ----------------------------------------------------------------- */
+/* -- one ------------------------------------------------------------------ */
 
 ssize_t hook_send(int fd, const void *buf, size_t len, int flags)
 {
@@ -296,7 +296,7 @@ ssize_t hook_sendmsg(int fd, const struct msghdr *msg, int flags)
 			     : send_control(fd, msg, flags);
 }
 
-/* -- many ---------------------------------------------------------------- */
+/* -- many ----------------------------------------------------------------- */
 
 static bool is_claimed(int fd, const struct msghdr *msg)
 {

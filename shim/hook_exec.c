@@ -26,7 +26,7 @@
 #include "shim/libc_table.h"
 #include "shim/shim.h"
 
-/* -- exec with arrays ---------------------------------------------------- */
+/* -- exec with arrays ----------------------------------------------------- */
 
 typedef int (*exec_fn)(const char *program, char *const argv[],
 		       char *const env[]);
@@ -150,7 +150,7 @@ int hook_fexecve(int fd, char *const argv[], char *const env[])
 	return hook_execveat(fd, "", argv, env, AT_EMPTY_PATH);
 }
 
-/* -- exec with lists ----------------------------------------------------- */
+/* -- exec with lists ------------------------------------------------------ */
 
 /* Of the arguments after first, up to the NULL. */
 static size_t count_list(va_list list)
@@ -218,7 +218,7 @@ int hook_execle(const char *path, const char *arg, ...)
 	return hook_execve(path, argv, env);
 }
 
-/* -- posix_spawn --------------------------------------------------------- */
+/* -- posix_spawn ---------------------------------------------------------- */
 
 static int spawn_by(int (*spawn)(pid_t *, const char *,
 				 const posix_spawn_file_actions_t *,

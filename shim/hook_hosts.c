@@ -78,7 +78,7 @@ static int as_h_errno(enum shim_name_answer answer)
 	}
 }
 
-/* -- by name ------------------------------------------------------------- */
+/* -- by name -------------------------------------------------------------- */
 
 /* What both the _r and the static form want to know. */
 struct question {
@@ -230,7 +230,7 @@ struct hostent *hook_gethostbyname2(const char *name, int family)
 	return by_name(name, family, true);
 }
 
-/* -- by address ---------------------------------------------------------- */
+/* -- by address ----------------------------------------------------------- */
 
 /* Is it an address that the node can name? */
 static bool read_address(const void *addr, socklen_t len, int family,

@@ -51,7 +51,7 @@ struct own_entry {
 	uint32_t stats[LINK_STATS_COUNT];
 };
 
-/* -- getifaddrs ---------------------------------------------------------- */
+/* -- getifaddrs ----------------------------------------------------------- */
 
 static bool is_own(const struct ifaddrs *ifa)
 {
@@ -191,7 +191,7 @@ void hook_freeifaddrs(struct ifaddrs *list)
 		libc.freeifaddrs(list);
 }
 
-/* -- names and numbers --------------------------------------------------- */
+/* -- names and numbers ---------------------------------------------------- */
 
 static size_t count_of(const struct if_nameindex *list)
 {

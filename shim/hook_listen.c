@@ -26,7 +26,7 @@
 
 enum { FIRST_UNPRIVILEGED_PORT = 1024 };
 
-/* -- bind ---------------------------------------------------------------- */
+/* -- bind ----------------------------------------------------------------- */
 
 /* By ::1, where only IPv6 can be spoken? Datagrams then have all of IPv6's
  * control data. (A listener of TCP is better off with an address that nobody
@@ -208,7 +208,7 @@ int hook_bind(int fd, const struct sockaddr *addr, socklen_t len)
 	return shim_to_libc(err);
 }
 
-/* -- listen -------------------------------------------------------------- */
+/* -- listen --------------------------------------------------------------- */
 
 int hook_listen(int fd, int backlog)
 {
@@ -229,7 +229,7 @@ int hook_listen(int fd, int backlog)
 	return shim_to_libc(err);
 }
 
-/* -- accept -------------------------------------------------------------- */
+/* -- accept --------------------------------------------------------------- */
 
 struct arrival {
 	int listener, fd;

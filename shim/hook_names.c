@@ -24,7 +24,7 @@
 #include "shim/name_ask.h"
 #include "shim/shim.h"
 
-/* -- getaddrinfo --------------------------------------------------------- */
+/* -- getaddrinfo ---------------------------------------------------------- */
 
 struct lookup {
 	const char *host, *service;
@@ -262,7 +262,7 @@ int hook_getaddrinfo(const char *host, const char *service,
 			: libc.getaddrinfo(host, service, hints, out);
 }
 
-/* -- getnameinfo --------------------------------------------------------- */
+/* -- getnameinfo ---------------------------------------------------------- */
 
 /* NI_NOFQDN: the host's part only, for names of our own domain. */
 static void shorten(char *name)

@@ -50,7 +50,7 @@ static socklen_t shorter(socklen_t a, socklen_t b)
 	return a < b ? a : b;
 }
 
-/* -- recvfrom ------------------------------------------------------------ */
+/* -- recvfrom ------------------------------------------------------------- */
 
 static void show_source(struct sockaddr *addr, socklen_t cap, socklen_t *len)
 {
@@ -103,7 +103,7 @@ ssize_t hook_recvfrom_chk(int fd, void *buf, size_t len, size_t buf_len,
 	return ret;
 }
 
-/* -- recvmsg ------------------------------------------------------------- */
+/* -- recvmsg -------------------------------------------------------------- */
 
 static void show_control(const struct msghdr *msg,
 			 const struct ts_flow_entry *entry)
@@ -176,7 +176,7 @@ ssize_t hook_recvmsg(int fd, struct msghdr *msg, int flags)
 	return ret;
 }
 
-/* -- recvmmsg ------------------------------------------------------------ */
+/* -- recvmmsg ------------------------------------------------------------- */
 
 /* The kernel overwrites the lengths of the names' buffers, and we must not
  * write more than was there; no name needs more than a byte can say. */

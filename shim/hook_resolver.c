@@ -33,7 +33,7 @@ enum {
 	QUERY_CAP = HEADER_LEN + 255 + 4,
 };
 
-/* -- messages ------------------------------------------------------------ */
+/* -- messages ------------------------------------------------------------- */
 
 /* The length, or 0 for a name that is none. No answer is mixed up with
  * another's here, so the ID need not be a secret. */
@@ -117,7 +117,7 @@ static int verdict_on(const uint8_t *answer)
 	}
 }
 
-/* -- queries by name ----------------------------------------------------- */
+/* -- queries by name ------------------------------------------------------ */
 
 /* A call of res_query, res_search or res_querydomain. */
 struct lookup {
@@ -300,7 +300,7 @@ static int querydomain(res_state state, const char *name, const char *domain,
 	return look_up(&l, full);
 }
 
-/* -- ready-made queries -------------------------------------------------- */
+/* -- ready-made queries --------------------------------------------------- */
 
 static int libc_send(res_state state, const unsigned char *message, int len,
 		     unsigned char *answer, int cap)
@@ -355,7 +355,7 @@ static int send_query(res_state state, const unsigned char *message, int len,
 		       : ret;
 }
 
-/* -- the hooks ----------------------------------------------------------- */
+/* -- the hooks ------------------------------------------------------------ */
 
 int hook_res_query(const char *name, int class, int type,
 		   unsigned char *answer, int cap)

@@ -29,7 +29,7 @@ enum { FIRST_INDEX = 0x7473 };
 
 static const char STEM[] = "tailscale";
 
-/* -- what it is ---------------------------------------------------------- */
+/* -- what it is ----------------------------------------------------------- */
 
 bool shim_interface_may_be(const char name[static IFNAMSIZ])
 {

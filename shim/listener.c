@@ -31,7 +31,7 @@ static _Atomic uint32_t *word_of(int fd)
 	return fd >= 0 && fd < SHIM_LISTENERS_MAX ? &shim.listeners[fd] : NULL;
 }
 
-/* -- what it serves ------------------------------------------------------ */
+/* -- what it serves ------------------------------------------------------- */
 
 bool shim_listens_to(const struct ts_table_layout *table,
 		     enum ts_listen_mode mode)
@@ -69,7 +69,7 @@ static bool listen_address(int fd, const struct ts_addr *local,
 	return true;
 }
 
-/* -- TCP_DEFER_ACCEPT ---------------------------------------------------- */
+/* -- TCP_DEFER_ACCEPT ----------------------------------------------------- */
 
 static void take_defer(int fd)
 {
@@ -106,7 +106,7 @@ int shim_listener_defer(int fd)
 	return seconds;
 }
 
-/* -- telling ------------------------------------------------------------- */
+/* -- telling -------------------------------------------------------------- */
 
 uint8_t shim_bind_flags(int fd)
 {
@@ -171,7 +171,7 @@ int shim_listener_tell(int fd)
 	return 0;
 }
 
-/* -- datagrams ----------------------------------------------------------- */
+/* -- datagrams ------------------------------------------------------------ */
 
 void shim_listener_note(int fd)
 {
@@ -214,7 +214,7 @@ void shim_listener_meet_datagrams(int fd)
 		(void)shim_listener_tell_datagrams(fd);
 }
 
-/* -- and back to all ----------------------------------------------------- */
+/* -- and back to all ------------------------------------------------------ */
 
 void shim_listener_is_fresh(int fd, int type)
 {
@@ -246,7 +246,7 @@ void shim_listener_meet(int fd)
 			  fd);
 }
 
-/* -- another host -------------------------------------------------------- */
+/* -- another host --------------------------------------------------------- */
 
 static void tell_again(int fd, const struct ts_table_layout *old)
 {

@@ -38,7 +38,7 @@ enum shim_name_answer shim_query(const uint8_t *query, size_t len,
 /* Would shim_reverse be asked, without starting a node for it? */
 bool shim_reverse_claims(const struct ts_ip *ip);
 
-/* -- hook_names.c -------------------------------------------------------- */
+/* -- hook_names.c --------------------------------------------------------- */
 /* getaddrinfo by the node alone: an EAI_ code or 0; *is_ours false: libc must
  * say, and has not been asked. */
 int shim_getaddrinfo(const char *host, const char *service,

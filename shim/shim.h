@@ -104,7 +104,7 @@ struct shim {
 
 extern struct shim shim;
 
-/* -- environment.c ------------------------------------------------------- */
+/* -- environment.c -------------------------------------------------------- */
 void shim_read_environment(void);
 /* The engine's threads, and a thread that starts it, go straight to libc; so
  * does a process whose system calls the host serves (seccomp), */
@@ -113,7 +113,7 @@ bool shim_is_engine_thread(void);
 bool shim_resolves_natively(void);
 int shim_mark_engine_thread(int on); /* returns what it was */
 
-/* -- note.c -------------------------------------------------------------- */
+/* -- note.c --------------------------------------------------------------- */
 void shim_note(const char *fmt, ...) /* with TSNET_SHIM_DEBUG=1 only */
 	__attribute__((format(printf, 1, 2)));
 void shim_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
@@ -125,7 +125,7 @@ int shim_cancel_set(int state);
 /* Without errno, and no cancellation point. */
 void shim_close(int fd);
 
-/* -- attach.c ------------------------------------------------------------ */
+/* -- attach.c ------------------------------------------------------------- */
 /* Makes sure that the table is there; starts a host where one may. */
 int shim_attach(void);
 /* Is the table there, or can it be had from tsrun's host? Never starts one. */
@@ -153,26 +153,26 @@ bool shim_host_is_here(void);
  * peers that no more will come. */
 void shim_host_drain(bool ends);
 
-/* -- room.c -------------------------------------------------------------- */
+/* -- room.c --------------------------------------------------------------- */
 /* fn(arg), where the program's descriptors are all in use: with a table of
  * descriptors of its own, in which keep_fd is open; -EMFILE when that cannot
  * be had. */
 int shim_with_room(int keep_fd, int (*fn)(void *arg), void *arg);
 
-/* -- host_start.c -------------------------------------------------------- */
+/* -- host_start.c --------------------------------------------------------- */
 /* A new shim.broker in place of dead (may be NULL). */
 int shim_host_start(const struct shim_broker *dead);
 
-/* -- dest_rule.c --------------------------------------------------------- */
+/* -- dest_rule.c ---------------------------------------------------------- */
 bool shim_claims_ip(const struct ts_ip *ip);
 /* The same for what a program passed and shim_can_read_addr() has seen; *out is
  * only set when claimed. */
 bool shim_claims(const struct sockaddr *addr, socklen_t len,
 		 struct ts_addr *out);
-/* -- hosts_file.c -------------------------------------------------------- */
+/* -- hosts_file.c --------------------------------------------------------- */
 bool shim_hosts_file_has(const char *name); /* no dot at its end */
 
-/* -- dest_rule.c, names -------------------------------------------------- */
+/* -- dest_rule.c, names --------------------------------------------------- */
 enum shim_name_rule {
 	SHIM_NAME_LIBC,	      /* never ours */
 	SHIM_NAME_NODE_FIRST, /* libc only when the node says so */
@@ -183,7 +183,7 @@ enum shim_name_rule shim_name_rule(const char *name);
 enum shim_name_rule shim_query_rule(const char *name);
 bool shim_name_is_under(const char *name, const char *suffix);
 
-/* -- native.c ------------------------------------------------------------ */
+/* -- native.c ------------------------------------------------------------- */
 int shim_native_local(int fd, struct ts_addr *out);
 int shim_native_peer(int fd, struct ts_addr *out);
 int shim_native_bind(int fd, int domain, const struct ts_addr *addr);
@@ -205,10 +205,10 @@ int shim_write_addr(const struct ts_addr *addr, int domain,
 int shim_write_sockaddr(const struct sockaddr_storage *ss, socklen_t whole,
 			struct sockaddr *out, socklen_t *len);
 
-/* -- loopback.c ---------------------------------------------------------- */
+/* -- loopback.c ----------------------------------------------------------- */
 struct ts_ip shim_loopback_random(const struct ts_table_info *info);
 
-/* -- flow.c -------------------------------------------------------------- */
+/* -- flow.c --------------------------------------------------------------- */
 bool shim_flow_find(const struct ts_addr *local, const struct ts_addr *remote,
 		    struct ts_flow_entry *out);
 /* What the program bound, for a native address that the host chose. */
@@ -249,14 +249,14 @@ int shim_listener_defer(int fd); /* seconds that were taken */
 bool shim_listens_to(const struct ts_table_layout *table,
 		     enum ts_listen_mode mode);
 
-/* -- memory_probe.c ------------------------------------------------------ */
+/* -- memory_probe.c ------------------------------------------------------- */
 /* Memory of the program that the kernel has not been through yet. */
 bool shim_can_read(const void *memory, size_t len);
 bool shim_can_write(void *memory, size_t len);
 /* An address, of a length that the kernel would take, for a call with fd. */
 bool shim_can_read_addr(int fd, const struct sockaddr *addr, socklen_t len);
 
-/* -- socket_options.c ---------------------------------------------------- */
+/* -- socket_options.c ----------------------------------------------------- */
 /* After the kernel has taken it: 0, or why not after all. */
 int shim_option_was_set(int fd, int level, int name, const void *value,
 			socklen_t len);
@@ -264,7 +264,7 @@ int shim_option_was_set(int fd, int level, int name, const void *value,
 void shim_option_was_read(int fd, int level, int name, void *value,
 			  socklen_t *len);
 
-/* -- interface.c --------------------------------------------------------- */
+/* -- interface.c ---------------------------------------------------------- */
 struct shim_interface {
 	struct ts_table_interface its;
 	int order; /* of the nodes */
@@ -353,7 +353,7 @@ bool shim_echo_keeps_option(int fd, int level, int name, socklen_t len);
 /* Puts a fresh UDP socket in place of fd, with its options and flags. */
 int shim_socket_replace(int fd, int domain);
 
-/* -- hook_connect.c ------------------------------------------------------ */
+/* -- hook_connect.c ------------------------------------------------------- */
 /* For MSG_FASTOPEN: connect to a claimed address. */
 int shim_connect_tailnet(int fd, const struct sockaddr *addr, socklen_t len,
 			 const struct ts_addr *dst);

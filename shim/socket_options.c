@@ -32,7 +32,7 @@ static bool find_flow(int fd, struct ts_flow_key *key)
 	return shim_native_is_tcp(fd);
 }
 
-/* -- setting ------------------------------------------------------------- */
+/* -- setting -------------------------------------------------------------- */
 
 /* A connection that is over has nothing to be told. */
 static int carry(int fd)
@@ -115,7 +115,7 @@ int shim_option_was_set(int fd, int level, int name, const void *value,
 	return rules & TS_OPTION_KEYED ? refuse_key(fd, name, value, len) : 0;
 }
 
-/* -- getting ------------------------------------------------------------- */
+/* -- getting -------------------------------------------------------------- */
 
 static void put_int(int number, void *value, socklen_t len)
 {

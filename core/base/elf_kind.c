@@ -48,7 +48,7 @@ static bool read_all(int fd, uint64_t at, void *out, size_t len)
 	return read_some(fd, at, out, len) == len;
 }
 
-/* -- scripts ------------------------------------------------------------- */
+/* -- scripts -------------------------------------------------------------- */
 
 static bool is_blank(char c)
 {
@@ -75,7 +75,7 @@ static void read_script(const char *line, size_t len,
 	}
 }
 
-/* -- ELF ----------------------------------------------------------------- */
+/* -- ELF ------------------------------------------------------------------ */
 
 enum found { FOUND, NOT_FOUND, UNREADABLE };
 

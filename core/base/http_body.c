@@ -26,7 +26,7 @@ enum chunk_state {
 	CHUNK_LAST_LF,
 };
 
-/* -- fields ---------------------------------------------------------------- */
+/* -- fields --------------------------------------------------------------- */
 
 static bool field_lists(const struct ts_http1_field *f, const char *name)
 {
@@ -125,7 +125,7 @@ int ts_http_body_of_response(const struct ts_http1_head *head, bool is_head,
 	return err;
 }
 
-/* -- chunks ---------------------------------------------------------------- */
+/* -- chunks --------------------------------------------------------------- */
 
 static int expect(struct ts_http_body *b, uint8_t c, uint8_t wanted,
 		  enum chunk_state next)

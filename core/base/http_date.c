@@ -30,7 +30,7 @@ char *ts_http_date_format(time_t at, char out[static TS_HTTP_DATE_CAP])
 	return out;
 }
 
-/* -- reading --------------------------------------------------------------- */
+/* -- reading -------------------------------------------------------------- */
 
 struct cursor {
 	const char *at, *end;

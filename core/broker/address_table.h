@@ -119,7 +119,7 @@ struct ts_table_layout {
 	struct ts_table_slot slots[]; /* flow_cap of them */
 };
 
-/* -- host ---------------------------------------------------------------- */
+/* -- host ----------------------------------------------------------------- */
 struct ts_table; /* write side */
 struct ts_table *ts_table_new(void); /* memfd made, mapped, sealed; or NULL */
 void ts_table_free(struct ts_table *t);
@@ -135,7 +135,7 @@ int ts_table_put(struct ts_table *t, const struct ts_flow_key *key,
 		 const struct ts_flow_entry *entry);
 void ts_table_remove(struct ts_table *t, const struct ts_flow_key *key);
 
-/* -- programs (async-signal-safe: no malloc, no lock) -------------------- */
+/* -- programs (async-signal-safe: no malloc, no lock) --------------------- */
 /* Maps fd read-only and checks it; NULL with *err -EBADMSG, -ENOMEM. */
 const struct ts_table_layout *ts_table_map(int fd, int *err);
 void ts_table_unmap(const struct ts_table_layout *t);

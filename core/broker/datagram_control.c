@@ -39,7 +39,7 @@
 enum { ICMP_PORT_UNREACHABLE = 3, ICMP6_PORT_UNREACHABLE = 4 };
 enum { ICMP_UNREACHABLE = 3, ICMP6_UNREACHABLE = 1 };
 
-/* -- names --------------------------------------------------------------- */
+/* -- names ---------------------------------------------------------------- */
 
 static const uint8_t MAPPED_127[] = {[10] = 0xff, 0xff, 127};
 static const uint8_t LOOPBACK6[TS_IP_LEN] = {[15] = 1};
@@ -65,7 +65,7 @@ bool ts_sockaddr_is_loopback(const struct sockaddr *addr, socklen_t len)
 		memcmp(ip, LOOPBACK6, sizeof(LOOPBACK6)) == 0);
 }
 
-/* -- walking ------------------------------------------------------------- */
+/* -- walking -------------------------------------------------------------- */
 
 /* One piece: its header copied, its data in place. */
 struct piece {
@@ -106,7 +106,7 @@ static bool is_type(const struct piece *p, int level, int type, size_t len)
 	return p->level == level && p->type == type && p->data_len >= len;
 }
 
-/* -- to be sent ---------------------------------------------------------- */
+/* -- to be sent ----------------------------------------------------------- */
 
 static bool is_source(const struct piece *p)
 {
@@ -204,7 +204,7 @@ int ts_control_rewrite(const struct ts_table_layout *table,
 	return 0;
 }
 
-/* -- delivered ----------------------------------------------------------- */
+/* -- delivered ------------------------------------------------------------ */
 
 static void show_pktinfo(const struct piece *p, const struct ts_ip *own,
 			 unsigned interface)

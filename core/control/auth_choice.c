@@ -29,7 +29,7 @@ static bool is_set(const char *text)
 	return text && *text;
 }
 
-/* -- attributes ------------------------------------------------------------- */
+/* -- attributes ----------------------------------------------------------- */
 
 /* One name or value of a query, in place. */
 static int unescape(char *text)
@@ -179,7 +179,7 @@ static int take_credential(struct ts_auth_choice *choice, const char *text,
 	return code;
 }
 
-/* -- the choice ------------------------------------------------------------- */
+/* -- the choice ----------------------------------------------------------- */
 
 static int copy_tags(const struct ts_auth_settings *from,
 		     struct ts_auth_choice *to, const char *who,

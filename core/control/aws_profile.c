@@ -34,7 +34,7 @@ struct files {
 	const char *config, *credentials; /* or NULL */
 };
 
-/* -- lines ----------------------------------------------------------------- */
+/* -- lines ---------------------------------------------------------------- */
 
 static bool is_blank(char c)
 {
@@ -128,7 +128,7 @@ static bool read_value(struct span line, const char *key, struct span *out)
 	return true;
 }
 
-/* -- profiles -------------------------------------------------------------- */
+/* -- profiles ------------------------------------------------------------- */
 
 static bool is_of_profile(struct span type, struct span name,
 			  const char *wanted, bool is_config)
@@ -210,7 +210,7 @@ static int copy_keys(const struct files *f, const char *profile,
 	return err;
 }
 
-/* -- what it needs --------------------------------------------------------- */
+/* -- what it needs -------------------------------------------------------- */
 
 static int refuse(char error[static TS_AWS_ERROR_CAP], const char *profile,
 		  const char *why)

@@ -20,7 +20,7 @@
 
 enum { HEAD_CAP = 256 };
 
-/* -- the request ------------------------------------------------------- */
+/* -- the request ---------------------------------------------------------- */
 static int copy(char *out, size_t cap, const char *text, size_t len)
 {
 	if (len >= cap)
@@ -80,7 +80,7 @@ bool ts_c2n_query(const struct ts_c2n_request *request, const char *name,
 	return false;
 }
 
-/* -- the response ------------------------------------------------------ */
+/* -- the response --------------------------------------------------------- */
 
 static size_t write_head(char head[static HEAD_CAP],
 			 const struct ts_c2n_reply *reply)

@@ -88,7 +88,7 @@ int64_t ts_control_wall_clock(const struct ts_control *c)
 	return c->ops.wall_clock(c->ctx);
 }
 
-/* -- the order of steps ------------------------------------------------ */
+/* -- the order of steps --------------------------------------------------- */
 
 static void step_up(struct ts_control *c)
 {
@@ -131,7 +131,7 @@ void ts_control_leave(struct ts_control *c)
 	c->depth--;
 }
 
-/* -- public ------------------------------------------------------------ */
+/* -- public --------------------------------------------------------------- */
 
 static bool init(struct ts_control *c)
 {

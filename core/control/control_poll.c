@@ -61,7 +61,7 @@ void ts_poll_forget_map(struct ts_control *c)
 				      TS_CHANGED_FIRST);
 }
 
-/* -- messages ---------------------------------------------------------- */
+/* -- messages ------------------------------------------------------------- */
 
 /* The map is followed on: an admin may let the key live longer, which is the
  * end of the login. */
@@ -181,7 +181,7 @@ static void resume(struct ts_control *c)
 	take_stream_error(c, err);
 }
 
-/* -- the request ------------------------------------------------------- */
+/* -- the request ---------------------------------------------------------- */
 
 static void on_head(void *ctx, int status, const char *retry_after)
 {

@@ -134,7 +134,7 @@ uint64_t ts_update_deadline_ms(const struct ts_control *c)
 	return is_due(c) ? c->update.retry_ms : UINT64_MAX;
 }
 
-/* -- what is published ------------------------------------------------- */
+/* -- what is published ---------------------------------------------------- */
 
 static bool same_endpoints(const struct ts_control_update *update,
 			   const struct ts_addr *endpoints, const int *types,

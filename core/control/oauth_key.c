@@ -119,7 +119,7 @@ void ts_oauth_key_free(struct ts_oauth_key *k)
 	free(k);
 }
 
-/* -- requests ---------------------------------------------------------- */
+/* -- requests ------------------------------------------------------------- */
 
 static void write_basic(struct ts_web_call *out, const char *secret)
 {
@@ -245,7 +245,7 @@ bool ts_oauth_key_next(struct ts_oauth_key *k, int64_t wall_s,
 	return false;
 }
 
-/* -- replies ----------------------------------------------------------- */
+/* -- replies -------------------------------------------------------------- */
 
 static const char *path_of(const struct ts_oauth_key *k)
 {

@@ -23,7 +23,7 @@ enum {
 	QUOTED_MIN = 12, /* what is shorter says no more than its kind */
 };
 
-/* -- calls ------------------------------------------------------------- */
+/* -- calls ---------------------------------------------------------------- */
 
 static char *format(struct ts_web_call *call, const char *fmt, va_list args)
 {
@@ -103,7 +103,7 @@ void ts_web_call_deinit(struct ts_web_call *call)
 	*call = (struct ts_web_call){0};
 }
 
-/* -- forms ------------------------------------------------------------- */
+/* -- forms ---------------------------------------------------------------- */
 
 static bool is_plain(unsigned char c)
 {
@@ -186,7 +186,7 @@ char *ts_web_escape(const char *text)
 	return take_text(&q);
 }
 
-/* -- replies ----------------------------------------------------------- */
+/* -- replies -------------------------------------------------------------- */
 
 bool ts_web_is_success(const struct ts_web_reply *reply)
 {

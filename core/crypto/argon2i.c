@@ -78,7 +78,7 @@ static void long_hash(uint8_t *out, size_t out_len, const uint8_t *in,
 	ts_wipe(&s, sizeof(s));
 }
 
-/* -- the compression G (3.5, 3.6) ---------------------------------------- */
+/* -- the compression G (3.5, 3.6) ----------------------------------------- */
 
 static uint64_t rotate(uint64_t v, unsigned by)
 {
@@ -212,7 +212,7 @@ static void fill_slice(struct argon2i *a, const struct place *at)
 	}
 }
 
-/* -- the whole (3.2) --------------------------------------------------- */
+/* -- the whole (3.2) ------------------------------------------------------ */
 
 static void first_hash(const struct argon2i *a, size_t out_len,
 		       const void *secret, size_t secret_len, const void *salt,

@@ -54,7 +54,7 @@ struct ts_dns_cache *ts_dns_cache_new(void)
 	return cache;
 }
 
-/* -- entries ------------------------------------------------------------- */
+/* -- entries -------------------------------------------------------------- */
 
 static void take_out(struct ts_dns_cache *cache, struct entry *e)
 {
@@ -103,7 +103,7 @@ size_t ts_dns_cache_bytes(const struct ts_dns_cache *cache)
 	return cache->bytes;
 }
 
-/* -- questions ----------------------------------------------------------- */
+/* -- questions ------------------------------------------------------------ */
 
 /* false: of no kind that is kept. */
 static bool hash_query(const struct ts_dns_cache *cache,
@@ -126,7 +126,7 @@ static bool hash_query(const struct ts_dns_cache *cache,
 	return true;
 }
 
-/* -- out ----------------------------------------------------------------- */
+/* -- out ------------------------------------------------------------------ */
 
 static void age_records(uint8_t *msg, size_t len, uint32_t age_s)
 {
@@ -180,7 +180,7 @@ size_t ts_dns_cache_get(struct ts_dns_cache *cache, const uint8_t *query,
 	return e->len;
 }
 
-/* -- in ------------------------------------------------------------------ */
+/* -- in ------------------------------------------------------------------- */
 
 struct lifetime {
 	uint32_t shortest_s;

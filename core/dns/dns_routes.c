@@ -43,7 +43,7 @@ struct ts_dns_routes {
 	struct ts_dns_resolvers *fallback; /* for all other names; or NULL */
 };
 
-/* -- sets of resolvers --------------------------------------------------- */
+/* -- sets of resolvers ---------------------------------------------------- */
 
 struct ts_dns_resolvers *ts_dns_resolvers_new(void)
 {
@@ -103,7 +103,7 @@ int ts_dns_resolvers_add(struct ts_dns_resolvers *r,
 	return 0;
 }
 
-/* -- a list of resolvers ------------------------------------------------- */
+/* -- a list of resolvers -------------------------------------------------- */
 
 static bool parse_plain(const char *text, struct ts_addr *out)
 {
@@ -258,7 +258,7 @@ static int add_list(struct ts_dns_resolvers *r, const json_t *list)
 	return err == -ENOSPC ? 0 : err;
 }
 
-/* -- routes -------------------------------------------------------------- */
+/* -- routes --------------------------------------------------------------- */
 
 static size_t skip_label(const uint8_t *wire, size_t at)
 {
@@ -421,7 +421,7 @@ bool ts_dns_routes_are_empty(const struct ts_dns_routes *routes)
 	return !routes || (routes->count == 0 && !routes->fallback);
 }
 
-/* -- look-ups ------------------------------------------------------------ */
+/* -- look-ups ------------------------------------------------------------- */
 
 /* Where the labels of a name begin, the root's too; its length, 0: no name. */
 static size_t split(const uint8_t *wire, size_t len,

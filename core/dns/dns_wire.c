@@ -20,7 +20,7 @@ enum {
 	EDNS_PADDING = 12,
 };
 
-/* -- reading --------------------------------------------------------------- */
+/* -- reading -------------------------------------------------------------- */
 /* Text of a name in the making. */
 struct name_text {
 	char *out;
@@ -187,7 +187,7 @@ int ts_dns_read_query(const uint8_t *msg, size_t len, struct ts_dns_query *out)
 	return 0;
 }
 
-/* -- answers of others ----------------------------------------------------- */
+/* -- answers of others ---------------------------------------------------- */
 /* What ASCII knows as letters may come back in the other case. */
 static bool is_same_question(const uint8_t *a, const uint8_t *b, size_t len)
 {
@@ -233,7 +233,7 @@ enum ts_dns_verdict ts_dns_judge(const uint8_t *query, size_t question_len,
 					  : DNS_ANSWER_GOOD;
 }
 
-/* -- writing --------------------------------------------------------------- */
+/* -- writing -------------------------------------------------------------- */
 static uint16_t response_flags(const struct ts_dns_response *r)
 {
 	uint16_t asked = r->query->flags;

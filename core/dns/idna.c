@@ -19,7 +19,7 @@
 
 enum { CODES_MAX = DNS_LABEL_MAX, REPLACED = 0xfffd };
 
-/* -- UTF-8 ----------------------------------------------------------------- */
+/* -- UTF-8 ---------------------------------------------------------------- */
 
 /* The next code point, *at moves behind it; REPLACED: malformed. */
 static uint32_t next_code(const char **at)
@@ -42,7 +42,7 @@ static uint32_t next_code(const char **at)
 	return code < least[more] ? REPLACED : code;
 }
 
-/* -- letters --------------------------------------------------------------- */
+/* -- letters -------------------------------------------------------------- */
 
 enum kind {
 	KEEP,
@@ -123,7 +123,7 @@ static uint32_t small_letter(uint32_t code)
 	return REPLACED;
 }
 
-/* -- Punycode -------------------------------------------------------------- */
+/* -- Punycode ------------------------------------------------------------- */
 
 enum {
 	BASE = 36,
@@ -227,7 +227,7 @@ static bool encode(struct label *l)
 	return true;
 }
 
-/* -- names ----------------------------------------------------------------- */
+/* -- names ---------------------------------------------------------------- */
 
 /* A dot, or what is typed for one in Chinese and Japanese. */
 static bool is_dot(uint32_t code)

@@ -22,7 +22,7 @@ enum { FIRST_REVERSE_V4 = 64, LAST_REVERSE_V4 = 127 };
 
 static const char reverse_zone_v6[] = "0.e.1.a.c.5.1.1.a.7.d.f.ip6.arpa";
 
-/* -- life ------------------------------------------------------------------ */
+/* -- life ----------------------------------------------------------------- */
 struct ts_magic_dns *ts_magic_dns_new(void)
 {
 	struct ts_magic_dns *dns = calloc(1, sizeof(*dns));
@@ -65,7 +65,7 @@ static void clear_config(struct ts_magic_dns *dns)
 	dns->is_on = dns->has_empty_routes = false;
 }
 
-/* -- nodes ----------------------------------------------------------------- */
+/* -- nodes ---------------------------------------------------------------- */
 /* For reverse lookups only: one that does not fit goes missing. */
 static void index_addrs(struct ts_magic_dns *dns, struct ts_dns_node *node)
 {
@@ -225,7 +225,7 @@ void ts_magic_dns_free(struct ts_magic_dns *dns)
 	free(dns);
 }
 
-/* -- configuration --------------------------------------------------------- */
+/* -- configuration -------------------------------------------------------- */
 static int add_text(char ***texts, size_t *count, const char *text)
 {
 	char name[TS_DNS_NAME_CAP];

@@ -106,7 +106,7 @@ static size_t ips_of(const struct provider *p,
 	return n;
 }
 
-/* -- NextDNS ------------------------------------------------------------- */
+/* -- NextDNS -------------------------------------------------------------- */
 
 static bool is_nextdns(const struct ts_ip *ip)
 {
@@ -160,7 +160,7 @@ static size_t nextdns_ips(const char *path,
 	return n;
 }
 
-/* -- all ----------------------------------------------------------------- */
+/* -- all ------------------------------------------------------------------ */
 
 bool ts_public_dns_url(const struct ts_ip *ip, char url[static TS_DOH_URL_CAP],
 		       bool *only)

@@ -71,7 +71,7 @@ void ts_drop_box_tell(struct ts_drop_box *box)
 	box->changed(box->ctx);
 }
 
-/* -- the directory --------------------------------------------------------- */
+/* -- the directory -------------------------------------------------------- */
 
 static int open_existing(const struct ts_drop_box *box)
 {
@@ -112,7 +112,7 @@ int ts_drop_box_open_dir(const struct ts_drop_box *box)
 	return err ? err : open_existing(box);
 }
 
-/* -- lists ----------------------------------------------------------------- */
+/* -- lists ---------------------------------------------------------------- */
 
 typedef bool (*is_wanted_fn)(const char *file, const char *node);
 
@@ -283,7 +283,7 @@ int ts_drop_box_delete(struct ts_drop_box *box, const char *name)
 	return err;
 }
 
-/* -- what was left --------------------------------------------------------- */
+/* -- what was left -------------------------------------------------------- */
 
 static bool comes_now(const struct ts_drop_box *box, const char *partial)
 {
@@ -410,7 +410,7 @@ static void remember_left(struct ts_drop_box *box, const char *partial)
 	box->left_count += box->left[box->left_count].name != NULL;
 }
 
-/* -- files that come ------------------------------------------------------- */
+/* -- files that come ------------------------------------------------------ */
 
 void ts_drop_box_add(struct ts_drop_box *box, struct ts_drop_in *in)
 {
@@ -449,7 +449,7 @@ static void give_all_up(struct ts_drop_box *box)
 		unlink_in(box->first_in);
 }
 
-/* -- life ------------------------------------------------------------------ */
+/* -- life ----------------------------------------------------------------- */
 
 struct ts_drop_box *ts_drop_box_new(struct ts_loop *loop,
 				    void (*changed)(void *ctx), void *ctx)

@@ -64,7 +64,7 @@ int ts_drop_box_set_dir(struct ts_drop_box *box, const char *dir,
 bool ts_drop_box_has_dir(const struct ts_drop_box *box);
 bool ts_drop_box_is_direct(const struct ts_drop_box *box);
 
-/* -- what is whole --------------------------------------------------------- */
+/* -- what is whole -------------------------------------------------------- */
 /* Sorted by name; freed by ts_drop_files_free(). 0 or -errno. */
 int ts_drop_box_waiting(struct ts_drop_box *box, struct ts_drop_file **out,
 			size_t *count);
@@ -74,7 +74,7 @@ int ts_drop_box_open_file(struct ts_drop_box *box, const char *name, int *fd,
 			  uint64_t *size);
 int ts_drop_box_delete(struct ts_drop_box *box, const char *name);
 
-/* -- what is not ----------------------------------------------------------- */
+/* -- what is not ---------------------------------------------------------- */
 int ts_drop_box_partials(struct ts_drop_box *box, const char *node,
 			 struct ts_drop_file **out, size_t *count);
 /* -ENOENT: there is nothing of it. */
@@ -84,7 +84,7 @@ void ts_drop_files_free(struct ts_drop_file *files, size_t count);
 /* The files that come now. */
 const struct ts_drop_in *ts_drop_box_first_in(const struct ts_drop_box *box);
 
-/* -- drop_in.c: one that comes --------------------------------------------- */
+/* -- drop_in.c: one that comes -------------------------------------------- */
 /* length: -1 unknown. -EINVAL: its name; -EEXIST: it comes already; -ERANGE:
  * there is less of it than offset; -ENOSPC; -ENOENT: no directory; -ENOMEM. */
 int ts_drop_in_open(struct ts_drop_box *box, const char *name,
@@ -98,7 +98,7 @@ int ts_drop_in_finish(struct ts_drop_in *in);
  * is full (is_useless), as others need the room. */
 void ts_drop_in_close(struct ts_drop_in *in, bool is_useless);
 
-/* -- between the two ------------------------------------------------------- */
+/* -- between the two ------------------------------------------------------ */
 /* The directory, made if it is not there; or -errno. */
 int ts_drop_box_open_dir(const struct ts_drop_box *box);
 void ts_drop_box_add(struct ts_drop_box *box, struct ts_drop_in *in);

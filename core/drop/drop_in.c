@@ -27,7 +27,7 @@ enum {
 	TURN_LEN = 1024 * 1024, /* compared at once */
 };
 
-/* -- begin ----------------------------------------------------------------- */
+/* -- begin ---------------------------------------------------------------- */
 
 static bool comes_already(const struct ts_drop_box *box, const char *partial)
 {
@@ -119,7 +119,7 @@ int ts_drop_in_open(struct ts_drop_box *box, const char *name,
 	return 0;
 }
 
-/* -- bytes ----------------------------------------------------------------- */
+/* -- bytes ---------------------------------------------------------------- */
 
 static void tell(struct ts_drop_in *in)
 {
@@ -152,7 +152,7 @@ int ts_drop_in_write(struct ts_drop_in *in, const void *data, size_t len)
 	return 0;
 }
 
-/* -- its name -------------------------------------------------------------- */
+/* -- its name ------------------------------------------------------------- */
 
 static int take_name(int dir, const struct ts_drop_in *in)
 {

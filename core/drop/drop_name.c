@@ -23,7 +23,7 @@
 #define DELETED ".deleted"
 enum { EXTENSION_SIDE = 3, NUMBER_DIGITS_MAX = 18, BAD = -1 };
 
-/* -- characters ------------------------------------------------------------ */
+/* -- characters ----------------------------------------------------------- */
 
 /* One code point; BAD: not UTF-8. */
 static int32_t next_char(const char **at)
@@ -115,7 +115,7 @@ bool ts_drop_name_is_good(const char *name)
 	return is_part(name) && !ts_drop_name_is_internal(name);
 }
 
-/* -- of what is not whole -------------------------------------------------- */
+/* -- of what is not whole ------------------------------------------------- */
 
 int ts_drop_name_partial(const char *name, const char *node,
 			 char out[static TS_DROP_NAME_CAP])
@@ -142,7 +142,7 @@ bool ts_drop_name_is_partial_of(const char *file, const char *node)
 	return len < TS_DROP_NAME_CAP && ends_with(file, tail);
 }
 
-/* -- of what is there already ---------------------------------------------- */
+/* -- of what is there already --------------------------------------------- */
 
 /* ".gz", ".mp3": up to three letters or digits on each side of a letter. */
 static bool is_extension(const char *text, size_t len)
@@ -208,7 +208,7 @@ int ts_drop_name_next(const char *name, char out[static TS_DROP_NAME_CAP])
 	return 0;
 }
 
-/* -- in a URL -------------------------------------------------------------- */
+/* -- in a URL ------------------------------------------------------------- */
 
 void ts_drop_name_escape(const char *name, char out[static TS_DROP_ESCAPED_CAP])
 {

@@ -68,7 +68,7 @@ struct api_calls {
 /* Whose thread this is; NULL: nobody's. */
 static __thread const struct ts_engine_thread *here;
 
-/* -- the log ----------------------------------------------------------- */
+/* -- the log -------------------------------------------------------------- */
 
 static void push_line(struct api_calls *c, enum ts_log_level level,
 		      bool is_user, const char *text)
@@ -142,7 +142,7 @@ static void say_first(struct api_calls *c)
 	pthread_mutex_lock(&c->lock);
 }
 
-/* -- the store --------------------------------------------------------- */
+/* -- the store ------------------------------------------------------------ */
 
 static void free_job(struct job *job)
 {
@@ -342,7 +342,7 @@ static int write_op(void *ctx, const char *key, const void *data, size_t len,
 	return code;
 }
 
-/* -- the thread -------------------------------------------------------- */
+/* -- the thread ----------------------------------------------------------- */
 
 static void *run(void *ctx)
 {

@@ -20,7 +20,7 @@
 
 enum { PORT_CAP = 8, NAME_CAP = 300 };
 
-/* -- on the engine's thread ------------------------------------------------ */
+/* -- on the engine's thread ----------------------------------------------- */
 
 struct change {
 	/* In *config, which it may replace; 1: it is as it should be. */
@@ -75,7 +75,7 @@ static void drop_if_empty(json_t *object, const char *key)
 		json_object_del(object, key);
 }
 
-/* -- a service's handlers -------------------------------------------------- */
+/* -- a service's handlers ------------------------------------------------- */
 
 static bool is_http(const struct tsnet_service *mode)
 {
@@ -203,7 +203,7 @@ int api_serve_remove(struct tsnet *ts, const struct api_handler *h)
 	return code < 0 ? code : 0;
 }
 
-/* -- Funnel ---------------------------------------------------------------- */
+/* -- Funnel --------------------------------------------------------------- */
 
 static int set_funnel(json_t **config, const struct change *c)
 {
@@ -275,7 +275,7 @@ int api_serve_localhost(struct tsnet *ts, const char *domain, uint16_t port)
 	return change(ts, &c);
 }
 
-/* -- all of it ------------------------------------------------------------- */
+/* -- all of it ------------------------------------------------------------ */
 
 static int clear(json_t **config, const struct change *c)
 {

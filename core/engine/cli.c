@@ -68,7 +68,7 @@ int cli_print_json(json_t *body)
 	return 0;
 }
 
-/* -- verbs ----------------------------------------------------------------- */
+/* -- verbs ---------------------------------------------------------------- */
 static const struct command {
 	const char *verb;
 	const char *usage; /* what follows the verb */
@@ -143,7 +143,7 @@ static void print_usage(const struct command *c)
 	       c->verb, c->usage, c->help);
 }
 
-/* -- options --------------------------------------------------------------- */
+/* -- options -------------------------------------------------------------- */
 enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_COUNT };
 
 static const struct option {

@@ -16,7 +16,7 @@
 
 enum { NAME_WIDTH = 30 };
 
-/* -- status ---------------------------------------------------------------- */
+/* -- status --------------------------------------------------------------- */
 
 static void print_resolvers(const json_t *list, const char *indent)
 {
@@ -120,7 +120,7 @@ static int dns_status(const struct cli *cli)
 	return code;
 }
 
-/* -- query ----------------------------------------------------------------- */
+/* -- query ---------------------------------------------------------------- */
 
 static const char *rcode_name(unsigned rcode)
 {

@@ -29,7 +29,7 @@ struct login {
 	struct ts_byte_queue news;
 };
 
-/* -- the key --------------------------------------------------------------- */
+/* -- the key -------------------------------------------------------------- */
 static char *read_key_file(const char *path)
 {
 	uint8_t *data = NULL;
@@ -56,7 +56,7 @@ static char *resolve_key(const char *given)
 	return value ? strdup(value) : NULL;
 }
 
-/* -- the news -------------------------------------------------------------- */
+/* -- the news ------------------------------------------------------------- */
 static int begin(struct login *l)
 {
 	l->is_sent = true;
@@ -144,7 +144,7 @@ static int watch(struct login *l)
 	return cli_fail(code ? err : "the node has ended");
 }
 
-/* -- the verbs ------------------------------------------------------------- */
+/* -- the verbs ------------------------------------------------------------ */
 static int want_running(const struct cli *cli, bool wanted)
 {
 	json_t *edit = json_pack("{s:b, s:b}", "WantRunning", wanted,

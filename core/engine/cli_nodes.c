@@ -83,7 +83,7 @@ int cli_ip(const struct cli *cli)
 	return code;
 }
 
-/* -- whois ------------------------------------------------------------- */
+/* -- whois ---------------------------------------------------------------- */
 int cli_whois(const struct cli *cli)
 {
 	json_t *body = NULL, *node, *user, *item;

@@ -43,7 +43,7 @@ static void put(json_t *edit, const char *field, json_t *value)
 	json_object_set_new(edit, mask, json_true());
 }
 
-/* -- values ---------------------------------------------------------------- */
+/* -- values --------------------------------------------------------------- */
 static json_t *read_bool(const char *text)
 {
 	static const char *const words[][2] = {{"no", "yes"}, {"false", "true"},
@@ -119,7 +119,7 @@ static int put_hostname(json_t *edit, const char *field, const char *text)
 				 "it");
 }
 
-/* -- exit node ------------------------------------------------------------- */
+/* -- exit node ------------------------------------------------------------ */
 static int choose_exit_node(const struct cli *cli, json_t *edit,
 			    const char *text)
 {
@@ -156,7 +156,7 @@ static bool is_utf8(const char *word)
 	return text;
 }
 
-/* -- the edit -------------------------------------------------------------- */
+/* -- the edit ------------------------------------------------------------- */
 static const struct setting *find(const char *name, size_t len)
 {
 	for (size_t i = 0; i < ARRAY_LEN(settings); i++)

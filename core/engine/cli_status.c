@@ -67,7 +67,7 @@ static void print_row(FILE *f, const struct row *row,
 			row->cells[i]);
 }
 
-/* -- what a peer is doing ---------------------------------------------- */
+/* -- what a peer is doing ------------------------------------------------- */
 static void format_age(char *out, size_t cap, const char *rfc3339)
 {
 	struct tm tm = {0};
@@ -135,7 +135,7 @@ static void print_peer(FILE *f, const json_t *peer, const struct row *row,
 		count_of(peer, "TxBytes"), count_of(peer, "RxBytes"));
 }
 
-/* -- the whole --------------------------------------------------------- */
+/* -- the whole ------------------------------------------------------------ */
 static const char *words_of(const char *state)
 {
 	static const struct {

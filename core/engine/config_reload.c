@@ -29,7 +29,7 @@ static char *dup_or_null(const char *text, int *code)
 	return copy;
 }
 
-/* -- preferences ------------------------------------------------------- */
+/* -- preferences ---------------------------------------------------------- */
 static int take_hostname(const struct ts_config *c, struct ts_prefs *p)
 {
 	int code = 0;
@@ -151,7 +151,7 @@ static int follow_preferences(struct ts_engine *engine,
 	return code;
 }
 
-/* -- the rest ---------------------------------------------------------- */
+/* -- the rest ------------------------------------------------------------- */
 static int follow_port(struct ts_engine *engine, const struct ts_config *fresh)
 {
 	int code = 0;

@@ -19,7 +19,7 @@
 /* The query's own end comes first. */
 enum { DOH_LIMIT_MS = 10 * 1000 };
 
-/* -- the tunnel ------------------------------------------------------------ */
+/* -- the tunnel ----------------------------------------------------------- */
 
 static bool is_inside(void *ctx, const struct ts_ip *ip)
 {
@@ -82,7 +82,7 @@ static size_t find(const struct ts_engine *engine, const char *url,
 		       : 0;
 }
 
-/* -- requests -------------------------------------------------------------- */
+/* -- requests ------------------------------------------------------------- */
 
 struct doh_request {
 	struct ts_http_request *http;

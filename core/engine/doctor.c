@@ -65,7 +65,7 @@ bool doctor_has_node(const struct doctor *d)
 				   "Running") == 0;
 }
 
-/* -- settings, and a running node -------------------------------------- */
+/* -- settings, and a running node ----------------------------------------- */
 /* Whose settings: those of the program that it is about. */
 static void name_program(const char *program)
 {
@@ -139,7 +139,7 @@ static void check_node(struct doctor *d)
 			   json_string_value(item));
 }
 
-/* -- all --------------------------------------------------------------- */
+/* -- all ------------------------------------------------------------------ */
 static void print_result(const struct doctor *d)
 {
 	if (d->cli->json)

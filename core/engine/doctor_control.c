@@ -24,7 +24,7 @@
 enum { ANSWER_MS = 10000, NAME_MS = 6000, SKEW_WARN_S = 60, HTTPS_PORT = 443,
        HTTP_PORT = 80 };
 
-/* -- its name ---------------------------------------------------------- */
+/* -- its name ------------------------------------------------------------- */
 struct name_check {
 	struct fetches *all;
 	bool is_done;
@@ -100,7 +100,7 @@ static void check_name(struct doctor *d, struct fetches *all, const char *host)
 	tell_name(d, host, &check);
 }
 
-/* -- its answer -------------------------------------------------------- */
+/* -- its answer ----------------------------------------------------------- */
 static const char *advice_for(const char *error)
 {
 	if (strcasestr(error, "certificate") || strcasestr(error, "verify"))
@@ -164,7 +164,7 @@ static void check_key(struct doctor *d, const struct ts_control_url *url,
 		   ts_public_key_short(&key, name));
 }
 
-/* -- relays, as servers tell everybody --------------------------------- */
+/* -- relays, as servers tell everybody ------------------------------------ */
 static void take_derp_map(struct doctor *d, const struct fetch *f)
 {
 	json_t *json;

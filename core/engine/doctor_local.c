@@ -21,7 +21,7 @@
 
 enum { STATE_MAX = 16 * 1024 * 1024, PATH_CAP = 1024, ROOM_MIN = 1024 * 1024 };
 
-/* -- state ------------------------------------------------------------- */
+/* -- state ---------------------------------------------------------------- */
 /* The directory, or the nearest one above it that there is. */
 static void nearest_dir(const char *dir, char out[static PATH_CAP])
 {
@@ -123,7 +123,7 @@ void doctor_check_state(struct doctor *d)
 	check_state_file(d, dir);
 }
 
-/* -- names ------------------------------------------------------------- */
+/* -- names ---------------------------------------------------------------- */
 void doctor_check_names(struct doctor *d)
 {
 	struct ts_resolv_conf conf = {.path = "/etc/resolv.conf"};
@@ -143,7 +143,7 @@ void doctor_check_names(struct doctor *d)
 		   ts_addr_format(&conf.servers[0].addr, first));
 }
 
-/* -- programs ---------------------------------------------------------- */
+/* -- programs ------------------------------------------------------------- */
 static void shim_path(char out[static PATH_CAP])
 {
 	const char *named = getenv("TSNET_SHIM_LIBRARY");

@@ -27,7 +27,7 @@
 
 enum { REGIONS_MAX = 64, ANSWER_MS = 6000, DATAGRAM_MAX = 1500 };
 
-/* -- which relays ------------------------------------------------------ */
+/* -- which relays --------------------------------------------------------- */
 static void ask_node_for_map(struct doctor *d)
 {
 	char err[256];
@@ -54,7 +54,7 @@ static const struct ts_derp_node *first_relay(const struct ts_derp_region *r)
 	return NULL;
 }
 
-/* -- by HTTPS ---------------------------------------------------------- */
+/* -- by HTTPS ------------------------------------------------------------- */
 static size_t start_all(struct doctor *d, struct fetches *all,
 			struct fetch fetches[static REGIONS_MAX])
 {
@@ -130,7 +130,7 @@ void doctor_check_relays(struct doctor *d)
 	free(fetches);
 }
 
-/* -- by UDP, without a node -------------------------------------------- */
+/* -- by UDP, without a node ----------------------------------------------- */
 struct udp_check {
 	struct doctor *d;
 	int fds[2]; /* IPv4, IPv6; -1: none */
@@ -245,7 +245,7 @@ static void check_udp_here(struct doctor *d)
 			close(check.fds[i]);
 }
 
-/* -- by UDP, at the node ----------------------------------------------- */
+/* -- by UDP, at the node -------------------------------------------------- */
 static void tell_mapping(struct doctor *d, const json_t *report)
 {
 	static const char *const kinds[] = {"UPnP", "PMP", "PCP"};

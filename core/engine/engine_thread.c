@@ -79,7 +79,7 @@ static void release(struct ts_engine_control *s)
 	free(s);
 }
 
-/* -- the thread ---------------------------------------------------------- */
+/* -- the thread ----------------------------------------------------------- */
 
 static void open_engine(struct ts_engine_control *s)
 {
@@ -112,7 +112,7 @@ static bool report(struct ts_engine_control *s)
 	return runs;
 }
 
-/* -- from other threads -------------------------------------------------- */
+/* -- from other threads --------------------------------------------------- */
 
 static void end_call(struct ts_engine_control *s, struct call *call, int err)
 {
@@ -261,7 +261,7 @@ static void *run(void *ctx)
 	return NULL;
 }
 
-/* -- who starts it ------------------------------------------------------- */
+/* -- who starts it -------------------------------------------------------- */
 
 static int wait_opened(struct ts_engine_control *s,
 		       struct ts_engine_thread *out, char err[static 256])

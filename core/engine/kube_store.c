@@ -38,7 +38,7 @@ enum {
 	SAVE_NOW_MS = 20000,
 };
 
-/* -- the service account --------------------------------------------------- */
+/* -- the service account -------------------------------------------------- */
 
 static int read_account(const struct kube_store *k, const char *name,
 			char **out, char err[static 256])
@@ -81,7 +81,7 @@ static char *find_server(char **env)
 	return server;
 }
 
-/* -- requests -------------------------------------------------------------- */
+/* -- requests ------------------------------------------------------------- */
 
 static void pump(struct kube_store *k);
 
@@ -236,7 +236,7 @@ static void on_timer(void *ctx)
 	pump(ctx);
 }
 
-/* -- who waits ------------------------------------------------------------- */
+/* -- who waits ------------------------------------------------------------ */
 
 static void on_limit(void *ctx)
 {
@@ -343,7 +343,7 @@ static const struct state_store_ops kube_ops = {
 	.free = free_store,
 };
 
-/* -- opening --------------------------------------------------------------- */
+/* -- opening -------------------------------------------------------------- */
 
 static int open_account(struct kube_store *k, const struct ts_config *config,
 			char **env, char err[static 256])

@@ -130,7 +130,7 @@ void engine_local_dial_cancel(void *ctx, const void *done_ctx)
 		end(d, -ETIMEDOUT);
 }
 
-/* -- names ----------------------------------------------------------------- */
+/* -- names ---------------------------------------------------------------- */
 struct local_name {
 	struct ts_resolve *query;
 	ts_localapi_resolved_fn done;

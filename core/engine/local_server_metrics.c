@@ -28,7 +28,7 @@ struct metrics_server {
 	struct local_server_loop loop;
 };
 
-/* -- one request ------------------------------------------------------- */
+/* -- one request ---------------------------------------------------------- */
 /* "127.0.0.1:9100", "[::1]:9100", "localhost", with or without a port. */
 static bool host_is_ours(const char *host)
 {
@@ -89,7 +89,7 @@ static enum MHD_Result on_access(void *ctx, struct MHD_Connection *conn,
 		     ts_node_user_metrics(server->engine->node));
 }
 
-/* -- the socket -------------------------------------------------------- */
+/* -- the socket ----------------------------------------------------------- */
 static int open_socket(const struct ts_addr *addr)
 {
 	struct sockaddr_storage ss;

@@ -40,7 +40,7 @@ void log_taps_tell(enum ts_log_level level, const char *line)
 		tap->line(tap, level, line);
 }
 
-/* -- components -------------------------------------------------------- */
+/* -- components ----------------------------------------------------------- */
 static const struct {
 	const char *name;
 	const char *words[8];

@@ -47,7 +47,7 @@ void profile_store_forget_next(struct profile_store *store)
 	free(next);
 }
 
-/* -- the exchange ---------------------------------------------------------- */
+/* -- the exchange --------------------------------------------------------- */
 
 /* The old one's peers hear of resets while it can still send them. */
 static void exchange(struct ts_engine *engine, struct ts_node *fresh)
@@ -178,7 +178,7 @@ static int leave(struct ts_engine *engine, struct next_login *next,
 	return 0;
 }
 
-/* -- what can be asked for ------------------------------------------------- */
+/* -- what can be asked for ------------------------------------------------ */
 
 static int check_up(const struct ts_engine *engine, char err[static 256])
 {

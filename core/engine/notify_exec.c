@@ -43,7 +43,7 @@ struct hand_over {
 	int error;
 };
 
-/* -- the host ------------------------------------------------------------ */
+/* -- the host ------------------------------------------------------------- */
 
 static int connect_to(const struct sockaddr_un *addr, socklen_t len)
 {
@@ -132,7 +132,7 @@ static int receive_answer(int broker)
 	return err ? err : -rep.error;
 }
 
-/* -- the second thread --------------------------------------------------- */
+/* -- the second thread ---------------------------------------------------- */
 
 static void *hand_over_main(void *arg)
 {
@@ -167,7 +167,7 @@ static int install(uint32_t host_id, int broker)
 	return h.listener < 0 ? h.listener : h.error;
 }
 
-/* -- the program --------------------------------------------------------- */
+/* -- the program ---------------------------------------------------------- */
 
 static bool is_served_by(uint32_t host_id)
 {

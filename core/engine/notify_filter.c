@@ -84,7 +84,7 @@ static uint32_t fail_with(int err)
 	return SECCOMP_RET_ERRNO | ((uint32_t)err & SECCOMP_RET_DATA);
 }
 
-/* -- rules --------------------------------------------------------------- */
+/* -- rules ---------------------------------------------------------------- */
 
 static void rule_always(struct filter *f, int nr, uint32_t action)
 {
@@ -228,7 +228,7 @@ int notify_filter_write(uint32_t host_id, bool shows_socket,
 	return main_part.len <= NOTIFY_FILTER_CAP ? main_part.len : -ENOBUFS;
 }
 
-/* -- installing ---------------------------------------------------------- */
+/* -- installing ----------------------------------------------------------- */
 
 static int seccomp(unsigned operation, unsigned flags, void *arg)
 {

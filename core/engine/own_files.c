@@ -33,7 +33,7 @@
 
 enum { FIRST_FREE = STDERR_FILENO + 1, CLOSE_BATCH = 256 };
 
-/* -- the table ----------------------------------------------------------- */
+/* -- the table ------------------------------------------------------------ */
 
 /* The numbers at or above FIRST_FREE, but for dir's own; 0: no more. */
 static size_t list_fds(DIR *dir, int out[static CLOSE_BATCH])

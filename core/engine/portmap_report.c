@@ -56,7 +56,7 @@ say(const struct portmap_report *r, const char *format, ...)
 		r->line(r->line_ctx, text);
 }
 
-/* -- what the mapper says --------------------------------------------------- */
+/* -- what the mapper says ------------------------------------------------- */
 
 static void wake(struct portmap_report *r)
 {
@@ -109,7 +109,7 @@ static const struct ts_port_mapper_ops mapper_ops = {
 	.found = on_found,
 };
 
-/* -- its life --------------------------------------------------------------- */
+/* -- its life ------------------------------------------------------------- */
 
 static void free_report(struct portmap_report *r)
 {
@@ -196,7 +196,7 @@ void engine_portmap_report_end(struct ts_engine *engine)
 		finish(engine->portmap_report);
 }
 
-/* -- the beginning ---------------------------------------------------------- */
+/* -- the beginning -------------------------------------------------------- */
 
 /* 0 and a port of this machine that is the report's, or -errno. */
 static int open_port(struct portmap_report *r, uint16_t *port)

@@ -34,7 +34,7 @@ static int fail(char err[static 256], int code, const char *path,
 	return code;
 }
 
-/* -- finding it -------------------------------------------------------- */
+/* -- finding it ----------------------------------------------------------- */
 static bool is_file(const char *path)
 {
 	struct stat st;
@@ -67,7 +67,7 @@ static int find_in_path(const char *program, char out[static PATH_CAP])
 	return code;
 }
 
-/* -- what it is -------------------------------------------------------- */
+/* -- what it is ----------------------------------------------------------- */
 /* The shim needs only what glibc and musl both have. */
 static bool is_known_linker(const char *interpreter)
 {

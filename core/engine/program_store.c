@@ -51,7 +51,7 @@ struct program_store {
 	unsigned tries_left;
 };
 
-/* -- loading ----------------------------------------------------------- */
+/* -- loading -------------------------------------------------------------- */
 
 static int read_value(struct program_store *p, const char *key,
 		      uint64_t end_ms, char err[static 256])
@@ -134,7 +134,7 @@ static int load(struct state_store *s, char err[static 256])
 	return code ? code : read_profiles(p, end_ms, err);
 }
 
-/* -- what differs ------------------------------------------------------ */
+/* -- what differs --------------------------------------------------------- */
 
 static bool is_kept(const struct program_store *p, const char *key)
 {
@@ -177,7 +177,7 @@ static const char *next_key(const struct program_store *p)
 	return key ? key : next_to_delete(p);
 }
 
-/* -- writing ----------------------------------------------------------- */
+/* -- writing -------------------------------------------------------------- */
 
 static void forget(struct program_store *p)
 {
@@ -329,7 +329,7 @@ static int save_now(struct state_store *s, char err[static 256])
 	return err[0] && !code ? -ENOMEM : code;
 }
 
-/* -- the end ----------------------------------------------------------- */
+/* -- the end -------------------------------------------------------------- */
 
 static void finish(struct state_store *s)
 {

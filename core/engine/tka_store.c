@@ -70,7 +70,7 @@ static int each_entry(const char *path,
 	return err;
 }
 
-/* -- reading ----------------------------------------------------------- */
+/* -- reading -------------------------------------------------------------- */
 
 struct loading {
 	struct ts_tka_chonk *chonk;
@@ -121,7 +121,7 @@ static int load_entry(void *ctx, const char *dir, const char *name)
 	return err == -ENOTDIR ? 0 : err;
 }
 
-/* -- writing ----------------------------------------------------------- */
+/* -- writing -------------------------------------------------------------- */
 
 static int make_dir_of(const char *path)
 {

@@ -56,7 +56,7 @@ void ts_conn_set_state(struct ts_conn *conn, enum conn_state next)
 	conn->state = next;
 }
 
-/* -- ends ---------------------------------------------------------------- */
+/* -- ends ----------------------------------------------------------------- */
 
 static void free_conn(struct ts_conn *conn)
 {
@@ -133,7 +133,7 @@ static void conn_refuse(struct ts_conn *conn)
 	free_conn(conn);
 }
 
-/* -- the program's socket ------------------------------------------------ */
+/* -- the program's socket ------------------------------------------------- */
 
 enum look { LOOK_NOT_YET, LOOK_HELD, LOOK_UP, LOOK_GONE };
 
@@ -218,7 +218,7 @@ static void look_again(struct ts_conn *conn)
 		conn->look_ms = LOOK_MAX_MS;
 }
 
-/* -- connecting back ----------------------------------------------------- */
+/* -- connecting back ------------------------------------------------------ */
 
 /* Both ends stand: the splice takes over. Anybody but R as the program's peer
  * means that back_fd leads to a stranger who took its port. */
@@ -381,7 +381,7 @@ static void on_timer(void *ctx)
 		ts_conn_advance(conn);
 }
 
-/* -- from and to the list ------------------------------------------------ */
+/* -- from and to the list ------------------------------------------------- */
 
 static struct ts_flow_key make_key(const struct ts_host *host,
 				   const struct ts_broker_request *req)

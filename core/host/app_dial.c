@@ -10,7 +10,7 @@
 #include "core/host/app_connect.h"
 #include "core/host/dns_service.h"
 
-/* -- what it says -------------------------------------------------------- */
+/* -- what it says --------------------------------------------------------- */
 
 static void on_connected(void *user)
 {
@@ -52,7 +52,7 @@ void ts_conn_far_end_gone(struct ts_conn *conn, int err)
 	ts_conn_fail(conn, err);
 }
 
-/* -- dialling ------------------------------------------------------------ */
+/* -- dialling ------------------------------------------------------------- */
 
 /* What the program bound in the tailnet, where the native address is ours. */
 static bool find_bound(const struct ts_conn *conn, struct ts_addr *out)

@@ -151,7 +151,7 @@ void ts_conn_request(struct ts_host *host, const struct ts_broker_request *req,
 	rep->tailnet = value.tailnet_local;
 }
 
-/* -- programs that closed without a word --------------------------------- */
+/* -- programs that closed without a word ---------------------------------- */
 
 static bool is_worth_a_look(const struct ts_conn *conn, uint64_t now_ms)
 {

@@ -74,7 +74,7 @@ void ts_dgram_batch_close(struct ts_host *host)
 	host->dgrams->out = NULL;
 }
 
-/* -- out ------------------------------------------------------------------- */
+/* -- out ------------------------------------------------------------------ */
 
 static void add_control(struct msghdr *msg, int level, int type,
 			const void *value, size_t len)
@@ -196,7 +196,7 @@ void ts_dgram_flush(struct ts_host *host)
 	out->used = 0;
 }
 
-/* -- in -------------------------------------------------------------------- */
+/* -- in ------------------------------------------------------------------- */
 
 static bool has_same_marks(const struct out_message *m,
 			   const struct dgram_marks *marks)

@@ -45,7 +45,7 @@ static uint16_t port_number(const struct ts_dgram *flow)
 	return flow->port ? flow->port->number : 0;
 }
 
-/* -- the maps -------------------------------------------------------------- */
+/* -- the maps ------------------------------------------------------------- */
 
 struct ts_dgram *ts_dgram_first(const struct ts_member *member, uint16_t port,
 				const struct ts_addr *remote)
@@ -145,7 +145,7 @@ static void set_local(struct ts_dgram *flow)
 	flow->local.port = port_number(flow);
 }
 
-/* -- the table ------------------------------------------------------------- */
+/* -- the table ------------------------------------------------------------ */
 
 static struct ts_flow_entry value_of(const struct ts_dgram *flow, bool is_send)
 {
@@ -203,7 +203,7 @@ void ts_dgram_republish(struct ts_dgram *flow)
 	}
 }
 
-/* -- another member -------------------------------------------------------- */
+/* -- another member ------------------------------------------------------- */
 
 static int move_port(struct ts_dgram *flow)
 {
@@ -232,7 +232,7 @@ int ts_dgram_move(struct ts_dgram *flow, struct ts_member *to)
 	return err ? err : join_ends(flow);
 }
 
-/* -- ends ------------------------------------------------------------------ */
+/* -- ends ----------------------------------------------------------------- */
 
 void ts_dgram_end(struct ts_dgram *flow)
 {
@@ -306,7 +306,7 @@ void ts_dgram_for_all(struct ts_host *host,
 	}
 }
 
-/* -- beginnings ------------------------------------------------------------ */
+/* -- beginnings ----------------------------------------------------------- */
 
 static struct ts_dgram *oldest_in(const struct ts_link *head, bool has_socket)
 {
@@ -490,7 +490,7 @@ struct ts_dgram *ts_dgram_new(struct ts_host *host,
 	return flow;
 }
 
-/* -- all of them ----------------------------------------------------------- */
+/* -- all of them ---------------------------------------------------------- */
 
 void ts_dgrams_init_maps(struct ts_dgrams *all)
 {

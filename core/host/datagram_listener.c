@@ -90,7 +90,7 @@ void ts_flow_listener_free(struct ts_flow_listener *flows)
 	free(flows);
 }
 
-/* -- one remote end ---------------------------------------------------- */
+/* -- one remote end ------------------------------------------------------- */
 
 /* The program's: blocking, and at an address that nobody can guess. */
 static int open_program_socket(const struct ts_host *host)

@@ -47,7 +47,7 @@ struct dgram_in {
 	uint8_t data[BUNDLES][BUNDLE_CAP];
 };
 
-/* -- receiving ------------------------------------------------------------- */
+/* -- receiving ------------------------------------------------------------ */
 
 struct arrival {
 	struct ts_addr from;
@@ -175,7 +175,7 @@ static int receive(struct ts_dgrams *all, struct ts_dgram *flow, int fd)
 	return got;
 }
 
-/* -- errors ---------------------------------------------------------------- */
+/* -- errors --------------------------------------------------------------- */
 
 /* Takes one error off the queue; false: there was none. */
 static bool next_error(int fd, struct arrival *a)
@@ -221,7 +221,7 @@ static void on_d(void *ctx, unsigned events)
 		ts_dgram_program_gone(flow);
 }
 
-/* -- making them ----------------------------------------------------------- */
+/* -- making them ---------------------------------------------------------- */
 
 static void set_int(int fd, int level, int name, int value)
 {

@@ -191,7 +191,7 @@ void ts_dgram_look_for_gone(struct ts_host *host)
 	ts_key_map_deinit(&seen.peers);
 }
 
-/* -- duplicates ------------------------------------------------------------ */
+/* -- duplicates ----------------------------------------------------------- */
 
 struct held_look {
 	struct ts_held held[DGRAM_DUPS_MAX];
@@ -245,7 +245,7 @@ static void look_at_dups(struct ts_host *host)
 	}
 }
 
-/* -- idle ------------------------------------------------------------------ */
+/* -- idle ----------------------------------------------------------------- */
 
 static void end_if_idle(struct ts_dgram *flow, void *ctx)
 {

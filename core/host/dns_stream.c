@@ -68,7 +68,7 @@ static bool is_full(const struct ts_dns_stream *s)
 	       ts_byte_queue_len(&s->out) >= OUT_FULL_BYTES;
 }
 
-/* -- out ----------------------------------------------------------------- */
+/* -- out ------------------------------------------------------------------ */
 
 static void flush(struct ts_dns_stream *s)
 {
@@ -105,7 +105,7 @@ static void on_answer(void *ctx, const uint8_t *answer, size_t len)
 		run(s);
 }
 
-/* -- in ------------------------------------------------------------------ */
+/* -- in ------------------------------------------------------------------- */
 
 static bool ask_one(struct ts_dns_stream *s)
 {
@@ -194,7 +194,7 @@ static void on_idle(void *ctx)
 	free_stream(ctx, false);
 }
 
-/* -- from and to the host ------------------------------------------------ */
+/* -- from and to the host ------------------------------------------------- */
 
 static void make_room(struct ts_host *host)
 {

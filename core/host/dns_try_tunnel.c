@@ -30,7 +30,7 @@ void ts_dns_try_tunnel_close(struct ts_dns_try *t)
 	t->tcp = NULL;
 }
 
-/* -- UDP ----------------------------------------------------------------- */
+/* -- UDP ------------------------------------------------------------------ */
 
 static void on_datagram(void *user, const struct ts_addr *from,
 			const struct ts_addr *to, const uint8_t *data,
@@ -68,7 +68,7 @@ static int by_udp(struct ts_dns_try *t)
 	return stack_udp_send(t->udp, &t->to, ts_dns_try_query(t), t->len);
 }
 
-/* -- TCP ----------------------------------------------------------------- */
+/* -- TCP ------------------------------------------------------------------ */
 
 /* What is to be sent, in order: the HTTP request's head or nothing, then the
  * query (with its length where there is no HTTP). */

@@ -37,7 +37,7 @@ void echo_slots_deinit(struct echo_slots *s)
 	ts_key_map_deinit(&s->owners);
 }
 
-/* -- owners ---------------------------------------------------------------- */
+/* -- owners --------------------------------------------------------------- */
 
 static struct echo_owner *find_or_add(struct echo_slots *s, int64_t id)
 {
@@ -68,7 +68,7 @@ static const struct echo_owner *who_has_most(const struct echo_slots *s)
 	return most;
 }
 
-/* -- slots ----------------------------------------------------------------- */
+/* -- slots ---------------------------------------------------------------- */
 
 void echo_slots_give(struct echo_slots *s, struct echo_slot *slot)
 {

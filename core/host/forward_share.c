@@ -78,7 +78,7 @@ void ts_forwards_node_changed(struct ts_member *member)
 	ts_forward_udp_check(member);
 }
 
-/* -- shares ---------------------------------------------------------------- */
+/* -- shares --------------------------------------------------------------- */
 
 const struct forward_share *
 ts_forward_find_share(const struct ts_member *member, const struct ts_ip *ip)
@@ -185,7 +185,7 @@ void ts_forward_give_udp(struct ts_member *member, struct forward_share *share)
 	free_if_unused(member, share);
 }
 
-/* -- sockets --------------------------------------------------------------- */
+/* -- sockets -------------------------------------------------------------- */
 
 static void set_int(int fd, int level, int name, int value)
 {

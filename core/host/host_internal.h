@@ -55,7 +55,7 @@ struct ts_tls_server; /* tls_server.h */
 struct ts_stand_ins; /* stand_ins.h */
 struct ts_stand_in;
 
-/* -- flow_entries.c: the table's flows, and how long they stay ----------- */
+/* -- flow_entries.c: the table's flows, and how long they stay ------------ */
 struct ts_entry {
 	struct ts_link link; /* in lingering once ended */
 	struct ts_flow_key key;
@@ -79,7 +79,7 @@ struct ts_entries {
 	struct ts_timer *sweep;
 };
 
-/* -- hup_watch.c: ERR and HUP of sockets that are not read now ----------- */
+/* -- hup_watch.c: ERR and HUP of sockets that are not read now ------------ */
 struct ts_hup_item {
 	void (*fn)(void *ctx);
 	void *ctx;
@@ -92,7 +92,7 @@ struct ts_hup {
 	int batch_len;
 };
 
-/* -- rendezvous.c -------------------------------------------------------- */
+/* -- rendezvous.c --------------------------------------------------------- */
 struct ts_rendezvous {
 	int fd4, fd6, dummy4, dummy6; /* -1: none; 6 is the twin on ::1 */
 	uint16_t port4, port6;
@@ -132,7 +132,7 @@ struct ts_member {
 	void *certs_ctx;
 };
 
-/* -- views.c: what a program sees ---------------------------------------- */
+/* -- views.c: what a program sees ----------------------------------------- */
 /* All nodes by the rules is what host->table tells; this is one alone, as
  * programs see it that TSNET_NODE restricts to it. Their flows are in both. */
 struct ts_view {
@@ -187,7 +187,7 @@ struct ts_host {
 
 uint64_t ts_host_now_ms(const struct ts_host *host);
 
-/* -- native_socket.c ----------------------------------------------------- */
+/* -- native_socket.c ------------------------------------------------------ */
 /* The one place where fds become ours: keeps them out of the program's low
  * numbers when they are shared. Takes fd (may be -1), returns its final number. */
 int ts_sock_keep(const struct ts_host *host, int fd);
@@ -216,7 +216,7 @@ size_t ts_sock_unread(int fd);
 struct ts_ip ts_sock_random_loopback(const struct ts_host *host);
 struct ts_ip ts_sock_loopback(bool v6); /* 127.0.0.1 or ::1 */
 
-/* -- hurry.c ------------------------------------------------------------- */
+/* -- hurry.c -------------------------------------------------------------- */
 void ts_hurry_open(struct ts_host *host);
 void ts_hurry_close(const struct ts_host *host);
 /* Between them no call waits for long: EINTR. */
@@ -229,7 +229,7 @@ int ts_hurry_accept(int fd, struct sockaddr *addr, socklen_t *len, int flags);
 /* Closes what may be the last of a program's sockets. -1 is fine. */
 void ts_hurry_drop(int fd);
 
-/* -- flow_entries.c ------------------------------------------------------ */
+/* -- flow_entries.c ------------------------------------------------------- */
 int ts_entries_open(struct ts_host *host);
 void ts_entries_close(struct ts_host *host);
 /* Adds; a former flow of this tuple is forgotten. NULL: no room. */
@@ -245,7 +245,7 @@ void ts_entry_drop(struct ts_host *host, struct ts_entry *entry);
 struct ts_entry *ts_entry_find(const struct ts_host *host,
 			       const struct ts_flow_key *key);
 
-/* -- hup_watch.c --------------------------------------------------------- */
+/* -- hup_watch.c ---------------------------------------------------------- */
 int ts_hup_open(struct ts_host *host);
 void ts_hup_close(struct ts_host *host);
 enum ts_hup_kind { HUP_ONLY, HUP_OR_EOF };
@@ -254,7 +254,7 @@ int ts_hup_add(struct ts_host *host, struct ts_hup_item *item, int fd,
 	       enum ts_hup_kind kind);
 void ts_hup_remove(struct ts_host *host, struct ts_hup_item *item);
 
-/* -- rendezvous.c, self_test.c ------------------------------------------- */
+/* -- rendezvous.c, self_test.c -------------------------------------------- */
 int ts_rendezvous_open(struct ts_host *host, bool never_hold,
 		       char err[static 256]);
 void ts_rendezvous_close(struct ts_host *host);
@@ -268,7 +268,7 @@ int ts_rendezvous_connect_back(const struct ts_host *host,
 /* Fills what R can do; logs what is missing. */
 void ts_self_test(struct ts_host *host);
 
-/* -- app_connect.c ------------------------------------------------------- */
+/* -- app_connect.c -------------------------------------------------------- */
 /* Owns fd (the program's socket) from here. */
 void ts_conn_request(struct ts_host *host, const struct ts_broker_request *req,
 		     int fd, pid_t pid, struct ts_broker_reply *rep);
@@ -285,7 +285,7 @@ void ts_conns_arrived(struct ts_host *host, int fd);
 void ts_conn_far_end_up(struct ts_conn *conn);
 void ts_conn_far_end_gone(struct ts_conn *conn, int err);
 
-/* -- held_sweep.c -------------------------------------------------------- */
+/* -- held_sweep.c --------------------------------------------------------- */
 struct ts_held {
 	pid_t pid;
 	uint64_t inode;
@@ -300,13 +300,13 @@ void ts_held_look(const struct ts_host *host, struct ts_held *held,
 /* A peer's connection is brought to a listener: is it there? */
 void ts_notify_before_inbound(struct ts_host *host);
 
-/* -- held_pace.c --------------------------------------------------------- */
+/* -- held_pace.c ---------------------------------------------------------- */
 /* The socket in SYN_SENT knocks often from now on. What ts_held_unpace() wants
  * to undo it; 0: nothing was done. */
 int ts_held_pace(int fd);
 void ts_held_unpace(int fd, int before_ms);
 
-/* -- app_listener.c ------------------------------------------------------ */
+/* -- app_listener.c ------------------------------------------------------- */
 /* What comes from the internet (serve_funnel.c). */
 enum ts_funnel { TS_FUNNEL_NONE, TS_FUNNEL_TOO, TS_FUNNEL_ONLY };
 struct ts_listener {
@@ -366,7 +366,7 @@ void ts_listeners_close(struct ts_host *host);
 int ts_flow_listener_new(struct ts_host *host, struct ts_listener *l, int fd);
 void ts_flow_listener_free(struct ts_flow_listener *flows); /* NULL is fine */
 
-/* -- app_inbound.c ------------------------------------------------------- */
+/* -- app_inbound.c -------------------------------------------------------- */
 /* A program's connect to our own address local; remote is its tailnet end.
  * NULL: *err, -ECONNREFUSED when nobody listens. */
 struct ts_inbound *ts_inbound_from_self(struct ts_member *member,
@@ -391,13 +391,13 @@ void ts_inbounds_close(struct ts_host *host);
 /* Bytes of programs that the peers' handshakes hold up. */
 size_t ts_inbounds_undelivered(const struct ts_host *host);
 
-/* -- other_end.c --------------------------------------------------------- */
+/* -- other_end.c ---------------------------------------------------------- */
 int ts_other_end_open(void); /* what to ask by; fd or -errno */
 /* Of our loopback connection, as the listener's side would name it: true when
  * the kernel has no such socket. What cannot be known is not lost. */
 bool ts_other_end_is_lost(int fd, const struct ts_flow_key *key);
 
-/* -- app_splice.c: loopback socket <-> tunnel ---------------------------- */
+/* -- app_splice.c: loopback socket <-> tunnel ----------------------------- */
 /* Owns fd, tcp and entry from here, in every case. */
 void ts_splice_start(struct ts_member *member, int fd, struct stack_tcp *tcp,
 		     struct ts_entry *entry);
@@ -431,7 +431,7 @@ void ts_tunnel_options(struct ts_host *host,
 void ts_tunnel_info(struct ts_host *host, const struct ts_broker_request *req,
 		    struct ts_broker_reply *rep);
 
-/* -- app_relay.c: loopback socket <-> loopback socket -------------------- */
+/* -- app_relay.c: loopback socket <-> loopback socket --------------------- */
 struct ts_relay_end {
 	int fd;
 	struct ts_entry *entry;
@@ -444,7 +444,7 @@ void ts_relay_start(struct ts_host *host, const struct ts_member *member,
 void ts_relays_end(struct ts_host *host, const struct ts_member *member);
 size_t ts_relays_undelivered(const struct ts_host *host);
 
-/* -- datagrams: app_datagram.h ------------------------------------------- */
+/* -- datagrams: app_datagram.h -------------------------------------------- */
 int ts_dgrams_open(struct ts_host *host);
 /* After the listeners, which have ports. */
 void ts_dgrams_close(struct ts_host *host);
@@ -467,7 +467,7 @@ struct ts_dgram_port *ts_dgram_port_get(struct ts_member *member,
 					uint16_t number, int *err);
 void ts_dgram_port_put(struct ts_dgram_port *port); /* NULL is fine */
 
-/* -- names.c ------------------------------------------------------------- */
+/* -- names.c -------------------------------------------------------------- */
 /* false: hold the request until the netmap is there. */
 bool ts_names_answer(struct ts_host *host, const struct ts_broker_request *req,
 		     struct ts_broker_reply *rep);
@@ -477,7 +477,7 @@ bool ts_names_answer(struct ts_host *host, const struct ts_broker_request *req,
 void ts_names_tell(struct ts_member *member, uint8_t node,
 		   struct ts_broker_reply *rep);
 
-/* -- drain.c ------------------------------------------------------------- */
+/* -- drain.c -------------------------------------------------------------- */
 /* false: hold the request; it is looked at again soon. */
 bool ts_drain_answer(struct ts_host *host, const struct ts_broker_request *req,
 		     pid_t pid, struct ts_broker_reply *rep);
@@ -493,7 +493,7 @@ int ts_request_prove(const struct ts_host *host, struct ts_broker_request *req,
 bool ts_request_is_of(const struct ts_host *host,
 		      const struct ts_flow_key *key, int fd);
 
-/* -- broker_server.c ----------------------------------------------------- */
+/* -- broker_server.c ------------------------------------------------------ */
 int ts_broker_open(struct ts_host *host, const struct ts_host_config *config,
 		   char err[static 256]);
 void ts_broker_close(struct ts_host *host);
@@ -530,7 +530,7 @@ void ts_views_publish(struct ts_host *host);
 int ts_view_of_token(const struct ts_host *host,
 		     const uint8_t token[static TS_TABLE_TOKEN_LEN]);
 
-/* -- host.c, table_info.c ------------------------------------------------ */
+/* -- host.c, table_info.c ------------------------------------------------- */
 void ts_host_publish(struct ts_host *host);
 /* Of the nodes together; the first's own addresses are the info's. */
 void ts_table_info_from_nodes(struct ts_table_info *info,

@@ -66,7 +66,7 @@ struct ts_name_lookup {
 	uint64_t end_ms;
 };
 
-/* -- ends ---------------------------------------------------------------- */
+/* -- ends ----------------------------------------------------------------- */
 
 void ts_name_lookup_cancel(struct ts_name_lookup *l)
 {
@@ -93,7 +93,7 @@ static void finish_plainly(struct ts_name_lookup *l, uint8_t answer, int error)
 	finish(l, &rep);
 }
 
-/* -- one question -------------------------------------------------------- */
+/* -- one question --------------------------------------------------------- */
 
 /* From the loop: never inside a caller's call. */
 static void go_on_soon(struct ts_name_lookup *l)
@@ -174,7 +174,7 @@ static void ask(struct ts_name_lookup *l)
 		ask_part(&l->parts[1], DNS_TYPE_AAAA);
 }
 
-/* -- which name ---------------------------------------------------------- */
+/* -- which name ----------------------------------------------------------- */
 
 static bool is_good(const struct ts_name_lookup *l,
 		    const struct ts_dns_resolvers *found)
@@ -238,7 +238,7 @@ static bool first_reverse_name(struct ts_name_lookup *l,
 	return is_routed(l, l->name);
 }
 
-/* -- what came of it ----------------------------------------------------- */
+/* -- what came of it ------------------------------------------------------ */
 
 /* Both families find room; the first has more of it. */
 static void finish_found(struct ts_name_lookup *l)
@@ -337,7 +337,7 @@ static void on_timer(void *ctx)
 		go_on_with_addresses(l);
 }
 
-/* -- a ready-made query -------------------------------------------------- */
+/* -- a ready-made query --------------------------------------------------- */
 
 static void on_dns(void *ctx, const uint8_t *answer, size_t len)
 {
@@ -363,7 +363,7 @@ static bool is_routed_query(const struct ts_name_lookup *l,
 					  q.question, q.question_len));
 }
 
-/* -- for the broker ------------------------------------------------------ */
+/* -- for the broker ------------------------------------------------------- */
 
 static bool begin(struct ts_name_lookup *l, const struct ts_broker_request *req)
 {

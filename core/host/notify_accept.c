@@ -34,7 +34,7 @@ struct arrival {
 	struct ts_addr name; /* what the program is told */
 };
 
-/* -- connections that nobody took ---------------------------------------- */
+/* -- connections that nobody took ----------------------------------------- */
 
 static uint64_t inode_of(int fd)
 {
@@ -82,7 +82,7 @@ static int take_back(struct ts_notify *notify, int listener)
 	return -1;
 }
 
-/* -- whose is it? -------------------------------------------------------- */
+/* -- whose is it? --------------------------------------------------------- */
 
 static bool is_from_host(const struct ts_host *host, const struct ts_addr *peer)
 {
@@ -124,7 +124,7 @@ static bool is_welcome(struct ts_host *host, struct arrival *in)
 	return true;
 }
 
-/* -- taking one ---------------------------------------------------------- */
+/* -- taking one ----------------------------------------------------------- */
 
 static int accept_native(struct arrival *in, int flags)
 {

@@ -16,7 +16,7 @@
 #include "core/host/node_choice.h"
 #include "core/host/notify.h"
 
-/* -- bind ---------------------------------------------------------------- */
+/* -- bind ----------------------------------------------------------------- */
 
 static uint8_t protocol_of(int fd)
 {
@@ -223,7 +223,7 @@ int ts_notify_bind(const struct notify_call *call)
 	return fd < 0 ? fd : bind_fetched(call, fd, &at);
 }
 
-/* -- listen -------------------------------------------------------------- */
+/* -- listen --------------------------------------------------------------- */
 
 /* The tailnet address that a listening socket serves; false: none. */
 static bool listen_address(const struct ts_host *host, int fd,

@@ -44,7 +44,7 @@ struct attempt {
 	bool is_announced; /* CONNECT was taken */
 };
 
-/* -- does it belong to the tailnet? -------------------------------------- */
+/* -- does it belong to the tailnet? --------------------------------------- */
 
 bool ts_notify_claims(const struct ts_host *host, const struct ts_addr *addr)
 {
@@ -56,7 +56,7 @@ bool ts_notify_claims(const struct ts_host *host, const struct ts_addr *addr)
 	return ts_table_claims(ts_table_layout(host->table), &addr->ip);
 }
 
-/* -- before -------------------------------------------------------------- */
+/* -- before --------------------------------------------------------------- */
 
 /* The tailnet is not behind another interface that the socket is tied to. */
 static int check_device(int fd)
@@ -144,7 +144,7 @@ static int prepare(struct attempt *a)
 	return a->local.port ? 0 : -EADDRNOTAVAIL;
 }
 
-/* -- the call ------------------------------------------------------------ */
+/* -- the call ------------------------------------------------------------- */
 
 static int announce(const struct attempt *a)
 {
@@ -205,7 +205,7 @@ static int connect_first(const struct notify_call *call, int fd, int domain,
 	return ts_notify_flow_error(a.host, fd, err);
 }
 
-/* -- how did the first one go? ------------------------------------------- */
+/* -- how did the first one go? -------------------------------------------- */
 
 /* Taking the kernel's error is what makes it be told once. */
 static int take_failure(const struct ts_host *host, int fd)
@@ -277,7 +277,7 @@ static int connect_tcp(const struct notify_call *call, int fd,
 	return ts_notify_hold(call, &hold);
 }
 
-/* -- elsewhere ----------------------------------------------------------- */
+/* -- elsewhere ------------------------------------------------------------ */
 
 /* A socket that failed in the tailnet and now tries the host network must not
  * go there from 127.x.y.z; the bind fails, harmlessly, on any other. */

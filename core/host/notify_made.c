@@ -52,7 +52,7 @@ struct notify_made {
 	struct ts_watch *watch;	    /* while it connects */
 };
 
-/* -- keeping them -------------------------------------------------------- */
+/* -- keeping them --------------------------------------------------------- */
 
 static void forget(struct notify_made *made)
 {
@@ -119,7 +119,7 @@ void ts_notify_made_close(struct ts_notify *notify)
 	ts_key_map_deinit(&notify->made_by_inode);
 }
 
-/* -- which are closed? --------------------------------------------------- */
+/* -- which are closed? ---------------------------------------------------- */
 
 /* Those that keep a file open; with the others it takes longer. */
 static void look(struct ts_notify *notify, bool is_for_all)
@@ -191,7 +191,7 @@ void ts_notify_before_inbound(struct ts_host *host)
 		ts_notify_made_look(notify);
 }
 
-/* -- which is it? -------------------------------------------------------- */
+/* -- which is it? --------------------------------------------------------- */
 
 /* A socket's inode; 0: *err says why not. */
 static uint64_t inode_at(const struct notify_call *call, int fd, int *err)
@@ -263,7 +263,7 @@ bool ts_notify_made_ends(const struct notify_call *call, int fd,
 	return true;
 }
 
-/* -- connections --------------------------------------------------------- */
+/* -- connections ---------------------------------------------------------- */
 
 static void on_connected(void *ctx, unsigned events)
 {
@@ -327,7 +327,7 @@ void ts_notify_made_leave(const struct notify_call *call)
 		forget(made);
 }
 
-/* -- making them --------------------------------------------------------- */
+/* -- making them ---------------------------------------------------------- */
 
 /* Such as we know what to do with. */
 static bool is_plain(int domain, int type, int protocol)

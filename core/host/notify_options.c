@@ -32,7 +32,7 @@ struct option {
 	int fd, level, name; /* fd -1: a connection that is not ours any more */
 };
 
-/* -- whose is it? -------------------------------------------------------- */
+/* -- whose is it? --------------------------------------------------------- */
 
 static bool find_flow(const struct option *o, struct ts_broker_request *req)
 {
@@ -55,7 +55,7 @@ static bool find_flow(const struct option *o, struct ts_broker_request *req)
 				   &req->native_remote, &entry);
 }
 
-/* -- getting ------------------------------------------------------------- */
+/* -- getting -------------------------------------------------------------- */
 
 /* As the kernel writes a value: cut to *len, *len what was written. */
 static int write_value(const struct notify_call *call, const void *value,
@@ -168,7 +168,7 @@ static int tell_defer(const struct option *o)
 		       : NOTIFY_CONTINUE;
 }
 
-/* -- setting ------------------------------------------------------------- */
+/* -- setting -------------------------------------------------------------- */
 
 /* What is shorter is not a value to the kernel, either. */
 static size_t least_len(const struct option *o)
@@ -279,7 +279,7 @@ static int set(const struct option *o)
 					 : NOTIFY_CONTINUE;
 }
 
-/* -- the calls ----------------------------------------------------------- */
+/* -- the calls ------------------------------------------------------------ */
 
 static int with_option(const struct notify_call *call,
 		       int (*fn)(const struct option *o))

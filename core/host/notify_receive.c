@@ -28,7 +28,7 @@ struct incoming {
 	int fd, flags;
 };
 
-/* -- one message --------------------------------------------------------- */
+/* -- one message ---------------------------------------------------------- */
 
 /* As the tailnet has it; a local sender is told as it is. */
 static void show(struct incoming *in)
@@ -80,7 +80,7 @@ static size_t copied(const struct incoming *in, int len)
 	return n < in->room->data_cap ? n : in->room->data_cap;
 }
 
-/* -- recvfrom ------------------------------------------------------------ */
+/* -- recvfrom ------------------------------------------------------------- */
 
 static int receive_plain(struct incoming *in)
 {
@@ -100,7 +100,7 @@ static int receive_plain(struct incoming *in)
 	return err ? err : len;
 }
 
-/* -- recvmsg, recvmmsg --------------------------------------------------- */
+/* -- recvmsg, recvmmsg ---------------------------------------------------- */
 
 static int write_name(const struct incoming *in)
 {
@@ -185,7 +185,7 @@ static int receive_many(struct incoming *in)
 	return i > 0 ? (int)i : ret;
 }
 
-/* -- the calls ----------------------------------------------------------- */
+/* -- the calls ------------------------------------------------------------ */
 
 static int receive_by_call(const struct notify_call *call, int fd)
 {

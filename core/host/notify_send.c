@@ -31,7 +31,7 @@ struct outgoing {
 	bool is_open; /* by MSG_FASTOPEN, in this call */
 };
 
-/* -- whose is it? -------------------------------------------------------- */
+/* -- whose is it? --------------------------------------------------------- */
 
 /* An AF_INET socket takes AF_UNSPEC for AF_INET. */
 static int read_name(struct outgoing *out)
@@ -88,7 +88,7 @@ static int claim(struct outgoing *out)
 	return protocol == IPPROTO_UDP ? 0 : -ENETUNREACH;
 }
 
-/* -- sending ------------------------------------------------------------- */
+/* -- sending -------------------------------------------------------------- */
 
 /* What the kernel allows by the rights of who calls, and those are ours. */
 static bool needs_rights(const struct msghdr *msg)
@@ -194,7 +194,7 @@ static int send_message(struct outgoing *out)
 	return err ? err : send_vector(out);
 }
 
-/* -- many ---------------------------------------------------------------- */
+/* -- many ----------------------------------------------------------------- */
 
 /* Those for the host's network go on only when there are no others, since we
  * cannot say how many of them. */
@@ -305,7 +305,7 @@ static int send_many(struct outgoing *out)
 	return i > 0 ? (int)i : ret;
 }
 
-/* -- the calls ----------------------------------------------------------- */
+/* -- the calls ------------------------------------------------------------ */
 
 static int send_by_call(struct outgoing *out)
 {

@@ -30,7 +30,7 @@
 
 enum { CAP_NET_BIND_SERVICE_BIT = 10, UNPRIVILEGED_DEFAULT = 1024 };
 
-/* -- memory -------------------------------------------------------------- */
+/* -- memory --------------------------------------------------------------- */
 
 /* Where process_vm_readv is denied but the file is not. */
 static ssize_t by_file(const struct notify_call *call, uint64_t at, void *data,
@@ -86,7 +86,7 @@ int ts_notify_write(const struct notify_call *call, uint64_t at,
 	return len ? copy(call, at, (void *)(uintptr_t)data, len, true) : 0;
 }
 
-/* -- descriptors --------------------------------------------------------- */
+/* -- descriptors ---------------------------------------------------------- */
 
 /* A line of /proc/TID/status, as a number of that base; -1: not there. */
 static int64_t status_number(pid_t tid, const char *name, int base)
@@ -173,7 +173,7 @@ bool ts_notify_can_read(pid_t pid)
 	return fd >= 0;
 }
 
-/* -- room for another one ------------------------------------------------ */
+/* -- room for another one ------------------------------------------------- */
 
 static rlim_t count_below(const char *dir, rlim_t limit)
 {
@@ -207,7 +207,7 @@ bool ts_notify_has_room(const struct notify_call *call)
 	       count_below(dir, limit.rlim_cur) < limit.rlim_cur;
 }
 
-/* -- rights -------------------------------------------------------------- */
+/* -- rights --------------------------------------------------------------- */
 
 static unsigned first_unprivileged_port(void)
 {
@@ -237,7 +237,7 @@ bool ts_notify_may_bind(const struct notify_call *call, uint16_t port)
 	return caps < 0 || caps >> CAP_NET_BIND_SERVICE_BIT & 1;
 }
 
-/* -- addresses ----------------------------------------------------------- */
+/* -- addresses ------------------------------------------------------------ */
 
 int ts_notify_read_sockaddr(const struct notify_call *call, uint64_t at,
 			    uint64_t len, struct notify_sockaddr *out)

@@ -44,7 +44,7 @@ enum {
 	UNREPORTED_MS = 1000,
 };
 
-/* -- answers ------------------------------------------------------------- */
+/* -- answers -------------------------------------------------------------- */
 
 bool ts_notify_is_valid(const struct notify_call *call)
 {
@@ -141,7 +141,7 @@ int ts_notify_answer_fd(const struct notify_call *call, int fd, bool cloexec)
 	return number < 0 ? -errno : number;
 }
 
-/* -- calls --------------------------------------------------------------- */
+/* -- calls ---------------------------------------------------------------- */
 
 /* Another machine's calls have other numbers and layouts. Its programs could
  * be carried by nothing, so they get no sockets of the Internet. */
@@ -221,7 +221,7 @@ static void serve_call(struct notify_tree *tree,
 		ts_notify_answer(&call, result);
 }
 
-/* -- coming and going ---------------------------------------------------- */
+/* -- coming and going ----------------------------------------------------- */
 
 static void free_tree(struct notify_tree *tree)
 {

@@ -93,7 +93,7 @@ static int ask(const struct asking *a, uint8_t type, bool is_alone,
 	return -rep.error;
 }
 
-/* -- addressed ----------------------------------------------------------- */
+/* -- addressed ------------------------------------------------------------ */
 
 /* As the kernel does when an unbound socket sends. */
 static int bind_if_unbound(struct asking *a)
@@ -159,7 +159,7 @@ bool ts_notify_way_back(const struct ts_host *host, const struct ts_addr *from,
 	       out->kind == TS_FLOW_DATAGRAM;
 }
 
-/* -- connected ----------------------------------------------------------- */
+/* -- connected ------------------------------------------------------------ */
 
 static bool has_tailnet_peer(const struct ts_host *host, int fd)
 {

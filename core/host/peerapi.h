@@ -79,7 +79,7 @@ void ts_peerapi_syn(struct ts_member *member, struct stack_syn *syn,
 /* Another node takes the place of this one. */
 void ts_peerapi_leave_node(struct ts_member *member);
 
-/* -- peerapi_routes.c ------------------------------------------------------ */
+/* -- peerapi_routes.c ----------------------------------------------------- */
 /* Does the route of this request take its body as it comes? */
 bool ts_peerapi_takes_body(const struct ts_peerapi_request *req);
 /* Answers now, or later. */
@@ -87,24 +87,24 @@ void ts_peerapi_serve(struct ts_peerapi_conn *conn,
 		      const struct ts_peerapi_request *req);
 void ts_peerapi_reply_text(struct ts_peerapi_conn *conn, int status,
 			   const char *text);
-/* -- peerapi_ingress.c ----------------------------------------------------- */
+/* -- peerapi_ingress.c ---------------------------------------------------- */
 void ts_peerapi_ingress(struct ts_peerapi_conn *conn,
 			const struct ts_peerapi_request *req);
-/* -- peerapi_answer.c ------------------------------------------------------ */
+/* -- peerapi_answer.c ----------------------------------------------------- */
 void ts_peerapi_reply(struct ts_peerapi_conn *conn, int status,
 		      const char *type, const void *body, size_t len);
 /* An answer of 200; source is closed when it is said, or cannot be. */
 void ts_peerapi_reply_source(struct ts_peerapi_conn *conn, const char *type,
 			     const struct ts_peerapi_source *source,
 			     void *ctx);
-/* -- peerapi_body.c -------------------------------------------------------- */
+/* -- peerapi_body.c ------------------------------------------------------- */
 /* Within a route that takes bodies, in place of an answer, which follows. */
 void ts_peerapi_take_body(struct ts_peerapi_conn *conn,
 			  const struct ts_peerapi_taker *taker, void *ctx);
-/* -- peerapi_server.c ------------------------------------------------------ */
+/* -- peerapi_server.c ----------------------------------------------------- */
 /* It goes on, and taker->turn(), once others had their turn. */
 void ts_peerapi_want_turn(struct ts_peerapi_conn *conn);
-/* -- peerapi_debug.c: for those who may look inside ------------------------ */
+/* -- peerapi_debug.c: for those who may look inside ----------------------- */
 void ts_peerapi_paths(struct ts_peerapi_conn *conn,
 		      const struct ts_peerapi_request *req);
 void ts_peerapi_metrics(struct ts_peerapi_conn *conn,
@@ -113,11 +113,11 @@ void ts_peerapi_sockstats(struct ts_peerapi_conn *conn,
 			  const struct ts_peerapi_request *req);
 void ts_peerapi_interfaces(struct ts_peerapi_conn *conn,
 			   const struct ts_peerapi_request *req);
-/* -- peerapi_put.c: files (Taildrop) --------------------------------------- */
+/* -- peerapi_put.c: files (Taildrop) -------------------------------------- */
 void ts_peerapi_put(struct ts_peerapi_conn *conn,
 		    const struct ts_peerapi_request *req);
 
-/* -- peerapi_conn.c -------------------------------------------------------- */
+/* -- peerapi_conn.c ------------------------------------------------------- */
 /* While it serves a request: its connection, which is somebody else's from now
  * on. */
 struct stack_tcp *ts_peerapi_hijack(struct ts_peerapi_conn *conn);

@@ -16,7 +16,7 @@
 
 enum { VIEWS = 16, LINGER_MS = 5000 };
 
-/* -- ends ------------------------------------------------------------------ */
+/* -- ends ----------------------------------------------------------------- */
 
 static void leave_taker(struct ts_peerapi_conn *conn)
 {
@@ -99,7 +99,7 @@ static void close_if_done(struct ts_peerapi_conn *conn)
 	peerapi_conn_end(conn);
 }
 
-/* -- requests -------------------------------------------------------------- */
+/* -- requests ------------------------------------------------------------- */
 
 static void refuse(struct ts_peerapi_conn *conn, int status, const char *text)
 {
@@ -175,7 +175,7 @@ static bool serve_one(struct ts_peerapi_conn *conn)
 	return true;
 }
 
-/* -- what there is to do --------------------------------------------------- */
+/* -- what there is to do -------------------------------------------------- */
 
 /* false: there is no room for more, or the connection is over. */
 static bool take_view(struct ts_peerapi_conn *conn, const struct iovec *view)
@@ -259,7 +259,7 @@ void peerapi_conn_take_turn(struct ts_peerapi_conn *conn)
 		peerapi_conn_work(conn);
 }
 
-/* -- events ---------------------------------------------------------------- */
+/* -- events --------------------------------------------------------------- */
 
 static void on_connected(void *user)
 {

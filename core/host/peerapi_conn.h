@@ -14,14 +14,14 @@
 /* Who has so much to say reads no further request. */
 enum { PEERAPI_OUT_LOW = 16 * 1024 };
 
-/* -- peerapi_server.c ------------------------------------------------------ */
+/* -- peerapi_server.c ----------------------------------------------------- */
 struct ts_peerapi {
 	struct ts_link conns;
 	size_t count;
 	struct ts_timer *sweep, *turn;
 };
 
-/* -- peerapi_conn.c -------------------------------------------------------- */
+/* -- peerapi_conn.c ------------------------------------------------------- */
 extern const struct stack_tcp_ops peerapi_conn_ops;
 
 /* Ends are put off while one of our calls is deep in it. */
@@ -33,10 +33,10 @@ void peerapi_conn_work(struct ts_peerapi_conn *conn);
 /* A route goes on with long work. */
 void peerapi_conn_take_turn(struct ts_peerapi_conn *conn);
 
-/* -- peerapi_body.c -------------------------------------------------------- */
+/* -- peerapi_body.c ------------------------------------------------------- */
 void peerapi_body_take(struct ts_peerapi_conn *conn);
 
-/* -- peerapi_answer.c ------------------------------------------------------ */
+/* -- peerapi_answer.c ----------------------------------------------------- */
 void peerapi_answer_send(struct ts_peerapi_conn *conn);
 void peerapi_answer_close_source(struct ts_peerapi_conn *conn);
 

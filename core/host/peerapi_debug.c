@@ -50,7 +50,7 @@ static bool may_debug(struct ts_peerapi_conn *conn)
 	return false;
 }
 
-/* -- pages ----------------------------------------------------------------- */
+/* -- pages ---------------------------------------------------------------- */
 
 /* What does not fit is left out. */
 __attribute__((format(printf, 2, 3))) static void
@@ -90,7 +90,7 @@ static void reply_page(struct ts_peerapi_conn *conn, struct ts_byte_queue *page)
 	ts_byte_queue_deinit(page);
 }
 
-/* -- paths ----------------------------------------------------------------- */
+/* -- paths ---------------------------------------------------------------- */
 
 static void add_changes(struct ts_byte_queue *page, const struct ts_node *node,
 			const struct ts_peer *peer, uint64_t now_ms)
@@ -172,7 +172,7 @@ void ts_peerapi_paths(struct ts_peerapi_conn *conn,
 	reply_page(conn, &page);
 }
 
-/* -- counters -------------------------------------------------------------- */
+/* -- counters ------------------------------------------------------------- */
 
 void ts_peerapi_metrics(struct ts_peerapi_conn *conn,
 			const struct ts_peerapi_request *req)
@@ -203,7 +203,7 @@ void ts_peerapi_sockstats(struct ts_peerapi_conn *conn,
 		ts_peerapi_reply(conn, 200, HTML, page, sizeof(page) - 1);
 }
 
-/* -- interfaces ------------------------------------------------------------ */
+/* -- interfaces ----------------------------------------------------------- */
 
 static void add_interface(struct ts_byte_queue *page, const struct ifaddrs *at)
 {

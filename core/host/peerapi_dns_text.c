@@ -19,7 +19,7 @@ enum {
 	STRING_MAX = 255, /* of a TXT record */
 };
 
-/* -- the question ---------------------------------------------------------- */
+/* -- the question --------------------------------------------------------- */
 
 static uint16_t type_of(const struct ts_peerapi_request *req)
 {
@@ -49,7 +49,7 @@ int ts_peerapi_dns_question(const struct ts_peerapi_request *req,
 				  DNS_PLAIN_QUERY_CAP);
 }
 
-/* -- the answer ------------------------------------------------------------ */
+/* -- the answer ----------------------------------------------------------- */
 
 static void add_ip(json_t *list, const struct ts_dns_rr *rr,
 		   const uint8_t *data)

@@ -29,7 +29,7 @@ struct put {
 	bool is_whole;
 };
 
-/* -- answers --------------------------------------------------------------- */
+/* -- answers -------------------------------------------------------------- */
 
 static int status_of(int err)
 {
@@ -101,7 +101,7 @@ static void fail(struct put *p, int err)
 	reply_error(conn, err);
 }
 
-/* -- a file that comes ----------------------------------------------------- */
+/* -- a file that comes ---------------------------------------------------- */
 
 static void on_data(void *ctx, const uint8_t *data, size_t len)
 {
@@ -207,7 +207,7 @@ static void begin_put(struct ts_peerapi_conn *conn,
 	ts_peerapi_take_body(conn, &put_taker, p);
 }
 
-/* -- what there is of one -------------------------------------------------- */
+/* -- what there is of one ------------------------------------------------- */
 
 struct blocks {
 	int fd; /* -1: there is nothing */
@@ -305,7 +305,7 @@ static void reply_names(struct ts_peerapi_conn *conn)
 	free(text);
 }
 
-/* -- who, and what --------------------------------------------------------- */
+/* -- who, and what -------------------------------------------------------- */
 
 static bool may_send(const struct ts_peerapi_conn *conn)
 {

@@ -112,7 +112,7 @@ bool ts_peerapi_is_of_browser(const struct ts_peerapi_request *req)
 	       (origin && origin->value_len > 0);
 }
 
-/* -- DNS over HTTP ---------------------------------------------------------- */
+/* -- DNS over HTTP -------------------------------------------------------- */
 
 /* Base64url without padding, as standard base64 with it. */
 static int decode_url(const char *text, size_t text_len, uint8_t **out,

@@ -49,7 +49,7 @@ static bool is_our_host(const struct ts_peerapi_conn *conn,
 					ts_ip_equal(&ip, &peer->masq_v6)));
 }
 
-/* -- names ----------------------------------------------------------------- */
+/* -- names ---------------------------------------------------------------- */
 
 static bool is_of_our_user(const struct ts_member *member,
 			   const struct ts_peer *peer)
@@ -185,7 +185,7 @@ static void serve_dns(struct ts_peerapi_conn *conn,
 	free(query);
 }
 
-/* -- the greeting ---------------------------------------------------------- */
+/* -- the greeting --------------------------------------------------------- */
 
 static void serve_root(struct ts_peerapi_conn *conn,
 		       const struct ts_peerapi_request *req)
@@ -202,7 +202,7 @@ static void serve_root(struct ts_peerapi_conn *conn,
 			 strlen(page));
 }
 
-/* -- routes ---------------------------------------------------------------- */
+/* -- routes --------------------------------------------------------------- */
 
 /* A path that ends in '/' stands for all below it; upstream's names do for all
  * that begins so. */

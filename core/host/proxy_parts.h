@@ -6,7 +6,7 @@
 
 #include "core/host/proxy_request.h"
 
-/* -- proxy_request.c ------------------------------------------------------- */
+/* -- proxy_request.c ------------------------------------------------------ */
 /* In constant time. */
 bool ts_proxy_is_secret(const char *mine, const void *theirs, size_t len);
 bool ts_proxy_set_name(char host[static PROXY_HOST_CAP], const void *name,

@@ -18,7 +18,7 @@
 
 enum { RETRY_MS = 100, QUESTION_CAP = DNS_HEADER_LEN + DNS_NAME_MAX + 4 };
 
-/* -- by the name servers ------------------------------------------------- */
+/* -- by the name servers -------------------------------------------------- */
 
 static int write_question(const char *name, uint16_t type,
 			  uint8_t out[static QUESTION_CAP])
@@ -140,7 +140,7 @@ static void on_answer(void *ctx, const uint8_t *answer, size_t len)
 	}
 }
 
-/* -- by the node --------------------------------------------------------- */
+/* -- by the node ---------------------------------------------------------- */
 
 static void ask_node(void *ctx)
 {

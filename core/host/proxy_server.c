@@ -24,7 +24,7 @@
 enum { CLIENTS_MAX = 1024, ASSOCIATIONS_MAX = 128, BACKLOG = 128,
        ACCEPTS_A_TURN = 16, READ_LIMIT_MS = 30 * 1000 };
 
-/* -- ends ---------------------------------------------------------------- */
+/* -- ends ----------------------------------------------------------------- */
 
 static void free_client(struct proxy_client *client)
 {
@@ -65,7 +65,7 @@ static void fail(struct proxy_client *client, int err)
 	free_client(client);
 }
 
-/* -- the call ------------------------------------------------------------ */
+/* -- the call ------------------------------------------------------------- */
 
 static bool send_first(struct proxy_client *client)
 {
@@ -162,7 +162,7 @@ static void begin_call(struct proxy_client *client)
 	ts_proxy_resolve(&client->lookup);
 }
 
-/* -- datagrams ----------------------------------------------------------- */
+/* -- datagrams ------------------------------------------------------------ */
 
 /* false: the client is gone. */
 static bool begin_datagrams(struct proxy_client *client)
@@ -189,7 +189,7 @@ static bool begin_datagrams(struct proxy_client *client)
 	return false;
 }
 
-/* -- what it says -------------------------------------------------------- */
+/* -- what it says --------------------------------------------------------- */
 
 /* false: the client is gone, or makes its call. */
 static bool take_step(struct proxy_client *client, bool *goes_on)
@@ -254,7 +254,7 @@ static void on_limit(void *ctx)
 		free_client(client);
 }
 
-/* -- coming -------------------------------------------------------------- */
+/* -- coming --------------------------------------------------------------- */
 
 static void add_client(struct ts_proxy *proxy, int fd)
 {

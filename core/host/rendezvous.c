@@ -135,7 +135,7 @@ static int open_sockets(struct ts_host *host)
 	return 0;
 }
 
-/* -- where R does not hold ----------------------------------------------- */
+/* -- where R does not hold ------------------------------------------------ */
 
 static void accept_some(struct ts_host *host, int listener)
 {
@@ -184,7 +184,7 @@ static int open_for_accept(struct ts_host *host)
 	return rv->watch6 ? 0 : -ENOMEM;
 }
 
-/* -- for the other files ------------------------------------------------- */
+/* -- for the other files -------------------------------------------------- */
 
 int ts_rendezvous_open(struct ts_host *host, bool never_hold,
 		       char err[static 256])

@@ -101,7 +101,7 @@ static void read_file(struct ts_resolv_conf *conf)
 	conf->count = ts_resolv_conf_parse(text, conf->servers);
 }
 
-/* -- the search list ----------------------------------------------------- */
+/* -- the search list ------------------------------------------------------ */
 
 /* The names on a line of len bytes. */
 static size_t parse_names(const char *line, size_t len,

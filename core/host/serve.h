@@ -23,7 +23,7 @@
 
 struct ts_host;
 
-/* -- connections (serve_server.c) ------------------------------------------ */
+/* -- connections (serve_server.c) ----------------------------------------- */
 int ts_serve_open(struct ts_member *member);
 void ts_serve_close(struct ts_member *member); /* aborts what is left */
 /* All there are now: the node is about to be another. */
@@ -45,7 +45,7 @@ bool ts_serve_has(const struct ts_member *member, const struct ts_addr *local);
 void ts_serve_local(struct ts_member *member, int fd,
 		    const struct ts_addr *local, const struct ts_addr *remote);
 
-/* -- from the internet (serve_funnel.c) -------------------------------------- */
+/* -- from the internet (serve_funnel.c) ----------------------------------- */
 /* "host:port", as an ingress names it. */
 struct ts_serve_funnel {
 	const char *target;

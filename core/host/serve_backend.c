@@ -207,7 +207,7 @@ static ssize_t transmit(struct serve_backend *b, const void *data, size_t len)
 	return errno == EINTR ? -EAGAIN : -errno;
 }
 
-/* -- frames ---------------------------------------------------------------- */
+/* -- frames --------------------------------------------------------------- */
 
 /* Text becomes frames, as far as there is room for them. < 0: it is over. */
 static int make_frames(struct serve_backend *b)
@@ -309,7 +309,7 @@ static bool drain_h2(struct serve_backend *b)
 	return n > 0 || err || ts_byte_queue_len(&b->out) < had;
 }
 
-/* -- bytes ----------------------------------------------------------------- */
+/* -- bytes ---------------------------------------------------------------- */
 
 static bool fill_plain(struct serve_backend *b)
 {

@@ -37,7 +37,7 @@ void serve_dial_cancel(struct serve_dial *dial)
 	dial->fd = -1;
 }
 
-/* -- the way there --------------------------------------------------------- */
+/* -- the way there -------------------------------------------------------- */
 
 static void call(struct serve_dial *dial, const struct ts_ip *ip);
 

@@ -47,7 +47,7 @@ void serve_files_close(struct serve_conn *conn)
 	conn->file_fd = -1;
 }
 
-/* -- what it is ------------------------------------------------------------ */
+/* -- what it is ----------------------------------------------------------- */
 
 static const char *type_by_name(const char *path)
 {
@@ -95,7 +95,7 @@ static const char *type_of(int fd, const char *path)
 	return "text/plain; charset=utf-8";
 }
 
-/* -- a file ---------------------------------------------------------------- */
+/* -- a file --------------------------------------------------------------- */
 
 /* The parts of a file that are sent as one body, with what is between. */
 struct serve_parts {
@@ -263,7 +263,7 @@ bool serve_files_step(struct serve_conn *conn)
 	return true;
 }
 
-/* -- which one ------------------------------------------------------------- */
+/* -- which one ------------------------------------------------------------ */
 
 /* To the same place with or without its slash. */
 static void move_to(struct serve_conn *conn, const char *tail)

@@ -67,7 +67,7 @@ static void fail(struct serve_forward *f, int err)
 	free_forward(f);
 }
 
-/* -- the PROXY header ------------------------------------------------------ */
+/* -- the PROXY header ----------------------------------------------------- */
 
 enum { HEADER_MAX = 128 };
 
@@ -129,7 +129,7 @@ static int send_header(const struct serve_forward *f)
 								      : -EPIPE;
 }
 
-/* -- steps ----------------------------------------------------------------- */
+/* -- steps ---------------------------------------------------------------- */
 
 static void on_ended(void *ctx)
 {

@@ -11,7 +11,7 @@
 #include "core/host/serve_backend.h"
 #include "core/host/serve_internal.h"
 
-/* -- streams --------------------------------------------------------------- */
+/* -- streams -------------------------------------------------------------- */
 
 static void *on_opened(void *ctx, struct ts_h2_stream *h2)
 {
@@ -52,7 +52,7 @@ static const struct ts_h2_server_ops h2_ops = {
 	.wants_output = on_wants_output,
 };
 
-/* -- backends between two streams ------------------------------------------ */
+/* -- backends between two streams ----------------------------------------- */
 
 static void drop_idle(struct serve_conn *carrier, unsigned i)
 {
@@ -126,7 +126,7 @@ void serve_h2_close(struct serve_conn *carrier)
 	carrier->h2 = NULL;
 }
 
-/* -- what carries them ----------------------------------------------------- */
+/* -- what carries them ---------------------------------------------------- */
 
 bool serve_h2_begin(struct serve_conn *conn)
 {

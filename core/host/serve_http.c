@@ -27,7 +27,7 @@ void serve_http_forget(struct serve_conn *conn)
 	conn->head = NULL;
 }
 
-/* -- dispatch -------------------------------------------------------------- */
+/* -- dispatch ------------------------------------------------------------- */
 
 /* The name whose handlers are asked for; "": none. */
 static void web_name(const struct serve_conn *conn,
@@ -116,7 +116,7 @@ static void dispatch(struct serve_conn *conn)
 		serve_answer_status(conn, 500);
 }
 
-/* -- requests -------------------------------------------------------------- */
+/* -- requests ------------------------------------------------------------- */
 
 static int status_of(int err)
 {
@@ -211,7 +211,7 @@ void serve_http_answered(struct serve_conn *conn)
 		next_request(conn);
 }
 
-/* -- the states ------------------------------------------------------------ */
+/* -- the states ----------------------------------------------------------- */
 
 static bool step_head(struct serve_conn *conn)
 {

@@ -46,7 +46,7 @@ enum {
 struct serve_conn;
 struct serve_backend;
 
-/* -- serve_stream.c -------------------------------------------------------- */
+/* -- serve_stream.c ------------------------------------------------------- */
 struct serve_stream {
 	struct stack_tcp *tcp; /* NULL: gone, or TLS has it */
 	struct ts_tls_conn *tls;
@@ -82,7 +82,7 @@ void serve_stream_end(struct serve_stream *s); /* our side, in order */
 void serve_stream_close(struct serve_stream *s);
 void serve_stream_abort(struct serve_stream *s);
 
-/* -- serve_places.c --------------------------------------------------------- */
+/* -- serve_places.c ------------------------------------------------------- */
 struct ts_serve;
 struct serve_place {
 	struct ts_link link; /* in serve->places, or in no list */
@@ -94,7 +94,7 @@ bool serve_place_take(struct ts_serve *serve, struct serve_place *place,
 void serve_place_leave(struct ts_serve *serve, struct serve_place *place);
 size_t serve_places_max(void);
 
-/* -- serve_server.c -------------------------------------------------------- */
+/* -- serve_server.c ------------------------------------------------------- */
 struct ts_serve {
 	struct ts_member *member;
 	struct ts_link conns, ready, forwards, places;
@@ -159,7 +159,7 @@ void serve_conn_set_due(struct serve_conn *conn, uint64_t in_ms);
 /* At the end of this turn. */
 void serve_conn_kill(struct serve_conn *conn);
 
-/* -- serve_h2.c ------------------------------------------------------------ */
+/* -- serve_h2.c ----------------------------------------------------------- */
 /* false: HTTP/2 was not agreed upon. */
 bool serve_h2_begin(struct serve_conn *conn);
 bool serve_h2_step(struct serve_conn *conn);
@@ -174,14 +174,14 @@ struct serve_backend *
 serve_h2_take_backend(struct serve_conn *conn,
 		      const struct ts_serve_target *target, bool wants_h2);
 
-/* -- serve_http.c ---------------------------------------------------------- */
+/* -- serve_http.c --------------------------------------------------------- */
 /* One step; true: something was done, and more may be. */
 bool serve_http_step(struct serve_conn *conn);
 /* The answer's last byte is in out: on with the body, or the next request. */
 void serve_http_answered(struct serve_conn *conn);
 void serve_http_forget(struct serve_conn *conn);
 
-/* -- serve_answer.c -------------------------------------------------------- */
+/* -- serve_answer.c ------------------------------------------------------- */
 /* A whole answer with a body of text. more: lines of fields, or "". */
 void serve_answer(struct serve_conn *conn, int status, const char *type,
 		  const char *more, const char *body, size_t len);
@@ -195,22 +195,22 @@ char *serve_escape_html(const char *text);
 void serve_answer_head(struct serve_conn *conn, int status, const char *type,
 		       const char *more, uint64_t len);
 
-/* -- serve_files.c --------------------------------------------------------- */
+/* -- serve_files.c -------------------------------------------------------- */
 void serve_files(struct serve_conn *conn, const char *root,
 		 const char *mount);
 bool serve_files_step(struct serve_conn *conn);
 void serve_files_close(struct serve_conn *conn);
 
-/* -- serve_list.c ----------------------------------------------------------- */
+/* -- serve_list.c --------------------------------------------------------- */
 /* Of the directory fd, which is closed. */
 void serve_list(struct serve_conn *conn, int fd);
 
-/* -- serve_proxy.c --------------------------------------------------------- */
+/* -- serve_proxy.c -------------------------------------------------------- */
 void serve_proxy(struct serve_conn *conn, const struct ts_serve_handler *h);
 bool serve_proxy_step(struct serve_conn *conn);
 bool serve_tunnel_step(struct serve_conn *conn);
 
-/* -- serve_forward.c ------------------------------------------------------- */
+/* -- serve_forward.c ------------------------------------------------------ */
 void serve_forward_syn(struct ts_member *member, struct stack_syn *syn,
 		       const struct ts_addr *remote,
 		       const struct ts_serve_tcp *tcp);

@@ -20,7 +20,7 @@
 #include "core/host/serve_internal.h"
 #include "core/model/json_fields.h"
 
-/* -- who is calling -------------------------------------------------------- */
+/* -- who is calling ------------------------------------------------------- */
 
 /* What the handler accepts of the peer's capabilities, as JSON; heap or NULL. */
 static char *app_caps(const struct serve_conn *conn, const json_t *accepted)
@@ -90,7 +90,7 @@ static int write_head(struct serve_conn *conn,
 	return err;
 }
 
-/* -- failures -------------------------------------------------------------- */
+/* -- failures ------------------------------------------------------------- */
 
 static void drop_backend(struct serve_conn *conn)
 {
@@ -142,7 +142,7 @@ static bool fail(struct serve_conn *conn, int err)
 	return true;
 }
 
-/* -- the beginning --------------------------------------------------------- */
+/* -- the beginning -------------------------------------------------------- */
 
 static void reset_exchange(struct serve_backend *b)
 {
@@ -247,7 +247,7 @@ void serve_proxy(struct serve_conn *conn, const struct ts_serve_handler *h)
 	conn->state = SERVE_PROXY;
 }
 
-/* -- the request's body ---------------------------------------------------- */
+/* -- the request's body --------------------------------------------------- */
 
 static int put_chunk(struct ts_byte_queue *to, const uint8_t *data, size_t len)
 {
@@ -311,7 +311,7 @@ static bool upload(struct serve_conn *conn)
 	return n > 0;
 }
 
-/* -- the answer ------------------------------------------------------------ */
+/* -- the answer ----------------------------------------------------------- */
 
 static int write_answer(struct serve_conn *conn,
 			const struct ts_http1_head *head)
@@ -446,7 +446,7 @@ bool serve_proxy_step(struct serve_conn *conn)
 	return (b->has_head ? download(conn) : read_head(conn)) || more;
 }
 
-/* -- after a switch of protocols ------------------------------------------- */
+/* -- after a switch of protocols ------------------------------------------ */
 
 static bool move(struct ts_byte_queue *from, struct ts_byte_queue *to)
 {

@@ -20,7 +20,7 @@
 /* A step moves what a buffer holds at most. */
 enum { SWEEP_MS = 1000, TURN_STEPS = 4 };
 
-/* -- ends ------------------------------------------------------------------ */
+/* -- ends ----------------------------------------------------------------- */
 
 static void free_conn(struct serve_conn *conn)
 {
@@ -53,7 +53,7 @@ void serve_conn_set_due(struct serve_conn *conn, uint64_t in_ms)
 			       : ts_host_now_ms(conn->member->host) + in_ms;
 }
 
-/* -- work ------------------------------------------------------------------ */
+/* -- work ----------------------------------------------------------------- */
 
 void serve_conn_line_up(struct serve_conn *conn)
 {
@@ -197,7 +197,7 @@ static void on_sweep(void *ctx)
 		ts_timer_set(serve->sweep, now_ms + SWEEP_MS);
 }
 
-/* -- new ones -------------------------------------------------------------- */
+/* -- new ones ------------------------------------------------------------- */
 
 static struct serve_conn *new_conn(struct ts_member *member,
 				   const struct ts_addr *remote,
@@ -371,7 +371,7 @@ size_t ts_serve_undelivered(const struct ts_host *host)
 	return total;
 }
 
-/* -- life ------------------------------------------------------------------ */
+/* -- life ----------------------------------------------------------------- */
 
 int ts_serve_open(struct ts_member *member)
 {

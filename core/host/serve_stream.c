@@ -41,7 +41,7 @@ static const struct stack_tcp_ops stream_ops = {
 	.gone = on_gone,
 };
 
-/* -- TLS -------------------------------------------------------------------- */
+/* -- TLS ------------------------------------------------------------------ */
 
 static void on_tls_gone(void *user, int err)
 {
@@ -80,7 +80,7 @@ static int put_tls_fd(struct serve_stream *s, int fd)
 	return s->tls ? 0 : -ENOMEM;
 }
 
-/* -- beginnings ------------------------------------------------------------- */
+/* -- beginnings ----------------------------------------------------------- */
 
 static void set_up(struct stack_tcp *tcp)
 {
@@ -148,7 +148,7 @@ bool serve_stream_is_h2(const struct serve_stream *s)
 	       strcmp(ts_tls_conn_protocol(s->tls), "h2") == 0;
 }
 
-/* -- bytes ------------------------------------------------------------------ */
+/* -- bytes ---------------------------------------------------------------- */
 
 static size_t read_tls(struct serve_stream *s, void *out, size_t cap)
 {
@@ -238,7 +238,7 @@ bool serve_stream_is_pending(const struct serve_stream *s)
 	return s->h2 && ts_h2_stream_is_pending(s->h2);
 }
 
-/* -- ends ------------------------------------------------------------------- */
+/* -- ends ----------------------------------------------------------------- */
 
 void serve_stream_end(struct serve_stream *s)
 {

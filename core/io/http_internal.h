@@ -73,16 +73,16 @@ struct ts_http_client {
 	struct ts_http_line *lines; /* connections for DNS queries */
 };
 
-/* -- http_client.c -- */
+/* -- http_client.c -------------------------------------------------------- */
 /* libcurl is done with it, and off the multi handle. */
 void ts_http_request_done(struct ts_http_request *rq, CURLcode code);
 
-/* -- http_multi.c -- */
+/* -- http_multi.c --------------------------------------------------------- */
 /* The multi handle and its timer; false: out of memory. */
 bool ts_http_multi_open(struct ts_http_client *client);
 void ts_http_multi_close(struct ts_http_client *client);
 
-/* -- http_options.c -- */
+/* -- http_options.c ------------------------------------------------------- */
 /* Make the easy handle of a request whose way is known, and start it. */
 bool ts_http_start_transfer(struct ts_http_request *rq);
 /* Make it a POST of a DNS query. */
@@ -95,7 +95,7 @@ bool ts_http_set_call(struct ts_http_request *rq,
 bool ts_http_set_soap(struct ts_http_request *rq, const char *action,
 		      const char *body);
 
-/* -- http_tunnel.c -- */
+/* -- http_tunnel.c -------------------------------------------------------- */
 /* Is one of them inside? */
 bool ts_http_tunnel_claims(const struct ts_http_client *client,
 			   const struct ts_ip *ips, size_t count);

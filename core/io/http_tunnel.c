@@ -92,7 +92,7 @@ void ts_http_tunnel_deinit(struct ts_http_client *client)
 		forget(&client->lines);
 }
 
-/* -- what libcurl asks ----------------------------------------------------- */
+/* -- what libcurl asks ---------------------------------------------------- */
 
 static int open_outside(const struct curl_sockaddr *address)
 {

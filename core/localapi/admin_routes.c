@@ -17,7 +17,7 @@
 #include "core/model/json_fields.h"
 #include "core/model/prefs_edit.h"
 
-/* -- control ----------------------------------------------------------- */
+/* -- control -------------------------------------------------------------- */
 void localapi_disconnect_control(const struct localapi_call *call)
 {
 	ts_node_disconnect_control(call->node, call->now_ms);
@@ -41,7 +41,7 @@ void localapi_reset_auth(const struct localapi_call *call)
 	}
 }
 
-/* -- configuration ----------------------------------------------------- */
+/* -- configuration -------------------------------------------------------- */
 void localapi_reload_config(const struct localapi_call *call)
 {
 	const struct ts_localapi *api = call->api;
@@ -88,7 +88,7 @@ void localapi_set_state_store(const struct localapi_call *call)
 		localapi_reply_text(call, 200, "text/plain", strdup("done\n"));
 }
 
-/* -- exit node --------------------------------------------------------- */
+/* -- exit node ------------------------------------------------------------ */
 static bool read_enabled(const struct localapi_call *call, bool *out)
 {
 	static const struct {
@@ -144,7 +144,7 @@ void localapi_use_exit_node(const struct localapi_call *call)
 		localapi_get_prefs(call);
 }
 
-/* -- the node's program ------------------------------------------------ */
+/* -- the node's program --------------------------------------------------- */
 void localapi_shutdown(const struct localapi_call *call)
 {
 	localapi_reply_error(call, 403, "shutdown access denied by policy: the "
@@ -182,7 +182,7 @@ void localapi_set_gui_visible(const struct localapi_call *call)
 	localapi_reply_empty(call, 200);
 }
 
-/* -- what there is none of --------------------------------------------- */
+/* -- what there is none of ------------------------------------------------ */
 void localapi_policy(const struct localapi_call *call)
 {
 	const char *scope = strrchr(call->request->path, '/') + 1;

@@ -75,7 +75,7 @@ void localapi_bugreport(const struct localapi_call *call)
 					   : MARKER));
 }
 
-/* -- while a bug is recorded ------------------------------------------- */
+/* -- while a bug is recorded ---------------------------------------------- */
 static void show(const struct ts_localapi *api, int64_t secs)
 {
 	char err[128];

@@ -69,7 +69,7 @@ static void echo(const struct c2n_call *call)
 	call->reply->body_len = len;
 }
 
-/* -- debug ----------------------------------------------------------------- */
+/* -- debug ---------------------------------------------------------------- */
 static void prefs(const struct c2n_call *call)
 {
 	char *text = ts_prefs_to_json(ts_node_prefs(call->node), false);
@@ -223,7 +223,7 @@ static void not_implemented(const struct c2n_call *call)
 	reply_error(call, 501, "not implemented");
 }
 
-/* -- what there is none of ------------------------------------------------- */
+/* -- what there is none of ------------------------------------------------ */
 static void flush_logs(const struct c2n_call *call)
 {
 	reply_error(call, 500, "no log flusher wired up");

@@ -100,7 +100,7 @@ void localapi_id_token(const struct localapi_call *call)
 		reply_unasked(kept, err);
 }
 
-/* -- features: what the tailnet's admin would have to do to have one --- */
+/* -- features: what the tailnet's admin would have to do to have one ------ */
 static void on_feature(void *ctx, int status, const void *body, size_t len,
 		       const char *error)
 {
@@ -148,7 +148,7 @@ void localapi_query_feature(const struct localapi_call *call)
 		reply_unasked(kept, err);
 }
 
-/* -- attributes of this device, for the tailnet's posture rules -------- */
+/* -- attributes of this device, for the tailnet's posture rules ----------- */
 static void on_attrs_set(void *ctx, int status, const void *body, size_t len,
 			 const char *error)
 {
@@ -214,7 +214,7 @@ void localapi_set_device_attrs(const struct localapi_call *call)
 		reply_unasked(kept, err);
 }
 
-/* -- an earlier end ---------------------------------------------------- */
+/* -- an earlier end ------------------------------------------------------- */
 static const char *refusal(int status, const void *body, size_t len,
 			   struct ts_register_response *response)
 {

@@ -145,7 +145,7 @@ static void state_dir(const struct localapi_call *call)
 	localapi_reply_json(call, 200, json_string(dir ? dir : ""));
 }
 
-/* -- which relay is home --------------------------------------------------- */
+/* -- which relay is home -------------------------------------------------- */
 static void reply_home(const struct localapi_call *call, int err)
 {
 	if (err == -ENETDOWN)

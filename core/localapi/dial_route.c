@@ -77,7 +77,7 @@ static void go(const struct localapi_call *call, const struct ts_addr *to)
 		dial(call, to);
 }
 
-/* -- names of others ------------------------------------------------------- */
+/* -- names of others ------------------------------------------------------ */
 /* By the tailnet's resolvers, where it is theirs; else by this machine's. */
 struct pending_dial {
 	struct localapi_call call;
@@ -198,7 +198,7 @@ static void look_up(const struct localapi_call *call, const char *name,
 		fail(p);
 }
 
-/* -- the request ----------------------------------------------------------- */
+/* -- the request ---------------------------------------------------------- */
 static void resolve(const struct localapi_call *call, const char *host,
 		    uint16_t port)
 {

@@ -175,7 +175,7 @@ void localapi_dns_query(const struct localapi_call *call)
 	host->ask(ctx, msg, (size_t)len, on_answer, pending);
 }
 
-/* -- what is configured ---------------------------------------------------- */
+/* -- what is configured --------------------------------------------------- */
 
 void localapi_dns_config(const struct localapi_call *call)
 {

@@ -27,7 +27,7 @@ struct drop_wait {
 	size_t at;
 };
 
-/* -- lists ----------------------------------------------------------------- */
+/* -- lists ---------------------------------------------------------------- */
 
 static void reply_disk_error(const struct localapi_call *call, int err)
 {
@@ -55,7 +55,7 @@ static int list_waiting(const struct ts_localapi *api, json_t **out)
 	return 0;
 }
 
-/* -- who waits ------------------------------------------------------------- */
+/* -- who waits ------------------------------------------------------------ */
 
 static void unlink_wait(struct drop_wait *w)
 {
@@ -166,7 +166,7 @@ uint64_t localapi_drops_deadline_ms(const struct ts_localapi *api)
 	return at;
 }
 
-/* -- routes ---------------------------------------------------------------- */
+/* -- routes --------------------------------------------------------------- */
 
 static void get_list(const struct localapi_call *call)
 {
@@ -239,7 +239,7 @@ void localapi_files(const struct localapi_call *call)
 		localapi_reply_error(call, 400, "want GET to list files");
 }
 
-/* -- whom we can send some ------------------------------------------------- */
+/* -- whom we can send some ------------------------------------------------ */
 
 static int by_name(const void *a, const void *b)
 {

@@ -69,7 +69,7 @@ void file_post_unsent(const struct file_post *post)
 		file_put_tell(post->put);
 }
 
-/* -- the answer ------------------------------------------------------------ */
+/* -- the answer ----------------------------------------------------------- */
 
 static void answer(struct file_post *post, int status)
 {
@@ -112,7 +112,7 @@ static void post_done(struct file_put *put, int status, const char *text)
 		put->upload.wake(put->upload.wake_ctx);
 }
 
-/* -- the manifest ---------------------------------------------------------- */
+/* -- the manifest --------------------------------------------------------- */
 
 static int fail_manifest(struct file_post *post, const char *what)
 {
@@ -160,7 +160,7 @@ static int read_manifest(struct file_post *post)
 	return err;
 }
 
-/* -- its parts ------------------------------------------------------------- */
+/* -- its parts ------------------------------------------------------------ */
 
 static int begin_file(struct file_post *post, const char *name)
 {
@@ -247,7 +247,7 @@ static const struct ts_multipart_ops form_ops = {
 	.part_end = on_part_end,
 };
 
-/* -- the body -------------------------------------------------------------- */
+/* -- the body ------------------------------------------------------------- */
 
 static void fail_body(struct file_post *post, ssize_t err)
 {
@@ -297,7 +297,7 @@ static void post_close(void *ctx)
 	file_put_free(ctx);
 }
 
-/* -- the request ----------------------------------------------------------- */
+/* -- the request ---------------------------------------------------------- */
 
 static struct file_post *new_post(struct file_put *put,
 				  const struct localapi_call *call)

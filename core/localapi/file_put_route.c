@@ -18,7 +18,7 @@
 
 enum { TELL_MS = 1000, REMEMBERED_MAX = 32 };
 
-/* -- news ------------------------------------------------------------------ */
+/* -- news ----------------------------------------------------------------- */
 
 void file_put_tell(struct file_put *put)
 {
@@ -71,7 +71,7 @@ json_t *file_put_announce(struct file_put *put, const char *id,
 	return news;
 }
 
-/* -- a transfer ------------------------------------------------------------ */
+/* -- a transfer ----------------------------------------------------------- */
 
 void file_put_fail(json_t *news)
 {
@@ -136,7 +136,7 @@ size_t file_put_write(struct file_put *put, const char *data, size_t len)
 	return n;
 }
 
-/* -- the request ----------------------------------------------------------- */
+/* -- the request ---------------------------------------------------------- */
 
 void file_put_end(struct file_put *put)
 {
@@ -206,7 +206,7 @@ struct file_put *file_put_new(const struct localapi_call *call,
 	return put;
 }
 
-/* -- one file -------------------------------------------------------------- */
+/* -- one file ------------------------------------------------------------- */
 
 static void put_done(struct file_put *put, int status, const char *text)
 {

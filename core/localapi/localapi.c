@@ -18,7 +18,7 @@
 
 #define API "/localapi/v0/"
 
-/* -- what needs a line or two ---------------------------------------------- */
+/* -- what needs a line or two --------------------------------------------- */
 static void get_status(const struct localapi_call *call)
 {
 	const char *peers = localapi_query(call, "peers");
@@ -37,7 +37,7 @@ static void get_derp_map(const struct localapi_call *call)
 				    : json_null());
 }
 
-/* -- routes ---------------------------------------------------------------- */
+/* -- routes --------------------------------------------------------------- */
 static const struct {
 	const char *method, *path;
 	bool writes;
@@ -176,7 +176,7 @@ static void dispatch(const struct localapi_call *call)
 	localapi_reply_error(call, path_known ? 405 : 404, text);
 }
 
-/* -- who may ask ----------------------------------------------------------- */
+/* -- who may ask ---------------------------------------------------------- */
 static const char *header(const struct ts_localapi_request *rq,
 			  const char *name)
 {
@@ -247,7 +247,7 @@ void ts_localapi_handle(struct ts_localapi *api,
 		dispatch(&call);
 }
 
-/* -- life ------------------------------------------------------------------ */
+/* -- life ----------------------------------------------------------------- */
 /* Whenever a stream is closed, also in the middle of other work. */
 static void on_session_gone(void *ctx, const char *session)
 {
@@ -306,7 +306,7 @@ void ts_localapi_node_stays(struct ts_localapi *api)
 	localapi_move_done(api, "the node could not be made: its log says why");
 }
 
-/* -- news of the node ------------------------------------------------------ */
+/* -- news of the node ----------------------------------------------------- */
 void ts_localapi_state_changed(struct ts_localapi *api,
 			       enum ts_node_state state, const char *error,
 			       uint64_t now_ms)

@@ -18,7 +18,7 @@
 #include "core/localapi/localapi_internal.h"
 #include "core/model/json_fields.h"
 
-/* -- a reader ---------------------------------------------------------- */
+/* -- a reader ------------------------------------------------------------- */
 enum { QUEUE_MAX = 256 * 1024, READERS_MAX = 8 };
 
 struct log_reader {
@@ -128,7 +128,7 @@ void localapi_log_tap(const struct localapi_call *call)
 	call->done(call->ctx, &reply);
 }
 
-/* -- more of it -------------------------------------------------------- */
+/* -- more of it ----------------------------------------------------------- */
 int localapi_show_component(const struct ts_localapi_env *env, void *env_ctx,
 			    const char *component, int64_t secs,
 			    char err[static 128])
@@ -162,7 +162,7 @@ void localapi_component_logging(const struct localapi_call *call)
 	localapi_reply_json(call, 200, body);
 }
 
-/* -- a line into it ---------------------------------------------------- */
+/* -- a line into it ------------------------------------------------------- */
 enum { LINES_PER_S = 60, LINE_MAX = 512 };
 
 bool localapi_may_log(struct ts_localapi *api, uint64_t now_ms)
@@ -199,7 +199,7 @@ void localapi_debug_log(const struct localapi_call *call)
 		localapi_reply_error(call, 429, "too many lines at once");
 }
 
-/* -- what runs --------------------------------------------------------- */
+/* -- what runs ------------------------------------------------------------ */
 void localapi_threads(const struct localapi_call *call)
 {
 	const struct ts_localapi *api = call->api;

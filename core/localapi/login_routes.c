@@ -19,7 +19,7 @@
 #include "core/model/json_fields.h"
 #include "core/model/prefs_edit.h"
 
-/* -- start ----------------------------------------------------------------- */
+/* -- start ---------------------------------------------------------------- */
 /* False: answered already. */
 static bool read_prefs(const struct localapi_call *call, const json_t *wanted,
 		       struct ts_prefs *next)
@@ -62,7 +62,7 @@ static bool take_key(const struct localapi_call *call, const char *key)
 	return true;
 }
 
-/* -- a start at another server --------------------------------------------- */
+/* -- a start at another server -------------------------------------------- */
 /* It waits for the node that is made for it. */
 struct localapi_move {
 	struct localapi_call call;
@@ -131,7 +131,7 @@ static void move_away(const struct localapi_call *call, struct ts_prefs *next,
 	api->move = move;
 }
 
-/* -- start, once its body is read ------------------------------------------ */
+/* -- start, once its body is read ----------------------------------------- */
 static void start(const struct localapi_call *call, const json_t *wanted,
 		  const char *key)
 {
@@ -172,7 +172,7 @@ void localapi_start(const struct localapi_call *call)
 	json_decref(options);
 }
 
-/* -- log in ---------------------------------------------------------------- */
+/* -- log in --------------------------------------------------------------- */
 void localapi_forget_key(struct ts_localapi *api)
 {
 	ts_wipe(api->start_key, sizeof(api->start_key));

@@ -91,7 +91,7 @@ static void close_lines(void *ctx)
 	free(r);
 }
 
-/* -- the request ----------------------------------------------------------- */
+/* -- the request ---------------------------------------------------------- */
 
 /* "GATEWAY/SELF" */
 static int read_addresses(const char *text, struct ts_localapi_portmap *wish)

@@ -135,7 +135,7 @@ static bool read_keys(const json_t *list, struct keys *out)
 	return true;
 }
 
-/* -- routes ------------------------------------------------------------ */
+/* -- routes --------------------------------------------------------------- */
 
 void localapi_tka_sign(const struct localapi_call *call)
 {
@@ -322,7 +322,7 @@ void localapi_tka_affected(const struct localapi_call *call)
 				      call->now_ms);
 }
 
-/* -- recovery ---------------------------------------------------------- */
+/* -- recovery ------------------------------------------------------------- */
 
 /* Frees aum. */
 static void reply_aum(const struct localapi_call *call, struct ts_tka_aum *aum,

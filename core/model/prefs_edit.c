@@ -68,7 +68,7 @@ static const struct field {
 	{"RelayServerStaticEndpoints", TEXTS},
 };
 
-/* -- values ------------------------------------------------------------- */
+/* -- values --------------------------------------------------------------- */
 static bool is_text(const json_t *value)
 {
 	size_t len = json_string_length(value);

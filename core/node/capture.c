@@ -47,7 +47,7 @@ static size_t padding(size_t len)
 	return -len & 3;
 }
 
-/* -- options of pcapng ----------------------------------------------------- */
+/* -- options of pcapng ---------------------------------------------------- */
 static void write_option(struct ts_writer *w, uint16_t code, const void *value,
 			 size_t len)
 {
@@ -109,7 +109,7 @@ static void write_interface(struct ts_writer *w, uint16_t link_type,
 	write_block(w, NG_INTERFACE, body, b.len);
 }
 
-/* -- pcap ------------------------------------------------------------------ */
+/* -- pcap ----------------------------------------------------------------- */
 static void write_pcap_head(struct ts_writer *w)
 {
 	ts_write_le32(w, PCAP_MAGIC);
@@ -156,7 +156,7 @@ static void write_pcap_before(struct ts_writer *w,
 	ts_write_bytes(w, bytes, meta.len);
 }
 
-/* -- a packet of pcapng ---------------------------------------------------- */
+/* -- a packet of pcapng --------------------------------------------------- */
 static bool is_inbound(const struct ts_capture_packet *p)
 {
 	return p->path == TS_CAPTURE_FROM_PEER || p->path == TS_CAPTURE_DISCO;
@@ -216,7 +216,7 @@ static void write_packet_after(struct ts_writer *w,
 	ts_write_le32(w, packet_block_len(p));
 }
 
-/* -- discovery ------------------------------------------------------------- */
+/* -- discovery ------------------------------------------------------------ */
 void ts_capture_disco_frame(const struct ts_addr *src, bool is_derp,
 			    const struct ts_public_key *derp,
 			    const uint8_t *payload, size_t len,
@@ -236,7 +236,7 @@ void ts_capture_disco_frame(const struct ts_addr *src, bool is_derp,
 	ts_write_bytes(w, payload, len);
 }
 
-/* -- either ---------------------------------------------------------------- */
+/* -- either --------------------------------------------------------------- */
 bool ts_capture_has(enum ts_capture_format format, enum ts_capture_path path)
 {
 	return path != TS_CAPTURE_DISCO || format != TS_CAPTURE_PCAPNG;

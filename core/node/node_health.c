@@ -65,7 +65,7 @@ static bool is_over(const struct report *r, uint64_t since_ms, uint64_t ms)
 	return since_ms != 0 && r->now_ms >= since_ms + ms;
 }
 
-/* -- the control server ------------------------------------------------ */
+/* -- the control server --------------------------------------------------- */
 static void check_login(struct report *r)
 {
 	static const struct warning stopped = {"wantrunning-false", "low",
@@ -157,7 +157,7 @@ static void check_policy(struct report *r)
 		    "peer without a signed key: nothing is let in.");
 }
 
-/* -- the network ------------------------------------------------------- */
+/* -- the network ---------------------------------------------------------- */
 static void name_region(const struct report *r, int region, char out[static 80])
 {
 	const struct ts_derp_region *found = ts_derp_map_region(
@@ -247,7 +247,7 @@ static void check_dns(struct report *r)
 		    "outside of the tailnet cannot be looked up.");
 }
 
-/* -- the control server's own words ------------------------------------ */
+/* -- the control server's own words --------------------------------------- */
 static const char *text_of(const json_t *object, const char *key)
 {
 	const char *text = json_string_value(json_object_get(object, key));
@@ -342,7 +342,7 @@ static void examine(struct report *r)
 	add_words(r);
 }
 
-/* -- from outside ------------------------------------------------------ */
+/* -- from outside --------------------------------------------------------- */
 static uint64_t now_of(const struct ts_node *node)
 {
 	return node->io.now_ms ? node->io.now_ms(node->io_ctx) : node->now_ms;

@@ -205,7 +205,7 @@ const struct ts_nl_private_key *node_lock_own_key(const struct ts_node *node)
 	return &node->prefs.persist.nl_key;
 }
 
-/* -- for others -------------------------------------------------------- */
+/* -- for others ----------------------------------------------------------- */
 
 void ts_node_set_tka(struct ts_node *node, struct ts_tka_chonk *chonk,
 		     bool is_damaged, uint64_t now_ms)

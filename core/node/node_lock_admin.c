@@ -157,7 +157,7 @@ static char *body_with(const struct ts_node *node, const char *name,
 	return text;
 }
 
-/* -- sign -------------------------------------------------------------- */
+/* -- sign ----------------------------------------------------------------- */
 
 void ts_node_lock_sign(struct ts_node *node, const struct ts_public_key *key,
 		       const struct ts_public_key *rotation_key, ts_lock_fn fn,
@@ -182,7 +182,7 @@ void ts_node_lock_sign(struct ts_node *node, const struct ts_public_key *key,
 				  ts_json_base64(signature, (size_t)len)));
 }
 
-/* -- modify ------------------------------------------------------------ */
+/* -- modify --------------------------------------------------------------- */
 
 static const char *take_modified(struct request *rq, const json_t *reply,
 				 bool *again)
@@ -259,7 +259,7 @@ void ts_node_lock_modify(struct ts_node *node, const struct ts_tka_key *add,
 	ts_tka_builder_free(builder);
 }
 
-/* -- init -------------------------------------------------------------- */
+/* -- init ----------------------------------------------------------------- */
 
 /* One of NeedSignatures, as "ID": signature. 0 or -EBADMSG. */
 static int sign_info(const struct ts_node *node, const json_t *info,
@@ -359,7 +359,7 @@ void ts_node_lock_init(struct ts_node *node, struct ts_tka_state *state,
 	ts_tka_aum_free(genesis);
 }
 
-/* -- disable ----------------------------------------------------------- */
+/* -- disable -------------------------------------------------------------- */
 
 void ts_node_lock_disable(struct ts_node *node, const void *secret, size_t len,
 			  ts_lock_fn fn, void *ctx, uint64_t now_ms)
@@ -388,7 +388,7 @@ void ts_node_lock_disable(struct ts_node *node, const void *secret, size_t len,
 	begin(rq, "/machine/tka/disable", text);
 }
 
-/* -- affected signatures ----------------------------------------------- */
+/* -- affected signatures -------------------------------------------------- */
 
 /* NULL, or what is wrong with the server's word. */
 static const char *check_affected(const struct request *rq, const char *text)
@@ -459,7 +459,7 @@ void ts_node_lock_affected(struct ts_node *node,
 		finish(rq, NODE_LOCK_NOT_ACTIVE, NULL);
 }
 
-/* -- recovery ---------------------------------------------------------- */
+/* -- recovery ------------------------------------------------------------- */
 
 void ts_node_lock_submit(struct ts_node *node, const struct ts_tka_aum *aum,
 			 ts_lock_fn fn, void *ctx, uint64_t now_ms)

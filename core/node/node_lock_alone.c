@@ -16,7 +16,7 @@
 #include "core/node/node_lock_admin.h"
 #include "core/tka/tka_builder.h"
 
-/* -- off ------------------------------------------------------------------- */
+/* -- off ------------------------------------------------------------------ */
 
 static void disallow(struct ts_node *node)
 {
@@ -59,7 +59,7 @@ const char *ts_node_lock_disable_locally(struct ts_node *node, uint64_t now_ms)
 	return NULL;
 }
 
-/* -- auth keys --------------------------------------------------------- */
+/* -- auth keys ------------------------------------------------------------ */
 
 char *ts_node_lock_wrap(const struct ts_node *node, const char *auth_key,
 			const struct ts_nl_private_key *signer,
@@ -93,7 +93,7 @@ char *ts_node_lock_wrap(const struct ts_node *node, const char *auth_key,
 	return text;
 }
 
-/* -- recovery ---------------------------------------------------------- */
+/* -- recovery ------------------------------------------------------------- */
 
 struct ts_tka_aum *ts_node_lock_make_recovery(const struct ts_node *node,
 					      const struct ts_public_key *keys,

@@ -12,7 +12,7 @@
 #include "core/model/json_fields.h"
 #include "core/node/node_internal.h"
 
-/* -- requests ---------------------------------------------------------- */
+/* -- requests ------------------------------------------------------------- */
 
 json_t *node_lock_body(const struct ts_node *node)
 {
@@ -93,7 +93,7 @@ char *node_lock_send_body(const struct ts_node *node,
 	return finish_body(body, err);
 }
 
-/* -- replies ----------------------------------------------------------- */
+/* -- replies -------------------------------------------------------------- */
 
 static json_t *load(const char *json, size_t len)
 {

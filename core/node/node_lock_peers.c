@@ -59,7 +59,7 @@ static struct judged *entry_of(struct ts_node *node, const struct ts_peer *peer)
 	return judged;
 }
 
-/* -- one signature ----------------------------------------------------- */
+/* -- one signature -------------------------------------------------------- */
 
 static int decode(const char *text, struct ts_nks *out)
 {
@@ -149,7 +149,7 @@ static bool judge(struct ts_node *node, const struct ts_peer *peer,
 	return judged->is_proven;
 }
 
-/* -- one peer ---------------------------------------------------------- */
+/* -- one peer ------------------------------------------------------------- */
 
 static void set_locked_out(struct ts_node *node, struct ts_peer *peer,
 			   const char *why)
@@ -198,7 +198,7 @@ void node_lock_forget_peer(struct ts_node *node, const struct ts_peer *peer)
 	free_judged(judged);
 }
 
-/* -- all peers --------------------------------------------------------- */
+/* -- all peers ------------------------------------------------------------ */
 
 static int collect_rotations(struct ts_node *node)
 {

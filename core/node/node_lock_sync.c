@@ -37,7 +37,7 @@ enum {
 static void on_reply(void *ctx, int status, const void *body, size_t len,
 		     const char *error);
 
-/* -- rounds ------------------------------------------------------------ */
+/* -- rounds --------------------------------------------------------------- */
 
 static void set_step(struct ts_node *node, enum node_lock_step next)
 {
@@ -191,7 +191,7 @@ void node_lock_tick(struct ts_node *node)
 		node_lock_follow(node);
 }
 
-/* -- answers ----------------------------------------------------------- */
+/* -- answers -------------------------------------------------------------- */
 
 static void take_bootstrap(struct ts_node *node,
 			   const struct node_lock_answer *http)

@@ -40,7 +40,7 @@ void node_count_drop(uint64_t counters[static TS_DROPPED_COUNT],
 		counters[TS_DROPPED_ACL]++;
 }
 
-/* -- for people ---------------------------------------------------------------- */
+/* -- for people ----------------------------------------------------------- */
 static void print_head(FILE *f, const char *name, const char *type,
 		       const char *help)
 {
@@ -153,7 +153,7 @@ static void print_user_metrics(FILE *f, const struct ts_node *node)
 		   t.out.packets);
 }
 
-/* -- for developers -------------------------------------------------------------- */
+/* -- for developers ------------------------------------------------------- */
 static const char *const client_ways[TS_WAY_COUNT] = {
 	[TS_WAY_DIRECT4] = "ipv4",
 	[TS_WAY_DIRECT6] = "ipv6",
@@ -251,7 +251,7 @@ static void print_client_metrics(FILE *f, const struct ts_node *node)
 	print_counter(f, "tsnet_unknown_sender_dropped", t.dropped_unknown);
 }
 
-/* -- as text -------------------------------------------------------------------- */
+/* -- as text -------------------------------------------------------------- */
 static char *finish(FILE *f, char **text)
 {
 	bool is_bad = ferror(f) != 0;

@@ -17,7 +17,7 @@
 
 enum { UNSENT_PATIENCE_MS = 1000 };
 
-/* -- routes ------------------------------------------------------------- */
+/* -- routes --------------------------------------------------------------- */
 bool node_is_self(const struct ts_node *node, const struct ts_ip *ip)
 {
 	const struct ts_netmap *map = ts_node_netmap(node);

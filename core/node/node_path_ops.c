@@ -9,7 +9,7 @@
 #include "core/node/node_internal.h"
 #include "core/path/netcheck.h"
 
-/* -- sockets and relays ------------------------------------------------- */
+/* -- sockets and relays --------------------------------------------------- */
 
 static void on_udp_send(void *ctx, const struct ts_addr *to,
 			const uint8_t *pkt, size_t len)
@@ -79,7 +79,7 @@ static void on_resolve(void *ctx, const char *host)
 	node->io.resolve(node->io_ctx, host);
 }
 
-/* -- news --------------------------------------------------------------- */
+/* -- news ----------------------------------------------------------------- */
 
 static void on_derp_health(void *ctx, int region, const char *problem)
 {
@@ -160,7 +160,7 @@ static void on_peer_moved(void *ctx, struct ts_path_peer *peer)
 	node_peer_moved(ctx, ts_path_peer_ctx(peer));
 }
 
-/* -- who sends ---------------------------------------------------------- */
+/* -- who sends ------------------------------------------------------------ */
 
 static struct ts_path_peer *on_unknown_sender(void *ctx,
 					      const struct ts_public_key *key)

@@ -39,7 +39,7 @@ static struct node_peer *entry_of(struct ts_peer *peer)
 	return np;
 }
 
-/* -- the data plane's half ------------------------------------------------- */
+/* -- the data plane's half ------------------------------------------------ */
 static struct ts_path_peer_config path_config(const struct ts_peer *peer)
 {
 	return (struct ts_path_peer_config){
@@ -119,7 +119,7 @@ static void update_data_plane(struct ts_node *node, struct ts_peer *peer)
 				    node->now_ms);
 }
 
-/* -- routes ---------------------------------------------------------------- */
+/* -- routes --------------------------------------------------------------- */
 /* An exit node's routes are not in the table: exit_node.c. */
 static bool is_used_route(const struct ts_node *node,
 			  const struct ts_peer *peer,
@@ -248,7 +248,7 @@ bool node_peer_may_send_from(const struct ts_node *node,
 	return route_table_is_owner(&node->routes, src, peer->id);
 }
 
-/* -- changes --------------------------------------------------------------- */
+/* -- changes -------------------------------------------------------------- */
 static void drop_disco_key(struct ts_node *node, struct node_peer *np)
 {
 	if (ts_key_map_get(&node->disco_ids, np->disco_key.bytes) == np)

@@ -36,7 +36,7 @@ json_t *ts_node_vip_services(const struct ts_node *node)
 	return ts_vip_services(node->serve.config, advertised(node));
 }
 
-/* -- what the server hears ------------------------------------------------- */
+/* -- what the server hears ------------------------------------------------ */
 
 static void tell_server(struct ts_node *node)
 {
@@ -55,7 +55,7 @@ static void tell_server(struct ts_node *node)
 	ts_control_set_serve(node->control, &serve, node->now_ms);
 }
 
-/* -- addresses of services ------------------------------------------------- */
+/* -- addresses of services ------------------------------------------------ */
 
 static const json_t *mapping(const struct ts_node *node)
 {
@@ -145,7 +145,7 @@ const char *ts_node_vip_name(const struct ts_node *node,
 	return NULL;
 }
 
-/* -- changes --------------------------------------------------------------- */
+/* -- changes -------------------------------------------------------------- */
 
 void node_serve_follow(struct ts_node *node)
 {

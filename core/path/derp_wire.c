@@ -10,7 +10,7 @@
 static const uint8_t derp_magic[] = {'D',  'E',  'R',  'P',
 				     0xf0, 0x9f, 0x94, 0x91};
 
-/* -- stream -> frames ---------------------------------------------------- */
+/* -- stream -> frames ----------------------------------------------------- */
 
 enum { PACKET_FRAME_MAX_LEN = TS_KEY_LEN + DERP_PACKET_MAX_LEN };
 
@@ -148,7 +148,7 @@ int ts_derp_stream_input(struct ts_derp_stream *s, const uint8_t *data,
 	return err == -EAGAIN ? 0 : err;
 }
 
-/* -- structs -> frames --------------------------------------------------- */
+/* -- structs -> frames ---------------------------------------------------- */
 
 static void write_header(struct ts_writer *w, enum ts_derp_frame_type type,
 			 size_t len)
@@ -258,7 +258,7 @@ int ts_derp_write_restarting(struct ts_writer *w, uint32_t reconnect_in_ms,
 	return written(w);
 }
 
-/* -- payload -> structs -------------------------------------------------- */
+/* -- payload -> structs --------------------------------------------------- */
 
 static struct ts_reader payload_reader(const struct ts_derp_frame *frame)
 {

@@ -62,7 +62,7 @@ struct ts_derp_frame {
 	size_t len;
 };
 
-/* -- stream -> frames ---------------------------------------------------- */
+/* -- stream -> frames ----------------------------------------------------- */
 
 struct ts_derp_stream {
 	uint8_t header[DERP_FRAME_HEADER_LEN]; /* of the frame under way */
@@ -85,7 +85,7 @@ void ts_derp_stream_clear(struct ts_derp_stream *s); /* a new connection */
 int ts_derp_stream_input(struct ts_derp_stream *s, const uint8_t *data,
 			 size_t len, ts_derp_frame_fn fn, void *ctx);
 
-/* -- structs -> frames: 0, -ENOBUFS when w is too small ------------------ */
+/* -- structs -> frames: 0, -ENOBUFS when w is too small ------------------- */
 
 /* Any frame; -EMSGSIZE above DERP_FRAME_MAX_LEN. */
 int ts_derp_write_frame(struct ts_writer *w, enum ts_derp_frame_type type,
@@ -117,7 +117,7 @@ int ts_derp_write_ping(struct ts_writer *w, enum ts_derp_frame_type type,
 int ts_derp_write_restarting(struct ts_writer *w, uint32_t reconnect_in_ms,
 			     uint32_t try_for_ms);
 
-/* -- payload -> structs: 0 or -EBADMSG (frame of that type expected) ----- */
+/* -- payload -> structs: 0 or -EBADMSG (frame of that type expected) ------ */
 
 int ts_derp_read_server_key(const struct ts_derp_frame *frame,
 			    struct ts_public_key *server);

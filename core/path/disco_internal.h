@@ -6,12 +6,12 @@
 
 #include "core/path/disco_peer.h"
 
-/* -- disco_peer.c -- */
+/* -- disco_peer.c --------------------------------------------------------- */
 /* A trusted path, and not through a relay? */
 bool ts_disco_has_direct(const struct ts_disco_peer *p, uint64_t now_ms);
 void ts_disco_clear_best(struct ts_disco_peer *p);
 
-/* -- disco_search.c -- */
+/* -- disco_search.c ------------------------------------------------------- */
 void ts_disco_start_ping(struct ts_disco_peer *p, const struct ts_path_addr *to,
 			 struct ts_disco_probe *probe, uint64_t now_ms);
 /* to NULL: DERP. wire: as in the op. */

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* -- best path ----------------------------------------------------------- */
+/* -- best path ------------------------------------------------------------ */
 
 size_t ts_disco_peer_mtu(const struct ts_disco_peer *p)
 {
@@ -67,7 +67,7 @@ bool ts_disco_has_direct(const struct ts_disco_peer *p, uint64_t now_ms)
 	       ts_disco_peer_is_trusted(p, now_ms);
 }
 
-/* -- pings --------------------------------------------------------------- */
+/* -- pings ---------------------------------------------------------------- */
 
 /* Through a relay the sizes would be the relay's own affair. Without heartbeats
  * it would not be noticed when a path carries less than it did. */
@@ -121,7 +121,7 @@ void ts_disco_peer_sent(struct ts_disco_peer *p, uint64_t now_ms)
 		p->heartbeat_ms = now_ms + DISCO_HEARTBEAT_MS;
 }
 
-/* -- messages from the peer ---------------------------------------------- */
+/* -- messages from the peer ----------------------------------------------- */
 
 static void confirm(struct ts_disco_peer *p, const struct ts_path_addr *to,
 		    uint64_t latency_us, uint64_t now_ms)
@@ -219,7 +219,7 @@ bool ts_disco_peer_got_pong(struct ts_disco_peer *p, bool is_derp,
 	return true;
 }
 
-/* -- time, ends ---------------------------------------------------------- */
+/* -- time, ends ----------------------------------------------------------- */
 
 static uint64_t earlier(uint64_t a, uint64_t b)
 {

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* -- candidates ---------------------------------------------------------- */
+/* -- candidates ----------------------------------------------------------- */
 
 /* After some were removed: the path in use goes with its candidate. */
 static void follow_candidates(struct ts_disco_peer *p)
@@ -65,7 +65,7 @@ void ts_disco_peer_set_endpoints(struct ts_disco_peer *p,
 	prune(p, now_ms);
 }
 
-/* -- pings --------------------------------------------------------------- */
+/* -- pings ---------------------------------------------------------------- */
 
 void ts_disco_end_ping(struct ts_disco_peer *p, struct ts_disco_sent *ping,
 		       struct ts_disco_probe *over)
@@ -191,7 +191,7 @@ void ts_disco_discover_relays(struct ts_disco_peer *p, uint64_t now_ms)
 		p->relays_asked_ms = now_ms;
 }
 
-/* -- the peer's search --------------------------------------------------- */
+/* -- the peer's search ---------------------------------------------------- */
 
 static bool may_pong(struct ts_disco_peer *p, uint64_t now_ms)
 {
@@ -257,7 +257,7 @@ void ts_disco_peer_got_call_me_maybe(struct ts_disco_peer *p,
 	ts_disco_discover_relays(p, now_ms);
 }
 
-/* -- probes -------------------------------------------------------------- */
+/* -- probes --------------------------------------------------------------- */
 
 /* A message of size bytes, or the shortest. */
 static void probe_by(struct ts_disco_peer *p, const struct ts_path_addr *to,

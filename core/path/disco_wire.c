@@ -12,7 +12,7 @@
 static const uint8_t disco_magic[DISCO_MAGIC_LEN] = {'T',  'S',  0xf0,
 						     0x9f, 0x92, 0xac};
 
-/* -- reading ------------------------------------------------------------- */
+/* -- reading -------------------------------------------------------------- */
 
 static void read_addr(struct ts_reader *r, struct ts_addr *out)
 {
@@ -121,7 +121,7 @@ int ts_disco_read(const uint8_t *payload, size_t len,
 	return r.bad ? -EBADMSG : 0;
 }
 
-/* -- writing ------------------------------------------------------------- */
+/* -- writing -------------------------------------------------------------- */
 
 static void write_addr(struct ts_writer *w, const struct ts_addr *addr)
 {
@@ -208,7 +208,7 @@ int ts_disco_write(struct ts_writer *w, const struct ts_disco_message *msg)
 	return w->bad ? -ENOBUFS : 0;
 }
 
-/* -- envelope ------------------------------------------------------------ */
+/* -- envelope ------------------------------------------------------------- */
 
 bool ts_disco_is_packet(const uint8_t *pkt, size_t len)
 {
@@ -249,7 +249,7 @@ int ts_disco_seal(struct ts_writer *w, const struct ts_public_key *sender,
 	return w->bad ? -ENOBUFS : 0;
 }
 
-/* -- Geneve -------------------------------------------------------------- */
+/* -- Geneve --------------------------------------------------------------- */
 
 enum {
 	GENEVE_CONTROL_BIT = 0x80,
@@ -290,7 +290,7 @@ int ts_geneve_write(struct ts_writer *w, const struct ts_geneve *geneve)
 	return w->bad ? -ENOBUFS : 0;
 }
 
-/* -- demultiplexing ------------------------------------------------------ */
+/* -- demultiplexing ------------------------------------------------------- */
 
 static enum ts_datagram_kind relayed_kind(const uint8_t *pkt, size_t len)
 {

@@ -102,7 +102,7 @@ struct ts_disco_message {
 	};
 };
 
-/* -- payload: type, version, body ---------------------------------------- */
+/* -- payload: type, version, body ----------------------------------------- */
 
 /* 0 or -EBADMSG (cut short, no such type). Longer bodies are accepted, and a
  * CallMeMaybe that is not a whole number of endpoints or of another version
@@ -112,7 +112,7 @@ int ts_disco_read(const uint8_t *payload, size_t len,
 /* 0, -ENOBUFS or -EMSGSIZE (more endpoints than DISCO_ENDPOINTS_MAX). */
 int ts_disco_write(struct ts_writer *w, const struct ts_disco_message *msg);
 
-/* -- envelope ------------------------------------------------------------ */
+/* -- envelope ------------------------------------------------------------- */
 
 bool ts_disco_is_packet(const uint8_t *pkt, size_t len);
 /* The sender's disco key; only for what ts_disco_is_packet() accepted. */
@@ -125,7 +125,7 @@ int ts_disco_unseal(const uint8_t *pkt, size_t len, const struct ts_box *box,
 int ts_disco_seal(struct ts_writer *w, const struct ts_public_key *sender,
 		  const struct ts_box *box, const uint8_t *payload, size_t len);
 
-/* -- Geneve, in front of what goes through a peer relay ------------------ */
+/* -- Geneve, in front of what goes through a peer relay ------------------- */
 
 enum ts_geneve_proto {
 	GENEVE_PROTO_DISCO = 0x7a11,
@@ -140,7 +140,7 @@ struct ts_geneve {
 int ts_geneve_read(struct ts_reader *r, struct ts_geneve *out);
 int ts_geneve_write(struct ts_writer *w, const struct ts_geneve *geneve);
 
-/* -- what a datagram on our UDP socket is (PROTOCOL 6.1) ----------------- */
+/* -- what a datagram on our UDP socket is (PROTOCOL 6.1) ------------------ */
 
 enum ts_datagram_kind {
 	DATAGRAM_STUN,

@@ -14,7 +14,7 @@
 #include "core/crypto/secret.h"
 #include "core/path/path_internal.h"
 
-/* -- out ----------------------------------------------------------------- */
+/* -- out ------------------------------------------------------------------ */
 
 /* The buffer that a sealed message is made in has room for DERP's header. */
 enum { DISCO_TX_CAP = TS_PACKET_HEADROOM + DISCO_WRITE_CAP };
@@ -101,7 +101,7 @@ static void send_pong(struct ts_path_peer *peer, const struct ts_path_addr *to,
 	ts_path_disco_send(peer, to, &msg);
 }
 
-/* -- CallMeMaybe --------------------------------------------------------- */
+/* -- CallMeMaybe ---------------------------------------------------------- */
 
 _Static_assert((int)ENDPOINTS_MAX <= (int)DISCO_ENDPOINTS_MAX,
 	       "all our endpoints fit in a CallMeMaybe");
@@ -158,7 +158,7 @@ void ts_path_stop_waiting(struct ts_path_peer *peer)
 	peer->is_waiting = false;
 }
 
-/* -- news from disco_peer ------------------------------------------------ */
+/* -- news from disco_peer ------------------------------------------------- */
 
 static void best_changed(void *ctx, const struct ts_path_addr *best)
 {
@@ -262,7 +262,7 @@ const struct ts_disco_ops TS_PATH_DISCO_OPS = {
 	.probe_done = probe_done,
 };
 
-/* -- in ------------------------------------------------------------------ */
+/* -- in ------------------------------------------------------------------- */
 
 int ts_path_disco_open(struct ts_path *path, struct ts_path_peer *peer,
 		       const struct ts_path_addr *from, const uint8_t *pkt,

@@ -138,11 +138,11 @@ struct ts_path {
 	struct ts_flood disco_flood, stun_flood, derp_flood;
 };
 
-/* -- path_router.c -- */
+/* -- path_router.c -------------------------------------------------------- */
 /* May peers be reached by UDP? */
 bool ts_path_is_direct_allowed(const struct ts_path *path);
 
-/* -- path_peers.c -- */
+/* -- path_peers.c --------------------------------------------------------- */
 struct ts_path_peer *ts_path_find_node(const struct ts_path *path,
 				       const struct ts_public_key *node_key);
 /* The first of those with that disco key; then next_same_disco. */
@@ -160,7 +160,7 @@ void ts_path_peer_rearm(struct ts_path_peer *peer);
 void ts_path_peer_configure(struct ts_path_peer *peer);
 void ts_path_peer_free(struct ts_path_peer *peer);
 
-/* -- path_packets.c -- */
+/* -- path_packets.c ------------------------------------------------------- */
 /* By UDP, with a relay's header in front where there is one. */
 void ts_path_send_udp(struct ts_path *path, const struct ts_path_addr *to,
 		      const struct ts_geneve *header, struct ts_packet *pkt);
@@ -168,12 +168,12 @@ int ts_path_send_derp(struct ts_path_peer *peer, struct ts_packet *pkt);
 void ts_path_derp_packet(void *ctx, int region, const struct ts_public_key *src,
 			 const uint8_t *data, size_t len, uint64_t now_ms);
 
-/* -- path_peers.c -- */
+/* -- path_peers.c --------------------------------------------------------- */
 void ts_path_remember(struct ts_path_peer *peer, enum ts_path_change_kind kind,
 		      const struct ts_path_addr *from,
 		      const struct ts_path_addr *to);
 
-/* -- path_disco.c -- */
+/* -- path_disco.c --------------------------------------------------------- */
 extern const struct ts_disco_ops TS_PATH_DISCO_OPS;
 void ts_path_disco_input_udp(struct ts_path *path,
 			     const struct ts_path_addr *from,
@@ -202,7 +202,7 @@ void ts_path_stop_waiting(struct ts_path_peer *peer);
 /* Calls back for probes that ended; last thing before the router returns. */
 void ts_path_flush_probes(struct ts_path *path);
 
-/* -- path_relay.c -- */
+/* -- path_relay.c --------------------------------------------------------- */
 extern const struct ts_relay_ops TS_PATH_RELAY_OPS;
 bool ts_path_discover_relays(struct ts_path_peer *peer);
 /* A message of a relay server, sealed by its own disco key. */
@@ -212,7 +212,7 @@ void ts_path_relay_input(struct ts_path *path, const struct ts_path_addr *from,
 bool ts_path_relay_message(struct ts_path_peer *peer,
 			   const struct ts_disco_message *msg);
 
-/* -- path_network.c -- */
+/* -- path_network.c ------------------------------------------------------- */
 extern const struct ts_netcheck_ops TS_PATH_NETCHECK_OPS;
 void ts_path_check_network(struct ts_path *path, bool full);
 /* A path ended: the next CallMeMaybe waits for a check. */

@@ -13,7 +13,7 @@
 #include "core/crypto/secret.h"
 #include "core/path/path_internal.h"
 
-/* -- telling the node ---------------------------------------------------- */
+/* -- telling the node ----------------------------------------------------- */
 
 void ts_path_tell_endpoints(struct ts_path *path)
 {
@@ -48,7 +48,7 @@ static void tell_derp_ready(struct ts_path *path, bool connected)
 	path->ops->derp_ready(path->ctx, path->pool.home, connected);
 }
 
-/* -- home ---------------------------------------------------------------- */
+/* -- home ----------------------------------------------------------------- */
 
 /* Peers learn of a new home from control only. */
 static bool may_change_home(const struct ts_path *path)
@@ -192,7 +192,7 @@ void ts_path_region_down(void *ctx, int region, uint64_t now_ms)
 			path->last_check_ms + PATH_CHECK_TROUBLE_MS;
 }
 
-/* -- checks -------------------------------------------------------------- */
+/* -- checks --------------------------------------------------------------- */
 
 static bool is_active(const struct ts_path *path)
 {
@@ -375,7 +375,7 @@ static void check_done(void *ctx, const struct ts_netcheck_report *report,
 	ts_path_end_asked(path, report);
 }
 
-/* -- another home, as somebody says ---------------------------------------- */
+/* -- another home, as somebody says --------------------------------------- */
 
 static bool has_region(const struct ts_path *path, int region)
 {
@@ -433,7 +433,7 @@ void ts_path_set_homeless(struct ts_path *path, bool homeless, uint64_t now_ms)
 	}
 }
 
-/* -- checks that others ask for ------------------------------------------ */
+/* -- checks that others ask for ------------------------------------------- */
 
 void ts_path_end_asked(struct ts_path *path,
 		       const struct ts_netcheck_report *report)

@@ -38,7 +38,7 @@ void ts_path_traffic(const struct ts_path *path, struct ts_path_traffic *out)
 	};
 }
 
-/* -- out ----------------------------------------------------------------- */
+/* -- out ------------------------------------------------------------------ */
 
 void ts_path_send_udp(struct ts_path *path, const struct ts_path_addr *to,
 		      const struct ts_geneve *header, struct ts_packet *pkt)
@@ -160,7 +160,7 @@ void ts_path_answer(struct ts_path *path, struct ts_path_peer *peer,
 		relay_wireguard(peer, pkt);
 }
 
-/* -- in ------------------------------------------------------------------ */
+/* -- in ------------------------------------------------------------------- */
 
 static void input_wireguard(struct ts_path *path,
 			    const struct ts_path_addr *from,

@@ -11,7 +11,7 @@
 #include "core/crypto/secret.h"
 #include "core/path/path_internal.h"
 
-/* -- source addresses as keys ------------------------------------------- */
+/* -- source addresses as keys --------------------------------------------- */
 
 struct source_key {
 	uint8_t ip[TS_IP_LEN];
@@ -33,7 +33,7 @@ static struct source_key key_of(const struct ts_path_addr *from)
 	return key;
 }
 
-/* -- finding ------------------------------------------------------------- */
+/* -- finding -------------------------------------------------------------- */
 
 struct ts_path_peer *ts_path_find_node(const struct ts_path *path,
 				       const struct ts_public_key *node_key)
@@ -55,7 +55,7 @@ struct ts_path_peer *ts_path_find_source(const struct ts_path *path,
 	return ts_key_map_get(&path->by_source, &key);
 }
 
-/* -- sources ------------------------------------------------------------- */
+/* -- sources -------------------------------------------------------------- */
 
 static void forget_source(struct ts_path_peer *peer, size_t i)
 {
@@ -116,7 +116,7 @@ void ts_path_add_source(struct ts_path_peer *peer,
 		ts_key_map_put(&peer->path->by_source, &key, peer);
 }
 
-/* -- disco key ----------------------------------------------------------- */
+/* -- disco key ------------------------------------------------------------ */
 
 static bool has_disco_key(const struct ts_path_peer *peer)
 {
@@ -160,7 +160,7 @@ const struct ts_box *ts_path_peer_box(struct ts_path_peer *peer)
 	return peer->has_box ? &peer->box : NULL;
 }
 
-/* -- add, update, remove ------------------------------------------------- */
+/* -- add, update, remove -------------------------------------------------- */
 
 void ts_path_peer_rearm(struct ts_path_peer *peer)
 {

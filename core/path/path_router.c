@@ -16,7 +16,7 @@ enum {
 		TS_PACKET_HEADROOM + DERP_PACKET_MAX_LEN + TS_PACKET_TAILROOM,
 };
 
-/* -- DERP pool: mostly handed on ----------------------------------------- */
+/* -- DERP pool: mostly handed on ------------------------------------------ */
 
 static void pool_open(void *ctx, int region, const struct ts_derp_node *node)
 {
@@ -106,7 +106,7 @@ void ts_path_derp_drained(struct ts_path *path, int region, uint64_t now_ms)
 	ts_derp_pool_drained(&path->pool, region, now_ms);
 }
 
-/* -- set-up -------------------------------------------------------------- */
+/* -- set-up --------------------------------------------------------------- */
 
 struct ts_path *ts_path_new(const struct ts_path_config *config,
 			    const struct ts_path_ops *ops, void *ctx)
@@ -282,7 +282,7 @@ void ts_path_refused(struct ts_path *path, const struct ts_addr *to,
 		ts_path_peer_rearm(peer);
 }
 
-/* -- time ---------------------------------------------------------------- */
+/* -- time ----------------------------------------------------------------- */
 
 static uint64_t earlier(uint64_t a, uint64_t b)
 {
@@ -325,7 +325,7 @@ void ts_path_tick(struct ts_path *path, uint64_t now_ms)
 	ts_path_flush_probes(path);
 }
 
-/* -- ping ---------------------------------------------------------------- */
+/* -- ping ----------------------------------------------------------------- */
 
 struct ping_call {
 	ts_path_ping_fn cb;
@@ -389,7 +389,7 @@ void ts_path_ping(struct ts_path *path, struct ts_path_peer *peer, size_t size,
 	ts_path_flush_probes(path);
 }
 
-/* -- what others ask ----------------------------------------------------- */
+/* -- what others ask ------------------------------------------------------ */
 
 /* The endpoint that packets go to, while it answers. */
 static void plain_status(const struct ts_path_peer *peer, uint64_t now_ms,

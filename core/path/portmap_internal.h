@@ -11,7 +11,7 @@
 
 #include "core/path/portmap.h"
 
-/* -- portmap.c -- */
+/* -- portmap.c ------------------------------------------------------------ */
 void portmap_set_state(struct ts_portmap *p, enum ts_portmap_state next,
 		       uint64_t timer_ms);
 void portmap_send(struct ts_portmap *p, const void *data, size_t len);
@@ -23,7 +23,7 @@ void portmap_refused(struct ts_portmap *p, const char *why, uint64_t now_ms);
 void portmap_doubt(struct ts_portmap *p, const char *why, uint64_t now_ms);
 void portmap_released(struct ts_portmap *p, uint64_t now_ms);
 
-/* -- portmap_search.c -- */
+/* -- portmap_search.c ----------------------------------------------------- */
 void portmap_probe(struct ts_portmap *p, uint64_t now_ms);
 void portmap_look_at_probe(struct ts_portmap *p, uint64_t now_ms);
 /* Who has not answered by now is not there. */
@@ -41,7 +41,7 @@ void portmap_ask(struct ts_portmap *p, enum ts_portmap_kind kind,
 void portmap_ask_next(struct ts_portmap *p, uint64_t now_ms);
 void portmap_rest(struct ts_portmap *p, uint64_t now_ms);
 
-/* -- portmap_pxp.c: p->kind says by which of the two -- */
+/* -- portmap_pxp.c: p->kind says by which of the two ---------------------- */
 /* Asks for a mapping, or for the one that we have; until when to wait. */
 uint64_t portmap_pxp_ask(struct ts_portmap *p, uint64_t now_ms);
 void portmap_pxp_ask_again(struct ts_portmap *p, uint64_t now_ms);

@@ -89,7 +89,7 @@ bool ts_stun_is_packet(const uint8_t *pkt, size_t len)
 	return read_header(&r, &h) == 0 && (h.type & 0xc0ff) == 0x0001;
 }
 
-/* -- client -------------------------------------------------------------- */
+/* -- client --------------------------------------------------------------- */
 
 void ts_stun_write_request(const uint8_t tx_id[static STUN_TX_ID_LEN],
 			   uint8_t out[static STUN_REQUEST_LEN])
@@ -211,7 +211,7 @@ int ts_stun_read_response(const uint8_t *pkt, size_t len,
 	return 0;
 }
 
-/* -- server -------------------------------------------------------------- */
+/* -- server --------------------------------------------------------------- */
 
 int ts_stun_read_request(const uint8_t *pkt, size_t len,
 			 uint8_t tx_id[static STUN_TX_ID_LEN])

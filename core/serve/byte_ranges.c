@@ -12,7 +12,7 @@
 
 #define UNIT "bytes="
 
-/* -- reading --------------------------------------------------------------- */
+/* -- reading -------------------------------------------------------------- */
 
 /* -1: it is none. */
 static int64_t number(const char *text, size_t len)
@@ -134,7 +134,7 @@ int ts_byte_ranges_read(const struct ts_http1_field *field, uint64_t size,
 			 field->value + field->value_len, out);
 }
 
-/* -- writing --------------------------------------------------------------- */
+/* -- writing -------------------------------------------------------------- */
 
 void ts_byte_range_text(const struct ts_byte_range *range, uint64_t size,
 			char out[static TS_BYTE_RANGE_TEXT_CAP])

@@ -19,7 +19,7 @@
 
 enum { PORTS_TEXT_CAP = 128 };
 
-/* -- what is configured ---------------------------------------------------- */
+/* -- what is configured --------------------------------------------------- */
 
 typedef bool (*funnel_fn)(const json_t *allowed, const char *target);
 
@@ -95,7 +95,7 @@ json_t *ts_serve_set_funnel(const json_t *config, const char *target, bool on)
 	return out;
 }
 
-/* -- what is permitted ----------------------------------------------------- */
+/* -- what is permitted ---------------------------------------------------- */
 
 static bool has_cap(const json_t *cap_map, const char *name)
 {

@@ -33,7 +33,7 @@ struct ts_h2_backend {
 	bool has_answer, is_whole;
 };
 
-/* -- the answer ------------------------------------------------------------ */
+/* -- the answer ----------------------------------------------------------- */
 
 static void fail(struct ts_h2_backend *h2, int err)
 {
@@ -169,7 +169,7 @@ ssize_t ts_h2_backend_read(struct ts_h2_backend *h2, void *out, size_t cap)
 	return (ssize_t)n;
 }
 
-/* -- the request ----------------------------------------------------------- */
+/* -- the request ---------------------------------------------------------- */
 
 static ssize_t read_request(nghttp2_session *session, int32_t id, uint8_t *out,
 			    size_t room, uint32_t *flags,
@@ -278,7 +278,7 @@ ssize_t ts_h2_backend_write(struct ts_h2_backend *h2, const void *data,
 	return (ssize_t)len;
 }
 
-/* -- the connection -------------------------------------------------------- */
+/* -- the connection ------------------------------------------------------- */
 
 static int new_session(struct ts_h2_backend *h2, nghttp2_option *option)
 {

@@ -37,7 +37,7 @@ static bool is_connections(const void *name, size_t len)
 	return false;
 }
 
-/* -- from HTTP/2 ----------------------------------------------------------- */
+/* -- from HTTP/2 ---------------------------------------------------------- */
 
 void ts_h2_head_init(struct ts_h2_head *head)
 {
@@ -231,7 +231,7 @@ int ts_h2_head_answer(const struct ts_h2_head *head, bool has_body,
 	return err ? err : write_fields(head, has_body, out);
 }
 
-/* -- to HTTP/2 ------------------------------------------------------------- */
+/* -- to HTTP/2 ------------------------------------------------------------ */
 
 static void add_field(struct ts_h2_fields *fields, const char *name,
 		      size_t name_len, const char *value, size_t value_len)

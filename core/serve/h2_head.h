@@ -25,7 +25,7 @@ enum {
 	TS_H2_LIST_MAX = TS_HTTP1_HEAD_MAX,
 };
 
-/* -- from HTTP/2 ----------------------------------------------------------- */
+/* -- from HTTP/2 ---------------------------------------------------------- */
 struct ts_h2_head {
 	char *method, *path, *authority; /* heap, or NULL */
 	int status;
@@ -49,7 +49,7 @@ int ts_h2_head_request(const struct ts_h2_head *head, bool has_body,
 int ts_h2_head_answer(const struct ts_h2_head *head, bool has_body,
 		      struct ts_byte_queue *out);
 
-/* -- to HTTP/2 ------------------------------------------------------------- */
+/* -- to HTTP/2 ------------------------------------------------------------ */
 /* Views into others' bytes. */
 struct ts_h2_fields {
 	nghttp2_nv nv[TS_HTTP1_HEADERS_MAX + 4];

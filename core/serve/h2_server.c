@@ -53,7 +53,7 @@ struct ts_h2_stream {
 	bool has_answer, is_sent;
 };
 
-/* -- streams --------------------------------------------------------------- */
+/* -- streams -------------------------------------------------------------- */
 
 static struct ts_h2_stream *stream_new(struct ts_h2_server *server, int32_t id)
 {
@@ -99,7 +99,7 @@ static void reset(struct ts_h2_stream *st, uint32_t code)
 	st->server->ops.wants_output(st->server->ctx);
 }
 
-/* -- floods ---------------------------------------------------------------- */
+/* -- floods --------------------------------------------------------------- */
 
 static void refill(struct ts_h2_server *server)
 {
@@ -157,7 +157,7 @@ static int on_invalid_frame(nghttp2_session *session,
 	return 0;
 }
 
-/* -- the request ----------------------------------------------------------- */
+/* -- the request ---------------------------------------------------------- */
 
 static struct ts_h2_stream *stream_of(nghttp2_session *session, int32_t id)
 {
@@ -317,7 +317,7 @@ size_t ts_h2_stream_read(struct ts_h2_stream *st, void *out, size_t cap,
 	return n;
 }
 
-/* -- the answer ------------------------------------------------------------ */
+/* -- the answer ----------------------------------------------------------- */
 
 static ssize_t read_answer(nghttp2_session *session, int32_t id, uint8_t *out,
 			   size_t room, uint32_t *flags,
@@ -448,7 +448,7 @@ static int on_sent(nghttp2_session *session, const nghttp2_frame *frame,
 	return 0;
 }
 
-/* -- the connection -------------------------------------------------------- */
+/* -- the connection ------------------------------------------------------- */
 
 static int new_session(struct ts_h2_server *server, nghttp2_option *option)
 {

@@ -65,7 +65,7 @@ bool ts_h2_server_is_over(const struct ts_h2_server *server);
 /* Those that somebody answers. */
 size_t ts_h2_server_streams(const struct ts_h2_server *server);
 
-/* -- one stream, by its owner ---------------------------------------------- */
+/* -- one stream, by its owner --------------------------------------------- */
 /* Text of the request; 0: none now, or, with *has_ended, ever, or cap is less
  * than a small chunk needs. */
 size_t ts_h2_stream_read(struct ts_h2_stream *stream, void *out, size_t cap,

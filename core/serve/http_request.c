@@ -12,7 +12,7 @@
 #include "core/base/encode.h"
 #include "core/base/err.h"
 
-/* -- the target ------------------------------------------------------------ */
+/* -- the target ----------------------------------------------------------- */
 
 /* Percent signs undone; a NUL in a path is nobody's file. */
 static int decode_path(const char *raw, size_t len, char **out)
@@ -122,7 +122,7 @@ static int read_target(struct ts_serve_request *req)
 	return decode_path(req->raw_path, req->raw_path_len, &req->path);
 }
 
-/* -- the whole ------------------------------------------------------------- */
+/* -- the whole ------------------------------------------------------------ */
 
 static int read_version(struct ts_serve_request *req)
 {

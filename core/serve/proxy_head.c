@@ -53,7 +53,7 @@ static bool is_hop_field(const struct ts_http1_head *head,
 	return ts_http_lists(head, "Connection", name);
 }
 
-/* -- writing --------------------------------------------------------------- */
+/* -- writing -------------------------------------------------------------- */
 
 struct out {
 	struct ts_byte_queue *queue;
@@ -133,7 +133,7 @@ static void put_upgrade(struct out *o, const struct ts_http1_head *head)
 	put_field(o, "Connection", "Upgrade");
 }
 
-/* -- the request ----------------------------------------------------------- */
+/* -- the request ---------------------------------------------------------- */
 
 static void put_caller(struct out *o, const struct ts_serve_request *req,
 		       const struct ts_serve_caller *caller)
@@ -191,7 +191,7 @@ int ts_serve_write_request(struct ts_byte_queue *out,
 	return o.err;
 }
 
-/* -- the answer ------------------------------------------------------------ */
+/* -- the answer ----------------------------------------------------------- */
 
 int ts_serve_write_answer(struct ts_byte_queue *out,
 			  const struct ts_serve_answer *answer)
@@ -228,7 +228,7 @@ int ts_serve_write_answer(struct ts_byte_queue *out,
 	return o.err;
 }
 
-/* -- values ---------------------------------------------------------------- */
+/* -- values --------------------------------------------------------------- */
 
 static bool is_plain(const char *text)
 {

@@ -70,7 +70,7 @@ static const struct field config_fields[] = {
 	{NULL, FLAG, NULL, false},
 };
 
-/* -- reading --------------------------------------------------------------- */
+/* -- reading -------------------------------------------------------------- */
 
 static int bad(char err[static TS_SERVE_ERROR_CAP], const char *name,
 	       const char *what)
@@ -308,7 +308,7 @@ int ts_serve_etag(const json_t *config, char out[static TS_GO_HASH_CAP])
 	return 0;
 }
 
-/* -- looking --------------------------------------------------------------- */
+/* -- looking -------------------------------------------------------------- */
 
 const json_t *serve_port_of(const json_t *config, uint16_t port)
 {

@@ -61,7 +61,7 @@ bool ts_serve_has_port(const json_t *config, uint16_t port);
 void ts_serve_tls_names(const json_t *config,
 			void (*fn)(void *ctx, const char *name), void *ctx);
 
-/* -- foreground ------------------------------------------------------------ */
+/* -- foreground ----------------------------------------------------------- */
 bool ts_serve_has_session(const json_t *config, const char *session);
 /* Without it, or without any (NULL). New; NULL: out of memory. */
 json_t *ts_serve_without_session(const json_t *config, const char *session);

@@ -15,7 +15,7 @@ static const char *text_of(const json_t *object, const char *name)
 	return json_string_value(json_object_get(object, name));
 }
 
-/* -- who may ask for it ---------------------------------------------------- */
+/* -- who may ask for it --------------------------------------------------- */
 
 static bool is_unix(const char *target)
 {
@@ -64,7 +64,7 @@ bool ts_serve_needs_admin(const json_t *config)
 	return false;
 }
 
-/* -- one after the other --------------------------------------------------- */
+/* -- one after the other -------------------------------------------------- */
 
 static const char *type_of(const json_t *tcp)
 {

@@ -13,7 +13,7 @@
 #include "core/base/encode.h"
 #include "core/base/err.h"
 
-/* -- mounts ---------------------------------------------------------------- */
+/* -- mounts --------------------------------------------------------------- */
 
 char *ts_serve_clean_path(const char *path)
 {
@@ -158,7 +158,7 @@ void ts_serve_web_name(const char *host, const char *suffix,
 		out[0] = '\0';
 }
 
-/* -- redirects ------------------------------------------------------------- */
+/* -- redirects ------------------------------------------------------------ */
 
 static size_t expand(const char **at, const struct ts_serve_request *req,
 		     const char **out)
@@ -210,7 +210,7 @@ char *ts_serve_redirect(const char *redirect,
 	return out;
 }
 
-/* -- targets --------------------------------------------------------------- */
+/* -- targets -------------------------------------------------------------- */
 
 static const struct {
 	const char *prefix;
@@ -336,7 +336,7 @@ int ts_serve_forward_parse(const char *forward, struct ts_serve_target *out)
 	return 0;
 }
 
-/* -- the way of a request -------------------------------------------------- */
+/* -- the way of a request ------------------------------------------------- */
 
 /* How much of the raw path is mount, which is decoded; -1: it is not. The path
  * was decoded before, so its percent signs are in order. */

@@ -110,7 +110,7 @@ bool ts_kube_events_are_forbidden(const struct ts_kube_events *e)
 	return e->is_forbidden;
 }
 
-/* -- requests -------------------------------------------------------------- */
+/* -- requests ------------------------------------------------------------- */
 
 static char *path_of(const struct ts_kube_events *e, enum ask ask)
 {
@@ -232,7 +232,7 @@ int ts_kube_events_output(struct ts_kube_events *e, int64_t wall_s,
 	return 0;
 }
 
-/* -- answers --------------------------------------------------------------- */
+/* -- answers -------------------------------------------------------------- */
 
 static void forbid(struct ts_kube_events *e)
 {

@@ -207,7 +207,7 @@ void ts_cbor_skip(struct ts_reader *r)
 	}
 }
 
-/* -- writing ----------------------------------------------------------- */
+/* -- writing -------------------------------------------------------------- */
 
 static void write_head(struct ts_writer *w, enum major major, uint64_t v)
 {

@@ -43,7 +43,7 @@ const struct ts_tka_aum *ts_tka_aum(const struct ts_tka *tka,
 	return ts_tka_chonk_get(tka->chonk, hash);
 }
 
-/* -- opening ----------------------------------------------------------- */
+/* -- opening -------------------------------------------------------------- */
 
 /* The oldest update before this one that is there. *passes: the way leads
  * through the ancestor that was in use the last time. */
@@ -135,7 +135,7 @@ int ts_tka_open(struct ts_tka_chonk *chonk, struct ts_tka **out)
 	return 0;
 }
 
-/* -- verifying --------------------------------------------------------- */
+/* -- verifying ------------------------------------------------------------ */
 
 static int verify_signatures(const struct ts_tka_aum *aum,
 			     const struct ts_tka_state *state,
@@ -209,7 +209,7 @@ int ts_tka_bootstrap(struct ts_tka_chonk *chonk, const void *data, size_t len,
 	return ts_tka_open(chonk, out);
 }
 
-/* -- updates ----------------------------------------------------------- */
+/* -- updates -------------------------------------------------------------- */
 
 /* What has been put into memory, and may have to leave it again. */
 struct staged {

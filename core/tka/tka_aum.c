@@ -22,7 +22,7 @@ enum {
 enum { SIGNATURE_KEY_ID = 1, SIGNATURE_SIGNATURE = 2 };
 enum { KIND_MAX = 255 }; /* it is a byte */
 
-/* -- reading ----------------------------------------------------------- */
+/* -- reading -------------------------------------------------------------- */
 
 static void read_parent(struct ts_reader *r, struct ts_tka_aum *out)
 {
@@ -223,7 +223,7 @@ const char *ts_tka_aum_kind_name(uint64_t kind)
 	}
 }
 
-/* -- writing ----------------------------------------------------------- */
+/* -- writing -------------------------------------------------------------- */
 
 static void write_signatures(struct ts_writer *w, const struct ts_tka_aum *aum)
 {

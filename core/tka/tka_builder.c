@@ -147,7 +147,7 @@ int ts_tka_make_genesis(const struct ts_tka_state *state,
 	return ts_tka_aum_sign(&contents, signer, 1, out);
 }
 
-/* -- recovery ---------------------------------------------------------- */
+/* -- recovery ------------------------------------------------------------- */
 
 static bool trusts_any(const struct ts_tka_state *state,
 		       const struct ts_public_key *keys, size_t count)

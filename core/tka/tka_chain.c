@@ -16,7 +16,7 @@ void tka_point_deinit(struct tka_point *point)
 	ts_tka_state_deinit(&point->state);
 }
 
-/* -- one step ---------------------------------------------------------- */
+/* -- one step ------------------------------------------------------------- */
 
 static int apply_checkpoint(struct ts_tka_state *state,
 			    const struct ts_tka_aum *aum)
@@ -90,7 +90,7 @@ int tka_point_apply(struct tka_point *point, const struct ts_tka_aum *aum)
 	return err;
 }
 
-/* -- up ---------------------------------------------------------------- */
+/* -- up ------------------------------------------------------------------- */
 
 /* From the update to its last checkpoint: how many updates, or an error. */
 static int path_to_checkpoint(const struct ts_tka_chonk *chonk,
@@ -131,7 +131,7 @@ int tka_point_at(const struct ts_tka_chonk *chonk,
 	return err;
 }
 
-/* -- down -------------------------------------------------------------- */
+/* -- down ----------------------------------------------------------------- */
 
 static bool signed_before(const struct ts_tka_aum *aum, size_t at)
 {

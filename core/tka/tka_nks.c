@@ -21,7 +21,7 @@ enum {
 static const char node_prefix[] = {'n', 'p'};
 enum { NODE_KEY_LEN = sizeof(node_prefix) + TS_KEY_LEN };
 
-/* -- reading ----------------------------------------------------------- */
+/* -- reading -------------------------------------------------------------- */
 
 static void read_node_key(struct ts_reader *r, struct ts_nks_level *out)
 {
@@ -133,7 +133,7 @@ const char *ts_nks_kind_name(uint64_t kind)
 	}
 }
 
-/* -- verifying --------------------------------------------------------- */
+/* -- verifying ------------------------------------------------------------ */
 
 const struct ts_public_key *ts_nks_authority(const struct ts_nks *nks)
 {
@@ -223,7 +223,7 @@ bool ts_nks_is_valid(const struct ts_nks *nks,
 	return *why == NULL;
 }
 
-/* -- signing ----------------------------------------------------------- */
+/* -- signing -------------------------------------------------------------- */
 
 static void write_level(struct ts_writer *w, const struct ts_nks_level *level,
 			const uint8_t *nested, size_t nested_len)

@@ -41,7 +41,7 @@ struct flood_options {
 
 struct flood_port;
 
-/* -- flood_port.c: datagrams, many at a time ------------------------------- */
+/* -- flood_port.c: datagrams, many at a time ------------------------------ */
 struct flood_port *flood_port_open(uint16_t local_port, /* NULL: errno */
 				   const struct ts_addr *to);
 void flood_port_close(struct flood_port *port);
@@ -56,7 +56,7 @@ size_t flood_port_receive(struct flood_port *port, uint8_t *out, size_t cap,
 /* Datagrams that the kernel took. */
 uint64_t flood_port_sent(const struct flood_port *port);
 
-/* -- flood_stranger.c ------------------------------------------------------ */
+/* -- flood_stranger.c ----------------------------------------------------- */
 struct flood_stranger {
 	const struct flood_options *opt;
 	struct ts_wg_cookie_jar jar;
@@ -68,7 +68,7 @@ void flood_stranger_init(struct flood_stranger *s,
 /* NULL: no such kind. */
 flood_make_fn flood_stranger_kind(const char *name);
 
-/* -- flood_peer.c ---------------------------------------------------------- */
+/* -- flood_peer.c --------------------------------------------------------- */
 struct flood_peer;
 /* NULL: no such kind. *err: a sentence, when no session came about. */
 struct flood_peer *flood_peer_open(const struct flood_options *opt,

@@ -104,7 +104,7 @@ static int read_options(struct flood_options *opt, char **argv)
 	return 0;
 }
 
-/* -- so many a second ------------------------------------------------------ */
+/* -- so many a second ----------------------------------------------------- */
 
 struct source {
 	struct flood_port *port;

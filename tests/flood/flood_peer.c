@@ -55,7 +55,7 @@ static uint64_t now_ms(void)
 	return flood_now_us() / 1000;
 }
 
-/* -- packets of the tunnel ------------------------------------------------- */
+/* -- packets of the tunnel ------------------------------------------------ */
 
 static void set_sum(uint8_t *at, uint16_t sum)
 {
@@ -160,7 +160,7 @@ static void send_tsmp(struct flood_peer *p)
 	send_packet(p, &pkt, NO_SUM, false);
 }
 
-/* -- disco ----------------------------------------------------------------- */
+/* -- disco ---------------------------------------------------------------- */
 
 static void send_disco(struct flood_peer *p, const struct ts_disco_message *msg)
 {
@@ -201,7 +201,7 @@ static void take_disco(struct flood_peer *p, const uint8_t *pkt, size_t len)
 	flood_port_flush(p->port);
 }
 
-/* -- the session ----------------------------------------------------------- */
+/* -- the session ---------------------------------------------------------- */
 
 static const struct {
 	const char *name;

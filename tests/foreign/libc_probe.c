@@ -61,7 +61,7 @@ static void read_text(int fd, char *out)
 	out[strcspn(out, "\n")] = '\0';
 }
 
-/* -- serve ----------------------------------------------------------------- */
+/* -- serve ---------------------------------------------------------------- */
 static void answer(int fd, const struct sockaddr *peer, socklen_t peer_len)
 {
 	char text[TEXT_CAP], whom[TEXT_CAP], told[TEXT_CAP * 2 + 32];
@@ -103,7 +103,7 @@ static int serve(const char *port, int count)
 	return 0;
 }
 
-/* -- call ------------------------------------------------------------------ */
+/* -- call ----------------------------------------------------------------- */
 static struct addrinfo *look_up(const char *name, const char *port)
 {
 	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
@@ -155,7 +155,7 @@ static int call(const char *name, const char *port, const char *text)
 	return 0;
 }
 
-/* -- datagrams ------------------------------------------------------------- */
+/* -- datagrams ------------------------------------------------------------ */
 static void fill(struct msghdr *msg, struct iovec *iov,
 		 struct sockaddr_storage *addr, socklen_t len)
 {

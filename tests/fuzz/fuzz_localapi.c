@@ -29,7 +29,7 @@ struct lines {
 	char value[LINE_CAP]; /* the last query value that was asked for */
 };
 
-/* -- a node without a network ----------------------------------------------- */
+/* -- a node without a network --------------------------------------------- */
 static void fetch_key(void *ctx, const char *url)
 {
 	(void)ctx, (void)url;
@@ -132,7 +132,7 @@ static void begin(void)
 		abort();
 }
 
-/* -- one request --------------------------------------------------------------- */
+/* -- one request ---------------------------------------------------------- */
 static const uint8_t *take_line(const uint8_t *data, size_t *len,
 				char out[static LINE_CAP])
 {

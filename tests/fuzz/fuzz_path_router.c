@@ -43,7 +43,7 @@ static void fill(void *out, uint8_t with)
 	memset(out, with, TS_KEY_LEN);
 }
 
-/* -- what the router does -------------------------------------------------- */
+/* -- what the router does ------------------------------------------------- */
 
 static void note_ping(const uint8_t *pkt, size_t len)
 {
@@ -161,7 +161,7 @@ static const struct ts_path_ops ops = {
 	.derp_ready = on_ready,
 };
 
-/* -- what happens to it ---------------------------------------------------- */
+/* -- what happens to it --------------------------------------------------- */
 
 static struct ts_addr place(uint8_t where)
 {

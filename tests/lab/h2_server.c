@@ -49,7 +49,7 @@ struct lab_h2 {
 	struct lab_h2_stream *streams;
 };
 
-/* -- streams --------------------------------------------------------------- */
+/* -- streams -------------------------------------------------------------- */
 
 static struct lab_h2_stream *stream_new(struct lab_h2 *h2, int32_t id)
 {
@@ -86,7 +86,7 @@ static struct lab_h2_stream *stream_of(nghttp2_session *session, int32_t id)
 	return nghttp2_session_get_stream_user_data(session, id);
 }
 
-/* -- nghttp2's callbacks --------------------------------------------------- */
+/* -- nghttp2's callbacks -------------------------------------------------- */
 
 static int on_begin_headers(nghttp2_session *session,
 			    const nghttp2_frame *frame, void *user)
@@ -206,7 +206,7 @@ static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *buf,
 	return (ssize_t)n;
 }
 
-/* -- connection ------------------------------------------------------------ */
+/* -- connection ----------------------------------------------------------- */
 
 static nghttp2_session *session_new(struct lab_h2 *h2)
 {
@@ -292,7 +292,7 @@ int lab_h2_pump(struct lab_h2 *h2)
 	return 0;
 }
 
-/* -- answers --------------------------------------------------------------- */
+/* -- answers -------------------------------------------------------------- */
 
 void lab_h2_on_gone(struct lab_h2_stream *st, void (*fn)(void *ctx), void *ctx)
 {

@@ -43,7 +43,7 @@ static const struct lab_command_entry *const TABLES[] = {
 	LAB_LOCK_COMMANDS,
 };
 
-/* -- helpers of the commands ----------------------------------------------- */
+/* -- helpers of the commands ---------------------------------------------- */
 
 json_t *lab_ok(void)
 {
@@ -115,7 +115,7 @@ int lab_arg_number(const struct lab_call *call, int n, uint64_t fallback,
 	return -EINVAL;
 }
 
-/* -- running --------------------------------------------------------------- */
+/* -- running -------------------------------------------------------------- */
 
 static const struct lab_command_entry *find_entry(const char *name)
 {
@@ -271,7 +271,7 @@ static void on_wait_over(void *ctx)
 	lab_command_reply(c, lab_error("not so in time: %s", c->call.line));
 }
 
-/* -- connections ----------------------------------------------------------- */
+/* -- connections ---------------------------------------------------------- */
 
 static void client_free(struct lab_command_client *c)
 {

@@ -52,7 +52,7 @@ json_t *lab_command_wait(struct lab_call *call, lab_command_fn is_met,
  * exit status. */
 int lab_command_send(const char *path, int argc, char **argv);
 
-/* -- for the commands ------------------------------------------------------ */
+/* -- for the commands ----------------------------------------------------- */
 json_t *lab_ok(void);
 json_t *lab_count(size_t count); /* {"ok":true,"count":n} */
 json_t *lab_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

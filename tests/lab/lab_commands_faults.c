@@ -16,7 +16,7 @@
 
 enum { OVERSIZE_LEN = 0x7fffffff, RAW_CAP = 64 };
 
-/* -- control --------------------------------------------------------------- */
+/* -- control -------------------------------------------------------------- */
 
 static json_t *cmd_drop_control(struct lab_call *call)
 {
@@ -59,7 +59,7 @@ static json_t *cmd_rate_limit(struct lab_call *call)
 	return lab_ok();
 }
 
-/* -- map streams ----------------------------------------------------------- */
+/* -- map streams ---------------------------------------------------------- */
 
 /* The node that argument n names, or NULL for all ("all" or absent). */
 static bool arg_target(const struct lab_call *call, int n,
@@ -160,7 +160,7 @@ static json_t *cmd_send_malformed(struct lab_call *call)
 			 kind);
 }
 
-/* -- DERP and STUN --------------------------------------------------------- */
+/* -- DERP and STUN -------------------------------------------------------- */
 
 static int derp_fault(struct lab_derp *derp, const char *what, bool on,
 		      uint64_t number, size_t *count)

@@ -201,7 +201,7 @@ static json_t *cmd_peer_relay(struct lab_call *call)
 			 lab_peer_relay_stats(lab->peer_relay));
 }
 
-/* -- logins ---------------------------------------------------------------- */
+/* -- logins --------------------------------------------------------------- */
 
 static json_t *cmd_approve(struct lab_call *call)
 {
@@ -239,7 +239,7 @@ static json_t *cmd_authkey(struct lab_call *call)
 	return lab_ok();
 }
 
-/* -- settings -------------------------------------------------------------- */
+/* -- settings ------------------------------------------------------------- */
 
 /* Steals value; it must be an array (or an object) to become the setting. */
 static json_t *replace_setting(struct lab_call *call, json_t **slot,

@@ -62,7 +62,7 @@ static json_t *cmd_stats(struct lab_call *call)
 			 (json_int_t)lab->state.rev);
 }
 
-/* -- asking nodes ---------------------------------------------------------- */
+/* -- asking nodes --------------------------------------------------------- */
 
 static void on_answer(void *ctx, const char *answer)
 {
@@ -125,7 +125,7 @@ static json_t *cmd_c2n(struct lab_call *call)
 	return ask(call, node, "c2n", NULL, request);
 }
 
-/* -- waiting --------------------------------------------------------------- */
+/* -- waiting -------------------------------------------------------------- */
 
 /* Connected to the server that it calls its home. */
 static bool is_on_derp(const struct lab *lab, const struct lab_node *node)

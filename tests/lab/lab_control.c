@@ -77,7 +77,7 @@ static void conn_fail(struct conn *c, const char *what, int err)
 	conn_free(c);
 }
 
-/* -- Noise and HTTP/2 ------------------------------------------------------ */
+/* -- Noise and HTTP/2 ----------------------------------------------------- */
 
 static int h2_send(void *ctx, const uint8_t *data, size_t len)
 {
@@ -193,7 +193,7 @@ static int read_records(struct conn *c)
 	return err;
 }
 
-/* -- HTTP/1.1 -------------------------------------------------------------- */
+/* -- HTTP/1.1 ------------------------------------------------------------- */
 
 static void answer(struct conn *c, int status, const char *type,
 		   const char *body)
@@ -277,7 +277,7 @@ static int read_http1(struct conn *c)
 	return c->h2 ? read_records(c) : 0;
 }
 
-/* -- the stream ------------------------------------------------------------ */
+/* -- the stream ----------------------------------------------------------- */
 
 static void on_input(void *ctx, const uint8_t *data, size_t len)
 {
@@ -353,7 +353,7 @@ static void accepted_tls(void *ctx, int fd)
 	accepted(ctl, fd, ctl->tls_ctx);
 }
 
-/* -- the server ------------------------------------------------------------ */
+/* -- the server ----------------------------------------------------------- */
 
 static int open_tls(struct lab_control *ctl)
 {

@@ -14,7 +14,7 @@ uint16_t lab_control_tls_port(const struct lab_control *ctl); /* 0: none */
 /* Write what the handlers queued; once a turn of the loop. */
 void lab_control_pump(struct lab_control *ctl);
 
-/* -- trouble --------------------------------------------------------------- */
+/* -- trouble -------------------------------------------------------------- */
 size_t lab_control_drop_all(struct lab_control *ctl); /* how many */
 int lab_control_refuse(struct lab_control *ctl, bool on);
 /* Accept, but neither read nor write, on old and new connections. */

@@ -39,7 +39,7 @@ struct lab_derp_client *lab_derp_active(const struct lab_derp *derp,
 	return ts_key_map_get(&derp->by_key, key->bytes);
 }
 
-/* -- sending --------------------------------------------------------------- */
+/* -- sending -------------------------------------------------------------- */
 
 int lab_derp_write_small(struct lab_derp_client *c, const struct ts_writer *w,
 			 const uint8_t *buf)
@@ -94,7 +94,7 @@ void lab_derp_inject(struct lab_derp *derp, const struct ts_public_key *src,
 	lab_relay_packet(derp->relay, src, dst, pkt, len, derp->blackhole);
 }
 
-/* -- connections come and go ----------------------------------------------- */
+/* -- connections come and go ---------------------------------------------- */
 
 static struct lab_derp_client *
 another_with_key(const struct lab_derp_client *gone)
@@ -178,7 +178,7 @@ static void on_timer(void *ctx)
 				       LAB_DERP_KEEP_ALIVE_MS);
 }
 
-/* -- the stream ------------------------------------------------------------ */
+/* -- the stream ----------------------------------------------------------- */
 
 static void on_input(void *ctx, const uint8_t *data, size_t len)
 {
@@ -241,7 +241,7 @@ static void accepted(void *ctx, int fd)
 		lab_stream_stall(c->stream, true);
 }
 
-/* -- the server ------------------------------------------------------------ */
+/* -- the server ----------------------------------------------------------- */
 
 static int open_parts(struct lab_derp *derp, const struct ts_addr *bind_to)
 {

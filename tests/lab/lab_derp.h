@@ -20,7 +20,7 @@ int lab_derp_open(struct lab *lab, const struct ts_addr *bind_to,
 void lab_derp_close(struct lab_derp *derp); /* NULL is fine */
 uint16_t lab_derp_port(const struct lab_derp *derp);
 
-/* -- trouble --------------------------------------------------------------- */
+/* -- trouble -------------------------------------------------------------- */
 size_t lab_derp_drop_all(struct lab_derp *derp); /* how many connections */
 int lab_derp_refuse(struct lab_derp *derp, bool on);
 void lab_derp_stall(struct lab_derp *derp, bool on);

@@ -37,7 +37,7 @@ int64_t lab_json_parse_time(const char *text)
 	return (int64_t)timegm(&tm);
 }
 
-/* -- nodes ----------------------------------------------------------------- */
+/* -- nodes ---------------------------------------------------------------- */
 
 static json_t *key_text(const struct ts_public_key *key, const char *prefix)
 {
@@ -207,7 +207,7 @@ json_t *lab_json_node_summary(const struct lab *lab,
 		"hostinfo", node->hostinfo, "net_info", node->net_info);
 }
 
-/* -- the network ----------------------------------------------------------- */
+/* -- the network ---------------------------------------------------------- */
 
 /* Where DERP and STUN are to be found: at one address. */
 static const char *relay_ip(const struct lab *lab,

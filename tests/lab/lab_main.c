@@ -67,7 +67,7 @@ static void on_stdin(void *ctx, unsigned events)
 		ts_loop_stop(lab->loop);
 }
 
-/* -- start ----------------------------------------------------------------- */
+/* -- start ---------------------------------------------------------------- */
 
 static int open_region(struct lab *lab, unsigned i)
 {
@@ -144,7 +144,7 @@ static void close_parts(struct lab *lab)
 	lab_state_deinit(&lab->state);
 }
 
-/* -- telling where --------------------------------------------------------- */
+/* -- telling where -------------------------------------------------------- */
 
 static json_t *region_ports(const struct lab *lab, unsigned i)
 {

@@ -52,7 +52,7 @@ struct lab_map {
 	uint64_t streams, updates, messages, keep_alives, bytes, cuts;
 };
 
-/* -- messages -------------------------------------------------------------- */
+/* -- messages ------------------------------------------------------------- */
 
 static void session_write(struct session *s, const void *data, size_t len)
 {
@@ -121,7 +121,7 @@ static void on_keep_alive(void *ctx)
 	arm_keep_alive(s);
 }
 
-/* -- online and gone ------------------------------------------------------- */
+/* -- online and gone ------------------------------------------------------ */
 
 static void arm_reaper(struct lab_map *map)
 {
@@ -210,7 +210,7 @@ size_t lab_map_close(struct lab_map *map, const struct lab_node *node)
 	return count;
 }
 
-/* -- requests -------------------------------------------------------------- */
+/* -- requests ------------------------------------------------------------- */
 
 static struct session *session_new(struct lab_map *map, int64_t node_id,
 				   struct lab_h2_stream *stream,
@@ -332,7 +332,7 @@ void lab_map_request(struct lab *lab, struct lab_h2_stream *stream,
 	json_decref(body);
 }
 
-/* -- bringing clients up to date ------------------------------------------- */
+/* -- bringing clients up to date ------------------------------------------ */
 
 static void session_update(struct session *s)
 {
@@ -371,7 +371,7 @@ void lab_map_flush(struct lab_map *map)
 	}
 }
 
-/* -- commands -------------------------------------------------------------- */
+/* -- commands ------------------------------------------------------------- */
 
 size_t lab_map_send_json(struct lab_map *map, const struct lab_node *node,
 			 const char *json)

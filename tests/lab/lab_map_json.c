@@ -113,7 +113,7 @@ char *lab_map_json_full(struct lab *lab, struct lab_node *self, bool omit_peers)
 	return join(lab, self, obj, omit_peers ? NULL : "Peers", 0);
 }
 
-/* -- changes --------------------------------------------------------------- */
+/* -- changes -------------------------------------------------------------- */
 
 static void add_settings(json_t *obj, struct lab *lab,
 			 const struct lab_node *self, uint64_t since)

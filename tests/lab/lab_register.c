@@ -49,7 +49,7 @@ struct lab_register {
 	uint64_t requests, refused;
 };
 
-/* -- answers --------------------------------------------------------------- */
+/* -- answers -------------------------------------------------------------- */
 
 static void answer_error(struct request *rq, const char *text)
 {
@@ -77,7 +77,7 @@ static void answer_node(struct request *rq, const struct lab_node *node,
 			  ""));
 }
 
-/* -- nodes ----------------------------------------------------------------- */
+/* -- nodes ---------------------------------------------------------------- */
 
 static void take_hostinfo(struct request *rq, struct lab_node *node)
 {
@@ -202,7 +202,7 @@ static void register_open(struct request *rq, const char *user)
 	json_decref(none);
 }
 
-/* -- logins that wait for a person ----------------------------------------- */
+/* -- logins that wait for a person ---------------------------------------- */
 
 static json_t *login_url(const struct lab *lab, const struct lab_login *login)
 {
@@ -261,7 +261,7 @@ static void follow_up(struct request *rq)
 	lab_login_follow(login, rq->stream, &rq->machine, rq->body);
 }
 
-/* -- requests -------------------------------------------------------------- */
+/* -- requests ------------------------------------------------------------- */
 
 static int read_request(struct request *rq, json_t *body)
 {
@@ -400,7 +400,7 @@ void lab_register_request(struct lab *lab, struct lab_h2_stream *stream,
 	json_decref(body);
 }
 
-/* -- commands -------------------------------------------------------------- */
+/* -- commands ------------------------------------------------------------- */
 
 static void wake_follower(struct lab *lab, struct lab_login *login)
 {

@@ -104,7 +104,7 @@ void lab_json_replace(json_t **slot, json_t *value)
 	*slot = value;
 }
 
-/* -- users ----------------------------------------------------------------- */
+/* -- users ---------------------------------------------------------------- */
 
 int64_t lab_state_user(struct lab_state *st, const char *login)
 {
@@ -131,7 +131,7 @@ const struct lab_user *lab_state_user_by_id(const struct lab_state *st,
 	return &st->users[id - 1];
 }
 
-/* -- looking up ------------------------------------------------------------ */
+/* -- looking up ----------------------------------------------------------- */
 
 struct lab_node *lab_node_by_key(const struct lab_state *st,
 				 const struct ts_public_key *key)
@@ -212,7 +212,7 @@ struct lab_node *lab_node_find(const struct lab_state *st, const char *text)
 	return lab_node_by_id(st, strtoll(text, NULL, 10));
 }
 
-/* -- names ----------------------------------------------------------------- */
+/* -- names ---------------------------------------------------------------- */
 
 /* A DNS label from whatever the client calls itself. */
 static void sanitize_name(const char *hostname, char out[static LAB_NAME_CAP])
@@ -257,7 +257,7 @@ int lab_node_rename(struct lab_state *st, struct lab_node *node,
 	return ts_key_map_put(&st->by_name, node->name, node);
 }
 
-/* -- nodes ----------------------------------------------------------------- */
+/* -- nodes ---------------------------------------------------------------- */
 
 static void set_addresses(struct lab_node *node)
 {

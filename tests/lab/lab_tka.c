@@ -110,7 +110,7 @@ static json_t *base64(const void *data, size_t len)
 	return json;
 }
 
-/* -- nodes' signatures ------------------------------------------------- */
+/* -- nodes' signatures ---------------------------------------------------- */
 
 static void set_signature(struct lab_tka *t, struct lab_node *node,
 			  const char *base64_text)
@@ -152,7 +152,7 @@ const char *lab_tka_wants(const struct lab *lab, const struct lab_node *node,
 	return node->key_signature;
 }
 
-/* -- requests ---------------------------------------------------------- */
+/* -- requests ------------------------------------------------------------- */
 
 static void serve_bootstrap(struct lab_tka *t, struct lab_h2_stream *stream,
 			    const json_t *body)
@@ -426,7 +426,7 @@ void lab_tka_request(struct lab *lab, struct lab_h2_stream *stream,
 	json_decref(body);
 }
 
-/* -- commands ---------------------------------------------------------- */
+/* -- commands ------------------------------------------------------------- */
 
 static const struct ts_nl_private_key *signer(const struct lab_tka *t)
 {

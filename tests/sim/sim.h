@@ -93,7 +93,7 @@ static inline bool sim_odds(struct sim *sim, unsigned per_10k)
 	return per_10k && sim_random(sim) % 10000 < per_10k;
 }
 
-/* -- the path -------------------------------------------------------------- */
+/* -- the path ------------------------------------------------------------- */
 static inline void link_insert(struct sim_link *l, struct sim_packet *p)
 {
 	struct sim_packet **at = &l->first;
@@ -167,7 +167,7 @@ static inline void sim_output(void *ctx, struct ts_packet *pkt)
 	link_insert(l, p);
 }
 
-/* -- owners ---------------------------------------------------------------- */
+/* -- owners --------------------------------------------------------------- */
 /* What flows carry: the same bytes again and again, with a period that no
  * number of segments has. */
 enum { PATTERN_LEN = 65521, PATTERN_CHUNK = 16384 };
@@ -282,7 +282,7 @@ static inline uint64_t sim_now_us(void *ctx)
 	return ((struct sim_node *)ctx)->sim->now_us;
 }
 
-/* -- life ------------------------------------------------------------------ */
+/* -- life ----------------------------------------------------------------- */
 static inline uint32_t sim_seed(void)
 {
 	const char *text = getenv("TSNET_SIM_SEED");
@@ -356,7 +356,7 @@ static inline void sim_dial(struct sim *sim, size_t count, uint64_t bytes)
 	}
 }
 
-/* -- time ------------------------------------------------------------------ */
+/* -- time ----------------------------------------------------------------- */
 static inline uint64_t sim_next_us(const struct sim *sim)
 {
 	uint64_t next = UINT64_MAX;

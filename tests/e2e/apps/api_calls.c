@@ -357,7 +357,7 @@ static void ends(void)
 	close(accept_waits.listener);
 }
 
-/* -- many at once ---------------------------------------------------------- */
+/* -- many at once --------------------------------------------------------- */
 
 enum { DIALLERS = 6, ACCEPTORS = 3, CALLS_EACH = 20, PIECE = 40000 };
 

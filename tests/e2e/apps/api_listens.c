@@ -17,7 +17,7 @@
 
 #include "api_check.h"
 
-/* -- fallback -------------------------------------------------------------- */
+/* -- fallback ------------------------------------------------------------- */
 
 struct wish {
 	char src[TSNET_ADDR_CAP], dst[TSNET_ADDR_CAP];
@@ -157,7 +157,7 @@ static void fallback(void)
 	tsnet_close(a);
 }
 
-/* -- several of them ------------------------------------------------------- */
+/* -- several of them ------------------------------------------------------ */
 
 struct asked {
 	int listener, from, to; /* it wants these ports */
@@ -245,7 +245,7 @@ static void several(void)
 	tsnet_close(a);
 }
 
-/* -- routed addresses ------------------------------------------------------ */
+/* -- routed addresses ----------------------------------------------------- */
 
 static void call_and_greet(struct tsnet *a, struct tsnet *b, int listener,
 			   const char *address)
@@ -320,7 +320,7 @@ static void routed(void)
 	tsnet_close(a);
 }
 
-/* -- flows ----------------------------------------------------------------- */
+/* -- flows ---------------------------------------------------------------- */
 
 static void say_by(struct tsnet *ts, int fd, const char *text, const char *to)
 {
@@ -421,7 +421,7 @@ static void flows(void)
 	close(listener);
 }
 
-/* -- arguments ------------------------------------------------------------- */
+/* -- arguments ------------------------------------------------------------ */
 
 /* NULL where something must be, no server, and numbers that are no listeners.
  * ts may be NULL, too. */

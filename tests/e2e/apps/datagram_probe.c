@@ -121,7 +121,7 @@ static struct cmsghdr *find(struct msghdr *msg, int level, int type)
 	return cmsg;
 }
 
-/* -- the server ---------------------------------------------------------- */
+/* -- the server ----------------------------------------------------------- */
 
 struct tally {
 	unsigned long count, total;
@@ -224,7 +224,7 @@ static void serve(unsigned short port)
 	}
 }
 
-/* -- probes -------------------------------------------------------------- */
+/* -- probes --------------------------------------------------------------- */
 
 static void probe_echo(const struct target *t)
 {

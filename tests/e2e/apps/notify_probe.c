@@ -141,7 +141,7 @@ static void ask(int fd, const char *line, char *out, size_t cap)
 	out[strcspn(out, "\n")] = '\0';
 }
 
-/* -- client -------------------------------------------------------------- */
+/* -- client --------------------------------------------------------------- */
 
 static void mode_names(void)
 {
@@ -319,7 +319,7 @@ static void mode_many(void)
 	pause();
 }
 
-/* -- nonsense ------------------------------------------------------------ */
+/* -- nonsense ------------------------------------------------------------- */
 
 static void say(const char *what, int ret)
 {
@@ -637,7 +637,7 @@ static void mode_batches(void)
 	printf("%s\n", result(recvmmsg(fd, msgs, 3, MSG_DONTWAIT, NULL)));
 }
 
-/* -- server -------------------------------------------------------------- */
+/* -- server --------------------------------------------------------------- */
 
 static int serve_on(const char *where)
 {

@@ -366,7 +366,7 @@ static void connect_in_handler(void)
 	puts("ok");
 }
 
-/* -- narrow limits ------------------------------------------------------- */
+/* -- narrow limits -------------------------------------------------------- */
 
 static void limit_fds(rlim_t n)
 {
@@ -439,7 +439,7 @@ static void first_number_is_three(void)
 	puts("ok");
 }
 
-/* -- daemons ------------------------------------------------------------- */
+/* -- daemons -------------------------------------------------------------- */
 
 static void daemonized(void)
 {

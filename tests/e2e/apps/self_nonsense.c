@@ -47,7 +47,7 @@ static const char *name_of(int err)
 		printf(": %s %s\n", ret_ < 0 ? "-1" : "ok", name_of(err_));    \
 	} while (0)
 
-/* -- sockets ------------------------------------------------------------- */
+/* -- sockets -------------------------------------------------------------- */
 
 static int tcp(int family)
 {
@@ -162,7 +162,7 @@ static const struct {
 	{"half", half_closed},
 };
 
-/* -- memory -------------------------------------------------------------- */
+/* -- memory --------------------------------------------------------------- */
 
 enum { NULL_POINTER, ONE, MINUS_ONE, NOTHING, READ_ONLY, CROSSING, GOOD,
        POINTERS };
@@ -212,7 +212,7 @@ static void make_page(void)
 	munmap(page + 4 * PAGE, PAGE);
 }
 
-/* -- addresses in -------------------------------------------------------- */
+/* -- addresses in --------------------------------------------------------- */
 
 typedef int (*address_fn)(int, const struct sockaddr *, socklen_t);
 
@@ -308,7 +308,7 @@ static void give_families(void)
 			}
 }
 
-/* -- addresses out ------------------------------------------------------- */
+/* -- addresses out -------------------------------------------------------- */
 
 typedef int (*name_fn)(int, struct sockaddr *, socklen_t *);
 
@@ -402,7 +402,7 @@ static void accept_badly(void)
 	}
 }
 
-/* -- options ------------------------------------------------------------- */
+/* -- options -------------------------------------------------------------- */
 
 static const struct {
 	const char *name;
@@ -484,7 +484,7 @@ static void try_options(void)
 		}
 }
 
-/* -- the rest ------------------------------------------------------------ */
+/* -- the rest ------------------------------------------------------------- */
 
 static void try_messages(void)
 {
@@ -562,7 +562,7 @@ static void try_small_things(void)
 	SAY(socket(9999, SOCK_STREAM, 0), "socket family");
 }
 
-/* -- a storm of signals -------------------------------------------------- */
+/* -- a storm of signals --------------------------------------------------- */
 
 static void on_alarm(int sig)
 {

@@ -132,7 +132,7 @@ static void go_to_jail(void)
 	      chdir("/") == 0);
 }
 
-/* -- clients ------------------------------------------------------------- */
+/* -- clients -------------------------------------------------------------- */
 
 static int inherited;
 
@@ -392,7 +392,7 @@ static void refused_then_elsewhere(void)
 	talk(fd);
 }
 
-/* -- what is not carried: nothing may leave past it ------------------------ */
+/* -- what is not carried: nothing may leave past it ----------------------- */
 
 static void to_address(const char *text, struct sockaddr_in6 *out)
 {
@@ -448,7 +448,7 @@ static void datagrams(void)
 	call_and_talk();
 }
 
-/* -- servers ------------------------------------------------------------- */
+/* -- servers -------------------------------------------------------------- */
 
 static int listening(const char *ip, int port, bool reuse_port)
 {

@@ -84,7 +84,7 @@ static size_t read_line(int fd, char *out, size_t cap)
 	return len;
 }
 
-/* -- server ---------------------------------------------------------------- */
+/* -- server --------------------------------------------------------------- */
 
 static int socket_at(int type, int port)
 {
@@ -153,7 +153,7 @@ static void serve(int port)
 	serve_connections(listener);
 }
 
-/* -- client ---------------------------------------------------------------- */
+/* -- client --------------------------------------------------------------- */
 
 static struct sockaddr_in look_up(const char *host, const char *port)
 {

@@ -76,7 +76,7 @@ struct lab {
 	size_t piece; /* bytes per ts_control_input() */
 };
 
-/* -- the server -------------------------------------------------------- */
+/* -- the server ----------------------------------------------------------- */
 
 static inline struct lab_request *lab_find(struct lab *lab, int32_t id)
 {
@@ -329,7 +329,7 @@ static inline void lab_server_reset(struct lab *lab)
 	lab->request_count = lab->next_request = 0;
 }
 
-/* -- the owner --------------------------------------------------------- */
+/* -- the owner ------------------------------------------------------------ */
 
 static inline void lab_fetch_key(void *ctx, const char *url)
 {

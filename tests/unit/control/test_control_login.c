@@ -225,7 +225,7 @@ static void a_key_that_lives_longer_ends_the_login(void **state)
 	lab_free(lab);
 }
 
-/* -- keys that are made ------------------------------------------------ */
+/* -- keys that are made --------------------------------------------------- */
 
 static void start_with_made_keys(struct lab *lab, bool is_known)
 {
@@ -329,7 +329,7 @@ static void a_person_may_log_in_in_place_of_a_made_key(void **state)
 	lab_free(lab);
 }
 
-/* -- logout ------------------------------------------------------------ */
+/* -- logout --------------------------------------------------------------- */
 
 static void logout_forgets_the_tailnet(void **state)
 {

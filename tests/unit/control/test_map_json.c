@@ -237,7 +237,7 @@ static void deep_nesting_is_refused(void **state)
 	free(text);
 }
 
-/* -- filter rules ------------------------------------------------------ */
+/* -- filter rules --------------------------------------------------------- */
 
 static struct ts_named_filter read_rules(const char *json)
 {

@@ -206,7 +206,7 @@ static void too_long_a_response_is_truncated(void **state)
 	assert_int_equal(ts_dns_response_finish(&r), -ENOBUFS);
 }
 
-/* -- answers of others --------------------------------------------------- */
+/* -- answers of others ---------------------------------------------------- */
 
 enum { QUESTION_LEN = 16 }; /* Pc.Example, A, IN */
 

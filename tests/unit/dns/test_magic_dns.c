@@ -288,7 +288,7 @@ static void two_nodes_may_claim_a_name(void **state)
 	free_fixture(&f);
 }
 
-/* -- messages -------------------------------------------------------------- */
+/* -- messages ------------------------------------------------------------- */
 static size_t make_query(uint8_t *out, const char *name, uint16_t type,
 			 uint16_t edns)
 {

@@ -97,7 +97,7 @@ void stack_echo_close(struct stack_echo *e)
 	(void)e;
 }
 
-/* -- what we route for others ---------------------------------------------- */
+/* -- what we route for others --------------------------------------------- */
 
 int stack_forward_udp(struct stack *s, const struct ts_addr *from,
 		      const struct ts_addr *to, const void *data, size_t len)

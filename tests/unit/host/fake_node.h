@@ -33,7 +33,7 @@ struct ts_node {
 	struct ts_ip also; /* another peer's address; zero: none */
 };
 
-/* -- node ---------------------------------------------------------------- */
+/* -- node ----------------------------------------------------------------- */
 
 enum ts_node_state ts_node_state(const struct ts_node *node)
 {
@@ -260,7 +260,7 @@ const char *ts_node_reverse(const struct ts_node *node, const struct ts_ip *ip)
 	return ts_ip_equal(ip, &peer) ? "peer.ts.net" : NULL;
 }
 
-/* -- whose name ---------------------------------------------------------- */
+/* -- whose name ----------------------------------------------------------- */
 
 const struct ts_dns_routes *ts_node_dns_routes(const struct ts_node *node)
 {

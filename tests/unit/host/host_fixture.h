@@ -75,7 +75,7 @@ static inline bool enter_empty_net(void)
 	return unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0;
 }
 
-/* -- the loop's thread --------------------------------------------------- */
+/* -- the loop's thread ---------------------------------------------------- */
 
 struct loop_call {
 	void (*fn)(struct fixture *f, void *ctx);
@@ -134,7 +134,7 @@ static inline bool eventually(struct fixture *f,
 	return false;
 }
 
-/* -- set-up -------------------------------------------------------------- */
+/* -- set-up --------------------------------------------------------------- */
 
 static inline void make_self(struct ts_node *node)
 {
@@ -204,7 +204,7 @@ static inline void close_fixture(struct fixture *f)
 	ts_netmap_free(f->node.map);
 }
 
-/* -- the program's side: what the shim does ------------------------------ */
+/* -- the program's side: what the shim does ------------------------------- */
 
 static inline int broker_connect(const char *abstract_name)
 {

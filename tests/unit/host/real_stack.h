@@ -99,7 +99,7 @@ static inline void net_before_sleep(void *ctx)
 	ts_timer_set(net.timer, at_ms);
 }
 
-/* -- the peer's side ----------------------------------------------------- */
+/* -- the peer's side ------------------------------------------------------ */
 
 static inline void echo_some(void *user)
 {
@@ -236,7 +236,7 @@ static inline void peer_dials(const struct ts_addr *to)
 		abort();
 }
 
-/* -- the pair ------------------------------------------------------------ */
+/* -- the pair ------------------------------------------------------------- */
 
 static inline struct stack *test_stack_new(struct ts_loop *loop)
 {

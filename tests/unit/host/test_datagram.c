@@ -12,7 +12,7 @@
 
 enum { ECHO_PORT = 7, SINK_PORT = 8, LARGE = 60000 }; /* 9 is closed */
 
-/* -- the peer -------------------------------------------------------------- */
+/* -- the peer ------------------------------------------------------------- */
 
 /* What reached the peer at SINK_PORT, and what came back as an error. */
 static struct {
@@ -118,7 +118,7 @@ static void await_count(struct fixture *f, int want)
 	assert_true(eventually(f, look_count, &seen, &seen.is_there));
 }
 
-/* -- the program ----------------------------------------------------------- */
+/* -- the program ---------------------------------------------------------- */
 
 static int udp_at(const char *addr, struct ts_addr *native)
 {
@@ -222,7 +222,7 @@ static int program_connects(struct fixture *f, const char *to,
 	return fd;
 }
 
-/* -- unconnected sockets --------------------------------------------------- */
+/* -- unconnected sockets -------------------------------------------------- */
 
 static void a_datagram_goes_out_and_its_answer_comes_back(void **state)
 {
@@ -417,7 +417,7 @@ static void nobody_there_is_an_error(void **state)
 	close_fixture(&f);
 }
 
-/* -- connected sockets ----------------------------------------------------- */
+/* -- connected sockets ---------------------------------------------------- */
 
 static void a_connected_socket_has_a_flow_of_its_own(void **state)
 {
@@ -622,7 +622,7 @@ static void a_refusal_reaches_the_error_queue(void **state)
 	close_fixture(&f);
 }
 
-/* -- being reached --------------------------------------------------------- */
+/* -- being reached -------------------------------------------------------- */
 
 static void a_registered_port_is_reached_and_answers_from_it(void **state)
 {
@@ -826,7 +826,7 @@ static void a_socket_of_ipv6_alone_is_served_at_its_loopback(void **state)
 	close_fixture(&f);
 }
 
-/* -- the node comes and goes ----------------------------------------------- */
+/* -- the node comes and goes ---------------------------------------------- */
 
 struct queued {
 	size_t want;
@@ -938,7 +938,7 @@ static void a_node_that_stopped_takes_no_datagrams(void **state)
 	close_fixture(&f);
 }
 
-/* -- ping ------------------------------------------------------------------ */
+/* -- ping ----------------------------------------------------------------- */
 
 static struct ts_broker_reply say_ping(struct fixture *f, uint8_t proto,
 				       uint8_t flags,
@@ -1026,7 +1026,7 @@ static void only_echo_requests_leave(void **state)
 	close_fixture(&f);
 }
 
-/* -- limits ---------------------------------------------------------------- */
+/* -- limits --------------------------------------------------------------- */
 
 /* As when the flows were made a while ago. */
 static void look_for_gone(struct fixture *f, void *ctx)

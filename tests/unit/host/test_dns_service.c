@@ -79,7 +79,7 @@ static void close_all(struct fixture *f, struct servers *s)
 	close_servers(s);
 }
 
-/* -- messages ------------------------------------------------------------ */
+/* -- messages ------------------------------------------------------------- */
 
 static size_t make_query(uint8_t *out, uint16_t id, const char *name,
 			 uint16_t type)
@@ -184,7 +184,7 @@ static void reply_by_udp(int fd, const uint8_t *msg, size_t len,
 				sizeof(*to)), len);
 }
 
-/* -- our own names ------------------------------------------------------- */
+/* -- our own names -------------------------------------------------------- */
 
 static void names_of_the_tailnet_by_tcp(void **state)
 {
@@ -312,7 +312,7 @@ static void host_mode_leaves_them_alone(void **state)
 	close_fixture(&f);
 }
 
-/* -- the system's names -------------------------------------------------- */
+/* -- the system's names --------------------------------------------------- */
 
 static void other_names_are_forwarded(void **state)
 {
@@ -507,7 +507,7 @@ static void random_bytes_do_no_harm(void **state)
 	close_all(&f, &s);
 }
 
-/* -- before the netmap --------------------------------------------------- */
+/* -- before the netmap ---------------------------------------------------- */
 
 static void come_up(struct fixture *f, void *ctx)
 {
@@ -578,7 +578,7 @@ static void a_refused_node_keeps_tailnet_names_at_home(void **state)
 	close_all(&f, &s);
 }
 
-/* -- the other doors ----------------------------------------------------- */
+/* -- the other doors ------------------------------------------------------ */
 
 struct got {
 	uint8_t msg[QUERY_CAP];
@@ -719,7 +719,7 @@ static void queries_of_the_broker_wait(void **state)
 	close_all(&f, &s);
 }
 
-/* -- resolv.conf --------------------------------------------------------- */
+/* -- resolv.conf ---------------------------------------------------------- */
 
 static void servers_in_resolv_conf(void **state)
 {

@@ -116,7 +116,7 @@ static void refused_there_is_refused_here(void **state)
 	close_fixture(&f);
 }
 
-/* -- datagrams --------------------------------------------------------- */
+/* -- datagrams ------------------------------------------------------------ */
 
 static struct {
 	struct stack_udp *udp;
@@ -207,7 +207,7 @@ static void a_closed_port_is_an_error_to_the_peer(void **state)
 	close_fixture(&f);
 }
 
-/* -- echoes ------------------------------------------------------------ */
+/* -- echoes --------------------------------------------------------------- */
 
 static struct {
 	struct stack_echo *echo;

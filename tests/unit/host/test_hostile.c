@@ -107,7 +107,7 @@ static void options_of_another_are_not_its_to_set(void **state)
 	close_fixture(&f);
 }
 
-/* -- datagrams ------------------------------------------------------------- */
+/* -- datagrams ------------------------------------------------------------ */
 
 static int named_udp(uint16_t port, struct ts_addr *native)
 {
@@ -193,7 +193,7 @@ static void nobody_leads_anothers_datagrams_elsewhere(void **state)
 	close_fixture(&f);
 }
 
-/* -- listeners ------------------------------------------------------------- */
+/* -- listeners ------------------------------------------------------------ */
 
 static void a_bound_address_keeps_its_name(void **state)
 {
@@ -221,7 +221,7 @@ static void a_bound_address_keeps_its_name(void **state)
 	close_fixture(&f);
 }
 
-/* -- other networks -------------------------------------------------------- */
+/* -- other networks ------------------------------------------------------- */
 
 static void *make_socket_elsewhere(void *ctx)
 {
@@ -262,7 +262,7 @@ static void a_socket_of_another_network_is_refused(void **state)
 	close_fixture(&f);
 }
 
-/* -- noise ----------------------------------------------------------------- */
+/* -- noise ---------------------------------------------------------------- */
 
 /* More that say nothing than there are places: the one that asks is served,
  * and not only when their time is over. */

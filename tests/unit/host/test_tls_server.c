@@ -354,7 +354,7 @@ static void protocols_are_those_of_the_owner(void **state)
 	close_bench(&b);
 }
 
-/* -- a CA that looks (tls-alpn-01) ----------------------------------------- */
+/* -- a CA that looks (tls-alpn-01) ---------------------------------------- */
 
 /* Is the proof shown, and the end after it? */
 static void check_look(struct bench *b, int version)

@@ -30,7 +30,7 @@ static void expect(struct bench *b, const char *action, int status)
 	said_clear(&s);
 }
 
-/* -- debug actions ----------------------------------------------------- */
+/* -- debug actions -------------------------------------------------------- */
 static void a_rotated_key_is_told_and_paths_begin_anew(void **state)
 {
 	struct ts_public_key before;
@@ -147,7 +147,7 @@ static void small_actions_answer(void **state)
 	bench_close(&b);
 }
 
-/* -- the exit node's switch -------------------------------------------- */
+/* -- the exit node's switch ----------------------------------------------- */
 static void use_exit(struct bench *b, const char *enabled, int status)
 {
 	struct said s;
@@ -197,7 +197,7 @@ static void an_exit_node_is_switched_off_and_on(void **state)
 	bench_close(&b);
 }
 
-/* -- the control server's word ----------------------------------------- */
+/* -- the control server's word -------------------------------------------- */
 static void features_are_asked_of_the_server(void **state)
 {
 	static const char answer[] = "{\"Complete\":true}";
@@ -259,7 +259,7 @@ static void attributes_are_told_the_server(void **state)
 	bench_close(&b);
 }
 
-/* -- the engine's ------------------------------------------------------ */
+/* -- the engine's --------------------------------------------------------- */
 static int reset_auth(void *ctx, char err[static 256])
 {
 	int *calls = ctx;

@@ -112,7 +112,7 @@ static void a_capture_is_a_stream(void **state)
 	sim_free(sim);
 }
 
-/* -- c2n ------------------------------------------------------------------- */
+/* -- c2n ------------------------------------------------------------------ */
 static struct ts_c2n_reply c2n(struct sim *sim, const char *method,
 			       const char *path, const char *query,
 			       const char *body)

@@ -31,7 +31,7 @@ static const struct ts_prefs *prefs(const struct bench *b)
 	return ts_node_prefs(b->sim->nodes[0].node);
 }
 
-/* -- preferences ----------------------------------------------------------- */
+/* -- preferences ---------------------------------------------------------- */
 static void down_is_off_the_tailnet_and_up_is_back(void **state)
 {
 	struct bench b;
@@ -239,7 +239,7 @@ static void readers_change_nothing(void **state)
 	bench_close(&b);
 }
 
-/* -- logging in ------------------------------------------------------------ */
+/* -- logging in ----------------------------------------------------------- */
 static void a_start_takes_preferences_and_a_key(void **state)
 {
 	struct sim *sim = sim_new();
@@ -324,7 +324,7 @@ static void a_start_that_cannot_be_changes_nothing(void **state)
 	bench_close(&b);
 }
 
-/* -- logging out ----------------------------------------------------------- */
+/* -- logging out ---------------------------------------------------------- */
 static void a_logout_is_answered_when_the_server_has_been_told(void **state)
 {
 	struct ts_control *c;
@@ -371,7 +371,7 @@ static void a_logout_that_stays_unanswered_says_so(void **state)
 	said_clear(&other);
 }
 
-/* -- profiles, serve ------------------------------------------------------- */
+/* -- profiles, serve ------------------------------------------------------ */
 struct store {
 	char *serve;
 	char done[64];
@@ -517,7 +517,7 @@ static void a_serve_config_is_replaced_by_who_knows_it(void **state)
 	bench_close(&b);
 }
 
-/* -- serve: sessions, rights, services ------------------------------------- */
+/* -- serve: sessions, rights, services ------------------------------------ */
 static void files_and_sockets_are_for_the_owner(void **state)
 {
 	static const char *const bodies[] = {
@@ -622,7 +622,7 @@ static void services_are_offered_by_a_preference(void **state)
 	bench_close(&b);
 }
 
-/* -- debug, people, the server --------------------------------------------- */
+/* -- debug, people, the server -------------------------------------------- */
 static struct said debug(struct bench *b, const char *action)
 {
 	struct said s;

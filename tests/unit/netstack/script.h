@@ -63,7 +63,7 @@ struct script {
 	uint64_t to_write;
 };
 
-/* -- out ------------------------------------------------------------------- */
+/* -- out ------------------------------------------------------------------ */
 static inline void script_read_options(struct script *s, struct ts_reader r,
 				       struct script_segment *seg)
 {
@@ -116,7 +116,7 @@ static inline void script_output(void *ctx, struct ts_packet *pkt)
 	s->out_count++;
 }
 
-/* -- in -------------------------------------------------------------------- */
+/* -- in ------------------------------------------------------------------- */
 static inline void script_packet(struct script *s, uint32_t seq, uint32_t ack,
 				 uint8_t flags, uint16_t window,
 				 const uint8_t *options, size_t options_len,
@@ -210,7 +210,7 @@ static inline void data(struct script *s, uint32_t seq, uint16_t len,
 		s->peer_next += len;
 }
 
-/* -- what must have gone out ----------------------------------------------- */
+/* -- what must have gone out ---------------------------------------------- */
 static inline const struct script_segment *next_out(struct script *s)
 {
 	if (s->out_seen == s->out_count)
@@ -241,7 +241,7 @@ static inline void forget_sent(struct script *s)
 	s->out_seen = s->out_count;
 }
 
-/* -- time ------------------------------------------------------------------ */
+/* -- time ----------------------------------------------------------------- */
 static inline void wait_us(struct script *s, uint64_t us)
 {
 	uint64_t limit = s->now_us + us;
@@ -264,7 +264,7 @@ static inline void wait_ms(struct script *s, uint64_t ms)
 	wait_us(s, ms * 1000);
 }
 
-/* -- the program ----------------------------------------------------------- */
+/* -- the program ---------------------------------------------------------- */
 static inline void script_pump(struct script *s)
 {
 	static const uint8_t zeros[16384];
@@ -327,7 +327,7 @@ static inline uint64_t script_now_us(void *ctx)
 	return ((struct script *)ctx)->now_us;
 }
 
-/* -- life ------------------------------------------------------------------ */
+/* -- life ----------------------------------------------------------------- */
 static inline void script_new(struct script *s, const char *congestion)
 {
 	static const struct stack_ops ops = {.output = script_output,

@@ -15,7 +15,7 @@ enum {
 	MINUTE_MS = 60000,
 };
 
-/* -- loss ------------------------------------------------------------------ */
+/* -- loss ----------------------------------------------------------------- */
 
 /* The longest time without a byte for the reader; 0 at the end of time. */
 static uint64_t transfer(struct net *net, struct end *a, struct end *b)
@@ -85,7 +85,7 @@ static void five_percent_loss_and_reordering(void **state)
 	run_lossy(50, 50);
 }
 
-/* -- a reader that pauses -------------------------------------------------- */
+/* -- a reader that pauses ------------------------------------------------- */
 
 static void zero_window_for_ten_minutes(void **state)
 {
@@ -156,7 +156,7 @@ static void closed_with_a_slow_reader(void **state)
 	net_close(&net);
 }
 
-/* -- a peer that is gone --------------------------------------------------- */
+/* -- a peer that is gone -------------------------------------------------- */
 
 static void peer_vanishes_in_a_transfer(void **state)
 {
@@ -208,7 +208,7 @@ static void keepalive_finds_a_gone_peer(void **state)
 	net_close(&net);
 }
 
-/* -- time ------------------------------------------------------------------ */
+/* -- time ----------------------------------------------------------------- */
 
 /* Ticked at its own deadlines a stack gets on: never twice at one time more
  * often than there is something to do. */

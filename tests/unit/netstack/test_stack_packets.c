@@ -268,7 +268,7 @@ static void a_datagram_is_refused_afterwards(void **state)
 	free(b);
 }
 
-/* -- echo ------------------------------------------------------------------ */
+/* -- echo ----------------------------------------------------------------- */
 struct echoes {
 	struct ts_ip from;
 	uint16_t seq;
@@ -349,7 +349,7 @@ static void echo_in_both_families(void **state)
 	free(b);
 }
 
-/* -- packets made by hand -------------------------------------------------- */
+/* -- packets made by hand ------------------------------------------------- */
 static size_t put_v4(uint8_t *out, const struct ts_ip *src,
 		     const struct ts_ip *dst, uint8_t proto, const void *body,
 		     size_t len)

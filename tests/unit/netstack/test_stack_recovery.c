@@ -28,7 +28,7 @@ static uint64_t last_sent_us(const struct script *s)
 	return s->out[s->out_count - 1].at_us;
 }
 
-/* -- losses ---------------------------------------------------------------- */
+/* -- losses --------------------------------------------------------------- */
 static void several_holes_without_a_timeout(void **state)
 {
 	struct script s;
@@ -110,7 +110,7 @@ static void without_sack_three_duplicates(void **state)
 	script_close(&s);
 }
 
-/* -- the tail -------------------------------------------------------------- */
+/* -- the tail ------------------------------------------------------------- */
 static void the_last_segment_is_probed(void **state)
 {
 	struct script s;
@@ -172,7 +172,7 @@ static void the_probe_is_new_data_if_there_are(void **state)
 	script_close(&s);
 }
 
-/* -- reordering ------------------------------------------------------------ */
+/* -- reordering ----------------------------------------------------------- */
 static void reordering_brings_no_retransmission(void **state)
 {
 	struct script s;
@@ -220,7 +220,7 @@ static void a_dsack_undoes_the_reduction(void **state)
 	script_close(&s);
 }
 
-/* -- time-outs ------------------------------------------------------------- */
+/* -- time-outs ------------------------------------------------------------ */
 static void to_the_timeout(struct script *s)
 {
 	wait_ms(s, 320);
@@ -343,7 +343,7 @@ static void timeouts_double_and_end(void **state)
 	script_close(&s);
 }
 
-/* -- windows --------------------------------------------------------------- */
+/* -- windows -------------------------------------------------------------- */
 static void a_shut_window_is_asked_after(void **state)
 {
 	struct script s;
@@ -418,7 +418,7 @@ static void small_segments_wait_for_one_another(void **state)
 	script_close(&s);
 }
 
-/* -- pacing ---------------------------------------------------------------- */
+/* -- pacing --------------------------------------------------------------- */
 static void bbr_spreads_what_it_sends(void **state)
 {
 	struct script s;

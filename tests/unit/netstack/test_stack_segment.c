@@ -36,7 +36,7 @@ static void from_peer(struct script *s, uint32_t seq, uint32_t ack_to,
 						.window = s->window});
 }
 
-/* -- out of order ---------------------------------------------------------- */
+/* -- out of order --------------------------------------------------------- */
 static void blocks_begin_with_the_latest(void **state)
 {
 	struct script s;
@@ -150,7 +150,7 @@ static void a_comb_of_single_bytes(void **state)
 	script_close(&s);
 }
 
-/* -- ACKs ------------------------------------------------------------------ */
+/* -- ACKs ----------------------------------------------------------------- */
 static void a_single_segment_waits_20_ms(void **state)
 {
 	struct script s;
@@ -272,7 +272,7 @@ static void one_ack_for_a_batch(void **state)
 	script_close(&s);
 }
 
-/* -- attacks (RFC 5961) ---------------------------------------------------- */
+/* -- attacks (RFC 5961) --------------------------------------------------- */
 static void a_reset_must_be_exact(void **state)
 {
 	struct script s;
@@ -370,7 +370,7 @@ static void impossible_blocks_are_ignored(void **state)
 	script_close(&s);
 }
 
-/* -- the end --------------------------------------------------------------- */
+/* -- the end -------------------------------------------------------------- */
 static void a_fin_is_answered_at_once(void **state)
 {
 	struct script s;

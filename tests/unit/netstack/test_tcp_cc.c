@@ -64,7 +64,7 @@ static void round_trip(struct tcp_cc *cc, struct path *p, enum cc_state state)
 	}
 }
 
-/* -- cubic ----------------------------------------------------------------- */
+/* -- cubic ---------------------------------------------------------------- */
 static void cubic_doubles_in_slow_start(void **state)
 {
 	struct tcp_cc cc = cc_of(&stack_cc_cubic, 10);
@@ -191,7 +191,7 @@ static void hystart_forgives_jitter(void **state)
 	assert_int_equal(cc.ssthresh, CC_CWND_MAX_BYTES);
 }
 
-/* -- bbr ------------------------------------------------------------------- */
+/* -- bbr ------------------------------------------------------------------ */
 /* 10 MB/s and 40 ms: 400 segments. */
 static void to_steady(struct tcp_cc *cc, struct path *p)
 {
@@ -306,7 +306,7 @@ static void bbr_looks_for_the_trip_without_a_queue(void **state)
 	assert_in_range(cc.bbr.min_rtt_us, 40500, 42 * MS);
 }
 
-/* -- the window of the best ------------------------------------------------ */
+/* -- the window of the best ----------------------------------------------- */
 static void the_best_of_a_window(void **state)
 {
 	struct cc_best b = {0};

@@ -28,7 +28,7 @@ static void any_orders_keep_the_books_straight(void **state)
 	}
 }
 
-/* -- the scoreboard -------------------------------------------------------- */
+/* -- the scoreboard ------------------------------------------------------- */
 static void ids_survive_growth(void **state)
 {
 	struct sent_list l;
@@ -77,7 +77,7 @@ static void lost_ones_come_in_order(void **state)
 	stack_sent_deinit(&l);
 }
 
-/* -- the round trip -------------------------------------------------------- */
+/* -- the round trip ------------------------------------------------------- */
 static void time_outs_of_rfc_6298(void **state)
 {
 	struct tcp_rtt r = {0};

@@ -33,7 +33,7 @@ enum { SIM_NODES = 3, SIM_REGION = 1, SIM_POSTS = 8, SIM_CONNS = 8,
        SIM_UDP_PORT = 41641, SIM_START_MS = 1000000 };
 #define SIM_WALL_S 1750000000
 
-/* -- the control client's double ------------------------------------------- */
+/* -- the control client's double ------------------------------------------ */
 struct ts_control {
 	struct ts_control_ops ops;
 	void *ctx;
@@ -306,7 +306,7 @@ void ts_control_identity(const struct ts_control *c,
 	};
 }
 
-/* -- the simulation -------------------------------------------------------- */
+/* -- the simulation ------------------------------------------------------- */
 enum sim_kind { SIM_UDP, SIM_TO_SERVER, SIM_TO_CLIENT, SIM_OPENED };
 
 struct sim_event {
@@ -397,7 +397,7 @@ static inline struct sim_event *sim_post(struct sim *sim, enum sim_kind kind,
 	return ev;
 }
 
-/* -- io -------------------------------------------------------------------- */
+/* -- io ------------------------------------------------------------------- */
 static inline void sim_udp_send(void *ctx, const struct ts_addr *to,
 				const uint8_t *pkt, size_t len)
 {
@@ -544,7 +544,7 @@ static inline void sim_prefs_changed(void *ctx, bool is_login)
 		n->also->prefs_changed(n->also_ctx, is_login);
 }
 
-/* -- TCP ------------------------------------------------------------------- */
+/* -- TCP ------------------------------------------------------------------ */
 static inline void sim_conn_push(struct sim_conn *c)
 {
 	while (c->tcp && c->written < c->to_write) {
@@ -681,7 +681,7 @@ static const struct ts_node_io sim_io = {
 	.syn_gone = sim_syn_gone,
 };
 
-/* -- the DERP server ------------------------------------------------------- */
+/* -- the DERP server ------------------------------------------------------ */
 static inline void sim_serve(struct sim_node *n, const void *data, size_t len)
 {
 	sim_post(n->sim, SIM_TO_CLIENT, n->index, data, len)->conn =
@@ -768,7 +768,7 @@ static inline void sim_derp_input(struct sim_node *n, const uint8_t *data,
 	sim_serve(n, key, w.len);
 }
 
-/* -- running --------------------------------------------------------------- */
+/* -- running -------------------------------------------------------------- */
 static inline void sim_deliver_udp(struct sim_node *n, struct sim_event *ev)
 {
 	uint8_t *buf = malloc(TS_PACKET_HEADROOM + ev->len +
@@ -848,7 +848,7 @@ static inline void sim_run(struct sim *sim, uint64_t ms)
 	sim->now_ms = end;
 }
 
-/* -- nodes ----------------------------------------------------------------- */
+/* -- nodes ---------------------------------------------------------------- */
 struct sim_options {
 	bool derp_only, shields_up, route_all, no_key, ephemeral;
 };
@@ -919,7 +919,7 @@ static inline void sim_free(struct sim *sim)
 	free(sim);
 }
 
-/* -- control --------------------------------------------------------------- */
+/* -- control -------------------------------------------------------------- */
 static inline struct ts_ip sim_ip(int index)
 {
 	const uint8_t ip[4] = {100, 64, 0, (uint8_t)(index + 1)};

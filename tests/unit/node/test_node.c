@@ -102,7 +102,7 @@ static void test_direct_without_any_derp(void **state)
 	sim_free(sim);
 }
 
-/* -- who may come in ------------------------------------------------------- */
+/* -- who may come in ------------------------------------------------------ */
 static void set_filter(struct sim *sim, int at, json_t *rules)
 {
 	sim_map(&sim->nodes[at], json_pack("{s:o}", "PacketFilter", rules));
@@ -223,7 +223,7 @@ static void test_no_filter_lets_nothing_in(void **state)
 	sim_free(sim);
 }
 
-/* -- whose addresses ------------------------------------------------------- */
+/* -- whose addresses ------------------------------------------------------ */
 /* Node 0 believes to be 100.64.0.3, which node 1 knows as node 2's. */
 static void test_wrong_source_is_dropped(void **state)
 {
@@ -336,7 +336,7 @@ static void test_routes_only_when_accepted(void **state)
 	sim_free(sim);
 }
 
-/* -- masquerading ---------------------------------------------------------- */
+/* -- masquerading --------------------------------------------------------- */
 static void test_masquerade(void **state)
 {
 	struct sim *sim = sim_up(2, NULL);
@@ -387,7 +387,7 @@ static void test_masquerade(void **state)
 	sim_free(sim);
 }
 
-/* -- changes meanwhile ----------------------------------------------------- */
+/* -- changes meanwhile ---------------------------------------------------- */
 static void test_peer_removed_mid_transfer(void **state)
 {
 	struct sim *sim = sim_up(2, NULL);
@@ -569,7 +569,7 @@ static void test_derp_map_and_peer_in_one_message(void **state)
 	sim_free(sim);
 }
 
-/* -- pings ------------------------------------------------------------- */
+/* -- pings ---------------------------------------------------------------- */
 static void test_pings(void **state)
 {
 	struct sim *sim = sim_up(2, NULL);
@@ -730,7 +730,7 @@ static void test_control_asks_for_pings(void **state)
 	sim_free(sim);
 }
 
-/* -- states ------------------------------------------------------------ */
+/* -- states --------------------------------------------------------------- */
 static void test_state_transitions(void **state)
 {
 	struct sim *sim = sim_new();
@@ -843,7 +843,7 @@ static void test_login_while_running(void **state)
 	sim_free(sim);
 }
 
-/* -- names and routes -------------------------------------------------- */
+/* -- names and routes ----------------------------------------------------- */
 static void test_names_and_kinds_of_routes(void **state)
 {
 	struct sim *sim = sim_up(2, NULL);

@@ -11,7 +11,7 @@
 #include "core/node/node_internal.h"
 #include "netstack/checksum.h"
 
-/* -- routes ---------------------------------------------------------------- */
+/* -- routes --------------------------------------------------------------- */
 static int64_t find(const struct route_table *t, const char *text)
 {
 	struct ts_ip ip;
@@ -83,7 +83,7 @@ static void test_several_owners(void **state)
 	route_table_deinit(&t);
 }
 
-/* -- masquerading ---------------------------------------------------------- */
+/* -- masquerading --------------------------------------------------------- */
 enum { BODY = 24, V4_LEN = 20 + BODY, V6_LEN = 40 + BODY };
 
 /* A packet with right checksums; returns where the transport header is. */
@@ -268,7 +268,7 @@ static void test_masquerade_leaves_alone(void **state)
 	sim_free(sim);
 }
 
-/* -- a large tailnet --------------------------------------------------- */
+/* -- a large tailnet ------------------------------------------------------ */
 enum { MANY = 10000, DELTAS = 2000 };
 
 static void many_peers(struct sim *sim, json_t *peers)

@@ -11,7 +11,7 @@
 enum { NG_SECTION = 0x0a0d0d0a, NG_INTERFACE = 1, NG_PACKET = 6,
        OPT_COMMENT = 1, EPB_FLAGS = 2, EPB_DROPCOUNT = 4 };
 
-/* -- a capture, read again --------------------------------------------- */
+/* -- a capture, read again ------------------------------------------------ */
 struct seen {
 	unsigned wakes;
 	size_t packets, in, out;
@@ -330,7 +330,7 @@ static void captures_are_few_and_end_with_the_node(void **state)
 	sim_free(sim);
 }
 
-/* -- metrics ----------------------------------------------------------- */
+/* -- metrics -------------------------------------------------------------- */
 static double metric(const char *text, const char *name)
 {
 	char line[160];
@@ -424,7 +424,7 @@ static void routes_are_counted_without_exit_and_own(void **state)
 	sim_free(sim);
 }
 
-/* -- health ------------------------------------------------------------ */
+/* -- health --------------------------------------------------------------- */
 static bool says(struct sim *sim, const char *words)
 {
 	json_t *texts = ts_node_health_texts(sim->nodes[0].node);

@@ -136,7 +136,7 @@ struct sim {
 	char texts[SIM_REGIONS][2][32];
 };
 
-/* -- events -------------------------------------------------------------- */
+/* -- events --------------------------------------------------------------- */
 
 static inline struct sim_event *sim_post(struct sim *sim, enum sim_kind kind,
 					 uint64_t delay_ms, const void *data,
@@ -167,7 +167,7 @@ static inline struct ts_addr sim_stun_addr(int region)
 	return (struct ts_addr){.ip = ts_ip_from_v4(ip), .port = 3478};
 }
 
-/* -- a router's ops ------------------------------------------------------ */
+/* -- a router's ops ------------------------------------------------------- */
 
 static inline void sim_udp_send(void *ctx, const struct ts_addr *to,
 				const uint8_t *pkt, size_t len)
@@ -460,7 +460,7 @@ static const struct ts_path_ops sim_ops = {
 	.peer_mtu_changed = sim_peer_mtu_changed,
 };
 
-/* -- DERP servers -------------------------------------------------------- */
+/* -- DERP servers --------------------------------------------------------- */
 
 static inline void sim_serve(struct sim_node *node, int region,
 			     const uint8_t *data, size_t len)
@@ -666,7 +666,7 @@ static inline void sim_server_down(struct sim *sim, int region)
 			sim_hang_up(sim, i, region);
 }
 
-/* -- running ------------------------------------------------------------- */
+/* -- running -------------------------------------------------------------- */
 
 static inline bool sim_firewall_passes(const struct sim_node *node,
 				       const struct ts_addr *from)
@@ -861,7 +861,7 @@ static inline bool sim_is_direct(struct sim *sim, int from, int to)
 	return status.is_direct;
 }
 
-/* -- set-up -------------------------------------------------------------- */
+/* -- set-up --------------------------------------------------------------- */
 
 static inline void sim_make_keys(struct sim_node *node)
 {

@@ -191,7 +191,7 @@ static int send_packet(struct wire *w, uint8_t mark)
 	return ts_derp_client_send(&w->client, &w->server, &pkt, w->now_ms);
 }
 
-/* -- opening ------------------------------------------------------------- */
+/* -- opening -------------------------------------------------------------- */
 
 static void the_plain_upgrade_in_one_segment(void **state)
 {
@@ -358,7 +358,7 @@ static void a_server_that_says_nothing_times_out(void **state)
 	free_wire(w);
 }
 
-/* -- running ------------------------------------------------------------- */
+/* -- running -------------------------------------------------------------- */
 
 static void every_frame_cut_at_each_length_is_survived(void **state)
 {

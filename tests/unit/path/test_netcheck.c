@@ -398,7 +398,7 @@ static void forged_late_and_repeated_answers_change_nothing(void **state)
 	free_lab(lab);
 }
 
-/* -- the choice of home -------------------------------------------------- */
+/* -- the choice of home --------------------------------------------------- */
 
 static struct ts_netcheck_report report_of(struct ts_netcheck_region *regions,
 					   size_t count, uint64_t started_ms)

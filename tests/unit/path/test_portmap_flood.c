@@ -43,7 +43,7 @@ static void listen_no_more(void)
 	ts_log_set_sink(NULL, NULL);
 }
 
-/* -- forged datagrams ------------------------------------------------------ */
+/* -- forged datagrams ----------------------------------------------------- */
 
 /* Another address, another port, and an epoch that goes back each time. */
 static void forge_pmp(struct bench *b, uint32_t n)
@@ -113,7 +113,7 @@ static void expect_lines(const struct lines *lines, unsigned least)
 	assert_in_range(lines->others, 0, 8);
 }
 
-/* -- the tests ------------------------------------------------------------- */
+/* -- the tests ------------------------------------------------------------ */
 
 static void a_flood_is_a_line_a_minute(void **state)
 {

@@ -72,7 +72,7 @@ static const struct ts_h2_server_ops ops = {
 	.wants_output = on_news,
 };
 
-/* -- the client ------------------------------------------------------------ */
+/* -- the client ----------------------------------------------------------- */
 
 static int on_header(nghttp2_session *s, const nghttp2_frame *frame,
 		     const uint8_t *name, size_t name_len,
@@ -227,7 +227,7 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* -- the owner's side ------------------------------------------------------ */
+/* -- the owner's side ----------------------------------------------------- */
 
 static const char *read_all(size_t i)
 {
@@ -246,7 +246,7 @@ static size_t answer(size_t i, const char *text)
 	return ts_h2_stream_write(t.owners[i]->stream, text, strlen(text));
 }
 
-/* -- requests -------------------------------------------------------------- */
+/* -- requests ------------------------------------------------------------- */
 
 static void a_request_is_text(void **state)
 {
@@ -367,7 +367,7 @@ static void streams_are_bounded(void **state)
 	assert_int_equal(ts_h2_server_streams(t.server), 50);
 }
 
-/* -- answers --------------------------------------------------------------- */
+/* -- answers -------------------------------------------------------------- */
 
 static void an_answer_is_frames(void **state)
 {
@@ -478,7 +478,7 @@ static void a_client_that_takes_nothing(void **state)
 					    sizeof(data)), t.body_len);
 }
 
-/* -- floods ---------------------------------------------------------------- */
+/* -- floods --------------------------------------------------------------- */
 
 static void pings_are_bounded(void **state)
 {

@@ -212,7 +212,7 @@ static void what_may_follow_is_as_upstream_says(void **state)
 		     "already serving \"https\" for svc:a");
 }
 
-/* -- funnel --------------------------------------------------------------------- */
+/* -- funnel --------------------------------------------------------------- */
 
 static void funnel_needs_three_capabilities(void **state)
 {
@@ -275,7 +275,7 @@ static void funnel_is_switched_by_target(void **state)
 	json_decref(foreground);
 }
 
-/* -- services ------------------------------------------------------------------- */
+/* -- services ------------------------------------------------------------- */
 
 static void services_are_listed_and_hashed_as_upstream_does(void **state)
 {

@@ -122,7 +122,7 @@ static void names_are_completed(void **state)
 	assert_string_equal(name, ".t.ts.net");
 }
 
-/* -- targets ----------------------------------------------------------------------- */
+/* -- targets -------------------------------------------------------------- */
 
 static struct ts_serve_request request(const char *text)
 {
@@ -241,7 +241,7 @@ static void redirects_expand(void **state)
 	ts_serve_request_deinit(&req);
 }
 
-/* -- heads ------------------------------------------------------------------------- */
+/* -- heads ---------------------------------------------------------------- */
 
 static char *proxied(const char *text, const char *proxy,
 		     const struct ts_serve_caller *caller)

@@ -45,7 +45,7 @@ static const char FAKE_LIBRARY[] =
 
 static char log_path[4096], fake_log[4200], alone_dir[4096];
 
-/* -- the programs -------------------------------------------------------- */
+/* -- the programs --------------------------------------------------------- */
 
 static size_t count_entries(const char *path)
 {
@@ -381,7 +381,7 @@ static void stale_table_is_replaced(void)
 	check_echo(fd);
 }
 
-/* -- the tests ----------------------------------------------------------- */
+/* -- the tests ------------------------------------------------------------ */
 
 static const struct program programs[] = {
 	{"idle_program_has_nothing_of_ours", idle_program_has_nothing_of_ours},

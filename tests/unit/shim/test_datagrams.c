@@ -18,7 +18,7 @@
 #include "unit/shim/fake_host.inc"
 #include "unit/shim/program.inc"
 
-/* -- helpers of the programs --------------------------------------------- */
+/* -- helpers of the programs ---------------------------------------------- */
 
 struct name {
 	struct sockaddr_storage ss;
@@ -151,7 +151,7 @@ static int asked_so_far(void)
 	return atoi(buf);
 }
 
-/* -- addressed ----------------------------------------------------------- */
+/* -- addressed ------------------------------------------------------------ */
 
 static void datagrams_are_answered(void)
 {
@@ -298,7 +298,7 @@ static void other_protocols_fail_closed(void)
 	CHECK(connect(fd, sa(&to), to.len) == -1 && errno == ENETUNREACH);
 }
 
-/* -- connected ----------------------------------------------------------- */
+/* -- connected ------------------------------------------------------------ */
 
 static void connected_sockets_read_and_write(void)
 {
@@ -383,7 +383,7 @@ static void connections_change_networks(void)
 	CHECK(errno == ENETUNREACH);
 }
 
-/* -- control data -------------------------------------------------------- */
+/* -- control data --------------------------------------------------------- */
 
 union control {
 	struct cmsghdr head;
@@ -584,7 +584,7 @@ static void errors_name_the_tailnet(void)
 	expect_text(fd, "y", AF_INET, FAKE_PEER ":7");
 }
 
-/* -- batches ------------------------------------------------------------- */
+/* -- batches -------------------------------------------------------------- */
 
 enum { BATCH = 40 };
 
@@ -680,7 +680,7 @@ static void batches_tell_sources(void)
 	}
 }
 
-/* -- what programs do with buffers --------------------------------------- */
+/* -- what programs do with buffers ---------------------------------------- */
 
 static void short_names_are_cut(void)
 {
@@ -765,7 +765,7 @@ static void fortified_receives_tell_sources(void)
 	check_is(&from.ss, from.len, AF_INET, FAKE_PEER ":7");
 }
 
-/* -- sizes --------------------------------------------------------------- */
+/* -- sizes ---------------------------------------------------------------- */
 
 static void what_must_not_be_cut_is_refused(void)
 {
@@ -808,7 +808,7 @@ static void segments_must_fit(void)
 		CHECK(recv(fd, large, sizeof(large), 0) == 1200);
 }
 
-/* -- bind ---------------------------------------------------------------- */
+/* -- bind ----------------------------------------------------------------- */
 
 static int bind_udp(int fd, const char *ip, uint16_t port, int family)
 {
@@ -885,7 +885,7 @@ static void duplicates_and_children_share(void)
 	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
 }
 
-/* -- ping ---------------------------------------------------------------- */
+/* -- ping ----------------------------------------------------------------- */
 
 static void send_echo(int fd, uint8_t type, const char *ip, int family)
 {
@@ -971,7 +971,7 @@ static void who_may_not_ping_can_ping_the_tailnet(void)
 	check_peer(fd, AF_INET, FAKE_PEER ":0");
 }
 
-/* -- running them -------------------------------------------------------- */
+/* -- running them --------------------------------------------------------- */
 
 #define PROGRAMS(X)                                                            \
 	X(datagrams_are_answered)                                              \

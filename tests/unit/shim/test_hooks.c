@@ -21,7 +21,7 @@
 #include "unit/shim/fake_host.inc"
 #include "unit/shim/program.inc"
 
-/* -- helpers of the programs --------------------------------------------- */
+/* -- helpers of the programs ---------------------------------------------- */
 
 static socklen_t sock_addr(const char *ip, uint16_t port, int family,
 			   struct sockaddr_storage *ss)
@@ -115,7 +115,7 @@ static void start_nonblocking(int *fd, uint16_t port)
 	CHECK(errno == EINPROGRESS);
 }
 
-/* -- connect ------------------------------------------------------------- */
+/* -- connect -------------------------------------------------------------- */
 
 static void connects_and_keeps_errno(void)
 {
@@ -443,7 +443,7 @@ static void refused_at_once_keeps_the_programs_port(void)
 	CHECK(connect_to(fd, FAKE_PEER, FAKE_ECHO, AF_INET) == 0);
 }
 
-/* -- fast open ----------------------------------------------------------- */
+/* -- fast open ------------------------------------------------------------ */
 
 static void fast_open_is_connect_and_send(void)
 {
@@ -458,7 +458,7 @@ static void fast_open_is_connect_and_send(void)
 	check_name(fd, peer_name, AF_INET, FAKE_PEER ":7");
 }
 
-/* -- listen -------------------------------------------------------------- */
+/* -- listen --------------------------------------------------------------- */
 
 static int listen_on(const char *ip, uint16_t port, int family)
 {
@@ -666,7 +666,7 @@ static void host_mode_leaves_wildcards_alone(void)
 	CHECK(errno == EADDRNOTAVAIL);
 }
 
-/* -- names --------------------------------------------------------------- */
+/* -- names ---------------------------------------------------------------- */
 
 static int look_up(const char *name, const char *service, int family,
 		   int flags, int type, struct addrinfo **out)
@@ -803,7 +803,7 @@ static void older_calls_resolve_too(void)
 	CHECK(found == &ent && memcmp(ent.h_addr_list[0], peer_v4, 4) == 0);
 }
 
-/* -- the host is gone ---------------------------------------------------- */
+/* -- the host is gone ----------------------------------------------------- */
 
 static void dead_host_is_enetdown(void)
 {
@@ -901,7 +901,7 @@ static void abstract_name_is_the_second_way(void)
 	connects_and_keeps_errno();
 }
 
-/* -- DNS ----------------------------------------------------------------- */
+/* -- DNS ------------------------------------------------------------------ */
 
 static void the_systems_resolver_is_the_nodes(void)
 {
@@ -956,7 +956,7 @@ static void queries_are_answered_in_place(void)
 	CHECK(res_send(answer, -1, answer, sizeof(answer)) == -1);
 }
 
-/* -- the tests ----------------------------------------------------------- */
+/* -- the tests ------------------------------------------------------------ */
 
 #define PROGRAMS(X)                                                            \
 	X(connects_and_keeps_errno)                                            \

@@ -30,7 +30,7 @@ static struct ts_tka *whole_chain(const struct ts_tka_disk *disk)
 	return tka;
 }
 
-/* -- the chain --------------------------------------------------------- */
+/* -- the chain ------------------------------------------------------------ */
 
 static void updates_change_who_is_trusted(void **state)
 {
@@ -216,7 +216,7 @@ static void a_genesis_is_a_signed_checkpoint(void **state)
 	sample_free(&forged);
 }
 
-/* -- forks ------------------------------------------------------------- */
+/* -- forks ---------------------------------------------------------------- */
 
 static void forks_are_resolved_as_upstream_does(void **state)
 {
@@ -260,7 +260,7 @@ static void a_fork_may_take_over(void **state)
 	ts_tka_free(tka);
 }
 
-/* -- offers ------------------------------------------------------------ */
+/* -- offers --------------------------------------------------------------- */
 
 static void offers_name_checkpoints(void **state)
 {
@@ -325,7 +325,7 @@ static void strangers_have_nothing_in_common(void **state)
 	ts_tka_free(tka);
 }
 
-/* -- disk -------------------------------------------------------------- */
+/* -- disk ----------------------------------------------------------------- */
 
 enum { FILES_MAX = 128 };
 
@@ -536,7 +536,7 @@ static void the_ancestor_decides_between_trees(void **state)
 	disk_remove_all(&disk);
 }
 
-/* -- compaction -------------------------------------------------------- */
+/* -- compaction ----------------------------------------------------------- */
 
 enum { DAY_S = 24 * 3600, NOW = 100 * DAY_S };
 
