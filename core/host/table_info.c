@@ -206,7 +206,7 @@ static void choose_name(struct ts_table_interface *interfaces, unsigned i,
 			const struct ts_member *member)
 {
 	unsigned number = member->interface ? 0 : member->index;
-	char name[24]; /* tailscaleN */
+	char name[24] = ""; /* tailscaleN; programs see what is behind it */
 
 	if (member->interface && !is_taken(member->interface, interfaces, i)) {
 		snprintf(interfaces[i].name, sizeof(interfaces[i].name), "%s",

@@ -97,15 +97,15 @@ static void say(struct file_post *post, const char *text)
 	(void)ts_byte_queue_push(&post->said, text, strlen(text));
 }
 
-/* Of one file. */
+/* Of one file. The text is the sender's, which is freed here. */
 static void post_done(struct file_put *put, int status, const char *text)
 {
 	struct file_post *post = put->post;
 
-	file_put_finish(put, status == 200);
 	if (status >= 400)
 		ts_byte_queue_clear(&post->said);
 	say(post, text);
+	file_put_finish(put, status == 200);
 	if (status >= 400)
 		answer(post, status);
 	else if (put->upload.wake)

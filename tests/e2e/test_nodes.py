@@ -3,7 +3,8 @@ import subprocess
 
 import pytest
 
-from harness import CLEAN_ENV, PATIENCE, SHIM, TSRUN, needs, stop, wait_until
+from harness import (CLEAN_ENV, PATIENCE, SANITIZERS, SHIM, TSRUN, needs, stop,
+                     wait_until)
 
 CONF = """[node "frontend"]
 control_url = {front.url}
@@ -169,7 +170,12 @@ def both(calls):
     return said
 """
 
-WHERE = ["tree", "process"]
+def inside(name):
+    return pytest.param(name, marks=pytest.mark.skipif(
+        bool(SANITIZERS), reason="a stock program has no sanitizer runtime"))
+
+
+WHERE = ["tree", inside("process")]
 
 
 @pytest.fixture
@@ -436,7 +442,7 @@ def test_peers_of_the_same_address_and_port(tailnets, python, run, kind):
         server.communicate()
 
 
-@pytest.mark.parametrize("option", ["--proxy", "--in-process"])
+@pytest.mark.parametrize("option", ["--proxy", inside("--in-process")])
 def test_with_other_options(tailnets, tmp_path, option):
     _, ip = tailnets
     done = subprocess.run(
