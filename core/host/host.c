@@ -248,6 +248,7 @@ void ts_host_close(struct ts_host *host)
 	ts_timer_free(host->patience_timer);
 	ts_timer_free(host->drain_timer);
 	ts_views_close(host);
+	ts_members_free(host);
 	ts_table_free(host->table);
 	ts_wipe(host->info.token, sizeof(host->info.token));
 	free(host->scratch);

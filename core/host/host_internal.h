@@ -516,6 +516,8 @@ struct ts_member *ts_members_awaited(struct ts_host *host);
 void ts_members_stop(struct ts_host *host);
 /* And the rest, after them. */
 void ts_members_close(struct ts_host *host);
+/* Their texts, once nobody publishes them any more. */
+void ts_members_free(struct ts_host *host);
 void ts_members_node_changed(struct ts_host *host);
 
 /* -- views.c -------------------------------------------------------------- */

@@ -146,11 +146,16 @@ void ts_members_close(struct ts_host *host)
 {
 	for (unsigned i = 0; i < host->member_count; i++) {
 		ts_forwards_close(&host->members[i]);
+		ts_serve_close(&host->members[i]); /* after TLS' joins */
+	}
+}
+
+void ts_members_free(struct ts_host *host)
+{
+	for (unsigned i = 0; i < host->member_count; i++) {
 		free(host->members[i].name);
 		free(host->members[i].interface);
 	}
-	for (unsigned i = 0; i < host->member_count; i++)
-		ts_serve_close(&host->members[i]); /* after TLS' joins */
 }
 
 void ts_members_node_changed(struct ts_host *host)

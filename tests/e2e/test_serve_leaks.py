@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from harness import needs, wait_until
+from harness import SANITIZERS, needs, wait_until
 from test_serve import NAME, backend, serve
 from test_serve_tls import acme, https, peerapi_of, web as tls_web
 from test_taildrop import CAP
@@ -138,7 +138,8 @@ def test_nothing_is_left_of_what_is_broken_off(web, run, backend, tmp_path):
         if times == 1:
             kb = cost(web)[1]
     print(f"{fds} descriptors, {kb} KB; then {cost(web)[1]} KB")
-    assert cost(web)[1] < kb + GROWTH_KB
+    # AddressSanitizer keeps what is freed, and looks for leaks itself.
+    assert SANITIZERS or cost(web)[1] < kb + GROWTH_KB
     # and the log has five, and one a second
     assert 0 < web.log.count("was not received") < \
         10 + time.monotonic() - begin
